@@ -1,0 +1,213 @@
+//! The configuration, checked: every value is within its rule, nothing is left to parse.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of an app: 1 to 64 of `a-z A-Z 0-9 _ . -`, beginning with a letter or digit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct AppName(String);
+
+impl AppName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AppName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::str::FromStr for AppName {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let first = text.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let rest = text.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c));
+        if first && rest && text.len() <= 64 {
+            Ok(AppName(text.to_owned()))
+        } else {
+            Err(format!(
+                "{text:?} is no app name: 1 to 64 of a-z A-Z 0-9 _ . -, beginning with a letter or digit"
+            ))
+        }
+    }
+}
+
+impl TryFrom<String> for AppName {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<AppName> for String {
+    fn from(name: AppName) -> String {
+        name.0
+    }
+}
+
+/// Where an app listens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Listen {
+    /// The address.
+    pub address: Address,
+    /// Of a Unix socket: its file's mode, default 0o666 so that an edge under another user can connect.
+    pub mode: Option<u32>,
+    /// Length of the kernel's accept queue.
+    pub backlog: u32,
+}
+
+/// An address to listen on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// `127.0.0.1:8000`, `[::1]:8000`.
+    Tcp(SocketAddr),
+    /// `unix:/run/ostler/shop.sock`.
+    Unix(PathBuf),
+    /// `systemd:NAME`: every socket that systemd passed under that name.
+    Systemd(String),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Tcp(address) => write!(f, "{address}"),
+            Address::Unix(path) => write!(f, "unix:{}", path.display()),
+            Address::Systemd(name) => write!(f, "systemd:{name}"),
+        }
+    }
+}
+
+/// The whole configuration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// The main file.
+    pub file: PathBuf,
+    /// Every app, from the main file and from `apps.d`.
+    pub apps: BTreeMap<AppName, App>,
+}
+
+/// One app as configured; `None` where the file does not say (gunicorn's own settings or a default decide).
+#[derive(Clone, Debug, PartialEq)]
+pub struct App {
+    /// Its name.
+    pub name: AppName,
+    /// The file that it stands in.
+    pub file: PathBuf,
+    /// The directory as written, links unresolved.
+    pub directory: PathBuf,
+    /// The interpreter as written.
+    pub python: PathBuf,
+    /// `module:attribute`.
+    pub entry: String,
+    /// Addresses; empty where gunicorn's `bind` decides.
+    pub listen: Vec<Address>,
+    /// Mode of Unix sockets.
+    pub socket_mode: Option<u32>,
+    /// Accept queue.
+    pub backlog: Option<u32>,
+    /// The user to run as.
+    pub user: Option<String>,
+    /// The primary group, default the user's.
+    pub group: Option<String>,
+    /// How many workers.
+    pub workers: Option<Workers>,
+    /// Gunicorn's arguments.
+    pub args: Vec<String>,
+    /// Environment from the file.
+    pub env: BTreeMap<String, String>,
+    /// Files with more environment, `NAME=value` lines; `env` wins.
+    pub env_files: Vec<PathBuf>,
+    /// The mask for the workers' files, default 0o022.
+    pub umask: Option<u32>,
+    /// Output file; default ostlerd's stderr.
+    pub log_file: Option<PathBuf>,
+    /// `[probe]`.
+    pub probe: Option<ProbeConfig>,
+    /// `[rollout]`.
+    pub rollout: RolloutConfig,
+    /// `[limits]`.
+    pub limits: Limits,
+}
+
+/// A number of workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Workers {
+    /// So many.
+    Count(u32),
+    /// 2 × CPUs + 1.
+    Auto,
+}
+
+/// `[probe]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProbeConfig {
+    /// Path with query.
+    pub path: String,
+    /// Host header; default `localhost`.
+    pub host: String,
+    /// `http` or `https` (`X-Forwarded-Proto`); default `http`.
+    pub scheme: String,
+    /// Default 10 s.
+    pub timeout: Duration,
+}
+
+/// `[rollout]`; `None` is the default of DESIGN section 7.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RolloutConfig {
+    /// Extra workers, default 1.
+    pub max_surge: Option<crate::config::SurgeConfig>,
+    /// Default 60 s.
+    pub boot_timeout: Option<Duration>,
+    /// Default 2.
+    pub max_boot_failures: Option<u32>,
+    /// Default 2 s.
+    pub settle: Option<Duration>,
+}
+
+/// `max_surge = 1` or `"50%"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SurgeConfig {
+    /// A count of workers.
+    Workers(u32),
+    /// A percentage of the wanted number.
+    Percent(u32),
+}
+
+/// `[limits]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Bytes of resident memory; the worker is recycled after its requests.
+    pub max_rss: Option<u64>,
+    /// Requests per worker.
+    pub max_requests: Option<u64>,
+    /// Random extra.
+    pub max_requests_jitter: Option<u64>,
+    /// Age of a worker.
+    pub max_age: Option<Duration>,
+    /// Age of a request.
+    pub request_timeout: Option<Duration>,
+    /// Heartbeat age; gunicorn's `timeout`.
+    pub timeout: Option<Duration>,
+    /// Gunicorn's `graceful_timeout`.
+    pub graceful_timeout: Option<Duration>,
+    /// Unexpected deaths made good at once, default 60.
+    pub restarts_per_minute: Option<u32>,
+    /// RLIMIT_NOFILE.
+    pub nofile: Option<u64>,
+}
+
+impl Config {
+    /// `apps.d` beside the main file.
+    pub fn apps_dir(file: &Path) -> PathBuf {
+        file.parent().unwrap_or(Path::new("/")).join("apps.d")
+    }
+}

@@ -1,0 +1,19 @@
+//! ostler runs gunicorn's workers without gunicorn's master.
+//!
+//! Data flows one way; read the modules in this order:
+//!
+//! 1. [`config`]: text to types.
+//! 2. [`plan`]: types to decisions.
+//! 3. [`supervise`]: the core, facts in and actions out, pure.
+//! 4. [`worker`]: the Python side and its contract.
+//! 5. [`observe`]: the view, shown to the world.
+//! 6. [`control`]: commands over the control socket.
+//! 7. [`run`]: the shell: processes, sockets, time.
+
+pub mod config;
+pub mod control;
+pub mod observe;
+pub mod plan;
+pub mod run;
+pub mod supervise;
+pub mod worker;

@@ -1,0 +1,158 @@
+//! What `ostler status --json` prints: the one public form of the view. Fields are added, never renamed.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::AppName;
+use crate::supervise::{
+    AppState, GenerationId, LastRollout, LastWords, RolloutView, View, WorkerId, WorkerState,
+};
+
+/// The machine as `status` shows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// Version of the running ostlerd.
+    pub version: String,
+    /// Its process.
+    pub pid: u32,
+    /// Whether it is on its way out.
+    pub draining: bool,
+    /// The configuration's files.
+    pub config: ConfigStatus,
+    /// Every app, by name.
+    pub apps: Vec<AppStatus>,
+}
+
+/// Whether what is on disk is what runs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ConfigStatus {
+    /// False where the files, when last read, were refused; the plan before them stays in force.
+    pub valid: bool,
+    /// The main file.
+    pub file: String,
+    /// Why it was refused.
+    pub problem: Option<String>,
+}
+
+/// One app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AppStatus {
+    /// Its name.
+    pub name: AppName,
+    /// How it is.
+    pub state: AppState,
+    /// The generation that serves.
+    pub generation: Option<GenerationId>,
+    /// The release's directory of that generation.
+    pub directory: Option<String>,
+    /// Worker class and gunicorn's version, `gthread, gunicorn 27.0.1`.
+    pub runs: Option<String>,
+    /// How many workers should serve.
+    pub workers_wanted: u32,
+    /// Where it listens.
+    pub listeners: Vec<String>,
+    /// The change under way.
+    pub rollout: Option<RolloutView>,
+    /// How the last one ended.
+    pub last_rollout: Option<LastRollout>,
+    /// What is wrong now.
+    pub problem: Option<String>,
+    /// The words of the worker that could not serve.
+    pub last_words: Option<LastWords>,
+    /// Seconds to the next start, where starts wait.
+    pub backoff_seconds: Option<f64>,
+    /// Every worker.
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    /// Its name.
+    pub id: WorkerId,
+    /// Its process; `None` between the decision to start it and its start.
+    pub pid: Option<i32>,
+    /// Its generation.
+    pub generation: GenerationId,
+    /// How it is.
+    pub state: WorkerState,
+    /// Requests finished.
+    pub requests: u64,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Age of the oldest of them.
+    pub oldest_request_seconds: Option<f64>,
+    /// Resident memory.
+    pub rss_bytes: Option<u64>,
+    /// Since its start.
+    pub age_seconds: f64,
+}
+
+/// What the shell adds to the view.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The process of each worker.
+    pub pids: BTreeMap<WorkerId, i32>,
+    /// Of each app: listeners, directory, what it runs.
+    pub apps: BTreeMap<AppName, AppFacts>,
+    /// The files.
+    pub config: ConfigStatus,
+}
+
+/// What the shell knows of one app.
+#[derive(Clone, Debug, Default)]
+pub struct AppFacts {
+    /// Where it listens.
+    pub listeners: Vec<String>,
+    /// The release's directory.
+    pub directory: Option<String>,
+    /// Worker class and gunicorn's version.
+    pub runs: Option<String>,
+}
+
+impl Status {
+    /// The picture that `view` and `facts` give together.
+    pub fn new(view: &View, facts: &Facts) -> Status {
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            draining: view.draining,
+            config: facts.config.clone(),
+            apps: view.apps.iter().map(|app| app_status(app, facts)).collect(),
+        }
+    }
+}
+
+fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
+    let known = facts.apps.get(&app.name).cloned().unwrap_or_default();
+    AppStatus {
+        name: app.name.clone(),
+        state: app.state,
+        generation: app.generation,
+        directory: known.directory,
+        runs: known.runs,
+        workers_wanted: app.wanted,
+        listeners: known.listeners,
+        rollout: app.rollout.clone(),
+        last_rollout: app.last_rollout.clone(),
+        problem: app.problem.clone(),
+        last_words: app.last_words.clone(),
+        backoff_seconds: app.backoff.map(|wait| wait.as_secs_f64()),
+        workers: app
+            .workers
+            .iter()
+            .map(|worker| WorkerStatus {
+                id: worker.id,
+                pid: facts.pids.get(&worker.id).copied(),
+                generation: worker.generation,
+                state: worker.state,
+                requests: worker.requests,
+                in_flight: worker.in_flight,
+                oldest_request_seconds: worker.oldest_request.map(|age| age.as_secs_f64()),
+                rss_bytes: worker.rss,
+                age_seconds: worker.age.as_secs_f64(),
+            })
+            .collect(),
+    }
+}

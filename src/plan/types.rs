@@ -1,0 +1,216 @@
+//! What should run, decided and complete: made once from the configuration, never changed in place.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{AppName, Listen};
+
+/// Everything that should run on this machine.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// Each configured app; one that could not be prepared says why and disturbs no other.
+    pub apps: BTreeMap<AppName, Prepared>,
+}
+
+/// An app that is ready to be started, or the reason why it is not.
+pub type Prepared = Result<AppPlan, Refusal>;
+
+/// One app: what its workers are started from, and the numbers by which they are kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppPlan {
+    /// A difference here needs new workers: a rollout.
+    pub blueprint: Arc<Blueprint>,
+    /// A difference here is put in force at once, with the workers that run.
+    pub policy: Policy,
+}
+
+/// Why an app could not be prepared, in words for the person who asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// One sentence: what, where, why, what to do.
+    pub reason: String,
+    /// The interpreter's own words (a traceback), or empty.
+    pub detail: String,
+}
+
+/// What the workers of one generation are started from. Two equal blueprints start equal workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blueprint {
+    /// The app's name, for messages and the worker's title.
+    pub app: AppName,
+    /// The release, with links resolved: a generation stays with its code when `current` moves on.
+    pub directory: PathBuf,
+    /// The app's own interpreter.
+    pub python: PathBuf,
+    /// `module:attribute`, as gunicorn takes it.
+    pub entry: String,
+    /// Gunicorn's own arguments.
+    pub args: Vec<String>,
+    /// The whole environment of a worker; nothing else is inherited.
+    pub env: BTreeMap<String, String>,
+    /// Whom the workers run as; `None` keeps ostlerd's own (when it is not root).
+    pub account: Option<Account>,
+    /// The file mode mask of the workers.
+    pub umask: u32,
+    /// Soft and hard `RLIMIT_NOFILE`, where the configuration sets it.
+    pub nofile: Option<u64>,
+    /// The sockets the workers serve, in gunicorn's order.
+    pub listen: Vec<Listen>,
+    /// How the worker class is treated.
+    pub class: WorkerClass,
+    /// The version of gunicorn in the app's environment, `27.0.1`.
+    pub gunicorn: String,
+    /// How a worker proves itself before its first visitor.
+    pub probe: Option<Probe>,
+    /// Where the workers' output goes; `None` is ostlerd's own stderr.
+    pub log_file: Option<PathBuf>,
+    /// What the release looked like when it was prepared.
+    pub release: Fingerprint,
+}
+
+/// A user, resolved to numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The login name, for messages and `USER`.
+    pub name: String,
+    /// The numeric user.
+    pub uid: u32,
+    /// The numeric primary group.
+    pub gid: u32,
+    /// Supplementary groups, the primary one among them.
+    pub groups: Vec<u32>,
+    /// The home directory, for `HOME`.
+    pub home: PathBuf,
+}
+
+/// The families of worker that ostlerd knows how to drain and watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerClass {
+    /// One request at a time.
+    Sync,
+    /// Threads.
+    Gthread,
+    /// Greenlets.
+    Gevent,
+    /// Tornado's loop.
+    Tornado,
+    /// Gunicorn's own ASGI worker (27 and later).
+    Asgi,
+    /// uvicorn's worker class for gunicorn.
+    Uvicorn,
+}
+
+impl fmt::Display for WorkerClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            WorkerClass::Sync => "sync",
+            WorkerClass::Gthread => "gthread",
+            WorkerClass::Gevent => "gevent",
+            WorkerClass::Tornado => "tornado",
+            WorkerClass::Asgi => "asgi",
+            WorkerClass::Uvicorn => "uvicorn",
+        })
+    }
+}
+
+/// One request that a worker answers to itself before it takes its first visitor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The path with its query, `/healthz`.
+    pub path: String,
+    /// The Host header that the app expects.
+    pub host: String,
+    /// Sent as `X-Forwarded-Proto` and used as the URL's scheme: `http` or `https`.
+    pub scheme: String,
+    /// How long the answer may take.
+    #[serde(rename = "timeout_seconds", with = "seconds")]
+    pub timeout: Duration,
+}
+
+/// A cheap mark of a release's files: it differs where a file was added, removed or written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// How many source files were looked at.
+    pub files: u64,
+    /// The newest change among them, nanoseconds since 1970.
+    pub newest: u64,
+}
+
+/// How many workers, how long things may take, and when a worker is replaced.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// How many workers serve.
+    pub workers: u32,
+    /// From the start of a worker to its first heartbeat.
+    pub boot_timeout: Duration,
+    /// A heartbeat older than this is a hang (gunicorn's `timeout`); `None` is never.
+    pub hang_timeout: Option<Duration>,
+    /// A request older than this is a hang; `None` is never.
+    pub request_timeout: Option<Duration>,
+    /// From SIGTERM to the end of a worker's patience: gunicorn's `graceful_timeout` and `keepalive` together.
+    pub drain_timeout: Duration,
+    /// A draining worker with nothing in flight may be ended after this (sync only).
+    pub quiet_drain: Option<Duration>,
+    /// Recycle a worker after so many requests; 0 is never.
+    pub max_requests: u64,
+    /// Up to so many requests more, drawn for each worker.
+    pub max_requests_jitter: u64,
+    /// Recycle a worker after so long.
+    pub max_age: Option<Duration>,
+    /// Recycle a worker whose resident memory is over so many bytes.
+    pub max_rss: Option<u64>,
+    /// Unexpected deaths that are made good at once, per minute; beyond it replacements wait.
+    pub restarts_per_minute: u32,
+    /// How a new generation replaces the old one.
+    pub rollout: RolloutPolicy,
+}
+
+/// The numbers of a rollout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RolloutPolicy {
+    /// How many workers more than wanted may live during a rollout.
+    pub max_surge: Surge,
+    /// A rollout with so many failures is rolled back.
+    pub max_boot_failures: u32,
+    /// How long the first new worker must live before it is admitted, and all of them before the commit.
+    pub settle: Duration,
+}
+
+/// An extra number of workers: a count, or a share of the wanted number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Surge {
+    /// So many, at least 1.
+    Workers(u32),
+    /// So many per cent of the wanted number, rounded up, at least 1.
+    Percent(u32),
+}
+
+impl Surge {
+    /// The surge in workers where `wanted` of them should serve.
+    pub fn of(self, wanted: u32) -> u32 {
+        match self {
+            Surge::Workers(n) => n.max(1),
+            Surge::Percent(p) => (u64::from(wanted) * u64::from(p)).div_ceil(100).max(1) as u32,
+        }
+    }
+}
+
+mod seconds {
+    use super::Duration;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_f64(value.as_secs_f64())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let seconds = f64::deserialize(from)?;
+        Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
+    }
+}

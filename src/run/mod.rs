@@ -1,0 +1,1 @@
+//! The shell: processes, sockets, time. It holds no decisions.

@@ -1,0 +1,74 @@
+//! What the core tells the shell to do, in the imperative. An action holds no decision that is left open.
+
+use std::sync::Arc;
+
+use crate::config::AppName;
+use crate::plan::Blueprint;
+
+use super::event::{GenerationId, WorkerId};
+use super::news::News;
+use super::request::{Outcome, RequestId};
+
+/// One thing to do.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Read the app's configuration, resolve its release, ask its interpreter; answer with `AppPrepared`.
+    Prepare {
+        /// The app.
+        app: AppName,
+    },
+    /// Start a worker; answer with `WorkerLoaded`/`WorkerReady`, `SpawnFailed` or `WorkerExited`.
+    SpawnWorker {
+        /// Its name from now on.
+        worker: WorkerId,
+        /// Its generation.
+        generation: GenerationId,
+        /// What it is started from.
+        blueprint: Arc<Blueprint>,
+        /// Whether it waits for `AdmitWorker` before it takes visitors.
+        hold: bool,
+    },
+    /// Let a held worker take visitors.
+    AdmitWorker {
+        /// Which one.
+        worker: WorkerId,
+    },
+    /// Send a signal to a worker.
+    SignalWorker {
+        /// Which one.
+        worker: WorkerId,
+        /// What to send.
+        rung: Rung,
+    },
+    /// The app runs no more and no worker of it is left: close its listeners, drop what belongs to it.
+    ReleaseApp {
+        /// The app.
+        app: AppName,
+    },
+    /// Give a request its answer; it is the last that is said of it.
+    Answer {
+        /// Whose.
+        id: RequestId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Tell the log, the event stream and whoever waits for this app.
+    Announce(News),
+    /// Everything has ended as asked; the daemon may exit.
+    Exit,
+}
+
+/// The ways of ending a worker, each harder than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rung {
+    /// Finish what is under way, then exit (SIGTERM).
+    Drain,
+    /// Write the stacks of all threads to the log (SIGRTMIN+5).
+    Stacks,
+    /// End now, but tidily (SIGQUIT).
+    Quit,
+    /// End with the hook for hung workers (SIGABRT).
+    Abort,
+    /// End (SIGKILL), the process group with it.
+    Kill,
+}

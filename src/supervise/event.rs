@@ -1,0 +1,144 @@
+//! What the shell tells the core: facts, in the past tense.
+
+use std::time::Duration;
+
+use crate::config::AppName;
+use crate::plan::{Plan, Prepared};
+
+use super::request::{Request, RequestId};
+
+/// The name of a worker in the core and for users; never reused within one ostlerd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct WorkerId(pub u64);
+
+impl std::fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "w{}", self.0)
+    }
+}
+
+/// The number of a generation, counted per app from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct GenerationId(pub u64);
+
+impl std::fmt::Display for GenerationId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "g{}", self.0)
+    }
+}
+
+/// A fact about the world.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// Nothing new but the time: a deadline is due.
+    TimePassed,
+    /// Somebody asks for something.
+    Requested {
+        /// By this number the answer is given.
+        id: RequestId,
+        /// What is asked for.
+        request: Request,
+    },
+    /// `Prepare` has ended.
+    AppPrepared {
+        /// The app that was prepared.
+        app: AppName,
+        /// What to run, or why not.
+        prepared: Box<Prepared>,
+    },
+    /// A new configuration is in force, every app of it prepared.
+    PlanMade {
+        /// By this number the answer is given.
+        id: RequestId,
+        /// The whole new plan.
+        plan: Plan,
+    },
+    /// A process could not be made for a worker.
+    SpawnFailed {
+        /// The worker that will never be.
+        worker: WorkerId,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A held worker has loaded the app and passed its probe; it takes no visitor yet.
+    WorkerLoaded {
+        /// Which one.
+        worker: WorkerId,
+    },
+    /// A worker runs its loop: its first heartbeat.
+    WorkerReady {
+        /// Which one.
+        worker: WorkerId,
+    },
+    /// A worker's own account of why it cannot serve; its exit follows.
+    WorkerFailed {
+        /// Which one.
+        worker: WorkerId,
+        /// What failed, and the traceback.
+        words: LastWords,
+    },
+    /// A worker's process is gone.
+    WorkerExited {
+        /// Which one.
+        worker: WorkerId,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// A look at the scoreboard and /proc.
+    WorkersObserved {
+        /// One entry for each worker that could be read.
+        seen: Vec<(WorkerId, Observation)>,
+    },
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Exit {
+    /// With an exit status.
+    Code(i32),
+    /// By a signal's number.
+    Signal(i32),
+    /// Not our child: gone, its status unknown.
+    Unknown,
+}
+
+impl std::fmt::Display for Exit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Exit::Code(code) => write!(f, "exit status {code}"),
+            Exit::Signal(9) => write!(f, "killed by signal 9 (KILL)"),
+            Exit::Signal(11) => write!(f, "killed by signal 11 (SEGV)"),
+            Exit::Signal(6) => write!(f, "killed by signal 6 (ABRT)"),
+            Exit::Signal(15) => write!(f, "killed by signal 15 (TERM)"),
+            Exit::Signal(number) => write!(f, "killed by signal {number}"),
+            Exit::Unknown => write!(f, "gone, exit status unknown"),
+        }
+    }
+}
+
+/// Why a worker could not serve, as it said itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LastWords {
+    /// One sentence.
+    pub message: String,
+    /// The traceback, or empty.
+    pub traceback: String,
+}
+
+/// What a worker's slot of the scoreboard and /proc said at one look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// Age of the last heartbeat.
+    pub beat_age: Duration,
+    /// Requests finished.
+    pub requests: u64,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Age of the oldest of them.
+    pub oldest_request: Option<Duration>,
+    /// Resident memory in bytes; `None` where it was not read this time.
+    pub rss: Option<u64>,
+}

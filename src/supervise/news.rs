@@ -1,0 +1,243 @@
+//! What happened, for the log, the event stream and whoever waits: one type, said once.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::AppName;
+
+use super::event::{Exit, GenerationId, LastWords, WorkerId};
+
+/// Something an operator may want to know about an app.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct News {
+    /// The app it is about.
+    pub app: AppName,
+    /// What happened.
+    #[serde(flatten)]
+    pub happening: Happening,
+}
+
+/// How loudly to say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Worth seeing.
+    Info,
+    /// Coped with.
+    Warn,
+    /// Needs a human.
+    Error,
+}
+
+/// Why a worker is asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A newer generation takes its place, or the older one takes it back.
+    Rollout,
+    /// Fewer workers are wanted.
+    Resize,
+    /// It has served `max_requests`.
+    MaxRequests,
+    /// It is older than `max_age`.
+    MaxAge,
+    /// It is larger than `max_rss`.
+    MaxRss,
+    /// Its heartbeat is too old.
+    Hung,
+    /// A request in it is too old.
+    RequestTimeout,
+    /// It was not ready within `boot_timeout`.
+    BootTimeout,
+    /// The app stops.
+    Stop,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Cause::Rollout => "replaced by a rollout",
+            Cause::Resize => "fewer workers are wanted",
+            Cause::MaxRequests => "max_requests reached",
+            Cause::MaxAge => "max_age reached",
+            Cause::MaxRss => "max_rss exceeded",
+            Cause::Hung => "no heartbeat within the timeout",
+            Cause::RequestTimeout => "a request exceeded request_timeout",
+            Cause::BootTimeout => "not ready within boot_timeout",
+            Cause::Stop => "the app stops",
+        })
+    }
+}
+
+/// What happened. `Display` is the sentence for people, serde the form for programs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the fields are named as what they hold; Display says each in words")]
+pub enum Happening {
+    RolloutRequested { joined: bool },
+    RolloutStarted { generation: GenerationId, from: Option<GenerationId>, workers: u32 },
+    WorkerStarted { worker: WorkerId, generation: GenerationId },
+    WorkerHeld { worker: WorkerId, generation: GenerationId, settle: Duration },
+    WorkerReady { worker: WorkerId, generation: GenerationId, ready: u32, wanted: u32, took: Duration },
+    WorkerDraining { worker: WorkerId, generation: GenerationId, cause: Cause },
+    WorkerHung { worker: WorkerId, generation: GenerationId, cause: Cause, age: Duration },
+    WorkerKilled { worker: WorkerId, generation: GenerationId, cause: Cause },
+    WorkerExited { worker: WorkerId, generation: GenerationId, exit: Exit },
+    WorkerDied { worker: WorkerId, generation: GenerationId, exit: Exit, ready: bool, last_words: LastWords },
+    SpawnFailed { worker: WorkerId, generation: GenerationId, reason: String },
+    BackingOff { generation: GenerationId, failures: u32, delay: Duration },
+    RolloutSettling { generation: GenerationId, settle: Duration },
+    RolloutCommitted { generation: GenerationId, took: Duration },
+    RollingBack { generation: GenerationId, to: Option<GenerationId>, reason: String },
+    RolledBack { generation: GenerationId, serving: Option<GenerationId>, reason: String },
+    RolloutSuperseded { generation: GenerationId, by: GenerationId },
+    PrepareFailed { reason: String, detail: String },
+    Scaled { from: u32, to: u32 },
+    Serving { generation: GenerationId, workers: u32 },
+    Stopping,
+    Stopped,
+    Removed,
+}
+
+impl Happening {
+    /// How loudly to say it.
+    pub fn level(&self) -> Level {
+        use Happening::*;
+        match self {
+            WorkerDied { .. } | WorkerHung { .. } | WorkerKilled { .. } | BackingOff { .. } => Level::Warn,
+            SpawnFailed { .. } | RollingBack { .. } | RolledBack { .. } | PrepareFailed { .. } => {
+                Level::Error
+            }
+            _ => Level::Info,
+        }
+    }
+
+    /// The worker it is about, where it is about one.
+    pub fn worker(&self) -> Option<WorkerId> {
+        use Happening::*;
+        match self {
+            WorkerStarted { worker, .. }
+            | WorkerHeld { worker, .. }
+            | WorkerReady { worker, .. }
+            | WorkerDraining { worker, .. }
+            | WorkerHung { worker, .. }
+            | WorkerKilled { worker, .. }
+            | WorkerExited { worker, .. }
+            | WorkerDied { worker, .. }
+            | SpawnFailed { worker, .. } => Some(*worker),
+            _ => None,
+        }
+    }
+
+    /// The generation it is about, where it is about one.
+    pub fn generation(&self) -> Option<GenerationId> {
+        use Happening::*;
+        match self {
+            RolloutStarted { generation, .. }
+            | WorkerStarted { generation, .. }
+            | WorkerHeld { generation, .. }
+            | WorkerReady { generation, .. }
+            | WorkerDraining { generation, .. }
+            | WorkerHung { generation, .. }
+            | WorkerKilled { generation, .. }
+            | WorkerExited { generation, .. }
+            | WorkerDied { generation, .. }
+            | SpawnFailed { generation, .. }
+            | BackingOff { generation, .. }
+            | RolloutSettling { generation, .. }
+            | RolloutCommitted { generation, .. }
+            | RollingBack { generation, .. }
+            | RolledBack { generation, .. }
+            | RolloutSuperseded { generation, .. }
+            | Serving { generation, .. } => Some(*generation),
+            RolloutRequested { .. } | PrepareFailed { .. } | Scaled { .. } | Stopping | Stopped | Removed => {
+                None
+            }
+        }
+    }
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use Happening::*;
+        match self {
+            RolloutRequested { joined: true } => write!(f, "joined the rollout that is under way"),
+            RolloutRequested { joined: false } => write!(f, "preparing a rollout"),
+            RolloutStarted { generation, from: Some(from), workers } => {
+                write!(f, "rollout from generation {from} to {generation}, {workers} workers")
+            }
+            RolloutStarted { generation, from: None, workers } => {
+                write!(f, "starting generation {generation}, {workers} workers")
+            }
+            WorkerStarted { worker, generation } => write!(f, "worker {worker} of {generation} started"),
+            WorkerHeld { worker, settle, .. } => {
+                write!(
+                    f,
+                    "worker {worker} has loaded the app; it takes visitors in {settle:?} if it stays alive"
+                )
+            }
+            WorkerReady { worker, generation, ready, wanted, took } => write!(
+                f,
+                "worker {worker} of {generation} ready after {:.2} s ({ready} of {wanted})",
+                took.as_secs_f64()
+            ),
+            WorkerDraining { worker, generation, cause } => {
+                write!(f, "worker {worker} of {generation} drains: {cause}")
+            }
+            WorkerHung { worker, generation, cause, age } => {
+                write!(f, "worker {worker} of {generation} hangs: {cause} ({:.1} s)", age.as_secs_f64())
+            }
+            WorkerKilled { worker, generation, cause } => {
+                write!(f, "worker {worker} of {generation} killed ({cause}): it did not end by itself")
+            }
+            WorkerExited { worker, generation, exit } => {
+                write!(f, "worker {worker} of {generation} ended: {exit}")
+            }
+            WorkerDied { worker, generation, exit, ready, last_words } => {
+                let when = if *ready { "died" } else { "failed to boot" };
+                write!(f, "worker {worker} of {generation} {when}: {exit}")?;
+                if !last_words.message.is_empty() {
+                    write!(f, ": {}", last_words.message)?;
+                }
+                Ok(())
+            }
+            SpawnFailed { worker, generation, reason } => {
+                write!(f, "worker {worker} of {generation} could not be started: {reason}")
+            }
+            BackingOff { failures, delay, .. } => write!(
+                f,
+                "waiting {:.1} s before the next start, after {failures} failures in a row",
+                delay.as_secs_f64()
+            ),
+            RolloutSettling { generation, settle } => {
+                write!(f, "every worker of {generation} is ready; watching it for {settle:?}")
+            }
+            RolloutCommitted { generation, took } => {
+                write!(f, "generation {generation} serves; the rollout took {:.1} s", took.as_secs_f64())
+            }
+            RollingBack { generation, to: Some(to), reason } => {
+                write!(f, "rolling back from {generation} to {to}: {reason}")
+            }
+            RollingBack { generation, to: None, reason } => write!(f, "giving up {generation}: {reason}"),
+            RolledBack { generation, serving: Some(serving), reason } => {
+                write!(f, "rolled back from {generation}: {reason}; generation {serving} goes on serving")
+            }
+            RolledBack { generation, serving: None, reason } => {
+                write!(f, "generation {generation} failed: {reason}; nothing serves")
+            }
+            RolloutSuperseded { generation, by } => {
+                write!(f, "the rollout to {generation} gives way to {by}")
+            }
+            PrepareFailed { reason, .. } => write!(f, "cannot be prepared: {reason}"),
+            Scaled { from, to } => write!(f, "scaled from {from} to {to} workers"),
+            Serving { generation, workers } => {
+                write!(f, "generation {generation} serves with {workers} workers")
+            }
+            Stopping => write!(f, "stopping"),
+            Stopped => write!(f, "stopped"),
+            Removed => write!(f, "removed from the configuration"),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What people and programs may ask for, and the answers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::AppName;
+
+use super::event::{GenerationId, LastWords};
+
+/// The number of a request; answers carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Roll the app out anew from what is on disk now.
+    Restart(AppName),
+    /// Keep so many workers until the configuration says otherwise.
+    Scale(AppName, u32),
+    /// Add (or take) so many workers: TTIN and TTOU.
+    ScaleBy(AppName, i32),
+    /// Drain the app and close its listeners.
+    Stop(AppName),
+    /// Start a stopped app.
+    Start(AppName),
+    /// Drain everything and exit.
+    Shutdown,
+    /// End everything at once and exit.
+    ShutdownNow,
+}
+
+/// What came of a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is as asked.
+    Done {
+        /// One sentence.
+        message: String,
+        /// The generation that serves now, where it is about one app.
+        generation: Option<GenerationId>,
+    },
+    /// Tried, failed, and put back as it was.
+    RolledBack {
+        /// Why, in one sentence.
+        reason: String,
+        /// The new worker's own words.
+        last_words: LastWords,
+        /// The generation that goes on serving; `None` where none does.
+        serving: Option<GenerationId>,
+    },
+    /// Not begun; nothing was changed. The caller may try again.
+    Refused {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// What was asked for makes no sense here; nothing was changed.
+    Invalid {
+        /// What, why, and what to do.
+        reason: String,
+    },
+    /// The app's configuration or release cannot be used; nothing was changed.
+    Misconfigured {
+        /// What, where, why, and what to do.
+        reason: String,
+        /// The interpreter's own words, or empty.
+        detail: String,
+    },
+}
+
+impl Outcome {
+    /// The exit status of a command with this outcome.
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Outcome::Done { .. } => 0,
+            Outcome::RolledBack { .. } => 1,
+            Outcome::Refused { .. } => 75,
+            Outcome::Invalid { .. } => 64,
+            Outcome::Misconfigured { .. } => 78,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Done { message, .. } => f.write_str(message),
+            Outcome::RolledBack { reason, serving: Some(generation), .. } => {
+                write!(f, "rolled back: {reason}; generation {generation} goes on serving")
+            }
+            Outcome::RolledBack { reason, serving: None, .. } => {
+                write!(f, "failed: {reason}; no earlier generation serves")
+            }
+            Outcome::Refused { reason } => write!(f, "refused: {reason}"),
+            Outcome::Invalid { reason } => f.write_str(reason),
+            Outcome::Misconfigured { reason, .. } => f.write_str(reason),
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What does run: an immutable picture, from which health, metrics, the command and pages are made.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::AppName;
+
+use super::event::{GenerationId, LastWords, WorkerId};
+
+/// The whole machine at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct View {
+    /// Whether the daemon is on its way out.
+    pub draining: bool,
+    /// Every app, by name.
+    pub apps: Vec<AppView>,
+}
+
+/// One app.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AppView {
+    /// Its name.
+    pub name: AppName,
+    /// How it is, in one word.
+    pub state: AppState,
+    /// The generation that serves, or tries to.
+    pub generation: Option<GenerationId>,
+    /// How many workers should serve.
+    pub wanted: u32,
+    /// The change that is under way.
+    pub rollout: Option<RolloutView>,
+    /// How the last rollout ended; `None` before the first has.
+    pub last_rollout: Option<LastRollout>,
+    /// What is wrong now, in one sentence.
+    pub problem: Option<String>,
+    /// The newest words of a worker that could not serve, while that is still the app's problem.
+    pub last_words: Option<LastWords>,
+    /// When the next start is due, where starts wait for a backoff.
+    pub backoff: Option<Duration>,
+    /// Every worker that has not been reaped, oldest first.
+    pub workers: Vec<WorkerView>,
+}
+
+/// How an app is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppState {
+    /// Its first workers boot.
+    Starting,
+    /// As many workers serve as are wanted.
+    Serving,
+    /// A new generation is being brought in; the old one serves.
+    RollingOut,
+    /// A new generation failed; the old one is filled up again.
+    RollingBack,
+    /// Some, but fewer workers serve than are wanted, and no rollout is on.
+    Degraded,
+    /// No worker serves: it crashes, does not boot, or could not be prepared.
+    Failed,
+    /// Its workers drain, on request.
+    Stopping,
+    /// It was stopped on request.
+    Stopped,
+}
+
+/// A rollout under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolloutView {
+    /// The new generation; `None` while it is prepared.
+    pub generation: Option<GenerationId>,
+    /// What it is doing.
+    pub phase: PhaseView,
+    /// Workers of the new generation that are ready.
+    pub ready: u32,
+    /// Workers of the new generation that are wanted.
+    pub wanted: u32,
+    /// Failures so far.
+    pub failures: u32,
+}
+
+/// The steps of a rollout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PhaseView {
+    /// The release is resolved and its settings are read.
+    Preparing,
+    /// New workers boot and take the places of old ones.
+    Replacing,
+    /// All are ready and are watched.
+    Settling,
+    /// The old generation is filled up again.
+    RollingBack,
+}
+
+/// How the last rollout ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRollout {
+    /// The generation it was about, where it got so far.
+    pub generation: Option<GenerationId>,
+    /// Whether that generation serves.
+    pub committed: bool,
+    /// Why not, in one sentence.
+    pub reason: Option<String>,
+}
+
+/// One worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerView {
+    /// Its name.
+    pub id: WorkerId,
+    /// Its generation.
+    pub generation: GenerationId,
+    /// How it is.
+    pub state: WorkerState,
+    /// Since its start.
+    pub age: Duration,
+    /// Requests finished.
+    pub requests: u64,
+    /// Requests under way.
+    pub in_flight: u32,
+    /// Age of the oldest of them.
+    pub oldest_request: Option<Duration>,
+    /// Resident memory in bytes, as last read.
+    pub rss: Option<u64>,
+}
+
+/// How a worker is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// It loads the app.
+    Booting,
+    /// It has loaded the app and waits to be admitted.
+    Held,
+    /// It takes visitors.
+    Ready,
+    /// It takes no new work and finishes what it has.
+    Draining,
+    /// It hangs, or outstayed its time, and is being ended.
+    Ending,
+}

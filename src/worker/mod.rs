@@ -1,0 +1,117 @@
+//! The Python side: a shim that runs one gunicorn worker of the configured class, and its contract.
+//!
+//! # Contract 1
+//!
+//! The app's interpreter is started as `python -c BOOTSTRAP NAME` with these descriptors and no others:
+//!
+//! | descriptor | what |
+//! | --- | --- |
+//! | 0 | `/dev/null` |
+//! | 1, 2 | the app's output |
+//! | 3 | the shim: a JSON array of `[module, source]`, executed in that order as `_ostler.MODULE` |
+//! | 4 | the orders: the JSON object below |
+//! | 5 | control: a Unix stream socket to ostlerd |
+//! | 6 | the app's scoreboard (worker mode only) |
+//! | 7… | the listeners, in the order of `listeners` |
+//!
+//! Descriptors 3 and 4 are memfds to be read from offset 0 (with `pread`) and closed; 5 and up are made close-on-exec.
+//!
+//! Orders:
+//!
+//! ```json
+//! {"contract": 1, "mode": "worker", "app": "shop", "worker": 17, "generation": 3,
+//!  "entry": "shop.wsgi:application", "args": ["-k", "gthread"],
+//!  "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", 8000]},
+//!                {"fd": 8, "family": "unix", "address": "/run/ostler/shop.sock"}],
+//!  "slot": {"offset": 4096, "size": 4096}, "hold": true,
+//!  "probe": {"path": "/healthz", "host": "shop.example.com", "scheme": "https", "timeout_seconds": 10.0},
+//!  "log_file": "/var/log/shop.log"}
+//! ```
+//!
+//! `probe` and `log_file` may be null; `mode` may be `inspect` (no scoreboard, no listeners): load the settings,
+//! send one `settings` message, exit 0.
+//!
+//! Messages on control, one JSON object a line, worker to ostlerd, no line over 64 KiB:
+//!
+//! | message | meaning |
+//! | --- | --- |
+//! | `{"event": "loaded"}` | only where `hold` is true: the app is loaded and the probe passed; the worker now waits for one byte `g` before it takes visitors, and exits quietly on end of file |
+//! | `{"event": "ready"}` | the first heartbeat |
+//! | `{"event": "failed", "stage": …, "message": …, "traceback": …}` | it cannot serve and exits; `stage` is `settings`, `import`, `attribute`, `hook`, `probe` or `boot` |
+//! | `{"event": "settings", …}` | the answer to `inspect`: see [`Settings`] |
+//!
+//! ostlerd may close its end after `ready`.
+//!
+//! The worker's slot of the scoreboard, native byte order, 8-byte fields, times in nanoseconds of `CLOCK_MONOTONIC`:
+//!
+//! | offset | field |
+//! | --- | --- |
+//! | 0 | contract, 1 |
+//! | 8 | state: 0 empty, 1 booting, 2 loaded, 3 ready, 4 draining |
+//! | 16 | time of the last heartbeat |
+//! | 24 | requests finished |
+//! | 32 | requests started that found no free entry below, not yet finished |
+//! | 64… | one start time for each request in flight; 0 is a free entry |
+//!
+//! Exit statuses: 0 as asked, 1 configuration, 2 usage, 3 the app did not boot, 4 its attribute is missing.
+
+use serde::Deserialize;
+
+/// The version of the contract above.
+pub const CONTRACT: u64 = 1;
+
+/// The size of a worker's slot on the scoreboard: a page, so that a worker can map its own alone.
+pub const SLOT_SIZE: usize = 4096;
+
+/// What the app's gunicorn says of itself; untrusted, so every field is bounded by whoever uses it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Settings {
+    /// `27.0.1`.
+    pub gunicorn: String,
+    /// `3.11.2`.
+    pub python: String,
+    /// The worker's class as configured, `gthread` or `uvicorn_worker.UvicornWorker`.
+    pub class_name: String,
+    /// The family: `sync`, `gthread`, `gevent`, `tornado`, `asgi`, `uvicorn`; `None` is unsupported.
+    pub family: Option<String>,
+    /// `workers`.
+    pub workers: u32,
+    /// `bind`, as gunicorn has it: `127.0.0.1:8000`, `unix:/path`; whether it was set at all is `bind_set`.
+    pub bind: Vec<String>,
+    /// Whether `bind` was set by the configuration.
+    pub bind_set: bool,
+    /// Whether `workers` was set by the configuration (or WEB_CONCURRENCY).
+    pub workers_set: bool,
+    /// `backlog`.
+    pub backlog: u32,
+    /// `timeout`, seconds; 0 is never.
+    pub timeout: f64,
+    /// `graceful_timeout`, seconds.
+    pub graceful_timeout: f64,
+    /// `keepalive`, seconds.
+    pub keepalive: f64,
+    /// `max_requests`.
+    pub max_requests: u64,
+    /// `max_requests_jitter`.
+    pub max_requests_jitter: u64,
+    /// `umask`.
+    pub umask: u32,
+    /// `umask` was set.
+    pub umask_set: bool,
+    /// `user`, numeric.
+    pub uid: u32,
+    /// `group`, numeric.
+    pub gid: u32,
+    /// `user` or `group` was set.
+    pub user_set: bool,
+    /// `chdir`, where it was set.
+    pub chdir: Option<String>,
+    /// `preload_app`.
+    pub preload_app: bool,
+    /// Names of settings that ostlerd does not follow (`daemon`, `pidfile`, `control_socket`, …), where set.
+    pub ignored: Vec<String>,
+    /// Hooks of the master that the configuration sets (`when_ready`, `on_starting`, …).
+    pub master_hooks: Vec<String>,
+    /// Notes for the log, one sentence each.
+    pub notes: Vec<String>,
+}
