@@ -4,6 +4,9 @@
 
 mod types;
 
+/// The most workers that one app may have.
+pub const MOST_WORKERS: u32 = 1000;
+
 pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Prepared, Probe, Refusal, RolloutPolicy, Surge,
     WorkerClass,

@@ -40,6 +40,13 @@ pub enum Action {
         /// What to send.
         rung: Rung,
     },
+    /// Only workers of this blueprint are left: close the listeners that it does not name.
+    KeepOnly {
+        /// The app.
+        app: AppName,
+        /// What serves.
+        blueprint: Arc<Blueprint>,
+    },
     /// The app runs no more and no worker of it is left: close its listeners, drop what belongs to it.
     ReleaseApp {
         /// The app.

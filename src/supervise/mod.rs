@@ -3,15 +3,25 @@
 //! Read in this order: `time`, `event`, `request`, `action`, `news`, `view`, then the state machine.
 
 mod action;
+mod app;
+mod asked;
+mod budget;
+mod converge;
 mod event;
 mod news;
+mod project;
+mod random;
 mod request;
+mod rollout;
+mod supervisor;
 mod time;
 mod view;
+mod worker;
 
 pub use action::{Action, Rung};
 pub use event::{Event, Exit, GenerationId, LastWords, Observation, WorkerId};
 pub use news::{Cause, Happening, Level, News};
 pub use request::{Outcome, Request, RequestId};
+pub use supervisor::Supervisor;
 pub use time::Moment;
 pub use view::{AppState, AppView, LastRollout, PhaseView, RolloutView, View, WorkerState, WorkerView};

@@ -1,10 +1,12 @@
 //! What does run: an immutable picture, from which health, metrics, the command and pages are made.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
+use crate::plan::Blueprint;
 
 use super::event::{GenerationId, LastWords, WorkerId};
 
@@ -26,6 +28,8 @@ pub struct AppView {
     pub state: AppState,
     /// The generation that serves, or tries to.
     pub generation: Option<GenerationId>,
+    /// What that generation was started from.
+    pub blueprint: Option<Arc<Blueprint>>,
     /// How many workers should serve.
     pub wanted: u32,
     /// The change that is under way.

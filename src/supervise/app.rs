@@ -1,0 +1,319 @@
+//! One app: its generations and workers, and what facts do to them. What follows from the facts is in `converge`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::AppName;
+use crate::plan::{AppPlan, Blueprint, Policy, Refusal};
+
+use super::action::{Action, Rung};
+use super::budget::{Backoff, Bucket};
+use super::event::{Exit, GenerationId, LastWords, Observation, WorkerId};
+use super::news::{Cause, Happening, News};
+use super::random::Random;
+use super::request::{Outcome, RequestId};
+use super::rollout::{Phase, Rollout};
+use super::time::Moment;
+use super::view::LastRollout;
+use super::worker::{Life, Worker};
+
+/// What one call of `handle` works with: the time, and where decisions go.
+pub(super) struct Turn<'a> {
+    pub(super) now: Moment,
+    pub(super) random: &'a mut Random,
+    pub(super) next_worker: &'a mut u64,
+    pub(super) actions: &'a mut Vec<Action>,
+    pub(super) answers: &'a mut Vec<(RequestId, AppName, Outcome)>,
+}
+
+/// The workers of an app that were started from the same code and settings.
+#[derive(Clone, Debug)]
+pub(super) struct Generation {
+    pub(super) id: GenerationId,
+    pub(super) blueprint: Arc<Blueprint>,
+    pub(super) policy: Policy,
+    pub(super) backoff: Backoff,
+    /// Whether it has served at full strength once: only then is it worth going back to.
+    pub(super) proven: bool,
+}
+
+/// What is wanted of an app.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Mode {
+    Running,
+    Stopping {
+        waiters: Vec<RequestId>,
+        remove: bool,
+    },
+    /// Stopped, and forgotten as soon as that has been said.
+    Removed,
+    Stopped,
+}
+
+/// A `Prepare` that has not been answered, and for whom it is. A request that comes later may have been made after the
+/// release was looked at, so it is prepared anew: `again`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Preparing {
+    pub(super) waiters: Vec<RequestId>,
+    pub(super) again: Vec<RequestId>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct App {
+    pub(super) name: AppName,
+    pub(super) mode: Mode,
+    /// The generation that serves; while there are workers there is one.
+    pub(super) serving: Option<Generation>,
+    pub(super) rollout: Option<Rollout>,
+    pub(super) preparing: Option<Preparing>,
+    pub(super) workers: BTreeMap<WorkerId, Worker>,
+    pub(super) bucket: Bucket,
+    /// The number of workers that a command asked for.
+    pub(super) scale: Option<u32>,
+    pub(super) generations: u64,
+    /// Requests that wait until the app serves at full strength.
+    pub(super) waiting: Vec<(RequestId, String)>,
+    pub(super) refusal: Option<Refusal>,
+    pub(super) last_rollout: Option<LastRollout>,
+    pub(super) last_words: Option<LastWords>,
+    /// Whether the shell was told that only the serving generation's listeners are needed.
+    pub(super) settled: bool,
+    /// When a start that had to wait may be made.
+    pub(super) wake: Option<Moment>,
+}
+
+impl App {
+    pub(super) fn new(name: AppName) -> Self {
+        App {
+            name,
+            mode: Mode::Running,
+            serving: None,
+            rollout: None,
+            preparing: None,
+            workers: BTreeMap::new(),
+            bucket: Bucket::default(),
+            scale: None,
+            generations: 0,
+            waiting: Vec::new(),
+            refusal: None,
+            last_rollout: None,
+            last_words: None,
+            settled: true,
+            wake: None,
+        }
+    }
+
+    pub(super) fn announce(&self, turn: &mut Turn<'_>, happening: Happening) {
+        turn.actions.push(Action::Announce(News { app: self.name.clone(), happening }));
+    }
+
+    pub(super) fn answer(&self, turn: &mut Turn<'_>, id: RequestId, outcome: Outcome) {
+        turn.answers.push((id, self.name.clone(), outcome));
+    }
+
+    pub(super) fn next_generation(&mut self, plan: AppPlan) -> Generation {
+        self.generations += 1;
+        Generation {
+            id: GenerationId(self.generations),
+            blueprint: plan.blueprint,
+            policy: plan.policy,
+            backoff: Backoff::default(),
+            proven: false,
+        }
+    }
+
+    /// The policy of a generation; of one that is neither served nor rolled out any more, the serving one's.
+    pub(super) fn policy(&self, generation: GenerationId) -> Option<&Policy> {
+        let rolling = self.rollout.as_ref().map(|rollout| &rollout.generation);
+        rolling
+            .filter(|it| it.id == generation)
+            .or(self.serving.as_ref())
+            .or(rolling)
+            .map(|generation| &generation.policy)
+    }
+
+    fn generation_mut(&mut self, id: GenerationId) -> Option<&mut Generation> {
+        let rolling = self.rollout.as_mut().map(|rollout| &mut rollout.generation);
+        rolling.into_iter().chain(self.serving.as_mut()).find(|generation| generation.id == id)
+    }
+
+    /// How many workers of a generation with this policy are wanted.
+    pub(super) fn wanted(&self, policy: &Policy) -> u32 {
+        self.scale.unwrap_or(policy.workers)
+    }
+
+    pub(super) fn ready_workers(&self) -> usize {
+        self.workers.values().filter(|worker| worker.is_ready()).count()
+    }
+
+    /// The generation that answers visitors now, where one does.
+    pub(super) fn answering(&self) -> Option<GenerationId> {
+        self.workers.values().find(|worker| worker.is_ready()).map(|worker| worker.generation)
+    }
+
+    pub(super) fn worker_loaded(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let generation = worker.generation;
+        let held = matches!(worker.life, Life::Booting { hold: true, .. });
+        let settle = match &self.rollout {
+            Some(rollout) if rollout.generation.id == generation => rollout.generation.policy.rollout.settle,
+            _ => std::time::Duration::ZERO,
+        };
+        if held {
+            worker.life = Life::Held { until: turn.now + settle };
+            self.announce(turn, Happening::WorkerHeld { worker: id, generation, settle });
+        }
+    }
+
+    pub(super) fn worker_ready(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        if !matches!(worker.life, Life::Booting { .. }) {
+            return;
+        }
+        worker.life = Life::Ready;
+        let (generation, took) = (worker.generation, turn.now.since(worker.spawned));
+        if let Some(generation) = self.generation_mut(generation) {
+            generation.backoff.succeeded();
+        }
+        if let Some(rollout) = &mut self.rollout
+            && rollout.generation.id == generation
+        {
+            rollout.canary_ready = true;
+        }
+        let of_generation = |worker: &&Worker| worker.generation == generation && worker.is_ready();
+        let ready = self.workers.values().filter(of_generation).count() as u32;
+        let wanted = self.policy(generation).map_or(0, |policy| self.wanted(policy));
+        self.announce(turn, Happening::WorkerReady { worker: id, generation, ready, wanted, took });
+    }
+
+    pub(super) fn worker_failed(&mut self, id: WorkerId, words: LastWords) {
+        if let Some(worker) = self.workers.get_mut(&id) {
+            worker.words = words;
+        }
+    }
+
+    pub(super) fn worker_exited(&mut self, turn: &mut Turn<'_>, id: WorkerId, exit: Exit) {
+        let Some(worker) = self.workers.remove(&id) else { return };
+        let (generation, ready) = (worker.generation, worker.is_ready());
+        if let Life::Ending { .. } = worker.life {
+            self.announce(turn, Happening::WorkerExited { worker: id, generation, exit });
+            return;
+        }
+        let mut words = worker.words.clone();
+        let died = Happening::WorkerDied { worker: id, generation, exit, ready, last_words: words.clone() };
+        self.announce(turn, died);
+        if words.message.is_empty() {
+            let when = if ready { "died" } else { "did not boot" };
+            words.message = format!("worker {id} {when}: {exit}");
+        }
+        self.lost(turn, &worker, ready, words);
+    }
+
+    pub(super) fn spawn_failed(&mut self, turn: &mut Turn<'_>, id: WorkerId, reason: String) {
+        let Some(worker) = self.workers.remove(&id) else { return };
+        let generation = worker.generation;
+        self.announce(turn, Happening::SpawnFailed { worker: id, generation, reason: reason.clone() });
+        let message = format!("worker {id} could not be started: {reason}");
+        if worker.is_live() {
+            self.lost(turn, &worker, false, LastWords { message, traceback: String::new() });
+        }
+    }
+
+    pub(super) fn observed(&mut self, turn: &mut Turn<'_>, id: WorkerId, seen: Observation) {
+        let Some(generation) = self.workers.get(&id).map(|worker| worker.generation) else { return };
+        let Some(policy) = self.policy(generation).cloned() else { return };
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        worker.observe(turn.now, seen, &policy);
+        let Some((cause, age)) = worker.hang(&policy) else { return };
+        let worker = worker.clone();
+        self.announce(turn, Happening::WorkerHung { worker: id, generation, cause, age });
+        self.end(turn, id, cause);
+        let message = format!("worker {id} hung: {cause}");
+        self.lost(turn, &worker, true, LastWords { message, traceback: String::new() });
+    }
+
+    /// What time alone does to its workers: patience that is over, boots that took too long, age.
+    pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
+        let ids: Vec<WorkerId> = self.workers.keys().copied().collect();
+        for id in ids {
+            let Some(policy) =
+                self.workers.get(&id).and_then(|worker| self.policy(worker.generation)).cloned()
+            else {
+                continue;
+            };
+            let Some(worker) = self.workers.get_mut(&id) else { continue };
+            worker.age(turn.now, &policy);
+            match worker.life {
+                Life::Booting { until, .. } if turn.now >= until => {
+                    self.boot_timed_out(turn, id, policy.boot_timeout);
+                }
+                Life::Held { until } if turn.now >= until => {
+                    worker.life = Life::Booting { hold: false, until: turn.now + policy.boot_timeout };
+                    turn.actions.push(Action::AdmitWorker { worker: id });
+                }
+                Life::Ending { .. } => self.climb(turn, id),
+                _ => {}
+            }
+        }
+    }
+
+    fn boot_timed_out(&mut self, turn: &mut Turn<'_>, id: WorkerId, limit: std::time::Duration) {
+        let Some(worker) = self.workers.get(&id).cloned() else { return };
+        let generation = worker.generation;
+        let message = format!("worker {id} was not ready within boot_timeout ({} s)", limit.as_secs_f64());
+        let (cause, age) = (Cause::BootTimeout, turn.now.since(worker.spawned));
+        self.announce(turn, Happening::WorkerHung { worker: id, generation, cause, age });
+        self.end(turn, id, cause);
+        self.lost(turn, &worker, false, LastWords { message, traceback: String::new() });
+    }
+
+    fn climb(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(rung) = worker.climb(turn.now) else { return };
+        let generation = worker.generation;
+        let Life::Ending { cause, .. } = worker.life else { return };
+        turn.actions.push(Action::SignalWorker { worker: id, rung });
+        if rung == Rung::Kill {
+            self.announce(turn, Happening::WorkerKilled { worker: id, generation, cause });
+        }
+    }
+
+    /// Begins the end of a worker.
+    pub(super) fn end(&mut self, turn: &mut Turn<'_>, id: WorkerId, cause: Cause) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let generation = worker.generation;
+        let Some(policy) = self.policy(generation).cloned() else { return };
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        let Some(rung) = worker.end(turn.now, cause, &policy) else { return };
+        if rung == Rung::Drain {
+            self.announce(turn, Happening::WorkerDraining { worker: id, generation, cause });
+        }
+        turn.actions.push(Action::SignalWorker { worker: id, rung });
+    }
+
+    /// A worker is lost that should have served: the budgets pay, and a rollout counts it.
+    fn lost(&mut self, turn: &mut Turn<'_>, worker: &Worker, was_ready: bool, words: LastWords) {
+        self.last_words = Some(words.clone());
+        if was_ready {
+            let per_minute = self.policy(worker.generation).map_or(60, |policy| policy.restarts_per_minute);
+            self.bucket.died(turn.now, per_minute);
+        } else if let Some(generation) = self.generation_mut(worker.generation)
+            && let Some(delay) = generation.backoff.failed(turn.now, worker.spawned, turn.random)
+        {
+            let (generation, failures) = (generation.id, generation.backoff.failures());
+            self.announce(turn, Happening::BackingOff { generation, failures, delay });
+        }
+        self.count_failure(turn, worker.generation, words);
+    }
+
+    fn count_failure(&mut self, turn: &mut Turn<'_>, generation: GenerationId, words: LastWords) {
+        let Some(rollout) = &mut self.rollout else { return };
+        if rollout.generation.id != generation || matches!(rollout.phase, Phase::RollingBack { .. }) {
+            return;
+        }
+        rollout.failures += 1;
+        if rollout.failures >= rollout.generation.policy.rollout.max_boot_failures {
+            self.roll_back(turn, words);
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! What requests and new plans do to one app.
+
+use crate::plan::{AppPlan, MOST_WORKERS, Prepared};
+
+use super::action::Action;
+use super::app::{App, Mode, Turn};
+use super::news::{Cause, Happening};
+use super::request::{Outcome, RequestId};
+
+impl App {
+    /// The app's first plan.
+    pub(super) fn begin(&mut self, turn: &mut Turn<'_>, prepared: Prepared, waiter: Option<RequestId>) {
+        let waiters = waiter.into_iter().collect();
+        match prepared {
+            Ok(plan) => self.roll_out(turn, plan, waiters),
+            Err(refusal) => self.refuse(turn, refusal, waiters),
+        }
+    }
+
+    /// A new configuration's plan for an app that is there already; whether an answer follows.
+    pub(super) fn replan(&mut self, turn: &mut Turn<'_>, prepared: Prepared, id: RequestId) -> bool {
+        let plan = match prepared {
+            Ok(plan) => plan,
+            Err(refusal) => {
+                self.refuse(turn, refusal, vec![id]);
+                return true;
+            }
+        };
+        match self.mode {
+            Mode::Running => {}
+            Mode::Stopped | Mode::Removed | Mode::Stopping { remove: false, .. } => return false,
+            Mode::Stopping { remove: true, .. } => {
+                let reason =
+                    format!("{} still drains after its removal; reload again when it has ended", self.name);
+                self.answer(turn, id, Outcome::Refused { reason });
+                return true;
+            }
+        }
+        let AppPlan { blueprint, policy } = &plan;
+        let Some(target) = self.target_mut().filter(|target| target.blueprint == *blueprint) else {
+            self.roll_out(turn, plan, vec![id]);
+            return true;
+        };
+        if target.policy == *policy {
+            return false;
+        }
+        if target.policy.workers != policy.workers {
+            self.scale = None;
+        }
+        if let Some(target) = self.target_mut() {
+            target.policy = plan.policy;
+        }
+        if self.rollout.is_none() {
+            self.waiting.push((id, "changed in place".to_owned()));
+            return true;
+        }
+        false
+    }
+
+    pub(super) fn restart(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+        match self.mode {
+            Mode::Stopping { .. } => {
+                let reason = format!("{} is stopping; try again when it has stopped", self.name);
+                self.answer(turn, id, Outcome::Refused { reason });
+            }
+            Mode::Running | Mode::Stopped | Mode::Removed => self.prepare(turn, id),
+        }
+    }
+
+    pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+        match &self.serving {
+            Some(serving) if self.mode == Mode::Running => {
+                let message = format!("{} runs already", self.name);
+                let generation = Some(serving.id);
+                self.answer(turn, id, Outcome::Done { message, generation });
+            }
+            _ => self.restart(turn, id),
+        }
+    }
+
+    pub(super) fn stop(&mut self, turn: &mut Turn<'_>, id: Option<RequestId>, remove: bool) {
+        let preparing = self.preparing.take().unwrap_or_default();
+        let rollout = self.rollout.take().map(|rollout| rollout.waiters).unwrap_or_default();
+        let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(id, _)| id);
+        let interrupted = preparing.waiters.into_iter().chain(preparing.again).chain(rollout).chain(waiting);
+        for waiter in interrupted {
+            let reason = format!("{} is being stopped", self.name);
+            self.answer(turn, waiter, Outcome::Refused { reason });
+        }
+        match &mut self.mode {
+            Mode::Stopping { waiters, remove: also } => {
+                waiters.extend(id);
+                *also |= remove;
+                return;
+            }
+            Mode::Stopped if !remove => {
+                if let Some(id) = id {
+                    let message = format!("{} is stopped already", self.name);
+                    self.answer(turn, id, Outcome::Done { message, generation: None });
+                }
+                return;
+            }
+            Mode::Running | Mode::Stopped | Mode::Removed => {}
+        }
+        self.scale = None;
+        self.mode = Mode::Stopping { waiters: id.into_iter().collect(), remove };
+        self.announce(turn, Happening::Stopping);
+    }
+
+    pub(super) fn kill_all(&mut self, turn: &mut Turn<'_>) {
+        for worker in self.workers.values_mut() {
+            if let Some(rung) = worker.kill(turn.now, Cause::Stop) {
+                turn.actions.push(Action::SignalWorker { worker: worker.id, rung });
+            }
+        }
+    }
+
+    pub(super) fn scale_by(&mut self, turn: &mut Turn<'_>, id: RequestId, step: i32) {
+        let now = self.target().map_or(0, |target| self.wanted(&target.policy));
+        self.scale(turn, id, i64::from(now) + i64::from(step));
+    }
+
+    pub(super) fn scale(&mut self, turn: &mut Turn<'_>, id: RequestId, workers: i64) {
+        let Some(target) = self.target().filter(|_| self.mode == Mode::Running) else {
+            let reason = format!("{} does not run; `ostler start {}` first", self.name, self.name);
+            return self.answer(turn, id, Outcome::Refused { reason });
+        };
+        let from = self.wanted(&target.policy);
+        let wanted = match u32::try_from(workers) {
+            Ok(wanted @ 1..=MOST_WORKERS) => wanted,
+            _ => {
+                let most = MOST_WORKERS;
+                let reason = format!(
+                    "{workers} workers are not possible: between 1 and {most}; to run none, `ostler stop {}`",
+                    self.name
+                );
+                return self.answer(turn, id, Outcome::Invalid { reason });
+            }
+        };
+        self.scale = Some(wanted);
+        self.waiting.push((id, format!("scaled from {from} to {wanted}")));
+        self.announce(turn, Happening::Scaled { from, to: wanted });
+    }
+}

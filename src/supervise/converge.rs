@@ -1,0 +1,338 @@
+//! From what is to what is wanted: the decisions about one app, made anew after every fact.
+//!
+//! The *target* is the generation that should serve: the new one in a rollout, the serving one else (also while rolling
+//! back). Every other worker is *old*. Three numbers keep visitors safe and memory bounded:
+//!
+//! - `cap`: so many workers may live at once (wanted + surge);
+//! - `floor`: our decisions never leave fewer ready workers than this;
+//! - `reserve`: so many workers of the old generation are kept for those the new one does not have ready yet.
+
+use super::action::Action;
+use super::app::{App, Generation, Mode, Turn};
+use super::event::{GenerationId, WorkerId};
+use super::news::{Cause, Happening};
+use super::request::Outcome;
+use super::rollout::Phase;
+use super::worker::{Life, Worker};
+
+impl App {
+    /// Brings the app nearer to what is wanted.
+    pub(super) fn converge(&mut self, turn: &mut Turn<'_>) {
+        self.wake = None;
+        match self.mode {
+            Mode::Running => {}
+            Mode::Stopping { .. } => return self.finish_stop(turn),
+            Mode::Stopped | Mode::Removed => return,
+        }
+        self.advance_rollout(turn);
+        self.retire_old(turn);
+        self.recycle(turn);
+        self.fill_target(turn);
+        self.refill_serving(turn);
+        self.shrink(turn);
+        self.answer_waiting(turn);
+        self.drop_what_is_not_needed(turn);
+    }
+
+    fn advance_rollout(&mut self, turn: &mut Turn<'_>) {
+        let Some(rollout) = &self.rollout else { return };
+        let target = &rollout.generation;
+        let wanted = self.wanted(&target.policy) as usize;
+        let full = self.count(|it| it.generation == target.id && it.is_ready()) >= wanted;
+        match (&rollout.phase, full) {
+            (Phase::Replacing, true) => {
+                let (generation, settle) = (target.id, target.policy.rollout.settle);
+                self.set_phase(Phase::Settling { until: turn.now + settle });
+                self.announce(turn, Happening::RolloutSettling { generation, settle });
+            }
+            (Phase::Settling { .. }, false) => self.set_phase(Phase::Replacing),
+            (Phase::Settling { until }, true) if turn.now >= *until => self.commit(turn),
+            (Phase::RollingBack { .. }, _) if self.is_back() => self.finish_rollback(turn),
+            _ => {}
+        }
+    }
+
+    fn set_phase(&mut self, phase: Phase) {
+        if let Some(rollout) = &mut self.rollout {
+            rollout.phase = phase;
+        }
+    }
+
+    /// Whether a rollback is over: the old generation is at full strength, or cannot get there.
+    fn is_back(&self) -> bool {
+        let Some(serving) = &self.serving else { return true };
+        let wanted = self.wanted(&serving.policy) as usize;
+        let ready = self.count(|it| it.generation == serving.id && it.is_ready());
+        ready >= wanted || serving.backoff.failures() >= serving.policy.rollout.max_boot_failures
+    }
+
+    /// Old workers that nobody needs any more.
+    fn retire_old(&mut self, turn: &mut Turn<'_>) {
+        let Some(target) = self.target() else { return };
+        let (id, wanted) = (target.id, self.wanted(&target.policy) as usize);
+        if self.is_rolling_out() {
+            return;
+        }
+        let full = self.count(|it| it.generation == id && it.is_ready()) >= wanted;
+        for old in self.select(|it| it.generation != id && it.is_live() && (full || !it.is_ready())) {
+            self.end(turn, old, Cause::Rollout);
+        }
+    }
+
+    /// A worn worker goes once there is one more ready than wanted: one at a time.
+    fn recycle(&mut self, turn: &mut Turn<'_>) {
+        let Some(serving) = self.serving.as_ref().filter(|_| self.rollout.is_none()) else { return };
+        let (id, wanted) = (serving.id, self.wanted(&serving.policy) as usize);
+        if self.count(|it| it.generation == id && it.is_ready()) <= wanted {
+            return;
+        }
+        let worn = self.workers.values().find_map(|it| it.due.map(|cause| (it.id, cause)));
+        if let Some((worker, cause)) = worn {
+            self.end(turn, worker, cause);
+        }
+    }
+
+    /// Starts what the target generation lacks, and makes room for it.
+    fn fill_target(&mut self, turn: &mut Turn<'_>) {
+        let Some(target) = self.target() else { return };
+        let (id, blueprint) = (target.id, target.blueprint.clone());
+        let goal = self.goal();
+        let hold = self.is_rolling_out() && self.rollout.as_ref().is_some_and(|it| !it.canary_ready);
+        while self.count(|it| it.generation == id && it.is_live()) < goal {
+            if !self.may_start(turn, id, !self.is_rolling_out()) {
+                return;
+            }
+            let worn = self.rollout.is_none() && self.workers.values().any(|it| it.due.is_some());
+            let cap = self.cap().max(if worn { goal } else { 0 });
+            if self.count(Worker::is_live) >= cap && !self.make_room(turn, id) {
+                return;
+            }
+            self.spawn(turn, id, blueprint.clone(), hold);
+        }
+    }
+
+    /// Ends one old worker for a new one's sake: one that does not serve yet rather than one that does.
+    fn make_room(&mut self, turn: &mut Turn<'_>, target: GenerationId) -> bool {
+        let old = self.select(|it| it.generation != target && it.is_live());
+        if self.is_rolling_out() && old.len() <= self.reserve() {
+            return false;
+        }
+        let idle = old.iter().copied().find(|id| !self.workers[id].is_ready());
+        let spare = (self.ready_workers() > self.floor()).then(|| old.first().copied()).flatten();
+        let Some(victim) = idle.or(spare) else { return false };
+        self.end(turn, victim, Cause::Rollout);
+        true
+    }
+
+    /// During a rollout, makes good what the serving generation has lost meanwhile.
+    fn refill_serving(&mut self, turn: &mut Turn<'_>) {
+        if !self.is_rolling_out() {
+            return;
+        }
+        let Some(serving) = &self.serving else { return };
+        let (id, blueprint, target) = (serving.id, serving.blueprint.clone(), self.target().map(|it| it.id));
+        while self.count(|it| Some(it.generation) != target && it.is_live()) < self.reserve()
+            && self.count(Worker::is_live) < self.cap()
+            && self.may_start(turn, id, true)
+        {
+            self.spawn(turn, id, blueprint.clone(), false);
+        }
+    }
+
+    /// Ends workers of the target that are too many: those that boot first, then the oldest that serve.
+    fn shrink(&mut self, turn: &mut Turn<'_>) {
+        let Some(target) = self.target() else { return };
+        let (id, wanted) = (target.id, self.wanted(&target.policy) as usize);
+        let goal = if self.rollout.is_some() { wanted.max(self.goal()) } else { self.goal() };
+        let live = self.select(|it| it.generation == id && it.is_live());
+        let mut excess = live.len().saturating_sub(goal);
+        for booting in
+            live.iter().rev().filter(|worker| !self.workers[worker].is_ready()).copied().collect::<Vec<_>>()
+        {
+            if excess > 0 {
+                self.end(turn, booting, Cause::Resize);
+                excess -= 1;
+            }
+        }
+        for ready in live {
+            if excess > 0 && self.workers[&ready].is_ready() && self.ready_workers() > wanted {
+                self.end(turn, ready, Cause::Resize);
+                excess -= 1;
+            }
+        }
+    }
+
+    /// Those who wait for the app to serve at full strength.
+    fn answer_waiting(&mut self, turn: &mut Turn<'_>) {
+        let Some(serving) = self.serving.as_mut().filter(|_| self.rollout.is_none()) else { return };
+        let id = serving.id;
+        let wanted = self.scale.unwrap_or(serving.policy.workers) as usize;
+        let count = |ready: bool| {
+            let of = |it: &&Worker| it.generation == id && if ready { it.is_ready() } else { it.is_live() };
+            self.workers.values().filter(of).count()
+        };
+        let hopeless = serving.backoff.failures() >= serving.policy.rollout.max_boot_failures;
+        if count(true) >= wanted {
+            if !serving.proven || self.last_words.is_some() {
+                serving.proven = true;
+                self.last_words = None;
+                self.announce(turn, Happening::Serving { generation: id, workers: wanted as u32 });
+            }
+            for (waiter, done) in std::mem::take(&mut self.waiting) {
+                let message = format!("{}: {done}; {wanted} workers of generation {id} serve", self.name);
+                self.answer(turn, waiter, Outcome::Done { message, generation: Some(id) });
+            }
+        } else if hopeless {
+            for (waiter, _) in std::mem::take(&mut self.waiting) {
+                let last_words = self.last_words.clone().unwrap_or_default();
+                let (reason, serving) = (last_words.message.clone(), self.answering());
+                self.answer(turn, waiter, Outcome::RolledBack { reason, last_words, serving });
+            }
+        }
+    }
+
+    /// Once only the serving generation is left, the shell may close what only others used.
+    fn drop_what_is_not_needed(&mut self, turn: &mut Turn<'_>) {
+        let Some(serving) = self.serving.as_ref().filter(|_| self.rollout.is_none()) else { return };
+        let others = self.workers.values().any(|worker| worker.generation != serving.id);
+        if !self.settled && !others {
+            let blueprint = serving.blueprint.clone();
+            turn.actions.push(Action::KeepOnly { app: self.name.clone(), blueprint });
+            self.settled = true;
+        }
+    }
+
+    fn finish_stop(&mut self, turn: &mut Turn<'_>) {
+        for worker in self.select(Worker::is_live) {
+            self.end(turn, worker, Cause::Stop);
+        }
+        if !self.workers.is_empty() {
+            return;
+        }
+        let Mode::Stopping { waiters, remove } = std::mem::replace(&mut self.mode, Mode::Stopped) else {
+            return;
+        };
+        if remove {
+            self.mode = Mode::Removed;
+        }
+        self.serving = None;
+        self.last_words = None;
+        turn.actions.push(Action::ReleaseApp { app: self.name.clone() });
+        self.announce(turn, if remove { Happening::Removed } else { Happening::Stopped });
+        for waiter in waiters {
+            let message = format!("{}: stopped", self.name);
+            self.answer(turn, waiter, Outcome::Done { message, generation: None });
+        }
+    }
+
+    fn spawn(
+        &mut self,
+        turn: &mut Turn<'_>,
+        generation: GenerationId,
+        blueprint: std::sync::Arc<crate::plan::Blueprint>,
+        hold: bool,
+    ) {
+        let Some(policy) = self.policy(generation).cloned() else { return };
+        *turn.next_worker += 1;
+        let worker = WorkerId(*turn.next_worker);
+        let jitter = turn.random.up_to(policy.max_requests_jitter);
+        let most_requests = if policy.max_requests > 0 { policy.max_requests + jitter } else { 0 };
+        let life = Life::Booting { hold, until: turn.now + policy.boot_timeout };
+        self.workers.insert(
+            worker,
+            Worker {
+                id: worker,
+                generation,
+                spawned: turn.now,
+                life,
+                seen: Default::default(),
+                words: Default::default(),
+                most_requests,
+                due: None,
+            },
+        );
+        turn.actions.push(Action::SpawnWorker { worker, generation, blueprint, hold });
+        self.announce(turn, Happening::WorkerStarted { worker, generation });
+    }
+
+    /// Whether a worker of `generation` may be started now; where not, `wake` is when.
+    fn may_start(&mut self, turn: &Turn<'_>, generation: GenerationId, replacement: bool) -> bool {
+        let known = [self.serving.as_ref(), self.rollout.as_ref().map(|rollout| &rollout.generation)];
+        let Some(found) = known.into_iter().flatten().find(|it| it.id == generation) else { return false };
+        let failing = found.backoff.failures() > 0;
+        let mut not_before = found.backoff.not_before();
+        if replacement {
+            not_before = not_before.max(self.bucket.not_before());
+        }
+        if turn.now < not_before {
+            self.wake = Some(self.wake.map_or(not_before, |wake| wake.min(not_before)));
+            return false;
+        }
+        // After a failure one worker at a time tries, until one has come up.
+        !failing || self.count(|it| it.generation == generation && it.is_live() && !it.is_ready()) == 0
+    }
+
+    fn is_rolling_out(&self) -> bool {
+        self.rollout.as_ref().is_some_and(|rollout| !rollout.is_rolling_back())
+    }
+
+    pub(super) fn target(&self) -> Option<&Generation> {
+        match &self.rollout {
+            Some(rollout) if !rollout.is_rolling_back() => Some(&rollout.generation),
+            _ => self.serving.as_ref(),
+        }
+    }
+
+    pub(super) fn target_mut(&mut self) -> Option<&mut Generation> {
+        match &mut self.rollout {
+            Some(rollout) if !rollout.is_rolling_back() => Some(&mut rollout.generation),
+            _ => self.serving.as_mut(),
+        }
+    }
+
+    /// How many workers of the target should live now.
+    fn goal(&self) -> usize {
+        let Some(target) = self.target() else { return 0 };
+        let wanted = self.wanted(&target.policy) as usize;
+        match &self.rollout {
+            Some(rollout) if !rollout.is_rolling_back() && !rollout.canary_ready => wanted.min(1),
+            Some(_) => wanted,
+            None => wanted + usize::from(self.workers.values().any(|worker| worker.due.is_some())),
+        }
+    }
+
+    fn wanted_of_both(&self) -> (usize, usize) {
+        let serving = self.serving.as_ref().map(|it| self.wanted(&it.policy) as usize);
+        let rolling = self.rollout.as_ref().map(|it| self.wanted(&it.generation.policy) as usize);
+        let (a, b) = (serving.or(rolling).unwrap_or(0), rolling.or(serving).unwrap_or(0));
+        (a.min(b), a.max(b))
+    }
+
+    fn cap(&self) -> usize {
+        let (_, most) = self.wanted_of_both();
+        let in_rollout = self.rollout.as_ref().map(|rollout| &rollout.generation);
+        let surge =
+            in_rollout.or(self.serving.as_ref()).map_or(1, |it| it.policy.rollout.max_surge.of(most as u32));
+        most + surge as usize
+    }
+
+    fn floor(&self) -> usize {
+        self.wanted_of_both().0
+    }
+
+    /// How many of the serving generation a rollout still needs.
+    fn reserve(&self) -> usize {
+        let Some(serving) = &self.serving else { return 0 };
+        let wanted = self.wanted(&serving.policy) as usize;
+        let target = self.target().map(|target| target.id);
+        wanted.saturating_sub(self.count(|it| Some(it.generation) == target && it.is_ready()))
+    }
+
+    fn count(&self, which: impl Fn(&Worker) -> bool) -> usize {
+        self.workers.values().filter(|worker| which(worker)).count()
+    }
+
+    fn select(&self, which: impl Fn(&Worker) -> bool) -> Vec<WorkerId> {
+        self.workers.values().filter(|worker| which(worker)).map(|worker| worker.id).collect()
+    }
+}

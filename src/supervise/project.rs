@@ -1,0 +1,100 @@
+//! The core's state, as the world may see it.
+
+use std::time::Duration;
+
+use super::app::{App, Mode};
+use super::rollout::Phase;
+use super::time::Moment;
+use super::view::{AppState, AppView, PhaseView, RolloutView};
+
+impl App {
+    pub(super) fn view(&self, now: Moment) -> AppView {
+        let wanted = self.target().map_or(0, |target| self.wanted(&target.policy));
+        let state = self.state(wanted as usize);
+        AppView {
+            name: self.name.clone(),
+            state,
+            generation: self.serving.as_ref().map(|serving| serving.id),
+            blueprint: self.serving.as_ref().map(|serving| serving.blueprint.clone()),
+            wanted,
+            rollout: self.rollout_view(),
+            last_rollout: self.last_rollout.clone(),
+            problem: self.problem(state),
+            last_words: self.last_words.clone().filter(|_| state != AppState::Serving),
+            backoff: self.wake.map(|wake| wake.since(now)).filter(|wait| *wait > Duration::ZERO),
+            workers: self.workers.values().map(|worker| worker.view(now)).collect(),
+        }
+    }
+
+    fn state(&self, wanted: usize) -> AppState {
+        let ready = self.ready_workers();
+        match &self.mode {
+            Mode::Stopped | Mode::Removed => return AppState::Stopped,
+            Mode::Stopping { .. } => return AppState::Stopping,
+            Mode::Running => {}
+        }
+        if let Some(rollout) = &self.rollout {
+            return if rollout.is_rolling_back() { AppState::RollingBack } else { AppState::RollingOut };
+        }
+        let Some(serving) = &self.serving else {
+            return if self.preparing.is_some() { AppState::Starting } else { AppState::Failed };
+        };
+        let failing = serving.backoff.failures() > 0;
+        match ready {
+            _ if ready >= wanted => AppState::Serving,
+            0 if failing || serving.proven => AppState::Failed,
+            _ if !serving.proven && !failing => AppState::Starting,
+            _ => AppState::Degraded,
+        }
+    }
+
+    fn rollout_view(&self) -> Option<RolloutView> {
+        let Some(rollout) = &self.rollout else {
+            return self.preparing.as_ref().map(|_| RolloutView {
+                generation: None,
+                phase: PhaseView::Preparing,
+                ready: 0,
+                wanted: 0,
+                failures: 0,
+            });
+        };
+        let of =
+            |worker: &&super::worker::Worker| worker.generation == rollout.generation.id && worker.is_ready();
+        Some(RolloutView {
+            generation: Some(rollout.generation.id),
+            phase: match rollout.phase {
+                Phase::Replacing => PhaseView::Replacing,
+                Phase::Settling { .. } => PhaseView::Settling,
+                Phase::RollingBack { .. } => PhaseView::RollingBack,
+            },
+            ready: self.workers.values().filter(of).count() as u32,
+            wanted: self.wanted(&rollout.generation.policy),
+            failures: rollout.failures,
+        })
+    }
+
+    fn problem(&self, state: AppState) -> Option<String> {
+        if let Some(refusal) = &self.refusal {
+            return Some(refusal.reason.clone());
+        }
+        match state {
+            AppState::Failed | AppState::Degraded | AppState::RollingBack | AppState::Starting => {
+                self.last_words.as_ref().map(|words| words.message.clone())
+            }
+            _ => None,
+        }
+    }
+
+    /// The next moment at which time alone changes something.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        let workers = self
+            .workers
+            .values()
+            .filter_map(|worker| self.policy(worker.generation).and_then(|policy| worker.deadline(policy)));
+        let settle = self.rollout.as_ref().and_then(|rollout| match rollout.phase {
+            Phase::Settling { until } => Some(until),
+            _ => None,
+        });
+        workers.chain(settle).chain(self.wake).min()
+    }
+}

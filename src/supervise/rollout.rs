@@ -1,0 +1,188 @@
+//! The change from one generation to the next.
+//!
+//! ```text
+//! request ─► Prepare ─► Replacing ─► Settling ─► committed
+//!               │           │ ▲         │
+//!               │ refused   │ └─────────┘ a worker died: back, one failure more
+//!               ▼           ▼ max_boot_failures
+//!        nothing changed   RollingBack ─► rolled back: the old generation is filled up again
+//! ```
+//!
+//! The first new worker is a canary where visitors are being served: it is held back for `settle` after it has loaded
+//! the app, so that a release that crashes soon after its start never gets a visitor.
+
+use crate::plan::{AppPlan, Prepared, Refusal};
+
+use super::app::{App, Generation, Mode, Preparing, Turn};
+use super::event::LastWords;
+use super::news::Happening;
+use super::request::{Outcome, RequestId};
+use super::time::Moment;
+use super::view::LastRollout;
+
+#[derive(Clone, Debug)]
+pub(super) struct Rollout {
+    pub(super) generation: Generation,
+    pub(super) phase: Phase,
+    pub(super) started: Moment,
+    pub(super) failures: u32,
+    pub(super) waiters: Vec<RequestId>,
+    /// Whether a worker of the new generation has served; until then there is but one of them.
+    pub(super) canary_ready: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Phase {
+    Replacing,
+    Settling { until: Moment },
+    RollingBack { words: LastWords },
+}
+
+impl Rollout {
+    pub(super) fn is_rolling_back(&self) -> bool {
+        matches!(self.phase, Phase::RollingBack { .. })
+    }
+}
+
+impl App {
+    /// A restart (or a start) is asked for: look at the release anew.
+    pub(super) fn prepare(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+        if let Some(preparing) = &mut self.preparing {
+            preparing.again.push(id);
+            self.announce(turn, Happening::RolloutRequested { joined: true });
+            return;
+        }
+        self.preparing = Some(Preparing { waiters: vec![id], again: Vec::new() });
+        turn.actions.push(super::action::Action::Prepare { app: self.name.clone() });
+        self.announce(turn, Happening::RolloutRequested { joined: false });
+    }
+
+    /// The release has been looked at.
+    pub(super) fn prepared(&mut self, turn: &mut Turn<'_>, prepared: Prepared) {
+        let Some(Preparing { waiters, again }) = self.preparing.take() else { return };
+        match prepared {
+            Ok(plan) => self.roll_out(turn, plan, waiters),
+            Err(refusal) => self.refuse(turn, refusal, waiters),
+        }
+        for id in again {
+            self.prepare(turn, id);
+        }
+    }
+
+    pub(super) fn refuse(&mut self, turn: &mut Turn<'_>, refusal: Refusal, waiters: Vec<RequestId>) {
+        let Refusal { reason, detail } = refusal.clone();
+        self.announce(turn, Happening::PrepareFailed { reason: reason.clone(), detail: detail.clone() });
+        self.last_rollout =
+            Some(LastRollout { generation: None, committed: false, reason: Some(reason.clone()) });
+        self.refusal = Some(refusal);
+        for id in waiters {
+            let outcome = Outcome::Misconfigured { reason: reason.clone(), detail: detail.clone() };
+            self.answer(turn, id, outcome);
+        }
+    }
+
+    /// Brings `plan` in: as the first generation, by joining the rollout that already does, or by a new one.
+    pub(super) fn roll_out(&mut self, turn: &mut Turn<'_>, plan: AppPlan, waiters: Vec<RequestId>) {
+        self.refusal = None;
+        self.mode = Mode::Running;
+        if let Some(rollout) = &mut self.rollout
+            && !rollout.is_rolling_back()
+            && rollout.generation.blueprint == plan.blueprint
+        {
+            rollout.generation.policy = plan.policy;
+            rollout.waiters.extend(waiters);
+            self.announce(turn, Happening::RolloutRequested { joined: true });
+            return;
+        }
+        let generation = self.next_generation(plan);
+        let started = Happening::RolloutStarted {
+            generation: generation.id,
+            from: self.serving.as_ref().map(|serving| serving.id),
+            workers: self.wanted(&generation.policy),
+        };
+        self.settled = false;
+        if self.serving.is_none() {
+            self.waiting.extend(waiters.into_iter().map(|id| (id, "started".to_owned())));
+            self.serving = Some(generation);
+        } else {
+            self.supersede(turn, &generation);
+            self.rollout = Some(Rollout {
+                generation,
+                phase: Phase::Replacing,
+                started: turn.now,
+                failures: 0,
+                waiters,
+                canary_ready: self.ready_workers() == 0,
+            });
+        }
+        self.announce(turn, started);
+    }
+
+    /// Ends a rollout in favour of a newer one; its workers are then replaced like those of the old generation.
+    fn supersede(&mut self, turn: &mut Turn<'_>, by: &Generation) {
+        let Some(rollout) = self.rollout.take() else { return };
+        let generation = rollout.generation.id;
+        self.announce(turn, Happening::RolloutSuperseded { generation, by: by.id });
+        let reason = match &rollout.phase {
+            Phase::RollingBack { words } => words.message.clone(),
+            _ => format!("superseded by the rollout to generation {}", by.id),
+        };
+        for id in rollout.waiters {
+            let outcome = match &rollout.phase {
+                Phase::RollingBack { words } => self.rolled_back_outcome(words.clone()),
+                _ => Outcome::Refused { reason: reason.clone() },
+            };
+            self.answer(turn, id, outcome);
+        }
+    }
+
+    /// Too many failures: go back to the generation that served, or, where it never did, stay with the new one.
+    pub(super) fn roll_back(&mut self, turn: &mut Turn<'_>, words: LastWords) {
+        let Some(rollout) = &mut self.rollout else { return };
+        let generation = rollout.generation.id;
+        let to = self.serving.as_ref().filter(|serving| serving.proven).map(|serving| serving.id);
+        rollout.phase = Phase::RollingBack { words: words.clone() };
+        self.announce(turn, Happening::RollingBack { generation, to, reason: words.message });
+        if to.is_none() {
+            let failed = self.rollout.as_ref().map(|rollout| rollout.generation.clone());
+            self.serving = failed;
+            self.finish_rollback(turn);
+        }
+    }
+
+    /// The old generation serves again as far as it can.
+    pub(super) fn finish_rollback(&mut self, turn: &mut Turn<'_>) {
+        let Some(rollout) = self.rollout.take() else { return };
+        let Phase::RollingBack { words } = rollout.phase else { return };
+        let generation = rollout.generation.id;
+        let serving = self.answering();
+        let reason = words.message.clone();
+        self.announce(turn, Happening::RolledBack { generation, serving, reason: reason.clone() });
+        self.last_rollout =
+            Some(LastRollout { generation: Some(generation), committed: false, reason: Some(reason) });
+        for id in rollout.waiters {
+            let outcome = self.rolled_back_outcome(words.clone());
+            self.answer(turn, id, outcome);
+        }
+    }
+
+    fn rolled_back_outcome(&self, words: LastWords) -> Outcome {
+        Outcome::RolledBack { reason: words.message.clone(), last_words: words, serving: self.answering() }
+    }
+
+    /// The new generation has proved itself.
+    pub(super) fn commit(&mut self, turn: &mut Turn<'_>) {
+        let Some(rollout) = self.rollout.take() else { return };
+        let mut generation = rollout.generation;
+        generation.proven = true;
+        let (id, took) = (generation.id, turn.now.since(rollout.started));
+        self.serving = Some(generation);
+        self.last_words = None;
+        self.last_rollout = Some(LastRollout { generation: Some(id), committed: true, reason: None });
+        self.announce(turn, Happening::RolloutCommitted { generation: id, took });
+        for waiter in rollout.waiters {
+            let message = format!("{}: generation {id} serves", self.name);
+            self.answer(turn, waiter, Outcome::Done { message, generation: Some(id) });
+        }
+    }
+}

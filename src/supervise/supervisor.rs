@@ -1,0 +1,313 @@
+//! The core as the shell sees it: every app, the requests, and the one way in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::config::AppName;
+use crate::plan::Plan;
+
+use super::action::Action;
+use super::app::{App, Mode, Turn};
+use super::event::{Event, WorkerId};
+use super::random::Random;
+use super::request::{Outcome, Request, RequestId};
+use super::time::Moment;
+use super::view::View;
+
+/// After SIGKILL the kernel needs no longer than this; a process that stays is stuck in a device.
+const LAST_WAIT: Duration = Duration::from_secs(5);
+
+/// The state machine that decides what runs. It only ever learns by [`Supervisor::handle`].
+#[derive(Clone, Debug)]
+pub struct Supervisor {
+    pub(super) apps: BTreeMap<AppName, App>,
+    /// Which app a worker belongs to.
+    homes: BTreeMap<WorkerId, AppName>,
+    random: Random,
+    next_worker: u64,
+    now: Moment,
+    pub(super) shutdown: Option<Shutdown>,
+    reloads: BTreeMap<RequestId, Reload>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Shutdown {
+    waiters: Vec<RequestId>,
+    /// When to leave even though a killed worker has not been reaped.
+    latest: Option<Moment>,
+    exited: bool,
+}
+
+/// What one call of `handle` decides.
+#[derive(Default)]
+struct Out {
+    actions: Vec<Action>,
+    answers: Vec<(RequestId, AppName, Outcome)>,
+}
+
+/// A new plan being brought in: the apps that have not answered yet, and what the others said.
+#[derive(Clone, Debug, Default)]
+struct Reload {
+    left: BTreeSet<AppName>,
+    changed: Vec<AppName>,
+    worst: Option<Outcome>,
+}
+
+impl Supervisor {
+    /// A supervisor that wants `plan` to run and has done nothing for it yet; the first event starts it.
+    pub fn new(plan: Plan, seed: u64) -> Self {
+        let mut supervisor = Supervisor {
+            apps: BTreeMap::new(),
+            homes: BTreeMap::new(),
+            random: Random::seeded(seed),
+            next_worker: 0,
+            now: Moment::ZERO,
+            shutdown: None,
+            reloads: BTreeMap::new(),
+        };
+        let mut out = Out::default();
+        for (name, prepared) in plan.apps {
+            supervisor.with_new_app(name, &mut out, |app, turn| app.begin(turn, prepared, None));
+        }
+        supervisor
+    }
+
+    /// Records a fact, lets time pass, and says what to do.
+    pub fn handle(&mut self, now: Moment, event: Event) -> Vec<Action> {
+        self.now = self.now.max(now);
+        let mut out = Out::default();
+        self.record(event, &mut out);
+        let names: Vec<AppName> = self.apps.keys().cloned().collect();
+        for name in &names {
+            self.with_app(name, &mut out, |app, turn| {
+                app.expire(turn);
+                app.converge(turn);
+            });
+        }
+        self.apps.retain(|_, app| app.mode != Mode::Removed);
+        self.give_answers(&mut out);
+        self.note_homes(&out.actions);
+        self.finish_shutdown(&mut out.actions);
+        out.actions
+    }
+
+    /// When to call again with [`Event::TimePassed`] if nothing else happens.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let shutdown = self.shutdown.as_ref().filter(|shutdown| !shutdown.exited);
+        let latest = shutdown.and_then(|shutdown| shutdown.latest);
+        self.apps.values().filter_map(App::deadline).chain(latest).min()
+    }
+
+    /// What runs.
+    pub fn view(&self, now: Moment) -> View {
+        let now = self.now.max(now);
+        View {
+            draining: self.shutdown.is_some(),
+            apps: self.apps.values().map(|app| app.view(now)).collect(),
+        }
+    }
+
+    fn record(&mut self, event: Event, out: &mut Out) {
+        let worker = match &event {
+            Event::SpawnFailed { worker, .. }
+            | Event::WorkerLoaded { worker }
+            | Event::WorkerReady { worker }
+            | Event::WorkerFailed { worker, .. }
+            | Event::WorkerExited { worker, .. } => self.homes.get(worker).cloned(),
+            _ => None,
+        };
+        match event {
+            Event::TimePassed => {}
+            Event::Requested { id, request } => self.requested(id, request, out),
+            Event::AppPrepared { app, prepared } => {
+                self.with_app(&app, out, |app, turn| app.prepared(turn, *prepared));
+            }
+            Event::PlanMade { id, plan } => self.plan_made(id, plan, out),
+            Event::WorkersObserved { seen } => {
+                for (worker, seen) in seen {
+                    if let Some(home) = self.homes.get(&worker).cloned() {
+                        self.with_app(&home, out, |app, turn| app.observed(turn, worker, seen));
+                    }
+                }
+            }
+            Event::SpawnFailed { worker: id, reason } => {
+                self.homes.remove(&id);
+                self.with_home(worker, out, |app, turn| app.spawn_failed(turn, id, reason));
+            }
+            Event::WorkerLoaded { worker: id } => {
+                self.with_home(worker, out, |app, turn| app.worker_loaded(turn, id));
+            }
+            Event::WorkerReady { worker: id } => {
+                self.with_home(worker, out, |app, turn| app.worker_ready(turn, id));
+            }
+            Event::WorkerFailed { worker: id, words } => {
+                self.with_home(worker, out, |app, _| app.worker_failed(id, words));
+            }
+            Event::WorkerExited { worker: id, exit } => {
+                self.homes.remove(&id);
+                self.with_home(worker, out, |app, turn| app.worker_exited(turn, id, exit));
+            }
+        }
+    }
+
+    fn requested(&mut self, id: RequestId, request: Request, out: &mut Out) {
+        let app = match &request {
+            Request::Shutdown => return self.shut_down(id, false, out),
+            Request::ShutdownNow => return self.shut_down(id, true, out),
+            Request::Restart(app) | Request::Stop(app) | Request::Start(app) => app.clone(),
+            Request::Scale(app, _) | Request::ScaleBy(app, _) => app.clone(),
+        };
+        if self.shutdown.is_some() {
+            let reason = "ostlerd is shutting down".to_owned();
+            return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
+        }
+        if !self.apps.contains_key(&app) {
+            let reason = format!("no app named `{app}` is configured");
+            return out.actions.push(Action::Answer { id, outcome: Outcome::Invalid { reason } });
+        }
+        self.with_app(&app, out, |app, turn| match request {
+            Request::Restart(_) => app.restart(turn, id),
+            Request::Start(_) => app.start(turn, id),
+            Request::Stop(_) => app.stop(turn, Some(id), false),
+            Request::Scale(_, workers) => app.scale(turn, id, i64::from(workers)),
+            Request::ScaleBy(_, step) => app.scale_by(turn, id, step),
+            Request::Shutdown | Request::ShutdownNow => {}
+        });
+    }
+
+    fn shut_down(&mut self, id: RequestId, now: bool, out: &mut Out) {
+        self.shutdown.get_or_insert_default().waiters.push(id);
+        let names: Vec<AppName> = self.apps.keys().cloned().collect();
+        for name in &names {
+            self.with_app(name, out, |app, turn| {
+                app.stop(turn, None, false);
+                if now {
+                    app.kill_all(turn);
+                }
+            });
+        }
+        if now && let Some(shutdown) = &mut self.shutdown {
+            shutdown.latest.get_or_insert(self.now + LAST_WAIT);
+        }
+    }
+
+    fn finish_shutdown(&mut self, actions: &mut Vec<Action>) {
+        let left = self.apps.values().any(|app| app.mode != Mode::Stopped);
+        let Some(shutdown) = &mut self.shutdown else { return };
+        let overdue = shutdown.latest.is_some_and(|latest| self.now >= latest);
+        if shutdown.exited || (left && !overdue) {
+            return;
+        }
+        shutdown.exited = true;
+        for id in std::mem::take(&mut shutdown.waiters) {
+            let message = "stopped".to_owned();
+            actions.push(Action::Answer { id, outcome: Outcome::Done { message, generation: None } });
+        }
+        actions.push(Action::Exit);
+    }
+
+    fn plan_made(&mut self, id: RequestId, plan: Plan, out: &mut Out) {
+        if self.shutdown.is_some() {
+            let reason = "ostlerd is shutting down".to_owned();
+            return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
+        }
+        let mut reload = Reload::default();
+        let gone: Vec<AppName> =
+            self.apps.keys().filter(|name| !plan.apps.contains_key(name)).cloned().collect();
+        for name in gone {
+            reload.left.insert(name.clone());
+            reload.changed.push(name.clone());
+            self.with_app(&name, out, |app, turn| app.stop(turn, Some(id), true));
+        }
+        for (name, prepared) in plan.apps {
+            let waits = match self.apps.contains_key(&name) {
+                false => self.with_new_app(name.clone(), out, |app, turn| {
+                    app.begin(turn, prepared, Some(id));
+                    true
+                }),
+                true => self.with_app(&name, out, |app, turn| app.replan(turn, prepared, id)),
+            };
+            if waits == Some(true) {
+                reload.left.insert(name.clone());
+                reload.changed.push(name);
+            }
+        }
+        self.reloads.insert(id, reload);
+    }
+
+    /// Passes answers on; those of a reload are gathered until every app has given its own.
+    fn give_answers(&mut self, out: &mut Out) {
+        let Out { actions, answers } = out;
+        for (id, app, outcome) in answers.drain(..) {
+            let Some(reload) = self.reloads.get_mut(&id) else {
+                actions.push(Action::Answer { id, outcome });
+                continue;
+            };
+            reload.left.remove(&app);
+            let worse = outcome.exit_status() != 0 && reload.worst.is_none();
+            if worse {
+                reload.worst = Some(outcome);
+            }
+        }
+        let ended: Vec<RequestId> =
+            self.reloads.iter().filter(|(_, reload)| reload.left.is_empty()).map(|(id, _)| *id).collect();
+        for id in ended {
+            let Some(reload) = self.reloads.remove(&id) else { continue };
+            let outcome = reload.worst.unwrap_or_else(|| {
+                let names: Vec<&str> = reload.changed.iter().map(AppName::as_str).collect();
+                let message = match names.is_empty() {
+                    true => "the configuration is in force; no app had to change".to_owned(),
+                    false => format!("the configuration is in force; changed: {}", names.join(", ")),
+                };
+                Outcome::Done { message, generation: None }
+            });
+            actions.push(Action::Answer { id, outcome });
+        }
+    }
+
+    fn note_homes(&mut self, actions: &[Action]) {
+        for action in actions {
+            if let Action::SpawnWorker { worker, blueprint, .. } = action {
+                self.homes.insert(*worker, blueprint.app.clone());
+            }
+        }
+    }
+
+    fn with_home(
+        &mut self,
+        home: Option<AppName>,
+        out: &mut Out,
+        then: impl FnOnce(&mut App, &mut Turn<'_>),
+    ) {
+        if let Some(home) = home {
+            self.with_app(&home, out, then);
+        }
+    }
+
+    fn with_app<T>(
+        &mut self,
+        name: &AppName,
+        out: &mut Out,
+        then: impl FnOnce(&mut App, &mut Turn<'_>) -> T,
+    ) -> Option<T> {
+        let app = self.apps.get_mut(name)?;
+        let mut turn = Turn {
+            now: self.now,
+            random: &mut self.random,
+            next_worker: &mut self.next_worker,
+            actions: &mut out.actions,
+            answers: &mut out.answers,
+        };
+        Some(then(app, &mut turn))
+    }
+
+    fn with_new_app<T>(
+        &mut self,
+        name: AppName,
+        out: &mut Out,
+        then: impl FnOnce(&mut App, &mut Turn<'_>) -> T,
+    ) -> Option<T> {
+        self.apps.insert(name.clone(), App::new(name.clone()));
+        self.with_app(&name, out, then)
+    }
+}
