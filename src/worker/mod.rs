@@ -28,8 +28,11 @@
 //!  "log_file": "/var/log/shop.log"}
 //! ```
 //!
-//! `probe` and `log_file` may be null; `mode` may be `inspect` (no scoreboard, no listeners): load the settings,
-//! send one `settings` message, exit 0.
+//! `entry` (gunicorn's `wsgi_app` says it then), `probe`, `probe.host` and `log_file` may be null; `mode` may be
+//! `inspect` (no scoreboard, no listeners): load the settings, send one `settings` message, exit 0.
+//!
+//! A probe is good where it is answered 2xx or 3xx: many apps redirect a plain request to https or to a login.
+//! An application of tornado's own kind cannot be called in process: it passes, with a warning in its log.
 //!
 //! Messages on control, one JSON object a line, worker to ostlerd, no line over 64 KiB:
 //!
@@ -37,7 +40,7 @@
 //! | --- | --- |
 //! | `{"event": "loaded"}` | only where `hold` is true: the app is loaded and the probe passed; the worker now waits for one byte `g` before it takes visitors, and exits quietly on end of file |
 //! | `{"event": "ready"}` | the first heartbeat |
-//! | `{"event": "failed", "stage": …, "message": …, "traceback": …}` | it cannot serve and exits; `stage` is `settings`, `import`, `attribute`, `hook`, `probe` or `boot` |
+//! | `{"event": "failed", "stage": …, "message": …, "traceback": …}` | it cannot serve and exits; `stage` is `settings`, `import`, `attribute`, `hook`, `probe` or `boot`; `message` is one sentence; `traceback` may be empty, and is the start of the body where the probe was answered badly |
 //! | `{"event": "settings", …}` | the answer to `inspect`: see [`Settings`] |
 //!
 //! ostlerd may close its end after `ready`.
@@ -53,9 +56,53 @@
 //! | 32 | requests started that found no free entry below, not yet finished |
 //! | 64… | one start time for each request in flight; 0 is a free entry |
 //!
-//! Exit statuses: 0 as asked, 1 configuration, 2 usage, 3 the app did not boot, 4 its attribute is missing.
+//! A worker that was told to drain writes that state at once. gevent goes on accepting for up to a second then,
+//! and no class but sync and gthread exits sooner than its next look at the clock, up to a second as well.
+//!
+//! Exit statuses: 0 as asked, 1 configuration, 2 usage, 3 the app did not boot, 4 its attribute is missing, 255 an
+//! error of the server after it was ready.
+//!
+//! # The modules
+//!
+//! In the order of their execution: `wire` talks to ostlerd, `slot` writes the scoreboard, `settings` reads
+//! gunicorn's; `drain`, `probe` and `hold` are the rules for going and coming; `shift` is what all classes share,
+//! with sync and gevent; then one module for each other class; `main` is what gunicorn's arbiter does for a worker.
+//! None may import asyncio or threading before the app's worker class does: gevent patches them first.
+
+mod message;
+#[cfg(test)]
+mod tests;
 
 use serde::Deserialize;
+
+pub use message::{
+    FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Mode, Orders,
+    ProbeOrder, Slot, Stage,
+};
+
+/// The text for `python -c`: it takes the bundle and the orders from their descriptors and begins.
+pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
+
+/// The shim's modules in the order in which they are executed: each imports only earlier ones.
+const MODULES: [(&str, &str); 12] = [
+    ("wire", include_str!("wire.py")),
+    ("slot", include_str!("slot.py")),
+    ("settings", include_str!("settings.py")),
+    ("drain", include_str!("drain.py")),
+    ("probe", include_str!("probe.py")),
+    ("hold", include_str!("hold.py")),
+    ("shift", include_str!("shift.py")),
+    ("gthread", include_str!("gthread.py")),
+    ("tornado", include_str!("tornado.py")),
+    ("asgi", include_str!("asgi.py")),
+    ("uvicorn", include_str!("uvicorn.py")),
+    ("main", include_str!("main.py")),
+];
+
+/// The content of descriptor 3: a JSON array of `[module, source]`.
+pub fn bundle() -> Vec<u8> {
+    serde_json::to_vec(&MODULES).expect("pairs of strings are JSON")
+}
 
 /// The version of the contract above.
 pub const CONTRACT: u64 = 1;

@@ -1,0 +1,34 @@
+"""The first phase of a drain: how long to go on answering before the class's own shutdown begins."""
+
+from time import monotonic_ns
+
+
+class Drain:
+    """Begins where the worker has stopped accepting; its caller asks now and then whether it is over."""
+
+    def __init__(self, worker):
+        self.slot = worker.shift.slot
+        self.linger = int(worker.cfg.keepalive * 1e9)
+        self.graceful = int(worker.cfg.graceful_timeout * 1e9)
+        self.began = self.mark = monotonic_ns()
+        self.empty = 0
+        self.slot.draining()
+
+    def over(self, connections, drops=False):
+        """Whether no connection has been left for two looks, or none of them can expect more time.
+
+        A request that began before the drain may have promised keep-alive, so the wait for idle connections
+        counts from the end of the last of those. `drops` says that the class's own shutdown would not wait
+        for what is in flight.
+        """
+        now = monotonic_ns()
+        if not connections:
+            # A connection may have been accepted and not be counted yet.
+            self.empty += 1
+            return self.empty > 1
+        self.empty = 0
+        if self.slot.busy(before=self.began):
+            self.mark = now
+        if now - self.began >= self.graceful + self.linger:
+            return True
+        return now - self.mark >= self.linger and not (drops and self.slot.busy())

@@ -1,0 +1,68 @@
+"""The threaded class: its main loop is gunicorn's, so the drain happens at the loop's heartbeat."""
+
+import os
+import selectors
+import signal
+
+from _ostler import probe
+from _ostler.drain import Drain
+from _ostler.shift import Wsgi
+
+
+class Gthread(Wsgi):
+    multithread = True
+    asked = False
+    drain = None
+
+    def run(self):
+        # A signal's byte wakes the loop, which would otherwise sleep out its second.
+        self.poller.register(self.PIPE[0], selectors.EVENT_READ, self.woken)
+        super().run()
+
+    def woken(self, pipe):
+        try:
+            os.read(pipe, 512)
+        except OSError:
+            pass
+
+    def handle_exit(self, sig, frame):
+        if self.shift.heartbeat.ready:
+            self.asked = True
+            self.shift.slot.draining()
+        else:
+            super().handle_exit(sig, frame)
+
+    def notify(self):
+        super().notify()
+        if not self.asked or not self.alive:
+            return
+        if self.drain is None:
+            self.stop_accepting()
+            self.max_keepalived = 0  # every answer from now on says that the connection closes
+            self.drain = Drain(self)
+        if self.drain.over(self.nr_conns):
+            super().handle_exit(signal.SIGTERM, None)
+        if not self.alive or not self.nr_conns:
+            self.wake()
+
+    def stop_accepting(self):
+        if hasattr(self, "set_accept_enabled"):
+            self.set_accept_enabled(False)
+            self.set_accept_enabled = lambda enabled: None
+        else:
+            for listener in self.sockets:
+                self.poller.unregister(listener)
+
+    def finish_request(self, *args):
+        super().finish_request(*args)
+        if self.asked:
+            self.wake()
+
+    def wake(self):
+        try:
+            os.write(self.PIPE[1], b".")
+        except OSError:
+            pass  # full: it will wake
+
+    def bounded(self, seconds, call):
+        probe.bounded_by_pool(self.tpool, seconds, call)

@@ -1,0 +1,191 @@
+"""One worker from its first line to its exit status: what gunicorn's `Arbiter.spawn_worker` does, without it."""
+
+import os
+import socket
+import sys
+import traceback
+
+from _ostler import settings, shift, slot
+from _ostler.wire import Control, Failure, leave, said, trace_of
+
+CONTRACT = 1
+NOT_FOR_THE_APP = ("LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "GUNICORN_PID", "GUNICORN_FD")
+KEPT = []  # sockets that share a descriptor with another object: never to be collected
+
+
+def run(orders):
+    slot.private()
+    for name in list(os.environ):
+        if name.startswith(NOT_FOR_THE_APP):
+            del os.environ[name]
+    control = Control()
+    try:
+        if orders.get("contract") != CONTRACT:
+            message = "the orders are of contract %s, this worker knows 1" % orders.get("contract")
+            raise Failure("settings", message, "", 1)
+        if orders["mode"] == "inspect":
+            control.send("settings", **settings.describe(settings.load(orders)))
+        else:
+            work(orders, control)
+    except Failure as failure:
+        control.failed(failure)
+        leave(failure)
+    except Exception as error:
+        traceback.print_exc()
+        control.failed(Failure("boot", "the worker does not start: " + said(error), trace_of(error)))
+        sys.exit(3)
+
+
+def work(orders, control):
+    board = slot.Slot(orders["slot"]["offset"], orders["slot"]["size"])
+    heartbeat = slot.Heartbeat(board, control)
+    app = settings.load(orders)
+    cfg = app.cfg
+    settings.take_over(cfg)
+    try:
+        log = cfg.logger_class(cfg)
+    except Exception as error:
+        raise Failure("settings", "gunicorn's logger does not start: " + said(error), trace_of(error), 1) from None
+    cls = settings.worker_class(cfg)
+    mixin = mixin_for(cls, cfg)
+    try:
+        settings.set_environment(cfg)
+        if hasattr(cls, "check_config"):
+            cls.check_config(cfg, log)
+        listeners = [listener(order, cfg, log) for order in orders["listeners"]]
+    except Exception as error:
+        raise Failure("boot", "the worker does not start: " + said(error), trace_of(error)) from None
+
+    from gunicorn.workers import base
+    base.WorkerTmp = lambda cfg: heartbeat
+    time = shift.Shift(orders, control, board, heartbeat)
+    worker_type = type(cls.__name__, (mixin, cls), {"shift": time, "__module__": cls.__module__})
+    # Half of gunicorn's timeout, as its arbiter has it, but a beat a second at least.
+    timeout = min(cfg.timeout / 2.0, 1.0) or 1.0
+    worker = worker_type(orders["worker"], os.getppid(), listeners, app, timeout, cfg, log)
+    worker.pid = os.getpid()
+    serve(worker, Server(worker, listeners))
+
+
+def mixin_for(cls, cfg):
+    family = settings.family(cls)
+    if family is None:
+        message = ("the worker class %s is not supported: use sync, gthread, gevent, tornado, asgi "
+                   "or uvicorn_worker.UvicornWorker" % cfg.worker_class_str)
+        raise Failure("settings", message, "", 1)
+    if family == "sync":
+        return shift.Sync
+    if family == "gevent":
+        return shift.Gevent
+    import _ostler
+    return getattr(getattr(_ostler, family), family.capitalize())
+
+
+def listener(order, cfg, log):
+    """gunicorn's own socket object around an inherited descriptor; nothing is bound, and nothing listens anew."""
+    from gunicorn import sock
+
+    base = {"inet": sock.TCPSocket, "inet6": sock.TCP6Socket, "unix": sock.UnixSocket}[order["family"]]
+
+    def adopt(self, inherited, bound=False):
+        kept = Listener(fileno=inherited.detach())
+        if base is not sock.UnixSocket:
+            kept.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        kept.setblocking(False)
+        KEPT.append(kept)
+        return kept
+
+    address = order["address"]
+    name = address if isinstance(address, str) else tuple(address)
+    return type(base.__name__, (base,), {"set_options": adopt})(name, cfg, log, fd=order["fd"])
+
+
+class Listener(socket.socket):
+    """A listener that ostlerd owns: asking it to listen again would change the backlog for every worker."""
+
+    def listen(self, backlog=None):
+        pass
+
+
+class Server:
+    """What hooks get for gunicorn's arbiter."""
+
+    def __init__(self, worker, listeners):
+        cfg = worker.cfg
+        self.app, self.cfg, self.log = worker.app, cfg, worker.log
+        self.pid = self.master_pid = os.getppid()
+        self.master_name, self.proc_name = "ostlerd", cfg.proc_name
+        self.LISTENERS, self.WORKERS = listeners, {worker.pid: worker}
+        self.address, self.timeout = cfg.address, cfg.timeout
+        self.num_workers, self.worker_age = cfg.workers, worker.age
+        self.worker_class = type(worker)
+        self.pidfile, self.reexec_pid, self.systemd = None, 0, False
+        self.START_CTX = {"args": [sys.executable] + sys.argv, "cwd": os.getcwd(), 0: sys.executable}
+
+
+def serve(worker, server):
+    """`Arbiter.spawn_worker`, with a report to ostlerd for whatever happens before the worker is ready."""
+    from gunicorn import util
+    from gunicorn.errors import AppImportError
+
+    log, stuck = worker.log, False
+    try:
+        util._setproctitle("worker [%s]" % worker.cfg.proc_name)
+        log.info("Booting worker with pid: %s", worker.pid)
+        worker.shift.stage = "hook"
+        worker.cfg.post_fork(server, worker)
+        worker.shift.stage = "boot"
+        worker.init_process()
+        sys.exit(0)
+    except Failure as failure:
+        log.error("%s", failure.message)
+        print(failure.trace, file=sys.stderr)
+        stuck = failure.stuck
+        end(worker, failure)
+    except SystemExit as stop:
+        stopped(worker, stop)
+        raise
+    except AppImportError as error:
+        log.debug("Exception while loading the application", exc_info=True)
+        end(worker, Failure("attribute", str(error), trace_of(error), 4))
+    except Exception as error:
+        log.exception("Exception in worker process")
+        if worker.shift.heartbeat.ready:
+            print(error, file=sys.stderr)
+            sys.exit(-1)
+        end(worker, Failure(worker.shift.stage, reason(worker, said(error)), trace_of(error)))
+    finally:
+        log.info("Worker exiting (pid: %s)", worker.pid)
+        try:
+            worker.cfg.worker_exit(server, worker)
+        except Exception:
+            log.warning("Exception during worker exit:\n%s", traceback.format_exc())
+        if stuck:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(3)
+
+
+def stopped(worker, stop):
+    """An exit before the worker was ready that nobody asked for is a failure to boot."""
+    if worker.shift.heartbeat.ready or not worker.alive:
+        return
+    said_of = worker.shift.words.strip().splitlines()
+    what = said_of[-1] if said_of else "exit status %s" % stop.code
+    failure = Failure(worker.shift.stage, reason(worker, what), worker.shift.words or trace_of(stop))
+    end(worker, failure)
+
+
+def reason(worker, what):
+    stage, orders = worker.shift.stage, worker.shift.orders
+    if stage == "import":
+        return "the import of %s failed: %s" % (worker.app.app_uri, what)
+    if stage == "hook":
+        return "a hook of gunicorn's configuration failed: %s" % what
+    return "%s does not start: %s" % (orders["app"], what)
+
+
+def end(worker, failure):
+    """Tells ostlerd first: a thread that hangs must not keep it waiting."""
+    worker.shift.control.failed(failure)
+    leave(failure)

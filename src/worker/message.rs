@@ -1,0 +1,213 @@
+//! What goes over the worker's descriptors: orders in, messages out.
+
+use serde::{Deserialize, Serialize};
+
+use super::{CONTRACT, SLOT_SIZE, Settings};
+
+/// The longest line that a worker may send, in bytes, without its newline.
+pub const LINE_LIMIT: usize = 64 * 1024;
+
+/// The longest text of a message that is kept, in bytes: what a worker says is not trusted to be short.
+const TEXT_LIMIT: usize = 16 * 1024;
+
+/// What a worker is to do; serialised as the JSON object that descriptor 4 carries.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Orders {
+    contract: u64,
+    /// Serve, or only tell the settings.
+    pub mode: Mode,
+    /// The app's name.
+    pub app: String,
+    /// The worker's number, never reused.
+    pub worker: u64,
+    /// The generation's number.
+    pub generation: u64,
+    /// `shop.wsgi:application`; `None` leaves it to gunicorn's `wsgi_app`.
+    pub entry: Option<String>,
+    /// gunicorn's own arguments.
+    pub args: Vec<String>,
+    /// The inherited listeners, in the order of their descriptors from 7 on.
+    pub listeners: Vec<ListenerOrder>,
+    /// The worker's part of the scoreboard.
+    pub slot: Slot,
+    /// Whether to wait for admission once loaded.
+    pub hold: bool,
+    /// The request that the worker has to answer well before it takes visitors.
+    pub probe: Option<ProbeOrder>,
+    /// The file that SIGUSR1 opens anew for descriptors 1 and 2.
+    pub log_file: Option<String>,
+}
+
+/// What the process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Run one worker.
+    Worker,
+    /// Load the settings, send them, exit 0.
+    Inspect,
+}
+
+/// One inherited listening socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ListenerOrder {
+    /// Its descriptor.
+    pub fd: i32,
+    /// What it listens on.
+    #[serde(flatten)]
+    pub address: ListenerAddress,
+}
+
+/// An address as gunicorn knows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "family", content = "address", rename_all = "lowercase")]
+pub enum ListenerAddress {
+    /// IPv4 address and port.
+    Inet(String, u16),
+    /// IPv6 address and port.
+    Inet6(String, u16),
+    /// A path.
+    Unix(String),
+}
+
+/// Where the worker's slot lies on the scoreboard, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Slot {
+    /// From the scoreboard's start.
+    pub offset: u64,
+    /// Its size.
+    pub size: u64,
+}
+
+impl Slot {
+    /// The slot with this index.
+    pub fn at(index: u64) -> Self {
+        let size = SLOT_SIZE as u64;
+        Self { offset: index * size, size }
+    }
+}
+
+/// The probe of one worker.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ProbeOrder {
+    /// The path, with its query if it has one.
+    pub path: String,
+    /// The Host header; `None` is `localhost`.
+    pub host: Option<String>,
+    /// `http` or `https`: the URL scheme, and X-Forwarded-Proto.
+    pub scheme: String,
+    /// How long the answer may take.
+    pub timeout_seconds: f64,
+}
+
+impl Orders {
+    /// Orders to tell the settings of an app.
+    pub fn inspect(app: &str, entry: Option<String>, args: Vec<String>) -> Self {
+        Self {
+            contract: CONTRACT,
+            mode: Mode::Inspect,
+            app: app.to_owned(),
+            worker: 0,
+            generation: 0,
+            entry,
+            args,
+            listeners: Vec::new(),
+            slot: Slot::at(0),
+            hold: false,
+            probe: None,
+            log_file: None,
+        }
+    }
+
+    /// Orders to run worker `worker` of `generation` on slot `slot`; the rest is for the caller to fill in.
+    pub fn worker(app: &str, worker: u64, generation: u64, slot: Slot) -> Self {
+        Self { mode: Mode::Worker, worker, generation, slot, ..Self::inspect(app, None, Vec::new()) }
+    }
+
+    /// The content of descriptor 4.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("orders have string keys only")
+    }
+}
+
+/// One line from a worker.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Message {
+    /// It has loaded its app and waits for admission.
+    Loaded,
+    /// It serves.
+    Ready,
+    /// It cannot serve and exits.
+    Failed(FailedMessage),
+    /// The answer to `inspect`.
+    Settings(Box<Settings>),
+}
+
+/// Why a worker cannot serve.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct FailedMessage {
+    /// Where it failed.
+    pub stage: Stage,
+    /// One sentence.
+    pub message: String,
+    /// Its traceback, or the probe's answer; may be empty.
+    #[serde(default)]
+    pub traceback: String,
+}
+
+/// Where a worker failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// gunicorn's settings, or gunicorn itself.
+    Settings,
+    /// The app's import.
+    Import,
+    /// The app's module has no such attribute, or it is not callable.
+    Attribute,
+    /// A hook of gunicorn's configuration.
+    Hook,
+    /// The probe.
+    Probe,
+    /// Anything else before the first heartbeat.
+    Boot,
+    /// A stage that this ostlerd does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// Why a line from a worker is no message.
+#[derive(Debug, thiserror::Error)]
+pub enum MessageError {
+    /// Longer than [`LINE_LIMIT`].
+    #[error("the worker sent a line of {0} bytes; the limit is {LINE_LIMIT}")]
+    TooLong(usize),
+    /// Not the JSON of the contract.
+    #[error("the worker sent a line that is no message of contract {CONTRACT}: {0}")]
+    Malformed(#[from] serde_json::Error),
+}
+
+impl Message {
+    /// Parses one line, with or without its newline. Never panics, whatever the bytes; texts are cut to 16 KiB.
+    pub fn parse(line: &[u8]) -> Result<Self, MessageError> {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        if line.len() > LINE_LIMIT {
+            return Err(MessageError::TooLong(line.len()));
+        }
+        let mut message: Self = serde_json::from_slice(line)?;
+        if let Self::Failed(failed) = &mut message {
+            keep_end(&mut failed.message);
+            keep_end(&mut failed.traceback);
+        }
+        Ok(message)
+    }
+}
+
+/// Cuts a text to its last [`TEXT_LIMIT`] bytes: a traceback's end says what happened.
+fn keep_end(text: &mut String) {
+    if text.len() > TEXT_LIMIT {
+        let start = (text.len() - TEXT_LIMIT..).find(|&at| text.is_char_boundary(at));
+        text.drain(..start.unwrap_or(text.len()));
+    }
+}

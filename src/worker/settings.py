@@ -1,0 +1,180 @@
+"""gunicorn's settings, read by gunicorn's own loader in the app's own interpreter."""
+
+import os
+import platform
+import sys
+import traceback
+
+from _ostler.wire import Failure, said, trace_of
+
+MASTER_HOOKS = ("on_starting", "on_reload", "when_ready", "pre_fork", "pre_exec", "child_exit",
+                "nworkers_changed", "on_exit")
+IGNORED = ("check_config", "control_socket", "control_socket_disable", "control_socket_mode", "daemon", "dirty_apps",
+           "dirty_workers", "enable_stdio_inheritance", "initgroups", "pidfile", "print_config", "reload",
+           "reload_engine", "reload_extra_files", "reuse_port", "spew", "worker_tmp_dir")
+OLDEST, NEWEST = (20, 1), 27
+
+
+class Echo:
+    """Standard error that remembers, so that a failure can be told in gunicorn's own words."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self.heard = []
+
+    def write(self, text):
+        if self.heard is not None and len(self.heard) < 1000:
+            self.heard.append(text)
+        return self.stream.write(text)
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+
+def load(orders):
+    """The application, its settings loaded, the interpreter's paths set: `app.cfg`, `app.chosen`."""
+    check_gunicorn()
+    from gunicorn.app.wsgiapp import WSGIApplication
+
+    class Application(WSGIApplication):
+        def load_default_config(self):
+            super().load_default_config()
+            self.chosen = set()
+            self.cfg.set = noting(self.cfg.set, self.chosen)
+
+    entry = [orders["entry"]] if orders.get("entry") else []
+    # The app first: an option with an optional value would take it for that value.
+    sys.argv = [os.path.join(os.path.dirname(sys.executable), "gunicorn")] + entry + list(orders["args"])
+    echo = sys.stderr = Echo(sys.stderr)
+    try:
+        app = Application("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn")
+    except SystemExit as stop:
+        raise refusal(stop, "".join(echo.heard)) from None
+    except Exception as error:
+        raise Failure("settings", "gunicorn's settings do not load: " + said(error), trace_of(error), 1) from None
+    finally:
+        echo.heard = None
+        if sys.stderr is echo:
+            sys.stderr = echo.stream
+    del app.cfg.set
+    set_paths(app.cfg)
+    return app
+
+
+def check_gunicorn():
+    try:
+        import gunicorn
+    except ModuleNotFoundError as error:
+        if error.name != "gunicorn":
+            raise Failure("settings", "gunicorn does not import: " + said(error), trace_of(error), 1) from None
+        pip = os.path.join(os.path.dirname(sys.executable), "pip")
+        message = "gunicorn is not installed for %s: %s install gunicorn" % (sys.executable, pip)
+        raise Failure("settings", message, "", 1) from None
+    version = tuple(gunicorn.version_info[:2])
+    if version < OLDEST or version[0] > NEWEST:
+        message = "gunicorn %s is not supported, only 20.1 to 27 are: install one of those" % gunicorn.__version__
+        raise Failure("settings", message, "", 1)
+
+
+def noting(setter, chosen):
+    def set(name, value):
+        chosen.add(name.lower())
+        setter(name, value)
+    return set
+
+
+def refusal(stop, heard):
+    """The failure for gunicorn's loader having exited, from what it printed and what it was handling."""
+    lines = [line for line in heard.splitlines() if line.strip()]
+    cause = stop.__context__
+    if stop.code == 2 and lines:
+        reason = "gunicorn refuses its arguments: " + lines[-1].partition("error: ")[2]
+        return Failure("settings", reason, heard, 2)
+    if cause is None:
+        return Failure("settings", "gunicorn's settings ended the program with status %s" % stop.code, heard, 1)
+    head = [line for line in lines if line.startswith(("Failed to read config file", "Invalid value for"))]
+    where = "%s: " % head[0] if head else ""
+    for frame in traceback.extract_tb(cause.__traceback__):
+        if frame.filename.endswith((".conf.py", ".py")) and "/gunicorn/" not in frame.filename and "<" not in frame.filename:
+            where += "line %d: " % frame.lineno
+            break
+    return Failure("settings", "gunicorn's settings do not load: " + where + said(cause), trace_of(cause), 1)
+
+
+def set_paths(cfg):
+    """What `Application.run` does; the working directory is set by the loader itself."""
+    for path in (cfg.pythonpath or "").split(","):
+        path = path and os.path.abspath(path)
+        if path and path not in sys.path:
+            sys.path.insert(0, path)
+
+
+def set_environment(cfg):
+    """What `Arbiter` does, before the app is imported."""
+    from gunicorn import SERVER_SOFTWARE
+
+    os.environ["SERVER_SOFTWARE"] = SERVER_SOFTWARE
+    os.environ.update(cfg.env)
+
+
+def worker_class(cfg):
+    try:
+        return cfg.worker_class
+    except Exception as error:
+        # gunicorn puts a whole traceback into its own message; what it was handling is the reason.
+        message = "gunicorn's worker class %s does not load: %s" % (cfg.worker_class_str,
+                                                                   said(error.__context__ or error))
+        raise Failure("settings", message, trace_of(error), 1) from None
+
+
+def family(cls):
+    """The name under which the shim knows the class, None where it does not."""
+    names = [base.__name__ for base in cls.__mro__]
+    if "GeventPyWSGIWorker" in names:
+        return None  # its keep-alive connections never end by themselves, so it cannot be drained
+    known = {"UvicornWorker": "uvicorn", "SyncWorker": "sync", "ThreadWorker": "gthread", "GeventWorker": "gevent",
+             "TornadoWorker": "tornado", "ASGIWorker": "asgi"}
+    return next((known[name] for name in names if name in known), None)
+
+
+def describe(app):
+    """The fields of the message `settings`."""
+    import gunicorn
+
+    cfg, chosen = app.cfg, app.chosen
+    cls = worker_class(cfg)
+    changed = {name for name, setting in cfg.settings.items() if name in chosen and setting.get() != setting.default}
+    return {
+        "gunicorn": gunicorn.__version__, "python": platform.python_version(),
+        "class_name": cfg.worker_class_str, "family": family(cls),
+        "workers": cfg.workers, "workers_set": "workers" in chosen or "WEB_CONCURRENCY" in os.environ,
+        "bind": [str(bind) for bind in cfg.settings["bind"].get()], "bind_set": "bind" in chosen or "PORT" in os.environ,
+        "backlog": cfg.backlog, "timeout": float(cfg.timeout), "graceful_timeout": float(cfg.graceful_timeout),
+        "keepalive": float(cfg.keepalive), "max_requests": cfg.max_requests,
+        "max_requests_jitter": cfg.max_requests_jitter, "umask": cfg.umask, "umask_set": "umask" in chosen,
+        "uid": cfg.uid, "gid": cfg.gid, "user_set": bool({"user", "group"} & chosen),
+        "chdir": cfg.chdir if "chdir" in chosen else None, "preload_app": bool(cfg.preload_app),
+        "ignored": [name for name in IGNORED if name in changed],
+        "master_hooks": [name for name in MASTER_HOOKS if name in changed],
+        "notes": notes(cfg, cls, gunicorn),
+    }
+
+
+def notes(cfg, cls, gunicorn):
+    said_of = []
+    kind = family(cls)
+    if kind is None:
+        said_of.append("the worker class %s is not supported: use sync, gthread, gevent, tornado, asgi "
+                       "or uvicorn_worker.UvicornWorker" % cfg.worker_class_str)
+    if kind == "asgi" and gunicorn.version_info[0] < 27:
+        said_of.append("the asgi worker of gunicorn %s may lose requests while it drains: use gunicorn 27 or newer"
+                       % gunicorn.__version__)
+    return said_of
+
+
+def take_over(cfg):
+    """Turns off what belongs to a master: ostlerd recycles, chooses the user and owns the listeners."""
+    owned = {"max_requests": 0, "max_requests_jitter": 0, "reload": False, "initgroups": False, "reuse_port": False,
+             "user": os.geteuid(), "group": os.getegid()}
+    for name, value in owned.items():
+        cfg.settings[name].value = value

@@ -1,0 +1,170 @@
+"""What every worker class has in common: the mixin over gunicorn's class, and what it works with."""
+
+import faulthandler
+import os
+import signal
+
+from _ostler import hold, probe
+
+STACKS = signal.SIGRTMIN + 5
+
+
+class Shift:
+    """One worker's time at work: its orders, its slot, its line to ostlerd, how far it has come."""
+
+    def __init__(self, orders, control, slot, heartbeat):
+        self.orders = orders
+        self.control = control
+        self.slot = slot
+        self.heartbeat = heartbeat
+        self.stage = "boot"
+        self.words = ""
+        self.background = None
+
+    def announce(self):
+        self.slot.loaded()
+        self.control.send("loaded")
+
+
+class Shifted:
+    """Goes before gunicorn's class in a subclass that has `shift` as an attribute."""
+
+    shift = None
+    multithread = False
+
+    # gunicorn's workers leave when their parent changes; these outlive it.
+    ppid = property(lambda self: os.getppid(), lambda self, value: None)
+
+    def init_signals(self):
+        super().init_signals()
+        # Python handlers, not SIG_IGN, which the app's own children would inherit.
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            signal.signal(number, lambda number, frame: None)
+            signal.siginterrupt(number, False)
+        faulthandler.register(STACKS, file=2, all_threads=True)
+
+    def go_at_once(self, *numbers):
+        """Until a loop takes the signals over, they end the worker, which has nothing to finish."""
+        def go(number, frame):
+            self.alive = False
+            raise SystemExit(0)
+
+        for number in numbers:
+            signal.signal(number, go)
+
+    def handle_usr1(self, sig, frame):
+        self.reopen_output()
+        super().handle_usr1(sig, frame)
+
+    def reopen_output(self):
+        path = self.shift.orders.get("log_file")
+        if not path or (self.cfg.capture_output and self.cfg.errorlog != "-"):
+            return
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError as error:
+            self.log.warning("The log file is not reopened: %s", error)
+            return
+        os.dup2(fd, 1)
+        os.dup2(fd, 2)
+        os.close(fd)
+
+    def load_wsgi(self):
+        self.shift.stage = "import"
+        super().load_wsgi()
+        self.count_requests()
+        self.shift.stage = "hook"  # post_worker_init comes next
+
+
+class Wsgi(Shifted):
+    """Probe and hold come before `run`; requests are counted where gunicorn's request hooks are called."""
+
+    def run(self):
+        self.shift.stage = "boot"
+        hold.admit(self)
+        super().run()
+
+    def handle_exit(self, sig, frame):
+        self.shift.slot.draining()
+        super().handle_exit(sig, frame)
+
+    def probe_target(self):
+        return self.wsgi
+
+    def bounded(self, seconds, call):
+        probe.bounded_by_alarm(seconds, call)
+
+    def count_requests(self):
+        settings, slot = self.cfg.settings, self.shift.slot
+        before, after = settings["pre_request"], settings["post_request"]
+        before.value, after.value = counting(before.value, after.value, slot.start, slot.finish)
+
+
+def counting(before, after, start, finish):
+    def pre_request(worker, request):
+        request.ostler_entry = start()
+        before(worker, request)
+
+    def post_request(worker, request, environ, response):
+        try:
+            after(worker, request, environ, response)
+        finally:
+            finish(request.ostler_entry)
+
+    return pre_request, post_request
+
+
+class Sync(Wsgi):
+    """Its own drain loses nothing: it answers the one request that it has and never keeps a connection."""
+
+
+class Gevent(Wsgi):
+    """Its own drain answers what it has and waits for idle connections; only the listener's name gets lost."""
+
+    multithread = True
+
+    def run(self):
+        self.named = {id(listener): Named(listener.getsockname()) for listener in self.sockets}
+        super().run()
+
+    def handle(self, listener, client, addr):
+        super().handle(self.named.get(id(listener), listener), client, addr)
+
+    def bounded(self, seconds, call):
+        probe.bounded_by_gevent(seconds, call)
+
+
+class Named:
+    """A listener's name, to be asked for after the listener was closed."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def getsockname(self):
+        return self.name
+
+
+def counted_asgi(app, shift):
+    """Counts HTTP requests, and keeps the reason of a failed start-up."""
+    start, finish = shift.slot.start, shift.slot.finish
+
+    async def counted(scope, receive, send):
+        if scope["type"] == "http":
+            entry = start()
+            try:
+                return await app(scope, receive, send)
+            finally:
+                finish(entry)
+        if scope["type"] == "lifespan":
+            send = listening(send, shift)
+        return await app(scope, receive, send)
+
+    return counted
+
+
+def listening(send, shift):
+    async def heard(message):
+        if message.get("type") == "lifespan.startup.failed":
+            shift.words = str(message.get("message") or "")
+        await send(message)
+    return heard

@@ -1,0 +1,106 @@
+use super::*;
+
+#[test]
+fn the_bundle_is_an_array_of_named_sources_that_ends_with_main() {
+    let modules: Vec<(String, String)> = serde_json::from_slice(&bundle()).unwrap();
+    assert_eq!(modules.last().unwrap().0, "main");
+    assert!(modules.iter().all(|(_, source)| !source.is_empty()));
+}
+
+#[test]
+fn every_module_imports_only_earlier_ones() {
+    let modules: Vec<(String, String)> = serde_json::from_slice(&bundle()).unwrap();
+    for (index, (name, source)) in modules.iter().enumerate() {
+        for line in source.lines().filter(|line| line.starts_with("from _ostler")) {
+            let of_package = line.strip_prefix("from _ostler import ").map(str::to_owned);
+            let of_module = line.strip_prefix("from _ostler.").and_then(|rest| rest.split(' ').next());
+            let imported = of_package.unwrap_or_else(|| of_module.unwrap().to_owned());
+            for module in imported.split(", ") {
+                assert!(
+                    modules[..index].iter().any(|(earlier, _)| earlier == module),
+                    "{name} imports {module}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn orders_have_the_shape_of_the_contract() {
+    let mut orders = Orders::worker("shop", 17, 3, Slot::at(1));
+    orders.entry = Some("shop.wsgi:application".to_owned());
+    orders.args = vec!["-k".to_owned(), "gthread".to_owned()];
+    orders.listeners = vec![
+        ListenerOrder { fd: 7, address: ListenerAddress::Inet("127.0.0.1".to_owned(), 8000) },
+        ListenerOrder { fd: 8, address: ListenerAddress::Unix("/run/ostler/shop.sock".to_owned()) },
+    ];
+    orders.hold = true;
+    orders.probe = Some(ProbeOrder {
+        path: "/healthz".to_owned(),
+        host: Some("shop.example.com".to_owned()),
+        scheme: "https".to_owned(),
+        timeout_seconds: 10.0,
+    });
+    orders.log_file = Some("/var/log/shop.log".to_owned());
+    let expected = serde_json::json!({
+        "contract": 1, "mode": "worker", "app": "shop", "worker": 17, "generation": 3,
+        "entry": "shop.wsgi:application", "args": ["-k", "gthread"],
+        "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", 8000]},
+                      {"fd": 8, "family": "unix", "address": "/run/ostler/shop.sock"}],
+        "slot": {"offset": 4096, "size": 4096}, "hold": true,
+        "probe": {"path": "/healthz", "host": "shop.example.com", "scheme": "https", "timeout_seconds": 10.0},
+        "log_file": "/var/log/shop.log"});
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&orders.to_json()).unwrap(), expected);
+}
+
+#[test]
+fn messages_are_read_as_they_are_sent() {
+    assert_eq!(Message::parse(b"{\"event\": \"loaded\"}\n").unwrap(), Message::Loaded);
+    assert_eq!(Message::parse(b"{\"event\": \"ready\"}").unwrap(), Message::Ready);
+    let failed = br#"{"stage": "import", "message": "no", "traceback": "a\nb", "event": "failed"}"#;
+    let expected =
+        FailedMessage { stage: Stage::Import, message: "no".to_owned(), traceback: "a\nb".to_owned() };
+    assert_eq!(Message::parse(failed).unwrap(), Message::Failed(expected));
+}
+
+#[test]
+fn a_stage_from_the_future_is_still_a_failure() {
+    let Message::Failed(failed) =
+        Message::parse(br#"{"event":"failed","stage":"warp","message":"x"}"#).unwrap()
+    else {
+        panic!("not a failure");
+    };
+    assert_eq!(failed.stage, Stage::Unknown);
+}
+
+#[test]
+fn whatever_a_worker_sends_is_an_error_at_worst() {
+    let deep = "[".repeat(60_000);
+    let lines: [&[u8]; 7] =
+        [b"", b"\n", b"null", b"{\"event\": \"gone\"}", b"\xff\xfe", deep.as_bytes(), b"{\"event\": 1}"];
+    for line in lines {
+        assert!(matches!(Message::parse(line), Err(MessageError::Malformed(_))), "{line:?}");
+    }
+    assert!(matches!(Message::parse(&vec![b' '; LINE_LIMIT + 1]), Err(MessageError::TooLong(_))));
+}
+
+#[test]
+fn a_long_traceback_keeps_its_end() {
+    let text = "é".repeat(12_000) + "x";
+    let line = format!(r#"{{"event":"failed","stage":"boot","message":"m","traceback":"{text}"}}"#);
+    let Message::Failed(failed) = Message::parse(line.as_bytes()).unwrap() else { panic!("not a failure") };
+    assert!(failed.traceback.len() <= 16 * 1024 && failed.traceback.ends_with("éx"));
+}
+
+#[test]
+fn settings_are_read_as_gunicorn_tells_them() {
+    let line = br#"{"gunicorn": "27.0.1", "python": "3.11.2", "class_name": "gthread", "family": "gthread",
+        "workers": 3, "workers_set": true, "bind": ["127.0.0.1:9000"], "bind_set": true, "backlog": 99,
+        "timeout": 32.0, "graceful_timeout": 30.0, "keepalive": 7.0, "max_requests": 1000, "max_requests_jitter": 0,
+        "umask": 0, "umask_set": false, "uid": 33, "gid": 33, "user_set": false, "chdir": null, "preload_app": true,
+        "ignored": ["daemon"], "master_hooks": ["when_ready"], "notes": [], "event": "settings"}"#;
+    let Message::Settings(settings) = Message::parse(line).unwrap() else { panic!("no settings") };
+    assert_eq!((settings.workers, settings.backlog, settings.keepalive), (3, 99, 7.0));
+    assert_eq!(settings.family.as_deref(), Some("gthread"));
+    assert_eq!(settings.chdir, None);
+}

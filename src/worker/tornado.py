@@ -1,0 +1,108 @@
+"""The tornado class: WSGI on a loop, or a tornado application of its own."""
+
+from _ostler.drain import Drain
+from _ostler.shift import Wsgi
+
+LOOK = 0.05
+
+
+class Tornado(Wsgi):
+    asked = False
+    drain = None
+    plain = None  # the app as WSGI, uncounted; None where it is tornado's own kind
+
+    def run(self):
+        from tornado.ioloop import IOLoop
+
+        # Its own first heartbeat comes a second after it serves.
+        IOLoop.current().add_callback(self.notify)
+        super().run()
+
+    def handle_exit(self, sig, frame):
+        self.asked = True  # the watchdog looks at it: gunicorn's `run` forgets a signal that came before it
+        if not self.shift.heartbeat.ready:
+            return super().handle_exit(sig, frame)
+        self.shift.slot.draining()
+        self.ioloop.asyncio_loop.call_soon_threadsafe(self.leave)
+
+    def watchdog(self):
+        if self.asked:
+            self.leave()
+        super().watchdog()
+
+    def leave(self):
+        if self.drain is None:
+            self.server.stop()
+            self.server.conn_params.no_keep_alive = True
+            self.drain = Drain(self)
+            self.look()
+
+    def look(self):
+        if not self.drain.over(len(self.server._connections), drops=True):
+            self.ioloop.call_later(LOOK, self.look)
+            return
+        self.alive = False
+        self.server_alive = False
+        self.heartbeat()  # ends the loop
+
+    def probe_target(self):
+        return self.plain
+
+    def count_requests(self):
+        from tornado.web import Application
+        from tornado.wsgi import WSGIContainer
+
+        start, finish = self.shift.slot.start, self.shift.slot.finish
+        if isinstance(self.wsgi, WSGIContainer):
+            self.plain = self.wsgi.wsgi_application
+            self.wsgi.wsgi_application = counted_wsgi(self.plain, start, finish)
+        elif isinstance(self.wsgi, Application):
+            count_handlers(start, finish)
+        else:
+            self.plain = self.wsgi
+            self.wsgi = counted_wsgi(self.plain, start, finish)
+
+
+def counted_wsgi(app, start, finish):
+    def counted(environ, start_response):
+        entry = start()
+        try:
+            return Counted(app(environ, start_response), entry, finish)
+        except BaseException:
+            finish(entry)
+            raise
+    return counted
+
+
+class Counted:
+    """The app's answer; the request is over when the server closes it."""
+
+    def __init__(self, answer, entry, finish):
+        self.answer = answer
+        self.entry = entry
+        self.finish = finish
+
+    def __iter__(self):
+        return iter(self.answer)
+
+    def close(self):
+        entry, self.entry = self.entry, None
+        if entry is not None:
+            self.finish(entry)
+        if hasattr(self.answer, "close"):
+            self.answer.close()
+
+
+def count_handlers(start, finish):
+    from tornado.web import RequestHandler
+
+    execute = RequestHandler._execute
+
+    async def counted(self, *args, **kwargs):
+        entry = start()
+        try:
+            return await execute(self, *args, **kwargs)
+        finally:
+            finish(entry)
+
+    RequestHandler._execute = counted

@@ -1,0 +1,89 @@
+"""uvicorn's class: the worker is a thin wrapper, so it is uvicorn's `Server` that is taught to drain."""
+
+import signal
+
+from _ostler import hold
+from _ostler.drain import Drain
+from _ostler.shift import Shifted, counted_asgi
+
+LOOK = 0.05
+CLOSE = (b"connection", b"close")
+
+
+class Uvicorn(Shifted):
+    def init_signals(self):
+        super().init_signals()
+        # uvicorn raises its signal again when it is done, which would kill the process before `worker_exit`.
+        self.go_at_once(signal.SIGTERM, signal.SIGINT)
+
+    def _install_sigquit_handler(self):
+        import asyncio
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGQUIT, self.quit)
+
+    def quit(self):
+        self.alive = False
+        self.cfg.worker_int(self)
+        raise SystemExit(0)
+
+    def count_requests(self):
+        """uvicorn looks at what kind of app it has, so the app is wrapped later, in `startup`."""
+
+    def run(self):
+        self.shift.stage = "boot"
+        teach(self, hold.Gate(self))
+        super().run()
+
+
+def teach(worker, gate):
+    import asyncio
+
+    from uvicorn.server import Server
+
+    startup, shutdown, handle_exit = Server.startup, Server.shutdown, Server.handle_exit
+
+    async def startup_held(self, sockets=None):
+        if self.config is worker.config:
+            plain = self.config.loaded_app
+            self.config.loaded_app = counted_asgi(plain, worker.shift)
+            hold.guard_listening(asyncio.get_running_loop(), gate, worker.sockets, worker.cfg.backlog,
+                                 lambda: pass_gate(worker, gate, self, plain))
+        await startup(self, sockets=sockets)
+
+    async def shutdown_drained(self, sockets=None):
+        if self.config is worker.config:
+            await drain(worker, self)
+        await shutdown(self, sockets=sockets)
+
+    def handle_exit_seen(self, sig, frame):
+        handle_exit(self, sig, frame)
+        if self.config is worker.config:
+            worker.shift.slot.draining()
+            gate.shut()
+
+    Server.startup, Server.shutdown, Server.handle_exit = startup_held, shutdown_drained, handle_exit_seen
+
+
+async def pass_gate(worker, gate, server, app):
+    address = worker.sockets[0].getsockname() if worker.sockets else None
+    address = tuple(address[:2]) if isinstance(address, tuple) else (address, None)
+    state = getattr(server.lifespan, "state", None)
+    await gate.pass_through(app, state, address, server.config.root_path, server.lifespan.shutdown)
+
+
+async def drain(worker, server):
+    import asyncio
+
+    for listener in server.servers:
+        listener.close()
+    state = server.server_state
+    # Only the main loop renews these headers, and it has ended.
+    state.default_headers = list(state.default_headers) + [CLOSE]
+    for connection in list(state.connections):
+        cycle = getattr(connection, "cycle", None)
+        if cycle is not None and not getattr(cycle, "response_started", True):
+            cycle.default_headers = list(cycle.default_headers) + [CLOSE]
+    phase = Drain(worker)
+    while not server.force_exit and not phase.over(len(state.connections)):
+        worker.notify()
+        await asyncio.sleep(LOOK)

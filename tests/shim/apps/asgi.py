@@ -1,0 +1,44 @@
+"""The same as `wsgi.py` for ASGI."""
+
+import asyncio
+import os
+import subprocess
+
+
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                return
+    path = scope["path"]
+    if path == "/slow":
+        await asyncio.sleep(0.3)
+    if path == "/hang":
+        await asyncio.sleep(60)
+    if path == "/raise":
+        raise ZeroDivisionError("asked for")
+    status = {"/bad": 500, "/moved": 302}.get(path, 200)
+    headers = dict(scope["headers"])
+    if path == "/secure" and (scope["scheme"], headers[b"host"], headers[b"x-forwarded-proto"]) != (
+            "https", b"shop.example.com", b"https"):
+        status = 400
+    body = b"%d %s %s" % (os.getpid(), scope["scheme"].encode(), headers.get(b"host", b""))
+    if path == "/children":
+        body = subprocess.run(["ls", "/proc/self/fd"], close_fds=False, stdout=subprocess.PIPE).stdout
+    await send({"type": "http.response.start", "status": status,
+                "headers": [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def no_lifespan(scope, receive, send):
+    if scope["type"] != "http":
+        raise ValueError("only http")
+    await application(scope, receive, send)
+
+
+async def failing_lifespan(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.failed", "message": "no database today"})

@@ -1,0 +1,260 @@
+"""What a worker makes of gunicorn's settings and hooks, what it says where it cannot serve, what `inspect` says."""
+
+import os
+import signal
+import socket
+
+from load import Client
+from supervisor import Shop, until
+
+UNSET = {"ignored": [], "master_hooks": [], "notes": [], "chdir": None, "preload_app": False, "bind_set": False,
+         "workers_set": False, "umask_set": False, "user_set": False}
+
+
+def written(at, name, text):
+    path = os.path.join(at.directory, name)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    return path
+
+
+def failure(at, stage, status, **settings):
+    """The message of a worker that has to fail in this stage and exit with this status."""
+    with Shop(at.venv, at.directory, **settings) as app:
+        worker = app.spawn(hold=True)
+        message = worker.hear("failed")
+        assert message["stage"] == stage, message
+        assert worker.ended() == status, (worker.status, app.printed())
+        message["printed"] = app.printed()
+        return message
+
+
+def inspected(at, event="settings", status=0, **settings):
+    with Shop(at.venv, at.directory, **settings) as app:
+        worker = app.spawn(mode="inspect", listeners=[])
+        message = worker.hear(event)
+        assert worker.ended() == status, (worker.status, app.printed())
+        return message
+
+
+def an_import_that_fails_is_told_with_its_traceback(at):
+    for kind in ("sync", "gthread", "gevent", "tornado", "uvicorn_worker.UvicornWorker"):
+        message = failure(at, "import", 3, entry="broken:application", args=["-k", kind])
+        assert message["message"] == ("the import of broken:application failed: "
+                                      "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"), message
+        assert "apps/broken.py" in message["traceback"]
+        assert "Exception in worker process" in message["printed"]
+
+
+def a_missing_attribute_is_told_apart(at):
+    for entry, words in (("wsgi:nothing", "nothing"), ("wsgi:not_callable", "callable")):
+        message = failure(at, "attribute", 4, entry=entry)
+        assert words in message["message"], message
+
+
+def an_app_that_exits_while_it_loads_has_failed(at):
+    message = failure(at, "import", 3, entry="leaves:application")
+    assert message["message"] == "the import of leaves:application failed: exit status 0", message
+
+
+def a_failed_lifespan_is_told_in_the_words_of_the_app(at):
+    kinds = ["uvicorn_worker.UvicornWorker"] + (["asgi"] if at.version == "27" else [])
+    for kind in kinds:
+        message = failure(at, "boot", 3, entry="asgi:failing_lifespan", args=["-k", kind])
+        assert message["message"] == "shop does not start: no database today", message
+
+
+def an_app_without_lifespan_serves(at):
+    for kind in ["uvicorn_worker.UvicornWorker"] + (["asgi"] if at.version == "27" else []):
+        with Shop(at.venv, at.directory, entry="asgi:no_lifespan", args=["-k", kind]) as app:
+            worker = app.spawn(hold=True, probe={"path": "/", "host": None, "scheme": "http", "timeout_seconds": 5})
+            worker.hear("loaded")
+            worker.admit()
+            worker.hear("ready")
+
+
+def an_app_may_come_from_a_factory(at):
+    with Shop(at.venv, at.directory, entry="wsgi:factory()") as app:
+        app.ready()
+
+
+def hooks_run_in_the_worker(at):
+    written(at, "gunicorn.conf.py", """
+def post_fork(server, worker):
+    server.log.info("post_fork %s %s %s", worker.age, server.num_workers, len(server.LISTENERS))
+def post_worker_init(worker):
+    worker.log.info("post_worker_init %s", worker.pid)
+def pre_request(worker, req):
+    worker.log.info("pre_request %s", req.path)
+def post_request(worker, req, environ, resp):
+    worker.log.info("post_request %s", resp.status)
+def worker_exit(server, worker):
+    server.log.info("worker_exit %s", worker.pid)
+workers = 3
+raw_env = ["FROM_CONF=yes"]
+max_requests = 1
+""")
+    kinds = ["sync", "gthread", "gevent", "tornado", "uvicorn_worker.UvicornWorker"]
+    for kind in kinds:
+        asgi = "uvicorn" in kind
+        with Shop(at.venv, at.directory, entry=("asgi" if asgi else "wsgi") + ":application", args=["-k", kind]) as app:
+            worker = app.ready()
+            client = app.connect()
+            client.sendall(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            while client.recv(4096):
+                pass
+            client.close()
+            worker.kill(signal.SIGTERM)
+            assert worker.ended() == 0, (kind, worker.status)
+            printed = app.printed()
+            expected = ["post_fork 1 3 1", "post_worker_init %d" % worker.pid, "worker_exit %d" % worker.pid]
+            if kind in ("sync", "gthread", "gevent"):
+                expected += ["pre_request /a", "post_request 200 OK"]
+            assert all(words in printed for words in expected), (kind, printed)
+            assert "Autorestarting" not in printed
+
+
+def logs_and_statistics_go_where_gunicorn_sends_them(at):
+    written(at, "gunicorn.conf.py", """
+accesslog = "-"
+logconfig_dict = {
+    "version": 1, "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "MINE %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "stream": "ext://sys.stderr"},
+                 "error_console": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["console"], "propagate": False},
+                "gunicorn.access": {"level": "INFO", "handlers": ["console"], "propagate": False}}}
+""")
+    for kind in ("sync", "gthread", "gevent", "uvicorn_worker.UvicornWorker"):
+        asgi = "uvicorn" in kind
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statistics:
+            statistics.bind(("127.0.0.1", 0))
+            statistics.settimeout(20)
+            args = ["-k", kind, "--statsd-host", "127.0.0.1:%d" % statistics.getsockname()[1]]
+            with Shop(at.venv, at.directory, entry=("asgi" if asgi else "wsgi") + ":application", args=args) as app:
+                worker = app.ready()
+                Client(app, keep=False).get("/seen")
+                until(lambda: "GET /seen" in app.printed(), "the access log has it\n" + app.printed())
+                assert "MINE Booting worker with pid: %d" % worker.pid in app.printed(), app.printed()
+                if not asgi:  # uvicorn logs its requests past gunicorn's logger
+                    while b"gunicorn.requests:1|c" not in statistics.recv(4096):
+                        pass
+
+
+def a_hook_that_fails_is_told(at):
+    for hook in ("post_fork(server, worker)", "post_worker_init(worker)"):
+        written(at, "gunicorn.conf.py", "def %s:\n    raise KeyError('no')\n" % hook)
+        message = failure(at, "hook", 3)
+        assert message["message"] == "a hook of gunicorn's configuration failed: KeyError: 'no'", message
+        assert "gunicorn.conf.py" in message["traceback"]
+
+
+def settings_are_told_from_file_environment_and_arguments(at):
+    written(at, "gunicorn.conf.py", """
+workers = 3
+bind = ["127.0.0.1:9000", "unix:/tmp/x"]
+timeout = 31
+keepalive = 7
+max_requests = 1000
+daemon = True
+pidfile = "/tmp/pid"
+def when_ready(server):
+    pass
+""")
+    told = inspected(at, args=["--threads", "4", "--preload"], env={"GUNICORN_CMD_ARGS": "--timeout 32 --backlog 99"})
+    expected = {"class_name": "gthread", "family": "gthread", "workers": 3, "workers_set": True, "backlog": 99,
+                "bind": ["127.0.0.1:9000", "unix:/tmp/x"], "bind_set": True, "timeout": 32.0, "keepalive": 7.0,
+                "graceful_timeout": 30.0, "max_requests": 1000, "max_requests_jitter": 0, "preload_app": True,
+                "ignored": ["daemon", "pidfile"], "master_hooks": ["when_ready"], "notes": [],
+                "uid": os.geteuid(), "gid": os.getegid()}
+    assert {name: told[name] for name in expected} == expected, told
+    assert told["gunicorn"].startswith(at.version + ".")
+
+
+def settings_that_nobody_chose_are_told_as_such(at):
+    told = inspected(at)
+    assert {name: told[name] for name in UNSET} == UNSET, told
+    assert (told["family"], told["class_name"], told["workers"], told["umask"]) == ("sync", "sync", 1, 0), told
+
+
+def every_class_has_its_family(at):
+    families = {"sync": "sync", "gthread": "gthread", "gevent": "gevent", "tornado": "tornado",
+                "uvicorn_worker.UvicornWorker": "uvicorn", "uvicorn.workers.UvicornH11Worker": "uvicorn",
+                "gevent_pywsgi": None}
+    if at.version == "27":
+        families["asgi"] = "asgi"
+    for kind, family in families.items():
+        told = inspected(at, args=["-k", kind])
+        assert (told["family"], told["class_name"]) == (family, kind), told
+        assert bool(told["notes"]) == (family is None), told
+
+
+def bad_settings_are_told_in_one_sentence(at):
+    def told(status, **settings):
+        message = inspected(at, event="failed", status=status, **settings)
+        assert message["stage"] == "settings" and "\n" not in message["message"], message
+        return message["message"], message["traceback"]
+
+    words, _ = told(2, args=["--nonsense"])
+    assert words == "gunicorn refuses its arguments: unrecognized arguments: --nonsense", words
+    words, _ = told(1, args=["--config", "missing.py"])
+    assert "missing.py" in words and "doesn't exist" in words, words
+    words, _ = told(1, args=["-k", "nonsense"])
+    assert words.startswith("gunicorn's worker class nonsense does not load: "), words
+    words, _ = told(1, args=["-k", "missing.Worker"])
+    assert words == ("gunicorn's worker class missing.Worker does not load: "
+                     "ModuleNotFoundError: No module named 'missing'"), words
+    written(at, "gunicorn.conf.py", "workers = (\n")
+    words, _ = told(1)
+    assert words.endswith("SyntaxError: '(' was never closed (gunicorn.conf.py, line 1)"), words
+    written(at, "gunicorn.conf.py", "workers = 2\nkeepalive = missing\n")
+    words, trace = told(1)
+    assert words.startswith("gunicorn's settings do not load: Failed to read config file: "), words
+    assert words.endswith("gunicorn.conf.py: line 2: NameError: name 'missing' is not defined"), words
+    assert "keepalive = missing" in trace, trace
+    written(at, "gunicorn.conf.py", "workers = 'many'\n")
+    words, _ = told(1)
+    assert "Invalid value for workers: many" in words, words
+
+
+def an_interpreter_without_gunicorn_is_told_how_to_get_it(at):
+    at.venv = "/usr"
+    with Shop(at.venv, at.directory) as app:
+        app.python = "/usr/bin/python3"
+        for orders in ({"mode": "inspect"}, {}):
+            worker = app.spawn(**orders)
+            message = worker.hear("failed")
+            assert message["stage"] == "settings", message
+            assert message["message"] == ("gunicorn is not installed for /usr/bin/python3: "
+                                          "/usr/bin/pip install gunicorn"), message
+            assert worker.ended() == 1
+
+
+def a_gunicorn_from_the_future_is_refused(at):
+    os.mkdir(os.path.join(at.directory, "gunicorn"))
+    written(at, "gunicorn/__init__.py", "version_info = (28, 0, 0)\n__version__ = '28.0.0'\n")
+    message = inspected(at, event="failed", status=1, env={"PYTHONPATH": at.directory})
+    assert message["message"] == "gunicorn 28.0.0 is not supported, only 20.1 to 27 are: install one of those", message
+
+
+def orders_of_another_contract_are_refused(at):
+    with Shop(at.venv, at.directory) as app:
+        worker = app.spawn(contract=2)
+        assert worker.hear("failed")["message"] == "the orders are of contract 2, this worker knows 1"
+        assert worker.ended() == 1
+
+
+def a_failure_of_any_size_fits_a_line(at):
+    written(at, "huge.py", "raise ValueError('\\x00\\x01\\ud800é' * 30000)\n")
+    failure(at, "import", 3, entry="huge:application", env={"PYTHONPATH": at.directory})
+
+
+LAWS = [an_import_that_fails_is_told_with_its_traceback, a_missing_attribute_is_told_apart,
+        an_app_that_exits_while_it_loads_has_failed, a_failed_lifespan_is_told_in_the_words_of_the_app,
+        an_app_without_lifespan_serves, hooks_run_in_the_worker, logs_and_statistics_go_where_gunicorn_sends_them,
+        a_hook_that_fails_is_told,
+        settings_are_told_from_file_environment_and_arguments, settings_that_nobody_chose_are_told_as_such,
+        every_class_has_its_family, bad_settings_are_told_in_one_sentence]
+ONCE = [an_app_may_come_from_a_factory, an_interpreter_without_gunicorn_is_told_how_to_get_it,
+        a_gunicorn_from_the_future_is_refused, orders_of_another_contract_are_refused,
+        a_failure_of_any_size_fits_a_line]

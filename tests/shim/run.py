@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Runs the worker's laws against real gunicorn: tests/shim/run.py [--venvs DIR] [-k WORD] [-j N]
+
+DIR is made by tests/venvs.sh. The last line is `N passed, N failed`; the exit status is 1 where one failed.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import sys
+import tempfile
+import time
+import traceback
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import booting  # noqa: E402
+import holding  # noqa: E402
+import serving  # noqa: E402
+from kinds import CLASSES  # noqa: E402
+from supervisor import ROOT  # noqa: E402
+
+VERSIONS = ["20.1", "23", "27"]
+
+
+class Place:
+    """Where one law is tried: a gunicorn, a worker class, a folder."""
+
+    def __init__(self, venvs, version, kind):
+        self.version, self.kind = version, kind
+        self.venv = os.path.join(venvs, "gunicorn-" + version)
+        self.notes = []
+
+    def note(self, text):
+        self.notes.append(text)
+
+
+def cases(venvs, word):
+    for version in VERSIONS:
+        for kind in CLASSES:
+            if kind == "asgi" and version != "27":
+                continue  # there is none, or one that drains badly
+            laws = holding.LAWS + serving.LAWS if kind != "uvicorn.workers" else [serving.a_replaced_worker_loses_no_request]
+            for law in laws:
+                yield law, Place(venvs, version, kind)
+        for law in booting.LAWS:
+            yield law, Place(venvs, version, "any")
+    for law in booting.ONCE:
+        yield law, Place(venvs, VERSIONS[-1], "any")
+
+
+def name_of(law, place):
+    return "%s [%s %s]" % (law.__name__, place.kind, place.version)
+
+
+def attempt(law, place):
+    began = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory(prefix="ostler-shim-") as place.directory:
+            law(place)
+        trouble = None
+    except Exception:
+        trouble = traceback.format_exc()
+    return trouble, time.monotonic() - began
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--venvs", default=os.environ.get("OSTLER_VENVS") or os.path.join(ROOT, "target", "venvs"))
+    parser.add_argument("-k", metavar="WORD", default="", help="only laws whose name has this in it")
+    parser.add_argument("-j", metavar="N", type=int, default=2, help="at the same time (default 2)")
+    options = parser.parse_args()
+    os.closerange(3, 1024)  # whatever we were started with must not reach the workers
+    venvs = os.path.abspath(options.venvs)
+    for version in VERSIONS:
+        if not os.path.exists(os.path.join(venvs, "gunicorn-" + version, ".stamp")):
+            sys.exit("no gunicorn-%s in %s: run tests/venvs.sh %s" % (version, venvs, venvs))
+    chosen = [case for case in cases(venvs, options.k) if options.k in name_of(*case)]
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(options.j) as pool:
+        running = {pool.submit(attempt, *case): case for case in chosen}
+        for done in concurrent.futures.as_completed(running):
+            trouble, took = done.result()
+            law, place = running[done]
+            failed += bool(trouble)
+            notes = "".join(": " + note for note in place.notes)
+            print("%s %s %.1f s%s" % ("FAILED" if trouble else "ok", name_of(law, place), took, notes), flush=True)
+            if trouble:
+                print(trouble, flush=True)
+    print("%d passed, %d failed" % (len(chosen) - failed, failed))
+    return 1 if failed or not chosen else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,206 @@
+"""A supervisor as small as the contract in `src/worker/mod.rs` allows: it starts workers, listens to them, ends them."""
+
+import fcntl
+import json
+import os
+import re
+import select
+import signal
+import socket
+import struct
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+SOURCES = os.path.join(ROOT, "src", "worker")
+APPS = os.path.join(ROOT, "tests", "shim", "apps")
+SLOT = 4096
+BOOTING, LOADED, READY, DRAINING = 1, 2, 3, 4
+
+
+def source(name):
+    with open(os.path.join(SOURCES, name), encoding="utf-8") as file:
+        return file.read()
+
+
+def bundle():
+    """The modules in the order that `mod.rs` gives them."""
+    names = re.findall(r'include_str!\("(\w+)\.py"\)', source("mod.rs"))
+    return [[name, source(name + ".py")] for name in names if name != "bootstrap"]
+
+
+def memfd(content):
+    fd = os.memfd_create("shim")
+    os.write(fd, json.dumps(content).encode())
+    return high(fd)
+
+
+def high(fd):
+    """The same file at a number that is not one of the contract's."""
+    copy = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100)
+    os.close(fd)
+    return copy
+
+
+class Worker:
+    """One worker process and ostlerd's end of its control socket."""
+
+    def __init__(self, shop, number, **orders):
+        self.shop, self.number = shop, number
+        ours, theirs = socket.socketpair()
+        self.control, theirs = ours, high(theirs.detach())
+        self.pending, self.messages = b"", []
+        fds = shop.listener_fds()
+        self.orders = {
+            "contract": 1, "mode": "worker", "app": "shop", "worker": number, "generation": 1,
+            "entry": shop.entry, "args": shop.args, "slot": {"offset": number * SLOT, "size": SLOT},
+            "listeners": [dict(described, fd=7 + index) for index, described in enumerate(shop.described)],
+            "hold": False, "probe": None, "log_file": None}
+        self.orders.update(orders)
+        given = [memfd(bundle()), memfd(self.orders), theirs, shop.scoreboard] + fds
+        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                   (os.POSIX_SPAWN_DUP2, shop.output, 1), (os.POSIX_SPAWN_DUP2, shop.output, 2)]
+        actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + index) for index, fd in enumerate(given)]
+        argv = ["env", "-C", shop.directory, shop.python, "-c", source("bootstrap.py"), "shop"]
+        self.pid = os.posix_spawn("/usr/bin/env", argv, shop.environment, file_actions=actions,
+                                  setsigmask=[], setsigdef=range(1, 32))
+        self.pidfd = high(os.pidfd_open(self.pid))
+        self.status = None
+        for fd in given[:3]:
+            os.close(fd)
+
+    def hear(self, event, within=30):
+        """The next message, which has to be `event`."""
+        limit = time.monotonic() + within
+        while not self.messages:
+            if not select.select([self.control], [], [], max(0, limit - time.monotonic()))[0]:
+                raise AssertionError("no message in %s s, expected %s\n%s" % (within, event, self.shop.printed()))
+            data = self.control.recv(65536)
+            if not data:
+                raise AssertionError("end of file, expected %s\n%s" % (event, self.shop.printed()))
+            *lines, self.pending = (self.pending + data).split(b"\n")
+            for line in lines:
+                assert len(line) < 65536, len(line)
+                self.messages.append(json.loads(line))
+        message = self.messages.pop(0)
+        assert message["event"] == event, (event, message)
+        return message
+
+    def silent(self):
+        """Whether ostlerd has nothing to read."""
+        return not self.messages and not select.select([self.control], [], [], 0)[0]
+
+    def admit(self):
+        self.control.sendall(b"g")
+
+    def kill(self, number):
+        if self.status is None:
+            signal.pidfd_send_signal(self.pidfd, number)
+
+    def ended(self, within=30):
+        """The exit status, negative for a signal."""
+        if self.status is None:
+            if not select.select([self.pidfd], [], [], within)[0]:
+                raise AssertionError("still running after %s s\n%s" % (within, self.shop.printed()))
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.status
+
+    def field(self, offset):
+        return struct.unpack("=Q", os.pread(self.shop.scoreboard, 8, self.number * SLOT + offset))[0]
+
+    state = property(lambda self: self.field(8))
+    finished = property(lambda self: self.field(24))
+
+    def in_flight(self):
+        page = os.pread(self.shop.scoreboard, SLOT, self.number * SLOT)
+        return [time for time in struct.unpack("=504Q", page[64:]) if time]
+
+    def close(self):
+        try:
+            self.kill(signal.SIGKILL)
+            self.ended()
+        finally:
+            self.control.close()
+            os.close(self.pidfd)
+
+
+class Shop:
+    """An app: its listeners, its scoreboard, its workers."""
+
+    def __init__(self, venv, directory, entry="wsgi:application", args=(), families=("inet",), env=None):
+        self.python = os.path.join(venv, "bin", "python")
+        self.directory, self.entry, self.args = directory, entry, list(args)
+        self.environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": APPS, "HOME": directory,
+                            "PYTHONDONTWRITEBYTECODE": "1", "LISTEN_FDS": "1", "NOTIFY_SOCKET": "/x"}
+        self.environment.update(env or {})
+        self.log = os.path.join(directory, "log")
+        self.output = high(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644))
+        self.scoreboard = high(os.memfd_create("scoreboard"))
+        os.truncate(self.scoreboard, 64 * SLOT)
+        self.workers, self.numbers = [], iter(range(1, 64))
+        self.listeners = [listening(family, directory) for family in families]
+        self.described = [{"family": family, "address": plain(listener.getsockname())}
+                          for family, listener in zip(families, self.listeners)]
+        self.listener = self.listeners[0]
+        self.address = self.listener.getsockname()
+        self.high_listeners = [high(os.dup(listener.fileno())) for listener in self.listeners]
+
+    def listener_fds(self):
+        return self.high_listeners
+
+    def spawn(self, **orders):
+        worker = Worker(self, next(self.numbers), **orders)
+        self.workers.append(worker)
+        return worker
+
+    def ready(self, **orders):
+        worker = self.spawn(**orders)
+        worker.hear("ready")
+        return worker
+
+    def connect(self, timeout=20, listener=None):
+        listener = listener or self.listener
+        client = socket.socket(listener.family)
+        client.settimeout(timeout)
+        client.connect(listener.getsockname())
+        return client
+
+    def printed(self):
+        with open(self.log, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for worker in self.workers:
+            worker.close()
+        for listener in self.listeners:
+            listener.close()
+        for fd in self.high_listeners + [self.output, self.scoreboard]:
+            os.close(fd)
+
+
+def listening(family, directory):
+    if family == "unix":
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(os.path.join(directory, "socket"))
+    else:
+        kind, host = {"inet": (socket.AF_INET, "127.0.0.1"), "inet6": (socket.AF_INET6, "::1")}[family]
+        listener = socket.socket(kind)
+        listener.bind((host, 0))
+    listener.listen(512)
+    return listener
+
+
+def plain(address):
+    """The address as the contract has it: a path, or host and port."""
+    return address if isinstance(address, str) else list(address[:2])
+
+
+def until(condition, what, within=20):
+    """Waits for a state, never for a time."""
+    limit = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > limit:
+            raise AssertionError("not within %s s: %s" % (within, what))
+        time.sleep(0.005)

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Makes the virtual environments that the tests run real gunicorn workers in, one for each version.
+#
+#   tests/venvs.sh [DIR]      DIR defaults to $OSTLER_VENVS, then to target/venvs
+#
+# Each is built in place under a lock (a virtual environment cannot be moved) and stamped with a hash of
+# its pins when it is complete, so a second run costs nothing and two at once do not disturb each other.
+# PYTHON names another interpreter than Debian's; that one is used because every user can run it.
+set -euo pipefail
+umask 022
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+dir=${1:-${OSTLER_VENVS:-$root/target/venvs}}
+python=${PYTHON:-/usr/bin/python3}
+common="asgiref==3.13.0 click==8.5.1 django==5.2.19 greenlet==3.5.6 h11==0.16.0 setuptools==80.9.0 sqlparse==0.6.1
+  zope.event==6.2 zope.interface==8.7"
+
+# The oldest, one between and the newest gunicorn, each with servers of about its own time. The newest has
+# uvicorn's faster loop and parser as well, which is what most of its users have.
+pins_of() {
+    case $1 in
+    gunicorn-20.1) echo "gunicorn==20.1.0 gevent==24.11.1 tornado==6.4.2 uvicorn==0.30.6 uvicorn-worker==0.3.0" ;;
+    gunicorn-23) echo "gunicorn==23.0.0 gevent==25.9.1 tornado==6.5.10 uvicorn==0.40.0 uvicorn-worker==0.4.0 packaging==26.3" ;;
+    gunicorn-27) echo "gunicorn==27.0.1 gevent==26.9.0 tornado==6.6.1 uvicorn==0.54.0 uvicorn-worker==0.4.0 packaging==26.3
+      httptools==0.9.0 uvloop==0.23.0" ;;
+    esac
+}
+
+fail() {
+    echo "tests/venvs.sh: $*" >&2
+    exit 1
+}
+
+build() { # NAME: nothing when its stamp is that of its pins
+    local venv=$dir/$1 pins stamp log
+    # Words, split on purpose: one requirement each.
+    # shellcheck disable=SC2046
+    pins=$(printf '%s\n' $(pins_of "$1") $common)
+    stamp=$(printf '%s\n' "$version" "$venv" "$pins" | sha256sum | cut -d' ' -f1)
+    [[ -r $venv/.stamp && $(<"$venv/.stamp") == "$stamp" ]] && return 0
+
+    log=$(mktemp)
+    # Expanded now, on purpose: the name is gone when the function has returned.
+    # shellcheck disable=SC2064
+    trap "rm -f '$log'" EXIT
+    rm -rf "$venv"
+    "$python" -m venv "$venv" >"$log" 2>&1 ||
+        fail "$python -m venv failed (on Debian: apt-get install python3-venv): $(tail -n 3 "$log")"
+    # shellcheck disable=SC2086
+    "$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check $pins >"$log" 2>&1 ||
+        fail "pip could not install the packages of $1: $(tail -n 3 "$log")"
+    "$venv/bin/python" -m compileall -q "$venv/lib" >/dev/null 2>&1 || true
+    echo "$stamp" >"$venv/.stamp"
+    rm -f "$log"
+    trap - EXIT
+    echo "made $venv"
+}
+
+command -v flock >/dev/null || fail "flock is missing (on Debian: apt-get install util-linux)"
+version=$("$python" -VV 2>/dev/null) || fail "$python does not run: name a Python with PYTHON=/path/to/python3"
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+exec 9>"$dir/.lock"
+flock 9
+for name in gunicorn-20.1 gunicorn-23 gunicorn-27; do
+    build "$name"
+done
