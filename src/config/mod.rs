@@ -1,7 +1,32 @@
 //! Text to types: what the files say, with every problem of every file reported at once.
+//!
+//! Read in this order: `types`, `load` (finds the files), `assemble` (puts their apps together), `app` (one app),
+//! `check` (walks a tree and collects problems), `values` and `names` (one value), `keys`, `error`.
 
+mod address;
+mod app;
+mod assemble;
+mod check;
+mod env_file;
+mod error;
+mod keys;
+mod load;
+mod names;
+mod source;
 mod types;
+mod values;
 
+#[cfg(test)]
+mod tests;
+
+pub use assemble::parse_app;
+pub use env_file::parse_env_file;
+pub use error::{Fault, Place, Problem, Problems, Spot};
+pub use load::load;
 pub use types::{
     Address, App, AppName, Config, Limits, Listen, ProbeConfig, RolloutConfig, SurgeConfig, Workers,
 };
+
+pub(crate) use names::env_name_fault;
+pub(crate) use source::shortened;
+pub(crate) use values::{WORKERS_MOST, words};

@@ -199,7 +199,7 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// Gunicorn's `graceful_timeout`.
     pub graceful_timeout: Option<Duration>,
-    /// Unexpected deaths made good at once, default 60.
+    /// Unexpected deaths made good at once, default 60 or 15 for each worker, whichever is more.
     pub restarts_per_minute: Option<u32>,
     /// RLIMIT_NOFILE.
     pub nofile: Option<u64>,

@@ -1,12 +1,23 @@
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 //! Configuration and what the app's own interpreter says, turned into decisions.
 //!
 //! Pure: the shell resolves users, links and gunicorn's settings and hands the facts in.
 
+mod environment;
+mod facts;
+mod policy;
+mod prepare;
+mod sockets;
+mod support;
 mod types;
 
-/// The most workers that one app may have.
-pub const MOST_WORKERS: u32 = 1000;
+#[cfg(test)]
+mod tests;
 
+pub use environment::environment;
+pub use facts::{EnvFile, Facts, Paths};
+pub use prepare::prepare;
 pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Prepared, Probe, Refusal, RolloutPolicy, Surge,
     WorkerClass,

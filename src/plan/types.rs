@@ -38,6 +38,21 @@ pub struct Refusal {
     pub detail: String,
 }
 
+impl Refusal {
+    /// A refusal in one sentence, with nothing from the interpreter.
+    pub fn new(reason: impl Into<String>) -> Refusal {
+        Refusal { reason: reason.into(), detail: String::new() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
 /// What the workers of one generation are started from. Two equal blueprints start equal workers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blueprint {

@@ -1,6 +1,7 @@
 //! What requests and new plans do to one app.
 
-use crate::plan::{AppPlan, MOST_WORKERS, Prepared};
+use crate::config::WORKERS_MOST;
+use crate::plan::{AppPlan, Prepared};
 
 use super::action::Action;
 use super::app::{App, Mode, Turn};
@@ -127,9 +128,9 @@ impl App {
         };
         let from = self.wanted(&target.policy);
         let wanted = match u32::try_from(workers) {
-            Ok(wanted @ 1..=MOST_WORKERS) => wanted,
+            Ok(wanted @ 1..=WORKERS_MOST) => wanted,
             _ => {
-                let most = MOST_WORKERS;
+                let most = WORKERS_MOST;
                 let reason = format!(
                     "{workers} workers are not possible: between 1 and {most}; to run none, `ostler stop {}`",
                     self.name

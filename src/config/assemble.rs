@@ -1,0 +1,143 @@
+//! What no file can know alone: every app once, every address once, at least one app. Pure.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::app::{self, Checked};
+use super::check::Checker;
+use super::error::{Place, Problem, Problems};
+use super::keys;
+use super::source::{Source, shortened};
+use super::types::{Address, App, AppName};
+
+/// Text of one app's file to its type: what `load` does for a file of `apps.d`, without the file.
+///
+/// `is_root` is whether ostlerd runs as root, where `user` is required.
+pub fn parse_app(name: &AppName, text: &str, file: &Path, is_root: bool) -> Result<App, Problems> {
+    let (checked, problems) = app_file(name, text, file, is_root);
+    let (apps, more) = assemble(checked.into_iter().collect());
+    finish(apps, problems.into_iter().chain(more).collect())
+        .map(|mut apps| apps.remove(name).expect("no problem, so the app is there"))
+}
+
+/// The app of one file of `apps.d`.
+pub(super) fn app_file(
+    name: &AppName,
+    text: &str,
+    file: &Path,
+    is_root: bool,
+) -> (Option<Checked>, Vec<Problem>) {
+    let source = Source { file, text };
+    let mut checker = Checker::new(source);
+    let checked =
+        checker.parse().map(|table| app::check(&mut checker, name.clone(), &table, source.whole(), is_root));
+    (checked, checker.problems)
+}
+
+/// The apps that stand in the main file itself.
+pub(super) fn main_file(text: &str, file: &Path, is_root: bool) -> (Vec<Checked>, Vec<Problem>) {
+    let source = Source { file, text };
+    let mut checker = Checker::new(source);
+    let mut apps = Vec::new();
+    if let Some(tree) = checker.parse() {
+        let section = checker.section(&keys::MAIN, &tree);
+        let tables = checker.table(&section, "apps", "{ shop = { directory = \"/srv/shop/current\", … } }");
+        for (key, value) in tables.into_iter().flatten() {
+            let place = source.place(key.span());
+            let table = value.get_ref().as_table();
+            match (key.get_ref().parse::<AppName>(), table) {
+                (Ok(name), Some(table)) => apps.push(app::check(&mut checker, name, table, place, is_root)),
+                (Err(rule), _) => checker.problems.push(no_name(place, &rule)),
+                (_, None) => checker.problems.push(
+                    Problem::new(place, format!("app `{}` is no table", shortened(key.get_ref(), 64)))
+                        .help("write [apps.NAME] on a line of its own, and the app's keys below it"),
+                ),
+            }
+        }
+    }
+    (apps, checker.problems)
+}
+
+/// The problem of an app whose name breaks the rule.
+pub(super) fn no_name(place: Place, rule: &str) -> Problem {
+    Problem::new(place, shortened(rule, 300)).help("choose another name; it is used for the app everywhere")
+}
+
+/// Puts the apps together and finds what is wrong between them.
+pub(super) fn assemble(checked: Vec<Checked>) -> (BTreeMap<AppName, App>, Vec<Problem>) {
+    let mut problems = clashes(&checked);
+    let mut apps = BTreeMap::new();
+    let mut seen: BTreeMap<AppName, Place> = BTreeMap::new();
+    for Checked { name, place, app, .. } in checked {
+        if let Some(first) = seen.get(&name) {
+            problems.push(
+                Problem::new(place, format!("app `{name}` is defined twice"))
+                    .help("keep one of the two")
+                    .also(first.clone(), "first here"),
+            );
+            continue;
+        }
+        seen.insert(name.clone(), place);
+        apps.extend(app.map(|app| (name, app)));
+    }
+    (apps, problems)
+}
+
+/// Every address that is wanted more than once.
+fn clashes(checked: &[Checked]) -> Vec<Problem> {
+    let mut taken: Vec<(&AppName, &Address, &Place)> = Vec::new();
+    let mut problems = Vec::new();
+    for app in checked {
+        for (address, place) in &app.listen {
+            match taken.iter().find(|(_, other, _)| address.clashes_with(other)) {
+                // Of an app that is defined twice it is enough to say that.
+                Some((owner, _, first)) if **owner == app.name && first.file != place.file => {}
+                Some((owner, other, first)) => {
+                    problems.push(clash(&app.name, address, place, (owner, other, first)))
+                }
+                None => taken.push((&app.name, address, place)),
+            }
+        }
+    }
+    problems
+}
+
+fn clash(name: &AppName, address: &Address, place: &Place, first: (&AppName, &Address, &Place)) -> Problem {
+    let (owner, other, at) = first;
+    let message = match (name == owner, address == other) {
+        (true, true) => format!("`{name}` listens on {address} twice"),
+        (true, false) => format!("`{name}` listens on {address} and on {other}, which overlap"),
+        (false, true) => format!("`{name}` and `{owner}` both listen on {address}"),
+        (false, false) => format!("`{name}` listens on {address} and `{owner}` on {other}, which overlap"),
+    };
+    Problem::new(place.clone(), message)
+        .rule("an address belongs to one listener")
+        .help(if name == owner {
+            "leave one of the two out"
+        } else {
+            "give one of the two apps another address"
+        })
+        .also(at.clone(), format!("`{owner}` has it here"))
+}
+
+/// The apps, or all problems file by file, in the order of their lines.
+pub(super) fn finish(
+    apps: BTreeMap<AppName, App>,
+    mut problems: Vec<Problem>,
+) -> Result<BTreeMap<AppName, App>, Problems> {
+    if problems.is_empty() {
+        return Ok(apps);
+    }
+    let mut files: Vec<_> = Vec::new();
+    for problem in &problems {
+        if !files.contains(&problem.place.file) {
+            files.push(problem.place.file.clone());
+        }
+    }
+    let order = |problem: &Problem| {
+        let spot = problem.place.spot.as_ref().map(|spot| (spot.line, spot.column));
+        (files.iter().position(|file| *file == problem.place.file), spot)
+    };
+    problems.sort_by_key(order);
+    Err(Problems::new(problems))
+}

@@ -1,0 +1,199 @@
+//! Walks a file's spanned tree and goes on after every problem, so that one look shows them all.
+//!
+//! serde's own mirror of the file would stop at its first error; hence the tree is read by hand.
+
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{Fault, Place, Problem};
+use super::keys::{Shape, advice};
+use super::source::{Source, shortened};
+use super::values::wrong_type;
+
+/// The problems of one file, as they are found.
+pub(super) struct Checker<'s> {
+    pub(super) source: Source<'s>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// A table whose keys are known to be good.
+pub(super) struct Section<'t, 'i> {
+    shape: &'static Shape,
+    table: &'t DeTable<'i>,
+}
+
+/// A key and its value.
+pub(super) struct Field<'t, 'i> {
+    pub(super) key: &'static str,
+    /// A good value, for the remedy.
+    example: &'static str,
+    pub(super) value: &'t Spanned<DeValue<'i>>,
+}
+
+impl<'s> Checker<'s> {
+    pub(super) fn new(source: Source<'s>) -> Checker<'s> {
+        Checker { source, problems: Vec::new() }
+    }
+
+    /// The file's tree; `None` where it is not TOML. A file with a slip in its syntax is judged by its syntax
+    /// alone: what the parser makes of the rest would only add problems that nobody has.
+    pub(super) fn parse(&mut self) -> Option<DeTable<'s>> {
+        let (tree, errors) = DeTable::parse_recoverable(self.source.text);
+        if errors.is_empty() {
+            return Some(tree.into_inner());
+        }
+        for error in errors {
+            let place = error.span().map_or(self.source.whole(), |span| self.source.place(span));
+            let words = shortened(error.message(), 200);
+            let slip = Problem::new(place, format!("not TOML: {words}"));
+            self.problems.push(slip.help(syntax_help(&words)));
+        }
+        None
+    }
+
+    /// A table, its unknown keys reported.
+    pub(super) fn section<'t, 'i>(
+        &mut self,
+        shape: &'static Shape,
+        table: &'t DeTable<'i>,
+    ) -> Section<'t, 'i> {
+        for key in table.keys() {
+            let name: &str = key.get_ref();
+            if shape.known.contains(&name) {
+                continue;
+            }
+            let place = self.source.place(key.span());
+            let shown = shortened(name, 60);
+            let within = match shape.title {
+                "" | "the main file" => String::new(),
+                title => format!(" in [{title}]"),
+            };
+            self.problems.push(match shape.planned.contains(&name) {
+                true => Problem::new(place, format!("`{shown}` is not supported by this version"))
+                    .help("leave it out until you run a version that has it"),
+                false => {
+                    Problem::new(place, format!("unknown key `{shown}`{within}")).help(advice(shape, name))
+                }
+            });
+        }
+        Section { shape, table }
+    }
+
+    /// The value of `key` as `read` understands it; `None` where it is not set or bad.
+    pub(super) fn read<T>(
+        &mut self,
+        section: &Section<'_, '_>,
+        key: &'static str,
+        example: &'static str,
+        read: impl Fn(&DeValue<'_>) -> Result<T, Fault>,
+    ) -> Option<T> {
+        let field = section.field(key, example)?;
+        self.one(&field, field.value, read)
+    }
+
+    /// The same for a string or a list of them; each with its place.
+    pub(super) fn read_list<T>(
+        &mut self,
+        section: &Section<'_, '_>,
+        key: &'static str,
+        example: &'static str,
+        read: impl Fn(&DeValue<'_>) -> Result<T, Fault>,
+    ) -> Vec<(T, Place)> {
+        const MOST: usize = 256;
+        let Some(field) = section.field(key, example) else { return Vec::new() };
+        let items: Vec<&Spanned<DeValue<'_>>> = match field.value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            DeValue::Table(_) => {
+                let fault = wrong_type(field.value.get_ref(), "must be a string or a list of strings");
+                self.fault(&field, field.value, fault);
+                return Vec::new();
+            }
+            _ => vec![field.value],
+        };
+        if items.len() > MOST {
+            let rule = format!("must have at most {MOST} entries");
+            self.fault(&field, field.value, Fault::new(format!("has {} entries", items.len()), rule, ""));
+            return Vec::new();
+        }
+        let mut read_items = Vec::with_capacity(items.len());
+        for item in items {
+            if let Some(value) = self.one(&field, item, &read) {
+                read_items.push((value, self.source.place(item.span())));
+            }
+        }
+        read_items
+    }
+
+    /// The table that `key` holds.
+    pub(super) fn table<'t, 'i>(
+        &mut self,
+        section: &Section<'t, 'i>,
+        key: &'static str,
+        example: &'static str,
+    ) -> Option<&'t DeTable<'i>> {
+        let field = section.field(key, example)?;
+        match field.value.get_ref() {
+            DeValue::Table(table) => Some(table),
+            other => {
+                self.fault(&field, field.value, wrong_type(other, "must be a table"));
+                None
+            }
+        }
+    }
+
+    /// A required value that is not there.
+    pub(super) fn missing(&mut self, place: &Place, key: &str, example: &str) {
+        let problem = Problem::new(place.clone(), format!("`{key}` is missing"));
+        self.problems.push(problem.help(format!("add for example {key} = {example}")));
+    }
+
+    fn one<T>(
+        &mut self,
+        field: &Field<'_, '_>,
+        value: &Spanned<DeValue<'_>>,
+        read: impl Fn(&DeValue<'_>) -> Result<T, Fault>,
+    ) -> Option<T> {
+        match read(value.get_ref()) {
+            Ok(read) => Some(read),
+            Err(fault) => {
+                self.fault(field, value, fault);
+                None
+            }
+        }
+    }
+
+    pub(super) fn fault(&mut self, field: &Field<'_, '_>, at: &Spanned<DeValue<'_>>, fault: Fault) {
+        let help = match fault.help.is_empty() {
+            true => format!("write for example {} = {}", field.key, field.example),
+            false => fault.help,
+        };
+        let problem = Problem::new(self.source.place(at.span()), format!("`{}` {}", field.key, fault.what));
+        self.problems.push(problem.rule(fault.rule).help(help));
+    }
+}
+
+impl<'t, 'i> Section<'t, 'i> {
+    pub(super) fn field(&self, key: &'static str, example: &'static str) -> Option<Field<'t, 'i>> {
+        debug_assert!(self.shape.known.contains(&key), "{key} is missing from its shape");
+        let value = self.table.get(key)?;
+        Some(Field { key, example, value })
+    }
+
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+}
+
+/// The usual slips, in the words of the person who makes them.
+fn syntax_help(message: &str) -> &'static str {
+    match message {
+        text if text.contains("duplicate key") => "keep one of the two",
+        text if text.contains("string values must be quoted") => "put the text in quotes: key = \"text\"",
+        text if text.contains("missing value") || text.contains("key with no value") => {
+            "every line is key = value; text stands in quotes, lists in [brackets]"
+        }
+        _ => "see https://toml.io for the syntax; text stands in quotes, lists in [brackets]",
+    }
+}

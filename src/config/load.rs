@@ -1,0 +1,170 @@
+//! Finds and reads the files: the main one, and those of `apps.d` beside it.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::assemble::{app_file, assemble, finish, main_file, no_name};
+use super::error::{Place, Problem, Problems};
+use super::source::Source;
+use super::types::{AppName, Config};
+
+/// Longer files are no configuration.
+const LONGEST: u64 = 1024 * 1024;
+
+/// Reads `file` and the `apps.d` beside it; `is_root` is whether ostlerd runs as root, where each app names its user.
+///
+/// Of `apps.d` every file `NAME.toml` counts, in the order of names; hidden files and what editors and package
+/// managers leave behind (`~`, `.bak`, `.dpkg-*`, `.rpmnew`) do not.
+///
+/// # Errors
+///
+/// Every problem of every file.
+pub fn load(file: &Path, is_root: bool) -> Result<Config, Problems> {
+    let mut checked = Vec::new();
+    let mut problems = Vec::new();
+    match read(file) {
+        Ok(text) => {
+            let (apps, found) = main_file(&text, file, is_root);
+            checked.extend(apps);
+            problems.extend(found);
+        }
+        Err(problem) => problems.push(*problem),
+    }
+    let directory = Config::apps_dir(file);
+    let listed = list(&directory).unwrap_or_else(|problem| {
+        problems.push(*problem);
+        Listed::default()
+    });
+    for path in &listed.files {
+        match name_of(path).and_then(|name| Ok((name, read(path)?))) {
+            Ok((name, text)) => {
+                let (app, found) = app_file(&name, &text, path, is_root);
+                checked.extend(app);
+                problems.extend(found);
+            }
+            Err(problem) => problems.push(*problem),
+        }
+    }
+    let (apps, found) = assemble(checked);
+    problems.extend(found);
+    if apps.is_empty() && problems.is_empty() {
+        problems.push(no_app(file, &directory, &listed.others));
+    }
+    Ok(Config { file: file.to_owned(), apps: finish(apps, problems)? })
+}
+
+/// What a directory holds.
+#[derive(Default)]
+struct Listed {
+    /// `*.toml`, sorted.
+    files: Vec<PathBuf>,
+    /// The rest that is not hidden, sorted; for the person who wonders.
+    others: Vec<String>,
+}
+
+fn list(directory: &Path) -> Result<Listed, Box<Problem>> {
+    let problem = |error: &io::Error, help: &str| {
+        let message = format!("the directory of apps cannot be read: {}", plain(error));
+        Box::new(Problem::new(whole(directory), message).help(help))
+    };
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listed::default()),
+        Err(error) => return Err(problem(&error, "make it a directory that ostlerd may read")),
+    };
+    let mut listed = Listed::default();
+    for entry in entries {
+        let path = entry.map_err(|error| problem(&error, "look at the disk"))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match name {
+            hidden if hidden.starts_with('.') => {}
+            name if name.ends_with(".toml") => listed.files.push(path),
+            name => listed.others.push(name),
+        }
+    }
+    listed.files.sort();
+    listed.others.sort();
+    Ok(listed)
+}
+
+fn name_of(path: &Path) -> Result<AppName, Box<Problem>> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    stem.parse().map_err(|rule: String| Box::new(no_name(whole(path), &rule)))
+}
+
+/// The text of a file that is one: no directory, no pipe that would block, UTF-8, not too long.
+fn read(path: &Path) -> Result<String, Box<Problem>> {
+    let refused = |message: String, help: &str| Box::new(Problem::new(whole(path), message).help(help));
+    let unreadable = |error: io::Error| {
+        let help = match error.kind() {
+            io::ErrorKind::NotFound if path.is_symlink() => {
+                "it is a link to a file that is gone: mend or remove it"
+            }
+            io::ErrorKind::NotFound => {
+                "create it (it may be empty where apps.d has the apps), or name another with --config"
+            }
+            io::ErrorKind::PermissionDenied => "let ostlerd's user read it",
+            _ => "look at the file and its disk",
+        };
+        refused(format!("the file cannot be read: {}", plain(&error)), help)
+    };
+    let kind = fs::metadata(path).map_err(unreadable)?;
+    if kind.is_dir() {
+        return Err(refused(
+            "this is a directory, not a file".to_owned(),
+            "move it away, or put a file in its place",
+        ));
+    }
+    if !kind.is_file() {
+        return Err(refused("this is no regular file".to_owned(), "put a file in its place"));
+    }
+    let mut bytes = Vec::new();
+    let opened = fs::File::open(path).map_err(unreadable)?;
+    opened.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(refused(
+            format!("the file is over {} KiB long", LONGEST / 1024),
+            "this is probably not the file that you mean",
+        ));
+    }
+    String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))
+}
+
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Box<Problem> {
+    let at = error.utf8_error().valid_up_to();
+    let byte = error.as_bytes().get(at).copied().unwrap_or_default();
+    // Up to the bad byte nothing is replaced, so the offset holds in the lossy text too.
+    let text = String::from_utf8_lossy(error.as_bytes());
+    let place = Source { file: path, text: &text }.place(at..at + 1);
+    let problem = Problem::new(place, format!("the byte 0x{byte:02x} is not UTF-8"));
+    Box::new(
+        problem
+            .rule("TOML is UTF-8")
+            .help("save the file as UTF-8, for example with `iconv -f latin1 -t utf-8`"),
+    )
+}
+
+fn no_app(file: &Path, directory: &Path, others: &[String]) -> Problem {
+    let rule = match others {
+        [] => String::new(),
+        others => {
+            let some: Vec<&str> = others.iter().take(5).map(String::as_str).collect();
+            format!("only *.toml counts; {} has {}", directory.display(), some.join(", "))
+        }
+    };
+    Problem::new(whole(file), "no app is configured").rule(rule).help(format!(
+        "write {}/NAME.toml with directory, python, app, listen and user (or a table [apps.NAME] in this file)",
+        directory.display()
+    ))
+}
+
+fn whole(path: &Path) -> Place {
+    Place { file: path.to_owned(), spot: None }
+}
+
+/// The system's words without Rust's `(os error 2)`.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}

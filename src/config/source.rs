@@ -1,0 +1,83 @@
+//! A file's text, and places in it.
+
+use std::ops::Range;
+use std::path::Path;
+
+use super::error::{Place, Spot};
+
+/// The longest line that is shown whole, in characters.
+const WIDEST: usize = 120;
+
+/// A file that was read.
+#[derive(Clone, Copy)]
+pub(super) struct Source<'a> {
+    pub(super) file: &'a Path,
+    pub(super) text: &'a str,
+}
+
+impl Source<'_> {
+    /// The file as a whole.
+    pub(super) fn whole(&self) -> Place {
+        Place { file: self.file.to_owned(), spot: None }
+    }
+
+    /// The place of these bytes of the text; of several lines, what lies in the first.
+    pub(super) fn place(&self, span: Range<usize>) -> Place {
+        let start = self.boundary(span.start);
+        let end = self.boundary(span.end).max(start);
+        let line_start = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
+        let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
+        let before = self.text[line_start..start].chars().count();
+        let inside = self.text[start..end.min(line_end)].trim_end().chars().count();
+        let line: Vec<char> = self.text[line_start..line_end].trim_end().chars().map(visible).collect();
+        let (text, indent) = window(&line, before);
+        let width = inside.clamp(1, WIDEST.saturating_sub(indent).max(1));
+        let number = self.text[..line_start].matches('\n').count() + 1;
+        let spot = Spot { line: number, column: before + 1, text, indent, width };
+        Place { file: self.file.to_owned(), spot: Some(spot) }
+    }
+
+    /// The value as written, for messages: one line, 60 characters at most.
+    pub(super) fn written(&self, span: Range<usize>) -> String {
+        let start = self.boundary(span.start);
+        let text = &self.text[start..self.boundary(span.end).max(start)];
+        shortened(text, 60)
+    }
+
+    fn boundary(&self, at: usize) -> usize {
+        let mut at = at.min(self.text.len());
+        while !self.text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    }
+}
+
+/// The first line of `text` without control characters, cut after `most` characters.
+pub(crate) fn shortened(text: &str, most: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let short: String = line.chars().take(most).map(visible).collect();
+    if short.chars().count() < text.trim_end().chars().count() { format!("{short}…") } else { short }
+}
+
+/// A terminal must not obey what a file says, nor show it in another order than it is read.
+fn visible(c: char) -> char {
+    match c {
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c if c.is_control() => ' ',
+        c => c,
+    }
+}
+
+/// The part of a long line around a column, and where the column is in it.
+fn window(line: &[char], column: usize) -> (String, usize) {
+    if line.len() <= WIDEST {
+        return (line.iter().collect(), column);
+    }
+    let first = column.saturating_sub(WIDEST / 3).min(line.len());
+    let last = (first + WIDEST).min(line.len());
+    let lead = if first > 0 { "…" } else { "" };
+    let trail = if last < line.len() { "…" } else { "" };
+    let text: String = line[first..last].iter().collect();
+    (format!("{lead}{text}{trail}"), column - first + lead.chars().count())
+}

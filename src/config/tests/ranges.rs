@@ -1,0 +1,143 @@
+use super::*;
+
+/// A value just out of each range, its key's place in the file, the rule's words.
+const OUT: &[(&str, &str)] = &[
+    ("workers = 1001", "`workers` is 1001\n|1 to 1000"),
+    ("workers = -1", "`workers` is -1\n|1 to 1000"),
+    ("workers = 2.5", "`workers` is a float\n|1 to 1000, or \"auto\"|workers = 4"),
+    ("workers = \"many\"", "`workers` is \"many\"|or \"auto\""),
+    ("workers = { min = 2, max = 4 }", "`workers` is a range|not supported by this version"),
+    ("backlog = 0", "`backlog` is 0|1 to 65535"),
+    ("backlog = 65536", "`backlog` is 65536|1 to 65535"),
+    ("backlog = \"2048\"", "`backlog` is a string|leave out the quotes"),
+    ("socket_mode = 0o1777", "`socket_mode` is 0o1777|0o000 to 0o777"),
+    ("socket_mode = 660", "`socket_mode` is 660, not octal|write 0o660 or \"0660\""),
+    ("socket_mode = \"rw\"", "`socket_mode` is \"rw\"|socket_mode = 0o660"),
+    ("umask = 22", "`umask` is 22, not octal|write 0o22 or \"022\""),
+    ("umask = \"1000\"", "`umask` is \"1000\"|0o000 to 0o777"),
+    ("umask = true", "`umask` is a boolean|must be octal"),
+    ("[probe]\npath = \"/\"\ntimeout = \"99ms\"", "`timeout` is \"99ms\"|from 100ms to 10m"),
+    ("[probe]\npath = \"/\"\ntimeout = 601", "`timeout` is 601|from 100ms to 10m"),
+    ("[probe]\npath = \"/\"\nscheme = \"ftp\"", "`scheme` is \"ftp\"|\"http\" or \"https\""),
+    ("[probe]\npath = \"/\"\nhost = \"a b\"", "`host` is \"a b\"|must be a host name"),
+    ("[probe]\npath = \"healthz\"", "`path` is \"healthz\"|begins with /|write \"/healthz\""),
+    ("[probe]\npath = \"/a b\"", "`path` is \"/a b\"|%20"),
+    ("[probe]\npath = \"http://shop/x\"", "leave out scheme and host"),
+    ("probe = \"/healthz\"", "`probe` is a string|must be a table|probe = { path = \"/healthz\" }"),
+    ("[rollout]\nmax_surge = 0", "`max_surge` is 0|1 to 1000, or a share such as \"50%\""),
+    ("[rollout]\nmax_surge = 1001", "`max_surge` is 1001"),
+    ("[rollout]\nmax_surge = \"0%\"", "`max_surge` is \"0%\"|\"1%\" to \"100%\""),
+    ("[rollout]\nmax_surge = \"101%\"", "`max_surge` is \"101%\"|\"1%\" to \"100%\""),
+    ("[rollout]\nboot_timeout = \"99ms\"", "`boot_timeout` is \"99ms\"|from 100ms to 1d"),
+    ("[rollout]\nboot_timeout = \"25h\"", "`boot_timeout` is \"25h\"|from 100ms to 1d"),
+    ("[rollout]\nboot_timeout = \"1m1h\"", "`boot_timeout` is \"1m1h\"|\"1h30m\""),
+    ("[rollout]\nboot_timeout = nan", "`boot_timeout` is nan"),
+    ("[rollout]\nboot_timeout = -1", "`boot_timeout` is -1"),
+    ("[rollout]\nboot_timeout = []", "`boot_timeout` is a list"),
+    ("[rollout]\nmax_boot_failures = 0", "`max_boot_failures` is 0|1 to 1000"),
+    ("[rollout]\nmax_boot_failures = 1001", "`max_boot_failures` is 1001|1 to 1000"),
+    ("[rollout]\nsettle = \"11m\"", "`settle` is \"11m\"|from 0ms to 10m"),
+    ("[limits]\nmax_rss = \"1023KiB\"", "`max_rss` is \"1023KiB\"|from 1 MiB to 1 TiB"),
+    ("[limits]\nmax_rss = \"2TiB\"", "`max_rss` is \"2TiB\"|from 1 MiB to 1 TiB"),
+    ("[limits]\nmax_rss = \"99999999999TiB\"", "`max_rss` is \"99999999999TiB\"|\"512MiB\""),
+    ("[limits]\nmax_rss = \"half\"", "`max_rss` is \"half\"|\"512MiB\""),
+    ("[limits]\nmax_rss = -5", "`max_rss` is -5|from 1 MiB to 1 TiB"),
+    ("[limits]\nmax_requests = 1000000001", "`max_requests` is 1000000001|0 to 1000000000"),
+    ("[limits]\nmax_requests_jitter = -1", "`max_requests_jitter` is -1|0 to 1000000000"),
+    ("[limits]\nmax_age = \"999ms\"", "`max_age` is \"999ms\"|from 1s to 365d, or 0 for never"),
+    ("[limits]\nmax_age = \"366d\"", "`max_age` is \"366d\"|from 1s to 365d"),
+    ("[limits]\nrequest_timeout = \"1ms\"", "`request_timeout` is \"1ms\"|from 100ms to 1d, or 0 for never"),
+    ("[limits]\ntimeout = 0.5", "`timeout` is 0.5|from 2s to 1d, or 0 for never"),
+    ("[limits]\ntimeout = 1e300", "`timeout` is 1e300|from 2s to 1d"),
+    ("[limits]\ngraceful_timeout = \"2d\"", "`graceful_timeout` is \"2d\"|from 0ms to 1d"),
+    ("[limits]\ngraceful_timeout = \"99999999999999999999d\"", "`graceful_timeout` is"),
+    ("[limits]\nrestarts_per_minute = 0", "`restarts_per_minute` is 0|1 to 10000"),
+    ("[limits]\nrestarts_per_minute = 10001", "`restarts_per_minute` is 10001|1 to 10000"),
+    ("[limits]\nnofile = 63", "`nofile` is 63|64 to 1048576"),
+    ("[limits]\nnofile = 1048577", "`nofile` is 1048577|64 to 1048576"),
+    ("group = 33", "`group` is a number|write the name"),
+    ("group = \"a b\"", "`group` is \"a b\"|getent passwd"),
+    ("group = \"\"", "`group` is empty"),
+    ("args = \"-k gthread\"", "`args` is a string|args = [\"-k\", \"gthread\"]"),
+    ("args = [\"-k\", 4]", "`args` is an integer|must be a string in quotes"),
+    ("args = [\"a\\u0000b\"]", "`args` contains a NUL"),
+    ("env = [\"A=1\"]", "`env` is a list|must be a table"),
+    ("env = { A = 1 }", "`env.A` is an integer|quote it: \"1\""),
+    ("env = { A = true }", "`env.A` is a boolean|quote it: \"true\""),
+    ("env = { A = [1] }", "`env.A` is a list"),
+    ("env = { \"A=B\" = \"\" }", "`env.A=B` is no name of an environment variable"),
+    ("env = { LISTEN_FDS = \"3\" }", "`env.LISTEN_FDS` is reserved|leave it out"),
+    ("env_files = \"shop.env\"", "`env_files` is \"shop.env\"|must be absolute|beginning with /"),
+    ("env_files = 5", "`env_files` is an integer|must be a string in quotes"),
+    ("env_files = {}", "`env_files` is a table|must be a string or a list of strings"),
+    ("log_file = \"log/shop.log\"", "`log_file` is \"log/shop.log\"|must be absolute"),
+];
+
+#[test]
+fn every_value_out_of_its_range_is_named_with_rule_and_remedy() {
+    for (more, expected) in OUT {
+        let printed = refused(more);
+        let parts: Vec<&str> = expected.split('|').collect();
+        says(&printed, &parts);
+        says(&printed, &[" = help: "]);
+    }
+}
+
+#[test]
+fn every_bound_itself_is_accepted() {
+    let good = [
+        "workers = 1",
+        "workers = 1000",
+        "workers = \"auto\"",
+        "backlog = 1",
+        "backlog = 65535",
+        "socket_mode = 0",
+        "socket_mode = 0o777",
+        "umask = \"0\"",
+        "[rollout]\nmax_surge = 1",
+        "[rollout]\nmax_surge = \"100%\"",
+        "[rollout]\nboot_timeout = \"100ms\"",
+        "[rollout]\nboot_timeout = \"24h\"",
+        "[limits]\nmax_rss = 1048576",
+        "[limits]\nmax_rss = \"1TiB\"",
+        "[limits]\nmax_age = 0",
+        "[limits]\ntimeout = \"1d\"",
+        "[limits]\nnofile = 64",
+        "[limits]\nnofile = 1048576",
+        "args = []",
+        "env_files = []",
+    ];
+    for more in good {
+        accepted(more);
+    }
+}
+
+#[test]
+fn gunicorn_s_arguments_that_ostlerd_decides_name_the_key_instead() {
+    let cases = [
+        ("-b", "`listen`"),
+        ("-b0.0.0.0:80", "`listen`"),
+        ("--bind=x", "`listen`"),
+        ("--bin", "`listen`"),
+        ("-w4", "`workers`"),
+        ("--workers", "`workers`"),
+        ("-D", "ostlerd runs the workers"),
+        ("--daemon", "ostlerd runs the workers"),
+        ("-p", "ostler status"),
+        ("--pid", "ostler status"),
+        ("-u", "`user`"),
+        ("--user=x", "`user`"),
+        ("-g", "`group`"),
+        ("--group", "`group`"),
+        ("--umask", "`umask`"),
+        ("--chdir", "`directory`"),
+        ("--reload", "ostler restart"),
+        ("--check-config", "ostler check"),
+    ];
+    for (argument, help) in cases {
+        says(&refused(&format!("args = [{argument:?}]")), &["`args` contains", "ostlerd's part", help]);
+    }
+    accepted(
+        "args = [\"--threads\", \"4\", \"-t\", \"30\", \"--worker-class\", \"gthread\", \"--backlog\", \"9\"]",
+    );
+}

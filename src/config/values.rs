@@ -1,0 +1,273 @@
+//! One value each: from what TOML has to what it means, or why not.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use toml::de::DeValue;
+
+use super::error::Fault;
+use super::source::shortened;
+use super::types::{SurgeConfig, Workers};
+
+type Read<T> = Result<T, Fault>;
+
+/// The most workers that one app may have.
+pub(crate) const WORKERS_MOST: u32 = 1000;
+
+/// `is 5, a number`: a value of the wrong type.
+pub(super) fn wrong_type(value: &DeValue<'_>, rule: &str) -> Fault {
+    let kind = match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    Fault::new(format!("is {kind}"), rule, "")
+}
+
+/// A string, not empty and without NUL.
+pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Read<&'v str> {
+    let text = any_text(value)?;
+    if text.is_empty() { Err(Fault::new("is empty", "must say something", "")) } else { Ok(text) }
+}
+
+/// A string that may be empty, without NUL.
+pub(super) fn any_text<'v>(value: &'v DeValue<'_>) -> Read<&'v str> {
+    let text = value.as_str().ok_or_else(|| wrong_type(value, "must be a string in quotes"))?;
+    if text.contains('\0') {
+        return Err(Fault::new("contains a NUL", "no program can take one", "leave it out"));
+    }
+    Ok(text)
+}
+
+/// An absolute path.
+pub(super) fn path(value: &DeValue<'_>) -> Read<PathBuf> {
+    let text = text(value)?;
+    let help = match text.starts_with('~') {
+        true => "write the home directory out",
+        false => "write the whole path, beginning with /",
+    };
+    if !text.starts_with('/') {
+        return Err(Fault::new(
+            format!("is {:?}", shortened(text, 120)),
+            "must be absolute: a daemon has no working directory",
+            help,
+        ));
+    }
+    Ok(PathBuf::from(text))
+}
+
+/// A whole number within `range`.
+pub(super) fn whole(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Read<u64> {
+    move |value| {
+        let rule = format!("must be a whole number from {} to {}", range.start(), range.end());
+        let Some(number) = value.as_integer() else {
+            let mut fault = wrong_type(value, &rule);
+            if value.as_str().is_some_and(|text| text.parse::<u64>().is_ok()) {
+                fault.help = "leave out the quotes".to_owned();
+            }
+            return Err(fault);
+        };
+        let read = i128::from_str_radix(number.as_str(), number.radix()).ok();
+        match read.and_then(|read| u64::try_from(read).ok()).filter(|read| range.contains(read)) {
+            Some(read) => Ok(read),
+            None => Err(Fault::new(format!("is {}", shortened(&number.to_string(), 40)), rule, "")),
+        }
+    }
+}
+
+/// The same for what is kept in 32 bits.
+pub(super) fn count(range: RangeInclusive<u32>) -> impl Fn(&DeValue<'_>) -> Read<u32> {
+    let wide = whole(u64::from(*range.start())..=u64::from(*range.end()));
+    move |value| wide(value).map(|number| u32::try_from(number).expect("within a range of u32"))
+}
+
+/// `4` or `"auto"`.
+pub(super) fn workers(value: &DeValue<'_>) -> Read<Workers> {
+    match value {
+        DeValue::String(text) if text == "auto" => Ok(Workers::Auto),
+        DeValue::Integer(number) if number.as_str().trim_start_matches('0').is_empty() => Err(Fault::new(
+            "is 0",
+            format!("must be a whole number from 1 to {WORKERS_MOST}"),
+            "to run no worker use `ostler stop NAME`, or take the app's file away",
+        )),
+        DeValue::Integer(_) => count(1..=WORKERS_MOST)(value).map(Workers::Count),
+        DeValue::Table(_) => Err(Fault::new(
+            "is a range",
+            "a range of workers is not supported by this version",
+            "write a number, or \"auto\" for 2 × CPUs + 1",
+        )),
+        other => {
+            let mut fault =
+                wrong_type(other, &format!("must be a whole number from 1 to {WORKERS_MOST}, or \"auto\""));
+            if let Some(text) = other.as_str() {
+                fault.what = format!("is {:?}", shortened(text, 40));
+                if text.parse::<u32>().is_ok() {
+                    fault.help = "leave out the quotes".to_owned();
+                }
+            }
+            Err(fault)
+        }
+    }
+}
+
+/// `1` or `"50%"`.
+pub(super) fn surge(value: &DeValue<'_>) -> Read<SurgeConfig> {
+    let Some(text) = value.as_str() else {
+        return count(1..=WORKERS_MOST)(value).map(SurgeConfig::Workers).map_err(|mut fault| {
+            fault.rule.push_str(", or a share such as \"50%\"");
+            fault
+        });
+    };
+    let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<u32>().ok());
+    match percent {
+        Some(percent @ 1..=100) => Ok(SurgeConfig::Percent(percent)),
+        _ => Err(Fault::new(
+            format!("is {:?}", shortened(text, 40)),
+            "must be a number of workers, or a share from \"1%\" to \"100%\"",
+            "",
+        )),
+    }
+}
+
+/// `0o660` or `"0660"`, permission bits only; a decimal number is a trap and refused.
+pub(super) fn mode(value: &DeValue<'_>) -> Read<u32> {
+    const RULE: &str = "must be octal, from 0o000 to 0o777";
+    let (read, shown) = match value {
+        DeValue::Integer(number) => {
+            let written = shortened(&number.to_string(), 40);
+            if number.radix() != 8 && number.as_str() != "0" {
+                let help = format!("write 0o{} or \"0{}\"", number.as_str(), number.as_str());
+                return Err(Fault::new(format!("is {written}, not octal"), RULE, shortened(&help, 80)));
+            }
+            (u32::from_str_radix(number.as_str(), 8).ok(), written)
+        }
+        DeValue::String(text) => {
+            let digits = text.strip_prefix("0o").unwrap_or(text);
+            let octal = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+            let read = if octal { u32::from_str_radix(digits, 8).ok() } else { None };
+            (read, format!("{:?}", shortened(text, 40)))
+        }
+        other => return Err(wrong_type(other, RULE)),
+    };
+    read.filter(|mode| *mode <= 0o777).ok_or_else(|| Fault::new(format!("is {shown}"), RULE, ""))
+}
+
+/// `"30s"`, `"1h30m"`, or a number of seconds; zero only where `or_never` lets it mean that.
+pub(super) fn duration(
+    range: RangeInclusive<Duration>,
+    or_never: bool,
+) -> impl Fn(&DeValue<'_>) -> Read<Duration> {
+    move |value| {
+        let never = if or_never { ", or 0 for never" } else { "" };
+        let rule =
+            format!("must be a duration from {} to {}{never}", words(*range.start()), words(*range.end()));
+        let (read, shown) = match value {
+            DeValue::String(text) => (parse_duration(text), format!("{:?}", shortened(text, 40))),
+            DeValue::Integer(number) => (seconds(&number.to_string()), shortened(&number.to_string(), 40)),
+            DeValue::Float(number) => (seconds(number.as_str()), shortened(number.as_str(), 40)),
+            other => return Err(wrong_type(other, &rule)),
+        };
+        match read {
+            Some(read) if range.contains(&read) || (or_never && read.is_zero()) => Ok(read),
+            Some(_) => Err(Fault::new(format!("is {shown}"), rule, "")),
+            None => Err(Fault::new(
+                format!("is {shown}"),
+                rule,
+                "write for example \"500ms\", \"30s\", \"5m\" or \"1h30m\"",
+            )),
+        }
+    }
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
+}
+
+/// Parts of a whole number and a unit, each unit smaller than the one before: `1h30m`. A bare number is seconds.
+fn parse_duration(text: &str) -> Option<Duration> {
+    if text.parse::<u64>().is_ok() {
+        return seconds(text);
+    }
+    let mut rest = text.trim();
+    let mut total = 0u64;
+    let mut smallest = u64::MAX;
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number: u64 = rest[..digits].parse().ok()?;
+        rest = rest[digits..].trim_start();
+        let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        let unit = match &rest[..letters] {
+            "ms" => 1,
+            "s" | "sec" => 1000,
+            "m" | "min" => 60 * 1000,
+            "h" => 3600 * 1000,
+            "d" => 24 * 3600 * 1000,
+            _ => return None,
+        };
+        if unit >= smallest {
+            return None;
+        }
+        smallest = unit;
+        total = total.checked_add(number.checked_mul(unit)?)?;
+        rest = rest[letters..].trim_start();
+    }
+    (smallest < u64::MAX).then(|| Duration::from_millis(total))
+}
+
+/// A duration as it would be written in the file.
+pub(crate) fn words(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let units = [(24 * 3600 * 1000, "d"), (3600 * 1000, "h"), (60 * 1000, "m"), (1000, "s")];
+    let whole = units.into_iter().find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit));
+    whole.map_or(format!("{millis}ms"), |(unit, name)| format!("{}{name}", millis / unit))
+}
+
+/// `"512MiB"`, `"1GB"`, or bytes.
+pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Read<u64> {
+    move |value| {
+        let rule = format!("must be a size from {} to {}", bytes(*range.start()), bytes(*range.end()));
+        let (read, shown) = match value {
+            DeValue::String(text) => (parse_size(text), format!("{:?}", shortened(text, 40))),
+            DeValue::Integer(number) => {
+                let read = u64::from_str_radix(number.as_str(), number.radix()).ok();
+                (read, shortened(&number.to_string(), 40))
+            }
+            other => return Err(wrong_type(other, &rule)),
+        };
+        read.filter(|bytes| range.contains(bytes)).ok_or_else(|| {
+            let help = "write for example \"512MiB\", \"1GB\", or a number of bytes";
+            Fault::new(format!("is {shown}"), rule, help)
+        })
+    }
+}
+
+fn bytes(size: u64) -> String {
+    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB")];
+    let whole = units.into_iter().find(|(unit, _)| size >= *unit && size.is_multiple_of(*unit));
+    whole.map_or(format!("{size} bytes"), |(unit, name)| format!("{} {name}", size / unit))
+}
+
+/// As systemd has it, `K`, `M`, `G`, `T` are powers of 1024; `KB` … are powers of 1000.
+fn parse_size(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit: u64 = match text[digits..].trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1000,
+        "mb" => 1000 * 1000,
+        "gb" => 1000 * 1000 * 1000,
+        "tb" => 1000 * 1000 * 1000 * 1000,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "t" | "tib" => 1 << 40,
+        _ => return None,
+    };
+    number.checked_mul(unit)
+}

@@ -1,0 +1,42 @@
+//! What the shell found out about an app before anything is decided.
+
+use std::path::PathBuf;
+
+use crate::worker::Settings;
+
+use super::types::{Account, Fingerprint};
+
+/// Facts about one app and the machine that it should run on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Facts {
+    /// What the app's gunicorn says of itself; untrusted.
+    pub settings: Settings,
+    /// The app's paths with the release's link resolved.
+    pub paths: Paths,
+    /// Whom the workers become; `None` where ostlerd is not root and they stay what it is.
+    pub account: Option<Account>,
+    /// Whom ostlerd itself runs as.
+    pub own: Account,
+    /// CPUs that ostlerd may use.
+    pub cpus: u32,
+    /// The files of `env_files`, read, in their order.
+    pub env_files: Vec<EnvFile>,
+    /// The release's files as they are now.
+    pub release: Fingerprint,
+}
+
+/// The paths of an app as one release has them: the part through its link resolved, the rest as written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// The release.
+    pub directory: PathBuf,
+    /// The interpreter, itself not followed: a virtual environment's is a link that must stay one.
+    pub python: PathBuf,
+    /// In the order of the configuration.
+    pub env_files: Vec<PathBuf>,
+    /// Where the output goes.
+    pub log_file: Option<PathBuf>,
+}
+
+/// A file with environment, and the variables in it.
+pub type EnvFile = (PathBuf, Vec<(String, String)>);

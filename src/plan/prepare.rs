@@ -1,0 +1,126 @@
+//! An app's configuration and the facts about it, turned into what to run; or the reason why not.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::config::{App, shortened};
+use crate::worker::Settings;
+
+use super::environment::environment;
+use super::facts::Facts;
+use super::types::{Account, AppPlan, Blueprint, Prepared, Probe};
+use super::{policy, sockets, support};
+
+/// Most notes that one app's interpreter may cause in the log.
+const NOTES_MOST: usize = 32;
+
+/// What to run for `app`, and what its owner should know: one sentence each, beginning with the app's name.
+///
+/// The configuration's word counts first, then gunicorn's own settings, then a default. The settings come from
+/// the app's interpreter and are trusted in nothing: every number is bounded, every text shortened.
+pub fn prepare(app: &App, facts: &Facts) -> (Prepared, Vec<String>) {
+    let mut notes = Vec::new();
+    let prepared = decide(app, facts, &mut notes);
+    (prepared, notes)
+}
+
+fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
+    let settings = &facts.settings;
+    let account = facts.account.as_ref().unwrap_or(&facts.own);
+    let class = support::class(app.name.as_str(), settings, notes)?;
+    let listen = sockets::sockets(app, settings, notes)?;
+    let env = environment(app, &facts.paths.python, account, &facts.env_files)?;
+    not_followed(app, facts, account, notes);
+    let blueprint = Blueprint {
+        app: app.name.clone(),
+        directory: facts.paths.directory.clone(),
+        python: facts.paths.python.clone(),
+        entry: app.entry.clone(),
+        args: app.args.clone(),
+        env,
+        account: facts.account.clone(),
+        umask: umask(app, settings),
+        nofile: app.limits.nofile,
+        listen,
+        class,
+        gunicorn: shortened(&settings.gunicorn, 40),
+        probe: app.probe.as_ref().map(|probe| Probe {
+            path: probe.path.clone(),
+            host: probe.host.clone(),
+            scheme: probe.scheme.clone(),
+            timeout: probe.timeout,
+        }),
+        log_file: facts.paths.log_file.clone(),
+        release: facts.release,
+    };
+    let policy = policy::policy(app, facts, class, notes);
+    Ok(AppPlan { blueprint: Arc::new(blueprint), policy })
+}
+
+fn umask(app: &App, settings: &Settings) -> u32 {
+    app.umask.unwrap_or(if settings.umask_set { settings.umask & 0o777 } else { 0o022 })
+}
+
+/// A note for each of gunicorn's settings that has no effect here, or another one than its writer may expect.
+fn not_followed(app: &App, facts: &Facts, account: &Account, notes: &mut Vec<String>) {
+    let name = &app.name;
+    let settings = &facts.settings;
+    for setting in settings.ignored.iter().take(NOTES_MOST) {
+        let (setting, why) = (shortened(setting, 60), why_ignored(setting));
+        notes.push(format!("{name}: gunicorn's {setting} is not followed: {why}"));
+    }
+    if settings.user_set && (settings.uid, settings.gid) != (account.uid, account.gid) {
+        notes.push(format!(
+            "{name}: gunicorn's user and group (uid {}, gid {}) are ignored: the workers run as {} (uid {}, gid {}), \
+             as `user` and `group` of {} say",
+            settings.uid,
+            settings.gid,
+            account.name,
+            account.uid,
+            account.gid,
+            app.file.display()
+        ));
+    }
+    if let Some(chdir) = &settings.chdir
+        && Path::new(chdir) != facts.paths.directory
+        && Path::new(chdir) != app.directory
+    {
+        let chdir = shortened(chdir, 200);
+        notes.push(format!(
+            "{name}: the workers run in {chdir}, as gunicorn's chdir says, not in `directory`"
+        ));
+    }
+    if !settings.master_hooks.is_empty() {
+        let hooks: Vec<String> =
+            settings.master_hooks.iter().take(NOTES_MOST).map(|hook| shortened(hook, 60)).collect();
+        notes.push(format!(
+            "{name}: the hooks {} are gunicorn's master's and do not run: this version has no process for them; \
+             those of the workers do",
+            hooks.join(", ")
+        ));
+    }
+    if settings.preload_app {
+        notes.push(format!(
+            "{name}: gunicorn's preload_app is not followed by this version: each worker loads the app itself"
+        ));
+    }
+    notes.extend(
+        settings.notes.iter().take(NOTES_MOST).map(|note| format!("{name}: {}", shortened(note, 300))),
+    );
+}
+
+fn why_ignored(setting: &str) -> &'static str {
+    match setting {
+        "daemon" => "ostlerd runs the workers and watches them",
+        "pidfile" => "there is no master whose pid it could hold; see `ostler status`",
+        name if name.starts_with("control_socket") => "the workers are controlled with `ostler`",
+        "reload" | "reload_engine" | "reload_extra_files" => {
+            "a half-copied release must not deploy itself; use `ostler restart`"
+        }
+        "reuse_port" => "ostlerd holds the sockets and shares them among the workers",
+        "user" | "group" | "initgroups" => "`user` and `group` of the app's file decide",
+        "worker_tmp_dir" => "heartbeats go over shared memory, not over files",
+        "bind" | "workers" => "the app's file decides",
+        _ => "it is about gunicorn's master, which does not run here",
+    }
+}

@@ -1,0 +1,140 @@
+use crate::config::Address;
+
+use super::*;
+
+#[test]
+fn a_plan_is_made_of_what_was_resolved() {
+    let app = listening("args = [\"-k\", \"gthread\"]\n[probe]\npath = \"/healthz\"");
+    let (plan, notes) = planned(&app, &facts(defaults()));
+    let blueprint = &plan.blueprint;
+    assert_eq!(blueprint.directory, Path::new("/srv/shop/releases/42"));
+    assert_eq!(blueprint.python, Path::new("/srv/shop/releases/42/venv/bin/python"));
+    assert_eq!(blueprint.entry, "shop.wsgi:application");
+    assert_eq!(blueprint.args, ["-k", "gthread"]);
+    assert_eq!(blueprint.account, Some(account("shop", 1001)));
+    assert_eq!(blueprint.gunicorn, "23.0.0");
+    assert_eq!(blueprint.release, Fingerprint { files: 3, newest: 5 });
+    assert_eq!(blueprint.probe.as_ref().map(|probe| probe.host.as_str()), Some("localhost"));
+    assert_eq!(blueprint.umask, 0o022);
+    assert_eq!(notes, Vec::<String>::new());
+}
+
+#[test]
+fn equal_facts_make_equal_plans() {
+    let app = listening("");
+    let facts = facts(defaults());
+    assert_eq!(planned(&app, &facts), planned(&app, &facts));
+}
+
+#[test]
+fn every_supported_class_is_known_by_its_family() {
+    let classes = [
+        ("sync", WorkerClass::Sync),
+        ("gthread", WorkerClass::Gthread),
+        ("gevent", WorkerClass::Gevent),
+        ("tornado", WorkerClass::Tornado),
+        ("asgi", WorkerClass::Asgi),
+        ("uvicorn", WorkerClass::Uvicorn),
+    ];
+    for (family, class) in classes {
+        let settings =
+            Settings { family: Some(family.to_owned()), gunicorn: "27.0.0".to_owned(), ..defaults() };
+        let (plan, notes) = planned(&listening(""), &facts(settings));
+        assert_eq!(plan.blueprint.class, class);
+        assert_eq!(plan.policy.quiet_drain.is_some(), class == WorkerClass::Sync);
+        assert!(notes.is_empty(), "{notes:?}");
+    }
+}
+
+#[test]
+fn gunicorn_s_bind_counts_where_listen_is_not_set() {
+    let bind = ["0.0.0.0:80", "unix:/run/shop.sock", "localhost:81", ":82", "[::1]", "[::1]:90", "127.0.0.2"];
+    let bind = bind.map(str::to_owned).to_vec();
+    let settings = Settings { bind, bind_set: true, ..defaults() };
+    let (plan, notes) = planned(&app(""), &facts(settings.clone()));
+    let listen: Vec<String> = plan.blueprint.listen.iter().map(|listen| listen.address.to_string()).collect();
+    let expected = [
+        "0.0.0.0:80",
+        "unix:/run/shop.sock",
+        "127.0.0.1:81",
+        "0.0.0.0:82",
+        "[::1]:8000",
+        "[::1]:90",
+        "127.0.0.2:8000",
+    ];
+    assert_eq!(listen, expected);
+    assert!(notes.is_empty(), "{notes:?}");
+
+    let (plan, notes) = planned(&listening(""), &facts(settings));
+    assert_eq!(plan.blueprint.listen[0].address, Address::Tcp("127.0.0.1:8000".parse().unwrap()));
+    assert_eq!(notes, ["shop: gunicorn's bind is ignored: `listen` decides"]);
+}
+
+#[test]
+fn a_unix_socket_s_mode_follows_gunicorn_s_umask_unless_it_is_said() {
+    let modes = |more: &str, settings: Settings| -> Vec<Option<u32>> {
+        let (plan, _) = planned(&listening(more), &facts(settings));
+        plan.blueprint.listen.iter().map(|listen| listen.mode).collect()
+    };
+    let masked = Settings { umask: 0o007, umask_set: true, ..defaults() };
+    assert_eq!(modes("", defaults()), [None, Some(0o666)]);
+    assert_eq!(modes("", masked.clone()), [None, Some(0o770)]);
+    assert_eq!(modes("socket_mode = 0o600", masked.clone()), [None, Some(0o600)]);
+    assert_eq!(planned(&listening(""), &facts(masked.clone())).0.blueprint.umask, 0o007);
+    assert_eq!(planned(&listening("umask = 0o077"), &facts(masked)).0.blueprint.umask, 0o077);
+}
+
+#[test]
+fn what_gunicorn_says_and_ostlerd_does_not_do_is_noted_once_each() {
+    let settings = Settings {
+        ignored: ["daemon", "pidfile", "control_socket", "mystery"].map(str::to_owned).to_vec(),
+        user_set: true,
+        uid: 33,
+        gid: 33,
+        chdir: Some("/srv/elsewhere".to_owned()),
+        master_hooks: vec!["when_ready".to_owned(), "on_exit".to_owned()],
+        preload_app: true,
+        notes: vec!["worker_class was given twice".to_owned()],
+        ..defaults()
+    };
+    let (_, notes) = planned(&listening(""), &facts(settings));
+    let expected = [
+        "shop: gunicorn's daemon is not followed: ostlerd runs the workers and watches them",
+        "shop: gunicorn's pidfile is not followed: there is no master whose pid it could hold; see `ostler status`",
+        "shop: gunicorn's control_socket is not followed: the workers are controlled with `ostler`",
+        "shop: gunicorn's mystery is not followed: it is about gunicorn's master, which does not run here",
+        "shop: gunicorn's user and group (uid 33, gid 33) are ignored: the workers run as shop (uid 1001, gid 1001), \
+         as `user` and `group` of /etc/ostler/apps.d/shop.toml say",
+        "shop: the workers run in /srv/elsewhere, as gunicorn's chdir says, not in `directory`",
+        "shop: the hooks when_ready, on_exit are gunicorn's master's and do not run: this version has no process \
+         for them; those of the workers do",
+        "shop: gunicorn's preload_app is not followed by this version: each worker loads the app itself",
+        "shop: worker_class was given twice",
+    ];
+    assert_eq!(notes, expected);
+}
+
+#[test]
+fn a_chdir_into_the_release_and_the_same_user_are_nothing_to_note() {
+    for chdir in ["/srv/shop/current", "/srv/shop/releases/42"] {
+        let settings =
+            Settings { chdir: Some(chdir.to_owned()), user_set: true, uid: 1001, gid: 1001, ..defaults() };
+        assert!(planned(&listening(""), &facts(settings)).1.is_empty());
+    }
+}
+
+#[test]
+fn an_interpreter_cannot_flood_the_log() {
+    let long: Vec<String> = vec!["x\u{1b}\n".repeat(1_000); 1_000];
+    let settings = Settings {
+        ignored: long.clone(),
+        master_hooks: long.clone(),
+        notes: long,
+        chdir: Some("\u{1b}".repeat(100_000)),
+        gunicorn: format!("27.{}", "9".repeat(9)),
+        ..defaults()
+    };
+    let (_, notes) = planned(&listening(""), &facts(settings));
+    assert!(notes.len() < 100, "{}", notes.len());
+    assert!(notes.iter().all(|note| note.len() < 5_000 && !note.contains(['\n', '\u{1b}'])), "{notes:?}");
+}
