@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, Policy, Refusal};
+use crate::plan::{AppPlan, Blueprint, Policy, Prepared, Refusal};
 
 use super::action::{Action, Rung};
 use super::budget::{Backoff, Bucket};
@@ -33,8 +33,10 @@ pub(super) struct Generation {
     pub(super) blueprint: Arc<Blueprint>,
     pub(super) policy: Policy,
     pub(super) backoff: Backoff,
-    /// Whether it has served at full strength once: only then is it worth going back to.
-    pub(super) proven: bool,
+    /// Whether a worker of it has served: only then is it worth going back to.
+    pub(super) served: bool,
+    /// Whether it has been at full strength.
+    pub(super) complete: bool,
 }
 
 /// What is wanted of an app.
@@ -43,11 +45,32 @@ pub(super) enum Mode {
     Running,
     Stopping {
         waiters: Vec<RequestId>,
-        remove: bool,
+        then: Then,
     },
     /// Stopped, and forgotten as soon as that has been said.
     Removed,
     Stopped,
+}
+
+/// What follows a stop.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Then {
+    /// It stays stopped until somebody starts it.
+    Rest,
+    /// It is no longer configured.
+    Forget,
+    /// It was configured again while it drained: it starts anew, and whoever configured it gets an answer.
+    Return(Box<Prepared>, RequestId),
+}
+
+/// Somebody who waits until the app serves at full strength.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) id: RequestId,
+    /// What will then have been done.
+    pub(super) done: String,
+    /// Whether it is about the number of workers; a later such request overtakes it.
+    pub(super) scale: bool,
 }
 
 /// A `Prepare` that has not been answered, and for whom it is. A request that comes later may have been made after the
@@ -72,7 +95,7 @@ pub(super) struct App {
     pub(super) scale: Option<u32>,
     pub(super) generations: u64,
     /// Requests that wait until the app serves at full strength.
-    pub(super) waiting: Vec<(RequestId, String)>,
+    pub(super) waiting: Vec<Waiting>,
     pub(super) refusal: Option<Refusal>,
     pub(super) last_rollout: Option<LastRollout>,
     pub(super) last_words: Option<LastWords>,
@@ -118,7 +141,8 @@ impl App {
             blueprint: plan.blueprint,
             policy: plan.policy,
             backoff: Backoff::default(),
-            proven: false,
+            served: false,
+            complete: false,
         }
     }
 
@@ -148,16 +172,25 @@ impl App {
 
     /// The generation that answers visitors now, where one does.
     pub(super) fn answering(&self) -> Option<GenerationId> {
-        self.workers.values().find(|worker| worker.is_ready()).map(|worker| worker.generation)
+        let serving = self.serving.as_ref().map(|serving| serving.id);
+        let mut ready: Vec<GenerationId> = self
+            .workers
+            .values()
+            .filter(|worker| worker.is_ready())
+            .map(|worker| worker.generation)
+            .collect();
+        // Where two do, it is the one that should.
+        ready.sort_by_key(|generation| Some(*generation) != serving);
+        ready.first().copied()
     }
 
     pub(super) fn worker_loaded(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let generation = worker.generation;
         let held = matches!(worker.life, Life::Booting { hold: true, .. });
-        let settle = match &self.rollout {
-            Some(rollout) if rollout.generation.id == generation => rollout.generation.policy.rollout.settle,
-            _ => std::time::Duration::ZERO,
+        let rolling = self.rollout.as_ref().map(|rollout| &rollout.generation);
+        let Some(settle) = rolling.filter(|it| it.id == generation).map(|it| it.policy.rollout.settle) else {
+            return;
         };
         if held {
             worker.life = Life::Held { until: turn.now + settle };
@@ -174,6 +207,7 @@ impl App {
         let (generation, took) = (worker.generation, turn.now.since(worker.spawned));
         if let Some(generation) = self.generation_mut(generation) {
             generation.backoff.succeeded();
+            generation.served = true;
         }
         if let Some(rollout) = &mut self.rollout
             && rollout.generation.id == generation

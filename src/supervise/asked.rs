@@ -4,7 +4,7 @@ use crate::config::WORKERS_MOST;
 use crate::plan::{AppPlan, Prepared};
 
 use super::action::Action;
-use super::app::{App, Mode, Turn};
+use super::app::{App, Mode, Then, Turn, Waiting};
 use super::news::{Cause, Happening};
 use super::request::{Outcome, RequestId};
 
@@ -20,6 +20,19 @@ impl App {
 
     /// A new configuration's plan for an app that is there already; whether an answer follows.
     pub(super) fn replan(&mut self, turn: &mut Turn<'_>, prepared: Prepared, id: RequestId) -> bool {
+        if let Mode::Stopping { then, .. } = &mut self.mode
+            && *then != Then::Rest
+        {
+            let earlier = match std::mem::replace(then, Then::Return(Box::new(prepared), id)) {
+                Then::Return(_, earlier) => Some(earlier),
+                Then::Rest | Then::Forget => None,
+            };
+            if let Some(id) = earlier {
+                let reason = "overtaken by a later configuration".to_owned();
+                self.answer(turn, id, Outcome::Refused { reason });
+            }
+            return true;
+        }
         let plan = match prepared {
             Ok(plan) => plan,
             Err(refusal) => {
@@ -27,15 +40,8 @@ impl App {
                 return true;
             }
         };
-        match self.mode {
-            Mode::Running => {}
-            Mode::Stopped | Mode::Removed | Mode::Stopping { remove: false, .. } => return false,
-            Mode::Stopping { remove: true, .. } => {
-                let reason =
-                    format!("{} still drains after its removal; reload again when it has ended", self.name);
-                self.answer(turn, id, Outcome::Refused { reason });
-                return true;
-            }
+        if self.mode != Mode::Running {
+            return false;
         }
         let AppPlan { blueprint, policy } = &plan;
         let Some(target) = self.target_mut().filter(|target| target.blueprint == *blueprint) else {
@@ -47,12 +53,15 @@ impl App {
         }
         if target.policy.workers != policy.workers {
             self.scale = None;
+            self.overtake_scaling(turn, policy.workers);
         }
-        if let Some(target) = self.target_mut() {
-            target.policy = plan.policy;
+        // Both: what a rollback goes back to is the old code, kept by the numbers that are in force.
+        let rolling = self.rollout.as_mut().map(|rollout| &mut rollout.generation);
+        for generation in rolling.into_iter().chain(self.serving.as_mut()) {
+            generation.policy = policy.clone();
         }
         if self.rollout.is_none() {
-            self.waiting.push((id, "changed in place".to_owned()));
+            self.waiting.push(Waiting { id, done: "changed in place".to_owned(), scale: false });
             return true;
         }
         false
@@ -70,31 +79,40 @@ impl App {
 
     pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: RequestId) {
         match &self.serving {
-            Some(serving) if self.mode == Mode::Running => {
-                let message = format!("{} runs already", self.name);
-                let generation = Some(serving.id);
-                self.answer(turn, id, Outcome::Done { message, generation });
+            Some(_) if self.mode == Mode::Running => {
+                self.waiting.push(Waiting { id, done: "runs already".to_owned(), scale: false })
             }
             _ => self.restart(turn, id),
         }
     }
 
-    pub(super) fn stop(&mut self, turn: &mut Turn<'_>, id: Option<RequestId>, remove: bool) {
+    pub(super) fn stop(&mut self, turn: &mut Turn<'_>, id: Option<RequestId>, then: Then) {
         let preparing = self.preparing.take().unwrap_or_default();
         let rollout = self.rollout.take().map(|rollout| rollout.waiters).unwrap_or_default();
-        let waiting = std::mem::take(&mut self.waiting).into_iter().map(|(id, _)| id);
+        let waiting = std::mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.id);
         let interrupted = preparing.waiters.into_iter().chain(preparing.again).chain(rollout).chain(waiting);
         for waiter in interrupted {
             let reason = format!("{} is being stopped", self.name);
             self.answer(turn, waiter, Outcome::Refused { reason });
         }
         match &mut self.mode {
-            Mode::Stopping { waiters, remove: also } => {
+            Mode::Stopping { waiters, then: before } => {
                 waiters.extend(id);
-                *also |= remove;
+                let overtaken = match std::mem::replace(before, then) {
+                    Then::Return(_, earlier) => Some(earlier),
+                    Then::Forget => {
+                        *before = Then::Forget;
+                        None
+                    }
+                    Then::Rest => None,
+                };
+                if let Some(id) = overtaken {
+                    let reason = format!("{} is being stopped", self.name);
+                    self.answer(turn, id, Outcome::Refused { reason });
+                }
                 return;
             }
-            Mode::Stopped if !remove => {
+            Mode::Stopped if then == Then::Rest => {
                 if let Some(id) = id {
                     let message = format!("{} is stopped already", self.name);
                     self.answer(turn, id, Outcome::Done { message, generation: None });
@@ -104,7 +122,7 @@ impl App {
             Mode::Running | Mode::Stopped | Mode::Removed => {}
         }
         self.scale = None;
-        self.mode = Mode::Stopping { waiters: id.into_iter().collect(), remove };
+        self.mode = Mode::Stopping { waiters: id.into_iter().collect(), then };
         self.announce(turn, Happening::Stopping);
     }
 
@@ -139,7 +157,18 @@ impl App {
             }
         };
         self.scale = Some(wanted);
-        self.waiting.push((id, format!("scaled from {from} to {wanted}")));
+        self.overtake_scaling(turn, wanted);
+        self.waiting.push(Waiting { id, done: format!("scaled from {from} to {wanted}"), scale: true });
         self.announce(turn, Happening::Scaled { from, to: wanted });
+    }
+
+    /// Whoever waits for another number of workers will not get it.
+    fn overtake_scaling(&mut self, turn: &mut Turn<'_>, wanted: u32) {
+        let (overtaken, others) = std::mem::take(&mut self.waiting).into_iter().partition(|it| it.scale);
+        self.waiting = others;
+        for Waiting { id, .. } in overtaken {
+            let reason = format!("overtaken by a later request for {wanted} workers");
+            self.answer(turn, id, Outcome::Refused { reason });
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! - `reserve`: so many workers of the old generation are kept for those the new one does not have ready yet.
 
 use super::action::Action;
-use super::app::{App, Generation, Mode, Turn};
+use super::app::{App, Generation, Mode, Then, Turn, Waiting};
 use super::event::{GenerationId, WorkerId};
 use super::news::{Cause, Happening};
 use super::request::Outcome;
@@ -19,10 +19,11 @@ impl App {
     /// Brings the app nearer to what is wanted.
     pub(super) fn converge(&mut self, turn: &mut Turn<'_>) {
         self.wake = None;
-        match self.mode {
-            Mode::Running => {}
-            Mode::Stopping { .. } => return self.finish_stop(turn),
-            Mode::Stopped | Mode::Removed => return,
+        if let Mode::Stopping { .. } = self.mode {
+            self.finish_stop(turn);
+        }
+        if self.mode != Mode::Running {
+            return;
         }
         self.advance_rollout(turn);
         self.retire_old(turn);
@@ -86,7 +87,7 @@ impl App {
         if self.count(|it| it.generation == id && it.is_ready()) <= wanted {
             return;
         }
-        let worn = self.workers.values().find_map(|it| it.due.map(|cause| (it.id, cause)));
+        let worn = self.worn().map(|(worker, cause)| (worker.id, cause));
         if let Some((worker, cause)) = worn {
             self.end(turn, worker, cause);
         }
@@ -97,12 +98,12 @@ impl App {
         let Some(target) = self.target() else { return };
         let (id, blueprint) = (target.id, target.blueprint.clone());
         let goal = self.goal();
-        let hold = self.is_rolling_out() && self.rollout.as_ref().is_some_and(|it| !it.canary_ready);
+        let hold = self.needs_canary();
         while self.count(|it| it.generation == id && it.is_live()) < goal {
             if !self.may_start(turn, id, !self.is_rolling_out()) {
                 return;
             }
-            let worn = self.rollout.is_none() && self.workers.values().any(|it| it.due.is_some());
+            let worn = self.rollout.is_none() && self.worn().is_some();
             let cap = self.cap().max(if worn { goal } else { 0 });
             if self.count(Worker::is_live) >= cap && !self.make_room(turn, id) {
                 return;
@@ -129,7 +130,7 @@ impl App {
         if !self.is_rolling_out() {
             return;
         }
-        let Some(serving) = &self.serving else { return };
+        let Some(serving) = self.serving.as_ref().filter(|serving| serving.served) else { return };
         let (id, blueprint, target) = (serving.id, serving.blueprint.clone(), self.target().map(|it| it.id));
         while self.count(|it| Some(it.generation) != target && it.is_live()) < self.reserve()
             && self.count(Worker::is_live) < self.cap()
@@ -143,6 +144,7 @@ impl App {
     fn shrink(&mut self, turn: &mut Turn<'_>) {
         let Some(target) = self.target() else { return };
         let (id, wanted) = (target.id, self.wanted(&target.policy) as usize);
+        while self.count(Worker::is_live) > self.cap() && self.make_room(turn, id) {}
         let goal = if self.rollout.is_some() { wanted.max(self.goal()) } else { self.goal() };
         let live = self.select(|it| it.generation == id && it.is_live());
         let mut excess = live.len().saturating_sub(goal);
@@ -173,17 +175,17 @@ impl App {
         };
         let hopeless = serving.backoff.failures() >= serving.policy.rollout.max_boot_failures;
         if count(true) >= wanted {
-            if !serving.proven || self.last_words.is_some() {
-                serving.proven = true;
+            if !serving.complete || self.last_words.is_some() {
+                serving.complete = true;
                 self.last_words = None;
                 self.announce(turn, Happening::Serving { generation: id, workers: wanted as u32 });
             }
-            for (waiter, done) in std::mem::take(&mut self.waiting) {
+            for Waiting { id: waiter, done, .. } in std::mem::take(&mut self.waiting) {
                 let message = format!("{}: {done}; {wanted} workers of generation {id} serve", self.name);
                 self.answer(turn, waiter, Outcome::Done { message, generation: Some(id) });
             }
         } else if hopeless {
-            for (waiter, _) in std::mem::take(&mut self.waiting) {
+            for Waiting { id: waiter, .. } in std::mem::take(&mut self.waiting) {
                 let last_words = self.last_words.clone().unwrap_or_default();
                 let (reason, serving) = (last_words.message.clone(), self.answering());
                 self.answer(turn, waiter, Outcome::RolledBack { reason, last_words, serving });
@@ -209,19 +211,28 @@ impl App {
         if !self.workers.is_empty() {
             return;
         }
-        let Mode::Stopping { waiters, remove } = std::mem::replace(&mut self.mode, Mode::Stopped) else {
+        let Mode::Stopping { waiters, then } = std::mem::replace(&mut self.mode, Mode::Stopped) else {
             return;
         };
-        if remove {
-            self.mode = Mode::Removed;
-        }
         self.serving = None;
         self.last_words = None;
-        turn.actions.push(Action::ReleaseApp { app: self.name.clone() });
-        self.announce(turn, if remove { Happening::Removed } else { Happening::Stopped });
+        self.announce(turn, if then == Then::Forget { Happening::Removed } else { Happening::Stopped });
         for waiter in waiters {
             let message = format!("{}: stopped", self.name);
             self.answer(turn, waiter, Outcome::Done { message, generation: None });
+        }
+        let release = Action::ReleaseApp { app: self.name.clone() };
+        match then {
+            Then::Rest => turn.actions.push(release),
+            Then::Forget => {
+                self.mode = Mode::Removed;
+                turn.actions.push(release);
+            }
+            // What the shell holds for it is what it will need.
+            Then::Return(prepared, id) => {
+                self.mode = Mode::Running;
+                self.begin(turn, *prepared, Some(id));
+            }
         }
     }
 
@@ -276,6 +287,12 @@ impl App {
         self.rollout.as_ref().is_some_and(|rollout| !rollout.is_rolling_back())
     }
 
+    /// Whether the next new worker is the first that would serve, beside others that do: it goes ahead alone, held.
+    fn needs_canary(&self) -> bool {
+        let unproven = self.rollout.as_ref().is_some_and(|rollout| !rollout.canary_ready);
+        unproven && self.is_rolling_out() && self.ready_workers() > 0
+    }
+
     pub(super) fn target(&self) -> Option<&Generation> {
         match &self.rollout {
             Some(rollout) if !rollout.is_rolling_back() => Some(&rollout.generation),
@@ -295,21 +312,33 @@ impl App {
         let Some(target) = self.target() else { return 0 };
         let wanted = self.wanted(&target.policy) as usize;
         match &self.rollout {
-            Some(rollout) if !rollout.is_rolling_back() && !rollout.canary_ready => wanted.min(1),
+            Some(_) if self.needs_canary() => wanted.min(1),
             Some(_) => wanted,
-            None => wanted + usize::from(self.workers.values().any(|worker| worker.due.is_some())),
+            None => wanted + usize::from(self.worn().is_some()),
         }
     }
 
+    /// The first worker that should be replaced when there is room.
+    fn worn(&self) -> Option<(&Worker, Cause)> {
+        let serving = self.serving.as_ref().map(|serving| serving.id);
+        let its = self.workers.values().filter(|it| Some(it.generation) == serving && it.is_live());
+        its.filter_map(|worker| Some((worker, worker.due?))).next()
+    }
+
+    /// How many workers the target should have, and the other generation of a rollout.
     fn wanted_of_both(&self) -> (usize, usize) {
-        let serving = self.serving.as_ref().map(|it| self.wanted(&it.policy) as usize);
-        let rolling = self.rollout.as_ref().map(|it| self.wanted(&it.generation.policy) as usize);
-        let (a, b) = (serving.or(rolling).unwrap_or(0), rolling.or(serving).unwrap_or(0));
-        (a.min(b), a.max(b))
+        let wanted = |generation: &Generation| self.wanted(&generation.policy) as usize;
+        let target = self.target().map_or(0, wanted);
+        let other = match &self.rollout {
+            Some(rollout) if rollout.is_rolling_back() => wanted(&rollout.generation),
+            _ => self.serving.as_ref().map_or(target, wanted),
+        };
+        (target, other)
     }
 
     fn cap(&self) -> usize {
-        let (_, most) = self.wanted_of_both();
+        let (target, other) = self.wanted_of_both();
+        let most = target.max(other);
         let in_rollout = self.rollout.as_ref().map(|rollout| &rollout.generation);
         let surge =
             in_rollout.or(self.serving.as_ref()).map_or(1, |it| it.policy.rollout.max_surge.of(most as u32));
@@ -317,7 +346,9 @@ impl App {
     }
 
     fn floor(&self) -> usize {
-        self.wanted_of_both().0
+        let (target, other) = self.wanted_of_both();
+        let before = self.rollout.as_ref().map_or(0, |rollout| rollout.ready_before);
+        target.min(other.max(before))
     }
 
     /// How many of the serving generation a rollout still needs.
@@ -332,7 +363,7 @@ impl App {
         self.workers.values().filter(|worker| which(worker)).count()
     }
 
-    fn select(&self, which: impl Fn(&Worker) -> bool) -> Vec<WorkerId> {
+    pub(super) fn select(&self, which: impl Fn(&Worker) -> bool) -> Vec<WorkerId> {
         self.workers.values().filter(|worker| which(worker)).map(|worker| worker.id).collect()
     }
 }

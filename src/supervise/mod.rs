@@ -2,6 +2,8 @@
 //!
 //! Read in this order: `time`, `event`, `request`, `action`, `news`, `view`, then the state machine.
 
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
 mod action;
 mod app;
 mod asked;

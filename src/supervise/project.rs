@@ -42,8 +42,8 @@ impl App {
         let failing = serving.backoff.failures() > 0;
         match ready {
             _ if ready >= wanted => AppState::Serving,
-            0 if failing || serving.proven => AppState::Failed,
-            _ if !serving.proven && !failing => AppState::Starting,
+            0 if failing || serving.served => AppState::Failed,
+            _ if !serving.complete && !failing => AppState::Starting,
             _ => AppState::Degraded,
         }
     }

@@ -13,9 +13,11 @@
 
 use crate::plan::{AppPlan, Prepared, Refusal};
 
-use super::app::{App, Generation, Mode, Preparing, Turn};
+use super::action::Action;
+use super::app::{App, Generation, Mode, Preparing, Turn, Waiting};
+use super::budget::Backoff;
 use super::event::LastWords;
-use super::news::Happening;
+use super::news::{Cause, Happening};
 use super::request::{Outcome, RequestId};
 use super::time::Moment;
 use super::view::LastRollout;
@@ -26,6 +28,8 @@ pub(super) struct Rollout {
     pub(super) phase: Phase,
     pub(super) started: Moment,
     pub(super) failures: u32,
+    /// How many workers served when it began.
+    pub(super) ready_before: usize,
     pub(super) waiters: Vec<RequestId>,
     /// Whether a worker of the new generation has served; until then there is but one of them.
     pub(super) canary_ready: bool,
@@ -53,13 +57,19 @@ impl App {
             return;
         }
         self.preparing = Some(Preparing { waiters: vec![id], again: Vec::new() });
-        turn.actions.push(super::action::Action::Prepare { app: self.name.clone() });
+        turn.actions.push(Action::Prepare { app: self.name.clone() });
         self.announce(turn, Happening::RolloutRequested { joined: false });
     }
 
     /// The release has been looked at.
     pub(super) fn prepared(&mut self, turn: &mut Turn<'_>, prepared: Prepared) {
-        let Some(Preparing { waiters, again }) = self.preparing.take() else { return };
+        let Some(Preparing { waiters, again }) = self.preparing.take() else {
+            // It was stopped meanwhile; what the shell made for it is not needed.
+            if self.mode == Mode::Stopped {
+                turn.actions.push(Action::ReleaseApp { app: self.name.clone() });
+            }
+            return;
+        };
         match prepared {
             Ok(plan) => self.roll_out(turn, plan, waiters),
             Err(refusal) => self.refuse(turn, refusal, waiters),
@@ -102,7 +112,11 @@ impl App {
         };
         self.settled = false;
         if self.serving.is_none() {
-            self.waiting.extend(waiters.into_iter().map(|id| (id, "started".to_owned())));
+            self.waiting.extend(waiters.into_iter().map(|id| Waiting {
+                id,
+                done: "started".to_owned(),
+                scale: false,
+            }));
             self.serving = Some(generation);
         } else {
             self.supersede(turn, &generation);
@@ -111,8 +125,9 @@ impl App {
                 phase: Phase::Replacing,
                 started: turn.now,
                 failures: 0,
+                ready_before: self.ready_workers(),
                 waiters,
-                canary_ready: self.ready_workers() == 0,
+                canary_ready: false,
             });
         }
         self.announce(turn, started);
@@ -123,6 +138,9 @@ impl App {
         let Some(rollout) = self.rollout.take() else { return };
         let generation = rollout.generation.id;
         self.announce(turn, Happening::RolloutSuperseded { generation, by: by.id });
+        for worker in self.select(|it| it.generation == generation && it.is_live() && !it.is_ready()) {
+            self.end(turn, worker, Cause::Rollout);
+        }
         let reason = match &rollout.phase {
             Phase::RollingBack { words } => words.message.clone(),
             _ => format!("superseded by the rollout to generation {}", by.id),
@@ -140,8 +158,12 @@ impl App {
     pub(super) fn roll_back(&mut self, turn: &mut Turn<'_>, words: LastWords) {
         let Some(rollout) = &mut self.rollout else { return };
         let generation = rollout.generation.id;
-        let to = self.serving.as_ref().filter(|serving| serving.proven).map(|serving| serving.id);
+        let to = self.serving.as_ref().filter(|serving| serving.served).map(|serving| serving.id);
         rollout.phase = Phase::RollingBack { words: words.clone() };
+        if let Some(serving) = &mut self.serving {
+            // What it failed at before has no bearing on whether it can be filled up again.
+            serving.backoff = Backoff::default();
+        }
         self.announce(turn, Happening::RollingBack { generation, to, reason: words.message });
         if to.is_none() {
             let failed = self.rollout.as_ref().map(|rollout| rollout.generation.clone());
@@ -174,7 +196,7 @@ impl App {
     pub(super) fn commit(&mut self, turn: &mut Turn<'_>) {
         let Some(rollout) = self.rollout.take() else { return };
         let mut generation = rollout.generation;
-        generation.proven = true;
+        generation.complete = true;
         let (id, took) = (generation.id, turn.now.since(rollout.started));
         self.serving = Some(generation);
         self.last_words = None;

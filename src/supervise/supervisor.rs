@@ -7,7 +7,7 @@ use crate::config::AppName;
 use crate::plan::Plan;
 
 use super::action::Action;
-use super::app::{App, Mode, Turn};
+use super::app::{App, Mode, Then, Turn};
 use super::event::{Event, WorkerId};
 use super::random::Random;
 use super::request::{Outcome, Request, RequestId};
@@ -120,7 +120,10 @@ impl Supervisor {
             Event::TimePassed => {}
             Event::Requested { id, request } => self.requested(id, request, out),
             Event::AppPrepared { app, prepared } => {
-                self.with_app(&app, out, |app, turn| app.prepared(turn, *prepared));
+                if self.with_app(&app, out, |app, turn| app.prepared(turn, *prepared)).is_none() {
+                    // Removed meanwhile.
+                    out.actions.push(Action::ReleaseApp { app });
+                }
             }
             Event::PlanMade { id, plan } => self.plan_made(id, plan, out),
             Event::WorkersObserved { seen } => {
@@ -168,7 +171,7 @@ impl Supervisor {
         self.with_app(&app, out, |app, turn| match request {
             Request::Restart(_) => app.restart(turn, id),
             Request::Start(_) => app.start(turn, id),
-            Request::Stop(_) => app.stop(turn, Some(id), false),
+            Request::Stop(_) => app.stop(turn, Some(id), Then::Rest),
             Request::Scale(_, workers) => app.scale(turn, id, i64::from(workers)),
             Request::ScaleBy(_, step) => app.scale_by(turn, id, step),
             Request::Shutdown | Request::ShutdownNow => {}
@@ -180,7 +183,7 @@ impl Supervisor {
         let names: Vec<AppName> = self.apps.keys().cloned().collect();
         for name in &names {
             self.with_app(name, out, |app, turn| {
-                app.stop(turn, None, false);
+                app.stop(turn, None, Then::Rest);
                 if now {
                     app.kill_all(turn);
                 }
@@ -217,7 +220,7 @@ impl Supervisor {
         for name in gone {
             reload.left.insert(name.clone());
             reload.changed.push(name.clone());
-            self.with_app(&name, out, |app, turn| app.stop(turn, Some(id), true));
+            self.with_app(&name, out, |app, turn| app.stop(turn, Some(id), Then::Forget));
         }
         for (name, prepared) in plan.apps {
             let waits = match self.apps.contains_key(&name) {

@@ -1,0 +1,153 @@
+//! What people ask for, and what lies on the disk when they do.
+
+use std::collections::BTreeMap;
+
+use ostler::config::AppName;
+use ostler::plan::{Blueprint, Plan, Policy, Refusal};
+use ostler::supervise::{Event, Request, RequestId};
+
+use crate::process::Release;
+use crate::rng::Rng;
+use crate::scenario::{Scenario, app_plan};
+use crate::world::World;
+
+/// What lies on the disk of one app.
+#[derive(Clone, Debug)]
+pub(crate) struct OnDisk {
+    pub(crate) name: AppName,
+    pub(crate) version: u64,
+    pub(crate) policy: Policy,
+    present: bool,
+    broken: bool,
+}
+
+pub(crate) struct Disk {
+    apps: Vec<OnDisk>,
+    bad: BTreeMap<u64, Release>,
+    versions: u64,
+    requests: u64,
+}
+
+impl Disk {
+    pub(crate) fn drawn(scenario: &Scenario, rng: &mut Rng) -> Self {
+        let apps = scenario.apps.iter().enumerate();
+        let apps = apps.map(|(n, (name, policy))| OnDisk {
+            name: name.clone(),
+            version: 0,
+            policy: policy.clone(),
+            present: n < scenario.first,
+            broken: rng.chance(scenario.faults.prepare_fails * 0.3),
+        });
+        Disk { apps: apps.collect(), bad: BTreeMap::new(), versions: 0, requests: 0 }
+    }
+
+    pub(crate) fn next_request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    pub(crate) fn app(&self, name: &AppName) -> Option<&OnDisk> {
+        self.apps.iter().find(|app| app.name == *name)
+    }
+
+    pub(crate) fn release(&self, blueprint: &Blueprint) -> Release {
+        self.bad.get(&blueprint.release.files).copied().unwrap_or(Release::Good)
+    }
+
+    /// The plan that the configuration comes to.
+    pub(crate) fn plan(&self) -> Plan {
+        let present = self.apps.iter().filter(|app| app.present);
+        let prepared = present.map(|app| {
+            let plan = if app.broken {
+                Err(Refusal { reason: "no such user".to_owned(), detail: String::new() })
+            } else {
+                Ok(app_plan(&app.name, app.version, &app.policy))
+            };
+            (app.name.clone(), plan)
+        });
+        Plan { apps: prepared.collect() }
+    }
+
+    fn deploy(&mut self, index: usize, bad: f64, rng: &mut Rng) {
+        self.versions += 1;
+        self.apps[index].version = self.versions;
+        if rng.chance(bad) {
+            let kinds = [Release::FailsToBoot, Release::SticksInBoot, Release::Crashes, Release::Hangs];
+            self.bad.insert(self.versions, kinds[rng.below(4) as usize]);
+        }
+    }
+
+    fn edit(&mut self, index: usize, bad: f64, rng: &mut Rng) {
+        match rng.below(10) {
+            0..3 => self.apps[index].policy.workers = rng.within(1, 6) as u32,
+            3..5 => self.apps[index].present ^= true,
+            5 => self.apps[index].broken ^= bad > 0.0,
+            6..9 => self.deploy(index, bad, rng),
+            _ => {}
+        }
+    }
+}
+
+/// Somebody asks for something.
+pub(crate) fn ask(world: &mut World) -> Option<Event> {
+    if world.is_calm() {
+        return None;
+    }
+    let bad = world.faults().release_bad;
+    let index = world.rng.below(world.disk.apps.len() as u64) as usize;
+    let app = world.disk.apps[index].name.clone();
+    let choice = world.rng.below(100);
+    let request = match choice {
+        0..40 => {
+            if world.rng.chance(0.75) {
+                world.disk.deploy(index, bad, &mut world.rng);
+            }
+            if world.rng.chance(0.3) {
+                follow_up(world, index, bad);
+            }
+            Request::Restart(app)
+        }
+        40..52 => Request::Scale(app, world.rng.within(1, 7) as u32),
+        52..60 => Request::ScaleBy(app, world.rng.within(0, 6) as i32 - 3),
+        60..68 => {
+            if world.rng.chance(0.7) {
+                let delay = world.rng.millis(0, 15_000);
+                world.ask_after(delay, Request::Start(app.clone()));
+            }
+            Request::Stop(app)
+        }
+        68..72 => Request::Start(app),
+        72..94 => {
+            world.disk.edit(index, bad, &mut world.rng);
+            let id = world.disk.next_request();
+            return Some(Event::PlanMade { id, plan: world.disk.plan() });
+        }
+        94..97 => Request::Restart("ghost".parse().expect("a valid name")),
+        97..99 => {
+            if world.rng.chance(0.3) {
+                let delay = world.rng.millis(0, 5000);
+                world.ask_after(delay, Request::ShutdownNow);
+            }
+            Request::Shutdown
+        }
+        _ => Request::ShutdownNow,
+    };
+    let id = world.disk.next_request();
+    Some(Event::Requested { id, request })
+}
+
+/// Something more is asked of the same app while the first is under way.
+fn follow_up(world: &mut World, index: usize, bad: f64) {
+    let app = world.disk.apps[index].name.clone();
+    let delay = world.rng.millis(0, 8000);
+    let request = match world.rng.below(4) {
+        0 => Request::Stop(app),
+        1 => Request::Scale(app, world.rng.within(1, 7) as u32),
+        2 => Request::Restart(app),
+        _ => {
+            world.disk.deploy(index, bad, &mut world.rng);
+            Request::Restart(app)
+        }
+    };
+    world.ask_after(delay, request);
+}

@@ -1,0 +1,151 @@
+//! What is known of one app and of one worker, from outside the core.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler::config::AppName;
+use ostler::plan::{Blueprint, Policy, RolloutPolicy, Surge};
+use ostler::supervise::{AppState, AppView, GenerationId, Moment, Observation, Rung};
+
+/// A worker that was asked for and is not known to be gone.
+#[derive(Clone, Debug)]
+pub(crate) struct Hand {
+    pub(crate) app: AppName,
+    pub(crate) generation: GenerationId,
+    pub(crate) spawned: Moment,
+    pub(crate) hold: bool,
+    pub(crate) loaded: Option<Moment>,
+    pub(crate) admitted: bool,
+    pub(crate) ready: Option<Moment>,
+    pub(crate) failed: bool,
+    pub(crate) hung: bool,
+    pub(crate) seen: Observation,
+    pub(crate) signals: Vec<(Moment, Rung)>,
+}
+
+impl Hand {
+    pub(crate) fn is_live(&self) -> bool {
+        self.signals.is_empty() && !self.failed
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.is_live() && self.ready.is_some() && !self.hung
+    }
+}
+
+/// An app, as far as it can be known from outside.
+#[derive(Clone, Debug)]
+pub(crate) struct Crew {
+    pub(crate) policy: Policy,
+    pub(crate) planned: bool,
+    /// Whether there was ever something to start.
+    pub(crate) startable: bool,
+    pub(crate) stopped: bool,
+    /// Whether a stop was ever asked for: a start may fail, and then it stays stopped.
+    pub(crate) was_stopped: bool,
+    pub(crate) generations: BTreeMap<GenerationId, Arc<Blueprint>>,
+    pub(crate) newest: Option<GenerationId>,
+    /// The last crash of a worker of each generation.
+    pub(crate) crashes: BTreeMap<GenerationId, Moment>,
+    pub(crate) boot_failures: u32,
+    /// Of each generation, how many boots failed since one of its workers was ready.
+    pub(crate) failed_boots: BTreeMap<GenerationId, u32>,
+    /// Starts, with what each was allowed for: recent ones only.
+    pub(crate) changed: Moment,
+    pub(crate) spawns: VecDeque<(Moment, GenerationId)>,
+    pub(crate) allowances: VecDeque<(Moment, u32)>,
+    pub(crate) admitted_since_start: BTreeSet<GenerationId>,
+    /// Generations of rollouts that failed with nothing to go back to.
+    pub(crate) given_up: BTreeSet<GenerationId>,
+    pub(crate) committed: BTreeSet<GenerationId>,
+    /// What the last view said of it.
+    pub(crate) view: Option<AppView>,
+    /// The highest number of workers wanted since the rollout began.
+    pub(crate) peak: u32,
+    /// How many workers the old generation had when the rollout began.
+    pub(crate) old_count: Option<u32>,
+}
+
+impl Crew {
+    pub(crate) fn unknown() -> Self {
+        let policy = Policy {
+            workers: 0,
+            boot_timeout: Duration::ZERO,
+            hang_timeout: None,
+            request_timeout: None,
+            drain_timeout: Duration::ZERO,
+            quiet_drain: None,
+            max_requests: 0,
+            max_requests_jitter: 0,
+            max_age: None,
+            max_rss: None,
+            restarts_per_minute: 60,
+            rollout: RolloutPolicy {
+                max_surge: Surge::Workers(1),
+                max_boot_failures: 2,
+                settle: Duration::ZERO,
+            },
+        };
+        Crew {
+            policy,
+            planned: false,
+            startable: false,
+            stopped: false,
+            was_stopped: false,
+            generations: BTreeMap::new(),
+            newest: None,
+            crashes: BTreeMap::new(),
+            boot_failures: 0,
+            failed_boots: BTreeMap::new(),
+            changed: Moment::ZERO,
+            spawns: VecDeque::new(),
+            allowances: VecDeque::new(),
+            admitted_since_start: BTreeSet::new(),
+            given_up: BTreeSet::new(),
+            committed: BTreeSet::new(),
+            view: None,
+            peak: 0,
+            old_count: None,
+        }
+    }
+
+    /// Whether it was shown as running when it was last seen.
+    pub(crate) fn runs(&self) -> bool {
+        let state = self.view.as_ref().map(|view| view.state);
+        !matches!(state, None | Some(AppState::Stopping | AppState::Stopped))
+    }
+
+    /// Whether workers should run at all.
+    pub(crate) fn should_run(&self) -> bool {
+        self.planned && !self.stopped
+    }
+
+    pub(crate) fn wanted(&self) -> u32 {
+        self.view.as_ref().map_or(self.policy.workers, |view| view.wanted)
+    }
+
+    pub(crate) fn rollout_on(&self) -> bool {
+        let rollout = self.view.as_ref().and_then(|view| view.rollout.as_ref());
+        rollout.is_some_and(|rollout| rollout.generation.is_some())
+    }
+
+    pub(crate) fn boot_failed(&mut self, generation: GenerationId) {
+        self.boot_failures += 1;
+        *self.failed_boots.entry(generation).or_default() += 1;
+    }
+
+    /// An app that was removed and is gone is a new one when it comes back.
+    pub(crate) fn forget(&mut self) {
+        self.generations.clear();
+        self.newest = None;
+    }
+
+    /// Every change may start so many workers.
+    pub(crate) fn allow_a_change(&mut self, now: Moment) {
+        let most = self.wanted().max(self.policy.workers).max(7);
+        let surge = self.policy.rollout.max_surge.of(most);
+        self.changed = now;
+        self.allowances.push_back((now, 2 * (most + surge) + self.policy.rollout.max_boot_failures));
+    }
+}

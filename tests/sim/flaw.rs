@@ -1,0 +1,328 @@
+//! Planted bugs: each perverts what passes between the core and the world, and proves that a law fires.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ostler::plan::{Blueprint, Plan};
+use ostler::supervise::{
+    Action, Cause, Event, Happening, Moment, News, Outcome, PhaseView, Rung, Supervisor, View, WorkerId,
+};
+
+use crate::laws::Law;
+use crate::ledger::Ledger;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Flaw {
+    DrainsTheLast,
+    TakesBootingForReady,
+    CommitsWhenFirstIsReady,
+    StartsTwo,
+    DrainsAgain,
+    AbortsInsteadOfDraining,
+    OverlooksHangs,
+    NeverKills,
+    KillsTheDead,
+    LivesTooFast,
+    DeadlineStandsStill,
+    ReusesNames,
+    MixesReleases,
+    AnswersTwice,
+    SaysDoneAtOnce,
+    StopsAtOnce,
+    GivesUpRollingBack,
+    NeverJoins,
+    LosesAnswers,
+    RecyclesTheHealthy,
+    ShrinksAtWill,
+    AdmitsAtOnce,
+    HoldsAll,
+    StartsTheStopped,
+    ReleasesEarly,
+    ClosesListenersEarly,
+    ExitsEarly,
+    StartsInShutdown,
+    ShowsTheDead,
+    SaysServing,
+    DeafToLoaded,
+    ActsOnAWhim,
+}
+
+/// Which law each flaw breaks.
+pub(crate) const FLAWS: &[(Flaw, Law)] = &[
+    (Flaw::DrainsTheLast, Law::LastReadyWorkerIsKept),
+    (Flaw::TakesBootingForReady, Law::ReadyNeverFallsUnderTheFloor),
+    (Flaw::CommitsWhenFirstIsReady, Law::CommitOnlyAtFullStrength),
+    (Flaw::StartsTwo, Law::LiveWorkersAreBounded),
+    (Flaw::DrainsAgain, Law::RungsGoUpwardsOnce),
+    (Flaw::AbortsInsteadOfDraining, Law::OnlyTheHungAreAborted),
+    (Flaw::OverlooksHangs, Law::TheHungAreEnded),
+    (Flaw::NeverKills, Law::EscalationEndsInKill),
+    (Flaw::KillsTheDead, Law::TheDeadAreLeftAlone),
+    (Flaw::LivesTooFast, Law::NoSpawnStorm),
+    (Flaw::LivesTooFast, Law::BootFailuresBackOff),
+    (Flaw::DeadlineStandsStill, Law::DeadlinesAdvance),
+    (Flaw::ReusesNames, Law::NamesAreNeverReused),
+    (Flaw::MixesReleases, Law::GenerationsArePinned),
+    (Flaw::AnswersTwice, Law::AnswersComeOnce),
+    (Flaw::StopsAtOnce, Law::AnswersAreTrue),
+    (Flaw::SaysDoneAtOnce, Law::StrengthIsAsAnswered),
+    (Flaw::GivesUpRollingBack, Law::RollbackRestoresTheOld),
+    (Flaw::NeverJoins, Law::EqualBlueprintsJoin),
+    (Flaw::LosesAnswers, Law::AnswersComeInTime),
+    (Flaw::TakesBootingForReady, Law::RecyclingKeepsStrength),
+    (Flaw::RecyclesTheHealthy, Law::OnlyTheDueAreRecycled),
+    (Flaw::ShrinksAtWill, Law::ResizeFollowsAChange),
+    (Flaw::AdmitsAtOnce, Law::AdmissionWaitsForSettle),
+    (Flaw::HoldsAll, Law::OnlyTheFirstIsHeld),
+    (Flaw::StartsTheStopped, Law::StoppedStaysStopped),
+    (Flaw::ReleasesEarly, Law::ReleaseComesLast),
+    (Flaw::ClosesListenersEarly, Law::ListenersOutliveTheirWorkers),
+    (Flaw::ExitsEarly, Law::ExitComesLast),
+    (Flaw::StartsInShutdown, Law::ShutdownStartsNothing),
+    (Flaw::ShowsTheDead, Law::ViewsAreTrue),
+    (Flaw::SaysServing, Law::StatesAreTrue),
+    (Flaw::DeafToLoaded, Law::TheWantedPlanIsServed),
+    (Flaw::ActsOnAWhim, Law::SameSeedSameTrace),
+];
+
+static WHIM: AtomicU64 = AtomicU64::new(0);
+const HASTE: u32 = 60;
+
+/// The core, or the core with a flaw.
+pub(crate) struct Subject {
+    core: Supervisor,
+    flaw: Option<Flaw>,
+    stuck_at: Option<Moment>,
+    last_view: Option<View>,
+}
+
+impl Subject {
+    pub(crate) fn new(plan: Plan, seed: u64, flaw: Option<Flaw>) -> Self {
+        Subject { core: Supervisor::new(plan, seed), flaw, stuck_at: None, last_view: None }
+    }
+
+    fn clock(&self, now: Moment) -> Moment {
+        match self.flaw {
+            Some(Flaw::LivesTooFast) => Moment::at(now.since_origin() * HASTE),
+            _ => now,
+        }
+    }
+
+    pub(crate) fn handle(&mut self, now: Moment, event: &Event, ledger: &Ledger) -> Vec<Action> {
+        let clock = self.clock(now);
+        let deaf = match event {
+            Event::WorkerLoaded { .. } | Event::WorkerReady { .. } => self.flaw == Some(Flaw::DeafToLoaded),
+            Event::WorkersObserved { .. } => self.flaw == Some(Flaw::OverlooksHangs),
+            _ => false,
+        };
+        let heard = if deaf { Event::TimePassed } else { event.clone() };
+        let mut actions = self.core.handle(clock, heard);
+        if self.flaw == Some(Flaw::TakesBootingForReady) {
+            self.lie_about_boots(clock, &mut actions);
+        }
+        match self.flaw {
+            Some(flaw) => pervert(flaw, actions, event, ledger),
+            None => actions,
+        }
+    }
+
+    /// Tells the core that whatever it starts is ready.
+    fn lie_about_boots(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        let mut from = 0;
+        while let Some(action) = actions.get(from) {
+            if let Action::SpawnWorker { worker, .. } = action {
+                let worker = *worker;
+                actions.extend(self.core.handle(now, Event::WorkerReady { worker }));
+            }
+            from += 1;
+        }
+    }
+
+    pub(crate) fn next_deadline(&mut self) -> Option<Moment> {
+        let deadline = self.core.next_deadline();
+        match self.flaw {
+            Some(Flaw::LivesTooFast) => deadline
+                .map(|at| Moment::at(at.since_origin().div_f64(HASTE.into()) + Duration::from_nanos(1))),
+            Some(Flaw::DeadlineStandsStill) => {
+                self.stuck_at = self.stuck_at.or(deadline);
+                self.stuck_at
+            }
+            _ => deadline,
+        }
+    }
+
+    pub(crate) fn view(&mut self, now: Moment) -> View {
+        let mut view = self.core.view(self.clock(now));
+        match self.flaw {
+            Some(Flaw::ShowsTheDead) => return self.last_view.replace(view.clone()).unwrap_or(view),
+            Some(Flaw::SaysServing) => {
+                view.apps.iter_mut().for_each(|app| app.state = ostler::supervise::AppState::Serving);
+            }
+            _ => {}
+        }
+        view
+    }
+}
+
+/// Does something to the actions that the flaw stands for.
+fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> Vec<Action> {
+    let mut done = Vec::with_capacity(actions.len() + 1);
+    for action in actions {
+        match (flaw, &action) {
+            (Flaw::NeverKills, Action::SignalWorker { rung: Rung::Kill, .. }) => continue,
+            (Flaw::LosesAnswers, Action::Answer { .. }) => continue,
+            (Flaw::AnswersTwice, Action::Answer { .. })
+            | (Flaw::DrainsAgain, Action::SignalWorker { .. }) => {
+                done.push(action.clone());
+            }
+            (Flaw::StartsTwo, Action::SpawnWorker { worker, .. }) => {
+                (1..4).for_each(|n| done.push(spawn_as(&action, WorkerId(worker.0 + n * 1_000_000))));
+            }
+            (Flaw::ReusesNames, Action::SpawnWorker { .. }) => {
+                done.push(spawn_as(&action, WorkerId(1)));
+                continue;
+            }
+            (Flaw::AbortsInsteadOfDraining, Action::SignalWorker { worker, rung: Rung::Drain }) => {
+                done.push(Action::SignalWorker { worker: *worker, rung: Rung::Abort });
+                continue;
+            }
+            _ => {}
+        }
+        let follow_up = add_to(flaw, &action, ledger);
+        done.push(changed(flaw, action));
+        done.extend(follow_up);
+    }
+    done.extend(add_after(flaw, event, ledger));
+    done
+}
+
+fn spawn_as(action: &Action, name: WorkerId) -> Action {
+    let mut copy = action.clone();
+    if let Action::SpawnWorker { worker, .. } = &mut copy {
+        *worker = name;
+    }
+    copy
+}
+
+/// The action as the flaw changes it.
+fn changed(flaw: Flaw, mut action: Action) -> Action {
+    match (flaw, &mut action) {
+        (Flaw::MixesReleases, Action::SpawnWorker { worker, blueprint, .. }) => {
+            let mut other = Blueprint::clone(blueprint);
+            other.release.files += worker.0;
+            *blueprint = std::sync::Arc::new(other);
+        }
+        (Flaw::HoldsAll, Action::SpawnWorker { hold, .. }) => *hold = true,
+        (Flaw::ActsOnAWhim, Action::SpawnWorker { worker, .. }) => {
+            worker.0 += 10_000_000 * WHIM.fetch_add(1, Ordering::Relaxed);
+        }
+        (
+            Flaw::RecyclesTheHealthy,
+            Action::Announce(News { happening: Happening::WorkerDraining { cause, .. }, .. }),
+        ) => *cause = Cause::MaxRequests,
+        (
+            Flaw::ShrinksAtWill,
+            Action::Announce(News { happening: Happening::WorkerDraining { cause, .. }, .. }),
+        ) => *cause = Cause::Resize,
+        _ => {}
+    }
+    action
+}
+
+/// What the flaw does after an action of the core's.
+fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Action> {
+    match (flaw, action) {
+        (
+            Flaw::CommitsWhenFirstIsReady,
+            Action::Announce(News { app, happening: Happening::WorkerReady { generation, .. } }),
+        ) => {
+            let took = Duration::ZERO;
+            let happening = Happening::RolloutCommitted { generation: *generation, took };
+            Some(Action::Announce(News { app: app.clone(), happening }))
+        }
+        (
+            Flaw::GivesUpRollingBack,
+            Action::Announce(News { app, happening: Happening::RollingBack { generation, to, reason } }),
+        ) => {
+            let (generation, serving, reason) = (*generation, *to, reason.clone());
+            let happening = Happening::RolledBack { generation, serving, reason };
+            Some(Action::Announce(News { app: app.clone(), happening }))
+        }
+        (
+            Flaw::NeverJoins,
+            Action::Announce(News { app, happening: Happening::RolloutRequested { joined: true } }),
+        ) => {
+            let generation = ledger.crews.get(app)?.newest?;
+            let happening = Happening::RolloutSuperseded { generation, by: generation };
+            Some(Action::Announce(News { app: app.clone(), happening }))
+        }
+        (Flaw::AdmitsAtOnce, Action::SpawnWorker { worker, hold: true, .. }) => {
+            Some(Action::AdmitWorker { worker: *worker })
+        }
+        (
+            Flaw::ClosesListenersEarly,
+            Action::Announce(News { app, happening: Happening::RolloutStarted { generation, .. } }),
+        ) => {
+            let blueprint = ledger.crews.get(app)?.generations.values().next()?;
+            let mut other = Blueprint::clone(blueprint);
+            other.listen.push(ostler::config::Listen {
+                address: ostler::config::Address::Systemd(generation.to_string()),
+                mode: None,
+                backlog: 1,
+            });
+            Some(Action::KeepOnly { app: app.clone(), blueprint: other.into() })
+        }
+        _ => None,
+    }
+}
+
+/// What the flaw does when the core is done.
+fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Action> {
+    use ostler::supervise::Request;
+    match (flaw, event) {
+        (Flaw::DrainsTheLast, _) => drain_the_last(ledger),
+        (Flaw::KillsTheDead, Event::WorkerExited { worker, .. }) => {
+            Some(Action::SignalWorker { worker: *worker, rung: Rung::Kill })
+        }
+        (Flaw::SaysDoneAtOnce, Event::Requested { id, request: Request::Restart(_) }) => {
+            let outcome = Outcome::Done { message: "done".to_owned(), generation: None };
+            Some(Action::Answer { id: *id, outcome })
+        }
+        (Flaw::StopsAtOnce, Event::Requested { id, request: Request::Stop(_) }) => {
+            let outcome = Outcome::Done { message: "stopped".to_owned(), generation: None };
+            Some(Action::Answer { id: *id, outcome })
+        }
+        (Flaw::StartsTheStopped, Event::Requested { request: Request::Stop(app), .. }) => {
+            start_one(ledger, app)
+        }
+        (Flaw::ReleasesEarly, Event::Requested { request: Request::Stop(app), .. }) => {
+            Some(Action::ReleaseApp { app: app.clone() })
+        }
+        (Flaw::ExitsEarly, Event::Requested { request: Request::Shutdown, .. }) => Some(Action::Exit),
+        (Flaw::StartsInShutdown, Event::Requested { request: Request::Shutdown, .. }) => {
+            start_one(ledger, ledger.crews.keys().next()?)
+        }
+        _ => None,
+    }
+}
+
+fn start_one(ledger: &Ledger, app: &ostler::config::AppName) -> Option<Action> {
+    let (generation, blueprint) = ledger.crews.get(app)?.generations.last_key_value()?;
+    let worker = WorkerId(77_000_000);
+    Some(Action::SpawnWorker { worker, generation: *generation, blueprint: blueprint.clone(), hold: false })
+}
+
+/// In a rollback, or a rollout, the only ready worker.
+fn drain_the_last(ledger: &Ledger) -> Option<Action> {
+    for (app, crew) in &ledger.crews {
+        let phase = crew.view.as_ref().and_then(|view| view.rollout.as_ref()).map(|rollout| rollout.phase);
+        if !matches!(phase, Some(PhaseView::RollingBack | PhaseView::Replacing | PhaseView::Settling)) {
+            continue;
+        }
+        let mut ready = ledger.of(app).filter(|(_, hand)| hand.is_ready());
+        if let (Some((worker, _)), None) = (ready.next(), ready.next()) {
+            return Some(Action::SignalWorker { worker, rung: Rung::Drain });
+        }
+    }
+    None
+}

@@ -1,0 +1,99 @@
+//! Laws about single workers: admission and the ways of ending.
+
+use std::time::Duration;
+
+use ostler::supervise::{Action, Moment, Rung};
+
+use super::{Step, Verdict, seconds};
+use crate::ledger::Ledger;
+
+/// Whatever patience the core has after a drain, it ends within this.
+const LAST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Every rung at most once, each higher than the one before.
+pub(super) fn rungs_go_upwards_once(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let Action::SignalWorker { worker, rung } = action else { return Ok(()) };
+    let last = ledger.hands.get(worker).and_then(|hand| hand.signals.last());
+    match last {
+        Some((_, last)) if last >= rung => Err(format!("{worker} got {rung:?} after {last:?}")),
+        _ => Ok(()),
+    }
+}
+
+/// A healthy worker is asked to drain before anything harder; only ShutdownNow kills at once.
+pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
+    let Action::SignalWorker { worker, rung } = action else { return Ok(()) };
+    let Some(hand) = ledger.hands.get(worker) else { return Ok(()) };
+    let Some(crew) = ledger.crews.get(&hand.app) else { return Ok(()) };
+    let first = hand.signals.is_empty();
+    let stuck_in_boot = hand.ready.is_none() && now.since(hand.spawned) >= crew.policy.boot_timeout;
+    match (hand.signals.first().map(|(_, rung)| *rung), rung) {
+        (None, Rung::Drain) => Ok(()),
+        (None, Rung::Stacks) if hand.hung || stuck_in_boot => Ok(()),
+        (None, Rung::Kill) if ledger.shutdown => Ok(()),
+        (Some(Rung::Drain), Rung::Abort | Rung::Stacks) => {
+            Err(format!("{worker} drains and got {rung:?}; that is for the hung"))
+        }
+        (Some(_), _) => Ok(()),
+        (None, _) => {
+            Err(format!("{worker} is neither hung nor stuck in its boot, and got {rung:?} (first: {first})"))
+        }
+    }
+}
+
+/// A worker that is seen to hang is ended in the same step.
+pub(super) fn the_hung_are_ended(step: &Step<'_>) -> Verdict {
+    for (worker, hand) in &step.ledger.hands {
+        if hand.hung && hand.signals.is_empty() {
+            return Err(format!("{worker} hangs ({:?}) and nothing is done", hand.seen));
+        }
+    }
+    Ok(())
+}
+
+/// Whoever is being ended and stays is killed in the end.
+pub(super) fn escalation_ends_in_kill(step: &Step<'_>) -> Verdict {
+    for (worker, hand) in &step.ledger.hands {
+        let Some((since, _)) = hand.signals.first() else { continue };
+        let killed = hand.signals.iter().any(|(_, rung)| *rung == Rung::Kill);
+        let patience =
+            step.ledger.crews.get(&hand.app).map_or(Duration::ZERO, |crew| crew.policy.drain_timeout);
+        let waited = step.now.since(*since);
+        if !killed && waited > patience + LAST_PATIENCE {
+            return Err(format!("{worker} is being ended for {} and was not killed", seconds(waited)));
+        }
+    }
+    Ok(())
+}
+
+/// Signals go to those that may live.
+pub(super) fn the_dead_are_left_alone(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let (Action::SignalWorker { worker, .. } | Action::AdmitWorker { worker }) = action else {
+        return Ok(());
+    };
+    if ledger.hands.contains_key(worker) {
+        return Ok(());
+    }
+    Err(format!(
+        "{worker} is {}, and is still dealt with",
+        if ledger.names.contains(worker) { "gone" } else { "unknown" }
+    ))
+}
+
+/// A worker is admitted once, when it has been loaded for `settle`.
+pub(super) fn admission_waits_for_settle(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
+    let Action::AdmitWorker { worker } = action else { return Ok(()) };
+    let Some(hand) = ledger.hands.get(worker) else { return Ok(()) };
+    let Some(crew) = ledger.crews.get(&hand.app) else { return Ok(()) };
+    let wrong = |what: &str| Err(format!("{worker} was admitted {what}"));
+    match hand.loaded {
+        _ if !hand.hold => wrong("and was never held"),
+        _ if hand.admitted => wrong("twice"),
+        _ if !hand.is_live() => wrong("while it ends"),
+        None => wrong("before it had loaded the app"),
+        Some(loaded) if now.since(loaded) < crew.policy.rollout.settle && crew.rollout_on() => {
+            wrong(&format!("{} after it had loaded the app", seconds(now.since(loaded))))
+        }
+        Some(_) => Ok(()),
+    }
+}

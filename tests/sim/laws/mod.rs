@@ -1,0 +1,165 @@
+//! The laws: what must hold after every step, whatever the world does. Each is a function with the law's name.
+
+mod answers;
+mod lives;
+mod ready;
+mod rollouts;
+mod spawns;
+mod views;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ostler::config::AppName;
+use ostler::supervise::{Action, Event, Moment, View};
+
+use crate::ledger::{Count, Ledger};
+
+/// A law's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Law {
+    LastReadyWorkerIsKept,
+    ReadyNeverFallsUnderTheFloor,
+    CommitOnlyAtFullStrength,
+    LiveWorkersAreBounded,
+    RungsGoUpwardsOnce,
+    OnlyTheHungAreAborted,
+    TheHungAreEnded,
+    EscalationEndsInKill,
+    TheDeadAreLeftAlone,
+    NoSpawnStorm,
+    BootFailuresBackOff,
+    DeadlinesAdvance,
+    NamesAreNeverReused,
+    GenerationsArePinned,
+    AnswersComeOnce,
+    AnswersAreTrue,
+    StrengthIsAsAnswered,
+    RollbackRestoresTheOld,
+    EqualBlueprintsJoin,
+    AnswersComeInTime,
+    RecyclingKeepsStrength,
+    OnlyTheDueAreRecycled,
+    ResizeFollowsAChange,
+    AdmissionWaitsForSettle,
+    OnlyTheFirstIsHeld,
+    StoppedStaysStopped,
+    ReleaseComesLast,
+    ListenersOutliveTheirWorkers,
+    ExitComesLast,
+    ShutdownStartsNothing,
+    ViewsAreTrue,
+    StatesAreTrue,
+    TheWantedPlanIsServed,
+    SameSeedSameTrace,
+}
+
+/// A law that does not hold.
+#[derive(Clone, Debug)]
+pub(crate) struct Violation {
+    pub(crate) law: Law,
+    pub(crate) words: String,
+}
+
+/// What a law says: nothing, or what is wrong.
+pub(crate) type Verdict = Result<(), String>;
+
+/// One step, after it: the ledger holds what the actions did.
+pub(crate) struct Step<'a> {
+    pub(crate) now: Moment,
+    pub(crate) fact: &'a Event,
+    pub(crate) actions: &'a [Action],
+    /// The counts between the fact and the first action.
+    pub(crate) before: &'a BTreeMap<AppName, Count>,
+    pub(crate) ledger: &'a Ledger,
+    pub(crate) view: &'a View,
+    pub(crate) due: Option<Moment>,
+    pub(crate) was_due: Option<Moment>,
+    /// How many steps time has stood still.
+    pub(crate) standing: u32,
+}
+
+type ActionLaw = fn(&Ledger, Moment, &Action) -> Verdict;
+type StepLaw = fn(&Step<'_>) -> Verdict;
+
+/// Judged before each action is written down.
+const ON_ACTION: &[(Law, ActionLaw)] = &[
+    (Law::RungsGoUpwardsOnce, lives::rungs_go_upwards_once),
+    (Law::OnlyTheHungAreAborted, lives::only_the_hung_are_aborted),
+    (Law::TheDeadAreLeftAlone, lives::the_dead_are_left_alone),
+    (Law::AdmissionWaitsForSettle, lives::admission_waits_for_settle),
+    (Law::NamesAreNeverReused, spawns::names_are_never_reused),
+    (Law::GenerationsArePinned, spawns::generations_are_pinned),
+    (Law::StoppedStaysStopped, spawns::stopped_stays_stopped),
+    (Law::ShutdownStartsNothing, spawns::shutdown_starts_nothing),
+    (Law::OnlyTheFirstIsHeld, spawns::only_the_first_is_held),
+    (Law::AnswersComeOnce, answers::answers_come_once),
+    (Law::AnswersAreTrue, answers::answers_are_true),
+    (Law::ReleaseComesLast, answers::release_comes_last),
+    (Law::ListenersOutliveTheirWorkers, answers::listeners_outlive_their_workers),
+    (Law::ExitComesLast, answers::exit_comes_last),
+    (Law::OnlyTheDueAreRecycled, ready::only_the_due_are_recycled),
+    (Law::ResizeFollowsAChange, ready::resize_follows_a_change),
+];
+
+/// Judged when all actions of a step are written down.
+const ON_STEP: &[(Law, StepLaw)] = &[
+    (Law::LastReadyWorkerIsKept, ready::last_ready_worker_is_kept),
+    (Law::ReadyNeverFallsUnderTheFloor, ready::ready_never_falls_under_the_floor),
+    (Law::CommitOnlyAtFullStrength, ready::commit_only_at_full_strength),
+    (Law::RecyclingKeepsStrength, ready::recycling_keeps_strength),
+    (Law::LiveWorkersAreBounded, spawns::live_workers_are_bounded),
+    (Law::NoSpawnStorm, spawns::no_spawn_storm),
+    (Law::BootFailuresBackOff, spawns::boot_failures_back_off),
+    (Law::StrengthIsAsAnswered, answers::strength_is_as_answered),
+    (Law::RollbackRestoresTheOld, rollouts::rollback_restores_the_old),
+    (Law::EqualBlueprintsJoin, rollouts::equal_blueprints_join),
+    (Law::TheHungAreEnded, lives::the_hung_are_ended),
+    (Law::EscalationEndsInKill, lives::escalation_ends_in_kill),
+    (Law::DeadlinesAdvance, deadlines_advance),
+    (Law::ViewsAreTrue, views::views_are_true),
+    (Law::StatesAreTrue, views::states_are_true),
+];
+
+/// Which laws are in force: all, or one alone.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Code {
+    pub(crate) only: Option<Law>,
+}
+
+impl Code {
+    pub(crate) fn holds(self, law: Law, verdict: impl FnOnce() -> Verdict) -> Result<(), Violation> {
+        if self.only.is_some_and(|only| only != law) {
+            return Ok(());
+        }
+        verdict().map_err(|words| Violation { law, words })
+    }
+
+    pub(crate) fn judge_action(self, ledger: &Ledger, now: Moment, action: &Action) -> Result<(), Violation> {
+        ON_ACTION.iter().try_for_each(|(law, rule)| self.holds(*law, || rule(ledger, now, action)))
+    }
+
+    pub(crate) fn judge_step(self, step: &Step<'_>) -> Result<(), Violation> {
+        ON_STEP.iter().try_for_each(|(law, rule)| self.holds(*law, || rule(step)))
+    }
+}
+
+/// A deadline that is due either leads to something or moves.
+fn deadlines_advance(step: &Step<'_>) -> Verdict {
+    let stuck = matches!(step.fact, Event::TimePassed)
+        && step.actions.is_empty()
+        && step.was_due.is_some_and(|was| was <= step.now)
+        && step.due.is_some_and(|due| due <= step.now);
+    if stuck {
+        return Err(format!("nothing was done at {}, and the deadline is still {:?}", step.now, step.due));
+    }
+    if step.standing > 100 {
+        return Err(format!("time has stood still for {} steps", step.standing));
+    }
+    Ok(())
+}
+
+/// How long ago, as seconds for people.
+pub(crate) fn seconds(duration: Duration) -> String {
+    format!("{:.3} s", duration.as_secs_f64())
+}

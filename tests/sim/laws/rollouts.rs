@@ -1,0 +1,60 @@
+//! Laws about the course of a rollout.
+
+use ostler::config::AppName;
+use ostler::supervise::{Action, Event, GenerationId, Happening, News, PhaseView};
+
+use super::{Step, Verdict};
+
+/// A rollback is over when the old generation is at full strength again, or does not boot any more.
+pub(super) fn rollback_restores_the_old(step: &Step<'_>) -> Verdict {
+    for action in step.actions {
+        let Action::Announce(News { app, happening }) = action else { continue };
+        if let Happening::RolledBack { generation, serving, .. } = happening {
+            rolled_back(step, app, *generation, *serving)?;
+        }
+    }
+    Ok(())
+}
+
+fn rolled_back(
+    step: &Step<'_>,
+    app: &AppName,
+    generation: GenerationId,
+    serving: Option<GenerationId>,
+) -> Verdict {
+    let Some(crew) = step.ledger.crews.get(app) else { return Err(format!("{app} is unknown")) };
+    match serving {
+        Some(serving) if step.ledger.ready_of(app, serving) == 0 => {
+            return Err(format!("{serving} is said to serve and has no ready worker"));
+        }
+        None if step.ledger.count(app).ready > 0 => {
+            return Err("nothing is said to serve, and something does".to_owned());
+        }
+        _ => {}
+    }
+    let Some(old) = crew.view.as_ref().and_then(|view| view.generation) else { return Ok(()) };
+    let view = step.view.apps.iter().find(|view| view.name == *app);
+    let wanted = crew.wanted().min(view.map_or(0, |view| view.wanted));
+    let ready = step.ledger.ready_of(app, old);
+    let boots = !crew.failed_boots.contains_key(&old);
+    if ready < wanted && boots && !crew.given_up.contains(&generation) {
+        return Err(format!("{ready} of {wanted} workers of {old} are ready, and the rollback is over"));
+    }
+    Ok(())
+}
+
+/// A restart from the blueprint that is being rolled out already joins that rollout.
+pub(super) fn equal_blueprints_join(step: &Step<'_>) -> Verdict {
+    let Event::AppPrepared { app, prepared } = step.fact else { return Ok(()) };
+    let (Ok(plan), Some(crew)) = (&**prepared, step.ledger.crews.get(app)) else { return Ok(()) };
+    let Some(rollout) = crew.view.as_ref().and_then(|view| view.rollout.as_ref()) else { return Ok(()) };
+    let blueprint = rollout.generation.and_then(|generation| crew.generations.get(&generation));
+    if rollout.phase == PhaseView::RollingBack || blueprint != Some(&plan.blueprint) {
+        return Ok(());
+    }
+    let anew = step.actions.iter().any(|action| match action {
+        Action::Announce(news) => matches!(news.happening, Happening::RolloutSuperseded { .. }),
+        _ => false,
+    });
+    if anew { Err(format!("{app}: an equal rollout was begun anew")) } else { Ok(()) }
+}

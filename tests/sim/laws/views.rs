@@ -1,0 +1,77 @@
+//! Laws about the picture that the rest of the daemon is given.
+
+use ostler::supervise::{AppState, AppView, Rung, WorkerState, WorkerView};
+
+use super::{Step, Verdict};
+use crate::crew::Hand;
+use crate::ledger::Count;
+
+/// The view names exactly the workers there are, each as it is.
+pub(super) fn views_are_true(step: &Step<'_>) -> Verdict {
+    if step.view.draining != step.ledger.shutdown {
+        return Err(format!("draining is {}", step.view.draining));
+    }
+    let shown: usize = step.view.apps.iter().map(|app| app.workers.len()).sum();
+    if shown != step.ledger.hands.len() {
+        return Err(format!("{shown} workers are shown of {}", step.ledger.hands.len()));
+    }
+    for app in &step.view.apps {
+        for worker in &app.workers {
+            let Some(hand) = step.ledger.hands.get(&worker.id) else {
+                return Err(format!("{} is shown and gone", worker.id));
+            };
+            if hand.app != app.name || hand.generation != worker.generation {
+                return Err(format!("{} is shown in {} of {}", worker.id, worker.generation, app.name));
+            }
+            worker_is_true(worker, hand)?;
+        }
+        rollout_is_true(step, app)?;
+    }
+    Ok(())
+}
+
+fn worker_is_true(worker: &WorkerView, hand: &Hand) -> Verdict {
+    let right = match hand.signals.last().map(|(_, rung)| rung) {
+        Some(Rung::Drain) => worker.state == WorkerState::Draining,
+        Some(_) => matches!(worker.state, WorkerState::Ending | WorkerState::Draining),
+        None if hand.failed => true,
+        None if hand.ready.is_some() => worker.state == WorkerState::Ready,
+        None if hand.hold && hand.loaded.is_some() && !hand.admitted => worker.state == WorkerState::Held,
+        None => worker.state == WorkerState::Booting,
+    };
+    if right { Ok(()) } else { Err(format!("{} is shown as {:?}: {hand:?}", worker.id, worker.state)) }
+}
+
+fn rollout_is_true(step: &Step<'_>, app: &AppView) -> Verdict {
+    let Some(rollout) = &app.rollout else { return Ok(()) };
+    let Some(generation) = rollout.generation else { return Ok(()) };
+    let ready = step.ledger.ready_of(&app.name, generation);
+    if rollout.ready != ready {
+        return Err(format!("{} workers of {generation} are shown as ready, {ready} are", rollout.ready));
+    }
+    Ok(())
+}
+
+/// The one word for an app agrees with the number of its workers.
+pub(super) fn states_are_true(step: &Step<'_>) -> Verdict {
+    for app in &step.view.apps {
+        let Count { live, ready } = step.ledger.count(&app.name);
+        let right = match app.state {
+            AppState::Starting => ready == 0 || ready < app.wanted,
+            AppState::Serving => ready >= app.wanted,
+            AppState::RollingOut | AppState::RollingBack => app.rollout.is_some(),
+            AppState::Degraded => ready > 0 && ready < app.wanted,
+            AppState::Failed => ready == 0,
+            AppState::Stopping => live == 0,
+            AppState::Stopped => step.ledger.of(&app.name).next().is_none(),
+        };
+        if !right {
+            let wanted = app.wanted;
+            return Err(format!(
+                "{} is {:?} with {ready} of {wanted} workers ready, {live} live",
+                app.name, app.state
+            ));
+        }
+    }
+    Ok(())
+}

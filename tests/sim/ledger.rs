@@ -1,0 +1,335 @@
+//! What the core was told and what it did, kept apart from the core: the ground on which the laws judge.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler::config::AppName;
+use ostler::plan::{Blueprint, Plan, Prepared};
+use ostler::supervise::{
+    Action, AppState, AppView, Event, GenerationId, Happening, Moment, Observation, Outcome, Request,
+    RequestId, Rung, View, WorkerId,
+};
+
+use crate::crew::{Crew, Hand};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) request: Option<Request>,
+    pub(crate) answers: u32,
+    /// Whether its app was stopped before.
+    was_stopped: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Ledger {
+    pub(crate) crews: BTreeMap<AppName, Crew>,
+    pub(crate) hands: BTreeMap<WorkerId, Hand>,
+    pub(crate) names: BTreeSet<WorkerId>,
+    pub(crate) asked: BTreeMap<RequestId, Asked>,
+    pub(crate) shutdown: bool,
+    pub(crate) exited: bool,
+}
+
+/// Workers of an app, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) live: u32,
+    pub(crate) ready: u32,
+}
+
+impl Ledger {
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let mut ledger = Ledger::default();
+        ledger.planned(Moment::ZERO, plan);
+        ledger
+    }
+
+    pub(crate) fn of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (WorkerId, &'a Hand)> {
+        self.hands.iter().filter(move |(_, hand)| hand.app == *app).map(|(id, hand)| (*id, hand))
+    }
+
+    pub(crate) fn count(&self, app: &AppName) -> Count {
+        let mut count = Count::default();
+        for (_, hand) in self.of(app) {
+            count.live += u32::from(hand.is_live());
+            count.ready += u32::from(hand.is_ready());
+        }
+        count
+    }
+
+    pub(crate) fn ready_of(&self, app: &AppName, generation: GenerationId) -> u32 {
+        let hands = self.of(app).filter(|(_, hand)| hand.generation == generation && hand.is_ready());
+        hands.count() as u32
+    }
+
+    pub(crate) fn counts(&self) -> BTreeMap<AppName, Count> {
+        self.crews.keys().map(|app| (app.clone(), self.count(app))).collect()
+    }
+
+    /// Writes down what the core is told.
+    pub(crate) fn hear(&mut self, now: Moment, event: &Event) {
+        match event {
+            Event::TimePassed => {}
+            Event::Requested { id, request } => self.requested(now, *id, request),
+            Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
+            Event::PlanMade { id, plan } => {
+                self.asked.insert(*id, Asked { request: None, answers: 0, was_stopped: false });
+                self.planned(now, plan);
+            }
+            Event::SpawnFailed { worker, .. } => self.gone(now, *worker),
+            Event::WorkerLoaded { worker } => {
+                if let Some(hand) = self.hands.get_mut(worker) {
+                    hand.loaded.get_or_insert(now);
+                }
+            }
+            Event::WorkerReady { worker } => self.ready(now, *worker),
+            Event::WorkerFailed { worker, .. } => {
+                if let Some(hand) = self.hands.get_mut(worker) {
+                    hand.failed = hand.ready.is_none();
+                }
+            }
+            Event::WorkerExited { worker, .. } => self.gone(now, *worker),
+            Event::WorkersObserved { seen } => {
+                for (worker, observation) in seen {
+                    self.observed(*worker, *observation);
+                }
+            }
+        }
+    }
+
+    fn requested(&mut self, now: Moment, id: RequestId, request: &Request) {
+        let mut asked = Asked { request: Some(request.clone()), answers: 0, was_stopped: false };
+        let app = match request {
+            Request::Shutdown | Request::ShutdownNow => {
+                self.shutdown = true;
+                self.asked.insert(id, asked);
+                return;
+            }
+            Request::Restart(app)
+            | Request::Scale(app, _)
+            | Request::ScaleBy(app, _)
+            | Request::Stop(app)
+            | Request::Start(app) => app,
+        };
+        let crew = self.crews.get_mut(app);
+        asked.was_stopped = crew.as_ref().is_some_and(|crew| crew.stopped);
+        self.asked.insert(id, asked);
+        let Some(crew) = crew else { return };
+        match request {
+            Request::Stop(_) => {
+                crew.stopped = true;
+                crew.was_stopped = true;
+            }
+            Request::Start(_) | Request::Restart(_) => {
+                crew.stopped = false;
+            }
+            _ => {}
+        }
+        crew.allow_a_change(now);
+    }
+
+    fn prepared(&mut self, now: Moment, app: &AppName, prepared: &Prepared) {
+        let Some(crew) = self.crews.get_mut(app) else { return };
+        if let Ok(plan) = prepared {
+            crew.policy = plan.policy.clone();
+            // An answer that comes too late is none: the app was taken away and brought back meanwhile.
+            crew.startable |= crew.view.as_ref().is_some_and(|view| view.rollout.is_some());
+        }
+        crew.allow_a_change(now);
+    }
+
+    fn planned(&mut self, now: Moment, plan: &Plan) {
+        for (app, prepared) in &plan.apps {
+            let crew = self.crews.entry(app.clone()).or_insert_with(Crew::unknown);
+            if !crew.planned {
+                let (generations, newest) = (crew.generations.clone(), crew.newest);
+                *crew = Crew { generations, newest, planned: true, ..Crew::unknown() };
+            }
+            if let Ok(plan) = prepared {
+                crew.policy = plan.policy.clone();
+                crew.startable = true;
+            } else if !crew.runs() {
+                crew.startable = false;
+            }
+            crew.allow_a_change(now);
+        }
+        for (app, crew) in &mut self.crews {
+            if !plan.apps.contains_key(app) {
+                crew.planned = false;
+            }
+        }
+    }
+
+    fn ready(&mut self, now: Moment, worker: WorkerId) {
+        let Some(hand) = self.hands.get_mut(&worker) else { return };
+        if hand.ready.is_none() {
+            hand.ready = Some(now);
+            hand.seen = Observation::default();
+            if let Some(crew) = self.crews.get_mut(&hand.app)
+                && hand.is_live()
+            {
+                crew.boot_failures = 0;
+                crew.failed_boots.remove(&hand.generation);
+                crew.admitted_since_start.insert(hand.generation);
+            }
+        }
+    }
+
+    fn gone(&mut self, now: Moment, worker: WorkerId) {
+        let Some(hand) = self.hands.remove(&worker) else { return };
+        let Some(crew) = self.crews.get_mut(&hand.app) else { return };
+        if hand.signals.is_empty() {
+            crew.crashes.insert(hand.generation, now);
+            if hand.ready.is_none() {
+                crew.boot_failed(hand.generation);
+            }
+        }
+    }
+
+    fn observed(&mut self, worker: WorkerId, seen: Observation) {
+        let Some(hand) = self.hands.get_mut(&worker) else { return };
+        let Some(crew) = self.crews.get(&hand.app) else { return };
+        let silent = crew.policy.hang_timeout.is_some_and(|limit| seen.beat_age > limit);
+        let oldest = seen.oldest_request.unwrap_or(Duration::ZERO);
+        let stuck = crew.policy.request_timeout.is_some_and(|limit| oldest > limit);
+        hand.hung |= hand.ready.is_some() && hand.is_live() && (silent || stuck);
+        hand.seen = Observation { rss: seen.rss.or(hand.seen.rss), ..seen };
+    }
+
+    /// Writes down what the core does.
+    pub(crate) fn act(&mut self, now: Moment, action: &Action) {
+        match action {
+            Action::SpawnWorker { worker, generation, blueprint, hold } => {
+                self.names.insert(*worker);
+                self.spawned(now, *worker, *generation, blueprint, *hold);
+            }
+            Action::AdmitWorker { worker } => {
+                if let Some(hand) = self.hands.get_mut(worker) {
+                    hand.admitted = true;
+                }
+            }
+            Action::SignalWorker { worker, rung } => self.signalled(now, *worker, *rung),
+            Action::Answer { id, outcome } => self.answered(*id, outcome),
+            Action::Announce(news) => self.announced(&news.app, &news.happening),
+            Action::Exit => self.exited = true,
+            _ => {}
+        }
+    }
+
+    fn spawned(
+        &mut self,
+        now: Moment,
+        worker: WorkerId,
+        generation: GenerationId,
+        blueprint: &Arc<Blueprint>,
+        hold: bool,
+    ) {
+        let app = blueprint.app.clone();
+        let crew = self.crews.entry(app.clone()).or_insert_with(Crew::unknown);
+        if crew.generations.insert(generation, blueprint.clone()).is_none() {
+            crew.boot_failures = 0;
+        }
+        crew.newest = crew.newest.max(Some(generation));
+        crew.spawns.push_back((now, generation));
+        let hand = Hand {
+            app,
+            generation,
+            spawned: now,
+            hold,
+            loaded: None,
+            admitted: false,
+            ready: None,
+            failed: false,
+            hung: false,
+            seen: Observation::default(),
+            signals: Vec::new(),
+        };
+        self.hands.insert(worker, hand);
+    }
+
+    fn signalled(&mut self, now: Moment, worker: WorkerId, rung: Rung) {
+        let Some(hand) = self.hands.get_mut(&worker) else { return };
+        hand.signals.push((now, rung));
+        let Some(crew) = self.crews.get_mut(&hand.app) else { return };
+        if rung == Rung::Drain {
+            crew.allowances.push_back((now, 1));
+        }
+        if rung == Rung::Stacks && hand.ready.is_none() {
+            crew.boot_failed(hand.generation);
+        }
+        if rung == Rung::Stacks {
+            crew.crashes.insert(hand.generation, now);
+        }
+    }
+
+    fn answered(&mut self, id: RequestId, outcome: &Outcome) {
+        let Some(asked) = self.asked.get_mut(&id) else { return };
+        asked.answers += 1;
+        let asked = asked.clone();
+        if matches!(outcome, Outcome::Done { .. }) {
+            return;
+        }
+        let (app, starts) = match &asked.request {
+            Some(Request::Stop(app)) => (app, false),
+            Some(Request::Start(app) | Request::Restart(app)) => (app, true),
+            _ => return,
+        };
+        let asks_again = |it: &Asked| match &it.request {
+            Some(Request::Start(other) | Request::Restart(other)) => it.answers == 0 && other == app,
+            _ => false,
+        };
+        let again = self.asked.values().any(asks_again);
+        let Some(crew) = self.crews.get_mut(app) else { return };
+        let down = crew.view.as_ref().map(|view| view.state);
+        if !starts {
+            crew.stopped = false;
+        } else if !again && matches!(down, Some(AppState::Stopping | AppState::Stopped)) {
+            crew.stopped |= asked.was_stopped;
+        }
+    }
+
+    fn announced(&mut self, app: &AppName, happening: &Happening) {
+        let Some(crew) = self.crews.get_mut(app) else { return };
+        if let Happening::RolloutCommitted { generation, .. } = happening {
+            crew.committed.insert(*generation);
+        }
+        if let Happening::RollingBack { generation, to: None, .. } = happening {
+            crew.given_up.insert(*generation);
+        }
+    }
+
+    /// How many workers live that are not of the generation that is rolled out.
+    fn older(&self, app: &AppView) -> u32 {
+        let Some(rollout) = &app.rollout else { return 0 };
+        let old = self.of(&app.name).filter(|(_, hand)| Some(hand.generation) != rollout.generation);
+        old.filter(|(_, hand)| hand.is_live()).count() as u32
+    }
+
+    /// Takes over what the view says of rollouts, for the next step.
+    pub(crate) fn see(&mut self, now: Moment, view: &View) {
+        let old: BTreeMap<AppName, u32> =
+            view.apps.iter().map(|app| (app.name.clone(), self.older(app))).collect();
+        for (name, crew) in &mut self.crews {
+            if !view.apps.iter().any(|app| app.name == *name) {
+                crew.view = None;
+                crew.forget();
+            }
+        }
+        for app in &view.apps {
+            let Some(crew) = self.crews.get_mut(&app.name) else { continue };
+            if app.rollout.as_ref().and_then(|rollout| rollout.generation).is_none() {
+                if crew.rollout_on() {
+                    crew.changed = now;
+                }
+                crew.old_count = None;
+                crew.peak = app.wanted;
+            } else {
+                let (live, wanted) = (old.get(&app.name).copied().unwrap_or(0), crew.wanted());
+                crew.old_count.get_or_insert(live.min(wanted));
+                crew.peak = crew.peak.max(app.wanted);
+            }
+            crew.view = Some(app.clone());
+        }
+    }
+}

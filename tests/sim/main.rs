@@ -1,0 +1,183 @@
+//! The core in a simulated, hostile world: random seeds, injected faults, laws that are checked after every step.
+//!
+//! `OSTLER_SIM_SEED=n` replays one seed in words (`cargo test --test sim replay -- --nocapture`);
+//! `OSTLER_SIM_SEEDS=n` is how many fresh seeds are tried, 20,000 if it is not set;
+//! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
+//!
+//! Read in this order: `scenario` (what a seed stands for), `world` with `process` and `asks` (what happens), `ledger`
+//! with `crew` (what is known), `laws` (what must hold), `flaw` (what must be found), `run` (all together).
+
+mod asks;
+mod crew;
+mod flaw;
+mod laws;
+mod ledger;
+mod process;
+mod rng;
+mod run;
+mod scenario;
+mod trace;
+mod world;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use flaw::{FLAWS, Flaw};
+use laws::{Code, Law};
+use run::{Failure, Options, run};
+
+/// Seeds that once broke a law, or that are rare cases: tried every time.
+const REMEMBERED: &[u64] = &[
+    9, 14, 27, 73, 162, 502, 577, 591, 100_004, 100_017, 100_037, 100_096, 100_097, 100_554, 100_728,
+    102_289, 200_008, 200_012, 200_047, 200_161, 201_009, 201_781, 202_316, 203_032,
+];
+
+/// How many seeds a flaw may survive.
+const PATIENCE: u64 = 400;
+
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// Tries a seed; one that fails is run again in words.
+fn check(seed: u64) -> Result<(), Box<Failure>> {
+    let Err(first) = run(seed, Options::default()) else { return Ok(()) };
+    let again = run(seed, Options { trace: true, ..Options::default() });
+    Err(again.err().unwrap_or(first))
+}
+
+#[test]
+fn every_law_holds_on_fresh_seeds() {
+    let count = number("OSTLER_SIM_SEEDS").unwrap_or(20_000);
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let base = number("OSTLER_SIM_BASE").unwrap_or(clock.wrapping_mul(1_000_000));
+    println!("{count} seeds from {base}");
+    let mut broken: Vec<(Law, u64, Box<Failure>)> = Vec::new();
+    for seed in base..base.saturating_add(count) {
+        if let Err(failure) = check(seed) {
+            let law = failure.violation.law;
+            match broken.iter_mut().find(|(known, _, _)| *known == law) {
+                Some((_, times, _)) => *times += 1,
+                None => broken.push((law, 1, failure)),
+            }
+        }
+    }
+    for (law, times, failure) in &broken {
+        println!("{law:?} was broken by {times} of {count} seeds; the first:\n{failure}");
+    }
+    assert!(broken.is_empty(), "laws were broken: see above");
+}
+
+#[test]
+fn every_law_holds_on_remembered_seeds() {
+    for seed in REMEMBERED {
+        if let Err(failure) = check(*seed) {
+            panic!("{failure}");
+        }
+    }
+}
+
+/// A rule that no seed exercises is not tested: everything that can happen does, somewhere.
+#[test]
+fn everything_that_can_happen_happens() {
+    let mut missing: Vec<&str> = OCCURRENCES.to_vec();
+    for seed in 0..2000 {
+        if missing.is_empty() {
+            return;
+        }
+        let options = Options { trace: true, ..Options::default() };
+        let trace = match run(seed, options) {
+            Ok(trace) => trace,
+            Err(failure) => failure.trace,
+        };
+        missing.retain(|words| !trace.last(usize::MAX).iter().any(|line| line.contains(words)));
+    }
+    assert!(missing.is_empty(), "no seed of 2000 leads to: {missing:?}");
+}
+
+/// Words of the trace that stand for what the core can decide.
+const OCCURRENCES: &[&str] = &[
+    "replaced by a rollout",
+    "fewer workers are wanted",
+    "max_requests reached",
+    "max_age reached",
+    "max_rss exceeded",
+    "no heartbeat within the timeout",
+    "a request exceeded request_timeout",
+    "not ready within boot_timeout",
+    "the app stops",
+    "held",
+    "AdmitWorker",
+    "Drain w",
+    "Stacks w",
+    "Quit w",
+    "Abort w",
+    "Kill w",
+    "KeepOnly",
+    "ReleaseApp",
+    "Exit",
+    "joined the rollout",
+    "gives way to",
+    "rolling back from",
+    "rolled back from",
+    "giving up",
+    "the rollout took",
+    "failed to boot",
+    "could not be started",
+    "cannot be prepared",
+    "before the next start",
+    "removed from the configuration",
+    "scaled from",
+    ": Done",
+    ": RolledBack",
+    ": Refused",
+    ": Invalid",
+    ": Misconfigured",
+];
+
+#[test]
+fn replay() {
+    let Some(seed) = number("OSTLER_SIM_SEED") else { return };
+    match run(seed, Options { trace: true, ..Options::default() }) {
+        Ok(trace) => println!("{}\nseed {seed} breaks no law", trace.last(usize::MAX).join("\n")),
+        Err(failure) => panic!("{}\n{failure}", failure.trace.last(usize::MAX).join("\n")),
+    }
+}
+
+#[test]
+fn the_same_seed_leads_to_the_same_trace() {
+    for seed in 0..300 {
+        assert_eq!(differs(seed, None), None, "seed {seed}");
+    }
+}
+
+/// The first line in which two runs of a seed differ.
+fn differs(seed: u64, flaw: Option<Flaw>) -> Option<(String, String)> {
+    // No law in force but the one that is judged here.
+    let code = Code { only: Some(Law::SameSeedSameTrace) };
+    let options = Options { flaw, code, trace: true };
+    let (Ok(first), Ok(second)) = (run(seed, options), run(seed, options)) else { return None };
+    let pairs = first.last(usize::MAX).iter().zip(second.last(usize::MAX));
+    let differing = |(one, other): (&String, &String)| (one != other).then(|| (one.clone(), other.clone()));
+    pairs.into_iter().find_map(differing)
+}
+
+#[test]
+fn each_law_catches_its_planted_flaw() {
+    let mut missed = Vec::new();
+    for (flaw, law) in FLAWS {
+        match (0..PATIENCE).find(|seed| catches(*seed, *flaw, *law)) {
+            Some(seed) => println!("{law:?} finds {flaw:?} with seed {seed}"),
+            None => missed.push((*flaw, *law)),
+        }
+    }
+    assert!(missed.is_empty(), "not found within {PATIENCE} seeds: {missed:?}");
+}
+
+fn catches(seed: u64, flaw: Flaw, law: Law) -> bool {
+    if law == Law::SameSeedSameTrace {
+        return differs(seed, Some(flaw)).is_some();
+    }
+    let options = Options { flaw: Some(flaw), code: Code { only: Some(law) }, trace: false };
+    run(seed, options).is_err_and(|failure| failure.violation.law == law)
+}

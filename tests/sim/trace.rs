@@ -1,0 +1,72 @@
+//! A run in words: a line for each step.
+
+use ostler::supervise::{Action, Event, Moment};
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trace {
+    lines: Option<Vec<String>>,
+}
+
+impl Trace {
+    pub(crate) fn new(kept: bool) -> Self {
+        Trace { lines: kept.then(Vec::new) }
+    }
+
+    pub(crate) fn say(&mut self, words: impl FnOnce() -> String) {
+        if let Some(lines) = &mut self.lines {
+            lines.push(words());
+        }
+    }
+
+    pub(crate) fn last(&self, count: usize) -> &[String] {
+        let lines = self.lines.as_deref().unwrap_or_default();
+        &lines[lines.len().saturating_sub(count)..]
+    }
+}
+
+pub(crate) fn line(now: Moment, fact: &Event, actions: &[Action]) -> String {
+    let actions: Vec<String> = actions.iter().map(action).collect();
+    format!("{now:>9}  {}\n               -> {}", event(fact), actions.join("; "))
+}
+
+fn event(event: &Event) -> String {
+    match event {
+        Event::PlanMade { id, plan } => {
+            let apps = plan.apps.iter().map(|(app, prepared)| match prepared {
+                Ok(plan) => format!("{app} v{} x{}", plan.blueprint.release.files, plan.policy.workers),
+                Err(refusal) => format!("{app} refused ({})", refusal.reason),
+            });
+            format!("PlanMade {id:?}: {}", apps.collect::<Vec<_>>().join(", "))
+        }
+        Event::AppPrepared { app, prepared } => match &**prepared {
+            Ok(plan) => {
+                format!("AppPrepared {app} v{} x{}", plan.blueprint.release.files, plan.policy.workers)
+            }
+            Err(refusal) => format!("AppPrepared {app}: {}", refusal.reason),
+        },
+        Event::WorkersObserved { seen } => {
+            let seen = seen.iter().map(|(worker, it)| {
+                let oldest = it.oldest_request.map_or(0.0, |age| age.as_secs_f64());
+                let rss = it.rss.map_or(0, |rss| rss >> 20);
+                format!("{worker} {:.1}/{}/{oldest:.1}/{rss}M", it.beat_age.as_secs_f64(), it.requests)
+            });
+            format!("WorkersObserved beat/requests/oldest/rss: {}", seen.collect::<Vec<_>>().join(", "))
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+fn action(action: &Action) -> String {
+    match action {
+        Action::SpawnWorker { worker, generation, blueprint, hold } => {
+            let held = if *hold { " held" } else { "" };
+            format!("SpawnWorker {worker} {}/{generation} v{}{held}", blueprint.app, blueprint.release.files)
+        }
+        Action::SignalWorker { worker, rung } => format!("{rung:?} {worker}"),
+        Action::AdmitWorker { worker } => format!("AdmitWorker {worker}"),
+        Action::KeepOnly { app, .. } => format!("KeepOnly {app}"),
+        Action::Answer { id, outcome } => format!("Answer {}: {outcome:?}", id.0),
+        Action::Announce(news) => format!("\"{}: {}\"", news.app, news.happening),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,278 @@
+//! The simulated machine: it carries out actions, later, badly or never, and makes facts of what comes of them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::time::Duration;
+
+use ostler::config::AppName;
+use ostler::plan::{Blueprint, Refusal};
+use ostler::supervise::{Action, Event, Exit, LastWords, Moment, Rung, WorkerId};
+
+use crate::asks::Disk;
+use crate::process::{Boot, Process, Release, Stage};
+use crate::rng::Rng;
+use crate::scenario::{Faults, Scenario, app_plan};
+
+/// Something that will happen.
+#[derive(Debug)]
+enum Due {
+    /// The core hears this.
+    Fact(Box<Event>),
+    /// A worker's boot comes to its end.
+    Booted(WorkerId),
+    /// A worker runs its loop.
+    Serving(WorkerId),
+    /// A process ends.
+    Exits(WorkerId, Exit),
+    /// A preparation ends.
+    Prepared(AppName),
+    /// A look at all workers.
+    Look,
+    /// Somebody asks for something.
+    Ask,
+    /// Somebody asks for just this.
+    AskFor(Box<ostler::supervise::Request>),
+}
+
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) scenario: Scenario,
+    pub(crate) disk: Disk,
+    pub(crate) processes: BTreeMap<WorkerId, Process>,
+    gone: Vec<WorkerId>,
+    queue: BinaryHeap<Reverse<(Moment, u64)>>,
+    entries: BTreeMap<u64, Due>,
+    count: u64,
+    now: Moment,
+}
+
+impl World {
+    pub(crate) fn new(scenario: Scenario, mut rng: Rng) -> Self {
+        let disk = Disk::drawn(&scenario, &mut rng);
+        let mut world = World {
+            rng,
+            scenario,
+            disk,
+            processes: BTreeMap::new(),
+            gone: Vec::new(),
+            queue: BinaryHeap::new(),
+            entries: BTreeMap::new(),
+            count: 0,
+            now: Moment::ZERO,
+        };
+        world.after(world.scenario.look, Due::Look);
+        for _ in 0..world.scenario.asks {
+            let at = world.rng.millis(0, world.scenario.calm_from.as_millis() as u64 - 1);
+            let times = if world.rng.chance(0.2) { 2 } else { 1 };
+            (0..times).for_each(|_| world.after(at, Due::Ask));
+        }
+        world
+    }
+
+    /// The faults in force now.
+    pub(crate) fn faults(&self) -> Faults {
+        if self.is_calm() { Faults::default() } else { self.scenario.faults }
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        self.now.since_origin() >= self.scenario.calm_from
+    }
+
+    fn after(&mut self, delay: Duration, due: Due) {
+        self.count += 1;
+        self.queue.push(Reverse((self.now + delay, self.count)));
+        self.entries.insert(self.count, due);
+    }
+
+    /// Sees to it that this is asked for after a while.
+    pub(crate) fn ask_after(&mut self, delay: Duration, request: ostler::supervise::Request) {
+        self.after(delay, Due::AskFor(Box::new(request)));
+    }
+
+    /// The core hears it soon, or, where facts come late, somewhat later.
+    fn tell(&mut self, event: Event) {
+        let late = self.faults().fact_late;
+        let delay = if self.rng.chance(late) { self.rng.millis(20, 900) } else { self.rng.millis(0, 15) };
+        self.after(delay, Due::Fact(Box::new(event)));
+    }
+
+    /// When the next thing happens.
+    pub(crate) fn next_at(&self) -> Option<Moment> {
+        self.queue.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Time passes to `now` without anything of the world's happening.
+    pub(crate) fn wait_until(&mut self, now: Moment) {
+        self.now = self.now.max(now);
+    }
+
+    /// Lets the next thing happen; returns what the core hears of it at once.
+    pub(crate) fn advance(&mut self) -> Option<Event> {
+        let Reverse((at, number)) = self.queue.pop()?;
+        self.now = self.now.max(at);
+        match self.entries.remove(&number)? {
+            Due::Fact(event) => {
+                if let Event::WorkerExited { worker, .. } = *event {
+                    self.gone.push(worker);
+                }
+                return Some(*event);
+            }
+            Due::Booted(worker) => self.booted(worker),
+            Due::Serving(worker) => self.serving(worker),
+            Due::Exits(worker, exit) => self.exits(worker, exit),
+            Due::Prepared(app) => return Some(self.prepared(app)),
+            Due::Look => return Some(self.look()),
+            Due::Ask => return crate::asks::ask(self),
+            Due::AskFor(request) => {
+                let id = self.disk.next_request();
+                return Some(Event::Requested { id, request: *request });
+            }
+        }
+        None
+    }
+
+    pub(crate) fn perform(&mut self, now: Moment, action: &Action) {
+        self.now = self.now.max(now);
+        match action {
+            Action::Prepare { app } => {
+                let slow = self.faults().prepare_slow;
+                let most = if self.rng.chance(slow) { 20_000 } else { 800 };
+                let delay = self.rng.millis(20, most);
+                self.after(delay, Due::Prepared(app.clone()));
+            }
+            Action::SpawnWorker { worker, blueprint, hold, .. } => self.spawn(*worker, blueprint, *hold),
+            Action::AdmitWorker { worker } => self.admit(*worker),
+            Action::SignalWorker { worker, rung } => self.signal(*worker, *rung),
+            _ => {}
+        }
+    }
+
+    fn spawn(&mut self, worker: WorkerId, blueprint: &Blueprint, hold: bool) {
+        let faults = self.faults();
+        if self.rng.chance(faults.spawn_fails) {
+            let reason = "fork: Resource temporarily unavailable (os error 11)".to_owned();
+            self.tell(Event::SpawnFailed { worker, reason });
+            return;
+        }
+        let release = if self.is_calm() { Release::Good } else { self.disk.release(blueprint) };
+        let process = Process::drawn(&mut self.rng, &faults, release, self.now, worker, hold);
+        if process.boot != Boot::Sticks {
+            let most = self.scenario.boot.as_millis() as u64;
+            let delay = self.rng.millis(20, most);
+            self.after(delay, Due::Booted(worker));
+        }
+        self.processes.insert(worker, process);
+    }
+
+    fn booted(&mut self, worker: WorkerId) {
+        let Some(process) = self.processes.get_mut(&worker) else { return };
+        match process.boot {
+            Boot::Loads if process.hold => {
+                process.stage = Stage::Waiting;
+                let crash = process.crashes_after;
+                self.tell(Event::WorkerLoaded { worker });
+                self.crash_after(worker, crash);
+            }
+            Boot::Loads => {
+                let crash = process.crashes_after;
+                self.serving(worker);
+                self.crash_after(worker, crash);
+            }
+            Boot::FailsInWords => {
+                let message = "ModuleNotFoundError: No module named 'shop'".to_owned();
+                let words = LastWords { message, traceback: String::new() };
+                self.tell(Event::WorkerFailed { worker, words });
+                let delay = self.rng.millis(1, 100);
+                self.after(delay, Due::Exits(worker, Exit::Code(3)));
+            }
+            Boot::Dies => self.exits(worker, Exit::Signal(11)),
+            Boot::Sticks => {}
+        }
+    }
+
+    fn crash_after(&mut self, worker: WorkerId, crash: Option<Duration>) {
+        if let Some(delay) = crash {
+            self.after(delay, Due::Exits(worker, Exit::Signal(11)));
+        }
+    }
+
+    fn admit(&mut self, worker: WorkerId) {
+        if self.processes.get(&worker).is_some_and(|process| process.stage == Stage::Waiting) {
+            let delay = self.rng.millis(1, 60);
+            self.after(delay, Due::Serving(worker));
+        }
+    }
+
+    fn serving(&mut self, worker: WorkerId) {
+        let Some(process) = self.processes.get_mut(&worker) else { return };
+        process.stage = Stage::Serving;
+        process.serving_since = self.now;
+        self.tell(Event::WorkerReady { worker });
+    }
+
+    fn signal(&mut self, worker: WorkerId, rung: Rung) {
+        let Some(process) = self.processes.get(&worker) else { return };
+        let Some(delay) = process.takes(rung, self.now, &mut self.rng) else { return };
+        let exit = match rung {
+            Rung::Drain | Rung::Stacks | Rung::Quit => Exit::Code(0),
+            Rung::Abort => Exit::Signal(6),
+            Rung::Kill => Exit::Signal(9),
+        };
+        self.after(delay, Due::Exits(worker, exit));
+    }
+
+    fn exits(&mut self, worker: WorkerId, exit: Exit) {
+        if self.processes.remove(&worker).is_some() {
+            self.tell(Event::WorkerExited { worker, exit });
+        }
+    }
+
+    fn prepared(&mut self, app: AppName) -> Event {
+        let fails = self.faults().prepare_fails;
+        let known = self.disk.app(&app);
+        let prepared = match known {
+            Some(disk) if !self.rng.chance(fails) => Ok(app_plan(&app, disk.version, &disk.policy)),
+            _ => Err(Refusal { reason: "the directory is not there".to_owned(), detail: String::new() }),
+        };
+        Event::AppPrepared { app, prepared: Box::new(prepared) }
+    }
+
+    fn look(&mut self) -> Event {
+        self.after(self.scenario.look, Due::Look);
+        let faults = self.faults();
+        if self.rng.chance(faults.garbage) {
+            let garbage = self.garbage();
+            self.tell(garbage);
+        }
+        let mut seen = Vec::with_capacity(self.processes.len());
+        for process in self.processes.values() {
+            if self.rng.chance(faults.look_lost) {
+                continue;
+            }
+            seen.push((process.worker, process.look(self.now, &mut self.rng)));
+        }
+        Event::WorkersObserved { seen }
+    }
+
+    /// A fact that is none: about nobody, about the dead, or said already.
+    fn garbage(&mut self) -> Event {
+        let nobody = WorkerId(u64::MAX - self.rng.below(3));
+        let dead = self.gone.get(self.rng.below(self.gone.len() as u64) as usize).copied().unwrap_or(nobody);
+        let serving = self.processes.values().find(|process| process.stage == Stage::Serving);
+        let again = serving.map_or(dead, |process| process.worker);
+        let somebody = if self.rng.chance(0.5) { nobody } else { dead };
+        match self.rng.below(8) {
+            0 => Event::WorkerReady { worker: somebody },
+            1 => Event::WorkerExited { worker: somebody, exit: Exit::Unknown },
+            2 => Event::WorkerLoaded { worker: somebody },
+            3 => Event::SpawnFailed { worker: nobody, reason: "nobody".to_owned() },
+            4 => Event::WorkerFailed { worker: somebody, words: LastWords::default() },
+            5 => Event::WorkersObserved { seen: vec![(somebody, Default::default())] },
+            6 => Event::WorkerReady { worker: again },
+            _ => Event::AppPrepared {
+                app: "ghost".parse().expect("a valid name"),
+                prepared: Box::new(Err(Refusal::default())),
+            },
+        }
+    }
+}
