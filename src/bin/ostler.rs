@@ -1,2 +1,7 @@
-//! stub
-fn main() {}
+//! The command: see `ostler --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(ostler::control::cli::run(std::env::args_os()))
+}

@@ -1,1 +1,28 @@
 //! Commands over the control socket: protocol, server, client, and the verbs of `ostler`.
+//!
+//! Read in this order: `desk` is the seam to whoever owns the core; `protocol` is what goes over the wire;
+//! `bind`, `access`, `server`, `routes`, `stream` answer; `client` asks; `cli` and `verbs` are the command.
+
+mod access;
+mod bind;
+pub mod cli;
+mod client;
+mod config_file;
+mod demo;
+mod desk;
+mod follow;
+mod live;
+mod progress;
+mod protocol;
+mod routes;
+mod screen;
+mod server;
+mod stream;
+mod table;
+mod verbs;
+
+pub use bind::{BindError, Bound, bind};
+pub use client::{Client, ClientError, Feed};
+pub use desk::{Ask, Desk, DeskEnds, Wish, desk};
+pub use protocol::Line;
+pub use server::serve;

@@ -105,10 +105,6 @@ pub struct Facts {
 pub struct AppFacts {
     /// Where it listens.
     pub listeners: Vec<String>,
-    /// The release's directory.
-    pub directory: Option<String>,
-    /// Worker class and gunicorn's version.
-    pub runs: Option<String>,
 }
 
 impl Status {
@@ -126,12 +122,13 @@ impl Status {
 
 fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
     let known = facts.apps.get(&app.name).cloned().unwrap_or_default();
+    let blueprint = app.blueprint.as_deref();
     AppStatus {
         name: app.name.clone(),
         state: app.state,
         generation: app.generation,
-        directory: known.directory,
-        runs: known.runs,
+        directory: blueprint.map(|it| it.directory.display().to_string()),
+        runs: blueprint.map(|it| format!("{}, gunicorn {}", it.class, it.gunicorn)),
         workers_wanted: app.wanted,
         listeners: known.listeners,
         rollout: app.rollout.clone(),

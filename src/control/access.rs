@@ -1,0 +1,134 @@
+//! Who may do what, by the credentials that the kernel gives for the other end of the socket.
+//!
+//! | who | may |
+//! | --- | --- |
+//! | root, and ostlerd's own user | everything |
+//! | an app's own user | look, and change that app |
+//! | members of group `ostler` | look |
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::time::Duration;
+
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
+use tokio::net::unix::UCred;
+
+use crate::config::AppName;
+
+/// Members of this group may look.
+const GROUP: &str = "ostler";
+
+/// A directory server that does not answer must not keep a place at the socket.
+const GROUP_LOOKUP: Duration = Duration::from_secs(5);
+
+/// Whether `uid` may do everything, which needs no look-up.
+pub(super) fn is_master(uid: u32) -> bool {
+    uid == 0 || uid == Uid::effective().as_raw()
+}
+
+/// Who is at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Visitor {
+    uid: u32,
+    master: bool,
+    member: bool,
+}
+
+impl Visitor {
+    /// The visitor with these credentials. Groups are looked up off the loop: that may ask the network.
+    pub(super) async fn from_credentials(credentials: UCred) -> Visitor {
+        let (uid, gid) = (credentials.uid(), credentials.gid());
+        if is_master(uid) {
+            return Visitor { uid, master: true, member: true };
+        }
+        let lookup = tokio::task::spawn_blocking(move || is_member(uid, gid));
+        let member = matches!(tokio::time::timeout(GROUP_LOOKUP, lookup).await, Ok(Ok(true)));
+        Visitor { uid, master: false, member }
+    }
+
+    /// Whether status and events are for this visitor; else why not.
+    pub(super) fn may_look(&self, owners: &BTreeMap<AppName, u32>) -> Result<(), String> {
+        if self.master || self.member || owners.values().any(|owner| *owner == self.uid) {
+            return Ok(());
+        }
+        Err(format!(
+            "the user with uid {} may not look: root, members of group `{GROUP}` and the apps' own users may; \
+             use sudo, or `adduser NAME {GROUP}` and log in again",
+            self.uid
+        ))
+    }
+
+    /// Whether this visitor may change `app`; else why not.
+    pub(super) fn may_change(&self, app: &AppName, owners: &BTreeMap<AppName, u32>) -> Result<(), String> {
+        if self.master || owners.get(app) == Some(&self.uid) {
+            return Ok(());
+        }
+        Err(format!(
+            "the user with uid {} may not change `{app}`: only root and the app's own user may; use sudo",
+            self.uid
+        ))
+    }
+
+    /// Whether this visitor may change the machine as a whole; else why not.
+    pub(super) fn may_change_all(&self) -> Result<(), String> {
+        if self.master {
+            return Ok(());
+        }
+        Err(format!("the user with uid {} may not reload: only root may; use sudo", self.uid))
+    }
+}
+
+/// Whether the user is in group `ostler`, by the primary group of the process or by the user database.
+fn is_member(uid: u32, gid: u32) -> bool {
+    let Ok(Some(group)) = Group::from_name(GROUP) else { return false };
+    if group.gid.as_raw() == gid {
+        return true;
+    }
+    let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) else { return false };
+    let Ok(name) = CString::new(user.name) else { return false };
+    getgrouplist(&name, Gid::from_raw(gid)).is_ok_and(|groups| groups.contains(&group.gid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASTER: Visitor = Visitor { uid: 0, master: true, member: true };
+    const MEMBER: Visitor = Visitor { uid: 1001, master: false, member: true };
+    const OWNER: Visitor = Visitor { uid: 2001, master: false, member: false };
+    const STRANGER: Visitor = Visitor { uid: 3001, master: false, member: false };
+
+    fn name(text: &str) -> AppName {
+        text.parse().unwrap()
+    }
+
+    fn owners() -> BTreeMap<AppName, u32> {
+        BTreeMap::from([(name("shop"), 2001), (name("blog"), 2002)])
+    }
+
+    #[test]
+    fn all_but_strangers_may_look() {
+        for visitor in [MASTER, MEMBER, OWNER] {
+            assert!(visitor.may_look(&owners()).is_ok(), "{visitor:?}");
+        }
+        assert!(STRANGER.may_look(&owners()).unwrap_err().contains("uid 3001"));
+    }
+
+    #[test]
+    fn an_app_is_changed_by_root_and_its_own_user_alone() {
+        assert!(MASTER.may_change(&name("shop"), &owners()).is_ok());
+        assert!(OWNER.may_change(&name("shop"), &owners()).is_ok());
+        assert!(OWNER.may_change(&name("blog"), &owners()).is_err());
+        assert!(OWNER.may_change(&name("unknown"), &owners()).is_err());
+        assert!(MEMBER.may_change(&name("shop"), &owners()).is_err());
+        assert!(STRANGER.may_change(&name("shop"), &owners()).is_err());
+    }
+
+    #[test]
+    fn the_machine_is_changed_by_root_alone() {
+        assert!(MASTER.may_change_all().is_ok());
+        for visitor in [MEMBER, OWNER, STRANGER] {
+            assert!(visitor.may_change_all().is_err(), "{visitor:?}");
+        }
+    }
+}

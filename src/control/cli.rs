@@ -1,0 +1,169 @@
+//! The command's arguments.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::protocol::exit;
+use super::screen::complain;
+use super::verbs;
+
+/// Where ostlerd listens when nothing says otherwise.
+const SOCKET: &str = "/run/ostler/control.sock";
+
+const EXIT_STATUSES: &str = "\
+Exit status:
+  0   done
+  1   failed: the rollout was rolled back, or (status) something is wrong
+  64  usage: no such verb, app or number
+  69  ostlerd is not reachable
+  75  refused for now: try again
+  77  not allowed
+  78  the configuration cannot be used";
+
+/// Runs and watches the workers of Python web applications, through ostlerd.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "ostler", version, after_help = EXIT_STATUSES, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// ostlerd's control socket [default: $OSTLER_SOCKET, $RUNTIME_DIRECTORY/control.sock or
+    /// /run/ostler/control.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    /// Print JSON: for programs
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Show the apps and their workers
+    ///
+    /// Exits 1 where an app is failed or degraded, where an app's last rollout was rolled back, or where the
+    /// configuration's files were refused; 0 otherwise. With APP, only that app counts, and the configuration.
+    Status {
+        /// Only this app
+        app: Option<String>,
+    },
+    /// Roll an app out anew: new workers prove themselves, then old ones drain; no request is lost
+    ///
+    /// Shows each step, and exits 0 when the new generation serves, 1 when it was rolled back (the reason and the
+    /// worker's own last words are on standard error; the old generation goes on serving), 75 when it could not
+    /// begin. Interrupting the command does not interrupt the rollout.
+    Restart {
+        /// The app
+        app: String,
+    },
+    /// Keep N workers of an app, until the configuration says otherwise
+    Scale {
+        /// The app
+        app: String,
+        /// How many workers, 1 to 1000
+        #[arg(value_name = "N", allow_negative_numbers = true)]
+        workers: i64,
+    },
+    /// Drain an app's workers and close its listeners
+    Stop {
+        /// The app
+        app: String,
+    },
+    /// Start an app that was stopped
+    Start {
+        /// The app
+        app: String,
+    },
+    /// Read the configuration again and put it in force, with the smallest change that does
+    Reload,
+    /// Check the configuration's files; needs no ostlerd
+    Check {
+        /// The main file
+        #[arg(default_value = "/etc/ostler/ostler.toml")]
+        file: PathBuf,
+    },
+    /// Show what happens, as it happens; ends only with ostlerd
+    Events,
+    /// Make a small Django project, run it in the foreground, and say what to try
+    Demo(Demo),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Demo {
+    /// Show it all by itself: load, a deployment, a release that does not import; exit 0 if no request was lost
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Make it in this folder and keep it [default: a temporary folder, removed at the end]
+    #[arg(long)]
+    pub(super) dir: Option<PathBuf>,
+    /// The Python to make the virtual environment with [default: /usr/bin/python3, or python3 in PATH]
+    #[arg(long, value_name = "PATH")]
+    pub(super) python: Option<PathBuf>,
+}
+
+/// What every verb works with.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) socket: PathBuf,
+    pub(super) json: bool,
+}
+
+/// Parses the arguments and does what they say; gives the exit status. Prints to standard output and error.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader that is gone wants no help.
+            let _ = error.print();
+            return if error.use_stderr() { exit::USAGE } else { 0 };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("ostler: failed to start: {error}"));
+            return exit::FAILED;
+        }
+    };
+    let common = Common { socket: cli.socket.unwrap_or_else(default_socket), json: cli.json };
+    let status = runtime.block_on(verbs::run(cli.verb, common));
+    // A thread that still waits for something must not keep the command from ending.
+    runtime.shutdown_background();
+    status
+}
+
+fn default_socket() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(socket) = set("OSTLER_SOCKET") {
+        return socket.into();
+    }
+    match set("RUNTIME_DIRECTORY") {
+        Some(directory) => PathBuf::from(directory).join("control.sock"),
+        None => SOCKET.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_takes_json_and_socket_behind_it() {
+        for verb in
+            ["status", "restart shop", "scale shop 3", "stop shop", "start shop", "reload", "check", "events"]
+        {
+            let line = format!("ostler {verb} --json --socket /tmp/x");
+            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
+            assert!(cli.json, "{verb}");
+            assert_eq!(cli.socket.unwrap(), PathBuf::from("/tmp/x"));
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Asking for a change and staying with it to its end: on a terminal a live picture, elsewhere a line per step.
+
+use std::io;
+use std::time::Instant;
+
+use crate::supervise::{LastWords, Outcome};
+
+use super::client::{Change, Client, ClientError, Feed};
+use super::live::Picture;
+use super::protocol::{Line, exit};
+use super::screen::{Ink, Screen, complain, one_line, plain, say};
+use super::verbs::{VerbError, sentence};
+
+/// How steps are shown.
+enum Show {
+    Json,
+    Lines { screen: Screen, begun: Instant },
+    Live { screen: Screen, picture: Picture },
+}
+
+/// Asks for `change` and shows what happens; the exit status is the outcome's. `what` goes on when the command is
+/// interrupted.
+pub(super) async fn follow(
+    client: &Client,
+    change: &Change,
+    what: &str,
+    json: bool,
+) -> Result<u8, VerbError> {
+    let outcome = outcome(client, change, what, json).await?;
+    Ok(outcome.map_or(exit::INTERRUPTED, |outcome| outcome.exit_status()))
+}
+
+/// The same, with the outcome itself; `None` where the command was interrupted.
+pub(super) async fn outcome(
+    client: &Client,
+    change: &Change,
+    what: &str,
+    json: bool,
+) -> Result<Option<Outcome>, VerbError> {
+    let screen = Screen::stdout();
+    let mut show = match (json, screen.live) {
+        (true, _) => Show::Json,
+        (false, true) => Show::Live { screen, picture: Picture::new(screen) },
+        (false, false) => Show::Lines { screen, begun: Instant::now() },
+    };
+    tokio::select! {
+        biased;
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            show.end();
+            complain(&format!("ostler: {what} goes on; watch it with `ostler events`"));
+            Ok(None)
+        }
+        ended = to_the_end(client, change, &mut show) => {
+            show.end();
+            ended.map(Some)
+        }
+    }
+}
+
+async fn to_the_end(client: &Client, change: &Change, show: &mut Show) -> Result<Outcome, VerbError> {
+    let mut feed = client.change(change).await?;
+    loop {
+        let Some(text) = next(&mut feed).await? else {
+            return Err(VerbError::said(
+                exit::UNREACHABLE,
+                "ostlerd went away before it said how this went; look with `ostler status`",
+            ));
+        };
+        let line = Line::parse(&text);
+        still_read(show.step(&text, &line))?;
+        match line {
+            Line::Outcome(outcome) => {
+                show.end();
+                still_read(show.outcome(&outcome))?;
+                return Ok(outcome);
+            }
+            Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
+            Line::News(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+        }
+    }
+}
+
+/// A connection that breaks is ostlerd gone, as is the end of the stream.
+async fn next(feed: &mut Feed) -> Result<Option<String>, VerbError> {
+    match feed.next().await {
+        Ok(line) => Ok(line),
+        Err(ClientError::Broken { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Nobody reads the steps any more: the exit status still has to be right, so the command stays to the end.
+fn still_read(written: io::Result<()>) -> io::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+impl Show {
+    fn step(&mut self, text: &str, line: &Line) -> io::Result<()> {
+        match (self, line) {
+            (Show::Json, _) => say(text),
+            (Show::Lines { screen, begun }, Line::News(news)) => {
+                let seconds = format!("{:6.1}s", begun.elapsed().as_secs_f64());
+                say(&format!("{}  {}", screen.paint(Ink::Faint, &seconds), sentence(*screen, news)))
+            }
+            (Show::Live { picture, .. }, Line::News(news)) => {
+                picture.news(news);
+                Ok(())
+            }
+            (Show::Lines { .. }, Line::Lagged(missed)) => say(&missed_words(*missed)),
+            (Show::Live { picture, .. }, Line::Lagged(missed)) => {
+                picture.note(&missed_words(*missed));
+                Ok(())
+            }
+            (_, Line::Outcome(_) | Line::Error(..) | Line::Unknown(_)) => Ok(()),
+        }
+    }
+
+    fn end(&mut self) {
+        if let Show::Live { picture, .. } = self {
+            picture.end();
+        }
+    }
+
+    /// The last line: on standard output where it is as asked, else on standard error with all that is known.
+    fn outcome(&self, outcome: &Outcome) -> io::Result<()> {
+        let screen = match self {
+            Show::Json => {
+                if outcome.exit_status() != 0 {
+                    complain(&explanation(outcome));
+                }
+                return Ok(());
+            }
+            Show::Lines { screen, .. } | Show::Live { screen, .. } => screen,
+        };
+        if let Outcome::Done { message, .. } = outcome {
+            return say(&screen.paint(Ink::Green, &one_line(message)));
+        }
+        complain(&explanation(outcome));
+        Ok(())
+    }
+}
+
+fn missed_words(missed: u64) -> String {
+    format!("({missed} steps are not shown: this terminal was too slow)")
+}
+
+/// The sentence, and the app's own words below it.
+fn explanation(outcome: &Outcome) -> String {
+    let sentence = format!("ostler: {}", plain(&outcome.to_string()));
+    let words = match outcome {
+        Outcome::RolledBack { last_words, reason, .. } => last_words_text(last_words, reason),
+        Outcome::Misconfigured { detail, .. } => plain(detail).into_owned(),
+        _ => String::new(),
+    };
+    if words.is_empty() { sentence } else { format!("{sentence}\n\n{}", words.trim_end()) }
+}
+
+fn last_words_text(words: &LastWords, reason: &str) -> String {
+    let traceback = plain(&words.traceback);
+    let said = traceback.contains(&words.message) || reason.contains(&words.message);
+    if said { traceback.into_owned() } else { format!("{}\n{traceback}", plain(&words.message)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervise::GenerationId;
+
+    #[test]
+    fn a_rollback_is_explained_with_the_workers_own_words_once() {
+        let last_words = LastWords {
+            message: "ModuleNotFoundError: No module named 'nope'".into(),
+            traceback: "Traceback (most recent call last):\n  File \"views.py\"\nModuleNotFoundError: No module named 'nope'\n".into(),
+        };
+        let outcome = Outcome::RolledBack {
+            reason: "2 of its workers did not boot".into(),
+            last_words,
+            serving: Some(GenerationId(7)),
+        };
+        let text = explanation(&outcome);
+        assert!(text.starts_with(
+            "ostler: rolled back: 2 of its workers did not boot; generation g7 goes on serving"
+        ));
+        assert_eq!(text.matches("ModuleNotFoundError").count(), 1);
+        assert!(text.contains("\n\nTraceback"));
+    }
+
+    #[test]
+    fn a_refusal_is_one_sentence() {
+        let outcome = Outcome::Refused { reason: "a rollout is under way".into() };
+        assert_eq!(explanation(&outcome), "ostler: refused: a rollout is under way");
+    }
+}

@@ -1,0 +1,180 @@
+//! What goes over the control socket: HTTP/1.1, JSON, and for all that takes time one JSON object a line.
+//!
+//! | request | answer |
+//! | --- | --- |
+//! | `GET /v1/status` | [`Status`](crate::observe::Status) |
+//! | `GET /v1/events` | endless lines of news, or `{"lagged": n}` where the listener was too slow for n of them |
+//! | `POST /v1/apps/NAME/restart`, `stop`, `start` | lines of news about NAME, the last line is the outcome |
+//! | `POST /v1/apps/NAME/scale`, body `{"workers": N}` | the same |
+//! | `POST /v1/reload` | lines of news about every app, the last line is the outcome |
+//!
+//! News has the keys `app` and `event`, an outcome the key `outcome`. Whatever cannot be answered is
+//! `{"error": "…", "exit": 64}`: a sentence, and the exit status of the command that asked.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::config::AppName;
+use crate::supervise::{News, Outcome};
+
+/// The most workers that may be asked for at once.
+pub(super) const MOST_WORKERS: i64 = 1000;
+
+/// Exit statuses beside those of an [`Outcome`].
+pub(super) mod exit {
+    pub(crate) const FAILED: u8 = 1;
+    pub(crate) const USAGE: u8 = 64;
+    pub(crate) const UNREACHABLE: u8 = 69;
+    pub(crate) const TRY_AGAIN: u8 = 75;
+    pub(crate) const NOT_ALLOWED: u8 = 77;
+    pub(crate) const CONFIGURATION: u8 = 78;
+    pub(crate) const INTERRUPTED: u8 = 130;
+}
+
+/// Why a request was not done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Refusal {
+    /// A sentence: the value, the rule, the remedy.
+    pub(super) error: String,
+    /// The exit status of the command that asked.
+    #[serde(default = "failed")]
+    pub(super) exit: u8,
+}
+
+fn failed() -> u8 {
+    exit::FAILED
+}
+
+/// Where a listener missed something.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Lagged {
+    /// How many lines.
+    pub(super) lagged: u64,
+}
+
+/// The body of `scale`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Scale {
+    /// How many workers should serve.
+    pub(super) workers: i64,
+}
+
+/// One line of a stream, understood.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Line {
+    /// Something happened.
+    News(News),
+    /// The end of a command.
+    Outcome(Outcome),
+    /// So many lines were missed.
+    Lagged(u64),
+    /// The command cannot be finished: the sentence, and the exit status.
+    Error(String, u8),
+    /// Something that this version does not know, as a newer ostlerd may say it.
+    Unknown(String),
+}
+
+impl Line {
+    /// Reads one line; never fails, since a newer ostlerd may say more than this version knows.
+    pub fn parse(text: &str) -> Line {
+        if let Ok(news) = serde_json::from_str::<News>(text) {
+            return Line::News(news);
+        }
+        if let Ok(outcome) = serde_json::from_str::<Outcome>(text) {
+            return Line::Outcome(outcome);
+        }
+        if let Ok(Lagged { lagged }) = serde_json::from_str(text) {
+            return Line::Lagged(lagged);
+        }
+        match serde_json::from_str::<Refusal>(text) {
+            Ok(refusal) => Line::Error(refusal.error, refusal.exit),
+            Err(_) => Line::Unknown(text.to_owned()),
+        }
+    }
+}
+
+/// `value` as one line of a stream.
+pub(super) fn line(value: &impl Serialize) -> Bytes {
+    let mut text = serde_json::to_vec(value).expect("the protocol's types have text keys only");
+    text.push(b'\n');
+    Bytes::from(text)
+}
+
+/// "no app named `shpo`; did you mean `shop`? (apps: blog, shop)"
+pub(super) fn no_such_app<'a>(name: &str, apps: impl IntoIterator<Item = &'a AppName>) -> String {
+    let apps: Vec<&str> = apps.into_iter().map(AppName::as_str).collect();
+    if apps.is_empty() {
+        return format!(
+            "no app named `{name}`: no app is configured; add one to apps.d, then `ostler reload`"
+        );
+    }
+    let nearest = apps
+        .iter()
+        .map(|app| (strsim::damerau_levenshtein(name, app), app))
+        .filter(|(distance, _)| *distance <= name.len().max(3) / 2)
+        .min();
+    let guess = nearest.map(|(_, app)| format!("; did you mean `{app}`?")).unwrap_or_default();
+    format!("no app named `{name}`{guess} (apps: {})", apps.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervise::{Exit, GenerationId, Happening, LastWords, WorkerId};
+    use std::time::Duration;
+
+    fn names(all: &[&str]) -> Vec<AppName> {
+        all.iter().map(|name| name.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_mistyped_app_is_answered_with_the_nearest_one() {
+        let apps = names(&["blog", "shop"]);
+        assert_eq!(
+            no_such_app("shpo", &apps),
+            "no app named `shpo`; did you mean `shop`? (apps: blog, shop)"
+        );
+        assert_eq!(no_such_app("warehouse", &apps), "no app named `warehouse` (apps: blog, shop)");
+        assert!(no_such_app("shop", &[]).contains("no app is configured"));
+    }
+
+    #[test]
+    fn news_survives_the_wire() {
+        let (worker, generation) = (WorkerId(3), GenerationId(2));
+        let last_words = LastWords { message: "no".into(), traceback: "Traceback\n  x".into() };
+        let happenings = [
+            Happening::RolloutStarted { generation, from: None, workers: 4 },
+            Happening::WorkerReady {
+                worker,
+                generation,
+                ready: 1,
+                wanted: 4,
+                took: Duration::from_millis(1234),
+            },
+            Happening::WorkerDied { worker, generation, exit: Exit::Signal(9), ready: false, last_words },
+            Happening::Stopped,
+        ];
+        for happening in happenings {
+            let news = News { app: "shop".parse().unwrap(), happening };
+            let text = line(&news);
+            assert_eq!(Line::parse(std::str::from_utf8(&text).unwrap().trim_end()), Line::News(news));
+        }
+    }
+
+    #[test]
+    fn outcomes_and_errors_survive_the_wire() {
+        let outcome = Outcome::Refused { reason: "busy".into() };
+        let text = line(&outcome);
+        assert_eq!(Line::parse(std::str::from_utf8(&text).unwrap()), Line::Outcome(outcome));
+        assert_eq!(Line::parse(r#"{"lagged": 5}"#), Line::Lagged(5));
+        assert_eq!(Line::parse(r#"{"error": "no", "exit": 77}"#), Line::Error("no".into(), 77));
+    }
+
+    #[test]
+    fn a_line_of_a_newer_ostlerd_is_kept_as_it_is() {
+        let text = r#"{"app": "shop", "event": "worker_danced"}"#;
+        assert_eq!(Line::parse(text), Line::Unknown(text.to_owned()));
+        assert_eq!(Line::parse("garbage"), Line::Unknown("garbage".to_owned()));
+    }
+}

@@ -1,0 +1,185 @@
+//! From a request to an answer: who may, what for, and is it sensible.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Either, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
+
+use crate::config::AppName;
+use crate::supervise;
+
+use super::access::Visitor;
+use super::desk::{Ask, Desk, Wish};
+use super::protocol::{MOST_WORKERS, Refusal, Scale, exit, line, no_such_app};
+use super::stream::{self, Lines};
+
+/// The largest body that is read.
+const LARGEST_BODY: usize = 64 * 1024;
+
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(10);
+
+pub(super) type Reply = Response<Either<Full<Bytes>, Lines>>;
+
+/// A request that is answered with an error.
+struct Refused(StatusCode, Refusal);
+
+fn refuse<T>(status: StatusCode, exit: u8, error: impl Into<String>) -> Result<T, Refused> {
+    Err(Refused(status, Refusal { error: error.into(), exit }))
+}
+
+/// Answers one request; whatever it is, there is an answer.
+pub(super) async fn answer(request: Request<Incoming>, visitor: Visitor, desk: Desk) -> Reply {
+    match route(request, visitor, &desk).await {
+        Ok(reply) => reply,
+        Err(Refused(status, refusal)) => {
+            let mut reply = whole(&refusal);
+            *reply.status_mut() = status;
+            if status == StatusCode::METHOD_NOT_ALLOWED {
+                reply.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, POST"));
+            }
+            reply
+        }
+    }
+}
+
+async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Result<Reply, Refused> {
+    let path = request.uri().path().to_owned();
+    let parts: Vec<&str> = path.split('/').skip(1).collect();
+    match (request.method(), parts.as_slice()) {
+        (&Method::GET, ["v1", "status"]) => {
+            look(visitor, desk)?;
+            let status = desk.status.borrow().clone();
+            Ok(whole(&*status))
+        }
+        (&Method::GET, ["v1", "events"]) => {
+            look(visitor, desk)?;
+            Ok(streamed(stream::events(desk.news.subscribe())))
+        }
+        (&Method::POST, ["v1", "reload"]) => {
+            visitor.may_change_all().or_else(|why| refuse(StatusCode::FORBIDDEN, exit::NOT_ALLOWED, why))?;
+            ask(desk, None, Wish::Reload)
+        }
+        (&Method::POST, ["v1", "apps", name, verb @ ("restart" | "stop" | "start" | "scale")]) => {
+            let app = changeable(name, visitor, desk)?;
+            let wish = match *verb {
+                "restart" => supervise::Request::Restart(app.clone()),
+                "stop" => supervise::Request::Stop(app.clone()),
+                "start" => supervise::Request::Start(app.clone()),
+                _ => supervise::Request::Scale(app.clone(), scale(request, &app).await?),
+            };
+            ask(desk, Some(app), Wish::Request(wish))
+        }
+        (_, ["v1", "status" | "events" | "reload"])
+        | (_, ["v1", "apps", _, "restart" | "stop" | "start" | "scale"]) => refuse(
+            StatusCode::METHOD_NOT_ALLOWED,
+            exit::USAGE,
+            format!(
+                "{} is not for {path}: status and events are read with GET, the others POSTed",
+                request.method()
+            ),
+        ),
+        _ => refuse(
+            StatusCode::NOT_FOUND,
+            exit::USAGE,
+            format!(
+                "this ostlerd ({}) knows no {path:.100}: is the `ostler` command of the same version?",
+                env!("CARGO_PKG_VERSION")
+            ),
+        ),
+    }
+}
+
+fn look(visitor: Visitor, desk: &Desk) -> Result<(), Refused> {
+    visitor
+        .may_look(&desk.owners.borrow())
+        .or_else(|why| refuse(StatusCode::FORBIDDEN, exit::NOT_ALLOWED, why))
+}
+
+/// The app of that name, if the visitor may change it. Who may not even look is not told which apps there are.
+fn changeable(name: &str, visitor: Visitor, desk: &Desk) -> Result<AppName, Refused> {
+    look(visitor, desk)?;
+    let status = desk.status.borrow().clone();
+    let Some(app) = status.apps.iter().map(|app| &app.name).find(|app| app.as_str() == name) else {
+        let shown: String = name.chars().take(100).collect();
+        let why = no_such_app(&shown, status.apps.iter().map(|app| &app.name));
+        return refuse(StatusCode::NOT_FOUND, exit::USAGE, why);
+    };
+    visitor
+        .may_change(app, &desk.owners.borrow())
+        .or_else(|why| refuse(StatusCode::FORBIDDEN, exit::NOT_ALLOWED, why))?;
+    Ok(app.clone())
+}
+
+async fn scale(request: Request<Incoming>, app: &AppName) -> Result<u32, Refused> {
+    let reading = Limited::new(request.into_body(), LARGEST_BODY).collect();
+    let body = match tokio::time::timeout(BODY_TIME, reading).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(_)) => {
+            let why = format!("the body is cut off, or larger than {LARGEST_BODY} bytes");
+            return refuse(StatusCode::PAYLOAD_TOO_LARGE, exit::USAGE, why);
+        }
+        Err(_) => {
+            let why = format!("the body did not arrive within {BODY_TIME:?}");
+            return refuse(StatusCode::REQUEST_TIMEOUT, exit::USAGE, why);
+        }
+    };
+    let wanted = match serde_json::from_slice::<Scale>(&body) {
+        Ok(Scale { workers }) => workers,
+        Err(error) => {
+            let why = format!("the body must be like {{\"workers\": 4}}: {error}");
+            return refuse(StatusCode::BAD_REQUEST, exit::USAGE, why);
+        }
+    };
+    match wanted {
+        0 => {
+            let why = format!("scale to 0 is not possible: `ostler stop {app}`");
+            refuse(StatusCode::BAD_REQUEST, exit::USAGE, why)
+        }
+        1..=MOST_WORKERS => Ok(u32::try_from(wanted).expect("at most MOST_WORKERS")),
+        _ => {
+            let why = format!("{wanted} workers are not possible: give a number from 1 to {MOST_WORKERS}");
+            refuse(StatusCode::BAD_REQUEST, exit::USAGE, why)
+        }
+    }
+}
+
+fn ask(desk: &Desk, app: Option<AppName>, what: Wish) -> Result<Reply, Refused> {
+    // Subscribed before the wish is sent, so that nothing it leads to is missed.
+    let news = desk.news.subscribe();
+    let (answer, outcome) = oneshot::channel();
+    match desk.asks.try_send(Ask { what, answer }) {
+        Ok(()) => Ok(streamed(stream::change(app, news, outcome))),
+        Err(TrySendError::Full(_)) => refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            exit::TRY_AGAIN,
+            "ostlerd has too many requests waiting; nothing was changed; try again",
+        ),
+        Err(TrySendError::Closed(_)) => refuse(
+            StatusCode::SERVICE_UNAVAILABLE,
+            exit::TRY_AGAIN,
+            "ostlerd is on its way out and takes no requests; nothing was changed; try again",
+        ),
+    }
+}
+
+fn whole(value: &impl Serialize) -> Reply {
+    with_type(Either::Left(Full::new(line(value))), "application/json")
+}
+
+fn streamed(lines: Lines) -> Reply {
+    with_type(Either::Right(lines), "application/x-ndjson")
+}
+
+fn with_type(body: Either<Full<Bytes>, Lines>, kind: &'static str) -> Reply {
+    let mut reply = Response::new(body);
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    reply
+}

@@ -1,0 +1,107 @@
+//! The control socket, answered: bounded in connections, sizes and time, whoever is at the other end.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http_body_util::Either;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::UnixStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use super::access::{Visitor, is_master};
+use super::bind::Bound;
+use super::desk::Desk;
+use super::routes;
+
+/// Connections at once. Those of root have places of their own: others must not be able to lock it out.
+const PLACES_FOR_ROOT: usize = 16;
+const PLACES_FOR_OTHERS: usize = 48;
+
+/// The largest request head.
+const LARGEST_HEAD: usize = 16 * 1024;
+
+/// How long a request head may take.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
+/// How long everything but a stream may take, so that a reader that does not read loses its place.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
+
+/// What accept does after an error that will not go away at once (no descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+const BUSY: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
+    {\"error\": \"ostlerd has too many connections on its control socket; try again\", \"exit\": 75}\n";
+
+/// Answers the control socket until the future is dropped, which closes every connection.
+/// Needs a tokio runtime with net and time enabled.
+///
+/// # Errors
+///
+/// Returns only where the socket cannot be handed to the runtime.
+pub async fn serve(bound: Bound, desk: Desk) -> std::io::Result<Infallible> {
+    let listener = tokio::net::UnixListener::from_std(bound.listener.try_clone()?)?;
+    let root = Arc::new(Semaphore::new(PLACES_FOR_ROOT));
+    let others = Arc::new(Semaphore::new(PLACES_FOR_OTHERS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next() => continue,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection on the control socket");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(credentials) = stream.peer_cred() else { continue };
+        let places = if is_master(credentials.uid()) { &root } else { &others };
+        match Arc::clone(places).try_acquire_owned() {
+            Ok(place) => {
+                let desk = desk.clone();
+                connections.spawn(async move {
+                    let visitor = Visitor::from_credentials(credentials).await;
+                    converse(stream, visitor, desk, place).await;
+                });
+            }
+            Err(_) => {
+                // It fits the socket's empty buffer; if not, the close says enough.
+                let _ = stream.try_write(BUSY);
+            }
+        }
+    }
+}
+
+/// One request, one answer: nothing is kept alive that somebody could forget.
+async fn converse(stream: UnixStream, visitor: Visitor, desk: Desk, _place: OwnedSemaphorePermit) {
+    let streaming = Arc::new(AtomicBool::new(false));
+    let service = service_fn(|request| {
+        let (desk, streaming) = (desk.clone(), Arc::clone(&streaming));
+        async move {
+            let reply = routes::answer(request, visitor, desk).await;
+            streaming.store(matches!(reply.body(), Either::Right(_)), Ordering::Relaxed);
+            Ok::<_, Infallible>(reply)
+        }
+    });
+    let connection = http1::Builder::new()
+        .keep_alive(false)
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIME)
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    // Errors are the other end's: it left, or it does not speak HTTP.
+    let in_time = tokio::time::timeout(ANSWER_TIME, connection.as_mut()).await;
+    if in_time.is_err() && streaming.load(Ordering::Relaxed) {
+        let _ = connection.await;
+    }
+}

@@ -1,0 +1,114 @@
+//! Bodies that go on for as long as something happens: one JSON object a line.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame};
+use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::AppName;
+use crate::supervise::{News, Outcome};
+
+use super::protocol::{Lagged, Refusal, exit, line};
+
+/// Lines that may wait for a slow reader here; the news channel keeps more, and counts what it drops.
+const WAITING_LINES: usize = 16;
+
+/// A body of lines, ended by whoever feeds it.
+#[derive(Debug)]
+pub(super) struct Lines(mpsc::Receiver<Bytes>);
+
+impl Body for Lines {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.poll_recv(context).map(|line| line.map(|line| Ok(Frame::data(line))))
+    }
+}
+
+/// All news, for as long as somebody reads.
+pub(super) fn events(mut news: broadcast::Receiver<News>) -> Lines {
+    let (lines, body) = mpsc::channel(WAITING_LINES);
+    tokio::spawn(async move {
+        loop {
+            let heard = tokio::select! {
+                () = lines.closed() => return,
+                heard = news.recv() => heard,
+            };
+            let next = match heard {
+                Ok(news) => line(&news),
+                Err(RecvError::Lagged(lagged)) => line(&Lagged { lagged }),
+                Err(RecvError::Closed) => return,
+            };
+            if lines.send(next).await.is_err() {
+                return;
+            }
+        }
+    });
+    Lines(body)
+}
+
+/// The news about `app` (about every app, for `None`) up to the answer, and the answer as the last line.
+///
+/// `news` must have been subscribed to before the wish was sent, or its first lines are missed.
+pub(super) fn change(
+    app: Option<AppName>,
+    news: broadcast::Receiver<News>,
+    answer: oneshot::Receiver<Outcome>,
+) -> Lines {
+    let (lines, body) = mpsc::channel(WAITING_LINES);
+    tokio::spawn(follow(app, news, answer, lines));
+    Lines(body)
+}
+
+async fn follow(
+    app: Option<AppName>,
+    mut news: broadcast::Receiver<News>,
+    mut answer: oneshot::Receiver<Outcome>,
+    lines: mpsc::Sender<Bytes>,
+) {
+    let concerns = |news: &News| app.as_ref().is_none_or(|app| *app == news.app);
+    let outcome = loop {
+        let next = tokio::select! {
+            () = lines.closed() => return,
+            heard = news.recv() => match heard {
+                Ok(news) if concerns(&news) => line(&news),
+                Ok(_) => continue,
+                Err(RecvError::Lagged(lagged)) => line(&Lagged { lagged }),
+                Err(RecvError::Closed) => break answer.await,
+            },
+            outcome = &mut answer => break outcome,
+        };
+        if lines.send(next).await.is_err() {
+            return;
+        }
+    };
+    // What happened before the answer is said before the answer.
+    loop {
+        let next = match news.try_recv() {
+            Ok(news) if concerns(&news) => line(&news),
+            Ok(_) => continue,
+            Err(TryRecvError::Lagged(lagged)) => line(&Lagged { lagged }),
+            Err(TryRecvError::Empty | TryRecvError::Closed) => break,
+        };
+        if lines.send(next).await.is_err() {
+            return;
+        }
+    }
+    let last = match outcome {
+        Ok(outcome) => line(&outcome),
+        Err(_) => line(&Refusal {
+            error: "ostlerd ends and will not say how this went; look with `ostler status`".to_owned(),
+            exit: exit::UNREACHABLE,
+        }),
+    };
+    // The reader may be gone; then nobody is left to tell.
+    let _ = lines.send(last).await;
+}

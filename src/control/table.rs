@@ -1,0 +1,311 @@
+//! The status, drawn for people.
+
+use crate::observe::{AppStatus, ConfigStatus, Status, WorkerStatus};
+use crate::supervise::{AppState, LastWords, PhaseView, RolloutView, WorkerState};
+
+use super::screen::{Ink, Screen, bytes, duration, one_line, plain};
+
+/// Of a traceback, the end tells most.
+const LAST_LINES: usize = 12;
+
+/// The whole picture, each line ended.
+pub(super) fn render(status: &Status, screen: Screen) -> String {
+    let mut page = Page { screen, text: String::new() };
+    page.config(&status.config);
+    let draining = if status.draining { ", draining" } else { "" };
+    let daemon = format!("ostlerd {}, pid {}, {}{draining}", status.version, status.pid, status.config.file);
+    page.line(0, &screen.paint(Ink::Faint, &one_line(&daemon)));
+    if status.apps.is_empty() {
+        page.line(0, "no apps: add one to apps.d, then `ostler reload`");
+    }
+    let widest = status.apps.iter().map(|app| app.name.as_str().len()).max().unwrap_or(0);
+    for app in &status.apps {
+        page.text.push('\n');
+        page.app(app, widest);
+    }
+    page.text
+}
+
+struct Page {
+    screen: Screen,
+    text: String,
+}
+
+impl Page {
+    fn line(&mut self, indent: usize, text: &str) {
+        self.text.extend(std::iter::repeat_n(' ', indent));
+        self.text.push_str(text.trim_end());
+        self.text.push('\n');
+    }
+
+    fn config(&mut self, config: &ConfigStatus) {
+        if config.valid {
+            return;
+        }
+        let headline = "the configuration's files are refused; what ran before goes on";
+        self.line(0, &self.screen.paint(Ink::Red, headline));
+        self.block(config.problem.as_deref().unwrap_or("no reason was given"), usize::MAX);
+        self.text.push('\n');
+    }
+
+    fn app(&mut self, app: &AppStatus, widest: usize) {
+        self.line(0, &headline(app, widest, self.screen));
+        if !app.listeners.is_empty() {
+            self.line(2, &format!("listens on {}", one_line(&app.listeners.join("  "))));
+        }
+        if let Some(directory) = &app.directory {
+            self.line(2, &format!("code from {}", one_line(directory)));
+        }
+        if let Some(rollout) = &app.rollout {
+            self.line(2, &self.screen.paint(Ink::Cyan, &rollout_words(rollout)));
+        }
+        if let Some(last) = app.last_rollout.as_ref().filter(|last| !last.committed) {
+            let generation = last.generation.map(|id| format!(" to {id}")).unwrap_or_default();
+            let reason = one_line(last.reason.as_deref().unwrap_or("no reason was given"));
+            let words = format!("the last rollout{generation} was rolled back: {reason}");
+            self.line(2, &self.screen.paint(Ink::Red, &words));
+        }
+        if let Some(problem) = &app.problem {
+            self.line(2, &self.screen.paint(Ink::Red, &format!("problem: {}", one_line(problem))));
+        }
+        if let Some(seconds) = app.backoff_seconds {
+            self.line(2, &self.screen.paint(Ink::Yellow, &format!("next start in {}", duration(seconds))));
+        }
+        if let Some(words) = &app.last_words {
+            self.last_words(words);
+        }
+        self.workers(&app.workers);
+    }
+
+    fn last_words(&mut self, words: &LastWords) {
+        let text = if words.traceback.trim().is_empty() { &words.message } else { &words.traceback };
+        if !text.trim().is_empty() {
+            self.block(text, LAST_LINES);
+        }
+    }
+
+    /// Somebody else's words, set off by a bar: the last `most` lines.
+    fn block(&mut self, text: &str, most: usize) {
+        let text = plain(text);
+        let lines: Vec<&str> = text.trim_end().lines().collect();
+        let skipped = lines.len().saturating_sub(most);
+        if skipped > 0 {
+            self.line(2, &self.screen.paint(Ink::Faint, &format!("│ … {skipped} lines more")));
+        }
+        for line in &lines[skipped..] {
+            self.line(2, &format!("{} {line}", self.screen.paint(Ink::Faint, "│")));
+        }
+    }
+
+    fn workers(&mut self, workers: &[WorkerStatus]) {
+        if workers.is_empty() {
+            return;
+        }
+        let mut rows = vec![COLUMNS.map(str::to_owned)];
+        rows.extend(workers.iter().map(row));
+        let widths: Vec<usize> = (0..COLUMNS.len())
+            .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
+            .collect();
+        for (number, row) in rows.iter().enumerate() {
+            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
+                // Names and words to the left, numbers to the right.
+                let padded = if TEXT.contains(&column) {
+                    format!("{cell:<width$}")
+                } else {
+                    format!("{cell:>width$}")
+                };
+                match (number, column) {
+                    (0, _) => self.screen.paint(Ink::Faint, &padded),
+                    (_, STATE) => self.screen.paint(worker_ink(workers[number - 1].state), &padded),
+                    _ => padded,
+                }
+            });
+            let text = cells.collect::<Vec<_>>().join("  ");
+            self.line(2, &text);
+        }
+    }
+}
+
+const COLUMNS: [&str; 9] = ["WORKER", "PID", "GEN", "STATE", "AGE", "REQUESTS", "NOW", "OLDEST", "MEMORY"];
+const STATE: usize = 3;
+const TEXT: [usize; 3] = [0, 2, STATE];
+
+fn row(worker: &WorkerStatus) -> [String; 9] {
+    let none = || "-".to_owned();
+    [
+        worker.id.to_string(),
+        worker.pid.map_or_else(none, |pid| pid.to_string()),
+        worker.generation.to_string(),
+        worker_word(worker.state).to_owned(),
+        duration(worker.age_seconds),
+        worker.requests.to_string(),
+        worker.in_flight.to_string(),
+        worker.oldest_request_seconds.map_or_else(none, duration),
+        worker.rss_bytes.map_or_else(none, bytes),
+    ]
+}
+
+/// `shop  serving  g7  4 of 4 workers ready  gthread, gunicorn 27.0.1`
+fn headline(app: &AppStatus, widest: usize, screen: Screen) -> String {
+    let ready = app.workers.iter().filter(|worker| worker.state == WorkerState::Ready).count();
+    let (word, ink) = app_word(app.state);
+    let mut parts =
+        vec![screen.paint(Ink::Bold, &format!("{:<widest$}", app.name.as_str())), screen.paint(ink, word)];
+    parts.extend(app.generation.map(|id| id.to_string()));
+    parts.push(format!("{ready} of {} workers ready", app.workers_wanted));
+    parts.extend(app.runs.as_deref().map(one_line));
+    parts.join("  ")
+}
+
+fn rollout_words(rollout: &RolloutView) -> String {
+    let to = rollout.generation.map(|id| format!(" to {id}")).unwrap_or_default();
+    let phase = match rollout.phase {
+        PhaseView::Preparing => "preparing",
+        PhaseView::Replacing => "replacing workers",
+        PhaseView::Settling => "watching the new workers",
+        PhaseView::RollingBack => "rolling back",
+    };
+    let failures = match rollout.failures {
+        0 => String::new(),
+        1 => ", 1 failure".to_owned(),
+        n => format!(", {n} failures"),
+    };
+    format!("rollout{to}: {phase}, {} of {} ready{failures}", rollout.ready, rollout.wanted)
+}
+
+fn app_word(state: AppState) -> (&'static str, Ink) {
+    match state {
+        AppState::Starting => ("starting", Ink::Cyan),
+        AppState::Serving => ("serving", Ink::Green),
+        AppState::RollingOut => ("rolling out", Ink::Cyan),
+        AppState::RollingBack => ("rolling back", Ink::Yellow),
+        AppState::Degraded => ("degraded", Ink::Yellow),
+        AppState::Failed => ("failed", Ink::Red),
+        AppState::Stopping => ("stopping", Ink::Yellow),
+        AppState::Stopped => ("stopped", Ink::Faint),
+    }
+}
+
+fn worker_word(state: WorkerState) -> &'static str {
+    match state {
+        WorkerState::Booting => "booting",
+        WorkerState::Held => "held",
+        WorkerState::Ready => "ready",
+        WorkerState::Draining => "draining",
+        WorkerState::Ending => "ending",
+    }
+}
+
+fn worker_ink(state: WorkerState) -> Ink {
+    match state {
+        WorkerState::Ready => Ink::Green,
+        WorkerState::Booting | WorkerState::Held => Ink::Cyan,
+        WorkerState::Draining => Ink::Yellow,
+        WorkerState::Ending => Ink::Red,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervise::{GenerationId, LastRollout, WorkerId};
+
+    const DARK: Screen = Screen { live: false, colour: false };
+
+    fn shop() -> AppStatus {
+        let worker = |id: u64, requests| WorkerStatus {
+            id: WorkerId(id),
+            pid: Some(800 + id as i32),
+            generation: GenerationId(7),
+            state: WorkerState::Ready,
+            requests,
+            in_flight: 1,
+            oldest_request_seconds: Some(0.25),
+            rss_bytes: Some(64 << 20),
+            age_seconds: 125.0,
+        };
+        AppStatus {
+            name: "shop".parse().unwrap(),
+            state: AppState::Serving,
+            generation: Some(GenerationId(7)),
+            directory: Some("/srv/shop/releases/42".into()),
+            runs: Some("gthread, gunicorn 27.0.1".into()),
+            workers_wanted: 2,
+            listeners: vec!["127.0.0.1:8000".into()],
+            rollout: None,
+            last_rollout: None,
+            problem: None,
+            last_words: None,
+            backoff_seconds: None,
+            workers: vec![worker(9, 12), worker(10, 12345)],
+        }
+    }
+
+    fn status(app: AppStatus) -> Status {
+        let config = ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), problem: None };
+        Status { version: "0.1.0".into(), pid: 12, draining: false, config, apps: vec![app] }
+    }
+
+    #[test]
+    fn a_healthy_app_is_a_table() {
+        let expected = "\
+ostlerd 0.1.0, pid 12, /etc/ostler/ostler.toml
+
+shop  serving  g7  2 of 2 workers ready  gthread, gunicorn 27.0.1
+  listens on 127.0.0.1:8000
+  code from /srv/shop/releases/42
+  WORKER  PID  GEN  STATE    AGE  REQUESTS  NOW  OLDEST    MEMORY
+  w9      809  g7   ready  2m05s        12    1    0.2s  64.0 MiB
+  w10     810  g7   ready  2m05s     12345    1    0.2s  64.0 MiB
+";
+        assert_eq!(render(&status(shop()), DARK), expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let mut app = shop();
+        app.state = AppState::Failed;
+        app.problem = Some("no worker boots".into());
+        app.backoff_seconds = Some(4.0);
+        app.last_rollout = Some(LastRollout {
+            generation: Some(GenerationId(8)),
+            committed: false,
+            reason: Some("2 workers did not boot".into()),
+        });
+        let traceback = (1..=20).map(|n| format!("line {n}\x1b[31m\n")).collect();
+        app.last_words = Some(LastWords { message: "boom".into(), traceback });
+        let mut status = status(app);
+        status.config.valid = false;
+        status.config.problem = Some("shop.toml:3: unknown key".into());
+        let text = render(&status, DARK);
+        assert!(text.starts_with("the configuration's files are refused"), "{text}");
+        for part in [
+            "│ shop.toml:3: unknown key",
+            "the last rollout to g8 was rolled back: 2 workers did not boot",
+            "problem: no worker boots",
+            "next start in 4.0s",
+            "│ … 8 lines more",
+            "│ line 20",
+        ] {
+            assert!(text.contains(part), "{part:?} is missing in\n{text}");
+        }
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn colour_is_only_added() {
+        let coloured = render(&status(shop()), Screen { live: true, colour: true });
+        assert!(coloured.contains("\x1b[32mserving\x1b[0m"));
+        let mut bare = String::new();
+        let mut rest = coloured.as_str();
+        while let Some(start) = rest.find('\x1b') {
+            bare.push_str(&rest[..start]);
+            rest = &rest[start + rest[start..].find('m').unwrap() + 1..];
+        }
+        bare.push_str(rest);
+        assert_eq!(
+            bare.lines().map(str::trim_end).collect::<Vec<_>>(),
+            render(&status(shop()), DARK).lines().collect::<Vec<_>>()
+        );
+    }
+}

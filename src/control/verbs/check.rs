@@ -1,0 +1,42 @@
+//! `ostler check [FILE]`: offline.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::VerbError;
+use crate::config::AppName;
+use crate::control::config_file;
+use crate::control::protocol::exit;
+use crate::control::screen::{complain, plain, say};
+
+/// Says whether the files can be used; 78 where they cannot.
+pub(super) fn run(file: &Path, json: bool) -> Result<u8, VerbError> {
+    let loaded = config_file::load(file);
+    if json {
+        let answer = match &loaded {
+            Ok(config) => {
+                json!({"valid": true, "file": file, "apps": config.apps.keys().collect::<Vec<_>>()})
+            }
+            Err(problem) => json!({"valid": false, "file": file, "problem": problem}),
+        };
+        say(&answer.to_string())?;
+    }
+    match loaded {
+        Ok(config) => {
+            if !json {
+                let apps: Vec<&str> = config.apps.keys().map(AppName::as_str).collect();
+                let count = if apps.len() == 1 { "1 app".to_owned() } else { format!("{} apps", apps.len()) };
+                let colon = if apps.is_empty() { "" } else { ": " };
+                say(&format!("{}: ok, {count}{colon}{}", file.display(), apps.join(", ")))?;
+            }
+            Ok(0)
+        }
+        Err(problem) => {
+            if !json {
+                complain(&plain(&problem));
+            }
+            Ok(exit::CONFIGURATION)
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! The verbs of `ostler`, a file each.
+
+mod check;
+mod demo;
+mod events;
+mod reload;
+mod restart;
+mod scale;
+mod start;
+mod status;
+mod stop;
+
+use std::io;
+
+pub(in crate::control) use events::sentence;
+
+use crate::config::AppName;
+
+use super::cli::{Common, Verb};
+use super::client::{Client, ClientError};
+use super::protocol::{Refusal, exit};
+use super::screen::{complain, plain, say};
+
+/// Why a verb could not be done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum VerbError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("{message}")]
+    Said { message: String, exit: u8 },
+    #[error("failed to write to standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl VerbError {
+    pub(super) fn said(exit: u8, message: impl Into<String>) -> VerbError {
+        VerbError::Said { message: message.into(), exit }
+    }
+
+    fn exit_status(&self) -> u8 {
+        match self {
+            VerbError::Client(error) => error.exit_status(),
+            VerbError::Said { exit, .. } => *exit,
+            VerbError::Output(_) => exit::FAILED,
+        }
+    }
+}
+
+/// Does what the arguments say; gives the exit status.
+pub(super) async fn run(verb: Verb, common: Common) -> u8 {
+    let client = Client::new(&common.socket);
+    let done = match verb {
+        Verb::Status { app } => status::run(&client, app.as_deref(), common.json).await,
+        Verb::Restart { app } => restart::run(&client, &app, common.json).await,
+        Verb::Scale { app, workers } => scale::run(&client, &app, workers, common.json).await,
+        Verb::Stop { app } => stop::run(&client, &app, common.json).await,
+        Verb::Start { app } => start::run(&client, &app, common.json).await,
+        Verb::Reload => reload::run(&client, common.json).await,
+        Verb::Check { file } => check::run(&file, common.json),
+        Verb::Events => events::run(&client, common.json).await,
+        Verb::Demo(arguments) => demo::run(arguments, common.json).await,
+    };
+    match done {
+        Ok(status) => status,
+        // Whoever read this has seen enough.
+        Err(VerbError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            let refusal = Refusal { error: error.to_string(), exit: error.exit_status() };
+            if common.json {
+                let text = serde_json::to_string(&refusal).expect("a refusal is text and a number");
+                // Standard error says it as well.
+                let _ = say(&text);
+            }
+            complain(&format!("ostler: {}", plain(&refusal.error)));
+            refusal.exit
+        }
+    }
+}
+
+/// An app's name as typed.
+fn app_name(text: &str) -> Result<AppName, VerbError> {
+    text.parse().map_err(|why: String| VerbError::said(exit::USAGE, why))
+}

@@ -1,0 +1,10 @@
+//! `ostler stop APP`.
+
+use super::{VerbError, app_name};
+use crate::control::client::{Change, Client};
+use crate::control::follow::follow;
+
+/// Drains an app and closes its listeners.
+pub(super) async fn run(client: &Client, app: &str, json: bool) -> Result<u8, VerbError> {
+    follow(client, &Change::Stop(app_name(app)?), "the stop", json).await
+}

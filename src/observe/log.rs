@@ -1,0 +1,50 @@
+//! ostlerd's own log: fields in the journal where stderr is the journal, readable lines on stderr elsewhere.
+
+use std::io::IsTerminal;
+use std::os::unix::fs::MetadataExt;
+
+use tracing::field::display;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::supervise::{Level, News};
+
+/// Sets the log up, once for the process. `level` is what `OSTLER_LOG` says: `error`, `warn`, `info` (the default),
+/// `debug`, or `trace`, which records every event and action of the core.
+pub fn init(level: Option<&str>) {
+    let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let registry = tracing_subscriber::registry().with(level);
+    match tracing_journald::layer() {
+        Ok(journal) if stderr_is_the_journal() => {
+            registry.with(journal.with_field_prefix(Some("OSTLER".to_owned()))).init();
+        }
+        _ => {
+            let text = tracing_subscriber::fmt::layer()
+                .with_writer(std::io::stderr)
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false);
+            registry.with(text).init();
+        }
+    }
+}
+
+/// systemd names the journal's stream as `device:inode` where it has connected stderr to it.
+fn stderr_is_the_journal() -> bool {
+    let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
+    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
+    stream == format!("{}:{}", stderr.dev(), stderr.ino())
+}
+
+/// Says what happened to an app.
+pub fn announce(news: &News) {
+    let app = news.app.as_str();
+    let what = &news.happening;
+    let worker = what.worker().map(display);
+    let generation = what.generation().map(display);
+    match what.level() {
+        Level::Info => tracing::info!(app, worker, generation, "{what}"),
+        Level::Warn => tracing::warn!(app, worker, generation, "{what}"),
+        Level::Error => tracing::error!(app, worker, generation, "{what}"),
+    }
+}

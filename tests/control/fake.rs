@@ -1,0 +1,189 @@
+//! An ostlerd without workers: the real server, and answers by the name of the app that is asked about.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use ostler::config::AppName;
+use ostler::control::{Ask, Wish};
+use ostler::observe::{AppStatus, ConfigStatus, Status};
+use ostler::supervise::{AppState, GenerationId, Happening, LastWords, News, Outcome, Request, WorkerId};
+use tokio::sync::{broadcast, oneshot, watch};
+
+/// Longer than anything here takes; only a failure waits for it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) struct Fake {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) socket: PathBuf,
+    pub(crate) news: broadcast::Sender<News>,
+    pub(crate) status: watch::Sender<Arc<Status>>,
+    pub(crate) owners: watch::Sender<BTreeMap<AppName, u32>>,
+    wishes: Receiver<Wish>,
+    held: Receiver<oneshot::Sender<Outcome>>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub(crate) fn name(text: &str) -> AppName {
+    text.parse().unwrap()
+}
+
+pub(crate) fn news(app: &str, happening: Happening) -> News {
+    News { app: name(app), happening }
+}
+
+pub(crate) fn ready(app: &str, ready: u32) -> News {
+    let (worker, generation) = (WorkerId(u64::from(ready)), GenerationId(2));
+    let took = Duration::from_millis(410);
+    news(app, Happening::WorkerReady { worker, generation, ready, wanted: 2, took })
+}
+
+pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
+    AppStatus {
+        name: name(text),
+        state,
+        generation: Some(GenerationId(1)),
+        directory: None,
+        runs: Some("gthread, gunicorn 23.0.0".into()),
+        workers_wanted: 2,
+        listeners: vec!["127.0.0.1:8000".into()],
+        rollout: None,
+        last_rollout: None,
+        problem: None,
+        last_words: None,
+        backoff_seconds: None,
+        workers: vec![],
+    }
+}
+
+pub(crate) fn status(apps: Vec<AppStatus>) -> Status {
+    let config = ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), problem: None };
+    Status { version: "0.0.0".into(), pid: 1, draining: false, config, apps }
+}
+
+impl Fake {
+    /// Apps by what becomes of a wish about them: `shop` (done), `broken` (rolled back), `busy` (refused),
+    /// `slow` (answered when the test says so), `vanish` (never answered).
+    pub(crate) fn start() -> Fake {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let bound = ostler::control::bind(&socket).unwrap();
+        let apps = ["broken", "busy", "shop", "slow", "vanish"];
+        let first = status(apps.map(|text| app(text, AppState::Serving)).into());
+        let (desk, ends) = ostler::control::desk(first);
+        let (news, news_back, status, owners) = (ends.news.clone(), ends.news, ends.status, ends.owners);
+        let (stop, stopped) = oneshot::channel();
+        let (wished, wishes) = channel();
+        let (hold, held) = channel();
+        let mut asks = ends.asks;
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let answering = async move {
+                    while let Some(Ask { what, answer }) = asks.recv().await {
+                        let _ = wished.send(what.clone());
+                        answer_wish(&what, answer, &news_back, &hold);
+                    }
+                };
+                tokio::select! {
+                    _ = stopped => {}
+                    served = ostler::control::serve(bound, desk) => panic!("{served:?}"),
+                    () = answering => {}
+                }
+            });
+        });
+        let (stop, thread) = (Some(stop), Some(thread));
+        Fake { folder, socket, news, status, owners, wishes, held, stop, thread }
+    }
+
+    pub(crate) fn next_wish(&self) -> Wish {
+        self.wishes.recv_timeout(PATIENCE).unwrap()
+    }
+
+    pub(crate) fn next_held(&self) -> oneshot::Sender<Outcome> {
+        self.held.recv_timeout(PATIENCE).unwrap()
+    }
+
+    pub(crate) fn stop(&mut self) {
+        // The thread may have ended by itself.
+        let _ = self.stop.take().map(|stop| stop.send(()));
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ostler"));
+        command.args(arguments).env("OSTLER_SOCKET", &self.socket).env_remove("NO_COLOR");
+        command
+    }
+
+    pub(crate) fn ostler(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn answer_wish(
+    wish: &Wish,
+    answer: oneshot::Sender<Outcome>,
+    out: &broadcast::Sender<News>,
+    hold: &std::sync::mpsc::Sender<oneshot::Sender<Outcome>>,
+) {
+    let done = |message: &str| Outcome::Done { message: message.into(), generation: Some(GenerationId(2)) };
+    let app = match wish {
+        Wish::Reload => return drop(answer.send(done("nothing to change"))),
+        Wish::Request(
+            Request::Restart(app) | Request::Stop(app) | Request::Start(app) | Request::Scale(app, _),
+        ) => app.as_str(),
+        Wish::Request(other) => panic!("the socket must not ask for {other:?}"),
+    };
+    let tell = |news| drop(out.send(news));
+    let (generation, from) = (GenerationId(2), Some(GenerationId(1)));
+    tell(news(app, Happening::RolloutStarted { generation, from, workers: 2 }));
+    let outcome = match app {
+        "broken" => Outcome::RolledBack {
+            reason: "2 workers of g2 did not boot".into(),
+            last_words: LastWords {
+                message: "ModuleNotFoundError: No module named 'nope'".into(),
+                traceback:
+                    "Traceback (most recent call last):\nModuleNotFoundError: No module named 'nope'\n".into(),
+            },
+            serving: Some(GenerationId(1)),
+        },
+        "busy" => Outcome::Refused { reason: "ostlerd is draining".into() },
+        "slow" => return drop(hold.send(answer)),
+        "vanish" => return,
+        _ => {
+            tell(ready(app, 1));
+            tell(ready("other", 1));
+            tell(ready(app, 2));
+            done("generation g2 serves")
+        }
+    };
+    // Whoever asked may be gone.
+    let _ = answer.send(outcome);
+}
+
+/// Waits for a state, not for a time.
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

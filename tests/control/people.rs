@@ -1,0 +1,63 @@
+//! Who may do what, tried as another user; needs root to become one.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use crate::fake::{Fake, name, text};
+
+/// A user id that nobody has, so that no group can be found for it either.
+const SOMEBODY: u32 = 61_234;
+
+/// The command where any user can run it.
+fn public_command(fake: &Fake) -> PathBuf {
+    let folder = fake.folder.path();
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    let command = folder.join("ostler");
+    std::fs::copy(env!("CARGO_BIN_EXE_ostler"), &command).unwrap();
+    std::fs::set_permissions(&command, PermissionsExt::from_mode(0o755)).unwrap();
+    command
+}
+
+fn as_somebody(command: &Path, fake: &Fake, arguments: &[&str]) -> Output {
+    let id = SOMEBODY.to_string();
+    Command::new("setpriv")
+        .args(["--reuid", &id, "--regid", &id, "--clear-groups"])
+        .arg(command)
+        .args(arguments)
+        .env("OSTLER_SOCKET", &fake.socket)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn strangers_may_nothing_and_an_apps_own_user_may_look_and_change_that_app() {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let fake = Fake::start();
+    let command = public_command(&fake);
+    let code = |arguments: &[&str]| as_somebody(&command, &fake, arguments).status.code();
+    let verbs: [&[&str]; 6] = [
+        &["status"],
+        &["events"],
+        &["restart", "shop"],
+        &["restart", "nobody"],
+        &["scale", "shop", "2"],
+        &["reload"],
+    ];
+    for verb in verbs {
+        assert_eq!(code(verb), Some(77), "{verb:?}");
+    }
+    let refused = as_somebody(&command, &fake, &["status"]);
+    assert!(text(&refused.stderr).contains("uid 61234 may not look"), "{}", text(&refused.stderr));
+
+    fake.owners.send_replace(BTreeMap::from([(name("shop"), SOMEBODY), (name("broken"), 0)]));
+    assert_eq!(code(&["status"]), Some(0));
+    assert_eq!(code(&["restart", "shop"]), Some(0));
+    assert_eq!(code(&["restart", "broken"]), Some(77));
+    assert_eq!(code(&["restart", "shpo"]), Some(64));
+    assert_eq!(code(&["reload"]), Some(77));
+}
