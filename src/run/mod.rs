@@ -1,1 +1,29 @@
 //! The shell: processes, sockets, time. It holds no decisions.
+//!
+//! Read in this order: `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
+//! (an app looked at), then the mechanisms: `worker_process`, `inspect`, `launch`, `process`, `reaper`, `listeners`,
+//! `scoreboard`, `signals`.
+
+pub mod daemon;
+pub mod driver;
+pub mod holder;
+pub mod identity;
+pub mod inspect;
+pub mod launch;
+pub mod launch_fds;
+pub mod listen_error;
+pub mod listeners;
+pub mod memory_file;
+pub mod messages;
+pub mod passed;
+mod prepare;
+pub mod process;
+pub mod reaper;
+pub mod scoreboard;
+pub mod shell;
+pub mod signals;
+pub mod unix_socket;
+pub mod worker_process;
+pub mod world;
+
+pub use daemon::{Places, StartError, check, run};

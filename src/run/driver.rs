@@ -1,0 +1,222 @@
+//! The one loop: everything that happens comes in here, goes through the core, and leaves as actions and a new picture.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::reaper;
+use super::shell::Shell;
+use super::signals::{Arrived, Signals};
+use crate::config::AppName;
+use crate::control::{Ask, DeskEnds, Wish};
+use crate::observe::Status;
+use crate::plan::{Plan, Prepared, Refusal};
+use crate::supervise::{Action, Event, Moment, Outcome, Request, Supervisor};
+
+/// How often the scoreboards are read.
+const LOOK: Duration = Duration::from_secs(1);
+/// With every so many looks, memory is read as well: it costs a file for each worker.
+const LOOKS_PER_RSS: u64 = 5;
+
+/// What reaches the driver from the tasks of the shell.
+#[derive(Debug)]
+pub enum Inbound {
+    /// One app has been looked at for a rollout: its configuration's problem, or what to run.
+    Prepared {
+        /// The app.
+        app: AppName,
+        /// What to run, or why not.
+        prepared: Box<Prepared>,
+    },
+    /// The configuration has been read anew and every app been looked at.
+    Reread {
+        /// Who asked, as a request's number.
+        id: crate::supervise::RequestId,
+        /// The new plan, or every problem in words.
+        plan: Result<Plan, Refusal>,
+    },
+}
+
+/// Where the shell's tasks send to, and where the driver receives.
+pub fn inbox() -> (Outbox, Inbox) {
+    let (facts, facts_in) = mpsc::unbounded_channel();
+    let (inbox, inbox_in) = mpsc::unbounded_channel();
+    (Outbox { facts, inbox }, Inbox { facts: facts_in, inbox: inbox_in })
+}
+
+/// The sending side; the driver outlives whoever sends.
+#[derive(Clone, Debug)]
+pub struct Outbox {
+    /// Facts for the core, as they are.
+    pub facts: mpsc::UnboundedSender<Event>,
+    /// What the shell has to complete first.
+    pub inbox: mpsc::UnboundedSender<Inbound>,
+}
+
+/// The receiving side.
+#[derive(Debug)]
+pub struct Inbox {
+    facts: mpsc::UnboundedReceiver<Event>,
+    inbox: mpsc::UnboundedReceiver<Inbound>,
+}
+
+/// The loop and what it owns.
+#[derive(Debug)]
+pub struct Driver {
+    supervisor: Supervisor,
+    shell: Shell,
+    origin: Instant,
+    facts: mpsc::UnboundedReceiver<Event>,
+    inbox: mpsc::UnboundedReceiver<Inbound>,
+    desk: DeskEnds,
+    signals: Signals,
+    looks: u64,
+    exit: bool,
+}
+
+impl Driver {
+    /// A driver for `supervisor`, which has done nothing yet.
+    pub fn new(
+        supervisor: Supervisor,
+        shell: Shell,
+        Inbox { facts, inbox }: Inbox,
+        desk: DeskEnds,
+        signals: Signals,
+    ) -> Self {
+        let origin = Instant::now();
+        Driver { supervisor, shell, origin, facts, inbox, desk, signals, looks: 0, exit: false }
+    }
+
+    /// Runs until the core says that everything has ended.
+    pub async fn run(mut self) {
+        let mut look = interval(LOOK);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        self.fact(Event::TimePassed);
+        self.publish();
+        while !self.exit {
+            let due = self.supervisor.next_deadline().map(|due| self.origin + due.since_origin());
+            tokio::select! {
+                Some(event) = self.facts.recv() => self.heard(event),
+                Some(inbound) = self.inbox.recv() => self.inbound(inbound),
+                Some(ask) = self.desk.asks.recv() => self.asked(ask),
+                signal = self.signals.next() => self.signalled(signal),
+                _ = look.tick(), if self.shell.has_workers() => self.look(),
+                () = sleep(due) => self.fact(Event::TimePassed),
+            }
+            while let Ok(event) = self.facts.try_recv() {
+                self.heard(event);
+            }
+            self.publish();
+        }
+        self.shell.close();
+    }
+
+    fn heard(&mut self, event: Event) {
+        if let Event::WorkerExited { worker, .. } = &event {
+            self.shell.forget(*worker);
+        }
+        self.fact(event);
+    }
+
+    fn inbound(&mut self, inbound: Inbound) {
+        match inbound {
+            Inbound::Prepared { app, prepared } => {
+                let prepared = Box::new(self.shell.bind(&app, *prepared));
+                self.fact(Event::AppPrepared { app, prepared });
+            }
+            Inbound::Reread { id, plan } => match plan.and_then(|plan| self.shell.bind_all(plan)) {
+                Ok(plan) => {
+                    self.shell.config_accepted(&plan);
+                    self.fact(Event::PlanMade { id, plan });
+                }
+                Err(refusal) => {
+                    self.shell.config_refused(&refusal);
+                    let Refusal { reason, detail } = refusal;
+                    self.shell.answer(id, Outcome::Misconfigured { reason, detail });
+                }
+            },
+        }
+    }
+
+    fn asked(&mut self, ask: Ask) {
+        let id = self.shell.expect_answer(Some(ask.answer));
+        match ask.what {
+            Wish::Request(request) => self.fact(Event::Requested { id, request }),
+            Wish::Reload => self.shell.reread(id),
+        }
+    }
+
+    fn signalled(&mut self, signal: Arrived) {
+        match signal {
+            Arrived::ChildEnded => drop(reaper::sweep(self.shell.children())),
+            Arrived::Hangup => {
+                tracing::info!("SIGHUP: reading the configuration anew");
+                let id = self.shell.expect_answer(None);
+                self.shell.reread(id);
+            }
+            Arrived::User1 => self.shell.reopen_logs(),
+            Arrived::Terminate => self.request("SIGTERM", Request::Shutdown),
+            Arrived::Interrupt => self.request("SIGINT", Request::Shutdown),
+            Arrived::InterruptAgain => self.request("another SIGINT", Request::ShutdownNow),
+            Arrived::TtyIn => self.scale_only_app("SIGTTIN", 1),
+            Arrived::TtyOut => self.scale_only_app("SIGTTOU", -1),
+        }
+    }
+
+    fn request(&mut self, signal: &str, request: Request) {
+        tracing::info!("{signal} received");
+        let id = self.shell.expect_answer(None);
+        self.fact(Event::Requested { id, request });
+    }
+
+    fn scale_only_app(&mut self, signal: &str, step: i32) {
+        match self.shell.only_app() {
+            Some(app) => self.request(signal, Request::ScaleBy(app, step)),
+            None => tracing::warn!("{signal} ignored: it needs exactly one app; use `ostler scale APP N`"),
+        }
+    }
+
+    fn look(&mut self) {
+        let memory = self.looks.is_multiple_of(LOOKS_PER_RSS);
+        self.looks += 1;
+        let seen = self.shell.look(memory);
+        self.fact(Event::WorkersObserved { seen });
+    }
+
+    fn fact(&mut self, event: Event) {
+        tracing::trace!(?event, "event");
+        for action in self.supervisor.handle(Moment::at(self.origin.elapsed()), event) {
+            tracing::trace!(?action, "action");
+            match action {
+                Action::Exit => self.exit = true,
+                Action::Announce(news) => {
+                    crate::observe::announce(&news);
+                    // Nobody need listen.
+                    let _ = self.desk.news.send(news);
+                }
+                action => self.shell.perform(action),
+            }
+        }
+    }
+
+    fn publish(&mut self) {
+        let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
+        let status = Status::new(&view, &self.shell.facts());
+        self.desk.status.send_replace(Arc::new(status));
+        let owners = self.shell.owners();
+        self.desk.owners.send_if_modified(|known| {
+            let changed = *known != owners;
+            *known = owners;
+            changed
+        });
+    }
+}
+
+async fn sleep(due: Option<Instant>) {
+    match due {
+        Some(due) => sleep_until(due).await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,269 @@
+//! The listening sockets of an app. ostlerd holds them, workers share them: the kernel's queue of connections
+//! survives every worker.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, bind, getsockname, listen,
+    setsockopt, socket, sockopt,
+};
+
+use super::holder::holder_of;
+pub use super::listen_error::ListenError;
+use super::passed::Passed;
+use super::unix_socket::{self, SocketFile};
+use crate::config::{Address, Listen};
+use crate::plan::Account;
+use crate::worker::ListenerAddress;
+
+/// A connection that sends nothing is handed to a worker after this many seconds all the same.
+const DEFER_ACCEPT_SECONDS: libc::c_int = 30;
+
+/// A socket that is bound and listens.
+#[derive(Debug)]
+pub struct Bound {
+    /// What was asked for.
+    pub listen: Listen,
+    /// The socket: non-blocking, close-on-exec.
+    pub fd: Arc<OwnedFd>,
+    /// Where it is in fact.
+    pub name: SocketName,
+    file: Option<SocketFile>,
+}
+
+/// Where a socket listens in fact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SocketName {
+    /// IPv4: host and port.
+    Inet(String, u16),
+    /// IPv6: host and port.
+    Inet6(String, u16),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+/// As `listen` in the configuration takes it.
+impl fmt::Display for SocketName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SocketName::Inet(host, port) => write!(f, "{host}:{port}"),
+            SocketName::Inet6(host, port) => write!(f, "[{host}]:{port}"),
+            SocketName::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl SocketName {
+    /// The same in a worker's orders.
+    pub(super) fn order(&self) -> ListenerAddress {
+        match self.clone() {
+            SocketName::Inet(host, port) => ListenerAddress::Inet(host, port),
+            SocketName::Inet6(host, port) => ListenerAddress::Inet6(host, port),
+            SocketName::Unix(path) => ListenerAddress::Unix(path.display().to_string()),
+        }
+    }
+}
+
+/// The sockets of one app.
+#[derive(Debug)]
+pub struct Listeners {
+    runtime_directory: PathBuf,
+    bound: Vec<Bound>,
+}
+
+impl Listeners {
+    /// None yet. Missing folders of socket files are made below `runtime_directory` only.
+    pub fn new(runtime_directory: &Path) -> Listeners {
+        Listeners { runtime_directory: runtime_directory.to_owned(), bound: Vec::new() }
+    }
+
+    /// Binds what is wanted and not bound yet: all of it, or nothing. Sockets that are bound already stay, with
+    /// the backlog and mode that are wanted now. `owner` gets the files of Unix sockets where ostlerd is root.
+    pub fn bind_missing(
+        &mut self,
+        wanted: &[Listen],
+        owner: Option<&Account>,
+        passed: &Passed,
+    ) -> Result<(), ListenError> {
+        let mut new = Vec::new();
+        for listen in wanted {
+            let same = |bound: &Bound| bound.listen.address == listen.address;
+            if !self.bound.iter().chain(&new).any(same) {
+                new.extend(self.bind_one(listen, owner, passed)?);
+            }
+        }
+        for bound in &mut self.bound {
+            if let Some(listen) = wanted.iter().find(|wanted| wanted.address == bound.listen.address) {
+                bound.adjust(listen, owner)?;
+            }
+        }
+        self.bound.extend(new);
+        Ok(())
+    }
+
+    /// Closes the sockets whose addresses are not wanted; files of Unix sockets go with them.
+    pub fn drop_unwanted(&mut self, wanted: &[Listen]) {
+        self.bound.retain(|bound| wanted.iter().any(|listen| listen.address == bound.listen.address));
+    }
+
+    /// The sockets for `wanted`, in that order; the ones that are not bound are left out.
+    pub fn of<'a>(&'a self, wanted: &'a [Listen]) -> Vec<&'a Bound> {
+        wanted
+            .iter()
+            .flat_map(|listen| self.bound.iter().filter(move |bound| bound.listen.address == listen.address))
+            .collect()
+    }
+
+    /// What was asked for of those that are bound.
+    pub fn wanted(&self) -> Vec<Listen> {
+        self.bound.iter().map(|bound| bound.listen.clone()).collect()
+    }
+
+    /// Every socket.
+    pub fn all(&self) -> &[Bound] {
+        &self.bound
+    }
+
+    /// Whether workers are given TCP connections only when there is something to read: right for the ones that
+    /// serve one connection at a time, which a silent client would block.
+    pub fn defer_accept(&self, defer: bool) {
+        let seconds = if defer { DEFER_ACCEPT_SECONDS } else { 0 };
+        for bound in self.bound.iter().filter(|bound| !matches!(bound.name, SocketName::Unix(_))) {
+            set_defer_accept(bound.fd.as_fd(), seconds);
+        }
+    }
+
+    /// Leaves the files of Unix sockets where they are when the sockets are closed: somebody else serves them.
+    pub fn keep_files(&mut self) {
+        for file in self.bound.iter_mut().filter_map(|bound| bound.file.as_mut()) {
+            file.kept = true;
+        }
+    }
+
+    fn bind_one(
+        &self,
+        wanted: &Listen,
+        owner: Option<&Account>,
+        passed: &Passed,
+    ) -> Result<Vec<Bound>, ListenError> {
+        let sockets = match &wanted.address {
+            Address::Tcp(address) => vec![(Arc::new(bind_tcp(*address)?), None)],
+            Address::Unix(path) => {
+                let (fd, file) = unix_socket::bind_file(path, wanted.mode, owner, &self.runtime_directory)?;
+                vec![(Arc::new(fd), Some(file))]
+            }
+            Address::Systemd(name) => {
+                let sockets = passed.named(name);
+                if sockets.is_empty() {
+                    let passed = passed.names().into_iter().map(str::to_owned).collect();
+                    return Err(ListenError::NotPassed { name: name.clone(), passed });
+                }
+                sockets.into_iter().map(|fd| (fd, None)).collect()
+            }
+        };
+        let ours = !matches!(wanted.address, Address::Systemd(_));
+        let bind = |(fd, file): (Arc<OwnedFd>, _)| {
+            if ours {
+                start(fd.as_fd(), wanted)?;
+            }
+            let name = name_of(fd.as_fd(), wanted)?;
+            Ok(Bound { listen: wanted.clone(), fd, name, file })
+        };
+        sockets.into_iter().map(bind).collect()
+    }
+}
+
+impl Bound {
+    fn adjust(&mut self, wanted: &Listen, owner: Option<&Account>) -> Result<(), ListenError> {
+        if wanted.backlog != self.listen.backlog && !matches!(wanted.address, Address::Systemd(_)) {
+            start(self.fd.as_fd(), wanted)?;
+        }
+        if let Address::Unix(path) = &wanted.address
+            && wanted.mode != self.listen.mode
+        {
+            let mode = unix_socket::mode_or_default(wanted.mode);
+            unix_socket::set_access(path, mode, owner).map_err(|error| {
+                let error = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+                failed(wanted, "set the socket file's mode and owner", error)
+            })?;
+        }
+        self.listen = wanted.clone();
+        Ok(())
+    }
+}
+
+fn bind_tcp(address: SocketAddr) -> Result<OwnedFd, ListenError> {
+    let failed = |step, error| ListenError::Failed { what: address.to_string(), step, error };
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(family, SockType::Stream, flags, None).map_err(|error| match error {
+        Errno::EAFNOSUPPORT => ListenError::NotAvailable { address },
+        error => failed("make a socket", error),
+    })?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(|error| failed("set SO_REUSEADDR", error))?;
+    if address.is_ipv6() {
+        setsockopt(&fd, sockopt::Ipv6V6Only, &true).map_err(|error| failed("set IPV6_V6ONLY", error))?;
+    }
+    bind(fd.as_raw_fd(), &SockaddrStorage::from(address)).map_err(|error| match error {
+        Errno::EADDRINUSE => ListenError::InUse { address, holder: holder_of(address) },
+        Errno::EACCES | Errno::EPERM => ListenError::NotPermitted { address },
+        Errno::EADDRNOTAVAIL => ListenError::NotAvailable { address },
+        error => failed("bind", error),
+    })?;
+    Ok(fd)
+}
+
+/// Makes a bound socket listen, or sets the length of the queue of one that does.
+fn start(fd: BorrowedFd<'_>, wanted: &Listen) -> Result<(), ListenError> {
+    let most = u32::from(u16::try_from(libc::SOMAXCONN).unwrap_or(128));
+    let backlog = Backlog::new(wanted.backlog.clamp(1, most) as i32).expect("clamped to what is allowed");
+    listen(&fd, backlog).map_err(|error| match (&wanted.address, error) {
+        // With SO_REUSEADDR two may bind, and only one may listen.
+        (Address::Tcp(address), Errno::EADDRINUSE) => {
+            ListenError::InUse { address: *address, holder: holder_of(*address) }
+        }
+        (_, error) => failed(wanted, "listen", error),
+    })
+}
+
+fn name_of(fd: BorrowedFd<'_>, wanted: &Listen) -> Result<SocketName, ListenError> {
+    let name: SockaddrStorage =
+        getsockname(fd.as_raw_fd()).map_err(|error| failed(wanted, "ask for its name", error))?;
+    if let Some(v4) = name.as_sockaddr_in() {
+        return Ok(SocketName::Inet(v4.ip().to_string(), v4.port()));
+    }
+    if let Some(v6) = name.as_sockaddr_in6() {
+        return Ok(SocketName::Inet6(v6.ip().to_string(), v6.port()));
+    }
+    match name.as_unix_addr().and_then(|unix| unix.path()) {
+        Some(path) => Ok(SocketName::Unix(path.to_owned())),
+        None => {
+            let family = name.family().map_or_else(|| "unknown".to_owned(), |family| format!("{family:?}"));
+            let what = format!("{} (a socket of the family {family})", wanted.address);
+            Err(ListenError::Failed { what, step: "serve it", error: Errno::EAFNOSUPPORT })
+        }
+    }
+}
+
+fn failed(wanted: &Listen, step: &'static str, error: Errno) -> ListenError {
+    ListenError::Failed { what: wanted.address.to_string(), step, error }
+}
+
+fn set_defer_accept(fd: BorrowedFd<'_>, seconds: libc::c_int) {
+    // SAFETY: the option takes one int, which lives as long as the call. A kernel without it changes nothing.
+    unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_DEFER_ACCEPT,
+            (&raw const seconds).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        );
+    }
+}

@@ -1,0 +1,232 @@
+//! Processes of ostlerd's own: started through the launcher, watched and signalled through a pidfd.
+//!
+//! Every child of the daemon is started here, so that [`Children`] knows it: the reaper takes any other dead
+//! child for an orphan that fell to ostlerd, and reaps it.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{Signal, killpg};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::launch::{self, Launch, LaunchSpec};
+use super::{launch_fds, memory_file};
+use crate::supervise::{Exit, Rung};
+
+/// The children that are watched by somebody, and how new ones are started. Clones are the same set, and may
+/// be held by any task.
+#[derive(Clone, Debug)]
+pub struct Children(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    launcher: PathBuf,
+    watched: Mutex<BTreeSet<i32>>,
+    takes_orphans: OnceLock<()>,
+}
+
+impl Default for Children {
+    fn default() -> Self {
+        Children::new()
+    }
+}
+
+impl Children {
+    /// Children that the running program itself launches; it must be `ostlerd`.
+    pub fn new() -> Children {
+        // The link stays good when a package upgrade has replaced the file.
+        Children::launched_by(PathBuf::from("/proc/self/exe"))
+    }
+
+    /// Children that another `ostlerd` launches.
+    pub fn launched_by(launcher: PathBuf) -> Children {
+        Children(Arc::new(Shared { launcher, watched: Mutex::default(), takes_orphans: OnceLock::new() }))
+    }
+
+    /// Starts a program in a session of its own with each of `fds` at the number beside it, and no others.
+    ///
+    /// An error means that no process was made. That the program itself could not be run is told on
+    /// descriptor 5 and by an exit with 126 or 127.
+    pub fn spawn(&self, spec: &LaunchSpec, fds: &[(BorrowedFd<'_>, i32)]) -> io::Result<Process> {
+        if fds.len() >= launch_fds::MOST {
+            let words = format!("{} descriptors are too many: at most {}", fds.len(), launch_fds::MOST - 1);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
+        }
+        let order = Launch { spec: spec.clone(), targets: fds.iter().map(|(_, target)| *target).collect() };
+        let order = memory_file::sealed("ostler-launch", &serde_json::to_vec(&order)?)?;
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+        let mut sent = vec![order.as_fd()];
+        sent.extend(fds.iter().map(|(fd, _)| *fd));
+        launch_fds::send(ours.as_fd(), &sent)?;
+        let child = Command::new(&self.0.launcher)
+            .arg(launch::ARGUMENT)
+            .env_clear()
+            .stdin(Stdio::from(theirs))
+            .spawn()?;
+        // Unreaped, the number is still this child's when its pidfd is made; std never reaps on drop.
+        let pid = child.id() as i32;
+        self.watched().insert(pid);
+        Process::of_child(pid, self.clone()).inspect_err(|_| {
+            let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
+            let _ = wait_id(libc::P_PID, pid as u32, libc::WEXITED);
+            self.watched().remove(&pid);
+        })
+    }
+
+    /// How many children are watched.
+    pub fn count(&self) -> usize {
+        self.watched().len()
+    }
+
+    /// From now on, dead children that nobody watches are reaped.
+    pub(super) fn take_orphans(&self) {
+        self.0.takes_orphans.get_or_init(|| ());
+    }
+
+    pub(super) fn takes_orphans(&self) -> bool {
+        self.0.takes_orphans.get().is_some()
+    }
+
+    pub(super) fn is_watched(&self, pid: i32) -> bool {
+        self.watched().contains(&pid)
+    }
+
+    fn watched(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.0.watched.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// A child. Dropped before it has ended, it goes on, and is reaped as an orphan later.
+#[derive(Debug)]
+pub struct Process {
+    pid: i32,
+    pidfd: AsyncFd<OwnedFd>,
+    exit: OnceLock<Exit>,
+    children: Children,
+}
+
+impl Process {
+    fn of_child(pid: i32, children: Children) -> io::Result<Process> {
+        let number = rustix::process::Pid::from_raw(pid).ok_or(Errno::ESRCH)?;
+        let pidfd = pidfd_open(number, PidfdFlags::empty())?;
+        // SAFETY: the descriptor is owned by what is registered, and so stays open and the same.
+        let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?;
+        Ok(Process { pid, pidfd, exit: OnceLock::new(), children })
+    }
+
+    /// The process's number, to be shown and looked up; never to be signalled by.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Waits for the end of the process without reaping it: its number and its group stay its own.
+    pub async fn ended(&self) {
+        if self.exit.get().is_none() {
+            // An error is the end of the runtime; `wait` then finds what there is to find.
+            let _ = self.pidfd.readable().await.map(|mut guard| guard.retain_ready());
+        }
+    }
+
+    /// Waits for the end of the process, reaps it, and says how it ended; again and again the same.
+    pub async fn wait(&self) -> Exit {
+        self.ended().await;
+        *self.exit.get_or_init(|| self.reap())
+    }
+
+    /// Once: afterwards the number may be another child's.
+    fn reap(&self) -> Exit {
+        let fd = self.pidfd.as_raw_fd() as u32;
+        let exit = match wait_id(libc::P_PIDFD, fd, libc::WEXITED | libc::WNOHANG) {
+            Ok(Some((_, exit))) => exit,
+            Ok(None) | Err(_) => Exit::Unknown,
+        };
+        self.children.watched().remove(&self.pid);
+        super::reaper::sweep(&self.children);
+        exit
+    }
+
+    /// Sends a signal. One to a process that has ended already does nothing, and is no error.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let named = rustix::process::Signal::from_named_raw(signal as i32).ok_or(Errno::EINVAL)?;
+        self.send(named)
+    }
+
+    /// Sends the signal of a rung of the ladder by which workers are ended.
+    pub fn signal_rung(&self, rung: Rung) -> io::Result<()> {
+        match rung {
+            Rung::Drain => self.signal(Signal::SIGTERM),
+            Rung::Quit => self.signal(Signal::SIGQUIT),
+            Rung::Abort => self.signal(Signal::SIGABRT),
+            Rung::Kill => self.kill_group(),
+            Rung::Stacks => {
+                // SAFETY: SIGRTMIN+5 is a signal's number, and none that the C library keeps to itself.
+                let stacks = unsafe { rustix::process::Signal::from_raw_unchecked(libc::SIGRTMIN() + 5) };
+                self.send(stacks)
+            }
+        }
+    }
+
+    /// Kills the process and all of its group, unless it has been reaped: then its number may be another's.
+    pub fn kill_group(&self) -> io::Result<()> {
+        if self.exit.get().is_some() {
+            return Ok(());
+        }
+        // By the pidfd too: a launcher that has not begun its session yet is in our own group.
+        self.send(rustix::process::Signal::KILL)?;
+        match killpg(Pid::from_raw(self.pid), Signal::SIGKILL) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn send(&self, signal: rustix::process::Signal) -> io::Result<()> {
+        match pidfd_send_signal(self.pidfd.get_ref(), signal) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.exit.get().is_none() {
+            self.children.watched().remove(&self.pid);
+        }
+    }
+}
+
+/// `waitid`, with the statuses that nix does not take: an end by a real-time signal. `None` where nothing has
+/// ended and `WNOHANG` was given.
+pub(super) fn wait_id(
+    kind: libc::idtype_t,
+    id: u32,
+    flags: libc::c_int,
+) -> Result<Option<(i32, Exit)>, Errno> {
+    loop {
+        // SAFETY: siginfo_t is plain data for which all zeros are a value.
+        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+        // SAFETY: `info` is ours and large enough; the call keeps no pointer.
+        match Errno::result(unsafe { libc::waitid(kind, id, &mut info, flags) }) {
+            Err(Errno::EINTR) => continue,
+            Err(error) => return Err(error),
+            Ok(_) => {}
+        }
+        // SAFETY: a successful waitid has filled in the fields of SIGCHLD, or left them zero.
+        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+        return Ok((pid != 0).then_some(match info.si_code {
+            libc::CLD_EXITED => (pid, Exit::Code(status)),
+            libc::CLD_KILLED | libc::CLD_DUMPED => (pid, Exit::Signal(status)),
+            _ => (pid, Exit::Unknown),
+        }));
+    }
+}

@@ -1,0 +1,232 @@
+//! An app's scoreboard: a file of one page for each worker, in which the workers say how they are.
+//!
+//! The workers write it and may write anything, or cut the file short: it is read with `pread`, never mapped,
+//! and every number is bounded before it is believed.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::{SysconfVar, sysconf};
+
+use crate::supervise::Observation;
+use crate::worker::{CONTRACT, SLOT_SIZE};
+
+/// Where the table of requests in flight begins.
+const TABLE: usize = 64;
+
+/// A worker reads the clock itself; a little ahead of our own reading is in order, more is garbage.
+const AHEAD: u64 = 1_000_000_000;
+
+/// More requests than this in one worker are garbage.
+const MOST_UNLISTED: u64 = 1 << 20;
+
+/// The scoreboard of one app.
+#[derive(Debug)]
+pub struct Scoreboard {
+    file: File,
+    taken: BTreeSet<u32>,
+}
+
+/// A worker's place on the scoreboard.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Slot(u32);
+
+impl Slot {
+    /// Where it begins, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.order().offset
+    }
+
+    /// The same in a worker's orders.
+    pub(super) fn order(&self) -> crate::worker::Slot {
+        crate::worker::Slot::at(u64::from(self.0))
+    }
+}
+
+impl Scoreboard {
+    /// Makes an empty scoreboard at `path`, readable by ostlerd's user alone. Whatever was there before is
+    /// removed from the folder, so that workers of an earlier ostlerd never write into this one.
+    pub fn create(path: &Path) -> io::Result<Scoreboard> {
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Scoreboard { file, taken: BTreeSet::new() })
+    }
+
+    /// The file, for the workers.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Takes the smallest free slot, all zeros.
+    pub fn claim(&mut self) -> io::Result<Slot> {
+        let free = (0..).find(|index| !self.taken.contains(index)).expect("fewer workers than numbers");
+        let slot = Slot(free);
+        // A write at the end grows the file, also where a worker has cut it.
+        self.file.write_all_at(&[0; SLOT_SIZE], slot.offset())?;
+        self.taken.insert(free);
+        Ok(slot)
+    }
+
+    /// Gives a slot back; its worker must be gone.
+    pub fn release(&mut self, slot: Slot) {
+        self.taken.remove(&slot.0);
+    }
+
+    /// What a worker says of itself, as of `now` ([`monotonic_now`]); `None` before its first heartbeat, and
+    /// where its slot cannot be read or holds what no worker writes. Memory is not read here: see [`rss`].
+    pub fn read(&self, slot: &Slot, now: u64) -> Option<Observation> {
+        let mut page = [0; SLOT_SIZE];
+        self.file.read_exact_at(&mut page, slot.offset()).ok()?;
+        observe(&page, now)
+    }
+}
+
+fn observe(page: &[u8; SLOT_SIZE], now: u64) -> Option<Observation> {
+    let field = |at: usize| {
+        let bytes = page[at..at + 8].try_into().expect("eight bytes");
+        u64::from_ne_bytes(bytes)
+    };
+    let (contract, state, beat) = (field(0), field(8), field(16));
+    if contract != CONTRACT || !(1..=4).contains(&state) || beat == 0 || beat > now.saturating_add(AHEAD) {
+        return None;
+    }
+    let started = (TABLE..SLOT_SIZE).step_by(8).map(field).filter(|&start| start != 0);
+    let listed = started.clone().count() as u64;
+    let oldest = started.filter(|&start| start <= now.saturating_add(AHEAD)).min();
+    let age = |since: u64| Duration::from_nanos(now.saturating_sub(since));
+    Some(Observation {
+        beat_age: age(beat),
+        requests: field(24),
+        in_flight: (listed + field(32).min(MOST_UNLISTED)) as u32,
+        oldest_request: oldest.map(age),
+        rss: None,
+    })
+}
+
+/// `CLOCK_MONOTONIC` in nanoseconds, the workers' clock.
+pub fn monotonic_now() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("the monotonic clock can always be read");
+    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
+}
+
+/// Resident memory of a process in bytes; `None` where it is gone.
+pub fn rss(pid: i32) -> Option<u64> {
+    let mut text = String::new();
+    File::open(format!("/proc/{pid}/statm")).ok()?.take(256).read_to_string(&mut text).ok()?;
+    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
+    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten()?;
+    pages.checked_mul(u64::try_from(page).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn page(fields: &[(usize, u64)]) -> [u8; SLOT_SIZE] {
+        let mut page = [0; SLOT_SIZE];
+        for (at, value) in fields {
+            page[*at..at + 8].copy_from_slice(&value.to_ne_bytes());
+        }
+        page
+    }
+
+    #[test]
+    fn a_slot_says_how_its_worker_is() {
+        let page = page(&[
+            (0, 1),
+            (8, 3),
+            (16, 90 * SECOND),
+            (24, 7),
+            (32, 2),
+            (64, 95 * SECOND),
+            (4088, 80 * SECOND),
+        ]);
+        let seen = observe(&page, 100 * SECOND).unwrap();
+        assert_eq!(seen.beat_age, Duration::from_secs(10));
+        assert_eq!((seen.requests, seen.in_flight), (7, 4));
+        assert_eq!(seen.oldest_request, Some(Duration::from_secs(20)));
+    }
+
+    #[test]
+    fn a_beat_later_than_the_look_is_fresh_and_one_in_the_far_future_is_garbage() {
+        let beat = |at| observe(&page(&[(0, 1), (8, 3), (16, at)]), 100 * SECOND);
+        assert_eq!(beat(100 * SECOND + 5).unwrap().beat_age, Duration::ZERO);
+        assert_eq!(beat(200 * SECOND), None);
+        assert_eq!(beat(u64::MAX), None);
+        assert_eq!(beat(0), None);
+    }
+
+    #[test]
+    fn garbage_is_bounded_and_never_a_panic() {
+        assert_eq!(observe(&[0; SLOT_SIZE], SECOND), None);
+        assert_eq!(observe(&[0xff; SLOT_SIZE], SECOND), None);
+        let mut page = [0xff; SLOT_SIZE];
+        for (at, value) in [(0, 1), (8, 4), (16, SECOND)] {
+            page[at..at + 8].copy_from_slice(&u64::to_ne_bytes(value));
+        }
+        let seen = observe(&page, SECOND).unwrap();
+        assert_eq!(seen.in_flight, 504 + (1 << 20));
+        assert_eq!(seen.oldest_request, None);
+        // Any bytes at all, from a small generator.
+        let mut state = 1_u64;
+        for _ in 0..2000 {
+            for byte in &mut page {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                *byte = (state >> 56) as u8;
+            }
+            page[..16].copy_from_slice(&[[1, 0, 0, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0, 0]].concat());
+            let _ = observe(&page, state);
+        }
+    }
+
+    #[test]
+    fn slots_are_reused_smallest_first_and_come_zeroed() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut board = Scoreboard::create(&folder.path().join("shop")).unwrap();
+        let slots = [board.claim().unwrap(), board.claim().unwrap(), board.claim().unwrap()];
+        assert_eq!(slots.each_ref().map(Slot::offset), [0, 4096, 8192]);
+        board.file.write_all_at(&page(&[(0, 1), (8, 3), (16, 1)]), 4096).unwrap();
+        assert!(board.read(&slots[1], 5).is_some());
+        let [_, second, third] = slots;
+        board.release(second);
+        let again = board.claim().unwrap();
+        assert_eq!(again.offset(), 4096);
+        assert_eq!(board.read(&again, 5), None);
+        // A worker that cuts the file short takes nothing but its app's readings away.
+        board.file.set_len(4100).unwrap();
+        assert_eq!(board.read(&again, 5), None);
+        assert_eq!(board.read(&third, 5), None);
+    }
+
+    #[test]
+    fn an_old_scoreboard_is_replaced_and_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop");
+        let mut old = Scoreboard::create(&path).unwrap();
+        let slot = old.claim().unwrap();
+        let mut new = Scoreboard::create(&path).unwrap();
+        let other = new.claim().unwrap();
+        old.file.write_all_at(&page(&[(0, 1), (8, 3), (16, 1)]), slot.offset()).unwrap();
+        assert_eq!(new.read(&other, 5), None);
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn memory_is_read_in_bytes_and_only_of_the_living() {
+        assert!(rss(std::process::id() as i32).unwrap() > 1 << 20);
+        assert_eq!(rss(i32::MAX), None);
+        assert!(monotonic_now() > 0);
+    }
+}

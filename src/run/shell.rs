@@ -1,0 +1,345 @@
+//! What the core decides, done: processes, sockets, answers. It holds what only the operating system knows.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::driver::{Inbound, Outbox};
+use super::listeners::Listeners;
+use super::passed::Passed;
+use super::prepare;
+use super::process::Children;
+use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
+use super::worker_process::{self, WorkerHandle};
+use crate::config::{AppName, Config, Listen};
+use crate::observe::{AppFacts, ConfigStatus, Facts};
+use crate::plan::{Blueprint, Plan, Prepared, Refusal, WorkerClass};
+use crate::supervise::{Action, Event, GenerationId, Observation, Outcome, RequestId, Rung, WorkerId};
+
+/// Memory is read with every look while a worker is so young: it grows fast then.
+const YOUTH: Duration = Duration::from_secs(6);
+
+/// The operating system's side of the daemon.
+#[derive(Debug)]
+pub struct Shell {
+    children: Children,
+    passed: Arc<Passed>,
+    runtime_directory: PathBuf,
+    config_file: PathBuf,
+    config_status: ConfigStatus,
+    apps: BTreeMap<AppName, Home>,
+    workers: BTreeMap<WorkerId, Running>,
+    answers: BTreeMap<RequestId, Option<oneshot::Sender<Outcome>>>,
+    requests: u64,
+    outbox: Outbox,
+}
+
+/// What belongs to an app as long as it runs.
+#[derive(Debug)]
+struct Home {
+    listeners: Listeners,
+    scoreboard: Scoreboard,
+    blueprint: Arc<Blueprint>,
+}
+
+#[derive(Debug)]
+struct Running {
+    app: AppName,
+    handle: WorkerHandle,
+    slot: Slot,
+    started: Instant,
+    /// When its slot last made sense: a worker that writes garbage there has no fresh heartbeat.
+    sane: Instant,
+}
+
+impl Shell {
+    /// A shell that runs nothing yet.
+    pub fn new(
+        children: Children,
+        passed: Passed,
+        runtime_directory: PathBuf,
+        config: &Config,
+        outbox: Outbox,
+    ) -> Self {
+        let file = config.file.display().to_string();
+        Shell {
+            children,
+            passed: Arc::new(passed),
+            runtime_directory,
+            config_file: config.file.clone(),
+            config_status: ConfigStatus { valid: true, file, problem: None },
+            apps: BTreeMap::new(),
+            workers: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            requests: 0,
+            outbox,
+        }
+    }
+
+    /// Does what the core says. What cannot be done at once is reported as an event.
+    pub fn perform(&mut self, action: Action) {
+        match action {
+            Action::Prepare { app } => self.prepare(app),
+            Action::SpawnWorker { worker, generation, blueprint, hold } => {
+                if let Err(reason) = self.spawn(worker, generation, blueprint, hold) {
+                    self.report(Event::SpawnFailed { worker, reason });
+                }
+            }
+            Action::AdmitWorker { worker } => {
+                if let Some(running) = self.workers.get(&worker) {
+                    let told = running.handle.admit();
+                    self.say_if_failed(worker, "admitted", told);
+                }
+            }
+            Action::SignalWorker { worker, rung } => {
+                if let Some(running) = self.workers.get(&worker) {
+                    let told = running.handle.signal(rung);
+                    self.say_if_failed(worker, "signalled", told);
+                }
+            }
+            Action::KeepOnly { app, blueprint } => {
+                if let Some(home) = self.apps.get_mut(&app) {
+                    home.listeners.drop_unwanted(&blueprint.listen);
+                    home.listeners.defer_accept(blueprint.class == WorkerClass::Sync);
+                    home.blueprint = blueprint;
+                }
+            }
+            Action::ReleaseApp { app } => {
+                self.apps.remove(&app);
+            }
+            Action::Answer { id, outcome } => self.answer(id, outcome),
+            // The driver's own.
+            Action::Announce(_) | Action::Exit => {}
+        }
+    }
+
+    fn report(&self, event: Event) {
+        // The driver outlives its shell.
+        let _ = self.outbox.facts.send(event);
+    }
+
+    fn say_if_failed(&self, worker: WorkerId, what: &str, result: std::io::Result<()>) {
+        if let Err(error) = result {
+            tracing::error!(%worker, %error, "worker {worker} could not be {what}");
+        }
+    }
+
+    fn prepare(&self, app: AppName) {
+        let (children, file) = (self.children.clone(), self.config_file.clone());
+        let inbox = self.outbox.inbox.clone();
+        tokio::spawn(async move {
+            let prepared = Box::new(prepare::one(&children, &file, &app).await);
+            let _ = inbox.send(Inbound::Prepared { app, prepared });
+        });
+    }
+
+    /// Reads the configuration and looks at every app; the driver gets `Reread`.
+    pub fn reread(&self, id: RequestId) {
+        let (children, file) = (self.children.clone(), self.config_file.clone());
+        let inbox = self.outbox.inbox.clone();
+        tokio::spawn(async move {
+            let plan = prepare::all_or_nothing(&children, &file).await;
+            let _ = inbox.send(Inbound::Reread { id, plan });
+        });
+    }
+
+    /// Binds what a prepared app still lacks; a socket that cannot be had refuses the app.
+    pub fn bind(&mut self, app: &AppName, prepared: Prepared) -> Prepared {
+        let plan = prepared?;
+        let refused = |reason: String| Refusal { reason, detail: String::new() };
+        let blueprint = &plan.blueprint;
+        let fresh = !self.apps.contains_key(app);
+        if fresh {
+            let path = self.runtime_directory.join("scoreboards").join(app.as_str());
+            let scoreboard = Scoreboard::create(&path).map_err(|error| {
+                refused(format!("cannot make the scoreboard {}: {error}; is the disk full?", path.display()))
+            })?;
+            let listeners = Listeners::new(&self.runtime_directory);
+            self.apps.insert(app.clone(), Home { listeners, scoreboard, blueprint: blueprint.clone() });
+        }
+        let home = self.apps.get_mut(app).expect("it was just made");
+        let bound = home.listeners.bind_missing(&blueprint.listen, blueprint.account.as_ref(), &self.passed);
+        match bound {
+            Ok(()) => {
+                if fresh {
+                    home.listeners.defer_accept(blueprint.class == WorkerClass::Sync);
+                }
+                Ok(plan)
+            }
+            Err(error) => {
+                if fresh {
+                    self.apps.remove(app);
+                }
+                Err(refused(format!("{app}: {error}")))
+            }
+        }
+    }
+
+    /// Binds for every app of a new plan; one socket that cannot be had refuses the whole plan.
+    pub fn bind_all(&mut self, plan: Plan) -> Result<Plan, Refusal> {
+        let before: BTreeMap<AppName, Vec<Listen>> =
+            self.apps.iter().map(|(name, home)| (name.clone(), home.listeners.wanted())).collect();
+        let mut apps = BTreeMap::new();
+        for (name, prepared) in plan.apps {
+            let bound = prepared.and_then(|plan| self.bind(&name, Ok(plan)));
+            match bound {
+                Ok(plan) => apps.insert(name, Ok(plan)),
+                Err(refusal) => {
+                    self.apps.retain(|name, _| before.contains_key(name));
+                    for (name, home) in &mut self.apps {
+                        home.listeners.drop_unwanted(&before[name]);
+                    }
+                    return Err(refusal);
+                }
+            };
+        }
+        Ok(Plan { apps })
+    }
+
+    fn spawn(
+        &mut self,
+        worker: WorkerId,
+        generation: GenerationId,
+        blueprint: Arc<Blueprint>,
+        hold: bool,
+    ) -> Result<(), String> {
+        let app = blueprint.app.clone();
+        let home = self.apps.get_mut(&app).ok_or("its listeners are closed")?;
+        let slot = home.scoreboard.claim().map_err(|error| format!("no place on the scoreboard: {error}"))?;
+        let started = worker_process::start(
+            &self.children,
+            (worker, generation),
+            &blueprint,
+            hold,
+            &home.listeners,
+            (&home.scoreboard, &slot),
+        );
+        match started {
+            Ok(worker_process::StartedWorker { handle, watch }) => {
+                tokio::spawn(watch.run(self.outbox.facts.clone()));
+                let started = Instant::now();
+                self.workers.insert(worker, Running { app, handle, slot, started, sane: started });
+                Ok(())
+            }
+            Err(reason) => {
+                home.scoreboard.release(slot);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Its process is gone.
+    pub fn forget(&mut self, worker: WorkerId) {
+        let Some(running) = self.workers.remove(&worker) else { return };
+        if let Some(home) = self.apps.get_mut(&running.app) {
+            home.scoreboard.release(running.slot);
+        }
+    }
+
+    /// What every worker's slot says, and its memory where asked for.
+    pub fn look(&mut self, memory: bool) -> Vec<(WorkerId, Observation)> {
+        let (now, instant) = (monotonic_now(), Instant::now());
+        let mut seen = Vec::with_capacity(self.workers.len());
+        for (id, running) in &mut self.workers {
+            let Some(home) = self.apps.get(&running.app) else { continue };
+            let read = home.scoreboard.read(&running.slot, now);
+            if read.is_some() {
+                running.sane = instant;
+            }
+            let stale = Observation { beat_age: instant - running.sane, ..Observation::default() };
+            let mut observation = read.unwrap_or(stale);
+            let young = instant - running.started < YOUTH;
+            observation.rss = (memory || young).then(|| rss(running.handle.pid())).flatten();
+            seen.push((*id, observation));
+        }
+        seen
+    }
+
+    /// A number for a request, and where its answer goes; nobody waits for what a signal asks.
+    pub fn expect_answer(&mut self, answer: Option<oneshot::Sender<Outcome>>) -> RequestId {
+        self.requests += 1;
+        let id = RequestId(self.requests);
+        self.answers.insert(id, answer);
+        id
+    }
+
+    /// Gives a request its answer.
+    pub fn answer(&mut self, id: RequestId, outcome: Outcome) {
+        match self.answers.remove(&id) {
+            // Whoever asked may have gone.
+            Some(Some(answer)) => drop(answer.send(outcome)),
+            Some(None) if outcome.exit_status() != 0 => tracing::error!("{outcome}"),
+            _ => tracing::info!("{outcome}"),
+        }
+    }
+
+    /// The files were refused; what runs stays.
+    pub fn config_refused(&mut self, refusal: &Refusal) {
+        self.config_status.valid = false;
+        self.config_status.problem = Some(refusal.reason.clone());
+        tracing::error!("the configuration is refused, nothing is changed: {}", refusal.reason);
+    }
+
+    /// The files are in force.
+    pub fn config_accepted(&mut self, _plan: &Plan) {
+        self.config_status.valid = true;
+        self.config_status.problem = None;
+    }
+
+    /// Asks every worker to open its log files anew.
+    pub fn reopen_logs(&self) {
+        tracing::info!("SIGUSR1: {} workers reopen their log files", self.workers.len());
+        for running in self.workers.values() {
+            // One that has ended meanwhile has no log to open.
+            let _ = running.handle.reopen_logs();
+        }
+    }
+
+    /// The one app, where there is one.
+    pub fn only_app(&self) -> Option<AppName> {
+        (self.apps.len() == 1).then(|| self.apps.keys().next().cloned()).flatten()
+    }
+
+    /// Whether any worker's process is there.
+    pub fn has_workers(&self) -> bool {
+        !self.workers.is_empty()
+    }
+
+    /// The children of this process.
+    pub fn children(&self) -> &Children {
+        &self.children
+    }
+
+    /// Who owns which app.
+    pub fn owners(&self) -> BTreeMap<AppName, u32> {
+        let own = nix::unistd::geteuid().as_raw();
+        let of = |home: &Home| home.blueprint.account.as_ref().map_or(own, |account| account.uid);
+        self.apps.iter().map(|(name, home)| (name.clone(), of(home))).collect()
+    }
+
+    /// What the picture needs beyond the core's view.
+    pub fn facts(&self) -> Facts {
+        let pids = self.workers.iter().map(|(id, running)| (*id, running.handle.pid())).collect();
+        let apps = self.apps.iter().map(|(name, home)| (name.clone(), home.facts())).collect();
+        Facts { pids, apps, config: self.config_status.clone() }
+    }
+
+    /// The end: kills what is left of every worker and removes what was made in the runtime directory.
+    pub fn close(&mut self) {
+        for running in self.workers.values() {
+            let _ = running.handle.signal(Rung::Kill);
+        }
+        self.apps.clear();
+        // Only if empty: a name that is not ours stays.
+        let _ = std::fs::remove_dir_all(self.runtime_directory.join("scoreboards"));
+    }
+}
+
+impl Home {
+    fn facts(&self) -> AppFacts {
+        AppFacts { listeners: self.listeners.all().iter().map(|bound| bound.name.to_string()).collect() }
+    }
+}

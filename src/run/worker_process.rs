@@ -1,0 +1,232 @@
+//! One worker from its start to its end: what it is given, and what is heard of it.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Weak};
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::launch::{CONTROL, LaunchSpec};
+use super::listeners::Listeners;
+use super::memory_file;
+use super::messages::{Messages, last_words};
+use super::process::{Children, Process};
+use super::scoreboard::{Scoreboard, Slot};
+use crate::plan::{Blueprint, Probe};
+use crate::supervise::{Event, GenerationId, Rung, WorkerId};
+use crate::worker::{BOOTSTRAP, ListenerOrder, Message, Orders, ProbeOrder, bundle};
+
+const SHIM: i32 = 3;
+const ORDERS: i32 = 4;
+const SCOREBOARD: i32 = 6;
+const FIRST_LISTENER: i32 = 7;
+
+/// A worker that was started: a handle to act on it, and what has to be polled to hear of it.
+#[derive(Debug)]
+pub struct StartedWorker {
+    /// To admit it and to signal it.
+    pub handle: WorkerHandle,
+    /// To be run as a task: [`WorkerWatch::run`].
+    pub watch: WorkerWatch,
+}
+
+/// Acts on a worker.
+#[derive(Clone, Debug)]
+pub struct WorkerHandle {
+    /// Its name.
+    pub worker: WorkerId,
+    process: Arc<Process>,
+    control: Weak<UnixStream>,
+}
+
+/// Hears of a worker. Holds the control socket until the worker is ready: dropped before, a held worker exits.
+#[derive(Debug)]
+pub struct WorkerWatch {
+    worker: WorkerId,
+    process: Arc<Process>,
+    control: Arc<UnixStream>,
+}
+
+/// Starts a worker of `blueprint`. The listeners of the blueprint must be bound; `slot` stays taken until the
+/// worker has exited. The error is words for [`Event::SpawnFailed`]; where the interpreter itself cannot be
+/// run, that is told by [`Event::WorkerFailed`] like any other failure to boot.
+pub fn start(
+    children: &Children,
+    (worker, generation): (WorkerId, GenerationId),
+    blueprint: &Blueprint,
+    hold: bool,
+    listeners: &Listeners,
+    (scoreboard, slot): (&Scoreboard, &Slot),
+) -> Result<StartedWorker, String> {
+    let sockets = listeners.of(&blueprint.listen);
+    let mut orders = Orders::worker(blueprint.app.as_str(), worker.0, generation.0, slot.order());
+    orders.entry = Some(blueprint.entry.clone());
+    orders.args = blueprint.args.clone();
+    orders.listeners = (FIRST_LISTENER..)
+        .zip(&sockets)
+        .map(|(fd, bound)| ListenerOrder { fd, address: bound.name.order() })
+        .collect();
+    orders.hold = hold;
+    orders.probe = blueprint.probe.as_ref().map(probe_order);
+    orders.log_file = blueprint.log_file.as_ref().map(|file| file.display().to_string());
+    let title = format!("ostler: {} [{worker} {generation}]", blueprint.app);
+    let spec = launch_spec(blueprint, title);
+    let mut fds = vec![(scoreboard.fd(), SCOREBOARD)];
+    fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()).zip(FIRST_LISTENER..));
+    let (process, control) = start_interpreter(children, &spec, &orders, &fds)
+        .map_err(|error| format!("cannot make a process for {worker} of {}: {error}", blueprint.app))?;
+    let (process, control) = (Arc::new(process), Arc::new(control));
+    Ok(StartedWorker {
+        handle: WorkerHandle { worker, process: process.clone(), control: Arc::downgrade(&control) },
+        watch: WorkerWatch { worker, process, control },
+    })
+}
+
+fn probe_order(probe: &Probe) -> ProbeOrder {
+    ProbeOrder {
+        path: probe.path.clone(),
+        host: Some(probe.host.clone()),
+        scheme: probe.scheme.clone(),
+        timeout_seconds: probe.timeout.as_secs_f64(),
+    }
+}
+
+fn launch_spec(blueprint: &Blueprint, title: String) -> LaunchSpec {
+    LaunchSpec {
+        program: blueprint.python.clone(),
+        argv: vec![blueprint.python.display().to_string(), "-c".to_owned(), BOOTSTRAP.to_owned(), title],
+        env: blueprint.env.clone(),
+        directory: blueprint.directory.clone(),
+        umask: blueprint.umask,
+        nofile: blueprint.nofile,
+        account: blueprint.account.clone(),
+        log_file: blueprint.log_file.clone(),
+        no_new_privs: true,
+    }
+}
+
+/// Starts an interpreter with shim, orders and control socket, and the other descriptors of the contract.
+pub(super) fn start_interpreter(
+    children: &Children,
+    spec: &LaunchSpec,
+    orders: &Orders,
+    others: &[(BorrowedFd<'_>, i32)],
+) -> io::Result<(Process, UnixStream)> {
+    let shim = memory_file::sealed("ostler-shim", &bundle())?;
+    let orders = memory_file::sealed("ostler-orders", &orders.to_json())?;
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    let ours = control_stream(ours)?;
+    let mut fds = vec![(shim.as_fd(), SHIM), (orders.as_fd(), ORDERS), (theirs.as_fd(), CONTROL)];
+    fds.extend_from_slice(others);
+    Ok((children.spawn(spec, &fds)?, ours))
+}
+
+fn control_stream(fd: OwnedFd) -> io::Result<UnixStream> {
+    let stream = std::os::unix::net::UnixStream::from(fd);
+    stream.set_nonblocking(true)?;
+    UnixStream::from_std(stream)
+}
+
+impl WorkerHandle {
+    /// Its process's number, to be shown and looked up.
+    pub fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+
+    /// Lets a held worker take visitors. Of one that is ready, or gone, nothing is asked.
+    pub fn admit(&self) -> io::Result<()> {
+        let Some(control) = self.control.upgrade() else { return Ok(()) };
+        match send(control.as_raw_fd(), b"g", MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+            // Gone, or going: the watch tells how it ended.
+            Ok(_) | Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Asks it to open its log files anew; one that has ended has none.
+    pub fn reopen_logs(&self) -> io::Result<()> {
+        self.process.signal(Signal::SIGUSR1)
+    }
+
+    /// Sends the signal of a rung; a worker that has ended is left in peace.
+    pub fn signal(&self, rung: Rung) -> io::Result<()> {
+        self.process.signal_rung(rung)
+    }
+}
+
+impl WorkerWatch {
+    /// Sends what happens to the worker as events; ends with [`Event::WorkerExited`], which is always the last.
+    /// What the worker said of a failure comes before it.
+    pub async fn run(self, events: UnboundedSender<Event>) {
+        let WorkerWatch { worker, process, control } = self;
+        // Where nobody receives any more there is nobody to tell.
+        let tell = |event| drop(events.send(event));
+        let mut messages = Messages::default();
+        let mut control = Some(control);
+        while let Some(stream) = control.take() {
+            let ended = tokio::select! {
+                biased;
+                readable = stream.readable() => readable.is_err(),
+                () = process.ended() => true,
+            };
+            let heard = read_available(&stream, &mut messages, ended);
+            if heard.messages.iter().any(|message| matches!(message, Message::Ready)) || ended {
+                drop(stream);
+            } else if !heard.closed {
+                control = Some(stream);
+            }
+            for event in heard.messages.into_iter().filter_map(|message| event_of(worker, message)) {
+                tell(event);
+            }
+        }
+        if messages.strange > 0 {
+            tracing::warn!(worker = %worker, lines = messages.strange, "the worker wrote lines on its control socket that are none of its messages; they were ignored");
+        }
+        let exit = process.wait().await;
+        tell(Event::WorkerExited { worker, exit });
+    }
+}
+
+fn event_of(worker: WorkerId, message: Message) -> Option<Event> {
+    match message {
+        Message::Loaded => Some(Event::WorkerLoaded { worker }),
+        Message::Ready => Some(Event::WorkerReady { worker }),
+        Message::Failed(failed) => Some(Event::WorkerFailed { worker, words: last_words(&failed) }),
+        Message::Settings(_) => None,
+    }
+}
+
+/// What could be read at once.
+pub(super) struct Heard {
+    pub(super) messages: Vec<Message>,
+    /// Nothing more will come, or be listened to.
+    pub(super) closed: bool,
+}
+
+/// Reads what is there and does not wait: a descendant of the worker may hold the socket open for ever.
+/// The last time, the kernel is asked and not the event loop, which may not have heard of the last bytes yet.
+pub(super) fn read_available(stream: &UnixStream, messages: &mut Messages, last: bool) -> Heard {
+    let mut heard = Heard { messages: Vec::new(), closed: false };
+    let mut buffer = [0; 8192];
+    while !heard.closed {
+        let read = if last {
+            recv(stream.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).map_err(io::Error::from)
+        } else {
+            stream.try_read(&mut buffer)
+        };
+        match read {
+            Ok(0) => heard.closed = true,
+            Ok(count) => {
+                heard.messages.extend(messages.push(&buffer[..count]));
+                heard.closed = messages.is_full();
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(_) => heard.closed = true,
+        }
+    }
+    heard
+}

@@ -1,0 +1,226 @@
+//! What the machine says about an app: its links, its interpreter, its user, its files. No decisions.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+
+use crate::config::{App, parse_env_file};
+use crate::plan::{Account, EnvFile, Fingerprint, Paths, Refusal};
+
+/// More than this of a release is not looked at for its fingerprint.
+const FINGERPRINT_ENTRIES: usize = 20_000;
+
+/// Longer files hold no environment.
+const ENV_FILE_MOST: u64 = 1024 * 1024;
+
+/// Resolves the app's release: its directory, and what lies below the same link, all from one state of the link.
+///
+/// # Errors
+///
+/// The directory or the interpreter is not there or is not what it should be.
+pub fn resolve(app: &App) -> Result<Paths, Refusal> {
+    const TRIES: usize = 10;
+    for _ in 0..TRIES {
+        let directory = resolve_directory(&app.directory)?;
+        let pin = |path: &PathBuf| pin(&app.directory, &directory, path);
+        let paths = Paths {
+            python: resolve_python(&app.directory, &directory, &app.python)?,
+            env_files: app.env_files.iter().map(pin).collect(),
+            log_file: app.log_file.as_ref().map(pin),
+            directory: directory.clone(),
+        };
+        // The link may have moved on in between; half of one release and half of another must not be run.
+        if fs::canonicalize(&app.directory).is_ok_and(|now| now == directory) {
+            return Ok(paths);
+        }
+    }
+    let shown = app.directory.display();
+    Err(Refusal::new(format!(
+        "{shown} was changed {TRIES} times while it was read; wait for the deploy to end"
+    )))
+}
+
+/// The directory with every link resolved.
+pub fn resolve_directory(directory: &Path) -> Result<PathBuf, Refusal> {
+    let shown = directory.display();
+    let resolved = fs::canonicalize(directory).map_err(|error| {
+        let what = match fs::read_link(directory) {
+            Ok(target) => format!("the directory {shown} is a link to {}", target.display()),
+            Err(_) => format!("the directory {shown}"),
+        };
+        Refusal::new(format!("{what}: {}; deploy the release there, or correct `directory`", plain(&error)))
+    })?;
+    if !resolved.is_dir() {
+        return Err(Refusal::new(format!(
+            "{shown} is not a directory; `directory` is the folder that the app is imported from"
+        )));
+    }
+    Ok(resolved)
+}
+
+/// The interpreter, pinned to the release where it lies below the same link as the directory.
+///
+/// Itself it is never followed: `bin/python` of a virtual environment is a link, and how Python is called by it
+/// is how it finds its packages.
+pub fn resolve_python(written: &Path, resolved: &Path, python: &Path) -> Result<PathBuf, Refusal> {
+    let pinned = pin(written, resolved, python);
+    let shown = pinned.display();
+    let meta = fs::metadata(&pinned).map_err(|error| {
+        let what = match fs::read_link(&pinned) {
+            Ok(target) => format!("the interpreter {shown} is a link to {}", target.display()),
+            Err(_) => format!("the interpreter {shown}"),
+        };
+        let remedy = "make the virtual environment (python3 -m venv), or correct `python`";
+        Refusal::new(format!("{what}: {}; {remedy}", plain(&error)))
+    })?;
+    if meta.is_dir() {
+        let remedy = format!("`python` is the interpreter itself, for example {shown}/bin/python");
+        return Err(Refusal::new(format!("the interpreter {shown} is a directory; {remedy}")));
+    }
+    if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {
+        return Err(Refusal::new(format!(
+            "the interpreter {shown} is not executable; `python` names the program, with chmod +x"
+        )));
+    }
+    Ok(pinned)
+}
+
+/// `path` with the part that it shares with the directory as written resolved as the directory's was.
+///
+/// With `directory = /srv/shop/current/src` and `current -> releases/42`, `/srv/shop/current/venv/bin/python` becomes
+/// `/srv/shop/releases/42/venv/bin/python`. Links below the shared part are not followed.
+fn pin(written: &Path, resolved: &Path, path: &Path) -> PathBuf {
+    if let Ok(rest) = path.strip_prefix(written)
+        && !rest.as_os_str().is_empty()
+    {
+        return resolved.join(rest);
+    }
+    for shared in written.ancestors().skip(1) {
+        let Ok(rest) = path.strip_prefix(shared) else { continue };
+        if rest.as_os_str().is_empty() || shared.parent().is_none() {
+            break;
+        }
+        return fs::canonicalize(shared).map_or_else(|_| path.to_owned(), |shared| shared.join(rest));
+    }
+    path.to_owned()
+}
+
+/// How many CPUs this process may use, at least 1.
+pub fn cpus() -> u32 {
+    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return 1 };
+    let usable = (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).count();
+    u32::try_from(usable).unwrap_or(1).max(1)
+}
+
+/// A mark of the release's Python files: names of folders that hold no source are skipped, links are not followed,
+/// and of a very large tree the first 20,000 entries count. A folder that cannot be read counts as empty.
+pub fn fingerprint(directory: &Path) -> Fingerprint {
+    fingerprint_within(directory, FINGERPRINT_ENTRIES)
+}
+
+fn fingerprint_within(directory: &Path, most: usize) -> Fingerprint {
+    let mut mark = Fingerprint::default();
+    let mut folders = VecDeque::from([directory.to_owned()]);
+    let mut looked = 0;
+    while let Some(folder) = folders.pop_front() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.flatten() {
+            looked += 1;
+            if looked > most {
+                return mark;
+            }
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let Ok(kind) = entry.file_type() else { continue };
+            if kind.is_dir() {
+                let skipped = name.starts_with('.') || name == "node_modules" || name == "__pycache__";
+                if !skipped && !entry.path().join("pyvenv.cfg").exists() {
+                    folders.push_back(entry.path());
+                }
+            } else if name.ends_with(".py")
+                && let Ok(meta) = entry.metadata()
+            {
+                mark.files += 1;
+                let changed = nanoseconds(meta.mtime(), meta.mtime_nsec());
+                mark.newest = mark.newest.max(changed).max(nanoseconds(meta.ctime(), meta.ctime_nsec()));
+            }
+        }
+    }
+    mark
+}
+
+fn nanoseconds(seconds: i64, rest: i64) -> u64 {
+    let seconds = u64::try_from(seconds).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(rest).unwrap_or(0))
+}
+
+/// Reads the files with environment, in their order.
+///
+/// Where ostlerd is root and reads for `account`, a file that is not that user's own must not be reachable through a
+/// folder or link of his: he could point it at somebody else's secrets and find them in his environment.
+///
+/// # Errors
+///
+/// A file that is missing, unreadable, no file, over 1 MiB, not UTF-8, or not `NAME=value`. No text of it is quoted.
+pub fn read_env_files(files: &[PathBuf], account: Option<&Account>) -> Result<Vec<EnvFile>, Refusal> {
+    files.iter().map(|file| Ok((file.clone(), read_env_file(file, account)?))).collect()
+}
+
+fn read_env_file(file: &Path, account: Option<&Account>) -> Result<Vec<(String, String)>, Refusal> {
+    let shown = file.display();
+    let refused = |what: &str, remedy: &str| {
+        Refusal::new(format!("the file with environment {shown} {what}; {remedy}"))
+    };
+    let unreadable = |error: std::io::Error| {
+        let remedy = "create it, let ostlerd's user read it, or take it out of `env_files`";
+        refused(&format!("cannot be read: {}", plain(&error)), remedy)
+    };
+    // A pipe would block whoever opens it.
+    if !fs::metadata(file).map_err(unreadable)?.is_file() {
+        return Err(refused("is no regular file", "put a file of NAME=value lines in its place"));
+    }
+    let opened = fs::File::open(file).map_err(unreadable)?;
+    let owner = opened.metadata().map_err(unreadable)?.uid();
+    if let Some(account) = account
+        && account.uid != owner
+        && account.uid != 0
+        && reached_through(file, account.uid)
+    {
+        let name = &account.name;
+        return Err(refused(
+            &format!("is not {name}'s own, but {name} could point it elsewhere"),
+            &format!("give the file to {name}, or move it to a folder of root's such as /etc/ostler"),
+        ));
+    }
+    let mut bytes = Vec::new();
+    opened.take(ENV_FILE_MOST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > ENV_FILE_MOST {
+        return Err(refused("is over 1 MiB long", "it should hold NAME=value lines"));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| refused("is not UTF-8", "save it as UTF-8"))?;
+    parse_env_file(&text, file).map_err(|problems| Refusal {
+        reason: format!("the file with environment {}", problems.summary()),
+        detail: problems.to_string(),
+    })
+}
+
+/// Whether a folder or link on the way to the file, as written or as resolved, belongs to `uid`.
+fn reached_through(file: &Path, uid: u32) -> bool {
+    let resolved = fs::canonicalize(file).unwrap_or_default();
+    let owned = |path: &Path| fs::symlink_metadata(path).is_ok_and(|meta| meta.uid() == uid);
+    file.ancestors().any(owned) || resolved.ancestors().skip(1).any(owned)
+}
+
+/// The system's words without Rust's `(os error 2)`.
+fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,11 @@
+//! The shell's mechanisms on real processes, with small programs of their own in place of gunicorn.
+
+#![allow(clippy::unwrap_used)]
+
+mod inspect;
+mod launch;
+mod listeners;
+mod process;
+mod real;
+mod support;
+mod worker;
