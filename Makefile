@@ -1,0 +1,44 @@
+# Everything a developer types. `make demo` and `make test` need nothing but this checkout and a Rust
+# toolchain; what else is missing, tests/setup.sh installs or names.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test bench venvs setup lint clean
+
+export OSTLER_VENVS ?= $(CURDIR)/target/venvs
+# The tests of the daemon wait more than they work; more than this makes a machine of two cores crowded.
+export RUST_TEST_THREADS ?= 4
+
+help:
+	@echo 'make demo    a Django project under ostler: load, a deployment, a release that fails'
+	@echo 'make test    every test, with real gunicorn 20.1, 23 and 27'
+	@echo 'make bench   ostler beside plain gunicorn: throughput, reloads, recovery, memory'
+	@echo 'make lint    formatting, clippy, documentation'
+	@echo 'make clean   remove what was built'
+
+demo: setup
+	cargo build --release --locked
+	target/release/ostler demo --once --dir target/demo
+
+test: setup venvs
+	cargo test --locked --no-fail-fast
+	/usr/bin/python3 tests/shim/run.py
+	@echo 'ostler: every test passed'
+
+bench: setup venvs
+	cargo bench --locked --bench ostler
+
+setup:
+	@bash tests/setup.sh
+
+venvs: setup
+	@bash tests/venvs.sh "$$OSTLER_VENVS"
+
+lint: setup
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items
+
+clean:
+	cargo clean

@@ -1,0 +1,18 @@
+//! What the daemon's tests stand on: a site (a folder with configuration and apps), the real `ostlerd`
+//! on it, the real `ostler` beside it, and a clean-up that fails the test where something is left.
+
+mod app;
+mod master;
+mod ostlerd;
+mod proc;
+mod python;
+mod site;
+mod wait;
+
+pub use app::{AppFile, Gunicorn, free_address};
+pub use master::Master;
+pub use ostlerd::{Ostlerd, Said, ready};
+pub use proc::{Proc, is_root, kill};
+pub use python::{ASGI, DJANGO, WSGI};
+pub use site::Site;
+pub use wait::{eventually, until};

@@ -1,0 +1,23 @@
+//! The real `ostlerd` with real gunicorn of several versions, under a load that names every outcome.
+//!
+//! One binary, so that it links once. `harness` and `load` are what the tests stand on; every other module
+//! is a part of what ostler promises. The environments come from `bash tests/venvs.sh`.
+
+#![allow(unreachable_pub, reason = "a test binary has nobody to reach it")]
+
+mod harness;
+mod load;
+
+mod app_errors;
+mod client;
+mod config_errors;
+mod control_errors;
+mod deaths;
+mod recycling;
+mod releases;
+mod rollouts;
+mod settings;
+mod signals;
+mod supervision;
+mod verbs;
+mod workers;

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Makes sure that what the build and the tests need is there. Quiet and quick when it is. What Debian can give
+# is installed where this may be done without asking; everything else is named, and the exit status is 1.
+set -euo pipefail
+
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# What Debian has, as packages.
+packages=()
+has cc || packages+=(build-essential)
+has make || packages+=(make)
+has flock || packages+=(util-linux)
+has setpriv || packages+=(util-linux)
+if ! [[ -x /usr/bin/python3 ]]; then
+    packages+=(python3 python3-venv)
+elif ! /usr/bin/python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    packages+=(python3-venv)
+fi
+[[ -e /etc/ssl/certs/ca-certificates.crt ]] || packages+=(ca-certificates)
+
+if ((${#packages[@]})); then
+    root=()
+    ((EUID == 0)) || root=(sudo -n)
+    if has apt-get && { ((EUID == 0)) || sudo -n true 2>/dev/null; }; then
+        echo "tests/setup.sh: installing ${packages[*]}"
+        log=$(mktemp)
+        trap 'rm -f "$log"' EXIT
+        if ! { "${root[@]}" apt-get update -qq &&
+            "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"; } \
+            >"$log" 2>&1 </dev/null; then
+            cat "$log" >&2
+            echo "tests/setup.sh: apt-get could not install ${packages[*]}" >&2
+            exit 1
+        fi
+    else
+        echo "tests/setup.sh: missing: ${packages[*]}" >&2
+        echo "    as root: apt-get install ${packages[*]}" >&2
+        exit 1
+    fi
+fi
+
+# What only its own installer has.
+missing=()
+wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "${BASH_SOURCE[0]}")/../Cargo.toml")
+if has cargo && has rustc; then
+    found=$(rustc --version | cut -d' ' -f2)
+    oldest=$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)
+    [[ $oldest == "$wanted" ]] || missing+=("Rust $wanted or later (found $found)")
+    cargo fmt --version >/dev/null 2>&1 || missing+=("rustfmt (rustup component add rustfmt)")
+    cargo clippy --version >/dev/null 2>&1 || missing+=("clippy (rustup component add clippy)")
+else
+    missing+=("Rust $wanted or later, with cargo")
+fi
+if ((${#missing[@]})); then
+    printf 'tests/setup.sh: missing: %s\n' "${missing[@]}" >&2
+    echo "    see https://rustup.rs" >&2
+    exit 1
+fi
