@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{App, shortened};
-use crate::worker::Settings;
+use crate::worker::{Hook, Settings};
 
 use super::environment::environment;
 use super::facts::Facts;
@@ -51,6 +51,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
             timeout: probe.timeout,
         }),
         log_file: facts.paths.log_file.clone(),
+        hooks: hooks(settings),
         release: facts.release,
     };
     let policy = policy::policy(app, facts, class, notes);
@@ -59,6 +60,13 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
 
 fn umask(app: &App, settings: &Settings) -> u32 {
     app.umask.unwrap_or(if settings.umask_set { settings.umask & 0o777 } else { 0o022 })
+}
+
+fn hooks(settings: &Settings) -> Vec<Hook> {
+    Hook::ALL
+        .into_iter()
+        .filter(|hook| settings.master_hooks.iter().any(|name| name == hook.name()))
+        .collect()
 }
 
 /// A note for each of gunicorn's settings that has no effect here, or another one than its writer may expect.
@@ -90,13 +98,15 @@ fn not_followed(app: &App, facts: &Facts, account: &Account, notes: &mut Vec<Str
             "{name}: the workers run in {chdir}, as gunicorn's chdir says, not in `directory`"
         ));
     }
-    if !settings.master_hooks.is_empty() {
-        let hooks: Vec<String> =
-            settings.master_hooks.iter().take(NOTES_MOST).map(|hook| shortened(hook, 60)).collect();
+    if settings.master_hooks.iter().any(|name| name == "pre_fork") {
         notes.push(format!(
-            "{name}: the hooks {} are gunicorn's master's and do not run: this version has no process for them; \
-             those of the workers do",
-            hooks.join(", ")
+            "{name}: the hook pre_fork runs in a process beside the workers, while its worker starts and not \
+             strictly before; what the worker itself needs belongs into post_fork"
+        ));
+    }
+    if settings.master_hooks.iter().any(|name| name == "pre_exec") {
+        notes.push(format!(
+            "{name}: the hook pre_exec does not run: it is about gunicorn's master replacing itself on SIGUSR2"
         ));
     }
     if settings.preload_app {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{AppName, Listen};
+use crate::worker::Hook;
 
 /// Everything that should run on this machine.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -84,6 +85,8 @@ pub struct Blueprint {
     pub probe: Option<Probe>,
     /// Where the workers' output goes; `None` is ostlerd's own stderr.
     pub log_file: Option<PathBuf>,
+    /// The hooks of gunicorn's master that the app sets; where there is one, a process of their own runs them.
+    pub hooks: Vec<Hook>,
     /// What the release looked like when it was prepared.
     pub release: Fingerprint,
 }

@@ -110,7 +110,7 @@ impl Driver {
             }
             self.publish();
         }
-        self.shell.close();
+        self.shell.close().await;
     }
 
     fn heard(&mut self, event: Event) {
@@ -193,6 +193,7 @@ impl Driver {
                 Action::Exit => self.exit = true,
                 Action::Announce(news) => {
                     crate::observe::announce(&news);
+                    self.shell.run_hooks(&news);
                     // Nobody need listen.
                     let _ = self.desk.news.send(news);
                 }

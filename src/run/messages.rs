@@ -44,6 +44,11 @@ impl Messages {
         complete
     }
 
+    /// Lets the sender say as much again: it was asked something new.
+    pub(super) fn renew(&mut self) {
+        self.taken = 0;
+    }
+
     /// Whether the sender has used up what it may send.
     pub(super) fn is_full(&self) -> bool {
         self.taken >= MOST

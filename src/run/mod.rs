@@ -1,12 +1,14 @@
 //! The shell: processes, sockets, time. It holds no decisions.
 //!
 //! Read in this order: `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
-//! (an app looked at), then the mechanisms: `worker_process`, `inspect`, `launch`, `process`, `reaper`, `listeners`,
+//! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `process`, `reaper`, `listeners`,
 //! `scoreboard`, `signals`.
 
 pub mod daemon;
 pub mod driver;
 pub mod holder;
+pub mod hook_host;
+mod hooks;
 pub mod identity;
 pub mod inspect;
 pub mod launch;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::driver::{Inbound, Outbox};
+use super::hooks::{Hooks, Started};
 use super::listeners::Listeners;
 use super::passed::Passed;
 use super::prepare;
@@ -17,7 +18,7 @@ use super::worker_process::{self, WorkerHandle};
 use crate::config::{AppName, Config, Listen};
 use crate::observe::{AppFacts, ConfigStatus, Facts};
 use crate::plan::{Blueprint, Plan, Prepared, Refusal, WorkerClass};
-use crate::supervise::{Action, Event, GenerationId, Observation, Outcome, RequestId, Rung, WorkerId};
+use crate::supervise::{Action, Event, GenerationId, News, Observation, Outcome, RequestId, Rung, WorkerId};
 
 /// Memory is read with every look while a worker is so young: it grows fast then.
 const YOUTH: Duration = Duration::from_secs(6);
@@ -32,6 +33,7 @@ pub struct Shell {
     config_status: ConfigStatus,
     apps: BTreeMap<AppName, Home>,
     workers: BTreeMap<WorkerId, Running>,
+    hooks: Hooks,
     answers: BTreeMap<RequestId, Option<oneshot::Sender<Outcome>>>,
     requests: u64,
     outbox: Outbox,
@@ -47,7 +49,7 @@ struct Home {
 
 #[derive(Debug)]
 struct Running {
-    app: AppName,
+    blueprint: Arc<Blueprint>,
     handle: WorkerHandle,
     slot: Slot,
     started: Instant,
@@ -66,6 +68,7 @@ impl Shell {
     ) -> Self {
         let file = config.file.display().to_string();
         Shell {
+            hooks: Hooks::new(children.clone()),
             children,
             passed: Arc::new(passed),
             runtime_directory,
@@ -206,8 +209,7 @@ impl Shell {
         blueprint: Arc<Blueprint>,
         hold: bool,
     ) -> Result<(), String> {
-        let app = blueprint.app.clone();
-        let home = self.apps.get_mut(&app).ok_or("its listeners are closed")?;
+        let home = self.apps.get_mut(&blueprint.app).ok_or("its listeners are closed")?;
         let slot = home.scoreboard.claim().map_err(|error| format!("no place on the scoreboard: {error}"))?;
         let started = worker_process::start(
             &self.children,
@@ -221,7 +223,8 @@ impl Shell {
             Ok(worker_process::StartedWorker { handle, watch }) => {
                 tokio::spawn(watch.run(self.outbox.facts.clone()));
                 let started = Instant::now();
-                self.workers.insert(worker, Running { app, handle, slot, started, sane: started });
+                let sane = started;
+                self.workers.insert(worker, Running { blueprint, handle, slot, started, sane });
                 Ok(())
             }
             Err(reason) => {
@@ -231,10 +234,18 @@ impl Shell {
         }
     }
 
+    /// Has the hook of gunicorn's master run that is due now, where the app sets hooks.
+    pub fn run_hooks(&mut self, news: &News) {
+        let started = news.happening.worker().and_then(|worker| self.workers.get(&worker));
+        let started =
+            started.map(|running| Started { blueprint: &running.blueprint, pid: running.handle.pid() });
+        self.hooks.happened(news, started);
+    }
+
     /// Its process is gone.
     pub fn forget(&mut self, worker: WorkerId) {
         let Some(running) = self.workers.remove(&worker) else { return };
-        if let Some(home) = self.apps.get_mut(&running.app) {
+        if let Some(home) = self.apps.get_mut(&running.blueprint.app) {
             home.scoreboard.release(running.slot);
         }
     }
@@ -244,7 +255,7 @@ impl Shell {
         let (now, instant) = (monotonic_now(), Instant::now());
         let mut seen = Vec::with_capacity(self.workers.len());
         for (id, running) in &mut self.workers {
-            let Some(home) = self.apps.get(&running.app) else { continue };
+            let Some(home) = self.apps.get(&running.blueprint.app) else { continue };
             let read = home.scoreboard.read(&running.slot, now);
             if read.is_some() {
                 running.sane = instant;
@@ -296,6 +307,7 @@ impl Shell {
             // One that has ended meanwhile has no log to open.
             let _ = running.handle.reopen_logs();
         }
+        self.hooks.reopen_logs();
     }
 
     /// The one app, where there is one.
@@ -327,11 +339,13 @@ impl Shell {
         Facts { pids, apps, config: self.config_status.clone() }
     }
 
-    /// The end: kills what is left of every worker and removes what was made in the runtime directory.
-    pub fn close(&mut self) {
+    /// The end: kills what is left of every worker, lets the last hooks run, and removes what was made in the runtime
+    /// directory.
+    pub async fn close(&mut self) {
         for running in self.workers.values() {
             let _ = running.handle.signal(Rung::Kill);
         }
+        self.hooks.close().await;
         self.apps.clear();
         // Only if empty: a name that is not ours stays.
         let _ = std::fs::remove_dir_all(self.runtime_directory.join("scoreboards"));

@@ -95,7 +95,8 @@ fn probe_order(probe: &Probe) -> ProbeOrder {
     }
 }
 
-fn launch_spec(blueprint: &Blueprint, title: String) -> LaunchSpec {
+/// The app's interpreter as its user, with the shim to run.
+pub(super) fn launch_spec(blueprint: &Blueprint, title: String) -> LaunchSpec {
     LaunchSpec {
         program: blueprint.python.clone(),
         argv: vec![blueprint.python.display().to_string(), "-c".to_owned(), BOOTSTRAP.to_owned(), title],
@@ -196,7 +197,7 @@ fn event_of(worker: WorkerId, message: Message) -> Option<Event> {
         Message::Loaded => Some(Event::WorkerLoaded { worker }),
         Message::Ready => Some(Event::WorkerReady { worker }),
         Message::Failed(failed) => Some(Event::WorkerFailed { worker, words: last_words(&failed) }),
-        Message::Settings(_) => None,
+        Message::Settings(_) | Message::Ran(_) => None,
     }
 }
 

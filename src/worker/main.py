@@ -5,7 +5,7 @@ import socket
 import sys
 import traceback
 
-from _ostler import settings, shift, slot
+from _ostler import host, settings, shift, slot
 from _ostler.wire import Control, Failure, leave, said, trace_of
 
 CONTRACT = 1
@@ -25,6 +25,8 @@ def run(orders):
             raise Failure("settings", message, "", 1)
         if orders["mode"] == "inspect":
             control.send("settings", **settings.describe(settings.load(orders)))
+        elif orders["mode"] == "hooks":
+            host.run(orders, control)
         else:
             work(orders, control)
     except Failure as failure:
@@ -42,10 +44,7 @@ def work(orders, control):
     app = settings.load(orders)
     cfg = app.cfg
     settings.take_over(cfg)
-    try:
-        log = cfg.logger_class(cfg)
-    except Exception as error:
-        raise Failure("settings", "gunicorn's logger does not start: " + said(error), trace_of(error), 1) from None
+    log = settings.logger(cfg)
     cls = settings.worker_class(cfg)
     mixin = mixin_for(cls, cfg)
     try:
@@ -64,7 +63,7 @@ def work(orders, control):
     timeout = min(cfg.timeout / 2.0, 1.0) or 1.0
     worker = worker_type(orders["worker"], os.getppid(), listeners, app, timeout, cfg, log)
     worker.pid = os.getpid()
-    serve(worker, Server(worker, listeners))
+    serve(worker, host.Server(app, log, worker_type, listeners, [worker]))
 
 
 def mixin_for(cls, cfg):
@@ -105,22 +104,6 @@ class Listener(socket.socket):
 
     def listen(self, backlog=None):
         pass
-
-
-class Server:
-    """What hooks get for gunicorn's arbiter."""
-
-    def __init__(self, worker, listeners):
-        cfg = worker.cfg
-        self.app, self.cfg, self.log = worker.app, cfg, worker.log
-        self.pid = self.master_pid = os.getppid()
-        self.master_name, self.proc_name = "ostlerd", cfg.proc_name
-        self.LISTENERS, self.WORKERS = listeners, {worker.pid: worker}
-        self.address, self.timeout = cfg.address, cfg.timeout
-        self.num_workers, self.worker_age = cfg.workers, worker.age
-        self.worker_class = type(worker)
-        self.pidfile, self.reexec_pid, self.systemd = None, 0, False
-        self.START_CTX = {"args": [sys.executable] + sys.argv, "cwd": os.getcwd(), 0: sys.executable}
 
 
 def serve(worker, server):

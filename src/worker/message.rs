@@ -46,6 +46,8 @@ pub enum Mode {
     Worker,
     /// Load the settings, send them, exit 0.
     Inspect,
+    /// Load the settings, run the master's hooks as they are named.
+    Hooks,
 }
 
 /// One inherited listening socket.
@@ -119,6 +121,11 @@ impl Orders {
         }
     }
 
+    /// Orders to run the hooks of gunicorn's master, for the generation's workers.
+    pub fn hooks(app: &str, generation: u64, entry: Option<String>, args: Vec<String>) -> Self {
+        Self { mode: Mode::Hooks, generation, ..Self::inspect(app, entry, args) }
+    }
+
     /// Orders to run worker `worker` of `generation` on slot `slot`; the rest is for the caller to fill in.
     pub fn worker(app: &str, worker: u64, generation: u64, slot: Slot) -> Self {
         Self { mode: Mode::Worker, worker, generation, slot, ..Self::inspect(app, None, Vec::new()) }
@@ -142,6 +149,18 @@ pub enum Message {
     Failed(FailedMessage),
     /// The answer to `inspect`.
     Settings(Box<Settings>),
+    /// A hook of the master has run.
+    Ran(RanMessage),
+}
+
+/// The answer to a [`HookOrder`](super::HookOrder).
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct RanMessage {
+    /// The hook's name.
+    pub hook: String,
+    /// What it raised, in one line.
+    #[serde(default)]
+    pub error: Option<String>,
 }
 
 /// Why a worker cannot serve.

@@ -29,7 +29,9 @@
 //! ```
 //!
 //! `entry` (gunicorn's `wsgi_app` says it then), `probe`, `probe.host` and `log_file` may be null; `mode` may be
-//! `inspect` (no scoreboard, no listeners): load the settings, send one `settings` message, exit 0.
+//! `inspect` (no scoreboard, no listeners): load the settings, send one `settings` message, exit 0; or `hooks` (the
+//! same descriptors as `inspect`): load the settings, then run hooks of gunicorn's master as ostlerd names them, see
+//! below.
 //!
 //! A probe is good where it is answered 2xx or 3xx: many apps redirect a plain request to https or to a login.
 //! An application of tornado's own kind cannot be called in process: it passes, with a warning in its log.
@@ -42,8 +44,24 @@
 //! | `{"event": "ready"}` | the first heartbeat |
 //! | `{"event": "failed", "stage": …, "message": …, "traceback": …}` | it cannot serve and exits; `stage` is `settings`, `import`, `attribute`, `hook`, `probe` or `boot`; `message` is one sentence; `traceback` may be empty, and is the start of the body where the probe was answered badly |
 //! | `{"event": "settings", …}` | the answer to `inspect`: see [`Settings`] |
+//! | `{"event": "ran", "hook": …, "error": …}` | in mode `hooks`: the hook has run; `error` is what it raised, and absent where it raised nothing |
 //!
 //! ostlerd may close its end after `ready`.
+//!
+//! In mode `hooks` ostlerd writes one JSON object a line, each after the answer to the one before. On the end of file
+//! the process runs nothing more and exits 0: `on_exit` is a hook like the others and has to be named.
+//!
+//! ```json
+//! {"hook": "on_starting", "workers": 4}
+//! {"hook": "pre_fork", "workers": 4, "worker": {"id": 17, "pid": 4711}}
+//! {"hook": "child_exit", "workers": 4, "worker": {"id": 17, "pid": 4711}}
+//! {"hook": "nworkers_changed", "workers": 6, "from": 4}
+//! ```
+//!
+//! `workers` is how many are wanted now, `server.num_workers`; `worker.age` is the worker's `id`, as in the worker
+//! itself. `on_starting`, `when_ready`, `on_reload` and `on_exit` have no more fields than the first line.
+//! SIGUSR1 opens the log files anew, as in a worker; SIGTERM, SIGINT, SIGHUP and SIGUSR2 do nothing.
+//! `pre_fork` runs beside the start of its worker, and so may run after it: `worker.pid` is known.
 //!
 //! The worker's slot of the scoreboard, native byte order, 8-byte fields, times in nanoseconds of `CLOCK_MONOTONIC`:
 //!
@@ -69,22 +87,24 @@
 //! with sync and gevent; then one module for each other class; `main` is what gunicorn's arbiter does for a worker.
 //! None may import asyncio or threading before the app's worker class does: gevent patches them first.
 
+mod hook;
 mod message;
 #[cfg(test)]
 mod tests;
 
 use serde::Deserialize;
 
+pub use hook::{Hook, HookOrder, HookWorker};
 pub use message::{
     FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Mode, Orders,
-    ProbeOrder, Slot, Stage,
+    ProbeOrder, RanMessage, Slot, Stage,
 };
 
 /// The text for `python -c`: it takes the bundle and the orders from their descriptors and begins.
 pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 12] = [
+const MODULES: [(&str, &str); 13] = [
     ("wire", include_str!("wire.py")),
     ("slot", include_str!("slot.py")),
     ("settings", include_str!("settings.py")),
@@ -92,6 +112,7 @@ const MODULES: [(&str, &str); 12] = [
     ("probe", include_str!("probe.py")),
     ("hold", include_str!("hold.py")),
     ("shift", include_str!("shift.py")),
+    ("host", include_str!("host.py")),
     ("gthread", include_str!("gthread.py")),
     ("tornado", include_str!("tornado.py")),
     ("asgi", include_str!("asgi.py")),

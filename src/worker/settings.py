@@ -117,6 +117,13 @@ def set_environment(cfg):
     os.environ.update(cfg.env)
 
 
+def logger(cfg):
+    try:
+        return cfg.logger_class(cfg)
+    except Exception as error:
+        raise Failure("settings", "gunicorn's logger does not start: " + said(error), trace_of(error), 1) from None
+
+
 def worker_class(cfg):
     try:
         return cfg.worker_class

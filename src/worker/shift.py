@@ -57,23 +57,27 @@ class Shifted:
         super().handle_usr1(sig, frame)
 
     def reopen_output(self):
-        path = self.shift.orders.get("log_file")
-        if not path or (self.cfg.capture_output and self.cfg.errorlog != "-"):
-            return
-        try:
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        except OSError as error:
-            self.log.warning("The log file is not reopened: %s", error)
-            return
-        os.dup2(fd, 1)
-        os.dup2(fd, 2)
-        os.close(fd)
+        reopen_output(self.shift.orders, self.cfg, self.log)
 
     def load_wsgi(self):
         self.shift.stage = "import"
         super().load_wsgi()
         self.count_requests()
         self.shift.stage = "hook"  # post_worker_init comes next
+
+
+def reopen_output(orders, cfg, log):
+    path = orders.get("log_file")
+    if not path or (cfg.capture_output and cfg.errorlog != "-"):
+        return
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+    except OSError as error:
+        log.warning("The log file is not reopened: %s", error)
+        return
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    os.close(fd)
 
 
 class Wsgi(Shifted):

@@ -104,3 +104,28 @@ fn settings_are_read_as_gunicorn_tells_them() {
     assert_eq!(settings.family.as_deref(), Some("gthread"));
     assert_eq!(settings.chdir, None);
 }
+
+#[test]
+fn hooks_are_named_a_line_each() {
+    let worker = Some(HookWorker { id: 17, pid: 4711 });
+    let fork = HookOrder { worker, ..HookOrder::new(Hook::PreFork, 4) };
+    let told = b"{\"hook\":\"pre_fork\",\"workers\":4,\"worker\":{\"id\":17,\"pid\":4711}}\n";
+    assert_eq!(fork.to_line(), told);
+    let scaled = HookOrder { from: Some(4), ..HookOrder::new(Hook::NworkersChanged, 6) };
+    assert_eq!(scaled.to_line(), b"{\"hook\":\"nworkers_changed\",\"workers\":6,\"from\":4}\n");
+    for hook in Hook::ALL {
+        assert_eq!(serde_json::to_value(hook).unwrap(), hook.name());
+    }
+    let orders = Orders::hooks("shop", 3, None, Vec::new()).to_json();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&orders).unwrap()["mode"], "hooks");
+}
+
+#[test]
+fn the_answer_of_a_hook_may_be_what_it_raised() {
+    let ran = |error: Option<&str>| {
+        Message::Ran(RanMessage { hook: "on_exit".to_owned(), error: error.map(str::to_owned) })
+    };
+    assert_eq!(Message::parse(br#"{"event": "ran", "hook": "on_exit"}"#).unwrap(), ran(None));
+    let raised = br#"{"event": "ran", "hook": "on_exit", "error": "KeyError: 1"}"#;
+    assert_eq!(Message::parse(raised).unwrap(), ran(Some("KeyError: 1")));
+}

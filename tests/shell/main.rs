@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod hooks;
 mod inspect;
 mod launch;
 mod listeners;

@@ -30,7 +30,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    fn new(code: &str, listen: &[Address]) -> App {
+    pub(crate) fn new(code: &str, listen: &[Address]) -> App {
         let folder = tempfile::tempdir().unwrap();
         let python = script(folder.path(), "python", &format!("{PRELUDE}{code}\n"));
         App::run_by(python, folder, listen)
@@ -82,6 +82,7 @@ fn blueprint(folder: &Path, python: PathBuf, listen: Vec<Listen>) -> Blueprint {
             timeout: std::time::Duration::from_secs(10),
         }),
         log_file: None,
+        hooks: Vec::new(),
         release: Fingerprint::default(),
     }
 }

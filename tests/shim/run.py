@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import booting  # noqa: E402
 import holding  # noqa: E402
+import hooks  # noqa: E402
 import serving  # noqa: E402
 from kinds import CLASSES  # noqa: E402
 from supervisor import ROOT  # noqa: E402
@@ -43,7 +44,7 @@ def cases(venvs, word):
             laws = holding.LAWS + serving.LAWS if kind != "uvicorn.workers" else [serving.a_replaced_worker_loses_no_request]
             for law in laws:
                 yield law, Place(venvs, version, kind)
-        for law in booting.LAWS:
+        for law in booting.LAWS + hooks.LAWS:
             yield law, Place(venvs, version, "any")
     for law in booting.ONCE:
         yield law, Place(venvs, VERSIONS[-1], "any")

@@ -164,6 +164,7 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
         gunicorn: "27.0.1".to_owned(),
         probe: None,
         log_file: None,
+        hooks: Vec::new(),
         release: Fingerprint { files: version, newest: 0 },
     })
 }

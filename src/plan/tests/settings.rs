@@ -92,12 +92,13 @@ fn what_gunicorn_says_and_ostlerd_does_not_do_is_noted_once_each() {
         uid: 33,
         gid: 33,
         chdir: Some("/srv/elsewhere".to_owned()),
-        master_hooks: vec!["when_ready".to_owned(), "on_exit".to_owned()],
+        master_hooks: ["on_exit", "pre_fork", "pre_exec", "mystery"].map(str::to_owned).to_vec(),
         preload_app: true,
         notes: vec!["worker_class was given twice".to_owned()],
         ..defaults()
     };
-    let (_, notes) = planned(&listening(""), &facts(settings));
+    let (plan, notes) = planned(&listening(""), &facts(settings));
+    assert_eq!(plan.blueprint.hooks, [Hook::PreFork, Hook::OnExit]);
     let expected = [
         "shop: gunicorn's daemon is not followed: ostlerd runs the workers and watches them",
         "shop: gunicorn's pidfile is not followed: there is no master whose pid it could hold; see `ostler status`",
@@ -106,8 +107,9 @@ fn what_gunicorn_says_and_ostlerd_does_not_do_is_noted_once_each() {
         "shop: gunicorn's user and group (uid 33, gid 33) are ignored: the workers run as shop (uid 1001, gid 1001), \
          as `user` and `group` of /etc/ostler/apps.d/shop.toml say",
         "shop: the workers run in /srv/elsewhere, as gunicorn's chdir says, not in `directory`",
-        "shop: the hooks when_ready, on_exit are gunicorn's master's and do not run: this version has no process \
-         for them; those of the workers do",
+        "shop: the hook pre_fork runs in a process beside the workers, while its worker starts and not strictly \
+         before; what the worker itself needs belongs into post_fork",
+        "shop: the hook pre_exec does not run: it is about gunicorn's master replacing itself on SIGUSR2",
         "shop: gunicorn's preload_app is not followed by this version: each worker loads the app itself",
         "shop: worker_class was given twice",
     ];

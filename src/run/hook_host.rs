@@ -1,0 +1,230 @@
+//! The process that runs the hooks of gunicorn's master for one generation: one after the other, never waited for.
+//!
+//! ```text
+//! started ─► line ─► answer ─► line ─► answer ─► … ─► end of file ─► exits
+//!              └─► no answer in time, or the process ends: said once, killed, not started again
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+
+use super::messages::{Messages, last_words};
+use super::process::{Children, Process};
+use super::worker_process::{launch_spec, read_available, start_interpreter};
+use crate::config::AppName;
+use crate::plan::Blueprint;
+use crate::supervise::GenerationId;
+use crate::worker::{Hook, HookOrder, Message, Orders};
+
+/// So many hooks may wait for the one that runs.
+const QUEUE: usize = 1024;
+
+/// How long the process may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For one hook; for the first one with the reading of the settings.
+    pub hook: Duration,
+    /// For its end, with the hooks that still wait.
+    pub end: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { hook: Duration::from_secs(60), end: Duration::from_secs(5) }
+    }
+}
+
+/// Where hooks are handed in. Dropped, the process runs what was handed in and ends, within [`Patience::end`].
+#[derive(Debug)]
+pub struct HookHost {
+    app: AppName,
+    process: Arc<Process>,
+    queue: mpsc::Sender<HookOrder>,
+    behind: bool,
+    _wanted: oneshot::Sender<()>,
+}
+
+/// The process, to be run as a task: [`HostTask::run`].
+#[derive(Debug)]
+pub struct HostTask {
+    app: AppName,
+    generation: GenerationId,
+    patience: Patience,
+    queue: mpsc::Receiver<HookOrder>,
+    dropped: oneshot::Receiver<()>,
+    conversation: Conversation,
+}
+
+#[derive(Debug)]
+struct Conversation {
+    process: Arc<Process>,
+    control: UnixStream,
+    messages: Messages,
+}
+
+/// Why no more hooks run for this generation.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("their process ended")]
+    Died,
+    #[error("{0}")]
+    Failed(String),
+    #[error("{} has not ended within {limit:?}, and its process was killed", .hook.name())]
+    Hung { hook: Hook, limit: Duration },
+    #[error("their process did not end within {0:?}, and was killed")]
+    Late(Duration),
+}
+
+/// Starts the app's interpreter as its user, as for a worker, without its sockets and its scoreboard.
+///
+/// The error is words; a configuration that does not load is told later, in the log.
+pub fn start(
+    children: &Children,
+    generation: GenerationId,
+    blueprint: &Blueprint,
+    patience: Patience,
+) -> Result<(HookHost, HostTask), String> {
+    let app = blueprint.app.clone();
+    let entry = Some(blueprint.entry.clone());
+    let orders = Orders::hooks(app.as_str(), generation.0, entry, blueprint.args.clone());
+    let spec = launch_spec(blueprint, format!("ostler: {app} [hooks {generation}]"));
+    let (process, control) = start_interpreter(children, &spec, &orders, &[])
+        .map_err(|error| format!("cannot make a process for the hooks of {app}: {error}"))?;
+    let (queue, waiting) = mpsc::channel(QUEUE);
+    let (wanted, dropped) = oneshot::channel();
+    let process = Arc::new(process);
+    let conversation = Conversation { process: process.clone(), control, messages: Messages::default() };
+    let host = HookHost { app: app.clone(), process, queue, behind: false, _wanted: wanted };
+    Ok((host, HostTask { app, generation, patience, queue: waiting, dropped, conversation }))
+}
+
+impl HookHost {
+    /// Hands a hook in and does not wait for it. Of a process that has ended nothing is asked.
+    pub fn tell(&mut self, order: HookOrder) {
+        let full = matches!(self.queue.try_send(order), Err(mpsc::error::TrySendError::Full(_)));
+        if full && !self.behind {
+            tracing::warn!(
+                app = self.app.as_str(),
+                "{QUEUE} hooks of gunicorn's master wait to run; further ones are left out"
+            );
+        }
+        self.behind = full;
+    }
+
+    /// Asks it to open its log files anew; one that has ended has none.
+    pub fn reopen_logs(&self) {
+        let _ = self.process.signal(Signal::SIGUSR1);
+    }
+
+    /// Its process's number, to be looked up.
+    pub fn pid(&self) -> i32 {
+        self.process.pid()
+    }
+}
+
+impl HostTask {
+    /// Runs what is handed in; returns when the process and its group are gone.
+    pub async fn run(self) {
+        let HostTask { app, generation, patience, mut queue, dropped, mut conversation } = self;
+        let place = Place { app: app.as_str(), generation: generation.to_string() };
+        let late = async {
+            let _ = dropped.await;
+            sleep(patience.end).await;
+        };
+        let ended = tokio::select! {
+            ended = conversation.serve(&place, &mut queue, patience.hook) => ended,
+            () = late => Err(Trouble::Late(patience.end)),
+        };
+        // What it left running is killed while its group is still its own.
+        let _ = conversation.process.kill_group();
+        let exit = conversation.process.wait().await;
+        match ended {
+            Ok(()) => {}
+            Err(late @ Trouble::Late(_)) => place.warn(&format!("the hooks of gunicorn's master: {late}")),
+            Err(trouble) => place.warn(&format!(
+                "the hooks of gunicorn's master run no more until the next rollout: {trouble} ({exit}); the workers \
+                 are not affected"
+            )),
+        }
+    }
+}
+
+/// What a line of the log is about.
+struct Place<'a> {
+    app: &'a str,
+    generation: String,
+}
+
+impl Place<'_> {
+    fn warn(&self, words: &str) {
+        tracing::warn!(app = self.app, generation = self.generation, "{words}");
+    }
+}
+
+impl Conversation {
+    async fn serve(
+        &mut self,
+        place: &Place<'_>,
+        queue: &mut mpsc::Receiver<HookOrder>,
+        limit: Duration,
+    ) -> Result<(), Trouble> {
+        loop {
+            let order = tokio::select! {
+                order = queue.recv() => order,
+                () = self.process.ended() => return Err(Trouble::Died),
+            };
+            let Some(order) = order else { break };
+            let hook = order.hook;
+            let answer = timeout(limit, self.ask(&order)).await;
+            if let Some(error) = answer.map_err(|_| Trouble::Hung { hook, limit })?? {
+                place.warn(&format!("the hook {} failed, and nothing else did: {error}", hook.name()));
+            }
+        }
+        // Its end of file. One that is gone already has read none, and ends all the same.
+        let _ = self.control.shutdown().await;
+        self.process.ended().await;
+        Ok(())
+    }
+
+    /// Has one hook run; what it raised, where it raised something.
+    async fn ask(&mut self, order: &HookOrder) -> Result<Option<String>, Trouble> {
+        self.messages.renew();
+        // Where the process is gone, that is found below, with what it said before.
+        let _ = self.control.write_all(&order.to_line()).await;
+        loop {
+            let ended = tokio::select! {
+                biased;
+                readable = self.control.readable() => readable.is_err(),
+                () = self.process.ended() => true,
+            };
+            let heard = read_available(&self.control, &mut self.messages, ended);
+            for message in heard.messages {
+                match message {
+                    Message::Ran(ran) => return Ok(ran.error.map(|error| one_line(&error))),
+                    Message::Failed(failed) => {
+                        return Err(Trouble::Failed(one_line(&last_words(&failed).message)));
+                    }
+                    Message::Loaded | Message::Ready | Message::Settings(_) => {}
+                }
+            }
+            if ended {
+                return Err(Trouble::Died);
+            }
+            if heard.closed {
+                self.process.ended().await;
+                return Err(Trouble::Died);
+            }
+        }
+    }
+}
+
+/// What an app says, fit for one line of the log.
+fn one_line(text: &str) -> String {
+    super::messages::shown(&text.replace(['\n', '\t'], " "), 1000)
+}

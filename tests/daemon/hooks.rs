@@ -1,0 +1,183 @@
+//! The hooks of gunicorn's master, in the process that ostlerd starts for them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{AppFile, Proc, Site, WSGI, kill, until};
+use crate::load::get;
+
+/// Every hook of the master writes one line to one file: its process, its name, what it was told.
+const NOTING: &str = "
+import os
+def note(*words):
+    with open(NOTES, 'a') as file:
+        file.write(' '.join(str(word) for word in (os.getpid(),) + words) + '\\n')
+def on_starting(server): note('on_starting', server.num_workers)
+def when_ready(server): note('when_ready', *sorted(server.WORKERS))
+def on_reload(server): note('on_reload')
+def pre_fork(server, worker): note('pre_fork', worker.pid)
+def child_exit(server, worker): note('child_exit', worker.pid)
+def nworkers_changed(server, new, old): note('nworkers_changed', new, old)
+def on_exit(server): note('on_exit')
+";
+
+struct Notes(PathBuf);
+
+impl Notes {
+    fn of(site: &Site) -> Notes {
+        let folder = site.path("notes");
+        fs::create_dir(&folder).expect("the site is ours");
+        let everyone = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        fs::set_permissions(&folder, everyone).expect("the site is ours");
+        Notes(folder.join("lines"))
+    }
+
+    fn conf(&self, more: &str) -> String {
+        format!("NOTES = {:?}\n{NOTING}{more}", self.0)
+    }
+
+    /// Each line as the process and the rest.
+    fn read(&self) -> Vec<(i32, String)> {
+        let text = fs::read_to_string(&self.0).unwrap_or_default();
+        let split = |line: &str| {
+            let (pid, rest) = line.split_once(' ').expect("a process and a hook");
+            (pid.parse().expect("a number"), rest.to_owned())
+        };
+        text.lines().map(split).collect()
+    }
+
+    /// Of the newest process.
+    fn last_host(&self) -> i32 {
+        self.read().last().expect("a hook has run").0
+    }
+
+    fn has(&self, hook: &str) {
+        until(format!("{hook} has run"), || {
+            self.read().iter().any(|(_, line)| line.starts_with(hook)).then_some(())
+        });
+    }
+
+    fn of_host(&self, host: i32) -> Vec<String> {
+        self.read().into_iter().filter(|(pid, _)| *pid == host).map(|(_, line)| line).collect()
+    }
+}
+
+fn shop(site: &Site, conf: &str) -> AppFile {
+    site.app("shop").tcp().workers(2).with("app.py", WSGI).with("gunicorn.conf.py", conf).write()
+}
+
+#[test]
+fn every_hook_of_the_master_runs_in_its_order() {
+    let site = Site::new();
+    let notes = Notes::of(&site);
+    shop(&site, &notes.conf(""));
+    let mut ostlerd = site.start();
+    ostlerd.serving("shop");
+    notes.has("when_ready");
+    let first = notes.last_host();
+    let mut pids = ostlerd.pids("shop");
+    ostlerd.ostler(&["scale", "shop", "3"]).exits(0);
+    until("the third worker was told", || (notes.of_host(first).len() == 6).then_some(()));
+    let third = ostlerd.pids("shop").into_iter().find(|pid| !pids.contains(pid)).expect("a third worker");
+    let (one, two) = (pids[0], pids[1]);
+    let (low, high) = (one.min(two), one.max(two));
+    let told = notes.of_host(first);
+    let forks = [format!("pre_fork {one}"), format!("pre_fork {two}")];
+    assert_eq!(told[0], "on_starting 2");
+    assert!(forks.contains(&told[1]) && forks.contains(&told[2]) && told[1] != told[2], "{told:?}");
+    let rest =
+        [format!("when_ready {low} {high}"), "nworkers_changed 3 2".to_owned(), format!("pre_fork {third}")];
+    assert_eq!(told[3..], rest);
+
+    ostlerd.restart("shop");
+    until("the old process is gone", || (!Proc(first).lives()).then_some(()));
+    ostlerd.serving("shop");
+    pids.push(third);
+    pids.extend(ostlerd.pids("shop"));
+    let second = notes.last_host();
+    ostlerd.signal(Signal::SIGTERM);
+    assert!(ostlerd.ends().success());
+
+    assert!(!Proc(second).lives());
+    let told = notes.of_host(second);
+    assert_eq!(told[0], "on_reload");
+    assert_eq!(told.iter().filter(|line| line.starts_with("pre_fork ")).count(), 3, "{told:?}");
+    assert_eq!(told.iter().filter(|line| line.starts_with("when_ready")).count(), 0, "{told:?}");
+    let all = notes.read();
+    assert_eq!(all.last(), Some(&(second, "on_exit".to_owned())), "{all:?}");
+    assert_eq!(all.iter().filter(|(_, line)| line == "on_exit").count(), 1, "{all:?}");
+    for pid in pids {
+        let ends = all.iter().filter(|(_, line)| *line == format!("child_exit {pid}")).count();
+        assert_eq!(ends, 1, "the end of {pid} in {all:?}");
+    }
+}
+
+#[test]
+fn hooks_that_fail_and_a_host_that_is_killed_disturb_nobody() {
+    let site = Site::new();
+    let notes = Notes::of(&site);
+    let failing =
+        "def on_starting(server): raise KeyError('no')\ndef pre_fork(server, worker): raise SystemExit(1)\n";
+    let app = shop(&site, &notes.conf(failing));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    notes.has("when_ready");
+    ostlerd.logs("the hook on_starting failed, and nothing else did: KeyError: 'no'");
+    ostlerd.logs("the hook pre_fork failed, and nothing else did: SystemExit: 1");
+
+    let (host, workers) = (notes.last_host(), ostlerd.pids("shop"));
+    assert!(!workers.contains(&host));
+    kill(host, Signal::SIGKILL);
+    ostlerd.logs("the hooks of gunicorn's master run no more until the next rollout: their process ended");
+    get(&app.target(), "/").expect("it serves");
+    kill(workers[0], Signal::SIGKILL);
+    ostlerd.wait("shop", "has replaced its worker", |app| {
+        app.workers.iter().all(|worker| worker.pid != Some(workers[0]))
+    });
+    ostlerd.serving("shop");
+    let silent = notes.read();
+    assert_eq!(silent.last().map(|(pid, _)| *pid), Some(host), "{silent:?}");
+
+    ostlerd.restart("shop");
+    notes.has("on_reload");
+    assert_ne!(notes.last_host(), host);
+    get(&app.target(), "/").expect("it serves");
+    ostlerd.ostler(&["stop", "shop"]).exits(0);
+    notes.has("on_exit");
+}
+
+#[test]
+fn a_release_that_is_rolled_back_leaves_the_old_process_at_work() {
+    let site = Site::new();
+    let notes = Notes::of(&site);
+    let app = shop(&site, &notes.conf(""));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    notes.has("when_ready");
+    let host = notes.last_host();
+    app.release("app.py", "raise RuntimeError('not today')\n");
+    ostlerd.restart_fails("shop");
+    until("the new process is gone", || {
+        let of_new = notes.read().into_iter().find(|(pid, _)| *pid != host);
+        of_new.is_some_and(|(pid, _)| !Proc(pid).lives()).then_some(())
+    });
+    assert!(Proc(host).lives());
+    ostlerd.ostler(&["stop", "shop"]).exits(0);
+    until("the old one has the last word", || {
+        (notes.read().last() == Some(&(host, "on_exit".to_owned()))).then_some(())
+    });
+}
+
+#[test]
+fn an_app_without_such_hooks_has_no_process_for_them() {
+    let site = Site::new();
+    shop(&site, "def post_fork(server, worker): pass\n");
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let workers = ostlerd.pids("shop");
+    let others: Vec<i32> =
+        site.processes().iter().map(|it| it.0).filter(|pid| !workers.contains(pid)).collect();
+    assert!(others.iter().all(|&pid| pid == ostlerd.process().0), "{others:?}");
+}
