@@ -44,16 +44,21 @@ impl App {
             return false;
         }
         let AppPlan { blueprint, policy } = &plan;
-        let Some(target) = self.target_mut().filter(|target| target.blueprint == *blueprint) else {
+        let Some(target) = self.target().filter(|target| target.blueprint == *blueprint) else {
             self.roll_out(turn, plan, vec![id]);
             return true;
         };
         if target.policy == *policy {
             return false;
         }
-        if target.policy.workers != policy.workers {
+        let (from, resized) = (self.wanted(&target.policy), target.policy.workers != policy.workers);
+        if resized {
             self.scale = None;
             self.overtake_scaling(turn, policy.workers);
+        }
+        let to = self.wanted(policy);
+        if from != to {
+            self.announce(turn, Happening::Scaled { from, to });
         }
         // Both: what a rollback goes back to is the old code, kept by the numbers that are in force.
         let rolling = self.rollout.as_mut().map(|rollout| &mut rollout.generation);

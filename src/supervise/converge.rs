@@ -300,13 +300,6 @@ impl App {
         }
     }
 
-    pub(super) fn target_mut(&mut self) -> Option<&mut Generation> {
-        match &mut self.rollout {
-            Some(rollout) if !rollout.is_rolling_back() => Some(&mut rollout.generation),
-            _ => self.serving.as_mut(),
-        }
-    }
-
     /// How many workers of the target should live now.
     fn goal(&self) -> usize {
         let Some(target) = self.target() else { return 0 };

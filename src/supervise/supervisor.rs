@@ -28,6 +28,8 @@ pub struct Supervisor {
     now: Moment,
     pub(super) shutdown: Option<Shutdown>,
     reloads: BTreeMap<RequestId, Reload>,
+    /// What is to be said of the plan that it was made with.
+    first: Vec<Action>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,18 +66,20 @@ impl Supervisor {
             now: Moment::ZERO,
             shutdown: None,
             reloads: BTreeMap::new(),
+            first: Vec::new(),
         };
         let mut out = Out::default();
         for (name, prepared) in plan.apps {
             supervisor.with_new_app(name, &mut out, |app, turn| app.begin(turn, prepared, None));
         }
+        supervisor.first = out.actions;
         supervisor
     }
 
     /// Records a fact, lets time pass, and says what to do.
     pub fn handle(&mut self, now: Moment, event: Event) -> Vec<Action> {
         self.now = self.now.max(now);
-        let mut out = Out::default();
+        let mut out = Out { actions: std::mem::take(&mut self.first), answers: Vec::new() };
         self.record(event, &mut out);
         let names: Vec<AppName> = self.apps.keys().cloned().collect();
         for name in &names {

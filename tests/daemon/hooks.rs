@@ -171,6 +171,21 @@ fn a_release_that_is_rolled_back_leaves_the_old_process_at_work() {
 }
 
 #[test]
+fn a_number_of_workers_that_is_reloaded_is_a_change_like_any_other() {
+    let site = Site::new();
+    let notes = Notes::of(&site);
+    let app = shop(&site, &notes.conf(""));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    notes.has("when_ready");
+    fs::write(&app.file, app.text().replace("workers = 2", "workers = 1")).expect("the site is ours");
+    ostlerd.ostler(&["reload"]).exits(0);
+    notes.has("nworkers_changed 1 2");
+    notes.has("child_exit");
+    assert!(notes.read().iter().all(|(pid, _)| *pid == notes.last_host()), "{:?}", notes.read());
+}
+
+#[test]
 fn an_app_without_such_hooks_has_no_process_for_them() {
     let site = Site::new();
     shop(&site, "def post_fork(server, worker): pass\n");

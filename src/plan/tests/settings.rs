@@ -1,4 +1,5 @@
 use crate::config::Address;
+use crate::worker::Hook;
 
 use super::*;
 
