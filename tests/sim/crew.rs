@@ -48,7 +48,6 @@ pub(crate) struct Crew {
     pub(crate) newest: Option<GenerationId>,
     /// The last crash of a worker of each generation.
     pub(crate) crashes: BTreeMap<GenerationId, Moment>,
-    pub(crate) boot_failures: u32,
     /// Of each generation, how many boots failed since one of its workers was ready.
     pub(crate) failed_boots: BTreeMap<GenerationId, u32>,
     /// Starts, with what each was allowed for: recent ones only.
@@ -58,7 +57,6 @@ pub(crate) struct Crew {
     pub(crate) admitted_since_start: BTreeSet<GenerationId>,
     /// Generations of rollouts that failed with nothing to go back to.
     pub(crate) given_up: BTreeSet<GenerationId>,
-    pub(crate) committed: BTreeSet<GenerationId>,
     /// What the last view said of it.
     pub(crate) view: Option<AppView>,
     /// The highest number of workers wanted since the rollout began.
@@ -96,14 +94,12 @@ impl Crew {
             generations: BTreeMap::new(),
             newest: None,
             crashes: BTreeMap::new(),
-            boot_failures: 0,
             failed_boots: BTreeMap::new(),
             changed: Moment::ZERO,
             spawns: VecDeque::new(),
             allowances: VecDeque::new(),
             admitted_since_start: BTreeSet::new(),
             given_up: BTreeSet::new(),
-            committed: BTreeSet::new(),
             view: None,
             peak: 0,
             old_count: None,
@@ -131,7 +127,6 @@ impl Crew {
     }
 
     pub(crate) fn boot_failed(&mut self, generation: GenerationId) {
-        self.boot_failures += 1;
         *self.failed_boots.entry(generation).or_default() += 1;
     }
 

@@ -169,7 +169,6 @@ impl Ledger {
             if let Some(crew) = self.crews.get_mut(&hand.app)
                 && hand.is_live()
             {
-                crew.boot_failures = 0;
                 crew.failed_boots.remove(&hand.generation);
                 crew.admitted_since_start.insert(hand.generation);
             }
@@ -227,9 +226,7 @@ impl Ledger {
     ) {
         let app = blueprint.app.clone();
         let crew = self.crews.entry(app.clone()).or_insert_with(Crew::unknown);
-        if crew.generations.insert(generation, blueprint.clone()).is_none() {
-            crew.boot_failures = 0;
-        }
+        crew.generations.insert(generation, blueprint.clone());
         crew.newest = crew.newest.max(Some(generation));
         crew.spawns.push_back((now, generation));
         let hand = Hand {
@@ -291,9 +288,6 @@ impl Ledger {
 
     fn announced(&mut self, app: &AppName, happening: &Happening) {
         let Some(crew) = self.crews.get_mut(app) else { return };
-        if let Happening::RolloutCommitted { generation, .. } = happening {
-            crew.committed.insert(*generation);
-        }
         if let Happening::RollingBack { generation, to: None, .. } = happening {
             crew.given_up.insert(*generation);
         }
