@@ -74,8 +74,8 @@
 //! | 32 | requests started that found no free entry below, not yet finished |
 //! | 64… | one start time for each request in flight; 0 is a free entry |
 //!
-//! A worker that was told to drain writes that state at once. gevent goes on accepting for up to a second then,
-//! and no class but sync and gthread exits sooner than its next look at the clock, up to a second as well.
+//! A worker that was told to drain writes that state at once. gevent goes on accepting for up to a second then;
+//! gevent and asgi exit up to a second after their last answer.
 //!
 //! Exit statuses: 0 as asked, 1 configuration, 2 usage, 3 the app did not boot, 4 its attribute is missing, 255 an
 //! error of the server after it was ready.
