@@ -1,6 +1,7 @@
 """One worker from its first line to its exit status: what gunicorn's `Arbiter.spawn_worker` does, without it."""
 
 import os
+import signal
 import socket
 import sys
 import traceback
@@ -138,11 +139,14 @@ def serve(worker, server):
             sys.exit(-1)
         end(worker, Failure(worker.shift.stage, reason(worker, said(error)), trace_of(error)))
     finally:
+        # A second SIGTERM must not cut this short, nor, once Python gives up its handlers, spoil the status.
+        signal.signal(signal.SIGTERM, lambda number, frame: None)
         log.info("Worker exiting (pid: %s)", worker.pid)
         try:
             worker.cfg.worker_exit(server, worker)
         except Exception:
             log.warning("Exception during worker exit:\n%s", traceback.format_exc())
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if stuck:
             sys.stdout.flush()
             sys.stderr.flush()

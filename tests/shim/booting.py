@@ -73,6 +73,31 @@ def an_app_without_lifespan_serves(at):
             worker.hear("ready")
 
 
+def a_second_sigterm_changes_nothing_however_late(at):
+    written(at, "gunicorn.conf.py", """
+import os, time
+def worker_exit(server, worker):
+    open("leaving", "w").close()
+    while not os.path.exists("go_on"):
+        time.sleep(0.01)
+    server.log.info("worker_exit has ended")
+""")
+    for kind in ("sync", "gthread", "gevent", "tornado", "asgi", "uvicorn_worker.UvicornWorker"):
+        asgi = "uvicorn" in kind or kind == "asgi"
+        with Shop(at.venv, at.directory, entry=("asgi" if asgi else "wsgi") + ":application", args=["-k", kind]) as app:
+            worker = app.ready()
+            worker.kill(signal.SIGTERM)
+            until(lambda: os.path.exists(os.path.join(at.directory, "leaving")), "it leaves")
+            worker.kill(signal.SIGTERM)
+            written(at, "go_on", "")
+            while worker.running():
+                worker.kill(signal.SIGTERM)
+            assert worker.ended() == 0, (kind, worker.status, app.printed())
+            assert "worker_exit has ended" in app.printed(), (kind, app.printed())
+        for name in ("leaving", "go_on", "log"):
+            os.remove(os.path.join(at.directory, name))
+
+
 def an_app_may_come_from_a_factory(at):
     with Shop(at.venv, at.directory, entry="wsgi:factory()") as app:
         app.ready()
@@ -255,6 +280,6 @@ LAWS = [an_import_that_fails_is_told_with_its_traceback, a_missing_attribute_is_
         a_hook_that_fails_is_told,
         settings_are_told_from_file_environment_and_arguments, settings_that_nobody_chose_are_told_as_such,
         every_class_has_its_family, bad_settings_are_told_in_one_sentence]
-ONCE = [an_app_may_come_from_a_factory, an_interpreter_without_gunicorn_is_told_how_to_get_it,
-        a_gunicorn_from_the_future_is_refused, orders_of_another_contract_are_refused,
+ONCE = [a_second_sigterm_changes_nothing_however_late, an_app_may_come_from_a_factory,
+        an_interpreter_without_gunicorn_is_told_how_to_get_it, a_gunicorn_from_the_future_is_refused, orders_of_another_contract_are_refused,
         a_failure_of_any_size_fits_a_line]

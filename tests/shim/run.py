@@ -7,6 +7,7 @@ DIR is made by tests/venvs.sh. The last line is `N passed, N failed`; the exit s
 import argparse
 import concurrent.futures
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -65,6 +66,20 @@ def attempt(law, place):
     return trouble, time.monotonic() - began
 
 
+def tell(running):
+    """Prints each outcome as it comes; answers how many failed."""
+    failed = 0
+    for done in concurrent.futures.as_completed(running):
+        trouble, took = done.result()
+        law, place = running[done]
+        failed += bool(trouble)
+        notes = "".join(": " + note for note in place.notes)
+        print("%s %s %.1f s%s" % ("FAILED" if trouble else "ok", name_of(law, place), took, notes), flush=True)
+        if trouble:
+            print(trouble, flush=True)
+    return failed
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--venvs", default=os.environ.get("OSTLER_VENVS") or os.path.join(ROOT, "target", "venvs"))
@@ -77,17 +92,15 @@ def main():
         if not os.path.exists(os.path.join(venvs, "gunicorn-" + version, ".stamp")):
             sys.exit("no gunicorn-%s in %s: run tests/venvs.sh %s" % (version, venvs, venvs))
     chosen = [case for case in cases(venvs, options.k) if options.k in name_of(*case)]
-    failed = 0
+    # An end from outside lets what runs clean up after itself.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("stopped"))
     with concurrent.futures.ThreadPoolExecutor(options.j) as pool:
         running = {pool.submit(attempt, *case): case for case in chosen}
-        for done in concurrent.futures.as_completed(running):
-            trouble, took = done.result()
-            law, place = running[done]
-            failed += bool(trouble)
-            notes = "".join(": " + note for note in place.notes)
-            print("%s %s %.1f s%s" % ("FAILED" if trouble else "ok", name_of(law, place), took, notes), flush=True)
-            if trouble:
-                print(trouble, flush=True)
+        try:
+            failed = tell(running)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     print("%d passed, %d failed" % (len(chosen) - failed, failed))
     return 1 if failed or not chosen else 0
 

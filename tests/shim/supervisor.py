@@ -96,6 +96,9 @@ class Worker:
         if self.status is None:
             signal.pidfd_send_signal(self.pidfd, number)
 
+    def running(self):
+        return self.status is None and not select.select([self.pidfd], [], [], 0)[0]
+
     def ended(self, within=30):
         """The exit status, negative for a signal."""
         if self.status is None:
