@@ -136,19 +136,39 @@ fn garbage_on_the_control_socket_disturbs_nobody() {
     assert!(!log.contains("panicked"), "{log}");
 }
 
+/// Connections that say half a request and then nothing.
+fn half_requests(site: &Site, count: usize) -> Vec<UnixStream> {
+    let half = |_| {
+        let mut stream = UnixStream::connect(site.socket()).expect("ostlerd listens");
+        // One that is turned away may be so at once.
+        let _ = stream.write_all(b"GET /v1/sta");
+        stream
+    };
+    (0..count).map(half).collect()
+}
+
+#[test]
+fn more_half_requests_than_there_are_places_pass() {
+    let site = Site::new();
+    shop(&site).write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let open = half_requests(&site, 200);
+    let said = ostlerd.ostler(&["status"]);
+    assert!(matches!(said.code, Some(69 | 75)), "all places are taken: {said}");
+    drop(open);
+    crate::harness::until("there are places again", || {
+        (ostlerd.ostler(&["status"]).code == Some(0)).then_some(())
+    });
+}
+
 #[test]
 fn half_a_request_holds_nobody_up() {
     let site = Site::new();
     shop(&site).write();
     let ostlerd = site.start();
     ostlerd.serving("shop");
-    let open: Vec<UnixStream> = (0..20)
-        .map(|_| {
-            let mut stream = UnixStream::connect(site.socket()).expect("ostlerd listens");
-            stream.write_all(b"GET /v1/sta").expect("ostlerd reads");
-            stream
-        })
-        .collect();
+    let open = half_requests(&site, 10);
     ostlerd.ostler(&["status"]).exits(0);
     ostlerd.ostler(&["restart", "shop"]).exits(0);
     drop(open);

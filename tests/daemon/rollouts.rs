@@ -31,7 +31,7 @@ fn three_rollouts_lose_nothing(args: &[&str], version: Gunicorn, keep_alive: boo
     let after = ostlerd.serving("shop");
     let generation = |id: Option<GenerationId>| id.expect("it serves").0;
     assert_eq!(generation(after.generation), generation(before.generation) + ROLLOUTS, "{after:#?}");
-    assert!(tally.bodies().len() as u64 > 2 * ROLLOUTS, "every generation answers: {tally}");
+    assert!(tally.bodies().len() as u64 > ROLLOUTS, "every generation answers: {tally}");
     let closes_always = args.contains(&"sync");
     if keep_alive && !closes_always {
         assert!(tally.reused() > tally.samples.len() / 2, "connections should be used again: {tally}");

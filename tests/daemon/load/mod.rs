@@ -50,7 +50,7 @@ impl Load {
         self
     }
 
-    /// The pause of the second connection between two requests; the third has twice as much, and so on.
+    /// The pause of the first connection between two requests; the second has twice as much, and so on.
     #[allow(dead_code, reason = "for the bench")]
     pub fn pause(mut self, pause: Duration) -> Load {
         self.pause = pause;
@@ -125,8 +125,8 @@ impl Visitor {
     fn run(self) -> Vec<Sample> {
         let mut samples = Vec::new();
         let mut open = None;
-        // The first asks without a pause, each next one is slower, so that idle connections are met as well.
-        let pause = self.load.pause * self.number;
+        // Each next connection is slower, so that a reload meets busy ones and idle ones.
+        let pause = self.load.pause * (self.number + 1);
         while !self.shared.stop.load(Ordering::Relaxed) {
             let began = Instant::now();
             let reused = open.is_some();
