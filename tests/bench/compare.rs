@@ -20,7 +20,7 @@ use load::{Load, Tally, Target, get};
 use numbers::{Series, kib, millis, row, table};
 
 const ROUNDS: usize = 5;
-const WORKERS: &str = "2";
+const WORKERS: u32 = 2;
 
 /// The worker classes, each with the app it serves.
 const CLASSES: &[(&str, &[&str], &str)] = &[
@@ -41,12 +41,13 @@ fn main() {
     memory();
 }
 
-fn with_workers<'a>(args: &[&'a str], workers: &'a str) -> Vec<&'a str> {
-    [args, &["--workers", workers]].concat()
+fn shop(site: &Site, args: &[&str], workers: u32, text: &str) -> AppFile {
+    site.app("shop").gunicorn(Gunicorn::V27).args(args).workers(workers).tcp().with("app.py", text).write()
 }
 
-fn shop(site: &Site, args: &[&str], text: &str) -> AppFile {
-    site.app("shop").gunicorn(Gunicorn::V27).args(args).tcp().with("app.py", text).write()
+fn plain(args: &[&str], workers: u32, text: &str) -> Master {
+    let workers = workers.to_string();
+    Master::start(Gunicorn::V27, text, &[args, &["--workers", &workers]].concat())
 }
 
 /// Asks without a pause for about two seconds; requests a second.
@@ -62,12 +63,11 @@ fn rate(target: &Target, keep_alive: bool) -> f64 {
 fn throughput() {
     table("requests per second, keep-alive", &["class", "gunicorn", "ostler", "ratio"]);
     for (class, args, text) in CLASSES {
-        let args = with_workers(args, WORKERS);
         let site = Site::new();
-        let app = shop(&site, &args, text);
+        let app = shop(&site, args, WORKERS, text);
         let ostlerd = site.start();
         ostlerd.serving("shop");
-        let master = Master::start(Gunicorn::V27, text, &args);
+        let master = plain(args, WORKERS, text);
         let (mut theirs, mut ours) = (Series::default(), Series::default());
         // Sync closes after each request whatever the client says.
         for _ in 0..ROUNDS {
@@ -83,10 +83,9 @@ fn reloads() {
     let columns = ["class", "gunicorn: lost", "worst", "ostler: lost", "worst"];
     table("three reloads under load, an app that takes 1 s to import", &columns);
     for (class, args, text) in CLASSES {
-        let args = with_workers(args, WORKERS);
         let text = format!("{text}\nimport time\ntime.sleep(1)\n");
         let theirs = {
-            let master = Master::start(Gunicorn::V27, &text, &args);
+            let master = plain(args, WORKERS, &text);
             under_load(&master.target, || {
                 let before = master.process().children();
                 master.signal(Signal::SIGHUP);
@@ -98,7 +97,7 @@ fn reloads() {
         };
         let ours = {
             let site = Site::new();
-            let app = shop(&site, &args, &text);
+            let app = shop(&site, args, WORKERS, &text);
             let ostlerd = site.start();
             ostlerd.serving("shop");
             under_load(&app.target(), || drop(ostlerd.restart("shop")))
@@ -123,10 +122,10 @@ fn under_load(target: &Target, mut reload: impl FnMut()) -> Tally {
 fn recovery() {
     table("the only worker is killed: ms to the next answer", &["", "gunicorn", "ostler", "ratio"]);
     let site = Site::new();
-    let app = shop(&site, &["--workers", "1"], WSGI);
+    let app = shop(&site, &[], 1, WSGI);
     let ostlerd = site.start();
     ostlerd.serving("shop");
-    let master = Master::start(Gunicorn::V27, WSGI, &["--workers", "1"]);
+    let master = plain(&[], 1, WSGI);
     let (mut theirs, mut ours) = (Series::default(), Series::default());
     for _ in 0..ROUNDS {
         theirs.add(answer_after_death(&master.target));
@@ -148,12 +147,12 @@ fn answer_after_death(target: &Target) -> f64 {
 
 fn memory() {
     table("the supervisor itself, 4 workers", &["", "gunicorn", "ostler", "ratio"]);
-    let args = ["-k", "gthread", "--threads", "4", "--workers", "4"];
+    let args = ["-k", "gthread", "--threads", "4"];
     let site = Site::new();
-    let app = shop(&site, &args, WSGI);
+    let app = shop(&site, &args, 4, WSGI);
     let ostlerd = site.start();
     ostlerd.serving("shop");
-    let master = Master::start(Gunicorn::V27, WSGI, &args);
+    let master = plain(&args, 4, WSGI);
     for target in [&app.target(), &master.target] {
         let load = Load::on(target).start();
         load.more(1000);
