@@ -10,6 +10,7 @@ use http_body_util::Either;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -34,6 +35,12 @@ const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// What accept does after an error that will not go away at once (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Connections at once, those that are turned away among them.
+const MOST_AT_ONCE: usize = 128;
+
+/// How long somebody who is turned away may take to read the reason.
+const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
 
 const BUSY: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n\
@@ -73,12 +80,24 @@ pub async fn serve(bound: Bound, desk: Desk) -> std::io::Result<Infallible> {
                     converse(stream, visitor, desk, place).await;
                 });
             }
-            Err(_) => {
-                // It fits the socket's empty buffer; if not, the close says enough.
-                let _ = stream.try_write(BUSY);
-            }
+            Err(_) if connections.len() < MOST_AT_ONCE => drop(connections.spawn(turn_away(stream))),
+            Err(_) => {}
         }
     }
+}
+
+/// Says that there is no place, and takes in what was asked: a close before that would reset the connection, and the
+/// caller would see the reset instead of the words.
+async fn turn_away(mut stream: UnixStream) {
+    let say = async {
+        stream.write_all(BUSY).await?;
+        stream.shutdown().await?;
+        let mut asked = [0; 4096];
+        while stream.read(&mut asked).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    // Whoever does not wait for the words does not need them.
+    let _ = tokio::time::timeout(TURN_AWAY_TIME, say).await;
 }
 
 /// One request, one answer: nothing is kept alive that somebody could forget.

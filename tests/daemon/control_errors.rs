@@ -176,6 +176,18 @@ fn half_a_request_holds_nobody_up() {
 }
 
 #[test]
+fn a_caller_for_whom_there_is_no_place_is_told_so() {
+    let site = Site::new();
+    shop(&site).write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let open = half_requests(&site, 60);
+    ostlerd.ostler(&["restart", "shop"]).exits(75).says(&["too many connections"]);
+    drop(open);
+    ostlerd.wait("shop", "is as it was", |app| app.generation.is_some_and(|it| it.0 == 1));
+}
+
+#[test]
 fn a_caller_that_goes_away_does_not_end_its_rollout() {
     let site = Site::new();
     let app = shop(&site).write();
