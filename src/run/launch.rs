@@ -1,7 +1,7 @@
 //! The last steps before a program: `ostlerd __launch`, in a fresh process of one thread.
 //!
 //! Standard input is one end of a Unix socketpair that holds a single message: one byte, and as `SCM_RIGHTS`
-//! a memfd with the [`Launch`] as JSON followed by the program's descriptors. So nothing in the daemon is
+//! a memfd with the `Launch` as JSON followed by the program's descriptors. So nothing in the daemon is
 //! ever inheritable, and nothing but the message reaches the program.
 //!
 //! Privileges are dropped before the first path is looked up: what the app's user may not read, enter or
