@@ -86,14 +86,21 @@ pub async fn serve(bound: Bound, desk: Desk) -> std::io::Result<Infallible> {
     }
 }
 
-/// Says that there is no place, and takes in what was asked: a close before that would reset the connection, and the
-/// caller would see the reset instead of the words.
+/// Hears what is asked, says that there is no place, and waits until that was read: words before the question, or a
+/// close before its end, would reach the caller as a broken connection.
 async fn turn_away(mut stream: UnixStream) {
     let say = async {
+        let mut asked = Vec::new();
+        let mut part = [0; 4096];
+        while !asked.windows(4).any(|end| end == b"\r\n\r\n") && asked.len() < LARGEST_HEAD {
+            match stream.read(&mut part).await? {
+                0 => break,
+                count => asked.extend_from_slice(&part[..count]),
+            }
+        }
         stream.write_all(BUSY).await?;
         stream.shutdown().await?;
-        let mut asked = [0; 4096];
-        while stream.read(&mut asked).await? > 0 {}
+        while stream.read(&mut part).await? > 0 {}
         std::io::Result::Ok(())
     };
     // Whoever does not wait for the words does not need them.

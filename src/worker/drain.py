@@ -32,3 +32,19 @@ class Drain:
         if now - self.began >= self.graceful + self.linger:
             return True
         return now - self.mark >= self.linger and not (drops and self.slot.busy())
+
+
+def say_close():
+    """From now on every WSGI answer whose head is not sent yet says that its connection closes.
+
+    gunicorn decides that before it calls the app. An answer whose head is out keeps its promise.
+    """
+    from gunicorn.http.wsgi import Response
+
+    default_headers = Response.default_headers
+
+    def closing_headers(self):
+        self.force_close()
+        return default_headers(self)
+
+    Response.default_headers = closing_headers

@@ -5,7 +5,7 @@ import selectors
 import signal
 
 from _ostler import probe
-from _ostler.drain import Drain
+from _ostler.drain import Drain, say_close
 from _ostler.shift import Wsgi
 
 
@@ -38,7 +38,8 @@ class Gthread(Wsgi):
             return
         if self.drain is None:
             self.stop_accepting()
-            self.max_keepalived = 0  # every answer from now on says that the connection closes
+            self.max_keepalived = 0  # every request from now on is answered with a close
+            say_close()
             self.drain = Drain(self)
         if self.drain.over(self.nr_conns):
             super().handle_exit(signal.SIGTERM, None)

@@ -30,6 +30,7 @@ fn term_answers_what_is_under_way_and_then_ends() {
     ostlerd.signal(Signal::SIGTERM);
     let response = slow.response().expect("it is answered");
     assert_eq!(response.status, 200);
+    assert!(response.close, "what is under way is answered with a close");
     assert!(ostlerd.ends().success());
     assert_eq!(site.processes(), []);
     assert!(!site.socket().exists(), "the control socket is gone");
