@@ -22,6 +22,7 @@ fn second_release(text: &str) -> String {
 #[track_caller]
 fn a_bad_release_changes_nothing(site: &Site, ostlerd: &Ostlerd<'_>, app: &AppFile, code: &str) -> Said {
     let before = ostlerd.serving("shop");
+    let workers = ostlerd.pids("shop");
     app.release("app.py", &second_release(code));
     let load = Load::on(&app.target()).keep_alive(true).start();
     load.more(30);
@@ -33,6 +34,7 @@ fn a_bad_release_changes_nothing(site: &Site, ostlerd: &Ostlerd<'_>, app: &AppFi
     assert_eq!(tally.releases().into_iter().collect::<Vec<_>>(), ["1"], "only the old release answers");
     let after = ostlerd.serving("shop");
     assert_eq!(after.generation, before.generation, "{after:#?}");
+    assert_eq!(ostlerd.pids("shop"), workers, "the old workers were not touched");
     let last = after.last_rollout.expect("a rollout was tried");
     assert!(!last.committed && last.reason.is_some(), "{last:?}");
     assert!(site.processes().len() < 10, "no worker of the bad release stays: {:?}", site.processes());
