@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::check::{Checker, Section};
 use super::error::{Fault, Place, Problem};
-use super::types::{Address, App, AppName, Limits, ProbeConfig, RolloutConfig};
+use super::types::{Address, App, AppName, Limits, ProbeConfig, RolloutConfig, Workers};
 use super::{keys, names, values};
 
 const MIB: u64 = 1024 * 1024;
@@ -60,6 +60,8 @@ pub(super) fn check(
         env_files: all(checker.read_list(&section, "env_files", "[\"/etc/ostler/shop.env\"]", values::path)),
         umask: checker.read(&section, "umask", "0o022", values::mode),
         log_file: checker.read(&section, "log_file", "\"/var/log/shop.log\"", values::path),
+        optional: checker.read(&section, "optional", "true", values::flag).unwrap_or(false),
+        min_ready: min_ready(checker, &section),
         probe: probe(checker, &section),
         rollout: rollout(checker, &section),
         limits: limits(checker, &section),
@@ -86,6 +88,16 @@ fn no_user(place: Place, name: &AppName) -> Problem {
     Problem::new(place, "`user` is missing")
         .rule("ostlerd runs as root, and only an explicit user = \"root\" makes root workers")
         .help(format!("name the user that the workers become, for example user = \"{name}\""))
+}
+
+/// A number of workers that the app can have: with a fixed number of them, no more than those.
+fn min_ready(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Option<u32> {
+    let workers = section.field("workers", "").and_then(|field| values::workers(field.value.get_ref()).ok());
+    let most = match workers {
+        Some(Workers::Count(count)) => count,
+        _ => values::WORKERS_MOST,
+    };
+    checker.read(section, "min_ready", "1", values::count(1..=most))
 }
 
 /// The addresses with their places; what is wanted twice is found where all apps are known.

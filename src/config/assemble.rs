@@ -6,9 +6,9 @@ use std::path::Path;
 use super::app::{self, Checked};
 use super::check::Checker;
 use super::error::{Place, Problem, Problems};
-use super::keys;
 use super::source::{Source, shortened};
-use super::types::{Address, App, AppName};
+use super::types::{Address, App, AppName, HealthConfig};
+use super::{health, keys};
 
 /// Text of one app's file to its type: what `load` does for a file of `apps.d`, without the file.
 ///
@@ -34,13 +34,19 @@ pub(super) fn app_file(
     (checked, checker.problems)
 }
 
-/// The apps that stand in the main file itself.
-pub(super) fn main_file(text: &str, file: &Path, is_root: bool) -> (Vec<Checked>, Vec<Problem>) {
+/// The apps that stand in the main file itself, and what it says of the machine.
+pub(super) fn main_file(
+    text: &str,
+    file: &Path,
+    is_root: bool,
+) -> (Vec<Checked>, HealthConfig, Vec<Problem>) {
     let source = Source { file, text };
     let mut checker = Checker::new(source);
     let mut apps = Vec::new();
+    let mut said = HealthConfig::default();
     if let Some(tree) = checker.parse() {
         let section = checker.section(&keys::MAIN, &tree);
+        said = health::check(&mut checker, &section);
         let tables = checker.table(&section, "apps", "{ shop = { directory = \"/srv/shop/current\", … } }");
         for (key, value) in tables.into_iter().flatten() {
             let place = source.place(key.span());
@@ -55,7 +61,7 @@ pub(super) fn main_file(text: &str, file: &Path, is_root: bool) -> (Vec<Checked>
             }
         }
     }
-    (apps, checker.problems)
+    (apps, said, checker.problems)
 }
 
 /// The problem of an app whose name breaks the rule.

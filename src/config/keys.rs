@@ -12,7 +12,7 @@ pub(super) struct Shape {
 
 /// The main file.
 pub(super) const MAIN: Shape =
-    Shape { title: "the main file", known: &["apps"], planned: &["health", "edge", "control", "daemon"] };
+    Shape { title: "the main file", known: &["apps", "health"], planned: &["edge", "control", "daemon"] };
 
 /// One app.
 pub(super) const APP: Shape = Shape {
@@ -32,11 +32,20 @@ pub(super) const APP: Shape = Shape {
         "env_files",
         "umask",
         "log_file",
+        "optional",
+        "min_ready",
         "probe",
         "rollout",
         "limits",
     ],
-    planned: &["migrate", "health", "edge", "static", "preload", "post_deploy", "min_ready", "optional"],
+    planned: &["migrate", "health", "edge", "static", "preload", "post_deploy"],
+};
+
+/// `[health]`, of the main file.
+pub(super) const HEALTH: Shape = Shape {
+    title: "health",
+    known: &["listen", "agent", "track_file", "token_file", "saturation"],
+    planned: &[],
 };
 
 /// `[probe]`.

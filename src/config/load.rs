@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use super::assemble::{app_file, assemble, finish, main_file, no_name};
 use super::error::{Place, Problem, Problems};
 use super::source::Source;
-use super::types::{AppName, Config};
+use super::types::{AppName, Config, HealthConfig};
 
 /// Longer files are no configuration.
 const LONGEST: u64 = 1024 * 1024;
@@ -23,10 +23,12 @@ const LONGEST: u64 = 1024 * 1024;
 pub fn load(file: &Path, is_root: bool) -> Result<Config, Problems> {
     let mut checked = Vec::new();
     let mut problems = Vec::new();
+    let mut health = HealthConfig::default();
     match read(file) {
         Ok(text) => {
-            let (apps, found) = main_file(&text, file, is_root);
+            let (apps, said, found) = main_file(&text, file, is_root);
             checked.extend(apps);
+            health = said;
             problems.extend(found);
         }
         Err(problem) => problems.push(*problem),
@@ -51,7 +53,7 @@ pub fn load(file: &Path, is_root: bool) -> Result<Config, Problems> {
     if apps.is_empty() && problems.is_empty() {
         problems.push(no_app(file, &directory, &listed.others));
     }
-    Ok(Config { file: file.to_owned(), apps: finish(apps, problems)? })
+    Ok(Config { file: file.to_owned(), apps: finish(apps, problems)?, health })
 }
 
 /// What a directory holds.

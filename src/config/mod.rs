@@ -9,6 +9,7 @@ mod assemble;
 mod check;
 mod env_file;
 mod error;
+mod health;
 mod keys;
 mod load;
 mod names;
@@ -24,7 +25,8 @@ pub use env_file::parse_env_file;
 pub use error::{Fault, Place, Problem, Problems, Spot};
 pub use load::load;
 pub use types::{
-    Address, App, AppName, Config, Limits, Listen, ProbeConfig, RolloutConfig, SurgeConfig, Workers,
+    Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Limits, Listen, ProbeConfig, RolloutConfig,
+    Saturation, SurgeConfig, Workers,
 };
 
 pub(crate) use names::env_name_fault;

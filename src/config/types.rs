@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -93,6 +93,36 @@ pub struct Config {
     pub file: PathBuf,
     /// Every app, from the main file and from `apps.d`.
     pub apps: BTreeMap<AppName, App>,
+    /// `[health]` of the main file.
+    pub health: HealthConfig,
+}
+
+/// `[health]`: where load balancers ask, and what they are told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HealthConfig {
+    /// Where the checks are answered; `None` is [`HEALTH_DEFAULT`] where it is free, empty is nowhere.
+    pub listen: Option<Vec<Address>>,
+    /// Where HAProxy's agent-check is answered.
+    pub agent: Option<Address>,
+    /// The file that keepalived tracks.
+    pub track_file: Option<PathBuf>,
+    /// The file with the token that lets strangers see details.
+    pub token_file: Option<PathBuf>,
+    /// What lasting saturation does to readiness.
+    pub saturation: Saturation,
+}
+
+/// Where health is answered unless the file says otherwise.
+pub const HEALTH_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
+
+/// What it means for readiness that an app has more to do than it can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Saturation {
+    /// Nothing: it is shown as a warning.
+    #[default]
+    Warn,
+    /// After 10 s of it the app is not ready.
+    Fail,
 }
 
 /// One app as configured; `None` where the file does not say (gunicorn's own settings or a default decide).
@@ -130,6 +160,10 @@ pub struct App {
     pub umask: Option<u32>,
     /// Output file; default ostlerd's stderr.
     pub log_file: Option<PathBuf>,
+    /// Whether the machine counts as ready without it, default no.
+    pub optional: bool,
+    /// Ready workers that it takes for the app to be ready, default 1.
+    pub min_ready: Option<u32>,
     /// `[probe]`.
     pub probe: Option<ProbeConfig>,
     /// `[rollout]`.

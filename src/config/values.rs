@@ -44,6 +44,11 @@ pub(super) fn any_text<'v>(value: &'v DeValue<'_>) -> Read<&'v str> {
     Ok(text)
 }
 
+/// `true` or `false`.
+pub(super) fn flag(value: &DeValue<'_>) -> Read<bool> {
+    value.as_bool().ok_or_else(|| wrong_type(value, "must be true or false, without quotes"))
+}
+
 /// An absolute path.
 pub(super) fn path(value: &DeValue<'_>) -> Read<PathBuf> {
     let text = text(value)?;

@@ -236,6 +236,7 @@ mod tests {
             last_rollout: None,
             problem: None,
             last_words: None,
+            health: Default::default(),
             backoff_seconds: None,
             workers: vec![worker(9, 12), worker(10, 12345)],
         }

@@ -1,7 +1,13 @@
 //! The view, shown to the world.
 
+mod counters;
+pub mod health;
 mod log;
+mod metrics;
 mod status;
+#[cfg(test)]
+mod testing;
 
+pub use counters::Counters;
 pub use log::{announce, init as init_log};
-pub use status::{AppFacts, AppStatus, ConfigStatus, Facts, Status, WorkerStatus};
+pub use status::{AppFacts, AppHealth, AppStatus, ConfigStatus, Facts, Status, WorkerStatus};

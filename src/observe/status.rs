@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
+use crate::plan::{Readiness, WorkerClass};
 use crate::supervise::{
     AppState, GenerationId, LastRollout, LastWords, RolloutView, View, WorkerId, WorkerState,
 };
@@ -62,8 +63,25 @@ pub struct AppStatus {
     pub last_words: Option<LastWords>,
     /// Seconds to the next start, where starts wait.
     pub backoff_seconds: Option<f64>,
+    /// What health makes of it.
+    pub health: AppHealth,
     /// Every worker.
     pub workers: Vec<WorkerStatus>,
+}
+
+/// What health is decided from, beside the workers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AppHealth {
+    /// The machine is ready without it.
+    pub optional: bool,
+    /// Ready workers that it takes.
+    pub min_ready: u32,
+    /// Requests that one worker can have at once, where that is known (sync: 1).
+    pub capacity: Option<u32>,
+    /// Connections that wait for a worker, of all TCP listeners.
+    pub listen_queue: Option<u32>,
+    /// How many the kernel lets wait.
+    pub listen_backlog: Option<u32>,
 }
 
 /// One worker.
@@ -98,6 +116,8 @@ pub struct Facts {
     pub apps: BTreeMap<AppName, AppFacts>,
     /// The files.
     pub config: ConfigStatus,
+    /// When each app counts as ready, as configured: for those that could not be prepared.
+    pub readiness: BTreeMap<AppName, Readiness>,
 }
 
 /// What the shell knows of one app.
@@ -105,6 +125,8 @@ pub struct Facts {
 pub struct AppFacts {
     /// Where it listens.
     pub listeners: Vec<String>,
+    /// Connections that wait, and how many may: of all TCP listeners.
+    pub queue: Option<(u32, u32)>,
 }
 
 impl Status {
@@ -123,6 +145,7 @@ impl Status {
 fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
     let known = facts.apps.get(&app.name).cloned().unwrap_or_default();
     let blueprint = app.blueprint.as_deref();
+    let readiness = app.readiness.or(facts.readiness.get(&app.name).copied()).unwrap_or_default();
     AppStatus {
         name: app.name.clone(),
         state: app.state,
@@ -136,6 +159,13 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
         problem: app.problem.clone(),
         last_words: app.last_words.clone(),
         backoff_seconds: app.backoff.map(|wait| wait.as_secs_f64()),
+        health: AppHealth {
+            optional: readiness.optional,
+            min_ready: readiness.min_ready,
+            capacity: blueprint.and_then(|it| (it.class == WorkerClass::Sync).then_some(1)),
+            listen_queue: known.queue.map(|(waiting, _)| waiting),
+            listen_backlog: known.queue.map(|(_, most)| most),
+        },
         workers: app
             .workers
             .iter()

@@ -19,6 +19,6 @@ pub use environment::environment;
 pub use facts::{EnvFile, Facts, Paths};
 pub use prepare::prepare;
 pub use types::{
-    Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Prepared, Probe, Refusal, RolloutPolicy, Surge,
-    WorkerClass,
+    Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Prepared, Probe, Readiness, Refusal,
+    RolloutPolicy, Surge, WorkerClass,
 };

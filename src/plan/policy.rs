@@ -6,7 +6,7 @@ use crate::config::{App, SurgeConfig, WORKERS_MOST, Workers, words};
 use crate::worker::Settings;
 
 use super::facts::Facts;
-use super::types::{Policy, RolloutPolicy, Surge, WorkerClass};
+use super::types::{Policy, Readiness, RolloutPolicy, Surge, WorkerClass};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const REQUESTS_MOST: u64 = 1_000_000_000;
@@ -50,6 +50,7 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
             max_boot_failures: app.rollout.max_boot_failures.unwrap_or(2),
             settle: app.rollout.settle.unwrap_or(Duration::from_secs(2)),
         },
+        readiness: Readiness::from(app),
     }
 }
 

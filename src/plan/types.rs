@@ -187,6 +187,29 @@ pub struct Policy {
     pub restarts_per_minute: u32,
     /// How a new generation replaces the old one.
     pub rollout: RolloutPolicy,
+    /// What health makes of the app.
+    pub readiness: Readiness,
+}
+
+/// When an app counts as ready, and whether the machine does without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Readiness {
+    /// The machine is ready without it.
+    pub optional: bool,
+    /// Ready workers that it takes.
+    pub min_ready: u32,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Readiness { optional: false, min_ready: 1 }
+    }
+}
+
+impl From<&crate::config::App> for Readiness {
+    fn from(app: &crate::config::App) -> Self {
+        Readiness { optional: app.optional, min_ready: app.min_ready.unwrap_or(1) }
+    }
 }
 
 /// The numbers of a rollout.

@@ -7,7 +7,7 @@ use super::passed::Passed;
 use super::process::Children;
 use super::shell::Shell;
 use super::signals::Signals;
-use super::{prepare, reaper};
+use super::{health, prepare, reaper};
 use crate::config::{Config, Problems};
 use crate::control;
 use crate::observe::Status;
@@ -37,6 +37,9 @@ pub enum StartError {
     /// The control socket cannot be had.
     #[error(transparent)]
     Control(#[from] control::BindError),
+    /// Health cannot be answered where it should be.
+    #[error(transparent)]
+    Health(#[from] health::HealthError),
     /// The operating system said no.
     #[error("failed to {what} {path}: {source}")]
     System {
@@ -55,7 +58,7 @@ impl StartError {
         match self {
             StartError::Config(_) | StartError::NothingToRun(_) => 78,
             StartError::Control(control::BindError::Held { .. }) => 75,
-            StartError::Control(_) | StartError::System { .. } => 1,
+            StartError::Control(_) | StartError::Health(_) | StartError::System { .. } => 1,
         }
     }
 }
@@ -89,6 +92,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     make_directory(&places.state, 0o755)?;
     let signals = Signals::listen().map_err(failed_to("handle signals in", Path::new("ostlerd")))?;
     let passed = Passed::take();
+    let health = health::open(&config.health, &places.runtime, &passed)?;
     let children = Children::new();
     reaper::take_orphans(&children).map_err(failed_to("take orphans in", Path::new("ostlerd")))?;
 
@@ -111,7 +115,9 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let (desk, ends) = control::desk(first);
     tokio::spawn(control::serve(control, desk));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ostlerd runs {}", counted(config.apps.len()));
-    Driver::new(supervisor, shell, inbox, ends, signals).run().await;
+    let driver = Driver::new(supervisor, shell, inbox, ends, signals);
+    health.serve(&config.health, driver.health(config.health.saturation))?;
+    driver.run().await;
     tracing::info!("ostlerd has stopped");
     Ok(())
 }

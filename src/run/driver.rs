@@ -3,15 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::reaper;
 use super::shell::Shell;
 use super::signals::{Arrived, Signals};
-use crate::config::AppName;
+use crate::config::{AppName, Saturation};
 use crate::control::{Ask, DeskEnds, Wish};
 use crate::observe::Status;
+use crate::observe::health::{Pulse, Sources, Vitals};
 use crate::plan::{Plan, Prepared, Refusal};
 use crate::supervise::{Action, Event, Moment, Outcome, Request, Supervisor};
 
@@ -74,6 +75,8 @@ pub struct Driver {
     signals: Signals,
     looks: u64,
     exit: bool,
+    pulse: Pulse,
+    vitals: watch::Sender<Vitals>,
 }
 
 impl Driver {
@@ -86,7 +89,26 @@ impl Driver {
         signals: Signals,
     ) -> Self {
         let origin = Instant::now();
-        Driver { supervisor, shell, origin, facts, inbox, desk, signals, looks: 0, exit: false }
+        let (pulse, vitals) = (Pulse::new(), watch::Sender::default());
+        Driver {
+            supervisor,
+            shell,
+            origin,
+            facts,
+            inbox,
+            desk,
+            signals,
+            looks: 0,
+            exit: false,
+            pulse,
+            vitals,
+        }
+    }
+
+    /// What health is answered from.
+    pub fn health(&self, saturation: Saturation) -> Sources {
+        let (status, vitals) = (self.desk.status.subscribe(), self.vitals.subscribe());
+        Sources { status, vitals, pulse: self.pulse.clone(), saturation, token: None }
     }
 
     /// Runs until the core says that everything has ended.
@@ -96,13 +118,14 @@ impl Driver {
         self.fact(Event::TimePassed);
         self.publish();
         while !self.exit {
+            self.pulse.beat();
             let due = self.supervisor.next_deadline().map(|due| self.origin + due.since_origin());
             tokio::select! {
                 Some(event) = self.facts.recv() => self.heard(event),
                 Some(inbound) = self.inbox.recv() => self.inbound(inbound),
                 Some(ask) = self.desk.asks.recv() => self.asked(ask),
                 signal = self.signals.next() => self.signalled(signal),
-                _ = look.tick(), if self.shell.has_workers() => self.look(),
+                _ = look.tick() => self.look(),
                 () = sleep(due) => self.fact(Event::TimePassed),
             }
             while let Ok(event) = self.facts.try_recv() {
@@ -115,6 +138,9 @@ impl Driver {
 
     fn heard(&mut self, event: Event) {
         if let Event::WorkerExited { worker, .. } = &event {
+            if let Some(served) = self.shell.served(*worker) {
+                self.vitals.send_modify(|vitals| vitals.ended(*worker, served));
+            }
             self.shell.forget(*worker);
         }
         self.fact(event);
@@ -178,7 +204,11 @@ impl Driver {
         }
     }
 
+    /// Comes round also where there is nothing to look at: health asks whether this loop does.
     fn look(&mut self) {
+        if !self.shell.has_workers() {
+            return;
+        }
         let memory = self.looks.is_multiple_of(LOOKS_PER_RSS);
         self.looks += 1;
         let seen = self.shell.look(memory);
@@ -194,6 +224,7 @@ impl Driver {
                 Action::Announce(news) => {
                     crate::observe::announce(&news);
                     self.shell.run_hooks(&news);
+                    self.vitals.send_modify(|vitals| vitals.heard(&news));
                     // Nobody need listen.
                     let _ = self.desk.news.send(news);
                 }
@@ -205,6 +236,7 @@ impl Driver {
     fn publish(&mut self) {
         let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
         let status = Status::new(&view, &self.shell.facts());
+        self.vitals.send_modify(|vitals| vitals.seen(&status, self.origin.elapsed()));
         self.desk.status.send_replace(Arc::new(status));
         let owners = self.shell.owners();
         self.desk.owners.send_if_modified(|known| {

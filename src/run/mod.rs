@@ -6,6 +6,7 @@
 
 pub mod daemon;
 pub mod driver;
+pub mod health;
 pub mod holder;
 pub mod hook_host;
 mod hooks;
@@ -14,6 +15,7 @@ pub mod inspect;
 pub mod launch;
 pub mod launch_fds;
 pub mod listen_error;
+mod listen_queue;
 pub mod listeners;
 pub mod memory_file;
 pub mod messages;

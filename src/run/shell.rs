@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::driver::{Inbound, Outbox};
 use super::hooks::{Hooks, Started};
+use super::listen_queue;
 use super::listeners::Listeners;
 use super::passed::Passed;
 use super::prepare;
@@ -17,7 +18,7 @@ use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
 use super::worker_process::{self, WorkerHandle};
 use crate::config::{AppName, Config, Listen};
 use crate::observe::{AppFacts, ConfigStatus, Facts};
-use crate::plan::{Blueprint, Plan, Prepared, Refusal, WorkerClass};
+use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, WorkerClass};
 use crate::supervise::{Action, Event, GenerationId, News, Observation, Outcome, RequestId, Rung, WorkerId};
 
 /// Memory is read with every look while a worker is so young: it grows fast then.
@@ -31,6 +32,7 @@ pub struct Shell {
     runtime_directory: PathBuf,
     config_file: PathBuf,
     config_status: ConfigStatus,
+    readiness: BTreeMap<AppName, Readiness>,
     apps: BTreeMap<AppName, Home>,
     workers: BTreeMap<WorkerId, Running>,
     hooks: Hooks,
@@ -74,6 +76,7 @@ impl Shell {
             runtime_directory,
             config_file: config.file.clone(),
             config_status: ConfigStatus { valid: true, file, problem: None },
+            readiness: config.apps.iter().map(|(name, app)| (name.clone(), app.into())).collect(),
             apps: BTreeMap::new(),
             workers: BTreeMap::new(),
             answers: BTreeMap::new(),
@@ -242,6 +245,13 @@ impl Shell {
         self.hooks.happened(news, started);
     }
 
+    /// How many requests a worker says that it has served: the last word of one that has ended, before `forget`.
+    pub fn served(&self, worker: WorkerId) -> Option<u64> {
+        let running = self.workers.get(&worker)?;
+        let home = self.apps.get(&running.blueprint.app)?;
+        home.scoreboard.read(&running.slot, monotonic_now()).map(|seen| seen.requests)
+    }
+
     /// Its process is gone.
     pub fn forget(&mut self, worker: WorkerId) {
         let Some(running) = self.workers.remove(&worker) else { return };
@@ -338,7 +348,8 @@ impl Shell {
     pub fn facts(&self) -> Facts {
         let pids = self.workers.iter().map(|(id, running)| (*id, running.handle.pid())).collect();
         let apps = self.apps.iter().map(|(name, home)| (name.clone(), home.facts())).collect();
-        Facts { pids, apps, config: self.config_status.clone() }
+        let (config, readiness) = (self.config_status.clone(), self.readiness.clone());
+        Facts { pids, apps, config, readiness }
     }
 
     /// The end: kills what is left of every worker, lets the last hooks run, and removes what was made in the runtime
@@ -356,6 +367,8 @@ impl Shell {
 
 impl Home {
     fn facts(&self) -> AppFacts {
-        AppFacts { listeners: self.listeners.all().iter().map(|bound| bound.name.to_string()).collect() }
+        let all = self.listeners.all();
+        let names = all.iter().map(|bound| bound.name.to_string()).collect();
+        AppFacts { listeners: names, queue: listen_queue::of(all) }
     }
 }

@@ -17,6 +17,7 @@ impl App {
             generation: self.serving.as_ref().map(|serving| serving.id),
             blueprint: self.serving.as_ref().map(|serving| serving.blueprint.clone()),
             wanted,
+            readiness: self.target().map(|target| target.policy.readiness),
             rollout: self.rollout_view(),
             last_rollout: self.last_rollout.clone(),
             problem: self.problem(state),

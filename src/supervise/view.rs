@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::Blueprint;
+use crate::plan::{Blueprint, Readiness};
 
 use super::event::{GenerationId, LastWords, WorkerId};
 
@@ -32,6 +32,8 @@ pub struct AppView {
     pub blueprint: Option<Arc<Blueprint>>,
     /// How many workers should serve.
     pub wanted: u32,
+    /// When it counts as ready; `None` while nothing of it could be prepared.
+    pub readiness: Option<Readiness>,
     /// The change that is under way.
     pub rollout: Option<RolloutView>,
     /// How the last rollout ended; `None` before the first has.

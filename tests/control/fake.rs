@@ -56,6 +56,7 @@ pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
         last_rollout: None,
         problem: None,
         last_words: None,
+        health: Default::default(),
         backoff_seconds: None,
         workers: vec![],
     }

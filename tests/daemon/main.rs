@@ -13,6 +13,8 @@ mod client;
 mod config_errors;
 mod control_errors;
 mod deaths;
+mod health;
+mod health_abuse;
 mod hooks;
 mod recycling;
 mod releases;

@@ -84,6 +84,7 @@ impl Crew {
                 max_boot_failures: 2,
                 settle: Duration::ZERO,
             },
+            readiness: ostler::plan::Readiness::default(),
         };
         Crew {
             policy,

@@ -144,6 +144,7 @@ fn policy(rng: &mut Rng) -> Policy {
             max_boot_failures: rng.within(1, 4) as u32,
             settle: rng.millis(100, 3000),
         },
+        readiness: ostler::plan::Readiness::default(),
     }
 }
 

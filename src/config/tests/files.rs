@@ -163,7 +163,7 @@ error: app `shop` is defined twice
 #[test]
 fn the_problems_of_every_file_are_shown_at_once() {
     let folder = Folder::new(&[
-        ("ostler.toml", "workers = 4\n[health]\n[apps.\"a b\"]\n[apps]\nx = 5\n"),
+        ("ostler.toml", "workers = 4\n[daemon]\n[apps.\"a b\"]\n[apps]\nx = 5\n"),
         ("apps.d/a.toml", "directory = 5"),
         ("apps.d/b.toml", "="),
         ("apps.d/c d.toml", ""),
@@ -173,7 +173,7 @@ fn the_problems_of_every_file_are_shown_at_once() {
         &[
             "unknown key `workers`\n --> /etc/ostler/ostler.toml:1:1",
             "keys of an app stand in apps.d/NAME.toml, or under [apps.NAME] in this file",
-            "`health` is not supported by this version\n --> /etc/ostler/ostler.toml:2:2",
+            "`edge` is not supported by this version\n --> /etc/ostler/ostler.toml:2:2",
             "`directory` is an integer\n --> /etc/ostler/apps.d/a.toml:1:13",
             "not TOML: ",
             "\"c d\" is no app name: 1 to 64 of a-z",

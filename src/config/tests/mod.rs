@@ -3,6 +3,7 @@
 mod accepted;
 mod files;
 mod garbage;
+mod health;
 mod printed;
 mod ranges;
 

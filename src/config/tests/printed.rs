@@ -102,9 +102,6 @@ error: `migrate` is not supported by this version
     for key in ["health = {}", "edge = {}", "static = \"/x\"", "preload = true", "post_deploy = []"] {
         says(&refused(key), &["is not supported by this version"]);
     }
-    for key in ["min_ready = 1", "optional = true"] {
-        says(&refused(key), &["is not supported by this version"]);
-    }
     for key in ["memory_high", "memory_max", "cpu_weight", "tasks_max"] {
         says(&refused(&format!("[limits]\n{key} = 1")), &["is not supported by this version"]);
     }

@@ -1,0 +1,150 @@
+//! Counts that outlive the workers they were made by: a counter never goes back. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Status;
+use crate::config::AppName;
+use crate::supervise::{Cause, Happening, News, WorkerId};
+
+/// What happened since ostlerd started.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counters {
+    /// Requests served, by app.
+    pub requests: BTreeMap<AppName, u64>,
+    /// Workers replaced without being asked to, by app and cause.
+    pub restarts: BTreeMap<(AppName, &'static str), u64>,
+    /// Rollouts that ended, by app and outcome.
+    pub rollouts: BTreeMap<(AppName, &'static str), u64>,
+    /// Of each worker: its app, and how many of its requests are counted.
+    counted: BTreeMap<WorkerId, (AppName, u64)>,
+    /// Workers whose end has been counted before they ended.
+    ending: BTreeSet<WorkerId>,
+}
+
+impl Counters {
+    /// Something happened.
+    pub fn heard(&mut self, news: &News) {
+        use Happening::*;
+        let app = &news.app;
+        match &news.happening {
+            WorkerDraining { worker, cause, .. } | WorkerHung { worker, cause, .. } => {
+                if let Some(cause) = restart(*cause)
+                    && self.ending.insert(*worker)
+                {
+                    count(&mut self.restarts, app, cause);
+                }
+            }
+            WorkerDied { worker, ready, .. } if !self.ending.contains(worker) => {
+                count(&mut self.restarts, app, if *ready { "died" } else { "boot_failed" });
+            }
+            SpawnFailed { .. } => count(&mut self.restarts, app, "spawn_failed"),
+            RolloutCommitted { .. } => count(&mut self.rollouts, app, "committed"),
+            RolledBack { .. } => count(&mut self.rollouts, app, "rolled_back"),
+            RolloutSuperseded { .. } => count(&mut self.rollouts, app, "superseded"),
+            PrepareFailed { .. } => count(&mut self.rollouts, app, "refused"),
+            _ => {}
+        }
+        if let WorkerDied { worker, .. } | WorkerExited { worker, .. } = &news.happening {
+            self.ending.remove(worker);
+        }
+    }
+
+    /// A worker says that it has served so many. What it says is not trusted: less than before changes nothing.
+    pub fn served(&mut self, worker: WorkerId, requests: u64) {
+        if let Some((app, before)) = self.counted.get_mut(&worker)
+            && requests > *before
+        {
+            let total = self.requests.entry(app.clone()).or_default();
+            *total = total.saturating_add(requests - *before);
+            *before = requests;
+        }
+    }
+
+    /// A new picture.
+    pub fn seen(&mut self, status: &Status) {
+        for app in &status.apps {
+            if !self.requests.contains_key(&app.name) {
+                self.requests.insert(app.name.clone(), 0);
+            }
+            for worker in &app.workers {
+                self.counted.entry(worker.id).or_insert_with(|| (app.name.clone(), 0));
+                self.served(worker.id, worker.requests);
+            }
+        }
+        let lives = |id: &WorkerId| status.apps.iter().any(|app| app.workers.iter().any(|it| it.id == *id));
+        if self.counted.len() > status.apps.iter().map(|app| app.workers.len()).sum() {
+            self.counted.retain(|id, _| lives(id));
+        }
+    }
+}
+
+/// The causes that are no one's wish.
+fn restart(cause: Cause) -> Option<&'static str> {
+    match cause {
+        Cause::MaxRequests => Some("max_requests"),
+        Cause::MaxAge => Some("max_age"),
+        Cause::MaxRss => Some("max_rss"),
+        Cause::Hung => Some("hung"),
+        Cause::RequestTimeout => Some("request_timeout"),
+        Cause::BootTimeout => Some("boot_timeout"),
+        Cause::Rollout | Cause::Resize | Cause::Stop => None,
+    }
+}
+
+fn count(counts: &mut BTreeMap<(AppName, &'static str), u64>, app: &AppName, what: &'static str) {
+    *counts.entry((app.clone(), what)).or_default() += 1;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::testing::{app, status, worker};
+    use crate::supervise::{GenerationId, WorkerState};
+
+    fn total(counters: &Counters) -> u64 {
+        counters.requests.values().sum()
+    }
+
+    #[test]
+    fn requests_of_workers_that_are_gone_stay_counted() {
+        let mut counters = Counters::default();
+        let with = |workers: &[(u64, u64)]| {
+            let workers = workers.iter().map(|(id, served)| {
+                let mut worker = worker(*id, WorkerState::Ready);
+                worker.requests = *served;
+                worker
+            });
+            status(vec![app("shop", workers.collect())])
+        };
+        counters.seen(&with(&[(1, 10), (2, 5)]));
+        assert_eq!(total(&counters), 15);
+        counters.served(WorkerId(1), 12);
+        counters.seen(&with(&[(2, 6), (3, 0)]));
+        assert_eq!(total(&counters), 18);
+        assert_eq!(counters.counted.len(), 2);
+        counters.seen(&with(&[(2, 0), (3, 4)]));
+        assert_eq!(total(&counters), 22, "a worker that counts backwards takes nothing away");
+        counters.seen(&with(&[]));
+        assert_eq!(total(&counters), 22);
+    }
+
+    #[test]
+    fn a_worker_that_hangs_and_dies_is_one_restart() {
+        let mut counters = Counters::default();
+        let (worker, generation) = (WorkerId(1), GenerationId(1));
+        let news = |happening| News { app: "shop".parse().unwrap(), happening };
+        counters.heard(&news(Happening::WorkerHung {
+            worker,
+            generation,
+            cause: Cause::Hung,
+            age: std::time::Duration::ZERO,
+        }));
+        counters.heard(&news(Happening::WorkerDraining { worker, generation, cause: Cause::Hung }));
+        counters.heard(&news(Happening::WorkerDraining {
+            worker: WorkerId(2),
+            generation,
+            cause: Cause::Rollout,
+        }));
+        assert_eq!(counters.restarts.values().sum::<u64>(), 1, "{counters:?}");
+    }
+}

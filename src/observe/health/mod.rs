@@ -1,0 +1,57 @@
+//! Health: what load balancers ask, answered from the latest picture without waiting for anybody.
+//!
+//! Read in this order: `pressure` and `judge` (when an app is ready), `answer` (a question and its answer, all pure),
+//! then the network: `serve` (HTTP), `agent` (HAProxy's agent-check) and `track` (keepalived's file).
+
+mod agent;
+mod answer;
+mod judge;
+mod pressure;
+mod pulse;
+mod serve;
+mod timed;
+mod token;
+mod track;
+mod vitals;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::Status;
+use crate::config::Saturation;
+
+pub use agent::serve as serve_agent;
+pub use answer::{Answer, Form, Method, Question};
+pub use judge::{Judge, Verdict};
+pub use pressure::Pressure;
+pub use pulse::Pulse;
+pub use serve::{Listener, serve};
+pub use token::{Token, TokenError};
+pub use track::keep as keep_track_file;
+pub use vitals::Vitals;
+
+/// What answers are made from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The latest picture.
+    pub status: watch::Receiver<Arc<Status>>,
+    /// What was counted and measured over time.
+    pub vitals: watch::Receiver<Vitals>,
+    /// Whether the loop that makes both goes on.
+    pub pulse: Pulse,
+    /// What lasting saturation does to readiness.
+    pub saturation: Saturation,
+    /// Lets strangers see details.
+    pub token: Option<Token>,
+}
+
+impl Sources {
+    /// Asks something of a judge that sees the present state.
+    fn judged<T>(&self, ask: impl FnOnce(&Judge<'_>) -> T) -> T {
+        let status = self.status.borrow();
+        let vitals = self.vitals.borrow();
+        let (loop_age, saturation) = (self.pulse.age(), self.saturation);
+        ask(&Judge { status: &status, vitals: &vitals, loop_age, saturation })
+    }
+}

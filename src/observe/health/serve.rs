@@ -1,0 +1,268 @@
+//! Health over HTTP: bounded in connections, sizes and time, whoever is at the other end.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{self, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::Sources;
+use super::answer::{Answer, Form, Method, Question};
+use super::timed::{Phase, Timed};
+
+/// The largest request head; more is 431.
+const LARGEST_HEAD: usize = 8 * 1024;
+
+/// How often connections that take too long are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// What accept does after an error that will not go away at once (no descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Where questions come in.
+#[derive(Debug)]
+pub enum Listener {
+    /// From anywhere; only the loopback is told details.
+    Tcp(TcpListener),
+    /// From this machine.
+    Unix(UnixListener),
+}
+
+/// Answers until the future is dropped, which closes every connection. With more than `most` connections the one that
+/// has been silent for longest is closed. Needs a tokio runtime with net and time enabled.
+pub async fn serve(listener: Listener, sources: Sources, most: usize) {
+    let mut house =
+        House { connections: JoinSet::new(), places: HashMap::new(), origin: Instant::now(), most, sources };
+    let mut sweep = interval(SWEEP);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(caller) => house.take_in(caller),
+                Err(error) => {
+                    tracing::warn!(%error, "failed to accept a connection on a health port");
+                    house.close_oldest();
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(ended) = house.connections.join_next_with_id() => house.forget(ended),
+            _ = sweep.tick(), if !house.places.is_empty() => house.sweep(),
+        }
+    }
+}
+
+/// Who has connected.
+pub(super) enum Caller {
+    Tcp(TcpStream, IpAddr),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    pub(super) async fn accept(&self) -> std::io::Result<Caller> {
+        match self {
+            Listener::Tcp(listener) => {
+                listener.accept().await.map(|(stream, peer)| Caller::Tcp(stream, peer.ip()))
+            }
+            Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| Caller::Unix(stream)),
+        }
+    }
+}
+
+/// A connection that is open.
+struct Place {
+    phase: Phase,
+    task: AbortHandle,
+}
+
+/// All that are open.
+struct House {
+    connections: JoinSet<()>,
+    places: HashMap<Id, Place>,
+    origin: Instant,
+    most: usize,
+    sources: Sources,
+}
+
+impl House {
+    fn take_in(&mut self, caller: Caller) {
+        let phase = Phase::begun(self.origin);
+        let (timer, sources) = (phase.clone(), self.sources.clone());
+        let task = match caller {
+            Caller::Tcp(stream, peer) => {
+                // An answer is one small packet, which must not wait for the acknowledgement of another.
+                let _ = stream.set_nodelay(true);
+                self.connections.spawn(converse(Timed { stream, phase: timer }, is_near(peer), sources))
+            }
+            Caller::Unix(stream) => {
+                self.connections.spawn(converse(Timed { stream, phase: timer }, true, sources))
+            }
+        };
+        self.places.insert(task.id(), Place { phase, task });
+        if self.places.len() > self.most {
+            self.close_oldest();
+        }
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), tokio::task::JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!("answering a health check has failed: {error}");
+                }
+                error.id()
+            }
+        };
+        self.places.remove(&id);
+    }
+
+    fn sweep(&self) {
+        for place in self.places.values().filter(|place| place.phase.is_overdue()) {
+            place.task.abort();
+        }
+    }
+
+    fn close_oldest(&mut self) {
+        let oldest = self.places.iter().min_by_key(|(_, place)| place.phase.since()).map(|(id, _)| *id);
+        if let Some(place) = oldest.and_then(|id| self.places.remove(&id)) {
+            place.task.abort();
+        }
+    }
+}
+
+/// Whether it is this machine that asks.
+pub(super) fn is_near(peer: IpAddr) -> bool {
+    peer.to_canonical().is_loopback()
+}
+
+async fn converse<S>(stream: Timed<S>, near: bool, sources: Sources)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let phase = stream.phase.clone();
+    let service = service_fn(|request| {
+        let response = respond(&request, near, &sources);
+        phase.answered();
+        std::future::ready(Ok::<_, Infallible>(response))
+    });
+    let connection = http1::Builder::new()
+        .half_close(true)
+        // Time is kept by `Phase`: hyper's own limit would end idle connections as well.
+        .header_read_timeout(None)
+        .max_buf_size(LARGEST_HEAD)
+        .serve_connection(TokioIo::new(stream), service);
+    // Errors are the other end's: it left, or it does not speak HTTP.
+    let _ = connection.await;
+}
+
+fn respond<B>(request: &Request<B>, near: bool, sources: &Sources) -> Response<Full<Bytes>> {
+    let headers = request.headers();
+    let method = match *request.method() {
+        hyper::Method::GET | hyper::Method::HEAD | hyper::Method::OPTIONS => Method::Ask,
+        _ => Method::Other,
+    };
+    let json = headers.get(header::ACCEPT).is_some_and(|accept| names(accept, b"application/health+json"));
+    let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
+    let trusted = is_trusted(headers, near, sources);
+    let question = Question { method, path, query, json, trusted };
+    let answer = sources.judged(|judge| judge.answer(&question));
+    response(answer)
+}
+
+/// Details are told on this machine, unless it only passes on what somebody else asks, and to who has the token.
+fn is_trusted(headers: &HeaderMap, near: bool, sources: &Sources) -> bool {
+    let passed_on = || ["x-forwarded-for", "forwarded", "via"].iter().any(|name| headers.contains_key(*name));
+    let has = |token: &super::Token| {
+        headers.get(header::AUTHORIZATION).is_some_and(|value| token.is_in(value.as_bytes()))
+    };
+    (near && !passed_on()) || sources.token.as_ref().is_some_and(has)
+}
+
+fn names(accept: &HeaderValue, form: &[u8]) -> bool {
+    accept.as_bytes().split(|byte| *byte == b',').any(|part| {
+        let part = part.split(|byte| *byte == b';').next().unwrap_or_default();
+        part.trim_ascii().eq_ignore_ascii_case(form)
+    })
+}
+
+fn response(answer: Answer) -> Response<Full<Bytes>> {
+    let body = match answer.body {
+        std::borrow::Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
+        std::borrow::Cow::Owned(text) => Bytes::from(text),
+    };
+    let form = HeaderValue::from_static(match answer.form {
+        Form::Text => "text/plain; charset=utf-8",
+        Form::Health => "application/health+json",
+        Form::Metrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    });
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() =
+        StatusCode::from_u16(answer.code).expect("the codes of answers are codes of HTTP");
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, form);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if answer.code == 405 {
+        headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
+        // What came with such a request is not read.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if answer.leave_at_once {
+        headers.insert("x-envoy-immediate-health-check-fail", HeaderValue::from_static("true"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::health::{Pulse, Vitals};
+    use crate::observe::testing::status;
+
+    #[test]
+    fn only_this_machine_is_near() {
+        for near in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_near(near.parse().unwrap()), "{near}");
+        }
+        for far in ["10.0.0.1", "::ffff:10.0.0.1", "fe80::1", "0.0.0.0", "192.168.1.1"] {
+            assert!(!is_near(far.parse().unwrap()), "{far}");
+        }
+    }
+
+    #[test]
+    fn details_are_not_told_to_who_is_far_nor_through_a_proxy() {
+        let (_, status) = tokio::sync::watch::channel(std::sync::Arc::new(status(vec![])));
+        let (_, vitals) = tokio::sync::watch::channel(Vitals::default());
+        let sources =
+            Sources { status, vitals, pulse: Pulse::new(), saturation: Default::default(), token: None };
+        let asked = |name: &'static str, near| {
+            let request = Request::get("/metrics").header(name, "x").body(()).unwrap();
+            respond(&request, near, &sources).status().as_u16()
+        };
+        assert_eq!(asked("host", true), 200);
+        assert_eq!(asked("host", false), 403);
+        for proxy in ["x-forwarded-for", "forwarded", "via"] {
+            assert_eq!(asked(proxy, true), 403, "{proxy}");
+        }
+        assert_eq!(asked("authorization", false), 403);
+    }
+
+    #[test]
+    fn accept_names_a_form_among_others() {
+        let named = |text| names(&HeaderValue::from_static(text), b"application/health+json");
+        assert!(named("application/health+json"));
+        assert!(named("text/html, Application/Health+JSON;q=0.9"));
+        assert!(!named("*/*"));
+        assert!(!named("application/json"));
+    }
+}

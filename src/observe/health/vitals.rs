@@ -1,0 +1,51 @@
+//! What is counted and measured over time: the picture alone forgets. Pure.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::pressure::{Gauge, Pressure, is_pressed};
+use crate::config::AppName;
+use crate::observe::Status;
+use crate::observe::counters::Counters;
+use crate::supervise::{News, WorkerId};
+
+/// Counters and the pressure on each app.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Vitals {
+    counters: Counters,
+    gauges: BTreeMap<AppName, Gauge>,
+}
+
+impl Vitals {
+    /// Something happened.
+    pub fn heard(&mut self, news: &News) {
+        self.counters.heard(news);
+    }
+
+    /// The last word of a worker that has ended: how many requests it has served.
+    pub fn ended(&mut self, worker: WorkerId, served: u64) {
+        self.counters.served(worker, served);
+    }
+
+    /// A new picture, at the time `now` counted from anywhere.
+    pub fn seen(&mut self, status: &Status, now: Duration) {
+        self.counters.seen(status);
+        for app in &status.apps {
+            match self.gauges.get_mut(&app.name) {
+                Some(gauge) => gauge.look(is_pressed(app), now),
+                None => self.gauges.entry(app.name.clone()).or_default().look(is_pressed(app), now),
+            }
+        }
+        self.gauges.retain(|name, _| status.apps.iter().any(|app| app.name == *name));
+    }
+
+    /// How pressed an app is.
+    pub fn pressure(&self, app: &AppName) -> Pressure {
+        self.gauges.get(app).map(Gauge::pressure).unwrap_or_default()
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+}

@@ -1,0 +1,42 @@
+//! Pictures for the tests of this module.
+
+use super::{AppHealth, AppStatus, ConfigStatus, Status, WorkerStatus};
+use crate::supervise::{AppState, GenerationId, WorkerId, WorkerState};
+
+pub(super) fn status(apps: Vec<AppStatus>) -> Status {
+    let config = ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), problem: None };
+    Status { version: "0.1.0".into(), pid: 12, draining: false, config, apps }
+}
+
+pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
+    AppStatus {
+        name: name.parse().expect("a name"),
+        state: AppState::Serving,
+        generation: Some(GenerationId(1)),
+        directory: None,
+        runs: None,
+        workers_wanted: workers.len() as u32,
+        listeners: vec![],
+        rollout: None,
+        last_rollout: None,
+        problem: None,
+        last_words: None,
+        backoff_seconds: None,
+        health: AppHealth { min_ready: 1, ..AppHealth::default() },
+        workers,
+    }
+}
+
+pub(super) fn worker(id: u64, state: WorkerState) -> WorkerStatus {
+    WorkerStatus {
+        id: WorkerId(id),
+        pid: Some(100),
+        generation: GenerationId(1),
+        state,
+        requests: 0,
+        in_flight: 0,
+        oldest_request_seconds: None,
+        rss_bytes: Some(1 << 20),
+        age_seconds: 1.0,
+    }
+}

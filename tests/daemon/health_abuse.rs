@@ -1,0 +1,164 @@
+//! Health under people who do not behave: it goes on answering, and grows no larger.
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Ostlerd, Site, WSGI, eventually};
+use crate::health::{ask, listens};
+
+fn served(site: &Site) -> SocketAddr {
+    site.app("shop").tcp().workers(1).with("app.py", WSGI).write();
+    listens(site, "")
+}
+
+fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time");
+    stream.set_write_timeout(Some(Duration::from_secs(30))).expect("a time");
+    stream
+}
+
+#[test]
+fn a_thousand_idle_connections_keep_nobody_out() {
+    let site = Site::new();
+    let address = served(&site);
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let idle: Vec<TcpStream> = (0..1000).map(|_| connect(address)).collect();
+    for _ in 0..20 {
+        assert_eq!(ask(address, "/readyz").0, 200);
+    }
+    drop(idle);
+    assert_eq!(ask(address, "/livez").0, 200);
+}
+
+#[test]
+fn a_request_that_never_ends_is_cut_off() {
+    let site = Site::new();
+    let address = served(&site);
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let mut slow = connect(address);
+    slow.set_read_timeout(Some(Duration::from_millis(1))).expect("a time");
+    slow.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n").expect("it reads");
+    let began = Instant::now();
+    let cut = eventually(Duration::from_secs(40), || {
+        // A byte of a header again and again: each one alone would look alive.
+        let written = slow.write_all(b"X");
+        let ended = matches!(slow.read(&mut [0]), Ok(0)) || written.is_err();
+        ended.then_some(began.elapsed())
+    });
+    let after = cut.expect("it is cut off");
+    assert!(after > Duration::from_secs(5), "{after:?} is too soon");
+    assert_eq!(ask(address, "/livez").0, 200);
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let site = Site::new();
+    let address = served(&site);
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let mut stream = connect(address);
+    let _ =
+        stream.write_all(format!("GET /livez HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(64 << 10)).as_bytes());
+    let mut said = Vec::new();
+    let _ = stream.read_to_end(&mut said);
+    assert!(said.is_empty() || said.starts_with(b"HTTP/1.1 431"), "{}", String::from_utf8_lossy(&said));
+    assert_eq!(ask(address, "/livez").0, 200);
+}
+
+/// splitmix64
+struct Rng(u64);
+
+impl Rng {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, most: u64) -> usize {
+        (self.next() % most) as usize
+    }
+}
+
+/// Bytes that may be a request, or half of one, or none at all.
+fn nonsense(rng: &mut Rng) -> Vec<u8> {
+    let good =
+        b"GET /readyz?verbose&exclude=%ff HTTP/1.1\r\nHost: x\r\nAccept: application/health+json\r\n\r\n";
+    match rng.below(6) {
+        0 => (0..rng.below(4096)).map(|_| rng.next() as u8).collect(),
+        1 => {
+            let mut bytes = good.to_vec();
+            for _ in 0..1 + rng.below(8) {
+                let at = rng.below(bytes.len() as u64);
+                bytes[at] = rng.next() as u8;
+            }
+            bytes
+        }
+        2 => good.repeat(1 + rng.below(200)),
+        3 => good[..rng.below(good.len() as u64)].to_vec(),
+        4 => format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(rng.below(40_000))).into_bytes(),
+        _ => {
+            let headers: String = (0..rng.below(400)).map(|n| format!("H{n}: {n}\r\n")).collect();
+            format!("POST /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{headers}\r\nffffffff\r\n")
+                .into_bytes()
+        }
+    }
+}
+
+fn abuse(address: SocketAddr, rng: &mut Rng) {
+    let mut stream = connect(address);
+    let _ = stream.write_all(&nonsense(rng));
+    match rng.below(3) {
+        0 => {}
+        1 => drop(stream.shutdown(Shutdown::Write)),
+        _ => {
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = stream.read(&mut [0; 4096]);
+        }
+    }
+}
+
+fn is_well(ostlerd: &Ostlerd<'_>, address: SocketAddr) {
+    assert_eq!(ask(address, "/livez"), (200, "ok\n".to_owned()));
+    assert!(!ostlerd.log().contains("panicked"), "{}", ostlerd.log());
+}
+
+#[test]
+fn nonsense_neither_stops_it_nor_makes_it_grow() {
+    let seconds = std::env::var("OSTLER_FUZZ_SECONDS").ok().and_then(|it| it.parse().ok()).unwrap_or(10);
+    let site = Site::new();
+    let address = served(&site);
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let seed = u64::from(std::process::id());
+    let mut rng = Rng(seed);
+    let mut run = |time: Duration| {
+        let end = Instant::now() + time;
+        let mut rounds = 0_u64;
+        while Instant::now() < end {
+            abuse(address, &mut rng);
+            rounds += 1;
+            if rounds.is_multiple_of(50) {
+                is_well(&ostlerd, address);
+            }
+        }
+        rounds
+    };
+    let time = Duration::from_secs(seconds);
+    run(time / 4);
+    let before = ostlerd.process().rss();
+    let rounds = run(time * 3 / 4);
+    let after = ostlerd.process().rss();
+    is_well(&ostlerd, address);
+    println!("seed {seed}: {rounds} connections, {before} bytes before, {after} after");
+    assert!(
+        after < before + (4 << 20),
+        "seed {seed}: grown from {before} to {after} bytes in {rounds} connections"
+    );
+}
