@@ -55,13 +55,13 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    ostler::observe::init_log(std::env::var("OSTLER_LOG").ok().as_deref());
     let ended = runtime.block_on(async {
         if only_check {
             return check(&places).await.map(|config| {
                 println!("{}: {} apps, all can be run", config.file.display(), config.apps.len());
             });
         }
-        ostler::observe::init_log(std::env::var("OSTLER_LOG").ok().as_deref());
         run(&places).await
     });
     match ended {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::app::{self, Checked};
 use super::check::Checker;
+use super::edge::{self, Edge};
 use super::error::{Place, Problem, Problems};
 use super::source::{Source, shortened};
 use super::types::{Address, App, AppName, HealthConfig};
@@ -34,25 +35,32 @@ pub(super) fn app_file(
     (checked, checker.problems)
 }
 
-/// The apps that stand in the main file itself, and what it says of the machine.
-pub(super) fn main_file(
-    text: &str,
-    file: &Path,
-    is_root: bool,
-) -> (Vec<Checked>, HealthConfig, Vec<Problem>) {
+/// What the main file says.
+#[derive(Default)]
+pub(super) struct Main {
+    /// The apps that stand in the main file itself.
+    pub(super) apps: Vec<Checked>,
+    pub(super) edge: Edge,
+    pub(super) health: HealthConfig,
+}
+
+/// The main file, checked.
+pub(super) fn main_file(text: &str, file: &Path, is_root: bool) -> (Main, Vec<Problem>) {
     let source = Source { file, text };
     let mut checker = Checker::new(source);
-    let mut apps = Vec::new();
-    let mut said = HealthConfig::default();
+    let mut main = Main::default();
     if let Some(tree) = checker.parse() {
         let section = checker.section(&keys::MAIN, &tree);
-        said = health::check(&mut checker, &section);
+        main.edge = edge::check(&mut checker, &section);
+        main.health = health::check(&mut checker, &section);
         let tables = checker.table(&section, "apps", "{ shop = { directory = \"/srv/shop/current\", … } }");
         for (key, value) in tables.into_iter().flatten() {
             let place = source.place(key.span());
             let table = value.get_ref().as_table();
             match (key.get_ref().parse::<AppName>(), table) {
-                (Ok(name), Some(table)) => apps.push(app::check(&mut checker, name, table, place, is_root)),
+                (Ok(name), Some(table)) => {
+                    main.apps.push(app::check(&mut checker, name, table, place, is_root));
+                }
                 (Err(rule), _) => checker.problems.push(no_name(place, &rule)),
                 (_, None) => checker.problems.push(
                     Problem::new(place, format!("app `{}` is no table", shortened(key.get_ref(), 64)))
@@ -61,7 +69,7 @@ pub(super) fn main_file(
             }
         }
     }
-    (apps, said, checker.problems)
+    (main, checker.problems)
 }
 
 /// The problem of an app whose name breaks the rule.

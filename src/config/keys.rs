@@ -12,7 +12,10 @@ pub(super) struct Shape {
 
 /// The main file.
 pub(super) const MAIN: Shape =
-    Shape { title: "the main file", known: &["apps", "health"], planned: &["edge", "control", "daemon"] };
+    Shape { title: "the main file", known: &["apps", "edge", "health"], planned: &["control", "daemon"] };
+
+/// `[edge]` of the main file.
+pub(super) const EDGE: Shape = Shape { title: "edge", known: &["preset", "delay"], planned: &[] };
 
 /// One app.
 pub(super) const APP: Shape = Shape {

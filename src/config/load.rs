@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::assemble::{app_file, assemble, finish, main_file, no_name};
+use super::edge::Edge;
 use super::error::{Place, Problem, Problems};
 use super::source::Source;
 use super::types::{AppName, Config, HealthConfig};
@@ -23,12 +24,14 @@ const LONGEST: u64 = 1024 * 1024;
 pub fn load(file: &Path, is_root: bool) -> Result<Config, Problems> {
     let mut checked = Vec::new();
     let mut problems = Vec::new();
+    let mut edge = Edge::default();
     let mut health = HealthConfig::default();
     match read(file) {
         Ok(text) => {
-            let (apps, said, found) = main_file(&text, file, is_root);
-            checked.extend(apps);
-            health = said;
+            let (main, found) = main_file(&text, file, is_root);
+            checked.extend(main.apps);
+            edge = main.edge;
+            health = main.health;
             problems.extend(found);
         }
         Err(problem) => problems.push(*problem),
@@ -53,7 +56,7 @@ pub fn load(file: &Path, is_root: bool) -> Result<Config, Problems> {
     if apps.is_empty() && problems.is_empty() {
         problems.push(no_app(file, &directory, &listed.others));
     }
-    Ok(Config { file: file.to_owned(), apps: finish(apps, problems)?, health })
+    Ok(Config { file: file.to_owned(), apps: finish(apps, problems)?, edge, health })
 }
 
 /// What a directory holds.

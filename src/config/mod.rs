@@ -7,6 +7,7 @@ mod address;
 mod app;
 mod assemble;
 mod check;
+mod edge;
 mod env_file;
 mod error;
 mod health;
@@ -21,6 +22,7 @@ mod values;
 mod tests;
 
 pub use assemble::parse_app;
+pub use edge::{Edge, Preset};
 pub use env_file::parse_env_file;
 pub use error::{Fault, Place, Problem, Problems, Spot};
 pub use load::load;
@@ -31,4 +33,4 @@ pub use types::{
 
 pub(crate) use names::env_name_fault;
 pub(crate) use source::shortened;
-pub(crate) use values::{WORKERS_MOST, words};
+pub(crate) use values::{WORKERS_MOST, parse_duration, words};

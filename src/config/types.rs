@@ -95,6 +95,8 @@ pub struct Config {
     pub apps: BTreeMap<AppName, App>,
     /// `[health]` of the main file.
     pub health: HealthConfig,
+    /// `[edge]`.
+    pub edge: crate::config::Edge,
 }
 
 /// `[health]`: where load balancers ask, and what they are told.

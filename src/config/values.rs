@@ -194,7 +194,7 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// Parts of a whole number and a unit, each unit smaller than the one before: `1h30m`. A bare number is seconds.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text.parse::<u64>().is_ok() {
         return seconds(text);
     }

@@ -70,11 +70,11 @@ impl Visitor {
     }
 
     /// Whether this visitor may change the machine as a whole; else why not.
-    pub(super) fn may_change_all(&self) -> Result<(), String> {
+    pub(super) fn may_change_all(&self, what: &str) -> Result<(), String> {
         if self.master {
             return Ok(());
         }
-        Err(format!("the user with uid {} may not reload: only root may; use sudo", self.uid))
+        Err(format!("the user with uid {} may not {what}: only root may; use sudo", self.uid))
     }
 }
 
@@ -126,9 +126,9 @@ mod tests {
 
     #[test]
     fn the_machine_is_changed_by_root_alone() {
-        assert!(MASTER.may_change_all().is_ok());
+        assert!(MASTER.may_change_all("reload").is_ok());
         for visitor in [MEMBER, OWNER, STRANGER] {
-            assert!(visitor.may_change_all().is_err(), "{visitor:?}");
+            assert!(visitor.may_change_all("reload").is_err(), "{visitor:?}");
         }
     }
 }

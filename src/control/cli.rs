@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use super::protocol::exit;
+use super::protocol::{LONGEST_DRAIN, exit};
 use super::screen::complain;
 use super::verbs;
 
@@ -78,6 +79,17 @@ pub(super) enum Verb {
     },
     /// Read the configuration again and put it in force, with the smallest change that does
     Reload,
+    /// Fail readiness, so that load balancers take this machine out; every app goes on serving
+    ///
+    /// Returns when the edge has had its delay (`[edge]` of the main file) and sends nothing any more. Nothing is
+    /// stopped, and apps can be restarted meanwhile. Interrupting the command does not end the drain.
+    Drain {
+        /// End it by itself, so long after the edge has noticed (`10m`); without it, `ostler undrain` ends it
+        #[arg(long = "for", value_name = "DURATION", value_parser = length)]
+        length: Option<Duration>,
+    },
+    /// End a drain: readiness follows the apps again
+    Undrain,
     /// Check the configuration's files; needs no ostlerd
     Check {
         /// The main file
@@ -134,6 +146,15 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     status
 }
 
+/// `10m`, or a number of seconds.
+fn length(text: &str) -> Result<Duration, String> {
+    match crate::config::parse_duration(text) {
+        Some(length) if !length.is_zero() && length <= LONGEST_DRAIN => Ok(length),
+        Some(_) => Err(format!("must be more than 0 and at most {}", crate::config::words(LONGEST_DRAIN))),
+        None => Err("write for example 30s, 10m or 1h30m".to_owned()),
+    }
+}
+
 fn default_socket() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(socket) = set("OSTLER_SOCKET") {
@@ -157,9 +178,18 @@ mod tests {
 
     #[test]
     fn every_verb_takes_json_and_socket_behind_it() {
-        for verb in
-            ["status", "restart shop", "scale shop 3", "stop shop", "start shop", "reload", "check", "events"]
-        {
+        for verb in [
+            "status",
+            "restart shop",
+            "scale shop 3",
+            "stop shop",
+            "start shop",
+            "reload",
+            "check",
+            "events",
+            "drain",
+            "undrain",
+        ] {
             let line = format!("ostler {verb} --json --socket /tmp/x");
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();
             assert!(cli.json, "{verb}");

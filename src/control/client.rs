@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use crate::config::AppName;
 use crate::observe::Status;
 
-use super::protocol::{Refusal, Scale, exit, line};
+use super::protocol::{Drain, Refusal, Scale, exit, line};
 
 /// ostlerd answers from memory; one that takes this long hangs.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -79,6 +79,10 @@ pub enum Change {
     Scale(AppName, i64),
     /// Read the configuration again.
     Reload,
+    /// Fail readiness, for so long after the edge has noticed or until `Undrain`.
+    Drain(Option<Duration>),
+    /// End the drain.
+    Undrain,
 }
 
 impl Change {
@@ -89,12 +93,15 @@ impl Change {
             Change::Start(app) => format!("/v1/apps/{app}/start"),
             Change::Scale(app, _) => format!("/v1/apps/{app}/scale"),
             Change::Reload => "/v1/reload".to_owned(),
+            Change::Drain(_) => "/v1/drain".to_owned(),
+            Change::Undrain => "/v1/undrain".to_owned(),
         }
     }
 
     fn body(&self) -> Bytes {
         match self {
             Change::Scale(_, workers) => line(&Scale { workers: *workers }),
+            Change::Drain(length) => line(&Drain { for_seconds: length.map(|length| length.as_secs_f64()) }),
             _ => Bytes::new(),
         }
     }

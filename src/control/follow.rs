@@ -82,7 +82,7 @@ async fn to_the_end(client: &Client, change: &Change, show: &mut Show) -> Result
 }
 
 /// A connection that breaks is ostlerd gone, as is the end of the stream.
-async fn next(feed: &mut Feed) -> Result<Option<String>, VerbError> {
+pub(super) async fn next(feed: &mut Feed) -> Result<Option<String>, VerbError> {
     match feed.next().await {
         Ok(line) => Ok(line),
         Err(ClientError::Broken { .. }) => Ok(None),
@@ -91,7 +91,7 @@ async fn next(feed: &mut Feed) -> Result<Option<String>, VerbError> {
 }
 
 /// Nobody reads the steps any more: the exit status still has to be right, so the command stays to the end.
-fn still_read(written: io::Result<()>) -> io::Result<()> {
+pub(super) fn still_read(written: io::Result<()>) -> io::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
@@ -149,7 +149,7 @@ fn missed_words(missed: u64) -> String {
 }
 
 /// The sentence, and the app's own words below it.
-fn explanation(outcome: &Outcome) -> String {
+pub(super) fn explanation(outcome: &Outcome) -> String {
     let sentence = format!("ostler: {}", plain(&outcome.to_string()));
     let words = match outcome {
         Outcome::RolledBack { last_words, reason, .. } => last_words_text(last_words, reason),

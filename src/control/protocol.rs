@@ -6,10 +6,14 @@
 //! | `GET /v1/events` | endless lines of news, or `{"lagged": n}` where the listener was too slow for n of them |
 //! | `POST /v1/apps/NAME/restart`, `stop`, `start` | lines of news about NAME, the last line is the outcome |
 //! | `POST /v1/apps/NAME/scale`, body `{"workers": N}` | the same |
+//! | `POST /v1/drain`, body `{"for_seconds": N}` or none | lines of news about every app, the last line is the outcome |
+//! | `POST /v1/undrain` | the same |
 //! | `POST /v1/reload` | lines of news about every app, the last line is the outcome |
 //!
 //! News has the keys `app` and `event`, an outcome the key `outcome`. Whatever cannot be answered is
 //! `{"error": "…", "exit": 64}`: a sentence, and the exit status of the command that asked.
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -59,6 +63,18 @@ pub(super) struct Scale {
     /// How many workers should serve.
     pub(super) workers: i64,
 }
+
+/// The body of `drain`.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Drain {
+    /// How long it lasts after the edge has noticed; until `undrain` where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) for_seconds: Option<f64>,
+}
+
+/// The longest drain that ends by itself.
+pub(super) const LONGEST_DRAIN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// One line of a stream, understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -122,7 +138,6 @@ pub(super) fn no_such_app<'a>(name: &str, apps: impl IntoIterator<Item = &'a App
 mod tests {
     use super::*;
     use crate::supervise::{Exit, GenerationId, Happening, LastWords, WorkerId};
-    use std::time::Duration;
 
     fn names(all: &[&str]) -> Vec<AppName> {
         all.iter().map(|name| name.parse().unwrap()).collect()

@@ -16,7 +16,7 @@ use crate::supervise;
 
 use super::access::Visitor;
 use super::desk::{Ask, Desk, Wish};
-use super::protocol::{MOST_WORKERS, Refusal, Scale, exit, line, no_such_app};
+use super::protocol::{Drain, LONGEST_DRAIN, MOST_WORKERS, Refusal, Scale, exit, line, no_such_app};
 use super::stream::{self, Lines};
 
 /// The largest body that is read.
@@ -63,8 +63,16 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
             Ok(streamed(stream::events(desk.news.subscribe())))
         }
         (&Method::POST, ["v1", "reload"]) => {
-            visitor.may_change_all().or_else(|why| refuse(StatusCode::FORBIDDEN, exit::NOT_ALLOWED, why))?;
+            change_all(visitor, "reload")?;
             ask(desk, None, Wish::Reload)
+        }
+        (&Method::POST, ["v1", "drain"]) => {
+            change_all(visitor, "drain")?;
+            ask(desk, None, Wish::Request(supervise::Request::Drain(length(request).await?)))
+        }
+        (&Method::POST, ["v1", "undrain"]) => {
+            change_all(visitor, "undrain")?;
+            ask(desk, None, Wish::Request(supervise::Request::Undrain))
         }
         (&Method::POST, ["v1", "apps", name, verb @ ("restart" | "stop" | "start" | "scale")]) => {
             let app = changeable(name, visitor, desk)?;
@@ -76,7 +84,7 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
             };
             ask(desk, Some(app), Wish::Request(wish))
         }
-        (_, ["v1", "status" | "events" | "reload"])
+        (_, ["v1", "status" | "events" | "reload" | "drain" | "undrain"])
         | (_, ["v1", "apps", _, "restart" | "stop" | "start" | "scale"]) => refuse(
             StatusCode::METHOD_NOT_ALLOWED,
             exit::USAGE,
@@ -102,6 +110,10 @@ fn look(visitor: Visitor, desk: &Desk) -> Result<(), Refused> {
         .or_else(|why| refuse(StatusCode::FORBIDDEN, exit::NOT_ALLOWED, why))
 }
 
+fn change_all(visitor: Visitor, what: &str) -> Result<(), Refused> {
+    visitor.may_change_all(what).or_else(|why| refuse(StatusCode::FORBIDDEN, exit::NOT_ALLOWED, why))
+}
+
 /// The app of that name, if the visitor may change it. Who may not even look is not told which apps there are.
 fn changeable(name: &str, visitor: Visitor, desk: &Desk) -> Result<AppName, Refused> {
     look(visitor, desk)?;
@@ -117,19 +129,47 @@ fn changeable(name: &str, visitor: Visitor, desk: &Desk) -> Result<AppName, Refu
     Ok(app.clone())
 }
 
-async fn scale(request: Request<Incoming>, app: &AppName) -> Result<u32, Refused> {
+async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
     let reading = Limited::new(request.into_body(), LARGEST_BODY).collect();
-    let body = match tokio::time::timeout(BODY_TIME, reading).await {
-        Ok(Ok(body)) => body.to_bytes(),
+    match tokio::time::timeout(BODY_TIME, reading).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(_)) => {
             let why = format!("the body is cut off, or larger than {LARGEST_BODY} bytes");
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, exit::USAGE, why);
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, exit::USAGE, why)
         }
         Err(_) => {
             let why = format!("the body did not arrive within {BODY_TIME:?}");
-            return refuse(StatusCode::REQUEST_TIMEOUT, exit::USAGE, why);
+            refuse(StatusCode::REQUEST_TIMEOUT, exit::USAGE, why)
+        }
+    }
+}
+
+/// How long a drain lasts after the edge has noticed it.
+async fn length(request: Request<Incoming>) -> Result<Option<Duration>, Refused> {
+    let body = body(request).await?;
+    if body.is_empty() {
+        return Ok(None);
+    }
+    let Drain { for_seconds } = match serde_json::from_slice(&body) {
+        Ok(drain) => drain,
+        Err(error) => {
+            let why = format!("the body must be empty or like {{\"for_seconds\": 600}}: {error}");
+            return refuse(StatusCode::BAD_REQUEST, exit::USAGE, why);
         }
     };
+    let Some(seconds) = for_seconds else { return Ok(None) };
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(length) if !length.is_zero() && length <= LONGEST_DRAIN => Ok(Some(length)),
+        _ => {
+            let most = LONGEST_DRAIN.as_secs();
+            let why = format!("a drain for {seconds} s is not possible: more than 0 and at most {most} s");
+            refuse(StatusCode::BAD_REQUEST, exit::USAGE, why)
+        }
+    }
+}
+
+async fn scale(request: Request<Incoming>, app: &AppName) -> Result<u32, Refused> {
+    let body = body(request).await?;
     let wanted = match serde_json::from_slice::<Scale>(&body) {
         Ok(Scale { workers }) => workers,
         Err(error) => {

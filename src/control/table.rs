@@ -1,6 +1,6 @@
 //! The status, drawn for people.
 
-use crate::observe::{AppStatus, ConfigStatus, Status, WorkerStatus};
+use crate::observe::{AppStatus, ConfigStatus, DrainStatus, Status, WorkerStatus};
 use crate::supervise::{AppState, LastWords, PhaseView, RolloutView, WorkerState};
 
 use super::screen::{Ink, Screen, bytes, duration, one_line, plain};
@@ -12,9 +12,11 @@ const LAST_LINES: usize = 12;
 pub(super) fn render(status: &Status, screen: Screen) -> String {
     let mut page = Page { screen, text: String::new() };
     page.config(&status.config);
-    let draining = if status.draining { ", draining" } else { "" };
-    let daemon = format!("ostlerd {}, pid {}, {}{draining}", status.version, status.pid, status.config.file);
+    let daemon = format!("ostlerd {}, pid {}, {}", status.version, status.pid, status.config.file);
     page.line(0, &screen.paint(Ink::Faint, &one_line(&daemon)));
+    if let Some(drain) = &status.drain {
+        page.line(0, &screen.paint(Ink::Yellow, &drain_words(drain)));
+    }
     if status.apps.is_empty() {
         page.line(0, "no apps: add one to apps.d, then `ostler reload`");
     }
@@ -157,6 +159,20 @@ fn headline(app: &AppStatus, widest: usize, screen: Screen) -> String {
     parts.join("  ")
 }
 
+/// `draining since 2m05s: readiness fails; the edge notices within 3.0s; ends by itself in 10m`
+fn drain_words(drain: &DrainStatus) -> String {
+    let mut words = format!("draining since {}: readiness fails", duration(drain.since_seconds));
+    if drain.edge_wait_seconds > 0.0 {
+        words.push_str(&format!("; the edge notices within {}", duration(drain.edge_wait_seconds)));
+    }
+    match (drain.stopping, drain.ends_in_seconds) {
+        (true, _) => words.push_str("; ostlerd stops after it"),
+        (false, Some(left)) => words.push_str(&format!("; ends by itself in {}", duration(left))),
+        (false, None) => words.push_str("; `ostler undrain` ends it"),
+    }
+    words
+}
+
 fn rollout_words(rollout: &RolloutView) -> String {
     let to = rollout.generation.map(|id| format!(" to {id}")).unwrap_or_default();
     let phase = match rollout.phase {
@@ -244,7 +260,7 @@ mod tests {
 
     fn status(app: AppStatus) -> Status {
         let config = ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), problem: None };
-        Status { version: "0.1.0".into(), pid: 12, draining: false, config, apps: vec![app] }
+        Status { version: "0.1.0".into(), pid: 12, draining: false, drain: None, config, apps: vec![app] }
     }
 
     #[test]
@@ -260,6 +276,28 @@ shop  serving  g7  2 of 2 workers ready  gthread, gunicorn 27.0.1
   w10     810  g7   ready  2m05s     12345    1    0.2s  64.0 MiB
 ";
         assert_eq!(render(&status(shop()), DARK), expected);
+    }
+
+    #[test]
+    fn a_drain_is_said_with_how_far_it_is() {
+        let mut drain = DrainStatus {
+            since_seconds: 5.0,
+            edge_wait_seconds: 3.0,
+            ends_in_seconds: None,
+            stopping: false,
+        };
+        let mut status = status(shop());
+        let mut line = |drain| {
+            status.drain = Some(drain);
+            render(&status, DARK).lines().nth(1).unwrap().to_owned()
+        };
+        let begun = "draining since 5.0s: readiness fails";
+        assert_eq!(line(drain), format!("{begun}; the edge notices within 3.0s; `ostler undrain` ends it"));
+        drain.edge_wait_seconds = 0.0;
+        drain.ends_in_seconds = Some(600.0);
+        assert_eq!(line(drain), format!("{begun}; ends by itself in 10m00s"));
+        drain.stopping = true;
+        assert_eq!(line(drain), format!("{begun}; ostlerd stops after it"));
     }
 
     #[test]

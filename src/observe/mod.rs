@@ -10,4 +10,4 @@ mod testing;
 
 pub use counters::Counters;
 pub use log::{announce, init as init_log};
-pub use status::{AppFacts, AppHealth, AppStatus, ConfigStatus, Facts, Status, WorkerStatus};
+pub use status::{AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, Status, WorkerStatus};

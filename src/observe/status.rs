@@ -17,12 +17,28 @@ pub struct Status {
     pub version: String,
     /// Its process.
     pub pid: u32,
-    /// Whether it is on its way out.
+    /// Whether readiness fails on purpose: the machine drains, or ostlerd is on its way out.
     pub draining: bool,
+    /// How far the drain is.
+    #[serde(default)]
+    pub drain: Option<DrainStatus>,
     /// The configuration's files.
     pub config: ConfigStatus,
     /// Every app, by name.
     pub apps: Vec<AppStatus>,
+}
+
+/// A drain of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DrainStatus {
+    /// How long readiness has failed.
+    pub since_seconds: f64,
+    /// How long until the edge has noticed; 0 once it has.
+    pub edge_wait_seconds: f64,
+    /// How long until it ends by itself; `None` where `ostler undrain` ends it.
+    pub ends_in_seconds: Option<f64>,
+    /// Whether ostlerd ends after it.
+    pub stopping: bool,
 }
 
 /// Whether what is on disk is what runs.
@@ -136,6 +152,12 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             draining: view.draining,
+            drain: view.drain.map(|drain| DrainStatus {
+                since_seconds: drain.since.as_secs_f64(),
+                edge_wait_seconds: drain.edge_wait.as_secs_f64(),
+                ends_in_seconds: drain.ends_in.map(|left| left.as_secs_f64()),
+                stopping: drain.stopping,
+            }),
             config: facts.config.clone(),
             apps: view.apps.iter().map(|app| app_status(app, facts)).collect(),
         }

@@ -5,7 +5,7 @@ use crate::supervise::{AppState, GenerationId, WorkerId, WorkerState};
 
 pub(super) fn status(apps: Vec<AppStatus>) -> Status {
     let config = ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), problem: None };
-    Status { version: "0.1.0".into(), pid: 12, draining: false, config, apps }
+    Status { version: "0.1.0".into(), pid: 12, draining: false, drain: None, config, apps }
 }
 
 pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {

@@ -4,6 +4,7 @@
 //!
 //! Pure: the shell resolves users, links and gunicorn's settings and hands the facts in.
 
+mod edge;
 mod environment;
 mod facts;
 mod policy;
@@ -15,10 +16,11 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub use edge::{keepalive_finding, machine};
 pub use environment::environment;
 pub use facts::{EnvFile, Facts, Paths};
 pub use prepare::prepare;
 pub use types::{
-    Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Prepared, Probe, Readiness, Refusal,
-    RolloutPolicy, Surge, WorkerClass,
+    Account, AppPlan, Blueprint, Fingerprint, MachinePolicy, Plan, Policy, Prepared, Probe, Readiness,
+    Refusal, RolloutPolicy, Surge, WorkerClass,
 };

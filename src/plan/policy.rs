@@ -31,6 +31,7 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
         hang_timeout: positive(Some(timeout)),
         request_timeout: positive(limits.request_timeout),
         drain_timeout: graceful.saturating_add(keepalive),
+        keepalive,
         quiet_drain: (class == WorkerClass::Sync).then_some(Duration::from_secs(2)),
         max_requests: limits
             .max_requests

@@ -16,6 +16,15 @@ use crate::worker::Hook;
 pub struct Plan {
     /// Each configured app; one that could not be prepared says why and disturbs no other.
     pub apps: BTreeMap<AppName, Prepared>,
+    /// What is about no single app.
+    pub machine: MachinePolicy,
+}
+
+/// The numbers of the machine; a difference is put in force at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MachinePolicy {
+    /// How long the edge may go on sending after readiness has begun to fail.
+    pub edge_delay: Duration,
 }
 
 /// An app that is ready to be started, or the reason why it is not.
@@ -173,6 +182,8 @@ pub struct Policy {
     pub request_timeout: Option<Duration>,
     /// From SIGTERM to the end of a worker's patience: gunicorn's `graceful_timeout` and `keepalive` together.
     pub drain_timeout: Duration,
+    /// How long a worker keeps an idle connection open; zero where it closes each after its answer.
+    pub keepalive: Duration,
     /// A draining worker with nothing in flight may be ended after this (sync only).
     pub quiet_drain: Option<Duration>,
     /// Recycle a worker after so many requests; 0 is never.

@@ -103,7 +103,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
         let bound = shell.bind(&name, prepared);
         (name, bound)
     });
-    let plan = Plan { apps: apps.collect() };
+    let plan = Plan { apps: apps.collect(), machine: prepared.machine };
     let refusals = refusals(&plan);
     if refusals.len() == plan.apps.len() {
         return Err(StartError::NothingToRun(refusals));

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::inspect::{Inspection, inspect};
 use super::process::Children;
 use super::{identity, world};
-use crate::config::{self, App, AppName, Config, Problems};
+use crate::config::{self, App, AppName, Config, Edge, Problems};
 use crate::plan::{self, Facts, Plan, Prepared, Refusal};
 
 /// Reads the configuration and prepares one app of it.
@@ -15,7 +15,7 @@ pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Pre
         let reason = format!("{name} is no longer in the configuration; `ostler reload` removes it");
         return Err(Refusal { reason, detail: String::new() });
     };
-    app_of(children, app).await
+    app_of(children, app, &config.edge).await
 }
 
 /// Reads the configuration and prepares every app of it; one that cannot be refuses them all.
@@ -30,7 +30,7 @@ pub(super) async fn all_or_nothing(children: &Children, file: &Path) -> Result<P
 
 /// Prepares every app of the configuration, each for itself, a few at a time.
 pub(super) async fn all(children: &Children, config: &Config) -> Plan {
-    let mut plan = Plan::default();
+    let mut plan = Plan { machine: plan::machine(&config.edge), ..Plan::default() };
     let mut apps = config.apps.values();
     let mut tasks = tokio::task::JoinSet::new();
     let at_once = world::cpus().max(1) as usize;
@@ -38,8 +38,8 @@ pub(super) async fn all(children: &Children, config: &Config) -> Plan {
         while tasks.len() < at_once
             && let Some(app) = apps.next()
         {
-            let (children, app) = (children.clone(), app.clone());
-            tasks.spawn(async move { (app.name.clone(), app_of(&children, &app).await) });
+            let (children, app, edge) = (children.clone(), app.clone(), config.edge);
+            tasks.spawn(async move { (app.name.clone(), app_of(&children, &app, &edge).await) });
         }
         match tasks.join_next().await {
             Some(Ok((name, prepared))) => plan.apps.insert(name, prepared),
@@ -58,12 +58,12 @@ fn refusal(problems: Problems) -> Refusal {
     Refusal { reason: problems.summary(), detail: problems.to_string() }
 }
 
-async fn app_of(children: &Children, app: &App) -> Prepared {
+async fn app_of(children: &Children, app: &App, edge: &Edge) -> Prepared {
     let named = |refusal: Refusal| Refusal { reason: format!("{}: {}", app.name, refusal.reason), ..refusal };
-    look(children, app).await.map_err(named)
+    look(children, app, edge).await.map_err(named)
 }
 
-async fn look(children: &Children, app: &App) -> Prepared {
+async fn look(children: &Children, app: &App, edge: &Edge) -> Prepared {
     let paths = world::resolve(app)?;
     let own = identity::own_account();
     let account = identity::account_of(app, &own)?;
@@ -87,6 +87,9 @@ async fn look(children: &Children, app: &App) -> Prepared {
     let (prepared, notes) = plan::prepare(app, &facts);
     for note in notes {
         tracing::info!(app = app.name.as_str(), "{note}");
+    }
+    if let Some(finding) = prepared.as_ref().ok().and_then(|plan| plan::keepalive_finding(edge, plan)) {
+        tracing::warn!(app = app.name.as_str(), "{finding}");
     }
     prepared
 }

@@ -202,7 +202,7 @@ impl Shell {
                 }
             };
         }
-        Ok(Plan { apps })
+        Ok(Plan { apps, machine: plan.machine })
     }
 
     fn spawn(

@@ -9,6 +9,7 @@ mod app;
 mod asked;
 mod budget;
 mod converge;
+mod drain;
 mod event;
 mod news;
 mod project;
@@ -26,4 +27,6 @@ pub use news::{Cause, Happening, Level, News};
 pub use request::{Outcome, Request, RequestId};
 pub use supervisor::Supervisor;
 pub use time::Moment;
-pub use view::{AppState, AppView, LastRollout, PhaseView, RolloutView, View, WorkerState, WorkerView};
+pub use view::{
+    AppState, AppView, DrainView, LastRollout, PhaseView, RolloutView, View, WorkerState, WorkerView,
+};

@@ -96,6 +96,9 @@ pub enum Happening {
     PrepareFailed { reason: String, detail: String },
     Scaled { from: u32, to: u32 },
     Serving { generation: GenerationId, workers: u32 },
+    Draining { delay: Duration },
+    Drained { delay: Duration },
+    Undrained,
     Stopping,
     Stopped,
     Removed,
@@ -152,9 +155,8 @@ impl Happening {
             | RolledBack { generation, .. }
             | RolloutSuperseded { generation, .. }
             | Serving { generation, .. } => Some(*generation),
-            RolloutRequested { .. } | PrepareFailed { .. } | Scaled { .. } | Stopping | Stopped | Removed => {
-                None
-            }
+            RolloutRequested { .. } | PrepareFailed { .. } | Scaled { .. } => None,
+            Draining { .. } | Drained { .. } | Undrained | Stopping | Stopped | Removed => None,
         }
     }
 }
@@ -235,6 +237,15 @@ impl fmt::Display for Happening {
             Serving { generation, workers } => {
                 write!(f, "generation {generation} serves with {workers} workers")
             }
+            Draining { delay } if delay.is_zero() => {
+                write!(f, "draining: readiness fails; visitors are still served")
+            }
+            Draining { delay } => write!(
+                f,
+                "draining: readiness fails; visitors are still served; the edge notices within {delay:?}"
+            ),
+            Drained { delay } => write!(f, "drained: readiness has failed for {delay:?}"),
+            Undrained => write!(f, "undrained: readiness follows the app again"),
             Stopping => write!(f, "stopping"),
             Stopped => write!(f, "stopped"),
             Removed => write!(f, "removed from the configuration"),

@@ -1,6 +1,7 @@
 //! What people and programs may ask for, and the answers.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,12 @@ pub enum Request {
     Stop(AppName),
     /// Start a stopped app.
     Start(AppName),
-    /// Drain everything and exit.
+    /// Fail readiness, so that the edge takes the machine out; nothing stops. For so long after the edge has noticed,
+    /// or until `Undrain`.
+    Drain(Option<Duration>),
+    /// End the drain.
+    Undrain,
+    /// Fail readiness for the edge's delay, then drain every worker and exit.
     Shutdown,
     /// End everything at once and exit.
     ShutdownNow,

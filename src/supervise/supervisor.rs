@@ -1,21 +1,18 @@
 //! The core as the shell sees it: every app, the requests, and the one way in.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use crate::config::AppName;
-use crate::plan::Plan;
+use crate::plan::{MachinePolicy, Plan};
 
 use super::action::Action;
 use super::app::{App, Mode, Then, Turn};
+use super::drain::{Drain, Shutdown};
 use super::event::{Event, WorkerId};
 use super::random::Random;
 use super::request::{Outcome, Request, RequestId};
 use super::time::Moment;
 use super::view::View;
-
-/// After SIGKILL the kernel needs no longer than this; a process that stays is stuck in a device.
-const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// The state machine that decides what runs. It only ever learns by [`Supervisor::handle`].
 #[derive(Clone, Debug)]
@@ -25,25 +22,19 @@ pub struct Supervisor {
     homes: BTreeMap<WorkerId, AppName>,
     random: Random,
     next_worker: u64,
-    now: Moment,
+    pub(super) now: Moment,
+    pub(super) machine: MachinePolicy,
+    pub(super) drain: Option<Drain>,
     pub(super) shutdown: Option<Shutdown>,
     reloads: BTreeMap<RequestId, Reload>,
     /// What is to be said of the plan that it was made with.
     first: Vec<Action>,
 }
 
-#[derive(Clone, Debug, Default)]
-pub(super) struct Shutdown {
-    waiters: Vec<RequestId>,
-    /// When to leave even though a killed worker has not been reaped.
-    latest: Option<Moment>,
-    exited: bool,
-}
-
 /// What one call of `handle` decides.
 #[derive(Default)]
-struct Out {
-    actions: Vec<Action>,
+pub(super) struct Out {
+    pub(super) actions: Vec<Action>,
     answers: Vec<(RequestId, AppName, Outcome)>,
 }
 
@@ -64,6 +55,8 @@ impl Supervisor {
             random: Random::seeded(seed),
             next_worker: 0,
             now: Moment::ZERO,
+            machine: plan.machine,
+            drain: None,
             shutdown: None,
             reloads: BTreeMap::new(),
             first: Vec::new(),
@@ -81,6 +74,7 @@ impl Supervisor {
         self.now = self.now.max(now);
         let mut out = Out { actions: std::mem::take(&mut self.first), answers: Vec::new() };
         self.record(event, &mut out);
+        self.expire_drain(&mut out);
         let names: Vec<AppName> = self.apps.keys().cloned().collect();
         for name in &names {
             self.with_app(name, &mut out, |app, turn| {
@@ -97,16 +91,15 @@ impl Supervisor {
 
     /// When to call again with [`Event::TimePassed`] if nothing else happens.
     pub fn next_deadline(&self) -> Option<Moment> {
-        let shutdown = self.shutdown.as_ref().filter(|shutdown| !shutdown.exited);
-        let latest = shutdown.and_then(|shutdown| shutdown.latest);
-        self.apps.values().filter_map(App::deadline).chain(latest).min()
+        self.apps.values().filter_map(App::deadline).chain(self.drain_deadline()).min()
     }
 
     /// What runs.
     pub fn view(&self, now: Moment) -> View {
         let now = self.now.max(now);
         View {
-            draining: self.shutdown.is_some(),
+            draining: self.drain.is_some(),
+            drain: self.drain_view(now),
             apps: self.apps.values().map(|app| app.view(now)).collect(),
         }
     }
@@ -158,16 +151,19 @@ impl Supervisor {
     }
 
     fn requested(&mut self, id: RequestId, request: Request, out: &mut Out) {
+        let leaving = self.shutdown.is_some();
         let app = match &request {
             Request::Shutdown => return self.shut_down(id, false, out),
             Request::ShutdownNow => return self.shut_down(id, true, out),
+            _ if leaving => {
+                let reason = "ostlerd is shutting down".to_owned();
+                return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
+            }
+            Request::Drain(length) => return self.drain(id, *length, out),
+            Request::Undrain => return self.undrain(id, out),
             Request::Restart(app) | Request::Stop(app) | Request::Start(app) => app.clone(),
             Request::Scale(app, _) | Request::ScaleBy(app, _) => app.clone(),
         };
-        if self.shutdown.is_some() {
-            let reason = "ostlerd is shutting down".to_owned();
-            return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
-        }
         if !self.apps.contains_key(&app) {
             let reason = format!("no app named `{app}` is configured");
             return out.actions.push(Action::Answer { id, outcome: Outcome::Invalid { reason } });
@@ -178,39 +174,8 @@ impl Supervisor {
             Request::Stop(_) => app.stop(turn, Some(id), Then::Rest),
             Request::Scale(_, workers) => app.scale(turn, id, i64::from(workers)),
             Request::ScaleBy(_, step) => app.scale_by(turn, id, step),
-            Request::Shutdown | Request::ShutdownNow => {}
+            Request::Shutdown | Request::ShutdownNow | Request::Drain(_) | Request::Undrain => {}
         });
-    }
-
-    fn shut_down(&mut self, id: RequestId, now: bool, out: &mut Out) {
-        self.shutdown.get_or_insert_default().waiters.push(id);
-        let names: Vec<AppName> = self.apps.keys().cloned().collect();
-        for name in &names {
-            self.with_app(name, out, |app, turn| {
-                app.stop(turn, None, Then::Rest);
-                if now {
-                    app.kill_all(turn);
-                }
-            });
-        }
-        if now && let Some(shutdown) = &mut self.shutdown {
-            shutdown.latest.get_or_insert(self.now + LAST_WAIT);
-        }
-    }
-
-    fn finish_shutdown(&mut self, actions: &mut Vec<Action>) {
-        let left = self.apps.values().any(|app| app.mode != Mode::Stopped);
-        let Some(shutdown) = &mut self.shutdown else { return };
-        let overdue = shutdown.latest.is_some_and(|latest| self.now >= latest);
-        if shutdown.exited || (left && !overdue) {
-            return;
-        }
-        shutdown.exited = true;
-        for id in std::mem::take(&mut shutdown.waiters) {
-            let message = "stopped".to_owned();
-            actions.push(Action::Answer { id, outcome: Outcome::Done { message, generation: None } });
-        }
-        actions.push(Action::Exit);
     }
 
     fn plan_made(&mut self, id: RequestId, plan: Plan, out: &mut Out) {
@@ -218,6 +183,7 @@ impl Supervisor {
             let reason = "ostlerd is shutting down".to_owned();
             return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
         }
+        self.machine = plan.machine;
         let mut reload = Reload::default();
         let gone: Vec<AppName> =
             self.apps.keys().filter(|name| !plan.apps.contains_key(name)).cloned().collect();
@@ -291,7 +257,7 @@ impl Supervisor {
         }
     }
 
-    fn with_app<T>(
+    pub(super) fn with_app<T>(
         &mut self,
         name: &AppName,
         out: &mut Out,

@@ -13,10 +13,25 @@ use super::event::{GenerationId, LastWords, WorkerId};
 /// The whole machine at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct View {
-    /// Whether the daemon is on its way out.
+    /// Whether readiness fails on purpose: the machine drains, or the daemon is on its way out.
     pub draining: bool,
+    /// How far the drain is; there is one exactly where `draining` is set.
+    pub drain: Option<DrainView>,
     /// Every app, by name.
     pub apps: Vec<AppView>,
+}
+
+/// A drain of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DrainView {
+    /// How long readiness has failed.
+    pub since: Duration,
+    /// How long until the edge has noticed; zero once it has.
+    pub edge_wait: Duration,
+    /// How long until it ends by itself; `None` where somebody has to end it.
+    pub ends_in: Option<Duration>,
+    /// Whether the daemon is on its way out.
+    pub stopping: bool,
 }
 
 /// One app.

@@ -64,7 +64,7 @@ pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
 
 pub(crate) fn status(apps: Vec<AppStatus>) -> Status {
     let config = ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), problem: None };
-    Status { version: "0.0.0".into(), pid: 1, draining: false, config, apps }
+    Status { version: "0.0.0".into(), pid: 1, draining: false, drain: None, config, apps }
 }
 
 impl Fake {
@@ -143,6 +143,8 @@ fn answer_wish(
 ) {
     let done = |message: &str| Outcome::Done { message: message.into(), generation: Some(GenerationId(2)) };
     let app = match wish {
+        Wish::Request(Request::Drain(_)) => return drop(answer.send(done("drained"))),
+        Wish::Request(Request::Undrain) => return drop(answer.send(done("undrained"))),
         Wish::Reload => return drop(answer.send(done("nothing to change"))),
         Wish::Request(
             Request::Restart(app) | Request::Stop(app) | Request::Start(app) | Request::Scale(app, _),

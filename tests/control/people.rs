@@ -40,13 +40,15 @@ fn strangers_may_nothing_and_an_apps_own_user_may_look_and_change_that_app() {
     let fake = Fake::start();
     let command = public_command(&fake);
     let code = |arguments: &[&str]| as_somebody(&command, &fake, arguments).status.code();
-    let verbs: [&[&str]; 6] = [
+    let verbs: [&[&str]; 8] = [
         &["status"],
         &["events"],
         &["restart", "shop"],
         &["restart", "nobody"],
         &["scale", "shop", "2"],
         &["reload"],
+        &["drain"],
+        &["undrain"],
     ];
     for verb in verbs {
         assert_eq!(code(verb), Some(77), "{verb:?}");
@@ -60,4 +62,6 @@ fn strangers_may_nothing_and_an_apps_own_user_may_look_and_change_that_app() {
     assert_eq!(code(&["restart", "broken"]), Some(77));
     assert_eq!(code(&["restart", "shpo"]), Some(64));
     assert_eq!(code(&["reload"]), Some(77));
+    assert_eq!(code(&["drain"]), Some(77), "the machine is not an app's user's");
+    assert_eq!(code(&["undrain"]), Some(77));
 }

@@ -27,11 +27,11 @@ impl Fake {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         parsed(&self.exchange(format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").as_bytes()))
     }
 
-    fn post(&self, path: &str, body: &str) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, body: &str) -> (u16, Value) {
         let length = body.len();
         let head = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n");
         parsed(&self.exchange(format!("{head}{body}").as_bytes()))

@@ -13,6 +13,7 @@ mod client;
 mod config_errors;
 mod control_errors;
 mod deaths;
+mod drain;
 mod health;
 mod health_abuse;
 mod hooks;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ostler::config::AppName;
-use ostler::plan::{Blueprint, Plan, Policy, Refusal};
+use ostler::plan::{Blueprint, MachinePolicy, Plan, Policy, Refusal};
 use ostler::supervise::{Event, Request, RequestId};
 
 use crate::process::Release;
@@ -22,6 +22,7 @@ pub(crate) struct OnDisk {
 }
 
 pub(crate) struct Disk {
+    machine: MachinePolicy,
     apps: Vec<OnDisk>,
     bad: BTreeMap<u64, Release>,
     versions: u64,
@@ -38,7 +39,8 @@ impl Disk {
             present: n < scenario.first,
             broken: rng.chance(scenario.faults.prepare_fails * 0.3),
         });
-        Disk { apps: apps.collect(), bad: BTreeMap::new(), versions: 0, requests: 0 }
+        let machine = MachinePolicy { edge_delay: scenario.edge_delay };
+        Disk { machine, apps: apps.collect(), bad: BTreeMap::new(), versions: 0, requests: 0 }
     }
 
     pub(crate) fn next_request(&mut self) -> RequestId {
@@ -65,7 +67,7 @@ impl Disk {
             };
             (app.name.clone(), plan)
         });
-        Plan { apps: prepared.collect() }
+        Plan { apps: prepared.collect(), machine: self.machine }
     }
 
     fn deploy(&mut self, index: usize, bad: f64, rng: &mut Rng) {
@@ -83,7 +85,7 @@ impl Disk {
             3..5 => self.apps[index].present ^= true,
             5 => self.apps[index].broken ^= bad > 0.0,
             6..9 => self.deploy(index, bad, rng),
-            _ => {}
+            _ => self.machine.edge_delay = rng.millis(0, 10_000),
         }
     }
 }
@@ -122,7 +124,9 @@ pub(crate) fn ask(world: &mut World) -> Option<Event> {
             let id = world.disk.next_request();
             return Some(Event::PlanMade { id, plan: world.disk.plan() });
         }
-        94..97 => Request::Restart("ghost".parse().expect("a valid name")),
+        94 => drain(world),
+        95 => Request::Undrain,
+        96 => Request::Restart("ghost".parse().expect("a valid name")),
         97..99 => {
             if world.rng.chance(0.3) {
                 let delay = world.rng.millis(0, 5000);
@@ -134,6 +138,23 @@ pub(crate) fn ask(world: &mut World) -> Option<Event> {
     };
     let id = world.disk.next_request();
     Some(Event::Requested { id, request })
+}
+
+/// The machine drains; often somebody ends that, drains it again or shuts it down.
+fn drain(world: &mut World) -> Request {
+    let length = world.rng.chance(0.5).then(|| world.rng.millis(0, 30_000));
+    for chance in [0.7, 0.4] {
+        if world.rng.chance(chance) {
+            let delay = world.rng.millis(0, 20_000);
+            let next = match world.rng.below(4) {
+                0 | 1 => Request::Undrain,
+                2 => Request::Drain(Some(delay)),
+                _ => Request::Shutdown,
+            };
+            world.ask_after(delay, next);
+        }
+    }
+    Request::Drain(length)
 }
 
 /// Something more is asked of the same app while the first is under way.

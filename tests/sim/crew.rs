@@ -73,6 +73,7 @@ impl Crew {
             hang_timeout: None,
             request_timeout: None,
             drain_timeout: Duration::ZERO,
+            keepalive: Duration::ZERO,
             quiet_drain: None,
             max_requests: 0,
             max_requests_jitter: 0,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use ostler::plan::{Blueprint, Plan};
 use ostler::supervise::{
-    Action, Cause, Event, Happening, Moment, News, Outcome, PhaseView, Rung, Supervisor, View, WorkerId,
+    Action, Cause, Event, Happening, Moment, News, Outcome, PhaseView, Request, Rung, Supervisor, View,
+    WorkerId,
 };
 
 use crate::laws::Law;
@@ -45,6 +46,10 @@ pub(crate) enum Flaw {
     SaysServing,
     DeafToLoaded,
     ActsOnAWhim,
+    HidesTheDrain,
+    TakesADrainForAShutdown,
+    ShutsDownAtOnce,
+    SaysDrainedAtOnce,
 }
 
 /// Which law each flaw breaks.
@@ -82,6 +87,10 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::ShowsTheDead, Law::ViewsAreTrue),
     (Flaw::SaysServing, Law::StatesAreTrue),
     (Flaw::DeafToLoaded, Law::TheWantedPlanIsServed),
+    (Flaw::HidesTheDrain, Law::ReadinessFailsWhileDrained),
+    (Flaw::TakesADrainForAShutdown, Law::ADrainEndsNobody),
+    (Flaw::ShutsDownAtOnce, Law::AShutdownWaitsForTheEdge),
+    (Flaw::SaysDrainedAtOnce, Law::ADrainIsAnsweredInItsTime),
     (Flaw::ActsOnAWhim, Law::SameSeedSameTrace),
 ];
 
@@ -115,7 +124,7 @@ impl Subject {
             Event::WorkersObserved { .. } => self.flaw == Some(Flaw::OverlooksHangs),
             _ => false,
         };
-        let heard = if deaf { Event::TimePassed } else { event.clone() };
+        let heard = if deaf { Event::TimePassed } else { misheard(self.flaw, event.clone()) };
         let mut actions = self.core.handle(clock, heard);
         if self.flaw == Some(Flaw::TakesBootingForReady) {
             self.lie_about_boots(clock, &mut actions);
@@ -155,6 +164,7 @@ impl Subject {
         let mut view = self.core.view(self.clock(now));
         match self.flaw {
             Some(Flaw::ShowsTheDead) => return self.last_view.replace(view.clone()).unwrap_or(view),
+            Some(Flaw::HidesTheDrain) => view.draining = false,
             Some(Flaw::SaysServing) => {
                 view.apps.iter_mut().for_each(|app| app.state = ostler::supervise::AppState::Serving);
             }
@@ -162,6 +172,18 @@ impl Subject {
         }
         view
     }
+}
+
+/// The event as the flaw takes it.
+fn misheard(flaw: Option<Flaw>, mut event: Event) -> Event {
+    if let Event::Requested { request, .. } = &mut event {
+        match (flaw, &request) {
+            (Some(Flaw::TakesADrainForAShutdown), Request::Drain(_)) => *request = Request::Shutdown,
+            (Some(Flaw::ShutsDownAtOnce), Request::Shutdown) => *request = Request::ShutdownNow,
+            _ => {}
+        }
+    }
+    event
 }
 
 /// Does something to the actions that the flaw stands for.
@@ -278,7 +300,6 @@ fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Action> {
 
 /// What the flaw does when the core is done.
 fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Action> {
-    use ostler::supervise::Request;
     match (flaw, event) {
         (Flaw::DrainsTheLast, _) => drain_the_last(ledger),
         (Flaw::KillsTheDead, Event::WorkerExited { worker, .. }) => {
@@ -286,6 +307,10 @@ fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Action> {
         }
         (Flaw::SaysDoneAtOnce, Event::Requested { id, request: Request::Restart(_) }) => {
             let outcome = Outcome::Done { message: "done".to_owned(), generation: None };
+            Some(Action::Answer { id: *id, outcome })
+        }
+        (Flaw::SaysDrainedAtOnce, Event::Requested { id, request: Request::Drain(_) }) => {
+            let outcome = Outcome::Done { message: "drained".to_owned(), generation: None };
             Some(Action::Answer { id: *id, outcome })
         }
         (Flaw::StopsAtOnce, Event::Requested { id, request: Request::Stop(_) }) => {

@@ -12,6 +12,7 @@ use ostler::supervise::{
 };
 
 use crate::crew::{Crew, Hand};
+use crate::drain::Machine;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -27,7 +28,7 @@ pub(crate) struct Ledger {
     pub(crate) hands: BTreeMap<WorkerId, Hand>,
     pub(crate) names: BTreeSet<WorkerId>,
     pub(crate) asked: BTreeMap<RequestId, Asked>,
-    pub(crate) shutdown: bool,
+    pub(crate) machine: Machine,
     pub(crate) exited: bool,
 }
 
@@ -40,7 +41,8 @@ pub(crate) struct Count {
 
 impl Ledger {
     pub(crate) fn new(plan: &Plan) -> Self {
-        let mut ledger = Ledger::default();
+        let machine = Machine { delay: plan.machine.edge_delay, ..Machine::default() };
+        let mut ledger = Ledger { machine, ..Ledger::default() };
         ledger.planned(Moment::ZERO, plan);
         ledger
     }
@@ -69,13 +71,17 @@ impl Ledger {
 
     /// Writes down what the core is told.
     pub(crate) fn hear(&mut self, now: Moment, event: &Event) {
+        self.machine.hear(now, event);
         match event {
             Event::TimePassed => {}
             Event::Requested { id, request } => self.requested(now, *id, request),
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
             Event::PlanMade { id, plan } => {
                 self.asked.insert(*id, Asked { request: None, answers: 0, was_stopped: false });
-                self.planned(now, plan);
+                // In a shutdown it is refused.
+                if !self.machine.shutdown {
+                    self.planned(now, plan);
+                }
             }
             Event::SpawnFailed { worker, .. } => self.gone(now, *worker),
             Event::WorkerLoaded { worker } => {
@@ -101,8 +107,7 @@ impl Ledger {
     fn requested(&mut self, now: Moment, id: RequestId, request: &Request) {
         let mut asked = Asked { request: Some(request.clone()), answers: 0, was_stopped: false };
         let app = match request {
-            Request::Shutdown | Request::ShutdownNow => {
-                self.shutdown = true;
+            Request::Shutdown | Request::ShutdownNow | Request::Drain(_) | Request::Undrain => {
                 self.asked.insert(id, asked);
                 return;
             }
@@ -115,7 +120,7 @@ impl Ledger {
         let crew = self.crews.get_mut(app);
         asked.was_stopped = crew.as_ref().is_some_and(|crew| crew.stopped);
         self.asked.insert(id, asked);
-        let Some(crew) = crew else { return };
+        let Some(crew) = crew.filter(|_| !self.machine.shutdown) else { return };
         match request {
             Request::Stop(_) => {
                 crew.stopped = true;

@@ -5,10 +5,11 @@
 //! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
 //!
 //! Read in this order: `scenario` (what a seed stands for), `world` with `process` and `asks` (what happens), `ledger`
-//! with `crew` (what is known), `laws` (what must hold), `flaw` (what must be found), `run` (all together).
+//! with `crew` and `drain` (what is known), `laws` (what must hold), `flaw` (what must be found), `run` (all together).
 
 mod asks;
 mod crew;
+mod drain;
 mod flaw;
 mod laws;
 mod ledger;
@@ -28,7 +29,7 @@ use run::{Failure, Options, run};
 /// Seeds that once broke a law, or that are rare cases: tried every time.
 const REMEMBERED: &[u64] = &[
     9, 14, 27, 73, 162, 502, 577, 591, 100_004, 100_017, 100_037, 100_096, 100_097, 100_554, 100_728,
-    102_289, 200_008, 200_012, 200_047, 200_161, 201_009, 201_781, 202_316, 203_032,
+    102_289, 200_008, 200_012, 200_047, 200_161, 201_009, 201_781, 202_316, 203_032, 1_013_927,
 ];
 
 /// How many seeds a flaw may survive.
@@ -106,6 +107,11 @@ const OCCURRENCES: &[&str] = &[
     "a request exceeded request_timeout",
     "not ready within boot_timeout",
     "the app stops",
+    "draining: readiness fails",
+    "drained: readiness has failed",
+    "undrained",
+    "was not drained",
+    "before the edge had noticed it",
     "held",
     "AdmitWorker",
     "Drain w",

@@ -172,7 +172,8 @@ impl Run {
 
     fn has_been_good(&self) -> bool {
         let long_enough = self.good_since.is_some_and(|since| self.now.since(since) > WATCH);
-        long_enough && self.said_good_bye.is_none()
+        // Somebody may have asked for something meanwhile.
+        long_enough && self.said_good_bye.is_none() && all_answered(&self.ledger).is_ok()
     }
 
     /// Once faults have stopped: everything comes to be as it should, and stays so.
@@ -202,7 +203,7 @@ impl Run {
 
     /// Half of the runs end with a shutdown.
     fn say_good_bye(&mut self) {
-        if !self.ledger.shutdown && self.said_good_bye.is_none() && self.world.rng.chance(0.5) {
+        if !self.ledger.machine.shutdown && self.said_good_bye.is_none() && self.world.rng.chance(0.5) {
             self.said_good_bye = Some(self.now);
             let request = if self.world.rng.chance(0.8) { Request::Shutdown } else { Request::ShutdownNow };
             self.world.ask_after(Duration::from_secs(1), request);
@@ -210,7 +211,7 @@ impl Run {
     }
 
     fn all_is_well(&self) -> Verdict {
-        if self.ledger.shutdown || self.said_good_bye.is_some() {
+        if self.ledger.machine.shutdown || self.said_good_bye.is_some() {
             return Err("the shutdown has not ended".to_owned());
         }
         for (app, crew) in &self.ledger.crews {

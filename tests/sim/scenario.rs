@@ -57,6 +57,8 @@ pub(crate) struct Scenario {
     pub(crate) look: Duration,
     /// How many requests are made until then.
     pub(crate) asks: u64,
+    /// How long the edge takes to notice a drain.
+    pub(crate) edge_delay: Duration,
     /// How long an ordinary boot takes, at most.
     pub(crate) boot: Duration,
 }
@@ -69,6 +71,9 @@ impl Scenario {
             6..9 => Mood::Hostile,
             _ => Mood::AllCrash,
         };
+        // Drawn aside, so that what a seed stands for otherwise stays as it was.
+        let mut aside = rng.clone();
+        let edge_delay = if aside.chance(0.5) { aside.millis(500, 20_000) } else { Duration::ZERO };
         let count = rng.within(1, 3);
         let apps = (0..count).map(|n| (name(n), policy(rng))).collect();
         Scenario {
@@ -79,6 +84,7 @@ impl Scenario {
             calm_from: rng.millis(20_000, 150_000),
             look: rng.millis(800, 4000),
             asks: rng.within(1, 12),
+            edge_delay,
             boot: rng.millis(200, 3000),
         }
     }
@@ -129,6 +135,7 @@ fn policy(rng: &mut Rng) -> Policy {
         hang_timeout: rng.chance(0.8).then(|| rng.millis(3000, 10_000)),
         request_timeout: rng.chance(0.4).then(|| rng.millis(5000, 20_000)),
         drain_timeout: rng.millis(1000, 10_000),
+        keepalive: secs(2),
         quiet_drain: rng.chance(0.2).then_some(secs(2)),
         max_requests: if rng.chance(0.5) { rng.within(50, 500) } else { 0 },
         max_requests_jitter: if rng.chance(0.5) { rng.below(50) } else { 0 },

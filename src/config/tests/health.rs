@@ -4,8 +4,8 @@ use super::super::assemble::main_file;
 use super::*;
 
 fn main(text: &str) -> (HealthConfig, Problems) {
-    let (_, health, problems) = main_file(text, Path::new("/etc/ostler/ostler.toml"), true);
-    (health, Problems::new(problems))
+    let (main, problems) = main_file(text, Path::new("/etc/ostler/ostler.toml"), true);
+    (main.health, Problems::new(problems))
 }
 
 #[track_caller]

@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod drain;
 mod events;
 mod reload;
 mod restart;
@@ -9,6 +10,7 @@ mod scale;
 mod start;
 mod status;
 mod stop;
+mod undrain;
 
 use std::io;
 
@@ -56,6 +58,8 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         Verb::Stop { app } => stop::run(&client, &app, common.json).await,
         Verb::Start { app } => start::run(&client, &app, common.json).await,
         Verb::Reload => reload::run(&client, common.json).await,
+        Verb::Drain { length } => drain::run(&client, length, common.json).await,
+        Verb::Undrain => undrain::run(&client, common.json).await,
         Verb::Check { file } => check::run(&file, common.json),
         Verb::Events => events::run(&client, common.json).await,
         Verb::Demo(arguments) => demo::run(arguments, common.json).await,

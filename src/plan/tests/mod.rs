@@ -1,5 +1,6 @@
 //! What is decided from good facts, and from bad ones.
 
+mod edge;
 mod environment;
 mod numbers;
 mod refused;

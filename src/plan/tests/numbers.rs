@@ -15,6 +15,7 @@ fn without_any_word_the_defaults_are_these() {
         hang_timeout: Some(s(30)),
         request_timeout: None,
         drain_timeout: s(32),
+        keepalive: s(2),
         quiet_drain: Some(s(2)),
         max_requests: 0,
         max_requests_jitter: 0,

@@ -98,6 +98,15 @@ impl Tally {
         assert!(self.samples.len() >= 20, "too few requests to say anything: {self}");
     }
 
+    /// Fails the test where anything was lost before `end`, or hardly anything was asked until then.
+    #[track_caller]
+    pub fn lost_nothing_before(&self, end: Duration) {
+        let known = |sample: &&Sample| sample.at + sample.took < end;
+        let lost = self.samples.iter().filter(known).filter(|sample| sample.outcome != Outcome::Ok);
+        assert_eq!(lost.count(), 0, "requests were lost before {end:?}: {self}");
+        assert!(self.samples.iter().filter(known).count() >= 20, "too few requests to say anything: {self}");
+    }
+
     /// The slowest of the requests that were under way within `when`.
     pub fn worst(&self, when: Range<Duration>) -> Duration {
         self.within(when).map(|sample| sample.took).max().unwrap_or_default()

@@ -83,7 +83,7 @@ pub(super) fn release_comes_last(ledger: &Ledger, _: Moment, action: &Action) ->
     let Some(crew) = ledger.crews.get(app) else { return Ok(()) };
     let state = crew.view.as_ref().map(|view| view.state);
     let down = matches!(state, Some(AppState::Stopping | AppState::Stopped));
-    if crew.should_run() && !down && !ledger.shutdown {
+    if crew.should_run() && !down && !ledger.machine.stopping {
         return Err(format!("{app} is released and should run"));
     }
     Ok(())
@@ -105,8 +105,8 @@ pub(super) fn listeners_outlive_their_workers(ledger: &Ledger, _: Moment, action
 /// The daemon exits when it was asked to, everything has ended and everybody has an answer.
 pub(super) fn exit_comes_last(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let Action::Exit = action else { return Ok(()) };
-    if !ledger.shutdown {
-        return Err("nobody asked for a shutdown".to_owned());
+    if !ledger.machine.stopping {
+        return Err("nobody asked for a shutdown, or the edge has not noticed it".to_owned());
     }
     if !ledger.hands.is_empty() {
         return Err(format!("{} workers are left", ledger.hands.len()));

@@ -30,7 +30,7 @@ pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &A
     match (hand.signals.first().map(|(_, rung)| *rung), rung) {
         (None, Rung::Drain) => Ok(()),
         (None, Rung::Stacks) if hand.hung || stuck_in_boot => Ok(()),
-        (None, Rung::Kill) if ledger.shutdown => Ok(()),
+        (None, Rung::Kill) if ledger.machine.stopping => Ok(()),
         (Some(Rung::Drain), Rung::Abort | Rung::Stacks) => {
             Err(format!("{worker} drains and got {rung:?}; that is for the hung"))
         }

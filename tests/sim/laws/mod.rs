@@ -1,6 +1,7 @@
 //! The laws: what must hold after every step, whatever the world does. Each is a function with the law's name.
 
 mod answers;
+mod drains;
 mod lives;
 mod ready;
 mod rollouts;
@@ -48,6 +49,10 @@ pub(crate) enum Law {
     ListenersOutliveTheirWorkers,
     ExitComesLast,
     ShutdownStartsNothing,
+    ReadinessFailsWhileDrained,
+    ADrainEndsNobody,
+    AShutdownWaitsForTheEdge,
+    ADrainIsAnsweredInItsTime,
     ViewsAreTrue,
     StatesAreTrue,
     TheWantedPlanIsServed,
@@ -92,6 +97,9 @@ const ON_ACTION: &[(Law, ActionLaw)] = &[
     (Law::GenerationsArePinned, spawns::generations_are_pinned),
     (Law::StoppedStaysStopped, spawns::stopped_stays_stopped),
     (Law::ShutdownStartsNothing, spawns::shutdown_starts_nothing),
+    (Law::ADrainEndsNobody, drains::a_drain_ends_nobody),
+    (Law::AShutdownWaitsForTheEdge, drains::a_shutdown_waits_for_the_edge),
+    (Law::ADrainIsAnsweredInItsTime, drains::a_drain_is_answered_in_its_time),
     (Law::OnlyTheFirstIsHeld, spawns::only_the_first_is_held),
     (Law::AnswersComeOnce, answers::answers_come_once),
     (Law::AnswersAreTrue, answers::answers_are_true),
@@ -117,6 +125,7 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::TheHungAreEnded, lives::the_hung_are_ended),
     (Law::EscalationEndsInKill, lives::escalation_ends_in_kill),
     (Law::DeadlinesAdvance, deadlines_advance),
+    (Law::ReadinessFailsWhileDrained, drains::readiness_fails_while_drained),
     (Law::ViewsAreTrue, views::views_are_true),
     (Law::StatesAreTrue, views::states_are_true),
 ];

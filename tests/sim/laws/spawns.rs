@@ -55,7 +55,7 @@ pub(super) fn stopped_stays_stopped(ledger: &Ledger, _: Moment, action: &Action)
 /// Nothing is started once the daemon is on its way out.
 pub(super) fn shutdown_starts_nothing(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     match action {
-        Action::SpawnWorker { worker, .. } if ledger.shutdown => {
+        Action::SpawnWorker { worker, .. } if ledger.machine.stopping => {
             Err(format!("{worker} is started in a shutdown"))
         }
         _ => Ok(()),

@@ -8,9 +8,6 @@ use crate::ledger::Count;
 
 /// The view names exactly the workers there are, each as it is.
 pub(super) fn views_are_true(step: &Step<'_>) -> Verdict {
-    if step.view.draining != step.ledger.shutdown {
-        return Err(format!("draining is {}", step.view.draining));
-    }
     let shown: usize = step.view.apps.iter().map(|app| app.workers.len()).sum();
     if shown != step.ledger.hands.len() {
         return Err(format!("{shown} workers are shown of {}", step.ledger.hands.len()));
