@@ -173,6 +173,7 @@ impl Shell {
                 if fresh {
                     home.listeners.defer_accept(blueprint.class == WorkerClass::Sync);
                 }
+                self.readiness.insert(app.clone(), plan.policy.readiness);
                 Ok(plan)
             }
             Err(error) => {

@@ -173,7 +173,7 @@ fn the_problems_of_every_file_are_shown_at_once() {
         &[
             "unknown key `workers`\n --> /etc/ostler/ostler.toml:1:1",
             "keys of an app stand in apps.d/NAME.toml, or under [apps.NAME] in this file",
-            "`edge` is not supported by this version\n --> /etc/ostler/ostler.toml:2:2",
+            "`daemon` is not supported by this version\n --> /etc/ostler/ostler.toml:2:2",
             "`directory` is an integer\n --> /etc/ostler/apps.d/a.toml:1:13",
             "not TOML: ",
             "\"c d\" is no app name: 1 to 64 of a-z",
