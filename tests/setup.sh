@@ -17,6 +17,15 @@ elif ! /usr/bin/python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
     packages+=(python3-venv)
 fi
 [[ -e /etc/ssl/certs/ca-certificates.crt ]] || packages+=(ca-certificates)
+# What stands in front of ostler in tests/edge. The tests start and stop their own; no service has to run.
+services=()
+for service in nginx haproxy keepalived; do
+    [[ -x /usr/sbin/$service ]] || services+=("$service")
+done
+packages+=("${services[@]}")
+has curl || packages+=(curl)
+has unshare || packages+=(util-linux)
+has ip || packages+=(iproute2)
 
 if ((${#packages[@]})); then
     root=()
@@ -24,13 +33,21 @@ if ((${#packages[@]})); then
     if has apt-get && { ((EUID == 0)) || sudo -n true 2>/dev/null; }; then
         echo "tests/setup.sh: installing ${packages[*]}"
         log=$(mktemp)
-        trap 'rm -f "$log"' EXIT
+        policy=/usr/sbin/policy-rc.d
+        [[ -e $policy ]] && policy=
+        trap 'rm -f "$log"; [[ -z $policy ]] || "${root[@]}" rm -f "$policy"' EXIT
+        # Debian starts a service as soon as it is installed, unless this says no.
+        [[ -z $policy ]] || printf '#!/bin/sh\nexit 101\n' | "${root[@]}" install -m 755 /dev/stdin "$policy"
         if ! { "${root[@]}" apt-get update -qq &&
             "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"; } \
             >"$log" 2>&1 </dev/null; then
             cat "$log" >&2
             echo "tests/setup.sh: apt-get could not install ${packages[*]}" >&2
             exit 1
+        fi
+        # Nor at the next boot.
+        if ((${#services[@]})) && [[ -d /run/systemd/system ]]; then
+            "${root[@]}" systemctl --quiet disable "${services[@]}"
         fi
     else
         echo "tests/setup.sh: missing: ${packages[*]}" >&2

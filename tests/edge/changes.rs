@@ -1,0 +1,125 @@
+//! What happens to a server in its life, seen through each edge: nothing of it may be lost on a visitor.
+
+use nix::sys::signal::Signal;
+
+use crate::front::{CADDY, Edge, Front, HAPROXY, HAPROXY_AGENT, NGINX, NGINX_ALONE, NGINX_CURRENT, TRAEFIK};
+use crate::harness::Ostlerd;
+use crate::pair::{NAMES, Pair};
+use crate::table::{Row, Visitors};
+
+/// Both servers and the edge, all running.
+struct Stage<'a> {
+    edge: &'a Edge,
+    pair: &'a Pair,
+    daemons: [Ostlerd<'a>; 2],
+    front: Front,
+}
+
+impl Stage<'_> {
+    /// `ostler restart shop`, one server after the other.
+    fn rolling_restarts(&self) -> Row {
+        let visitors = Visitors::of(&self.front);
+        for ostlerd in &self.daemons {
+            ostlerd.restart("shop");
+            visitors.more();
+        }
+        visitors.stop(self.edge, "rolling restarts")
+    }
+
+    /// `ostler drain` and `ostler undrain` on one server.
+    fn drain_and_back(&self) -> Row {
+        let visitors = Visitors::of(&self.front);
+        self.daemons[0].ostler(&["drain"]).exits(0);
+        if self.edge.checks {
+            self.front.reaches(&NAMES[1..]);
+        }
+        visitors.more();
+        self.daemons[0].ostler(&["undrain"]).exits(0);
+        self.front.reaches(&NAMES);
+        visitors.stop(self.edge, "drain, then back")
+    }
+
+    /// One server's daemon ends on SIGTERM, stays away for a while, and is started again.
+    fn away_and_back(&mut self) -> Row {
+        let visitors = Visitors::of(&self.front);
+        self.daemons[0].signal(Signal::SIGTERM);
+        let status = self.daemons[0].ends();
+        assert!(status.success(), "ostlerd ended with {status} on SIGTERM");
+        visitors.more();
+        self.daemons[0] = self.pair.servers[0].site.start();
+        self.daemons[0].serving("shop");
+        self.front.reaches(&NAMES);
+        visitors.stop(self.edge, "SIGTERM, then back")
+    }
+
+    /// A release that does not boot, on both servers.
+    fn bad_release(&self) -> Row {
+        let visitors = Visitors::of(&self.front);
+        for (at, (ostlerd, server)) in self.daemons.iter().zip(&self.pair.servers).enumerate() {
+            server.break_release();
+            ostlerd.restart_fails("shop");
+            server.mend_release(NAMES[at]);
+            visitors.more();
+        }
+        self.front.reaches(&NAMES);
+        visitors.stop(self.edge, "a release that fails")
+    }
+}
+
+fn staged(edge: &Edge, play: impl FnOnce(&mut Stage<'_>) -> Vec<Row>) -> Vec<Row> {
+    let pair = Pair::new(edge.preset, edge.checks);
+    let daemons = pair.start();
+    let front = Front::start(edge, &pair);
+    let rows = play(&mut Stage { edge, pair: &pair, daemons, front });
+    for row in &rows {
+        println!("{row}");
+    }
+    rows
+}
+
+/// Every change; every request of every visitor has to be answered well.
+fn nothing_is_lost_behind(edge: &Edge) {
+    let rows = staged(edge, |stage| {
+        vec![stage.rolling_restarts(), stage.drain_and_back(), stage.away_and_back(), stage.bad_release()]
+    });
+    for row in rows {
+        row.lost_nothing();
+    }
+}
+
+#[test]
+fn nothing_is_lost_behind_nginx() {
+    nothing_is_lost_behind(&NGINX);
+}
+
+#[test]
+fn nothing_is_lost_behind_a_current_nginx() {
+    nothing_is_lost_behind(&NGINX_CURRENT);
+}
+
+#[test]
+fn nothing_is_lost_behind_haproxy_with_http_checks() {
+    nothing_is_lost_behind(&HAPROXY);
+}
+
+#[test]
+fn nothing_is_lost_behind_haproxy_with_agent_checks() {
+    nothing_is_lost_behind(&HAPROXY_AGENT);
+}
+
+#[test]
+fn nothing_is_lost_behind_traefik() {
+    nothing_is_lost_behind(&TRAEFIK);
+}
+
+#[test]
+fn nothing_is_lost_behind_caddy() {
+    nothing_is_lost_behind(&CADDY);
+}
+
+#[test]
+fn an_nginx_that_may_not_ask_the_next_server_loses_visitors_while_one_is_away() {
+    let rows = staged(&NGINX_ALONE, |stage| vec![stage.rolling_restarts(), stage.away_and_back()]);
+    rows[0].lost_nothing();
+    assert!(rows[1].lost() > 0, "README says that this loses some");
+}

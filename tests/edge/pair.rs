@@ -1,0 +1,107 @@
+//! Two servers with the same app, as an edge sees them.
+
+use std::fs;
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use crate::harness::{AppFile, Ostlerd, Site, WSGI, free_address};
+use crate::load::Target;
+
+/// What the servers' apps answer with, and so who answered.
+pub const NAMES: [&str; 2] = ["first", "second"];
+
+/// How the examples call the two.
+const EXAMPLES: [&str; 2] = ["10.0.0.1", "10.0.0.2"];
+
+/// How long the servers go on after readiness has begun to fail: a dozen of the edges' checks, and far more
+/// than the next of them needs on a busy machine.
+const DELAY: &str = "3s";
+
+/// One of them.
+pub struct Server {
+    /// Its folder.
+    pub site: Site,
+    /// Its app, `shop`.
+    pub app: AppFile,
+    host: IpAddr,
+}
+
+/// The two.
+pub struct Pair {
+    /// In the order of [`NAMES`].
+    pub servers: [Server; 2],
+}
+
+impl Pair {
+    /// Two servers that are set up for this edge and do not run yet. An edge that checks gets its delay.
+    pub fn new(preset: &str, checks: bool) -> Pair {
+        Pair { servers: NAMES.map(|name| Server::new(name, preset, checks)) }
+    }
+
+    /// An example with this pair's addresses.
+    pub fn addressed(&self, example: &str) -> String {
+        let both = EXAMPLES.iter().zip(&self.servers);
+        both.fold(example.to_owned(), |text, (from, server)| text.replace(from, &server.host.to_string()))
+    }
+
+    /// Both daemons, once both apps serve.
+    pub fn start(&self) -> [Ostlerd<'_>; 2] {
+        let running = self.servers.each_ref().map(|server| server.site.start());
+        for ostlerd in &running {
+            ostlerd.serving("shop");
+        }
+        running
+    }
+}
+
+impl Server {
+    fn new(name: &str, preset: &str, checks: bool) -> Server {
+        let site = Site::new();
+        let host = free_address().ip();
+        let mut config = example("ostler.toml").replace(EXAMPLES[0], &host.to_string());
+        config = change(&config, "preset = \"haproxy\"", &format!("preset = \"{preset}\""));
+        config = change(&config, ":9180\"]\n", &format!(":9180\"]\nagent = \"{host}:9181\"\n"));
+        if checks {
+            config.push_str(&format!("delay = \"{DELAY}\"\n"));
+        }
+        fs::write(site.config(), config).expect("the site's folder is writable");
+        // Shorter than README's, so that drains are: there are no idle connections under the load.
+        let args = ["-k", "gthread", "--threads", "4", "--keep-alive", "4"];
+        let app = site
+            .app("shop")
+            .args(&args)
+            .workers(2)
+            .listen(Target::Tcp(SocketAddr::new(host, 8000)))
+            .table("[rollout]\nsettle = \"300ms\"\nmax_surge = \"100%\"")
+            .with("app.py", &release(name))
+            .write();
+        Server { site, app, host }
+    }
+
+    /// Puts a release in place that does not boot.
+    pub fn break_release(&self) {
+        self.app.release("app.py", "raise RuntimeError(\"the new code does not start\")\n");
+    }
+
+    /// Puts the good one back.
+    pub fn mend_release(&self, name: &str) {
+        self.app.release("app.py", &release(name));
+    }
+}
+
+/// The tests' app, answering with this name.
+fn release(name: &str) -> String {
+    change(WSGI, "RELEASE = \"1\"", &format!("RELEASE = \"{name}\""))
+}
+
+/// A file of `packaging/examples/edge`.
+pub fn example(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/examples/edge").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// `text` with another word, which has to be there.
+pub fn change(text: &str, from: &str, to: &str) -> String {
+    assert!(text.contains(from), "{from:?} is not in:\n{text}");
+    text.replace(from, to)
+}
