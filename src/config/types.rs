@@ -93,10 +93,10 @@ pub struct Config {
     pub file: PathBuf,
     /// Every app, from the main file and from `apps.d`.
     pub apps: BTreeMap<AppName, App>,
-    /// `[health]` of the main file.
-    pub health: HealthConfig,
     /// `[edge]`.
     pub edge: crate::config::Edge,
+    /// `[health]` of the main file.
+    pub health: HealthConfig,
 }
 
 /// `[health]`: where load balancers ask, and what they are told.

@@ -78,7 +78,14 @@ pub(super) enum Verb {
         app: String,
     },
     /// Read the configuration again and put it in force, with the smallest change that does
-    Reload,
+    ///
+    /// ostlerd does so by itself when a file changes; this waits for the end of it and tells how it went. Apps that are
+    /// configured as before keep their release: new code is brought in by `ostler restart APP`.
+    Reload {
+        /// Only say what would change, key by key, and what that would cause
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Fail readiness, so that load balancers take this machine out; every app goes on serving
     ///
     /// Returns when the edge has had its delay (`[edge]` of the main file) and sends nothing any more. Nothing is

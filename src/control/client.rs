@@ -83,6 +83,8 @@ pub enum Change {
     Drain(Option<Duration>),
     /// End the drain.
     Undrain,
+    /// Say what that would change.
+    DryRun,
 }
 
 impl Change {
@@ -95,6 +97,7 @@ impl Change {
             Change::Reload => "/v1/reload".to_owned(),
             Change::Drain(_) => "/v1/drain".to_owned(),
             Change::Undrain => "/v1/undrain".to_owned(),
+            Change::DryRun => "/v1/reload/dry-run".to_owned(),
         }
     }
 

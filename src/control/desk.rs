@@ -26,6 +26,8 @@ pub struct Desk {
     pub news: broadcast::Sender<News>,
     /// The user (uid) of each app, who may change that app.
     pub owners: watch::Receiver<BTreeMap<AppName, u32>>,
+    /// Asks for a look at what is only looked at on demand; answered when the picture holds what was found.
+    pub looks: mpsc::Sender<oneshot::Sender<()>>,
 }
 
 /// The other side of a [`Desk`].
@@ -39,6 +41,8 @@ pub struct DeskEnds {
     pub news: broadcast::Sender<News>,
     /// Set whenever the plan changes.
     pub owners: watch::Sender<BTreeMap<AppName, u32>>,
+    /// Requests for a look, to be answered after the picture is set.
+    pub looks: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
 /// A wish and where its answer goes. Whoever asked may be gone by then: a failed send is no error.
@@ -57,6 +61,8 @@ pub enum Wish {
     Request(Request),
     /// Read the configuration's files again and put them in force.
     Reload,
+    /// Say what that would change, and change nothing.
+    DryRun,
 }
 
 /// Both sides of a desk; `first` is shown until the first picture is set.
@@ -65,6 +71,7 @@ pub fn desk(first: Status) -> (Desk, DeskEnds) {
     let (set_status, status) = watch::channel(Arc::new(first));
     let (set_owners, owners) = watch::channel(BTreeMap::new());
     let (news, _) = broadcast::channel(KEPT_NEWS);
-    let desk = Desk { asks: ask, status, news: news.clone(), owners };
-    (desk, DeskEnds { asks, status: set_status, news, owners: set_owners })
+    let (look, looks) = mpsc::channel(WAITING_ASKS);
+    let desk = Desk { asks: ask, status, news: news.clone(), owners, looks: look };
+    (desk, DeskEnds { asks, status: set_status, news, owners: set_owners, looks })
 }

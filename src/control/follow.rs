@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::supervise::{LastWords, Outcome};
 
 use super::client::{Change, Client, ClientError, Feed};
+use super::difference;
 use super::live::Picture;
 use super::protocol::{Line, exit};
 use super::screen::{Ink, Screen, complain, one_line, plain, say};
@@ -138,6 +139,9 @@ impl Show {
         };
         if let Outcome::Done { message, .. } = outcome {
             return say(&screen.paint(Ink::Green, &one_line(message)));
+        }
+        if let Outcome::Planned { changes } = outcome {
+            return say(&difference::render(changes, *screen));
         }
         complain(&explanation(outcome));
         Ok(())

@@ -10,6 +10,7 @@ mod client;
 mod config_file;
 mod demo;
 mod desk;
+mod difference;
 mod follow;
 mod live;
 mod progress;

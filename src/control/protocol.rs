@@ -9,6 +9,7 @@
 //! | `POST /v1/drain`, body `{"for_seconds": N}` or none | lines of news about every app, the last line is the outcome |
 //! | `POST /v1/undrain` | the same |
 //! | `POST /v1/reload` | lines of news about every app, the last line is the outcome |
+//! | `POST /v1/reload/dry-run` | the same; the outcome is `planned`, and nothing is changed |
 //!
 //! News has the keys `app` and `event`, an outcome the key `outcome`. Whatever cannot be answered is
 //! `{"error": "…", "exit": 64}`: a sentence, and the exit status of the command that asked.

@@ -22,6 +22,9 @@ use super::stream::{self, Lines};
 /// The largest body that is read.
 const LARGEST_BODY: usize = 64 * 1024;
 
+/// How long a look at the releases may take.
+const LOOK_TIME: Duration = Duration::from_secs(2);
+
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
@@ -55,6 +58,7 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
     match (request.method(), parts.as_slice()) {
         (&Method::GET, ["v1", "status"]) => {
             look(visitor, desk)?;
+            have_looked(desk).await;
             let status = desk.status.borrow().clone();
             Ok(whole(&*status))
         }
@@ -65,6 +69,10 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
         (&Method::POST, ["v1", "reload"]) => {
             change_all(visitor, "reload")?;
             ask(desk, None, Wish::Reload)
+        }
+        (&Method::POST, ["v1", "reload", "dry-run"]) => {
+            change_all(visitor, "reload")?;
+            ask(desk, None, Wish::DryRun)
         }
         (&Method::POST, ["v1", "drain"]) => {
             change_all(visitor, "drain")?;
@@ -85,6 +93,7 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
             ask(desk, Some(app), Wish::Request(wish))
         }
         (_, ["v1", "status" | "events" | "reload" | "drain" | "undrain"])
+        | (_, ["v1", "reload", "dry-run"])
         | (_, ["v1", "apps", _, "restart" | "stop" | "start" | "scale"]) => refuse(
             StatusCode::METHOD_NOT_ALLOWED,
             exit::USAGE,
@@ -112,6 +121,14 @@ fn look(visitor: Visitor, desk: &Desk) -> Result<(), Refused> {
 
 fn change_all(visitor: Visitor, what: &str) -> Result<(), Refused> {
     visitor.may_change_all(what).or_else(|why| refuse(StatusCode::FORBIDDEN, exit::NOT_ALLOWED, why))
+}
+
+/// Has the releases looked at; without, the picture is as good as it is.
+async fn have_looked(desk: &Desk) {
+    let (done, looked) = oneshot::channel();
+    if desk.looks.try_send(done).is_ok() {
+        let _ = tokio::time::timeout(LOOK_TIME, looked).await;
+    }
 }
 
 /// The app of that name, if the visitor may change it. Who may not even look is not told which apps there are.

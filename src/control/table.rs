@@ -67,6 +67,9 @@ impl Page {
             let words = format!("the last rollout{generation} was rolled back: {reason}");
             self.line(2, &self.screen.paint(Ink::Red, &words));
         }
+        if let Some(change) = &app.release_changed {
+            self.line(2, &self.screen.paint(Ink::Yellow, &one_line(change)));
+        }
         if let Some(problem) = &app.problem {
             self.line(2, &self.screen.paint(Ink::Red, &format!("problem: {}", one_line(problem))));
         }
@@ -251,6 +254,7 @@ mod tests {
             rollout: None,
             last_rollout: None,
             problem: None,
+            release_changed: None,
             last_words: None,
             health: Default::default(),
             backoff_seconds: None,

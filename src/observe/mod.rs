@@ -10,4 +10,6 @@ mod testing;
 
 pub use counters::Counters;
 pub use log::{announce, init as init_log};
-pub use status::{AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, Status, WorkerStatus};
+pub use status::{
+    AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, Release, Status, WorkerStatus,
+};

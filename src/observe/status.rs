@@ -1,6 +1,7 @@
 //! What `ostler status --json` prints: the one public form of the view. Fields are added, never renamed.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,9 @@ pub struct AppStatus {
     pub rollout: Option<RolloutView>,
     /// How the last one ended.
     pub last_rollout: Option<LastRollout>,
+    /// Where the release has changed since the serving generation was made: what, and what to do.
+    #[serde(default)]
+    pub release_changed: Option<String>,
     /// What is wrong now.
     pub problem: Option<String>,
     /// The words of the worker that could not serve.
@@ -143,6 +147,34 @@ pub struct AppFacts {
     pub listeners: Vec<String>,
     /// Connections that wait, and how many may: of all TCP listeners.
     pub queue: Option<(u32, u32)>,
+    /// Its release.
+    pub release: Release,
+}
+
+/// A release, against what the serving generation was made from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Release {
+    /// No change is known.
+    #[default]
+    AsItWas,
+    /// The link points elsewhere now.
+    Moved(PathBuf),
+    /// Files in it were written, added or removed.
+    Changed,
+}
+
+impl Release {
+    fn note(&self, app: &AppName, generation: Option<GenerationId>) -> Option<String> {
+        let generation = generation?;
+        let remedy = format!("`ostler restart {app}` brings it in");
+        match self {
+            Release::AsItWas => None,
+            Release::Moved(to) => Some(format!("the release is now {}; {remedy}", to.display())),
+            Release::Changed => {
+                Some(format!("the release has changed since generation {generation} was made; {remedy}"))
+            }
+        }
+    }
 }
 
 impl Status {
@@ -178,6 +210,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
         listeners: known.listeners,
         rollout: app.rollout.clone(),
         last_rollout: app.last_rollout.clone(),
+        release_changed: known.release.note(&app.name, app.generation),
         problem: app.problem.clone(),
         last_words: app.last_words.clone(),
         backoff_seconds: app.backoff.map(|wait| wait.as_secs_f64()),

@@ -22,6 +22,7 @@ pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         problem: None,
         last_words: None,
         backoff_seconds: None,
+        release_changed: None,
         health: AppHealth { min_ready: 1, ..AppHealth::default() },
         workers,
     }

@@ -4,6 +4,7 @@
 //!
 //! Pure: the shell resolves users, links and gunicorn's settings and hands the facts in.
 
+mod diff;
 mod edge;
 mod environment;
 mod facts;
@@ -16,6 +17,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
+pub use diff::{AppChange, Effect, KeyChange, diff, effect};
 pub use edge::{keepalive_finding, machine};
 pub use environment::environment;
 pub use facts::{EnvFile, Facts, Paths};

@@ -1,5 +1,6 @@
 //! ostlerd from its arguments to its end.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::driver::{Driver, inbox};
@@ -7,6 +8,7 @@ use super::passed::Passed;
 use super::process::Children;
 use super::shell::Shell;
 use super::signals::Signals;
+use super::watch::Watch;
 use super::{health, prepare, reaper};
 use crate::config::{Config, Problems};
 use crate::control;
@@ -79,13 +81,15 @@ fn words(refusals: &[Refusal]) -> String {
 /// Checks the configuration and asks every app's interpreter, without starting or binding anything.
 pub async fn check(places: &Places) -> Result<Config, StartError> {
     let config = prepare::read(&places.config).map_err(StartError::Config)?;
-    let plan = prepare::all(&Children::new(), &config).await;
-    let refusals = refusals(&plan);
+    let looked = prepare::all(&Children::new(), &config, &BTreeMap::new()).await;
+    let refusals: Vec<Refusal> = looked.into_values().filter_map(Result::err).collect();
     if refusals.is_empty() { Ok(config) } else { Err(StartError::NothingToRun(refusals)) }
 }
 
 /// Runs until everything has ended as asked.
 pub async fn run(places: &Places) -> Result<(), StartError> {
+    // Before the files are read: what is changed from here on is noticed.
+    let watch = Watch::begin(&places.config);
     let config = prepare::read(&places.config).map_err(StartError::Config)?;
     let control = control::bind(&places.runtime.join("control.sock"))?;
     make_directory(&places.runtime.join("scoreboards"), 0o700)?;
@@ -97,13 +101,15 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     reaper::take_orphans(&children).map_err(failed_to("take orphans in", Path::new("ostlerd")))?;
 
     let (outbox, inbox) = inbox();
+    let changes = outbox.inbox.clone();
     let mut shell = Shell::new(children.clone(), passed, places.runtime.clone(), &config, outbox);
-    let prepared = prepare::all(&children, &config).await;
-    let apps = prepared.apps.into_iter().map(|(name, prepared)| {
+    let looked = prepare::all(&children, &config, &BTreeMap::new()).await;
+    let apps = looked.into_iter().map(|(name, looked)| {
+        let prepared = looked.map(|looked| shell.learn(looked));
         let bound = shell.bind(&name, prepared);
         (name, bound)
     });
-    let plan = Plan { apps: apps.collect(), machine: prepared.machine };
+    let plan = Plan { apps: apps.collect(), machine: crate::plan::machine(&config.edge) };
     let refusals = refusals(&plan);
     if refusals.len() == plan.apps.len() {
         return Err(StartError::NothingToRun(refusals));
@@ -114,6 +120,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let first = Status::new(&supervisor.view(crate::supervise::Moment::ZERO), &shell.facts());
     let (desk, ends) = control::desk(first);
     tokio::spawn(control::serve(control, desk));
+    tokio::spawn(watch.run(changes));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ostlerd runs {}", counted(config.apps.len()));
     let driver = Driver::new(supervisor, shell, inbox, ends, signals);
     health.serve(&config.health, driver.health(config.health.saturation))?;

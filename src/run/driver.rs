@@ -3,18 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::reaper;
+use super::known::{Found, Looked};
 use super::shell::Shell;
 use super::signals::{Arrived, Signals};
+use super::{reaper, releases};
 use crate::config::{AppName, Saturation};
 use crate::control::{Ask, DeskEnds, Wish};
 use crate::observe::Status;
 use crate::observe::health::{Pulse, Sources, Vitals};
-use crate::plan::{Plan, Prepared, Refusal};
-use crate::supervise::{Action, Event, Moment, Outcome, Request, Supervisor};
+use crate::plan::{Plan, Refusal};
+use crate::supervise::{Action, Event, Moment, Outcome, Request, RequestId, Supervisor};
 
 /// How often the scoreboards are read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -29,15 +30,48 @@ pub enum Inbound {
         /// The app.
         app: AppName,
         /// What to run, or why not.
-        prepared: Box<Prepared>,
+        looked: Box<Result<Looked, Refusal>>,
+        /// Held until it is in force.
+        turn: OwnedRwLockReadGuard<()>,
+    },
+    /// It is this request's turn to have the configuration read.
+    MayReread {
+        /// Who asked.
+        id: RequestId,
+        /// What for.
+        purpose: Purpose,
+        /// Held until it is in force.
+        turn: OwnedRwLockWriteGuard<()>,
     },
     /// The configuration has been read anew and every app been looked at.
     Reread {
         /// Who asked, as a request's number.
-        id: crate::supervise::RequestId,
-        /// The new plan, or every problem in words.
-        plan: Result<Plan, Refusal>,
+        id: RequestId,
+        /// What for.
+        purpose: Purpose,
+        /// What was found of each app, or every problem in words.
+        looked: Result<Found, Refusal>,
+        /// Held until it is in force.
+        turn: OwnedRwLockWriteGuard<()>,
     },
+    /// The configuration's files say something else than before.
+    FilesChanged,
+    /// The releases were looked at.
+    ReleasesLooked {
+        /// What was found.
+        found: releases::Found,
+    },
+}
+
+/// Why the configuration is read anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To put it in force; apps that are configured as before keep their release.
+    Reload,
+    /// To put it in force with the releases as they are now.
+    Hangup,
+    /// To tell what [`Purpose::Reload`] would change.
+    DryRun,
 }
 
 /// Where the shell's tasks send to, and where the driver receives.
@@ -124,6 +158,7 @@ impl Driver {
                 Some(event) = self.facts.recv() => self.heard(event),
                 Some(inbound) = self.inbox.recv() => self.inbound(inbound),
                 Some(ask) = self.desk.asks.recv() => self.asked(ask),
+                Some(asked) = self.desk.looks.recv() => self.shell.look_at_releases(asked),
                 signal = self.signals.next() => self.signalled(signal),
                 _ = look.tick() => self.look(),
                 () = sleep(due) => self.fact(Event::TimePassed),
@@ -148,21 +183,59 @@ impl Driver {
 
     fn inbound(&mut self, inbound: Inbound) {
         match inbound {
-            Inbound::Prepared { app, prepared } => {
-                let prepared = Box::new(self.shell.bind(&app, *prepared));
+            Inbound::Prepared { app, looked, turn } => {
+                let prepared = looked.map(|looked| self.shell.learn(looked));
+                let prepared = Box::new(self.shell.bind(&app, prepared));
                 self.fact(Event::AppPrepared { app, prepared });
+                drop(turn);
             }
-            Inbound::Reread { id, plan } => match plan.and_then(|plan| self.shell.bind_all(plan)) {
-                Ok(plan) => {
-                    self.shell.config_accepted(&plan);
-                    self.fact(Event::PlanMade { id, plan });
-                }
-                Err(refusal) => {
-                    self.shell.config_refused(&refusal);
-                    let Refusal { reason, detail } = refusal;
-                    self.shell.answer(id, Outcome::Misconfigured { reason, detail });
-                }
-            },
+            Inbound::MayReread { id, purpose, turn } => {
+                let running = match purpose {
+                    Purpose::Reload | Purpose::DryRun => self.supervisor.plan(),
+                    Purpose::Hangup => Plan::default(),
+                };
+                self.shell.reread_now(id, purpose, &running, turn);
+            }
+            Inbound::Reread { id, purpose: Purpose::DryRun, looked, turn: _ } => {
+                let outcome = match looked {
+                    Ok(Found { machine, apps }) => {
+                        let apps = apps.into_iter().map(|(name, looked)| (name, Ok(looked.plan)));
+                        let plan = Plan { apps: apps.collect(), machine };
+                        Outcome::Planned { changes: self.supervisor.changes(&plan) }
+                    }
+                    Err(Refusal { reason, detail }) => Outcome::Misconfigured { reason, detail },
+                };
+                self.shell.answer(id, outcome);
+            }
+            Inbound::Reread { id, purpose: _, looked, turn } => {
+                self.reread(id, looked);
+                drop(turn);
+            }
+            Inbound::FilesChanged => {
+                tracing::info!("the configuration's files have changed: reading them anew");
+                let id = self.shell.expect_answer(None);
+                self.shell.reread(id, Purpose::Reload);
+            }
+            Inbound::ReleasesLooked { found } => self.shell.releases_looked(found),
+        }
+    }
+
+    fn reread(&mut self, id: RequestId, looked: Result<Found, Refusal>) {
+        let plan = looked.and_then(|Found { machine, apps }| {
+            let learn = |(name, looked)| (name, Ok(self.shell.learn(looked)));
+            let plan = Plan { apps: apps.into_iter().map(learn).collect(), machine };
+            self.shell.bind_all(plan)
+        });
+        match plan {
+            Ok(plan) => {
+                self.shell.config_accepted(&plan);
+                self.fact(Event::PlanMade { id, plan });
+            }
+            Err(refusal) => {
+                self.shell.config_refused(&refusal);
+                let Refusal { reason, detail } = refusal;
+                self.shell.answer(id, Outcome::Misconfigured { reason, detail });
+            }
         }
     }
 
@@ -170,7 +243,8 @@ impl Driver {
         let id = self.shell.expect_answer(Some(ask.answer));
         match ask.what {
             Wish::Request(request) => self.fact(Event::Requested { id, request }),
-            Wish::Reload => self.shell.reread(id),
+            Wish::Reload => self.shell.reread(id, Purpose::Reload),
+            Wish::DryRun => self.shell.reread(id, Purpose::DryRun),
         }
     }
 
@@ -180,7 +254,7 @@ impl Driver {
             Arrived::Hangup => {
                 tracing::info!("SIGHUP: reading the configuration anew");
                 let id = self.shell.expect_answer(None);
-                self.shell.reread(id);
+                self.shell.reread(id, Purpose::Hangup);
             }
             Arrived::User1 => self.shell.reopen_logs(),
             Arrived::Terminate => self.request("SIGTERM", Request::Shutdown),
@@ -244,6 +318,7 @@ impl Driver {
             *known = owners;
             changed
         });
+        self.shell.published();
     }
 }
 

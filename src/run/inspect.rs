@@ -26,7 +26,7 @@ const TIME_OUT: Duration = Duration::from_secs(30);
 const OUTPUT_KEPT: usize = 16 * 1024;
 
 /// What to ask, and as whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Inspection {
     /// The app, for the process's title.
     pub app: AppName,

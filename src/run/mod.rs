@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
 //! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `process`, `reaper`, `listeners`,
-//! `scoreboard`, `signals`.
+//! `scoreboard`, `signals`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 
 pub mod daemon;
 pub mod driver;
@@ -12,6 +12,7 @@ pub mod hook_host;
 mod hooks;
 pub mod identity;
 pub mod inspect;
+pub mod known;
 pub mod launch;
 pub mod launch_fds;
 pub mod listen_error;
@@ -23,10 +24,13 @@ pub mod passed;
 mod prepare;
 pub mod process;
 pub mod reaper;
+pub mod releases;
 pub mod scoreboard;
 pub mod shell;
 pub mod signals;
 pub mod unix_socket;
+pub mod watch;
+pub mod watched;
 pub mod worker_process;
 pub mod world;
 

@@ -1,36 +1,42 @@
 //! From a configured app to what can be run: looks at the release and asks its interpreter. Slow, so it runs as a task.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::inspect::{Inspection, inspect};
+use super::known::{AllLooked, Found, Known, Looked};
 use super::process::Children;
 use super::{identity, world};
 use crate::config::{self, App, AppName, Config, Edge, Problems};
-use crate::plan::{self, Facts, Plan, Prepared, Refusal};
+use crate::plan::{self, Account, EnvFile, Facts, Fingerprint, Paths, Refusal};
+use crate::worker::Settings;
 
-/// Reads the configuration and prepares one app of it.
-pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Prepared {
+/// Reads the configuration and prepares one app of it, from the release that is there now.
+pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Result<Looked, Refusal> {
     let config = read(file).map_err(refusal)?;
     let Some(app) = config.apps.get(name) else {
         let reason = format!("{name} is no longer in the configuration; `ostler reload` removes it");
         return Err(Refusal { reason, detail: String::new() });
     };
-    app_of(children, app, &config.edge).await
+    app_of(children, app, None, &config.edge).await
 }
 
-/// Reads the configuration and prepares every app of it; one that cannot be refuses them all.
-pub(super) async fn all_or_nothing(children: &Children, file: &Path) -> Result<Plan, Refusal> {
+/// Reads the configuration and prepares every app of it; one that cannot be refuses them all. Apps that are `known` keep
+/// their release.
+pub(super) async fn all_or_nothing(
+    children: &Children,
+    file: &Path,
+    known: &BTreeMap<AppName, Known>,
+) -> Result<Found, Refusal> {
     let config = read(file).map_err(refusal)?;
-    let plan = all(children, &config).await;
-    match plan.apps.values().find_map(|prepared| prepared.as_ref().err()) {
-        Some(refusal) => Err(refusal.clone()),
-        None => Ok(plan),
-    }
+    let looked = all(children, &config, known).await.into_iter();
+    let apps = looked.map(|(name, looked)| Ok((name, looked?))).collect::<Result<_, Refusal>>()?;
+    Ok(Found { machine: plan::machine(&config.edge), apps })
 }
 
 /// Prepares every app of the configuration, each for itself, a few at a time.
-pub(super) async fn all(children: &Children, config: &Config) -> Plan {
-    let mut plan = Plan { machine: plan::machine(&config.edge), ..Plan::default() };
+pub(super) async fn all(children: &Children, config: &Config, known: &BTreeMap<AppName, Known>) -> AllLooked {
+    let mut looked = AllLooked::new();
     let mut apps = config.apps.values();
     let mut tasks = tokio::task::JoinSet::new();
     let at_once = world::cpus().max(1) as usize;
@@ -39,12 +45,15 @@ pub(super) async fn all(children: &Children, config: &Config) -> Plan {
             && let Some(app) = apps.next()
         {
             let (children, app, edge) = (children.clone(), app.clone(), config.edge);
-            tasks.spawn(async move { (app.name.clone(), app_of(&children, &app, &edge).await) });
+            let known = known.get(&app.name).cloned();
+            tasks.spawn(
+                async move { (app.name.clone(), app_of(&children, &app, known.as_ref(), &edge).await) },
+            );
         }
         match tasks.join_next().await {
-            Some(Ok((name, prepared))) => plan.apps.insert(name, prepared),
+            Some(Ok((name, found))) => looked.insert(name, found),
             Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
-            None => return plan,
+            None => return looked,
         };
     }
 }
@@ -58,38 +67,91 @@ fn refusal(problems: Problems) -> Refusal {
     Refusal { reason: problems.summary(), detail: problems.to_string() }
 }
 
-async fn app_of(children: &Children, app: &App, edge: &Edge) -> Prepared {
+async fn app_of(
+    children: &Children,
+    app: &App,
+    known: Option<&Known>,
+    edge: &Edge,
+) -> Result<Looked, Refusal> {
     let named = |refusal: Refusal| Refusal { reason: format!("{}: {}", app.name, refusal.reason), ..refusal };
-    look(children, app, edge).await.map_err(named)
+    let looked = look(children, app, known).await.map_err(named)?;
+    if let Some(finding) = plan::keepalive_finding(edge, &looked.plan) {
+        tracing::warn!(app = app.name.as_str(), "{finding}");
+    }
+    Ok(looked)
 }
 
-async fn look(children: &Children, app: &App, edge: &Edge) -> Prepared {
-    let paths = world::resolve(app)?;
-    let own = identity::own_account();
-    let account = identity::account_of(app, &own)?;
-    let env_files = world::read_env_files(&paths.env_files, account.as_ref())?;
-    let env = plan::environment(app, &paths.python, account.as_ref().unwrap_or(&own), &env_files)?;
-    let directory = paths.directory.clone();
-    let release = tokio::task::spawn_blocking(move || world::fingerprint(&directory));
-    let inspection = Inspection {
-        app: app.name.clone(),
-        python: paths.python.clone(),
-        directory: paths.directory.clone(),
-        entry: app.entry.clone(),
-        args: app.args.clone(),
-        env,
-        account: account.clone(),
-        umask: app.umask.unwrap_or(0o022),
+async fn look(children: &Children, app: &App, known: Option<&Known>) -> Result<Looked, Refusal> {
+    let kept = known.and_then(|known| known.paths(app));
+    let paths = match kept {
+        Some(paths) => paths,
+        None => world::resolve(app)?,
     };
-    let settings = inspect(children, &inspection).await?;
+    let asked = Asked::about(app, paths)?;
+    if let Some(known) = known
+        && asked.inspection == known.inspection
+    {
+        let as_it_is = known.blueprint.release;
+        let (same, _) = asked.clone().decide(app, known.settings.clone(), as_it_is)?;
+        if same.plan.blueprint == known.blueprint {
+            return Ok(same);
+        }
+    }
+    // New workers read the release as it is now, so it is looked at anew for them.
+    world::interpreter(&asked.paths.python)?;
+    let directory = asked.paths.directory.clone();
+    let release = tokio::task::spawn_blocking(move || world::fingerprint(&directory));
+    let settings = inspect(children, &asked.inspection).await?;
     let release = release.await.expect("looking at files does not panic");
-    let facts = Facts { settings, paths, account, own, cpus: world::cpus(), env_files, release };
-    let (prepared, notes) = plan::prepare(app, &facts);
+    let (looked, notes) = asked.decide(app, settings, release)?;
     for note in notes {
         tracing::info!(app = app.name.as_str(), "{note}");
     }
-    if let Some(finding) = prepared.as_ref().ok().and_then(|plan| plan::keepalive_finding(edge, plan)) {
-        tracing::warn!(app = app.name.as_str(), "{finding}");
+    Ok(looked)
+}
+
+/// All that is found without the interpreter.
+#[derive(Clone)]
+struct Asked {
+    paths: Paths,
+    own: Account,
+    account: Option<Account>,
+    env_files: Vec<EnvFile>,
+    inspection: Inspection,
+}
+
+impl Asked {
+    fn about(app: &App, paths: Paths) -> Result<Asked, Refusal> {
+        let own = identity::own_account();
+        let account = identity::account_of(app, &own)?;
+        let env_files = world::read_env_files(&paths.env_files, account.as_ref())?;
+        let env = plan::environment(app, &paths.python, account.as_ref().unwrap_or(&own), &env_files)?;
+        let inspection = Inspection {
+            app: app.name.clone(),
+            python: paths.python.clone(),
+            directory: paths.directory.clone(),
+            entry: app.entry.clone(),
+            args: app.args.clone(),
+            env,
+            account: account.clone(),
+            umask: app.umask.unwrap_or(0o022),
+        };
+        Ok(Asked { paths, own, account, env_files, inspection })
     }
-    prepared
+
+    fn decide(
+        self,
+        app: &App,
+        settings: Settings,
+        release: Fingerprint,
+    ) -> Result<(Looked, Vec<String>), Refusal> {
+        let Asked { paths, own, account, env_files, inspection } = self;
+        let facts = Facts { settings, paths, account, own, cpus: world::cpus(), env_files, release };
+        let (prepared, notes) = plan::prepare(app, &facts);
+        let plan = prepared?;
+        let Facts { settings, paths, .. } = facts;
+        let blueprint = plan.blueprint.clone();
+        let known = Known { app: app.clone(), paths, inspection, settings, blueprint };
+        Ok((Looked { plan, known }, notes))
+    }
 }

@@ -5,21 +5,24 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{RwLock, oneshot};
 
-use super::driver::{Inbound, Outbox};
+use super::driver::Outbox;
 use super::hooks::{Hooks, Started};
+use super::known::KnownApps;
 use super::listen_queue;
 use super::listeners::Listeners;
 use super::passed::Passed;
-use super::prepare;
 use super::process::Children;
+use super::releases::Releases;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
 use super::worker_process::{self, WorkerHandle};
 use crate::config::{AppName, Config, Listen};
 use crate::observe::{AppFacts, ConfigStatus, Facts};
 use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, WorkerClass};
 use crate::supervise::{Action, Event, GenerationId, News, Observation, Outcome, RequestId, Rung, WorkerId};
+
+mod looks;
 
 /// Memory is read with every look while a worker is so young: it grows fast then.
 const YOUTH: Duration = Duration::from_secs(6);
@@ -39,6 +42,10 @@ pub struct Shell {
     answers: BTreeMap<RequestId, Option<oneshot::Sender<Outcome>>>,
     requests: u64,
     outbox: Outbox,
+    known: KnownApps,
+    releases: Releases,
+    /// Reading the configuration excludes every other look at it, so that what was read later is in force later.
+    turns: Arc<RwLock<()>>,
 }
 
 /// What belongs to an app as long as it runs.
@@ -82,6 +89,9 @@ impl Shell {
             answers: BTreeMap::new(),
             requests: 0,
             outbox,
+            known: KnownApps::default(),
+            releases: Releases::default(),
+            turns: Arc::default(),
         }
     }
 
@@ -131,25 +141,6 @@ impl Shell {
         if let Err(error) = result {
             tracing::error!(%worker, %error, "worker {worker} could not be {what}");
         }
-    }
-
-    fn prepare(&self, app: AppName) {
-        let (children, file) = (self.children.clone(), self.config_file.clone());
-        let inbox = self.outbox.inbox.clone();
-        tokio::spawn(async move {
-            let prepared = Box::new(prepare::one(&children, &file, &app).await);
-            let _ = inbox.send(Inbound::Prepared { app, prepared });
-        });
-    }
-
-    /// Reads the configuration and looks at every app; the driver gets `Reread`.
-    pub fn reread(&self, id: RequestId) {
-        let (children, file) = (self.children.clone(), self.config_file.clone());
-        let inbox = self.outbox.inbox.clone();
-        tokio::spawn(async move {
-            let plan = prepare::all_or_nothing(&children, &file).await;
-            let _ = inbox.send(Inbound::Reread { id, plan });
-        });
     }
 
     /// Binds what a prepared app still lacks; a socket that cannot be had refuses the app.
@@ -348,7 +339,7 @@ impl Shell {
     /// What the picture needs beyond the core's view.
     pub fn facts(&self) -> Facts {
         let pids = self.workers.iter().map(|(id, running)| (*id, running.handle.pid())).collect();
-        let apps = self.apps.iter().map(|(name, home)| (name.clone(), home.facts())).collect();
+        let apps = self.apps.iter().map(|(name, home)| (name.clone(), home.facts(&self.releases))).collect();
         let (config, readiness) = (self.config_status.clone(), self.readiness.clone());
         Facts { pids, apps, config, readiness }
     }
@@ -367,9 +358,9 @@ impl Shell {
 }
 
 impl Home {
-    fn facts(&self) -> AppFacts {
+    fn facts(&self, releases: &Releases) -> AppFacts {
         let all = self.listeners.all();
-        let names = all.iter().map(|bound| bound.name.to_string()).collect();
-        AppFacts { listeners: names, queue: listen_queue::of(all) }
+        let listeners = all.iter().map(|bound| bound.name.to_string()).collect();
+        AppFacts { listeners, queue: listen_queue::of(all), release: releases.of(&self.blueprint) }
     }
 }

@@ -69,9 +69,15 @@ pub fn resolve_directory(directory: &Path) -> Result<PathBuf, Refusal> {
 /// is how it finds its packages.
 pub fn resolve_python(written: &Path, resolved: &Path, python: &Path) -> Result<PathBuf, Refusal> {
     let pinned = pin(written, resolved, python);
+    interpreter(&pinned)?;
+    Ok(pinned)
+}
+
+/// Whether the interpreter is there and can be run.
+pub fn interpreter(pinned: &Path) -> Result<(), Refusal> {
     let shown = pinned.display();
-    let meta = fs::metadata(&pinned).map_err(|error| {
-        let what = match fs::read_link(&pinned) {
+    let meta = fs::metadata(pinned).map_err(|error| {
+        let what = match fs::read_link(pinned) {
             Ok(target) => format!("the interpreter {shown} is a link to {}", target.display()),
             Err(_) => format!("the interpreter {shown}"),
         };
@@ -87,14 +93,14 @@ pub fn resolve_python(written: &Path, resolved: &Path, python: &Path) -> Result<
             "the interpreter {shown} is not executable; `python` names the program, with chmod +x"
         )));
     }
-    Ok(pinned)
+    Ok(())
 }
 
 /// `path` with the part that it shares with the directory as written resolved as the directory's was.
 ///
 /// With `directory = /srv/shop/current/src` and `current -> releases/42`, `/srv/shop/current/venv/bin/python` becomes
 /// `/srv/shop/releases/42/venv/bin/python`. Links below the shared part are not followed.
-fn pin(written: &Path, resolved: &Path, path: &Path) -> PathBuf {
+pub(super) fn pin(written: &Path, resolved: &Path, path: &Path) -> PathBuf {
     if let Ok(rest) = path.strip_prefix(written)
         && !rest.as_os_str().is_empty()
     {

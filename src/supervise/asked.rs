@@ -1,7 +1,7 @@
 //! What requests and new plans do to one app.
 
 use crate::config::WORKERS_MOST;
-use crate::plan::{AppPlan, Prepared};
+use crate::plan::{AppPlan, Effect, Prepared, effect};
 
 use super::action::Action;
 use super::app::{App, Mode, Then, Turn, Waiting};
@@ -41,18 +41,28 @@ impl App {
             }
         };
         if self.mode != Mode::Running {
+            if self.mode == Mode::Stopped {
+                // Its listeners were bound for this plan, and nobody serves them.
+                turn.actions.push(Action::ReleaseApp { app: self.name.clone() });
+            }
             return false;
         }
-        let AppPlan { blueprint, policy } = &plan;
-        let Some(target) = self.target().filter(|target| target.blueprint == *blueprint) else {
+        let Some(running) = self.plan() else {
             self.roll_out(turn, plan, vec![id]);
             return true;
         };
-        if target.policy == *policy {
-            return false;
+        let effect = effect(&running, &plan);
+        match effect {
+            Effect::Rollout => {
+                self.roll_out(turn, plan, vec![id]);
+                return true;
+            }
+            Effect::Nothing => return self.join(id),
+            _ => {}
         }
-        let (from, resized) = (self.wanted(&target.policy), target.policy.workers != policy.workers);
-        if resized {
+        let policy = &plan.policy;
+        let from = self.wanted(&running.policy);
+        if effect == Effect::Resize {
             self.scale = None;
             self.overtake_scaling(turn, policy.workers);
         }
@@ -69,7 +79,23 @@ impl App {
             self.waiting.push(Waiting { id, done: "changed in place".to_owned(), scale: false });
             return true;
         }
-        false
+        self.join(id)
+    }
+
+    /// What it should run, where there is anything.
+    pub(super) fn plan(&self) -> Option<AppPlan> {
+        let target = self.target()?;
+        Some(AppPlan { blueprint: target.blueprint.clone(), policy: target.policy.clone() })
+    }
+
+    /// Has `id` wait for what already brings in what was asked for: a rollout, a start, a resize. False where none does.
+    fn join(&mut self, id: RequestId) -> bool {
+        match self.rollout.as_mut().filter(|rollout| !rollout.is_rolling_back()) {
+            Some(rollout) => rollout.waiters.push(id),
+            None if self.waiting.is_empty() => return false,
+            None => self.waiting.push(Waiting { id, done: "runs already".to_owned(), scale: false }),
+        }
+        true
     }
 
     pub(super) fn restart(&mut self, turn: &mut Turn<'_>, id: RequestId) {

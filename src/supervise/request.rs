@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
+use crate::plan::{AppChange, Effect};
 
 use super::event::{GenerationId, LastWords};
 
@@ -48,6 +49,11 @@ pub enum Outcome {
         /// The generation that serves now, where it is about one app.
         generation: Option<GenerationId>,
     },
+    /// What would be done; nothing was changed.
+    Planned {
+        /// Every app, also where nothing would change.
+        changes: Vec<AppChange>,
+    },
     /// Tried, failed, and put back as it was.
     RolledBack {
         /// Why, in one sentence.
@@ -80,7 +86,7 @@ impl Outcome {
     /// The exit status of a command with this outcome.
     pub fn exit_status(&self) -> u8 {
         match self {
-            Outcome::Done { .. } => 0,
+            Outcome::Done { .. } | Outcome::Planned { .. } => 0,
             Outcome::RolledBack { .. } => 1,
             Outcome::Refused { .. } => 75,
             Outcome::Invalid { .. } => 64,
@@ -93,6 +99,12 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Outcome::Done { message, .. } => f.write_str(message),
+            Outcome::Planned { changes } => {
+                let changed = changes.iter().filter(|it| it.effect != Effect::Nothing);
+                let texts: Vec<String> = changed.map(|it| format!("{}: {}", it.app, it.effect)).collect();
+                f.write_str(if texts.is_empty() { "nothing would change" } else { "" })?;
+                f.write_str(&texts.join("; "))
+            }
             Outcome::RolledBack { reason, serving: Some(generation), .. } => {
                 write!(f, "rolled back: {reason}; generation {generation} goes on serving")
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::AppName;
-use crate::plan::{MachinePolicy, Plan};
+use crate::plan::{AppChange, Effect, MachinePolicy, Plan, Refusal, diff};
 
 use super::action::Action;
 use super::app::{App, Mode, Then, Turn};
@@ -102,6 +102,28 @@ impl Supervisor {
             drain: self.drain_view(now),
             apps: self.apps.values().map(|app| app.view(now)).collect(),
         }
+    }
+
+    /// What is wanted now: the generations that serve, or are being brought in.
+    pub fn plan(&self) -> Plan {
+        let nothing = |app: &App| app.refusal.clone().unwrap_or_else(|| Refusal::new("nothing runs"));
+        let apps = self.apps.iter();
+        Plan {
+            apps: apps.map(|(name, app)| (name.clone(), app.plan().ok_or_else(|| nothing(app)))).collect(),
+            machine: self.machine,
+        }
+    }
+
+    /// What [`Event::PlanMade`] with this plan would change, app by app.
+    pub fn changes(&self, plan: &Plan) -> Vec<AppChange> {
+        let mut changes = diff(&self.plan(), plan);
+        for change in &mut changes {
+            let stopped = self.apps.get(&change.app).is_some_and(|app| app.mode == Mode::Stopped);
+            if stopped && change.effect != Effect::Remove {
+                change.effect = Effect::Stopped;
+            }
+        }
+        changes
     }
 
     fn record(&mut self, event: Event, out: &mut Out) {

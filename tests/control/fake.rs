@@ -55,6 +55,7 @@ pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
         rollout: None,
         last_rollout: None,
         problem: None,
+        release_changed: None,
         last_words: None,
         health: Default::default(),
         backoff_seconds: None,
@@ -146,6 +147,7 @@ fn answer_wish(
         Wish::Request(Request::Drain(_)) => return drop(answer.send(done("drained"))),
         Wish::Request(Request::Undrain) => return drop(answer.send(done("undrained"))),
         Wish::Reload => return drop(answer.send(done("nothing to change"))),
+        Wish::DryRun => return drop(answer.send(Outcome::Planned { changes: vec![] })),
         Wish::Request(
             Request::Restart(app) | Request::Stop(app) | Request::Start(app) | Request::Scale(app, _),
         ) => app.as_str(),

@@ -19,6 +19,7 @@ mod health_abuse;
 mod hooks;
 mod recycling;
 mod releases;
+mod reload;
 mod rollouts;
 mod settings;
 mod signals;

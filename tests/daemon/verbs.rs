@@ -188,3 +188,19 @@ fn check_says_ok_of_a_good_configuration() {
     site.check().exits(0);
     site.ostler_check().exits(0);
 }
+
+#[test]
+fn a_stopped_app_stays_stopped_and_closed_when_its_configuration_changes() {
+    let site = Site::new();
+    let app = shop(&site).write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    ostlerd.ostler(&["stop", "shop"]).exits(0);
+    fs::write(&app.file, app.text().replace("workers = 2", "workers = 1")).expect("the site is ours");
+    ostlerd.ostler(&["reload", "--dry-run"]).exits(0).says(&["shop: nothing changes: it is stopped"]);
+    ostlerd.ostler(&["reload"]).exits(0);
+    assert_eq!(ostlerd.app("shop").state, AppState::Stopped);
+    assert_eq!(get(&app.target(), "/").map(|it| it.status), Err(Loss::Refused));
+    ostlerd.ostler(&["start", "shop"]).exits(0);
+    assert_eq!(ostlerd.serving("shop").workers_wanted, 1);
+}

@@ -10,6 +10,7 @@
 mod asks;
 mod crew;
 mod drain;
+mod edits;
 mod flaw;
 mod laws;
 mod ledger;

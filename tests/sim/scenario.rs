@@ -90,7 +90,7 @@ impl Scenario {
     }
 }
 
-fn name(n: u64) -> AppName {
+pub(crate) fn name(n: u64) -> AppName {
     ["shop", "blog", "api"][n as usize].parse().expect("a valid name")
 }
 
@@ -126,7 +126,7 @@ fn faults(mood: Mood, rng: &mut Rng) -> Faults {
     faults
 }
 
-fn policy(rng: &mut Rng) -> Policy {
+pub(crate) fn policy(rng: &mut Rng) -> Policy {
     let secs = Duration::from_secs;
     let boot_timeout = rng.millis(6000, 20_000);
     Policy {

@@ -57,7 +57,7 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         Verb::Scale { app, workers } => scale::run(&client, &app, workers, common.json).await,
         Verb::Stop { app } => stop::run(&client, &app, common.json).await,
         Verb::Start { app } => start::run(&client, &app, common.json).await,
-        Verb::Reload => reload::run(&client, common.json).await,
+        Verb::Reload { dry_run } => reload::run(&client, dry_run, common.json).await,
         Verb::Drain { length } => drain::run(&client, length, common.json).await,
         Verb::Undrain => undrain::run(&client, common.json).await,
         Verb::Check { file } => check::run(&file, common.json),

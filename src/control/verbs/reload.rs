@@ -4,7 +4,10 @@ use super::VerbError;
 use crate::control::client::{Change, Client};
 use crate::control::follow::follow;
 
-/// Puts the configuration on disk in force.
-pub(super) async fn run(client: &Client, json: bool) -> Result<u8, VerbError> {
-    follow(client, &Change::Reload, "the reload", json).await
+/// Puts the configuration on disk in force, or says what that would change.
+pub(super) async fn run(client: &Client, dry_run: bool, json: bool) -> Result<u8, VerbError> {
+    match dry_run {
+        true => follow(client, &Change::DryRun, "nothing", json).await,
+        false => follow(client, &Change::Reload, "the reload", json).await,
+    }
 }

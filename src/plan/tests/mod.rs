@@ -1,5 +1,6 @@
 //! What is decided from good facts, and from bad ones.
 
+mod diff;
 mod edge;
 mod environment;
 mod numbers;

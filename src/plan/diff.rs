@@ -1,0 +1,237 @@
+//! The difference of two plans: what a new configuration changes, key by key, and what that causes.
+//!
+//! The supervisor decides by [`effect`], and `ostler reload --dry-run` prints [`diff`]: they cannot disagree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{AppName, words};
+
+use super::types::{
+    Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, RolloutPolicy, Surge,
+};
+
+/// What a change causes, the least that does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// It runs as it should.
+    Nothing,
+    /// Other numbers are in force at once, with the workers that run.
+    InPlace,
+    /// Workers are added or drained; none is restarted.
+    Resize,
+    /// A new generation of this app takes over.
+    Rollout,
+    /// The app is started.
+    Add,
+    /// The app is drained and its listeners are closed.
+    Remove,
+    /// The app was stopped with `ostler stop`; what changes counts when it is started.
+    Stopped,
+}
+
+impl fmt::Display for Effect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Effect::Nothing => "nothing changes",
+            Effect::InPlace => "changed in place, no worker restarted",
+            Effect::Resize => "resized, no worker restarted",
+            Effect::Rollout => "rolled out",
+            Effect::Add => "added",
+            Effect::Remove => "removed: its workers drain",
+            Effect::Stopped => "nothing changes: it is stopped, `ostler start` takes what is new",
+        })
+    }
+}
+
+/// One app, what is different, and what that causes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppChange {
+    /// The app.
+    pub app: AppName,
+    /// What follows.
+    pub effect: Effect,
+    /// What is different, by name; empty where the app comes or goes.
+    pub keys: Vec<KeyChange>,
+}
+
+/// One value that is different.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// `workers`, `rollout.settle`, `env.DATABASE_URL`.
+    pub key: String,
+    /// Before; `None` where it was not set. Of the environment no value is told, only `(hidden)`.
+    pub old: Option<String>,
+    /// After.
+    pub new: Option<String>,
+}
+
+/// What it takes to get from what runs to what should.
+pub fn effect(old: &AppPlan, new: &AppPlan) -> Effect {
+    if old.blueprint != new.blueprint {
+        Effect::Rollout
+    } else if old.policy.workers != new.policy.workers {
+        Effect::Resize
+    } else if old.policy != new.policy {
+        Effect::InPlace
+    } else {
+        Effect::Nothing
+    }
+}
+
+/// Every app of either plan, by name, with what changes. An app that could not be prepared counts as not there.
+pub fn diff(old: &Plan, new: &Plan) -> Vec<AppChange> {
+    let names: BTreeSet<&AppName> = old.apps.keys().chain(new.apps.keys()).collect();
+    let of = |plan: &Plan, name: &AppName| plan.apps.get(name).and_then(|it| it.as_ref().ok().cloned());
+    let change = |name: &AppName| {
+        let (effect, keys) = match (of(old, name), of(new, name)) {
+            (Some(old), Some(new)) => (effect(&old, &new), keys(&old, &new)),
+            (None, Some(_)) => (Effect::Add, Vec::new()),
+            (Some(_), None) => (Effect::Remove, Vec::new()),
+            (None, None) if new.apps.contains_key(name) => (Effect::Nothing, Vec::new()),
+            (None, None) => (Effect::Remove, Vec::new()),
+        };
+        AppChange { app: name.clone(), effect, keys }
+    };
+    names.into_iter().map(change).collect()
+}
+
+fn keys(old: &AppPlan, new: &AppPlan) -> Vec<KeyChange> {
+    let (before, after) = (Fields::of(old), Fields::of(new));
+    let names: BTreeSet<&String> = before.0.keys().chain(after.0.keys()).collect();
+    let mut changed: Vec<KeyChange> = names
+        .into_iter()
+        .filter(|name| before.0.get(*name) != after.0.get(*name))
+        .map(|name| KeyChange {
+            key: name.clone(),
+            old: before.0.get(name).cloned(),
+            new: after.0.get(name).cloned(),
+        })
+        .collect();
+    let (before, after) = (&old.blueprint.env, &new.blueprint.env);
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let hidden = |env: &BTreeMap<String, String>, name| env.contains_key(name).then(|| "(hidden)".to_owned());
+    changed.extend(names.into_iter().filter(|name| before.get(*name) != after.get(*name)).map(|name| {
+        KeyChange { key: format!("env.{name}"), old: hidden(before, name), new: hidden(after, name) }
+    }));
+    changed
+}
+
+/// An app's plan as names and texts, without its environment.
+#[derive(Default)]
+struct Fields(BTreeMap<String, String>);
+
+impl Fields {
+    fn of(plan: &AppPlan) -> Fields {
+        let mut fields = Fields::default();
+        fields.blueprint(&plan.blueprint);
+        fields.policy(&plan.policy);
+        fields
+    }
+
+    fn set(&mut self, key: &str, value: impl fmt::Display) {
+        self.0.insert(key.to_owned(), value.to_string());
+    }
+
+    fn set_some(&mut self, key: &str, value: Option<impl fmt::Display>) {
+        if let Some(value) = value {
+            self.set(key, value);
+        }
+    }
+
+    // Every field is named, here and below, so that none that is added can be forgotten.
+    fn blueprint(&mut self, blueprint: &Blueprint) {
+        let Blueprint {
+            app: _,
+            directory,
+            python,
+            entry,
+            args,
+            env: _,
+            account,
+            umask,
+            nofile,
+            listen,
+            class,
+            gunicorn,
+            probe,
+            log_file,
+            hooks,
+            release: Fingerprint { files, newest },
+        } = blueprint;
+        self.set("directory", directory.display());
+        self.set("python", python.display());
+        self.set("app", entry);
+        self.set("args", format!("{args:?}"));
+        if let Some(Account { name, uid, gid, groups, home: _ }) = account {
+            self.set("user", format!("{name} (uid {uid}, gid {gid}, groups {groups:?})"));
+        }
+        self.set("umask", format!("{umask:03o}"));
+        self.set_some("limits.nofile", *nofile);
+        let addresses: Vec<String> = listen.iter().map(|it| it.address.to_string()).collect();
+        self.set("listen", addresses.join(", "));
+        for it in listen {
+            self.set(&format!("backlog of {}", it.address), it.backlog);
+            self.set_some(
+                &format!("socket_mode of {}", it.address),
+                it.mode.map(|mode| format!("{mode:03o}")),
+            );
+        }
+        self.set("worker class", class);
+        self.set("gunicorn", gunicorn);
+        if let Some(Probe { path, host, scheme, timeout }) = probe {
+            self.set("probe.path", path);
+            self.set("probe.host", host);
+            self.set("probe.scheme", scheme);
+            self.set("probe.timeout", words(*timeout));
+        }
+        self.set_some("log_file", log_file.as_ref().map(|it| it.display()));
+        let hooks: Vec<&str> = hooks.iter().map(|hook| hook.name()).collect();
+        self.set("hooks", hooks.join(", "));
+        self.set("release", format!("{files} files, the newest of {}", newest / 1_000_000_000));
+    }
+
+    fn policy(&mut self, policy: &Policy) {
+        let Policy {
+            workers,
+            boot_timeout,
+            hang_timeout,
+            request_timeout,
+            drain_timeout,
+            quiet_drain,
+            max_requests,
+            max_requests_jitter,
+            max_age,
+            max_rss,
+            restarts_per_minute,
+            rollout: RolloutPolicy { max_surge, max_boot_failures, settle },
+            keepalive,
+            readiness: Readiness { optional, min_ready },
+        } = policy;
+        let time = |limit: &Option<Duration>| limit.map(words);
+        self.set("workers", workers);
+        self.set("rollout.boot_timeout", words(*boot_timeout));
+        self.set_some("limits.timeout", time(hang_timeout));
+        self.set_some("limits.request_timeout", time(request_timeout));
+        self.set("limits.graceful_timeout (with keep-alive)", words(*drain_timeout));
+        self.set_some("quiet drain", time(quiet_drain));
+        self.set("limits.max_requests", max_requests);
+        self.set("limits.max_requests_jitter", max_requests_jitter);
+        self.set_some("limits.max_age", time(max_age));
+        self.set_some("limits.max_rss", max_rss.map(|bytes| format!("{bytes} bytes")));
+        self.set("limits.restarts_per_minute", restarts_per_minute);
+        match max_surge {
+            Surge::Workers(count) => self.set("rollout.max_surge", count),
+            Surge::Percent(share) => self.set("rollout.max_surge", format_args!("{share}%")),
+        }
+        self.set("rollout.max_boot_failures", max_boot_failures);
+        self.set("rollout.settle", words(*settle));
+        self.set("gunicorn's keepalive", words(*keepalive));
+        self.set("optional", optional);
+        self.set("min_ready", min_ready);
+    }
+}

@@ -1,0 +1,80 @@
+//! What a change of each kind causes, and how it is told.
+
+use super::*;
+
+fn plan(app: &App, facts: &Facts) -> Plan {
+    Plan { apps: BTreeMap::from([(app.name.clone(), Ok(planned(app, facts).0))]), ..Plan::default() }
+}
+
+#[track_caller]
+fn change(before: &str, after: &str) -> AppChange {
+    let facts = facts(defaults());
+    let changes = diff(&plan(&listening(before), &facts), &plan(&listening(after), &facts));
+    let [change] = changes.try_into().expect("one app");
+    change
+}
+
+fn names(change: &AppChange) -> Vec<&str> {
+    change.keys.iter().map(|key| key.key.as_str()).collect()
+}
+
+#[test]
+fn each_key_of_the_configuration_causes_the_least_that_does() {
+    for (text, effect, key) in [
+        ("workers = 7", Effect::Resize, "workers"),
+        ("backlog = 7", Effect::Rollout, "backlog of 127.0.0.1:8000"),
+        ("socket_mode = 0o600", Effect::Rollout, "socket_mode of unix:/run/ostler/shop.sock"),
+        ("umask = 0o077", Effect::Rollout, "umask"),
+        ("args = [\"--threads\", \"4\"]", Effect::Rollout, "args"),
+        ("env = { WORD = \"1\" }", Effect::Rollout, "env.WORD"),
+        ("[probe]\npath = \"/healthz\"", Effect::Rollout, "probe.path"),
+        ("[limits]\nnofile = 512", Effect::Rollout, "limits.nofile"),
+        ("[limits]\nmax_rss = \"900MiB\"", Effect::InPlace, "limits.max_rss"),
+        ("[limits]\nmax_requests = 9", Effect::InPlace, "limits.max_requests"),
+        ("[limits]\nmax_requests_jitter = 9", Effect::InPlace, "limits.max_requests_jitter"),
+        ("[limits]\nmax_age = \"9h\"", Effect::InPlace, "limits.max_age"),
+        ("[limits]\nrequest_timeout = \"9s\"", Effect::InPlace, "limits.request_timeout"),
+        ("[limits]\ntimeout = \"9s\"", Effect::InPlace, "limits.timeout"),
+        ("[limits]\nrestarts_per_minute = 9", Effect::InPlace, "limits.restarts_per_minute"),
+        ("[rollout]\nmax_surge = 3", Effect::InPlace, "rollout.max_surge"),
+        ("[rollout]\nboot_timeout = \"9s\"", Effect::InPlace, "rollout.boot_timeout"),
+        ("[rollout]\nmax_boot_failures = 9", Effect::InPlace, "rollout.max_boot_failures"),
+        ("[rollout]\nsettle = \"9s\"", Effect::InPlace, "rollout.settle"),
+    ] {
+        let change = change("", text);
+        assert_eq!(change.effect, effect, "{text}");
+        assert!(names(&change).contains(&key), "{text}: {change:?}");
+    }
+    assert_eq!(change("workers = 4", "workers = 4").effect, Effect::Nothing);
+}
+
+#[test]
+fn of_the_environment_names_are_told_and_no_values() {
+    let change = change("env = { A = \"secret\", B = \"same\" }", "env = { A = \"hidden?\", B = \"same\" }");
+    assert_eq!(names(&change), ["env.A"]);
+    assert!(!format!("{change:?}").contains("secret"));
+    assert_eq!(change.keys[0].old.as_deref(), Some("(hidden)"));
+}
+
+#[test]
+fn apps_come_and_go() {
+    let facts = facts(defaults());
+    let one = plan(&listening(""), &facts);
+    let effects = |old: &Plan, new: &Plan| diff(old, new).iter().map(|it| it.effect).collect::<Vec<_>>();
+    assert_eq!(effects(&Plan::default(), &one), [Effect::Add]);
+    assert_eq!(effects(&one, &Plan::default()), [Effect::Remove]);
+    assert_eq!(effects(&one, &one), [Effect::Nothing]);
+}
+
+#[test]
+fn whatever_differs_is_told_by_name() {
+    // What causes something has keys to show for it: a home directory alone is the one exception, in the environment.
+    let facts = facts(defaults());
+    let old = planned(&listening(""), &facts).0;
+    let mut other = facts.clone();
+    other.release = Fingerprint { files: 9, newest: 9_000_000_000 };
+    let new = planned(&listening(""), &other).0;
+    assert_eq!(effect(&old, &new), Effect::Rollout);
+    let changes = diff(&plan(&listening(""), &facts), &plan(&listening(""), &other));
+    assert_eq!(names(&changes[0]), ["release"]);
+}

@@ -1,0 +1,82 @@
+//! Looks at the configuration and at releases: slow, so each is a task that reports to the driver.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedRwLockWriteGuard, oneshot};
+
+use super::Shell;
+use crate::config::AppName;
+use crate::plan::{AppPlan, Blueprint, Plan};
+use crate::run::driver::{Inbound, Purpose};
+use crate::run::known::Looked;
+use crate::run::prepare;
+use crate::run::releases::{self, Releases};
+use crate::supervise::RequestId;
+
+impl Shell {
+    pub(super) fn prepare(&self, app: AppName) {
+        let (children, file) = (self.children.clone(), self.config_file.clone());
+        let (inbox, turns) = (self.outbox.inbox.clone(), self.turns.clone());
+        tokio::spawn(async move {
+            let turn = turns.read_owned().await;
+            let looked = Box::new(prepare::one(&children, &file, &app).await);
+            let _ = inbox.send(Inbound::Prepared { app, looked, turn });
+        });
+    }
+
+    /// Waits for the turn to read the configuration; the driver gets `MayReread`.
+    pub fn reread(&self, id: RequestId, purpose: Purpose) {
+        let (inbox, turns) = (self.outbox.inbox.clone(), self.turns.clone());
+        tokio::spawn(async move {
+            let turn = turns.write_owned().await;
+            let _ = inbox.send(Inbound::MayReread { id, purpose, turn });
+        });
+    }
+
+    /// Reads the configuration and looks at every app; those of `running` keep their release. The driver gets `Reread`.
+    pub fn reread_now(
+        &self,
+        id: RequestId,
+        purpose: Purpose,
+        running: &Plan,
+        turn: OwnedRwLockWriteGuard<()>,
+    ) {
+        let (children, file) = (self.children.clone(), self.config_file.clone());
+        let (inbox, known) = (self.outbox.inbox.clone(), self.known.of(running));
+        tokio::spawn(async move {
+            let looked = prepare::all_or_nothing(&children, &file, &known).await;
+            let _ = inbox.send(Inbound::Reread { id, purpose, looked, turn });
+        });
+    }
+
+    /// Remembers how an app's plan was found.
+    pub fn learn(&mut self, Looked { plan, known }: Looked) -> AppPlan {
+        let home = self.apps.get(&known.app.name).map(|home| home.blueprint.clone());
+        let running = self.workers.values().map(|running| running.blueprint.clone());
+        let runs: Vec<Arc<Blueprint>> = running.chain(home).collect();
+        self.known.learn(known, |blueprint| runs.iter().any(|it| **it == *blueprint));
+        plan
+    }
+
+    /// Somebody wants to know whether releases have changed since what serves was made.
+    pub fn look_at_releases(&mut self, asked: oneshot::Sender<()>) {
+        if !self.releases.asked(asked) {
+            return;
+        }
+        let apps = self.apps.iter().filter_map(|(name, home)| {
+            let known = self.known.get(name, &home.blueprint)?;
+            Some((known.app.directory.clone(), home.blueprint.clone()))
+        });
+        Releases::look(apps.collect(), self.outbox.inbox.clone());
+    }
+
+    /// They were looked at.
+    pub fn releases_looked(&mut self, found: releases::Found) {
+        self.releases.looked(found);
+    }
+
+    /// The picture is set.
+    pub fn published(&mut self) {
+        self.releases.published();
+    }
+}

@@ -1,0 +1,140 @@
+//! However a configuration is edited, what runs in the end is what a fresh start with the last one runs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use ostler::config::{Address, AppName, Listen};
+use ostler::plan::{Blueprint, Effect, Plan, diff};
+use ostler::supervise::{Action, AppState, Event, Exit, Moment, Outcome, RequestId, Supervisor, WorkerId};
+
+use crate::rng::Rng;
+use crate::scenario::{app_plan, name, policy};
+
+/// Workers that do as they are told, at once.
+struct Calm {
+    supervisor: Supervisor,
+    now: Moment,
+    facts: VecDeque<Event>,
+    running: BTreeMap<WorkerId, Arc<Blueprint>>,
+    answers: BTreeMap<RequestId, Outcome>,
+}
+
+impl Calm {
+    fn started(plan: Plan) -> Calm {
+        let facts = VecDeque::from([Event::TimePassed]);
+        let supervisor = Supervisor::new(plan, 1);
+        Calm { supervisor, now: Moment::ZERO, facts, running: BTreeMap::new(), answers: BTreeMap::new() }
+    }
+
+    fn tell(&mut self, event: Event) {
+        for action in self.supervisor.handle(self.now, event) {
+            match action {
+                Action::SpawnWorker { worker, blueprint, hold, .. } => {
+                    self.running.insert(worker, blueprint);
+                    let ready = Event::WorkerReady { worker };
+                    self.facts.push_back(if hold { Event::WorkerLoaded { worker } } else { ready });
+                }
+                Action::AdmitWorker { worker } => self.facts.push_back(Event::WorkerReady { worker }),
+                Action::SignalWorker { worker, .. } if self.running.remove(&worker).is_some() => {
+                    self.facts.push_back(Event::WorkerExited { worker, exit: Exit::Code(0) });
+                }
+                Action::Answer { id, outcome } => {
+                    assert!(self.answers.insert(id, outcome).is_none(), "answered twice");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// One thing happens; false where nothing is left to.
+    fn step(&mut self) -> bool {
+        if let Some(fact) = self.facts.pop_front() {
+            self.tell(fact);
+            return true;
+        }
+        let Some(due) = self.supervisor.next_deadline() else { return false };
+        self.now = self.now.max(due);
+        self.tell(Event::TimePassed);
+        true
+    }
+
+    fn settle(&mut self) {
+        const STEPS: usize = 100_000;
+        assert!((0..STEPS).any(|_| !self.step()), "it never comes to rest");
+    }
+
+    /// What runs, by app: how it is, and from what its workers were started.
+    fn picture(&self) -> BTreeMap<AppName, (AppState, Vec<Arc<Blueprint>>)> {
+        let view = self.supervisor.view(self.now);
+        let of = |app: &AppName| self.running.values().filter(|it| it.app == *app).cloned().collect();
+        view.apps.iter().map(|app| (app.name.clone(), (app.state, of(&app.name)))).collect()
+    }
+}
+
+/// A valid plan that differs in one thing, or in nothing.
+fn edited(rng: &mut Rng, plan: &Plan) -> Plan {
+    let mut plan = plan.clone();
+    let app = name(rng.below(3));
+    let Some(Ok(old)) = plan.apps.get_mut(&app) else {
+        let mut fresh = app_plan(&app, 1, &policy(rng));
+        fresh.policy.max_age = None;
+        plan.apps.insert(app, Ok(fresh));
+        return plan;
+    };
+    let mut blueprint = (*old.blueprint).clone();
+    match rng.below(7) {
+        0 => old.policy.workers = rng.within(1, 6) as u32,
+        1 => {
+            let workers = old.policy.workers;
+            old.policy = policy(rng);
+            (old.policy.workers, old.policy.max_age) = (workers, None);
+        }
+        2 => {
+            blueprint.env.insert("WORD".to_owned(), rng.below(5).to_string());
+        }
+        3 => blueprint.umask = rng.below(64) as u32,
+        4 => {
+            let port = rng.within(8000, 8003) as u16;
+            let address = Address::Tcp(([127, 0, 0, 1], port).into());
+            blueprint.listen = vec![Listen { address, mode: None, backlog: 2048 }];
+        }
+        5 if plan.apps.len() > 1 => {
+            plan.apps.remove(&app);
+            return plan;
+        }
+        _ => {}
+    }
+    if let Some(Ok(old)) = plan.apps.get_mut(&app) {
+        old.blueprint = Arc::new(blueprint);
+    }
+    plan
+}
+
+#[test]
+fn after_any_edits_what_runs_is_what_a_fresh_start_runs() {
+    for seed in 0..20 {
+        let mut rng = Rng::seeded(seed);
+        let mut plan = edited(&mut rng, &Plan::default());
+        let mut calm = Calm::started(plan.clone());
+        for edit in 0..200 {
+            plan = edited(&mut rng, &plan);
+            let told = calm.supervisor.changes(&plan);
+            let before = calm.running.clone();
+            calm.tell(Event::PlanMade { id: RequestId(edit), plan: plan.clone() });
+            if told.iter().all(|change| change.effect == Effect::Nothing) && calm.facts.is_empty() {
+                assert_eq!(calm.running, before, "seed {seed}: nothing was announced");
+            }
+            // Often the next edit comes while this one is still being brought in.
+            for _ in 0..rng.below(40) {
+                calm.step();
+            }
+        }
+        calm.settle();
+        let mut fresh = Calm::started(plan.clone());
+        fresh.settle();
+        assert_eq!(calm.supervisor.plan(), plan, "seed {seed}");
+        assert_eq!(calm.picture(), fresh.picture(), "seed {seed}");
+        assert!(diff(&calm.supervisor.plan(), &plan).iter().all(|it| it.effect == Effect::Nothing));
+        assert_eq!(calm.answers.len(), 200, "seed {seed}: every reload is answered");
+    }
+}
