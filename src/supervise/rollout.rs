@@ -119,13 +119,16 @@ impl App {
             }));
             self.serving = Some(generation);
         } else {
+            // A rollout that is given up midway has fewer workers than there were before it.
+            let before = self.rollout.as_ref().map_or(0, |rollout| rollout.ready_before);
+            let ready_before = self.ready_workers().max(before);
             self.supersede(turn, &generation);
             self.rollout = Some(Rollout {
                 generation,
                 phase: Phase::Replacing,
                 started: turn.now,
                 failures: 0,
-                ready_before: self.ready_workers(),
+                ready_before,
                 waiters,
                 canary_ready: false,
             });

@@ -61,7 +61,7 @@ pub(crate) struct Crew {
     pub(crate) view: Option<AppView>,
     /// The highest number of workers wanted since the rollout began.
     pub(crate) peak: u32,
-    /// How many workers the old generation had when the rollout began.
+    /// How many workers of the old generations served when the rollout began.
     pub(crate) old_count: Option<u32>,
 }
 

@@ -298,11 +298,11 @@ impl Ledger {
         }
     }
 
-    /// How many workers live that are not of the generation that is rolled out.
+    /// How many workers serve that are not of the generation that is rolled out.
     fn older(&self, app: &AppView) -> u32 {
         let Some(rollout) = &app.rollout else { return 0 };
         let old = self.of(&app.name).filter(|(_, hand)| Some(hand.generation) != rollout.generation);
-        old.filter(|(_, hand)| hand.is_live()).count() as u32
+        old.filter(|(_, hand)| hand.is_ready()).count() as u32
     }
 
     /// Takes over what the view says of rollouts, for the next step.
@@ -324,8 +324,8 @@ impl Ledger {
                 crew.old_count = None;
                 crew.peak = app.wanted;
             } else {
-                let (live, wanted) = (old.get(&app.name).copied().unwrap_or(0), crew.wanted());
-                crew.old_count.get_or_insert(live.min(wanted));
+                let (ready, wanted) = (old.get(&app.name).copied().unwrap_or(0), crew.wanted());
+                crew.old_count.get_or_insert(ready.min(wanted));
                 crew.peak = crew.peak.max(app.wanted);
             }
             crew.view = Some(app.clone());
