@@ -140,7 +140,10 @@ impl Show {
         if let Outcome::Done { message, .. } = outcome {
             return say(&screen.paint(Ink::Green, &one_line(message)));
         }
-        if let Outcome::Planned { changes } = outcome {
+        if let Outcome::Planned { changes, needs_restart } = outcome {
+            for key in needs_restart {
+                say(&format!("{}: needs a restart of ostlerd", one_line(key)))?;
+            }
             return say(&difference::render(changes, *screen));
         }
         complain(&explanation(outcome));

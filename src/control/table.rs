@@ -41,6 +41,11 @@ impl Page {
     }
 
     fn config(&mut self, config: &ConfigStatus) {
+        if !config.needs_restart.is_empty() {
+            let keys = one_line(&config.needs_restart.join(", "));
+            self.line(0, &format!("only after a restart of ostlerd: {keys}"));
+            self.text.push('\n');
+        }
         if config.valid {
             return;
         }
@@ -263,7 +268,8 @@ mod tests {
     }
 
     fn status(app: AppStatus) -> Status {
-        let config = ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), problem: None };
+        let config =
+            ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), ..ConfigStatus::default() };
         Status { version: "0.1.0".into(), pid: 12, draining: false, drain: None, config, apps: vec![app] }
     }
 

@@ -51,6 +51,9 @@ pub struct ConfigStatus {
     pub file: String,
     /// Why it was refused.
     pub problem: Option<String>,
+    /// Keys that are in force only after a restart of ostlerd.
+    #[serde(default)]
+    pub needs_restart: Vec<String>,
 }
 
 /// One app.

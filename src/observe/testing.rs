@@ -4,7 +4,8 @@ use super::{AppHealth, AppStatus, ConfigStatus, Status, WorkerStatus};
 use crate::supervise::{AppState, GenerationId, WorkerId, WorkerState};
 
 pub(super) fn status(apps: Vec<AppStatus>) -> Status {
-    let config = ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), problem: None };
+    let config =
+        ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), ..ConfigStatus::default() };
     Status { version: "0.1.0".into(), pid: 12, draining: false, drain: None, config, apps }
 }
 

@@ -8,11 +8,24 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AppName, words};
+use crate::config::{AppName, HealthConfig, words};
 
 use super::types::{
     Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, RolloutPolicy, Surge,
 };
+
+/// The keys of `[health]` that differ: its sockets are bound once, when ostlerd starts.
+pub fn needs_restart(running: &HealthConfig, new: &HealthConfig) -> Vec<&'static str> {
+    let HealthConfig { listen, agent, track_file, token_file, saturation } = new;
+    let keys = [
+        ("health.listen", *listen == running.listen),
+        ("health.agent", *agent == running.agent),
+        ("health.track_file", *track_file == running.track_file),
+        ("health.token_file", *token_file == running.token_file),
+        ("health.saturation", *saturation == running.saturation),
+    ];
+    keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+}
 
 /// What a change causes, the least that does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

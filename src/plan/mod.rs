@@ -17,7 +17,7 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-pub use diff::{AppChange, Effect, KeyChange, diff, effect};
+pub use diff::{AppChange, Effect, KeyChange, diff, effect, needs_restart};
 pub use edge::{keepalive_finding, machine};
 pub use environment::environment;
 pub use facts::{EnvFile, Facts, Paths};

@@ -18,6 +18,8 @@ pub struct Plan {
     pub apps: BTreeMap<AppName, Prepared>,
     /// What is about no single app.
     pub machine: MachinePolicy,
+    /// Keys that are configured otherwise than they run, and will be in force after a restart of ostlerd.
+    pub needs_restart: Vec<&'static str>,
 }
 
 /// The numbers of the machine; a difference is put in force at once.

@@ -109,7 +109,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
         let bound = shell.bind(&name, prepared);
         (name, bound)
     });
-    let plan = Plan { apps: apps.collect(), machine: crate::plan::machine(&config.edge) };
+    let plan = Plan { apps: apps.collect(), machine: crate::plan::machine(&config.edge), ..Plan::default() };
     let refusals = refusals(&plan);
     if refusals.len() == plan.apps.len() {
         return Err(StartError::NothingToRun(refusals));

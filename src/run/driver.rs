@@ -14,7 +14,7 @@ use crate::config::{AppName, Saturation};
 use crate::control::{Ask, DeskEnds, Wish};
 use crate::observe::Status;
 use crate::observe::health::{Pulse, Sources, Vitals};
-use crate::plan::{Plan, Refusal};
+use crate::plan::{self, Plan, Refusal};
 use crate::supervise::{Action, Event, Moment, Outcome, Request, RequestId, Supervisor};
 
 /// How often the scoreboards are read.
@@ -198,10 +198,13 @@ impl Driver {
             }
             Inbound::Reread { id, purpose: Purpose::DryRun, looked, turn: _ } => {
                 let outcome = match looked {
-                    Ok(Found { machine, apps }) => {
+                    Ok(Found { machine, health, apps }) => {
                         let apps = apps.into_iter().map(|(name, looked)| (name, Ok(looked.plan)));
-                        let plan = Plan { apps: apps.collect(), machine };
-                        Outcome::Planned { changes: self.supervisor.changes(&plan) }
+                        let needs_restart = plan::needs_restart(self.shell.health(), &health);
+                        let plan = Plan { apps: apps.collect(), machine, needs_restart };
+                        let changes = self.supervisor.changes(&plan);
+                        let needs_restart = plan.needs_restart.into_iter().map(str::to_owned).collect();
+                        Outcome::Planned { changes, needs_restart }
                     }
                     Err(Refusal { reason, detail }) => Outcome::Misconfigured { reason, detail },
                 };
@@ -221,9 +224,10 @@ impl Driver {
     }
 
     fn reread(&mut self, id: RequestId, looked: Result<Found, Refusal>) {
-        let plan = looked.and_then(|Found { machine, apps }| {
+        let plan = looked.and_then(|Found { machine, health, apps }| {
+            let needs_restart = plan::needs_restart(self.shell.health(), &health);
             let learn = |(name, looked)| (name, Ok(self.shell.learn(looked)));
-            let plan = Plan { apps: apps.into_iter().map(learn).collect(), machine };
+            let plan = Plan { apps: apps.into_iter().map(learn).collect(), machine, needs_restart };
             self.shell.bind_all(plan)
         });
         match plan {

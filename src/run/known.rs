@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::inspect::Inspection;
 use super::world;
-use crate::config::{App, AppName};
+use crate::config::{App, AppName, HealthConfig};
 use crate::observe::Release;
 use crate::plan::{AppPlan, Blueprint, Fingerprint, MachinePolicy, Paths, Plan, Refusal};
 use crate::worker::Settings;
@@ -112,6 +112,8 @@ pub fn release_change(written: &Path, directory: &Path, release: Fingerprint) ->
 pub struct Found {
     /// What holds for the machine.
     pub machine: MachinePolicy,
+    /// What health should be.
+    pub health: HealthConfig,
     /// Every app.
     pub apps: BTreeMap<AppName, Looked>,
 }

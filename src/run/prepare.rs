@@ -31,7 +31,7 @@ pub(super) async fn all_or_nothing(
     let config = read(file).map_err(refusal)?;
     let looked = all(children, &config, known).await.into_iter();
     let apps = looked.map(|(name, looked)| Ok((name, looked?))).collect::<Result<_, Refusal>>()?;
-    Ok(Found { machine: plan::machine(&config.edge), apps })
+    Ok(Found { machine: plan::machine(&config.edge), health: config.health, apps })
 }
 
 /// Prepares every app of the configuration, each for itself, a few at a time.

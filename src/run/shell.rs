@@ -17,7 +17,7 @@ use super::process::Children;
 use super::releases::Releases;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
 use super::worker_process::{self, WorkerHandle};
-use crate::config::{AppName, Config, Listen};
+use crate::config::{AppName, Config, HealthConfig, Listen};
 use crate::observe::{AppFacts, ConfigStatus, Facts};
 use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, WorkerClass};
 use crate::supervise::{Action, Event, GenerationId, News, Observation, Outcome, RequestId, Rung, WorkerId};
@@ -35,6 +35,7 @@ pub struct Shell {
     runtime_directory: PathBuf,
     config_file: PathBuf,
     config_status: ConfigStatus,
+    health: HealthConfig,
     readiness: BTreeMap<AppName, Readiness>,
     apps: BTreeMap<AppName, Home>,
     workers: BTreeMap<WorkerId, Running>,
@@ -82,7 +83,8 @@ impl Shell {
             passed: Arc::new(passed),
             runtime_directory,
             config_file: config.file.clone(),
-            config_status: ConfigStatus { valid: true, file, problem: None },
+            health: config.health.clone(),
+            config_status: ConfigStatus { valid: true, file, ..ConfigStatus::default() },
             readiness: config.apps.iter().map(|(name, app)| (name.clone(), app.into())).collect(),
             apps: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -194,7 +196,7 @@ impl Shell {
                 }
             };
         }
-        Ok(Plan { apps, machine: plan.machine })
+        Ok(Plan { apps, machine: plan.machine, needs_restart: plan.needs_restart })
     }
 
     fn spawn(
@@ -299,9 +301,18 @@ impl Shell {
     }
 
     /// The files are in force.
-    pub fn config_accepted(&mut self, _plan: &Plan) {
+    pub fn config_accepted(&mut self, plan: &Plan) {
         self.config_status.valid = true;
         self.config_status.problem = None;
+        self.config_status.needs_restart = plan.needs_restart.iter().map(|key| (*key).to_owned()).collect();
+        if !plan.needs_restart.is_empty() {
+            tracing::warn!("in force after a restart of ostlerd only: {}", plan.needs_restart.join(", "));
+        }
+    }
+
+    /// What of `[health]` is in force.
+    pub fn health(&self) -> &HealthConfig {
+        &self.health
     }
 
     /// Asks every worker to open its log files anew.

@@ -53,6 +53,9 @@ pub enum Outcome {
     Planned {
         /// Every app, also where nothing would change.
         changes: Vec<AppChange>,
+        /// Keys that would be in force only after a restart of ostlerd.
+        #[serde(default)]
+        needs_restart: Vec<String>,
     },
     /// Tried, failed, and put back as it was.
     RolledBack {
@@ -99,9 +102,11 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Outcome::Done { message, .. } => f.write_str(message),
-            Outcome::Planned { changes } => {
+            Outcome::Planned { changes, needs_restart } => {
                 let changed = changes.iter().filter(|it| it.effect != Effect::Nothing);
-                let texts: Vec<String> = changed.map(|it| format!("{}: {}", it.app, it.effect)).collect();
+                let apps = changed.map(|it| format!("{}: {}", it.app, it.effect));
+                let keys = needs_restart.iter().map(|key| format!("{key}: needs a restart of ostlerd"));
+                let texts: Vec<String> = apps.chain(keys).collect();
                 f.write_str(if texts.is_empty() { "nothing would change" } else { "" })?;
                 f.write_str(&texts.join("; "))
             }

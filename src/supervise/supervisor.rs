@@ -43,6 +43,7 @@ pub(super) struct Out {
 struct Reload {
     left: BTreeSet<AppName>,
     changed: Vec<AppName>,
+    needs_restart: Vec<&'static str>,
     worst: Option<Outcome>,
 }
 
@@ -111,6 +112,7 @@ impl Supervisor {
         Plan {
             apps: apps.map(|(name, app)| (name.clone(), app.plan().ok_or_else(|| nothing(app)))).collect(),
             machine: self.machine,
+            needs_restart: Vec::new(),
         }
     }
 
@@ -206,7 +208,7 @@ impl Supervisor {
             return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
         }
         self.machine = plan.machine;
-        let mut reload = Reload::default();
+        let mut reload = Reload { needs_restart: plan.needs_restart, ..Reload::default() };
         let gone: Vec<AppName> =
             self.apps.keys().filter(|name| !plan.apps.contains_key(name)).cloned().collect();
         for name in gone {
@@ -250,10 +252,14 @@ impl Supervisor {
             let Some(reload) = self.reloads.remove(&id) else { continue };
             let outcome = reload.worst.unwrap_or_else(|| {
                 let names: Vec<&str> = reload.changed.iter().map(AppName::as_str).collect();
-                let message = match names.is_empty() {
+                let mut message = match names.is_empty() {
                     true => "the configuration is in force; no app had to change".to_owned(),
                     false => format!("the configuration is in force; changed: {}", names.join(", ")),
                 };
+                if !reload.needs_restart.is_empty() {
+                    let keys = reload.needs_restart.join(", ");
+                    message.push_str(&format!("; only after a restart of ostlerd: {keys}"));
+                }
                 Outcome::Done { message, generation: None }
             });
             actions.push(Action::Answer { id, outcome });

@@ -64,7 +64,8 @@ pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
 }
 
 pub(crate) fn status(apps: Vec<AppStatus>) -> Status {
-    let config = ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), problem: None };
+    let config =
+        ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), ..ConfigStatus::default() };
     Status { version: "0.0.0".into(), pid: 1, draining: false, drain: None, config, apps }
 }
 
@@ -147,7 +148,9 @@ fn answer_wish(
         Wish::Request(Request::Drain(_)) => return drop(answer.send(done("drained"))),
         Wish::Request(Request::Undrain) => return drop(answer.send(done("undrained"))),
         Wish::Reload => return drop(answer.send(done("nothing to change"))),
-        Wish::DryRun => return drop(answer.send(Outcome::Planned { changes: vec![] })),
+        Wish::DryRun => {
+            return drop(answer.send(Outcome::Planned { changes: vec![], needs_restart: vec![] }));
+        }
         Wish::Request(
             Request::Restart(app) | Request::Stop(app) | Request::Start(app) | Request::Scale(app, _),
         ) => app.as_str(),

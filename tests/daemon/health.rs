@@ -233,3 +233,23 @@ fn no_port_is_opened_where_none_is_wanted() {
     ostlerd.serving("shop");
     assert!(!ostlerd.log().contains("health is"), "{}", ostlerd.log());
 }
+
+#[test]
+fn a_change_that_takes_a_restart_of_ostlerd_is_named_and_changes_nothing() {
+    let site = Site::new();
+    shop(&site).write();
+    listens(&site, "");
+    let runs = fs::read_to_string(site.config()).expect("it was just written");
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let before = ostlerd.pids("shop");
+    listens(&site, "saturation = \"fail\"");
+    let named = ["health.listen", "health.saturation", "restart of ostlerd"];
+    ostlerd.ostler(&["reload", "--dry-run"]).exits(0).says(&named);
+    ostlerd.ostler(&["reload"]).exits(0).says(&named);
+    ostlerd.ostler(&["status"]).exits(0).says(&named);
+    assert_eq!(ostlerd.pids("shop"), before);
+    fs::write(site.config(), runs).expect("the site's folder is writable");
+    ostlerd.ostler(&["reload"]).exits(0);
+    assert!(ostlerd.status().config.needs_restart.is_empty(), "it runs as it is configured");
+}

@@ -67,7 +67,7 @@ impl Disk {
             };
             (app.name.clone(), plan)
         });
-        Plan { apps: prepared.collect(), machine: self.machine }
+        Plan { apps: prepared.collect(), machine: self.machine, ..Plan::default() }
     }
 
     fn deploy(&mut self, index: usize, bad: f64, rng: &mut Rng) {
