@@ -36,6 +36,35 @@ pub(super) fn text(judge: &Judge<'_>) -> String {
     text
 }
 
+/// The same in Prometheus' older text format, for whoever does not ask for OpenMetrics: there a counter's and an info's
+/// description bears the name of its samples, and an info is a gauge.
+pub(super) fn classic(text: &str) -> String {
+    let kind = |name: &str| {
+        let prefix = format!("# TYPE {name} ");
+        text.lines().find_map(|line| line.strip_prefix(prefix.as_str()))
+    };
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let described =
+            ["# HELP ", "# TYPE "].into_iter().find_map(|mark| Some((mark, line.strip_prefix(mark)?)));
+        let Some((mark, (name, rest))) =
+            described.and_then(|(mark, rest)| Some((mark, rest.split_once(' ')?)))
+        else {
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        };
+        let suffix = match kind(name) {
+            Some("counter") => "_total",
+            Some("info") => "_info",
+            _ => "",
+        };
+        let rest = if rest == "info" { "gauge" } else { rest };
+        out.push_str(&format!("{mark}{name}{suffix} {rest}\n"));
+    }
+    out
+}
+
 fn machine(registry: &mut Registry, judge: &Judge<'_>) {
     let flag = |registry: &mut Registry, name: &str, help: &str, value: bool| {
         let gauge = Gauge::<i64>::default();

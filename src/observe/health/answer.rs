@@ -42,6 +42,8 @@ pub enum Form {
     Health,
     /// `application/openmetrics-text`
     Metrics,
+    /// `text/plain; version=0.0.4`
+    ClassicMetrics,
 }
 
 /// What is answered.
@@ -58,6 +60,16 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// As it is for somebody who did not ask for OpenMetrics.
+    pub(super) fn classic(self) -> Answer {
+        match self.form {
+            Form::Metrics => {
+                Answer { form: Form::ClassicMetrics, body: metrics::classic(&self.body).into(), ..self }
+            }
+            _ => self,
+        }
+    }
+
     fn text(code: u16, body: impl Into<Cow<'static, str>>) -> Answer {
         Answer { code, form: Form::Text, body: body.into(), leave_at_once: false }
     }

@@ -236,3 +236,20 @@ fn metrics_are_openmetrics() {
         assert!(text.lines().any(|it| it == line), "{line} is missing from\n{text}");
     }
 }
+
+#[test]
+fn metrics_in_the_older_format_describe_their_samples_by_name() {
+    let mut vitals = Vitals::default();
+    vitals.seen(&machine(), Duration::ZERO);
+    let question = Question { path: "/metrics", ..FRIEND };
+    let answer = asked(&machine(), &vitals, Duration::ZERO, Saturation::Warn, question).classic();
+    assert_eq!(answer.form, Form::ClassicMetrics);
+    let lines: Vec<&str> = answer.body.lines().collect();
+    let described = lines.iter().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    for (name, kind) in described {
+        assert!(["counter", "gauge"].contains(&kind), "{name} is {kind}");
+        assert!(lines.iter().any(|line| line.starts_with(&format!("# HELP {name} "))), "{name} has no help");
+    }
+    assert!(lines.contains(&"# TYPE ostler_requests_total counter"), "{}", answer.body);
+    assert!(lines.contains(&"# TYPE ostler_build_info gauge"), "{}", answer.body);
+}

@@ -172,12 +172,13 @@ fn respond<B>(request: &Request<B>, near: bool, sources: &Sources) -> Response<F
         hyper::Method::GET | hyper::Method::HEAD | hyper::Method::OPTIONS => Method::Ask,
         _ => Method::Other,
     };
-    let json = headers.get(header::ACCEPT).is_some_and(|accept| names(accept, b"application/health+json"));
+    let accepts = |form| headers.get(header::ACCEPT).is_some_and(|accept| names(accept, form));
+    let json = accepts(b"application/health+json".as_slice());
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
     let trusted = is_trusted(headers, near, sources);
     let question = Question { method, path, query, json, trusted };
     let answer = sources.judged(|judge| judge.answer(&question));
-    response(answer)
+    response(if accepts(b"application/openmetrics-text".as_slice()) { answer } else { answer.classic() })
 }
 
 /// Details are told on this machine, unless it only passes on what somebody else asks, and to who has the token.
@@ -204,6 +205,7 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
     let form = HeaderValue::from_static(match answer.form {
         Form::Text => "text/plain; charset=utf-8",
         Form::Health => "application/health+json",
+        Form::ClassicMetrics => "text/plain; version=0.0.4; charset=utf-8",
         Form::Metrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
     });
     let mut response = Response::new(Full::new(body));
