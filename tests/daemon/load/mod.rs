@@ -93,13 +93,16 @@ impl Running {
         self.began.elapsed()
     }
 
+    /// How many outcomes there have been.
+    pub fn asked(&self) -> u64 {
+        self.shared.answered.load(Ordering::Relaxed)
+    }
+
     /// Waits for so many outcomes from now on.
     #[track_caller]
     pub fn more(&self, count: u64) {
-        let goal = self.shared.answered.load(Ordering::Relaxed) + count;
-        until(format!("{count} more requests have an outcome"), || {
-            (self.shared.answered.load(Ordering::Relaxed) >= goal).then_some(())
-        });
+        let goal = self.asked() + count;
+        until(format!("{count} more requests have an outcome"), || (self.asked() >= goal).then_some(()));
     }
 
     /// Ends it; requests under way are answered first.
