@@ -189,7 +189,11 @@ impl Watch {
                 self.complained = true;
             }
             Some(_) => {}
-            None => self.complained = false,
+            None if self.complained => {
+                tracing::info!("the configuration's files are watched again");
+                self.complained = false;
+            }
+            None => {}
         }
     }
 

@@ -86,11 +86,11 @@ pub struct Ostlerd<'a> {
 }
 
 impl<'a> Ostlerd<'a> {
-    pub(super) fn start(site: &'a Site) -> Ostlerd<'a> {
+    pub(super) fn start(site: &'a Site, mut command: Command) -> Ostlerd<'a> {
         let log = File::options().create(true).append(true).open(site.path("ostlerd.log"));
         let log = log.expect("the site's folder is writable");
         let both = log.try_clone().expect("a descriptor is free");
-        let child = site.command().stdout(both).stderr(log).spawn().expect("ostlerd starts");
+        let child = command.stdout(both).stderr(log).spawn().expect("ostlerd starts");
         let mut ostlerd = Ostlerd { site, child, ended: None };
         until("ostlerd answers on its control socket", || {
             let status = ostlerd.child.try_wait().expect("the child is ours");

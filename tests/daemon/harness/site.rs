@@ -81,7 +81,14 @@ impl Site {
 
     /// `ostlerd` on this site, in the background, once its control socket answers.
     pub fn start(&self) -> Ostlerd<'_> {
-        Ostlerd::start(self)
+        Ostlerd::start(self, self.command())
+    }
+
+    /// The same with one more variable in its environment.
+    pub fn start_with(&self, name: &str, value: &Path) -> Ostlerd<'_> {
+        let mut command = self.command();
+        command.env(name, value);
+        Ostlerd::start(self, command)
     }
 
     /// `ostlerd` where it ends by itself: what it said and its exit status.

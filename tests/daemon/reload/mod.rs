@@ -1,5 +1,9 @@
 //! A configuration that changes under a running daemon: each change causes the least that does, and bad ones nothing.
 
+mod keys;
+mod storm;
+mod unwatched;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -7,7 +11,7 @@ use std::time::Instant;
 
 use ostler::observe::AppStatus;
 
-use crate::harness::{AppFile, Gunicorn, Ostlerd, Site, WSGI, free_address, is_root, until};
+use crate::harness::{AppFile, Ostlerd, Site, WSGI, free_address, until};
 use crate::load::{Load, Loss, Target, get};
 
 fn shop(site: &Site) -> AppFile {
@@ -35,97 +39,6 @@ fn rolled_out(ostlerd: &Ostlerd<'_>, before: &AppStatus) -> AppStatus {
     let after = ostlerd.serving("shop");
     assert!(pids(before).iter().all(|pid| !pids(&after).contains(pid)), "{before:#?} {after:#?}");
     after
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Causes {
-    Nothing,
-    Resize,
-    Rollout,
-}
-
-/// What stands in the file for each key, one after the other, and what the change from the plain file causes.
-fn table(site: &Site) -> Vec<(&'static str, String, Causes)> {
-    use Causes::{Nothing, Resize, Rollout};
-    let log = format!("{:?}", site.path("logs/shop.log"));
-    fs::write(site.path("shop.env"), "FROM_FILE=1\n").expect("the site is ours");
-    let env_files = format!("[{:?}]", site.path("shop.env"));
-    let second = Target::Tcp(free_address());
-    let release = site.path("releases/shop");
-    fs::write(release.join("other.py"), WSGI).expect("the site is ours");
-    let named = |key: &'static str, line: String, causes| (key, format!("{key} = {line}"), causes);
-    let limit = |key: &'static str, line: &str| (key, format!("[limits]\n{key} = {line}"), Nothing);
-    let rollout = |key: &'static str, line: &str| (key, format!("[rollout]\n{key} = {line}"), Nothing);
-    let probe = |key: &'static str, line: &str| (key, format!("[probe]\n{key} = {line}"), Rollout);
-    let mut rows = vec![
-        named("workers", "3".to_owned(), Resize),
-        named("backlog", "100".to_owned(), Rollout),
-        named("socket_mode", "0o600".to_owned(), Nothing),
-        named("umask", "0o027".to_owned(), Rollout),
-        named("log_file", log, Rollout),
-        named("env_files", env_files, Rollout),
-        named("listen", format!("[\"{second}\"]"), Rollout),
-        named("args", "[\"-k\", \"gthread\", \"--threads\", \"2\"]".to_owned(), Rollout),
-        named("app", "\"other:application\"".to_owned(), Rollout),
-        named("python", format!("{:?}", Gunicorn::V23.python()), Rollout),
-        probe("path", "\"/\""),
-        ("nofile", "[limits]\nnofile = 512".to_owned(), Rollout),
-    ];
-    if is_root() {
-        rows.push(named("group", "\"daemon\"".to_owned(), Rollout));
-    }
-    rows.extend([
-        limit("max_rss", "\"900MiB\""),
-        limit("max_requests", "100000"),
-        limit("max_requests_jitter", "5"),
-        limit("max_age", "\"20h\""),
-        limit("request_timeout", "\"50s\""),
-        limit("timeout", "\"50s\""),
-        limit("graceful_timeout", "\"20s\""),
-        limit("restarts_per_minute", "70"),
-        rollout("max_surge", "2"),
-        rollout("boot_timeout", "\"50s\""),
-        rollout("max_boot_failures", "3"),
-        rollout("settle", "\"150ms\""),
-    ]);
-    rows
-}
-
-/// The file with the key's line in its place, instead of the one that it has.
-fn with(text: &str, key: &str, line: &str) -> String {
-    let old = text.lines().filter(|old| !old.starts_with(&format!("{key} = ")));
-    let (top, table): (Vec<&str>, Vec<&str>) =
-        old.partition(|line| !["[rollout]", "settle"].iter().any(|it| line.starts_with(it)));
-    let own_table = line.strip_prefix("[rollout]\n").map(|line| vec!["[rollout]", line]);
-    let (before, after) = match &own_table {
-        Some(lines) => ("", lines),
-        None => (line, &table),
-    };
-    format!("{}\n{before}\n{}\n", top.join("\n"), after.join("\n"))
-}
-
-#[test]
-fn each_key_causes_the_least_that_does() {
-    let site = Site::new();
-    let app = shop(&site).write();
-    let ostlerd = site.start();
-    let plain = app.text();
-    ostlerd.serving("shop");
-    for (key, line, causes) in table(&site) {
-        let before = ostlerd.serving("shop");
-        save(&app.file, &with(&plain, key, &line));
-        ostlerd.ostler(&["reload"]).exits(0);
-        let after = ostlerd.serving("shop");
-        let kept = pids(&before).iter().filter(|pid| pids(&after).contains(pid)).count();
-        let seen = match (before.generation == after.generation, pids(&before) == pids(&after)) {
-            (true, true) => Causes::Nothing,
-            (true, false) if kept == 2 => Causes::Resize,
-            _ => Causes::Rollout,
-        };
-        assert_eq!(seen, causes, "{key}: {before:#?} {after:#?}");
-        save(&app.file, &plain);
-        ostlerd.ostler(&["reload"]).exits(0);
-    }
 }
 
 #[test]
@@ -348,46 +261,4 @@ fn a_dry_run_tells_each_key_and_changes_nothing() {
     let said = ostlerd.ostler(&["reload", "--dry-run", "--json"]).exits(0);
     said.says(&["\"outcome\":\"planned\"", "\"effect\":\"rollout\"", "\"key\":\"workers\""]);
     assert_eq!(pids(&ostlerd.serving("shop")), pids(&before));
-}
-
-#[test]
-fn after_tens_of_edits_under_load_what_runs_is_what_a_fresh_start_runs() {
-    let site = Site::new();
-    let app = shop(&site).write();
-    let ostlerd = site.start();
-    ostlerd.serving("shop");
-    let load = Load::on(&app.target()).keep_alive(true).connections(2).start();
-    load.more(20);
-    let mut dice = 7_u32;
-    let mut text = app.text();
-    for edit in 0..24 {
-        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let number = dice >> 24;
-        text = match edit % 4 {
-            0 => with(&text, "workers", &format!("workers = {}", 1 + number % 3)),
-            1 => with(&text, "umask", &format!("umask = 0o0{}{}", number % 8, number / 8 % 8)),
-            2 => with(&text, "backlog", &format!("backlog = {}", 100 + number)),
-            _ => with(&text, "env_files", "env_files = []"),
-        };
-        save(&app.file, &text);
-        // Some are put in force by themselves, while the one before is still under way.
-        match number % 3 {
-            0 => drop(ostlerd.ostler(&["reload"]).exits(0)),
-            _ => load.more(20),
-        }
-    }
-    // A reload that a later one overtakes is refused; the last one is not.
-    ostlerd.ostler(&["reload"]).exits(0);
-    let edited = ostlerd.serving("shop");
-    load.more(20);
-    load.stop().lost_nothing();
-    ostlerd.ostler(&["reload", "--dry-run"]).exits(0).says(&["shop: nothing changes"]);
-    drop(ostlerd);
-
-    let fresh = site.start();
-    let started = fresh.serving("shop");
-    assert_eq!(
-        (edited.workers_wanted, &edited.listeners, &edited.directory, &edited.runs),
-        (started.workers_wanted, &started.listeners, &started.directory, &started.runs),
-    );
 }
