@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::config::AppName;
-use crate::supervise::{Level, News};
+use crate::supervise::{Happening, Level, News};
 
 use super::progress::Progress;
 use super::screen::Screen;
@@ -33,6 +33,13 @@ impl Picture {
         if news.happening.level() > Level::Info {
             // A terminal that is gone is noticed at the last line.
             let _ = self.bars.println(sentence(self.screen, news));
+        }
+        // A drain is the machine's: no app of it makes any progress.
+        if matches!(
+            news.happening,
+            Happening::Draining { .. } | Happening::Drained { .. } | Happening::Undrained
+        ) {
+            return;
         }
         let (progress, bar) = self.apps.entry(news.app.clone()).or_insert_with(|| {
             let bar = self.bars.add(ProgressBar::new(1).with_style(style(self.screen)));
@@ -75,6 +82,19 @@ fn style(screen: Screen) -> ProgressStyle {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_drain_of_the_machine_draws_no_bar() {
+        let mut picture = Picture::new(Screen { live: true, colour: false });
+        for happening in [
+            Happening::Draining { delay: REDRAW },
+            Happening::Drained { delay: REDRAW },
+            Happening::Undrained,
+        ] {
+            picture.news(&News { app: "shop".parse().unwrap(), happening });
+        }
+        assert!(picture.apps.is_empty());
+    }
 
     #[test]
     fn both_styles_are_right() {
