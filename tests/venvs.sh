@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes the virtual environments that the tests run real gunicorn workers in, one for each version, and one
-# with the edges that Debian has not, or only old ones of: Traefik, Caddy and a current nginx.
+# with the edges that Debian has not, or only old ones of: Traefik, Caddy and a current nginx. Beside them stands
+# promtool, by which the metrics are judged: taken out of Debian's package, so that no Prometheus is installed.
 #
 #   tests/venvs.sh [DIR]      DIR defaults to $OSTLER_VENVS, then to target/venvs
 #
@@ -62,6 +63,28 @@ build() { # NAME: nothing when its stamp is that of its pins
     echo "made $venv"
 }
 
+take_promtool() {
+    local bin=$dir/promtool/bin folder found
+    [[ -x $bin/promtool ]] && return 0
+    mkdir -p "$bin"
+    if found=$(type -P promtool); then
+        ln -sf "$found" "$bin/promtool"
+        return 0
+    fi
+    command -v apt-get >/dev/null || fail "promtool is missing: install Prometheus, which it is a part of"
+    folder=$(mktemp -d)
+    # Expanded now, on purpose: the name is gone when the function has returned.
+    # shellcheck disable=SC2064
+    trap "rm -rf '$folder'" EXIT
+    (cd "$folder" && apt-get download -qq prometheus) >"$folder/log" 2>&1 ||
+        fail "apt-get could not download prometheus, for promtool: $(tail -n 3 "$folder/log")"
+    dpkg-deb --fsys-tarfile "$folder"/prometheus_*.deb | tar -xC "$folder" ./usr/bin/promtool
+    mv "$folder/usr/bin/promtool" "$bin/promtool"
+    rm -rf "$folder"
+    trap - EXIT
+    echo "made $bin/promtool"
+}
+
 command -v flock >/dev/null || fail "flock is missing (on Debian: apt-get install util-linux)"
 version=$("$python" -VV 2>/dev/null) || fail "$python does not run: name a Python with PYTHON=/path/to/python3"
 mkdir -p "$dir"
@@ -71,3 +94,4 @@ flock 9
 for name in gunicorn-20.1 gunicorn-23 gunicorn-27 edge; do
     build "$name"
 done
+take_promtool

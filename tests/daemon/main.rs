@@ -17,6 +17,7 @@ mod drain;
 mod health;
 mod health_abuse;
 mod hooks;
+mod metrics;
 mod recycling;
 mod releases;
 mod reload;
