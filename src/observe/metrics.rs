@@ -135,7 +135,7 @@ fn apps(registry: &mut Registry, judge: &Judge<'_>) {
         rss,
     );
     let queue = each(judge, |app| app.health.listen_queue.map(i64::from));
-    registry.register("listen_queue_connections", "Connections that wait, of all TCP listeners", queue);
+    registry.register("listen_queue_connections", "Connections that wait, of all listeners", queue);
     let most = each(judge, |app| app.health.listen_backlog.map(i64::from));
     registry.register("listen_queue_limit_connections", "Connections that may wait", most);
 }

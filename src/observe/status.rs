@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::{Readiness, WorkerClass};
+use crate::plan::Readiness;
 use crate::supervise::{
     AppState, GenerationId, LastRollout, LastWords, RolloutView, View, WorkerId, WorkerState,
 };
@@ -99,9 +99,9 @@ pub struct AppHealth {
     pub optional: bool,
     /// Ready workers that it takes.
     pub min_ready: u32,
-    /// Requests that one worker can have at once, where that is known (sync: 1).
+    /// Requests that one worker can have at once, where that is bounded (sync: 1, gthread: its threads).
     pub capacity: Option<u32>,
-    /// Connections that wait for a worker, of all TCP listeners.
+    /// Connections that wait for a worker, of all listeners.
     pub listen_queue: Option<u32>,
     /// How many the kernel lets wait.
     pub listen_backlog: Option<u32>,
@@ -148,7 +148,7 @@ pub struct Facts {
 pub struct AppFacts {
     /// Where it listens.
     pub listeners: Vec<String>,
-    /// Connections that wait, and how many may: of all TCP listeners.
+    /// Connections that wait, and how many may: of all listeners.
     pub queue: Option<(u32, u32)>,
     /// Its release.
     pub release: Release,
@@ -220,7 +220,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
         health: AppHealth {
             optional: readiness.optional,
             min_ready: readiness.min_ready,
-            capacity: blueprint.and_then(|it| (it.class == WorkerClass::Sync).then_some(1)),
+            capacity: blueprint.and_then(|it| it.capacity),
             listen_queue: known.queue.map(|(waiting, _)| waiting),
             listen_backlog: known.queue.map(|(_, most)| most),
         },

@@ -170,6 +170,7 @@ impl Fields {
             nofile,
             listen,
             class,
+            capacity,
             gunicorn,
             probe,
             log_file,
@@ -195,6 +196,7 @@ impl Fields {
             );
         }
         self.set("worker class", class);
+        self.set_some("requests at once of a worker", *capacity);
         self.set("gunicorn", gunicorn);
         if let Some(Probe { path, host, scheme, timeout }) = probe {
             self.set("probe.path", path);

@@ -8,11 +8,14 @@ use crate::worker::{Hook, Settings};
 
 use super::environment::environment;
 use super::facts::Facts;
-use super::types::{Account, AppPlan, Blueprint, Prepared, Probe};
+use super::types::{Account, AppPlan, Blueprint, Prepared, Probe, WorkerClass};
 use super::{policy, sockets, support};
 
 /// Most notes that one app's interpreter may cause in the log.
 const NOTES_MOST: usize = 32;
+
+/// More threads in one worker nobody has.
+const THREADS_MOST: u32 = 100_000;
 
 /// What to run for `app`, and what its owner should know: one sentence each, beginning with the app's name.
 ///
@@ -43,6 +46,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
         nofile: app.limits.nofile,
         listen,
         class,
+        capacity: capacity(class, settings),
         gunicorn: shortened(&settings.gunicorn, 40),
         probe: app.probe.as_ref().map(|probe| Probe {
             path: probe.path.clone(),
@@ -56,6 +60,15 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
     };
     let policy = policy::policy(app, facts, class, notes);
     Ok(AppPlan { blueprint: Arc::new(blueprint), policy })
+}
+
+/// gevent takes as many as `worker_connections`, and the loops any number: neither says when a worker is busy.
+fn capacity(class: WorkerClass, settings: &Settings) -> Option<u32> {
+    match class {
+        WorkerClass::Sync => Some(1),
+        WorkerClass::Gthread => Some(settings.threads.clamp(1, THREADS_MOST)),
+        WorkerClass::Gevent | WorkerClass::Tornado | WorkerClass::Asgi | WorkerClass::Uvicorn => None,
+    }
 }
 
 fn umask(app: &App, settings: &Settings) -> u32 {

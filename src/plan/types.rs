@@ -90,6 +90,8 @@ pub struct Blueprint {
     pub listen: Vec<Listen>,
     /// How the worker class is treated.
     pub class: WorkerClass,
+    /// Requests that one worker can have at once, where its class bounds them.
+    pub capacity: Option<u32>,
     /// The version of gunicorn in the app's environment, `27.0.1`.
     pub gunicorn: String,
     /// How a worker proves itself before its first visitor.

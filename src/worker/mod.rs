@@ -158,6 +158,8 @@ pub struct Settings {
     pub graceful_timeout: f64,
     /// `keepalive`, seconds.
     pub keepalive: f64,
+    /// `threads`, of gthread.
+    pub threads: u32,
     /// `max_requests`.
     pub max_requests: u64,
     /// `max_requests_jitter`.

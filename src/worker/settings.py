@@ -157,7 +157,7 @@ def describe(app):
         "workers": cfg.workers, "workers_set": "workers" in chosen or "WEB_CONCURRENCY" in os.environ,
         "bind": [str(bind) for bind in cfg.settings["bind"].get()], "bind_set": "bind" in chosen or "PORT" in os.environ,
         "backlog": cfg.backlog, "timeout": float(cfg.timeout), "graceful_timeout": float(cfg.graceful_timeout),
-        "keepalive": float(cfg.keepalive), "max_requests": cfg.max_requests,
+        "keepalive": float(cfg.keepalive), "threads": cfg.threads, "max_requests": cfg.max_requests,
         "max_requests_jitter": cfg.max_requests_jitter, "umask": cfg.umask, "umask_set": "umask" in chosen,
         "uid": cfg.uid, "gid": cfg.gid, "user_set": bool({"user", "group"} & chosen),
         "chdir": cfg.chdir if "chdir" in chosen else None, "preload_app": bool(cfg.preload_app),

@@ -96,7 +96,7 @@ fn a_long_traceback_keeps_its_end() {
 fn settings_are_read_as_gunicorn_tells_them() {
     let line = br#"{"gunicorn": "27.0.1", "python": "3.11.2", "class_name": "gthread", "family": "gthread",
         "workers": 3, "workers_set": true, "bind": ["127.0.0.1:9000"], "bind_set": true, "backlog": 99,
-        "timeout": 32.0, "graceful_timeout": 30.0, "keepalive": 7.0, "max_requests": 1000, "max_requests_jitter": 0,
+        "timeout": 32.0, "graceful_timeout": 30.0, "keepalive": 7.0, "threads": 4, "max_requests": 1000, "max_requests_jitter": 0,
         "umask": 0, "umask_set": false, "uid": 33, "gid": 33, "user_set": false, "chdir": null, "preload_app": true,
         "ignored": ["daemon"], "master_hooks": ["when_ready"], "notes": [], "event": "settings"}"#;
     let Message::Settings(settings) = Message::parse(line).unwrap() else { panic!("no settings") };

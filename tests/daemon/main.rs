@@ -22,6 +22,7 @@ mod recycling;
 mod releases;
 mod reload;
 mod rollouts;
+mod saturation;
 mod settings;
 mod signals;
 mod supervision;

@@ -74,6 +74,7 @@ fn blueprint(folder: &Path, python: PathBuf, listen: Vec<Listen>) -> Blueprint {
         nofile: None,
         listen,
         class: WorkerClass::Gthread,
+        capacity: None,
         gunicorn: "27.0.1".to_owned(),
         probe: Some(Probe {
             path: "/healthz".to_owned(),

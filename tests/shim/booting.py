@@ -188,7 +188,7 @@ def when_ready(server):
 """)
     told = inspected(at, args=["--threads", "4", "--preload"], env={"GUNICORN_CMD_ARGS": "--timeout 32 --backlog 99"})
     expected = {"class_name": "gthread", "family": "gthread", "workers": 3, "workers_set": True, "backlog": 99,
-                "bind": ["127.0.0.1:9000", "unix:/tmp/x"], "bind_set": True, "timeout": 32.0, "keepalive": 7.0,
+                "bind": ["127.0.0.1:9000", "unix:/tmp/x"], "bind_set": True, "timeout": 32.0, "keepalive": 7.0, "threads": 4,
                 "graceful_timeout": 30.0, "max_requests": 1000, "max_requests_jitter": 0, "preload_app": True,
                 "ignored": ["daemon", "pidfile"], "master_hooks": ["when_ready"], "notes": [],
                 "uid": os.geteuid(), "gid": os.getegid()}

@@ -169,6 +169,7 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
         nofile: None,
         listen: Vec::new(),
         class: WorkerClass::Sync,
+        capacity: Some(1),
         gunicorn: "27.0.1".to_owned(),
         probe: None,
         log_file: None,

@@ -57,6 +57,7 @@ fn defaults() -> Settings {
         timeout: 30.0,
         graceful_timeout: 30.0,
         keepalive: 2.0,
+        threads: 1,
         max_requests: 0,
         max_requests_jitter: 0,
         umask: 0,

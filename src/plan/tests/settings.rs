@@ -141,3 +141,18 @@ fn an_interpreter_cannot_flood_the_log() {
     assert!(notes.len() < 100, "{}", notes.len());
     assert!(notes.iter().all(|note| note.len() < 5_000 && !note.contains(['\n', '\u{1b}'])), "{notes:?}");
 }
+
+#[test]
+fn a_worker_can_have_so_many_requests_at_once_as_its_class_lets_it() {
+    for (family, threads, capacity) in [
+        ("sync", 1, Some(1)),
+        ("gthread", 4, Some(4)),
+        ("gthread", 0, Some(1)),
+        ("gevent", 4, None),
+        ("uvicorn", 1, None),
+    ] {
+        let settings = Settings { family: Some(family.to_owned()), threads, ..defaults() };
+        let plan = planned(&listening(""), &facts(settings)).0;
+        assert_eq!(plan.blueprint.capacity, capacity, "{family}");
+    }
+}
