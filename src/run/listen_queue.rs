@@ -9,17 +9,21 @@ use super::listeners::{Bound, SocketName};
 
 /// Connections that wait and how many may, of all these sockets; `None` where the kernel tells of none.
 pub(super) fn of(bound: &[Bound]) -> Option<(u32, u32)> {
-    let queue = |bound: &Bound| match bound.name {
-        SocketName::Unix(_) => unix_queue(bound.fd.as_fd()),
-        _ => queue(bound.fd.as_fd()),
-    };
     let add = |(a, b): (u32, u32), (c, d)| (a.saturating_add(c), b.saturating_add(d));
-    bound.iter().filter_map(queue).reduce(add)
+    bound.iter().filter_map(|bound| queue(bound.fd.as_fd(), &bound.name)).reduce(add)
+}
+
+/// The same of one listener.
+pub(super) fn queue(listener: BorrowedFd<'_>, name: &SocketName) -> Option<(u32, u32)> {
+    match name {
+        SocketName::Unix(_) => unix_queue(listener),
+        SocketName::Inet(..) | SocketName::Inet6(..) => tcp_queue(listener),
+    }
 }
 
 /// Of a socket that listens the kernel gives the length of the queue and its limit in two fields that mean
 /// something else for a connection.
-fn queue(socket: BorrowedFd<'_>) -> Option<(u32, u32)> {
+fn tcp_queue(socket: BorrowedFd<'_>) -> Option<(u32, u32)> {
     // SAFETY: the structure is plain numbers, for which zeros are valid.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut size = size_of::<libc::tcp_info>() as libc::socklen_t;
@@ -108,14 +112,14 @@ mod tests {
     #[test]
     fn connections_that_nobody_takes_are_counted() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let (waiting, most) = queue(listener.as_fd()).unwrap();
+        let (waiting, most) = tcp_queue(listener.as_fd()).unwrap();
         assert_eq!(waiting, 0);
         assert!(most >= 16, "{most}");
         let address = listener.local_addr().unwrap();
         let connections: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
-        assert_eq!(queue(listener.as_fd()), Some((3, most)));
+        assert_eq!(tcp_queue(listener.as_fd()), Some((3, most)));
         drop(listener.accept().unwrap());
-        assert_eq!(queue(listener.as_fd()), Some((2, most)));
+        assert_eq!(tcp_queue(listener.as_fd()), Some((2, most)));
         drop(connections);
     }
 
@@ -144,6 +148,6 @@ mod tests {
 
     #[test]
     fn what_is_no_tcp_socket_has_no_such_queue() {
-        assert_eq!(queue(std::fs::File::open("/dev/null").unwrap().as_fd()), None);
+        assert_eq!(tcp_queue(std::fs::File::open("/dev/null").unwrap().as_fd()), None);
     }
 }

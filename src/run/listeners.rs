@@ -14,6 +14,7 @@ use nix::sys::socket::{
     setsockopt, socket, sockopt,
 };
 
+use super::doors::{self, Door};
 use super::holder::holder_of;
 pub use super::listen_error::ListenError;
 use super::passed::Passed;
@@ -35,6 +36,8 @@ pub struct Bound {
     /// Where it is in fact.
     pub name: SocketName,
     file: Option<SocketFile>,
+    /// Whether no new connection comes in.
+    shut: bool,
 }
 
 /// Where a socket listens in fact.
@@ -139,6 +142,41 @@ impl Listeners {
         }
     }
 
+    /// Lets no new connection in; gives what those that wait are found by. Sockets of systemd's stay open: it keeps
+    /// them, and with them who waits.
+    pub(super) fn shut(&mut self) -> Vec<Door> {
+        for bound in
+            self.bound.iter_mut().filter(|bound| !matches!(bound.listen.address, Address::Systemd(_)))
+        {
+            bound.shut = true;
+            match bound.name {
+                SocketName::Unix(_) => drop(bound.file.take()),
+                // Without it everything else is as it should be.
+                _ => drop(doors::shut(bound.fd.as_fd())),
+            }
+        }
+        let door = |bound: &Bound| Door { fd: Arc::downgrade(&bound.fd), name: bound.name.clone() };
+        self.bound.iter().map(door).collect()
+    }
+
+    /// Lets connections in again where they were not let in; a Unix socket is made anew.
+    pub(super) fn open_again(&mut self, owner: Option<&Account>, passed: &Passed) -> Result<(), ListenError> {
+        for at in 0..self.bound.len() {
+            if !std::mem::take(&mut self.bound[at].shut) {
+                continue;
+            }
+            let listen = self.bound[at].listen.clone();
+            if let Address::Unix(_) = listen.address {
+                let anew = self.bind_one(&listen, owner, passed)?;
+                self.bound.splice(at..=at, anew);
+            } else {
+                doors::open(self.bound[at].fd.as_fd())
+                    .map_err(|error| failed(&listen, "let connections in again", error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Leaves the files of Unix sockets where they are when the sockets are closed: somebody else serves them.
     pub fn keep_files(&mut self) {
         for file in self.bound.iter_mut().filter_map(|bound| bound.file.as_mut()) {
@@ -173,7 +211,7 @@ impl Listeners {
                 start(fd.as_fd(), wanted)?;
             }
             let name = name_of(fd.as_fd(), wanted)?;
-            Ok(Bound { listen: wanted.clone(), fd, name, file })
+            Ok(Bound { listen: wanted.clone(), fd, name, file, shut: false })
         };
         sockets.into_iter().map(bind).collect()
     }
@@ -186,6 +224,7 @@ impl Bound {
         }
         if let Address::Unix(path) = &wanted.address
             && wanted.mode != self.listen.mode
+            && !self.shut
         {
             let mode = unix_socket::mode_or_default(wanted.mode);
             unix_socket::set_access(path, mode, owner).map_err(|error| {

@@ -5,6 +5,7 @@
 //! `scoreboard`, `signals`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 
 pub mod daemon;
+mod doors;
 pub mod driver;
 pub mod health;
 pub mod holder;

@@ -118,6 +118,7 @@ impl Shell {
                     self.say_if_failed(worker, "signalled", told);
                 }
             }
+            Action::ShutDoors { app } => self.shut_doors(app),
             Action::KeepOnly { app, blueprint } => {
                 if let Some(home) = self.apps.get_mut(&app) {
                     home.listeners.drop_unwanted(&blueprint.listen);
@@ -207,6 +208,7 @@ impl Shell {
         hold: bool,
     ) -> Result<(), String> {
         let home = self.apps.get_mut(&blueprint.app).ok_or("its listeners are closed")?;
+        home.listeners.open_again(blueprint.account.as_ref(), &self.passed).map_err(|it| it.to_string())?;
         let slot = home.scoreboard.claim().map_err(|error| format!("no place on the scoreboard: {error}"))?;
         let started = worker_process::start(
             &self.children,

@@ -40,6 +40,12 @@ pub enum Action {
         /// What to send.
         rung: Rung,
     },
+    /// The app is to stop: let no new connection in, and answer with `QueueEmptied` when its workers have taken all
+    /// that wait. A later `SpawnWorker` lets connections in again.
+    ShutDoors {
+        /// The app.
+        app: AppName,
+    },
     /// Only workers of this blueprint are left: close the listeners that it does not name.
     KeepOnly {
         /// The app.

@@ -46,6 +46,8 @@ pub(super) enum Mode {
     Stopping {
         waiters: Vec<RequestId>,
         then: Then,
+        /// Until when its ready workers go on, to take the connections that wait.
+        emptying: Option<Moment>,
     },
     /// Stopped, and forgotten as soon as that has been said.
     Removed,

@@ -1,5 +1,7 @@
 //! What requests and new plans do to one app.
 
+use std::time::Duration;
+
 use crate::config::WORKERS_MOST;
 use crate::plan::{AppPlan, Effect, Prepared, effect};
 
@@ -7,6 +9,9 @@ use super::action::Action;
 use super::app::{App, Mode, Then, Turn, Waiting};
 use super::news::{Cause, Happening};
 use super::request::{Outcome, RequestId};
+
+/// However many connections wait when an app stops, its workers take no more of them after this.
+const EMPTYING_MOST: Duration = Duration::from_secs(10);
 
 impl App {
     /// The app's first plan.
@@ -127,7 +132,7 @@ impl App {
             self.answer(turn, waiter, Outcome::Refused { reason });
         }
         match &mut self.mode {
-            Mode::Stopping { waiters, then: before } => {
+            Mode::Stopping { waiters, then: before, .. } => {
                 waiters.extend(id);
                 let overtaken = match std::mem::replace(before, then) {
                     Then::Return(_, earlier) => Some(earlier),
@@ -153,11 +158,24 @@ impl App {
             Mode::Running | Mode::Stopped | Mode::Removed => {}
         }
         self.scale = None;
-        self.mode = Mode::Stopping { waiters: id.into_iter().collect(), then };
+        let patience = self.serving.as_ref().map_or(EMPTYING_MOST, |serving| serving.policy.drain_timeout);
+        let emptying = (self.ready_workers() > 0).then_some(turn.now + patience.min(EMPTYING_MOST));
+        self.mode = Mode::Stopping { waiters: id.into_iter().collect(), then, emptying };
         self.announce(turn, Happening::Stopping);
+        if emptying.is_some() {
+            turn.actions.push(Action::ShutDoors { app: self.name.clone() });
+        }
+    }
+
+    /// Nobody waits for a worker any more.
+    pub(super) fn queue_emptied(&mut self) {
+        if let Mode::Stopping { emptying, .. } = &mut self.mode {
+            *emptying = None;
+        }
     }
 
     pub(super) fn kill_all(&mut self, turn: &mut Turn<'_>) {
+        self.queue_emptied();
         for worker in self.workers.values_mut() {
             if let Some(rung) = worker.kill(turn.now, Cause::Stop) {
                 turn.actions.push(Action::SignalWorker { worker: worker.id, rung });

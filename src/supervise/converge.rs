@@ -205,13 +205,19 @@ impl App {
     }
 
     fn finish_stop(&mut self, turn: &mut Turn<'_>) {
-        for worker in self.select(Worker::is_live) {
+        let emptying = match self.mode {
+            Mode::Stopping { emptying, .. } if self.ready_workers() > 0 => emptying,
+            _ => None,
+        };
+        self.wake = emptying.filter(|until| turn.now < *until);
+        let stays = |worker: &Worker| self.wake.is_some() && worker.is_ready();
+        for worker in self.select(|worker| worker.is_live() && !stays(worker)) {
             self.end(turn, worker, Cause::Stop);
         }
         if !self.workers.is_empty() {
             return;
         }
-        let Mode::Stopping { waiters, then } = std::mem::replace(&mut self.mode, Mode::Stopped) else {
+        let Mode::Stopping { waiters, then, .. } = std::mem::replace(&mut self.mode, Mode::Stopped) else {
             return;
         };
         self.serving = None;

@@ -86,6 +86,11 @@ pub enum Event {
         /// How it ended.
         exit: Exit,
     },
+    /// After `ShutDoors`: no connection waits for a worker of the app any more.
+    QueueEmptied {
+        /// The app.
+        app: AppName,
+    },
     /// A look at the scoreboard and /proc.
     WorkersObserved {
         /// One entry for each worker that could be read.

@@ -147,6 +147,7 @@ impl Supervisor {
                 }
             }
             Event::PlanMade { id, plan } => self.plan_made(id, plan, out),
+            Event::QueueEmptied { app } => drop(self.with_app(&app, out, |app, _| app.queue_emptied())),
             Event::WorkersObserved { seen } => {
                 for (worker, seen) in seen {
                     if let Some(home) = self.homes.get(&worker).cloned() {

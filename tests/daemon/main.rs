@@ -25,6 +25,7 @@ mod rollouts;
 mod saturation;
 mod settings;
 mod signals;
+mod stops;
 mod supervision;
 mod verbs;
 mod workers;

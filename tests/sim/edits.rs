@@ -35,6 +35,7 @@ impl Calm {
                     self.facts.push_back(if hold { Event::WorkerLoaded { worker } } else { ready });
                 }
                 Action::AdmitWorker { worker } => self.facts.push_back(Event::WorkerReady { worker }),
+                Action::ShutDoors { app } => self.facts.push_back(Event::QueueEmptied { app }),
                 Action::SignalWorker { worker, .. } if self.running.remove(&worker).is_some() => {
                     self.facts.push_back(Event::WorkerExited { worker, exit: Exit::Code(0) });
                 }

@@ -30,6 +30,10 @@ pub(crate) struct Ledger {
     pub(crate) asked: BTreeMap<RequestId, Asked>,
     pub(crate) machine: Machine,
     pub(crate) exited: bool,
+    /// Until when the workers of an app that stops may take the connections that wait.
+    emptying: BTreeMap<AppName, Moment>,
+    /// Apps whose stop has begun and not ended.
+    pub(crate) stopping: BTreeSet<AppName>,
 }
 
 /// Workers of an app, counted.
@@ -65,6 +69,11 @@ impl Ledger {
         hands.count() as u32
     }
 
+    /// Whether the app's workers may go on although it stops.
+    pub(crate) fn is_emptying(&self, app: &AppName, now: Moment) -> bool {
+        self.emptying.get(app).is_some_and(|until| now < *until)
+    }
+
     pub(crate) fn counts(&self) -> BTreeMap<AppName, Count> {
         self.crews.keys().map(|app| (app.clone(), self.count(app))).collect()
     }
@@ -74,6 +83,7 @@ impl Ledger {
         self.machine.hear(now, event);
         match event {
             Event::TimePassed => {}
+            Event::QueueEmptied { app } => drop(self.emptying.remove(app)),
             Event::Requested { id, request } => self.requested(now, *id, request),
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
             Event::PlanMade { id, plan } => {
@@ -213,9 +223,19 @@ impl Ledger {
                     hand.admitted = true;
                 }
             }
+            Action::ShutDoors { app } => {
+                self.emptying.insert(app.clone(), now + Duration::from_secs(10));
+            }
             Action::SignalWorker { worker, rung } => self.signalled(now, *worker, *rung),
             Action::Answer { id, outcome } => self.answered(*id, outcome),
-            Action::Announce(news) => self.announced(&news.app, &news.happening),
+            Action::Announce(news) => {
+                match news.happening {
+                    Happening::Stopping => drop(self.stopping.insert(news.app.clone())),
+                    Happening::Stopped | Happening::Removed => drop(self.stopping.remove(&news.app)),
+                    _ => {}
+                }
+                self.announced(&news.app, &news.happening);
+            }
             Action::Exit => self.exited = true,
             _ => {}
         }

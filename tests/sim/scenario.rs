@@ -41,6 +41,7 @@ pub(crate) struct Faults {
     pub(crate) prepare_slow: f64,
     pub(crate) release_bad: f64,
     pub(crate) shell_late: f64,
+    pub(crate) queue_stays: f64,
 }
 
 #[derive(Clone, Debug)]
@@ -118,6 +119,7 @@ fn faults(mood: Mood, rng: &mut Rng) -> Faults {
         prepare_slow: draw(0.6),
         release_bad: draw(1.5),
         shell_late: draw(0.5),
+        queue_stays: draw(1.0),
     };
     if mood == Mood::AllCrash {
         faults.boot_fails = 0.8;

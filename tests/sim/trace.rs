@@ -64,6 +64,7 @@ fn action(action: &Action) -> String {
         }
         Action::SignalWorker { worker, rung } => format!("{rung:?} {worker}"),
         Action::AdmitWorker { worker } => format!("AdmitWorker {worker}"),
+        Action::ShutDoors { app } => format!("ShutDoors {app}"),
         Action::KeepOnly { app, .. } => format!("KeepOnly {app}"),
         Action::Answer { id, outcome } => format!("Answer {}: {outcome:?}", id.0),
         Action::Announce(news) => format!("\"{}: {}\"", news.app, news.happening),

@@ -143,7 +143,16 @@ impl World {
             Action::SpawnWorker { worker, blueprint, hold, .. } => self.spawn(*worker, blueprint, *hold),
             Action::AdmitWorker { worker } => self.admit(*worker),
             Action::SignalWorker { worker, rung } => self.signal(*worker, *rung),
+            Action::ShutDoors { app } => self.empties(app),
             _ => {}
+        }
+    }
+
+    /// Whoever waits is served soon, as long as somebody is served at all.
+    fn empties(&mut self, app: &AppName) {
+        if !self.rng.chance(self.faults().queue_stays) {
+            let delay = self.rng.millis(0, 3000);
+            self.after(delay, Due::Fact(Box::new(Event::QueueEmptied { app: app.clone() })));
         }
     }
 

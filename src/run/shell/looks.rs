@@ -7,11 +7,12 @@ use tokio::sync::{OwnedRwLockWriteGuard, oneshot};
 use super::Shell;
 use crate::config::AppName;
 use crate::plan::{AppPlan, Blueprint, Plan};
+use crate::run::doors;
 use crate::run::driver::{Inbound, Purpose};
 use crate::run::known::Looked;
 use crate::run::prepare;
 use crate::run::releases::{self, Releases};
-use crate::supervise::RequestId;
+use crate::supervise::{Event, RequestId};
 
 impl Shell {
     pub(super) fn prepare(&self, app: AppName) {
@@ -21,6 +22,16 @@ impl Shell {
             let turn = turns.read_owned().await;
             let looked = Box::new(prepare::one(&children, &file, &app).await);
             let _ = inbox.send(Inbound::Prepared { app, looked, turn });
+        });
+    }
+
+    /// Nobody new is let in; tells when nobody waits any more.
+    pub(super) fn shut_doors(&mut self, app: AppName) {
+        let doors = self.apps.get_mut(&app).map(|home| home.listeners.shut()).unwrap_or_default();
+        let facts = self.outbox.facts.clone();
+        tokio::spawn(async move {
+            doors::emptied(doors).await;
+            let _ = facts.send(Event::QueueEmptied { app });
         });
     }
 

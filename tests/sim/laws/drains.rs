@@ -35,10 +35,16 @@ pub(super) fn a_shutdown_waits_for_the_edge(ledger: &Ledger, _: Moment, action: 
 
 fn stops_for_a_reason(ledger: &Ledger, action: &Action) -> Verdict {
     let Action::Announce(news) = action else { return Ok(()) };
-    let stops =
-        matches!(news.happening, Happening::Stopping | Happening::WorkerDraining { cause: Cause::Stop, .. });
-    let asked = ledger.crews.get(&news.app).is_some_and(|crew| crew.stopped || !crew.planned);
-    if stops && !asked {
+    let Some(crew) = ledger.crews.get(&news.app) else { return Ok(()) };
+    let asked = crew.stopped || !crew.planned;
+    // A stop goes on to its end though the app is wanted again meanwhile.
+    let begun = ledger.stopping.contains(&news.app);
+    let stops = match news.happening {
+        Happening::Stopping => !asked,
+        Happening::WorkerDraining { cause: Cause::Stop, .. } => !asked && !begun,
+        _ => false,
+    };
+    if stops {
         return Err(format!("{}: {}, and nobody asked for it", news.app, news.happening));
     }
     Ok(())

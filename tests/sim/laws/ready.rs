@@ -15,7 +15,8 @@ fn taken<'a>(step: &'a Step<'_>) -> impl Iterator<Item = (&'a AppName, &'a Crew,
     step.before.iter().filter_map(|(app, before)| {
         let crew = step.ledger.crews.get(app)?;
         let after = step.ledger.count(app).ready;
-        let free = step.ledger.machine.stopping || !crew.should_run();
+        // A stop goes on to its end though the app is wanted again meanwhile.
+        let free = step.ledger.machine.stopping || !crew.should_run() || step.ledger.stopping.contains(app);
         (!free && after < before.ready).then_some((app, crew, before.ready, after))
     })
 }

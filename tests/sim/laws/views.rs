@@ -59,7 +59,10 @@ pub(super) fn states_are_true(step: &Step<'_>) -> Verdict {
             AppState::RollingOut | AppState::RollingBack => app.rollout.is_some(),
             AppState::Degraded => ready > 0 && ready < app.wanted,
             AppState::Failed => ready == 0,
-            AppState::Stopping => live == 0,
+            // Until nobody waits any more, who is ready goes on.
+            AppState::Stopping => {
+                live == 0 || (live == ready && step.ledger.is_emptying(&app.name, step.now))
+            }
             AppState::Stopped => step.ledger.of(&app.name).next().is_none(),
         };
         if !right {
