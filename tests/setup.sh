@@ -26,6 +26,12 @@ packages+=("${services[@]}")
 has curl || packages+=(curl)
 has unshare || packages+=(util-linux)
 has ip || packages+=(iproute2)
+# A Debian of their own for the tests of systemd, which only root can boot.
+if ((EUID == 0)); then
+    has mmdebstrap || packages+=(mmdebstrap)
+    has systemd-nspawn || packages+=(systemd-container)
+    has nsenter || packages+=(util-linux)
+fi
 
 if ((${#packages[@]})); then
     root=()

@@ -1,0 +1,3 @@
+//! What holds on a booted machine.
+
+mod machines;
