@@ -5,6 +5,7 @@ pub mod health;
 mod log;
 mod metrics;
 mod status;
+mod systemd;
 #[cfg(test)]
 mod testing;
 
@@ -13,3 +14,4 @@ pub use log::{announce, init as init_log};
 pub use status::{
     AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, Release, Status, WorkerStatus,
 };
+pub use systemd::{Stage, line as status_line};

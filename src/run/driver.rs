@@ -7,6 +7,7 @@ use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::known::{Found, Looked};
+use super::notify::Notifier;
 use super::shell::Shell;
 use super::signals::{Arrived, Signals};
 use super::{reaper, releases};
@@ -111,6 +112,7 @@ pub struct Driver {
     exit: bool,
     pulse: Pulse,
     vitals: watch::Sender<Vitals>,
+    systemd: Notifier,
 }
 
 impl Driver {
@@ -136,6 +138,7 @@ impl Driver {
             exit: false,
             pulse,
             vitals,
+            systemd: Notifier::from_env(),
         }
     }
 
@@ -315,6 +318,7 @@ impl Driver {
         let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
         let status = Status::new(&view, &self.shell.facts());
         self.vitals.send_modify(|vitals| vitals.seen(&status, self.origin.elapsed()));
+        self.systemd.tell(&status);
         self.desk.status.send_replace(Arc::new(status));
         let owners = self.shell.owners();
         self.desk.owners.send_if_modified(|known| {

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
 //! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `process`, `reaper`, `listeners`,
-//! `scoreboard`, `signals`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
+//! `scoreboard`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 
 pub mod daemon;
 mod doors;
@@ -21,6 +21,7 @@ mod listen_queue;
 pub mod listeners;
 pub mod memory_file;
 pub mod messages;
+pub mod notify;
 pub mod passed;
 mod prepare;
 pub mod process;

@@ -11,5 +11,6 @@ mod harness;
 #[path = "../daemon/load/mod.rs"]
 mod load;
 mod machine;
+mod site;
 
 mod booted;

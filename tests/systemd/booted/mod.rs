@@ -1,3 +1,4 @@
 //! What holds on a booted machine.
 
 mod machines;
+mod unit;

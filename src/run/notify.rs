@@ -1,0 +1,179 @@
+//! What systemd hears of ostlerd: that it is ready, what it does, that its loop goes round. Nothing elsewhere.
+//!
+//! Sent from the driver's own loop, and so the watchdog's word is the loop's. Nothing here waits: what systemd
+//! does not take now, it is told at the next turn.
+
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::time::{Duration, Instant};
+
+use crate::observe::{Stage, Status, status_line};
+
+/// While ostlerd starts or stops, systemd is asked for so much more time with every beat: the limits are ostlerd's
+/// own (`boot_timeout`, the edge's delay, `graceful_timeout`), and systemd's are there for a loop that stands still.
+const EXTENSION: Duration = Duration::from_secs(60);
+
+/// At least so often, also without a watchdog.
+const BEAT: Duration = Duration::from_secs(10);
+
+/// The way to systemd, where it waits to hear something.
+#[derive(Debug, Default)]
+pub struct Notifier {
+    way: Option<Way>,
+    ready: bool,
+    stopping: bool,
+    line: String,
+    beat: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Way {
+    socket: UnixDatagram,
+    systemd: SocketAddr,
+    watchdog: bool,
+    period: Duration,
+}
+
+impl Notifier {
+    /// As the environment says.
+    pub fn from_env() -> Notifier {
+        let Some(name) = std::env::var("NOTIFY_SOCKET").ok().filter(|name| !name.is_empty()) else {
+            return Notifier::default();
+        };
+        let watchdog = watchdog(|name| std::env::var(name).ok());
+        Notifier::to(&name, watchdog).unwrap_or_else(|error| {
+            tracing::warn!("systemd cannot be told how ostlerd is: NOTIFY_SOCKET={name}: {error}");
+            Notifier::default()
+        })
+    }
+
+    fn to(name: &str, watchdog: Option<Duration>) -> io::Result<Notifier> {
+        let systemd = match name.strip_prefix('@') {
+            Some(name) => SocketAddr::from_abstract_name(name)?,
+            None => SocketAddr::from_pathname(name)?,
+        };
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        let period = watchdog.map_or(BEAT, |limit| (limit / 4).min(BEAT));
+        let way = Way { socket, systemd, watchdog: watchdog.is_some(), period };
+        Ok(Notifier { way: Some(way), ..Notifier::default() })
+    }
+
+    /// Tells what is new in the picture; to be called at every turn of the loop.
+    pub fn tell(&mut self, status: &Status) {
+        let Some(way) = &self.way else { return };
+        let stage = Stage::of(status);
+        let line = status_line(status);
+        let ready = self.ready || stage == Stage::Running;
+        let stopping = self.stopping || stage == Stage::Stopping;
+        // A stop counts from now on: its first beat cannot wait for the next one's turn.
+        let begins = stopping && !self.stopping;
+        let due = begins || self.beat.is_none_or(|beat| beat.elapsed() >= way.period);
+        let mut words = String::new();
+        if begins {
+            words.push_str("STOPPING=1\n");
+        } else if ready && !self.ready {
+            words.push_str("READY=1\n");
+        }
+        if line != self.line {
+            words.push_str(&format!("STATUS={line}\n"));
+        }
+        if due && way.watchdog {
+            words.push_str("WATCHDOG=1\n");
+        }
+        if due && (stopping || !ready) {
+            words.push_str(&format!("EXTEND_TIMEOUT_USEC={}\n", EXTENSION.as_micros()));
+        }
+        if words.is_empty() || way.socket.send_to_addr(words.as_bytes(), &way.systemd).is_err() {
+            return;
+        }
+        (self.ready, self.stopping, self.line) = (ready, stopping, line);
+        if due {
+            self.beat = Some(Instant::now());
+        }
+    }
+}
+
+/// How long the loop may stand still, where systemd watches this very process.
+fn watchdog(variable: impl Fn(&str) -> Option<String>) -> Option<Duration> {
+    let limit: u64 = variable("WATCHDOG_USEC")?.parse().ok()?;
+    let ours = variable("WATCHDOG_PID").is_none_or(|pid| pid == std::process::id().to_string());
+    (ours && limit > 0).then_some(Duration::from_micros(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{ConfigStatus, DrainStatus};
+
+    fn status(stopping: bool) -> Status {
+        let drain =
+            DrainStatus { since_seconds: 0.0, edge_wait_seconds: 0.0, ends_in_seconds: None, stopping: true };
+        let config = ConfigStatus { valid: true, ..ConfigStatus::default() };
+        let (version, drain) = (String::new(), stopping.then_some(drain));
+        Status { version, pid: 1, draining: stopping, drain, config, apps: Vec::new() }
+    }
+
+    fn pair(watchdog: Option<Duration>) -> (UnixDatagram, Notifier) {
+        let name = format!("@ostler-notify-{}-{:?}", std::process::id(), std::thread::current().id());
+        let address = SocketAddr::from_abstract_name(&name[1..]).expect("a name");
+        let systemd = UnixDatagram::bind_addr(&address).expect("the name is free");
+        systemd.set_nonblocking(true).expect("it is ours");
+        (systemd, Notifier::to(&name, watchdog).expect("a name"))
+    }
+
+    fn heard(systemd: &UnixDatagram) -> Option<String> {
+        let mut buffer = [0; 4096];
+        let count = systemd.recv(&mut buffer).ok()?;
+        Some(String::from_utf8_lossy(&buffer[..count]).into_owned())
+    }
+
+    #[test]
+    fn what_is_known_is_not_told_again() {
+        let (systemd, mut notifier) = pair(None);
+        notifier.tell(&status(false));
+        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nSTATUS=no apps\n"));
+        notifier.tell(&status(false));
+        assert_eq!(heard(&systemd), None);
+        notifier.tell(&status(true));
+        assert_eq!(
+            heard(&systemd).as_deref(),
+            Some("STOPPING=1\nSTATUS=stopping: no apps\nEXTEND_TIMEOUT_USEC=60000000\n")
+        );
+    }
+
+    #[test]
+    fn the_watchdog_hears_of_the_loop_and_of_time_that_is_needed() {
+        let (systemd, mut notifier) = pair(Some(Duration::from_nanos(1)));
+        notifier.tell(&status(true));
+        notifier.tell(&status(true));
+        let _first = heard(&systemd);
+        assert_eq!(heard(&systemd).as_deref(), Some("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000\n"));
+    }
+
+    #[test]
+    fn what_systemd_cannot_take_now_it_is_told_later() {
+        let (systemd, mut notifier) = pair(None);
+        let name = systemd.local_addr().expect("it is bound");
+        let filler = UnixDatagram::unbound().expect("a descriptor is free");
+        filler.set_nonblocking(true).expect("it is ours");
+        while filler.send_to_addr(b"x", &name).is_ok() {}
+        notifier.tell(&status(false));
+        while heard(&systemd).is_some_and(|words| words == "x") {}
+        notifier.tell(&status(false));
+        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nSTATUS=no apps\n"));
+    }
+
+    #[test]
+    fn only_a_watchdog_over_this_process_counts() {
+        let of = |pid: Option<&str>| {
+            let pid = pid.map(str::to_owned);
+            watchdog(|name| if name == "WATCHDOG_USEC" { Some("5000000".to_owned()) } else { pid.clone() })
+        };
+        assert_eq!(of(None), Some(Duration::from_secs(5)));
+        assert_eq!(of(Some(&std::process::id().to_string())), Some(Duration::from_secs(5)));
+        assert_eq!(of(Some("1")), None);
+        assert_eq!(watchdog(|_| None), None);
+    }
+}
