@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use tokio::time::Instant;
+
 use super::driver::{Driver, inbox};
 use super::passed::Passed;
 use super::process::Children;
+use super::scope::{Group, Scopes};
 use super::shell::Shell;
 use super::signals::Signals;
 use super::watch::Watch;
@@ -15,6 +18,9 @@ use crate::control;
 use crate::observe::Status;
 use crate::plan::{Plan, Refusal};
 use crate::supervise::Supervisor;
+
+/// So long the kernel may take to end processes: those that wait for a dead disk do not end.
+const LEFTOVERS: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Where ostlerd finds and keeps its things.
 #[derive(Clone, Debug)]
@@ -98,12 +104,14 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let passed = Passed::take();
     let health = health::open(&config.health, &places.runtime, &passed)?;
     let children = Children::new();
+    use_scopes(&children);
     reaper::take_orphans(&children).map_err(failed_to("take orphans in", Path::new("ostlerd")))?;
 
     let (outbox, inbox) = inbox();
     let changes = outbox.inbox.clone();
     let mut shell = Shell::new(children.clone(), passed, places.runtime.clone(), &config, outbox);
     let looked = prepare::all(&children, &config, &BTreeMap::new()).await;
+    end_leftovers(&children).await;
     let apps = looked.into_iter().map(|(name, looked)| {
         let prepared = looked.map(|looked| shell.learn(looked));
         let bound = shell.bind(&name, prepared);
@@ -127,6 +135,32 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     driver.run().await;
     tracing::info!("ostlerd has stopped");
     Ok(())
+}
+
+fn use_scopes(children: &Children) {
+    match Scopes::detect() {
+        Ok(scopes) => children.use_scopes(scopes),
+        Err(without) => tracing::info!("workers are in process groups, not in scopes: {without}"),
+    }
+}
+
+/// What an ostlerd that has died left serving, on sockets that this one needs: nothing has told this one of them, and so
+/// they end where those of this one begin.
+async fn end_leftovers(children: &Children) {
+    for group in children.scopes().map(Scopes::inhabited).unwrap_or_default() {
+        let (name, count) = (group.name(), group.members().len());
+        tracing::warn!("{name}: an ostlerd that has died left {count} processes behind: they are killed");
+        end(&group).await;
+    }
+}
+
+/// Kills what is in a scope, and says so where it cannot be killed.
+pub(super) async fn end(group: &Group) {
+    match group.kill_all(Instant::now() + LEFTOVERS).await {
+        Ok(true) => {}
+        Ok(false) => tracing::error!("{}: {:?} cannot be killed", group.name(), group.members()),
+        Err(error) => tracing::error!("{}: cannot be killed: {error}", group.name()),
+    }
 }
 
 fn counted(apps: usize) -> String {

@@ -14,8 +14,10 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
+use super::launch::LaunchSpec;
 use super::messages::{Messages, last_words};
 use super::process::{Children, Process};
+use super::scope::Inhabitants;
 use super::worker_process::{launch_spec, read_available, start_interpreter};
 use crate::config::AppName;
 use crate::plan::Blueprint;
@@ -93,7 +95,8 @@ pub fn start(
     let app = blueprint.app.clone();
     let entry = Some(blueprint.entry.clone());
     let orders = Orders::hooks(app.as_str(), generation.0, entry, blueprint.args.clone());
-    let spec = launch_spec(blueprint, format!("ostler: {app} [hooks {generation}]"));
+    let scope = children.place(&app, Inhabitants::Generation(generation));
+    let spec = LaunchSpec { scope, ..launch_spec(blueprint, format!("ostler: {app} [hooks {generation}]")) };
     let (process, control) = start_interpreter(children, &spec, &orders, &[])
         .map_err(|error| format!("cannot make a process for the hooks of {app}: {error}"))?;
     let (queue, waiting) = mpsc::channel(QUEUE);

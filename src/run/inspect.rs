@@ -133,6 +133,7 @@ impl Interpreter {
             account: inspection.account.clone(),
             log_file: None,
             no_new_privs: true,
+            scope: None,
         };
         let entry = Some(inspection.entry.clone());
         let orders = Orders::inspect(inspection.app.as_str(), entry, inspection.args.clone());

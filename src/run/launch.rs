@@ -23,6 +23,7 @@ use nix::unistd::{AccessFlags, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::launch_fds;
+use super::scope::{Place, enter};
 use crate::plan::Account;
 
 /// The first argument by which `ostlerd` becomes a launcher.
@@ -58,6 +59,8 @@ pub struct LaunchSpec {
     pub log_file: Option<PathBuf>,
     /// Whether set-user-id programs stay without effect.
     pub no_new_privs: bool,
+    /// The scope of systemd's that it runs in, where there are any; `None` is ostlerd's own control group.
+    pub scope: Option<Place>,
 }
 
 /// What the memfd holds.
@@ -95,8 +98,13 @@ fn launch() -> i32 {
         Err(failure) => return report(&failure, false),
     };
     let has_control = targets.contains(&CONTROL);
+    // First, while the program's descriptors are closed to whatever is started for it.
+    let entered = spec.scope.as_ref().map_or(Ok(()), enter::enter);
     if let Err(error) = launch_fds::arrange(fds, &targets) {
         return report(&Failure::new(format!("cannot arrange the descriptors: {error}")), false);
+    }
+    if let Err(message) = entered {
+        return report(&Failure::new(message), has_control);
     }
     let Err(failure) = become_program(&spec, &targets);
     report(&failure, has_control)

@@ -1,7 +1,7 @@
 //! The shell: processes, sockets, time. It holds no decisions.
 //!
 //! Read in this order: `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
-//! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `process`, `reaper`, `listeners`,
+//! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 
 pub mod daemon;
@@ -27,6 +27,7 @@ mod prepare;
 pub mod process;
 pub mod reaper;
 pub mod releases;
+pub mod scope;
 pub mod scoreboard;
 pub mod shell;
 pub mod signals;

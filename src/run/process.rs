@@ -20,7 +20,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::launch::{self, Launch, LaunchSpec};
+use super::scope::{Inhabitants, Place, Scopes};
 use super::{launch_fds, memory_file};
+use crate::config::AppName;
 use crate::supervise::{Exit, Rung};
 
 /// The children that are watched by somebody, and how new ones are started. Clones are the same set, and may
@@ -33,6 +35,7 @@ struct Shared {
     launcher: PathBuf,
     watched: Mutex<BTreeSet<i32>>,
     takes_orphans: OnceLock<()>,
+    scopes: OnceLock<Scopes>,
 }
 
 impl Default for Children {
@@ -50,7 +53,8 @@ impl Children {
 
     /// Children that another `ostlerd` launches.
     pub fn launched_by(launcher: PathBuf) -> Children {
-        Children(Arc::new(Shared { launcher, watched: Mutex::default(), takes_orphans: OnceLock::new() }))
+        let (watched, takes_orphans, scopes) = Default::default();
+        Children(Arc::new(Shared { launcher, watched, takes_orphans, scopes }))
     }
 
     /// Starts a program in a session of its own with each of `fds` at the number beside it, and no others.
@@ -81,6 +85,21 @@ impl Children {
             let _ = wait_id(libc::P_PID, pid as u32, libc::WEXITED);
             self.watched().remove(&pid);
         })
+    }
+
+    /// From now on, the processes of apps are started in scopes.
+    pub fn use_scopes(&self, scopes: Scopes) {
+        self.0.scopes.get_or_init(|| scopes);
+    }
+
+    /// Where the processes of apps are in scopes.
+    pub fn scopes(&self) -> Option<&Scopes> {
+        self.0.scopes.get()
+    }
+
+    /// The scope for a process of an app, where there are scopes: for [`LaunchSpec::scope`].
+    pub fn place(&self, app: &AppName, inhabitants: Inhabitants) -> Option<Place> {
+        Some(self.scopes()?.place(app, inhabitants))
     }
 
     /// How many children are watched.

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{RwLock, oneshot};
 
+use super::daemon;
 use super::driver::Outbox;
 use super::hooks::{Hooks, Started};
 use super::known::KnownApps;
@@ -364,6 +365,12 @@ impl Shell {
             let _ = running.handle.signal(Rung::Kill);
         }
         self.hooks.close().await;
+        if let Some(scopes) = self.children.scopes() {
+            for group in scopes.inhabited() {
+                daemon::end(&group).await;
+            }
+            scopes.drop_slices();
+        }
         self.apps.clear();
         // Only if empty: a name that is not ours stays.
         let _ = std::fs::remove_dir_all(self.runtime_directory.join("scoreboards"));

@@ -15,6 +15,7 @@ use super::listeners::Listeners;
 use super::memory_file;
 use super::messages::{Messages, last_words};
 use super::process::{Children, Process};
+use super::scope::Inhabitants;
 use super::scoreboard::{Scoreboard, Slot};
 use crate::plan::{Blueprint, Probe};
 use crate::supervise::{Event, GenerationId, Rung, WorkerId};
@@ -74,7 +75,8 @@ pub fn start(
     orders.probe = blueprint.probe.as_ref().map(probe_order);
     orders.log_file = blueprint.log_file.as_ref().map(|file| file.display().to_string());
     let title = format!("ostler: {} [{worker} {generation}]", blueprint.app);
-    let spec = launch_spec(blueprint, title);
+    let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
+    let spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
     let mut fds = vec![(scoreboard.fd(), SCOREBOARD)];
     fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()).zip(FIRST_LISTENER..));
     let (process, control) = start_interpreter(children, &spec, &orders, &fds)
@@ -107,6 +109,7 @@ pub(super) fn launch_spec(blueprint: &Blueprint, title: String) -> LaunchSpec {
         account: blueprint.account.clone(),
         log_file: blueprint.log_file.clone(),
         no_new_privs: true,
+        scope: None,
     }
 }
 

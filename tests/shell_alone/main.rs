@@ -41,6 +41,7 @@ fn shell(code: &str) -> LaunchSpec {
         account: None,
         log_file: None,
         no_new_privs: true,
+        scope: None,
     }
 }
 

@@ -141,6 +141,11 @@ impl Machine {
         PathBuf::from(format!("/proc/{}/root{path}", self.init))
     }
 
+    /// A control group of the machine, as this one sees it.
+    pub fn cgroup(&self, path: &str) -> PathBuf {
+        self.cgroup.join("payload").join(path)
+    }
+
     /// Writes a file in it, with the folders above it.
     #[track_caller]
     pub fn write(&self, path: &str, text: &str) {

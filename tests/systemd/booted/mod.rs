@@ -1,4 +1,5 @@
 //! What holds on a booted machine.
 
 mod machines;
+mod scopes;
 mod unit;

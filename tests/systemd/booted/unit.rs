@@ -30,7 +30,7 @@ print(b''.join(iter(lambda: s.recv(4096), b'')).decode())
 ";
 
 /// Changes the unit, as `systemctl edit` does.
-fn drop_in(machine: &Machine, lines: &str) {
+pub fn drop_in(machine: &Machine, lines: &str) {
     let text = format!("[Service]\n{lines}\n");
     machine.write("/etc/systemd/system/ostler.service.d/test.conf", &text);
     machine.run(&["systemctl", "daemon-reload"]).exits(0);

@@ -1,0 +1,208 @@
+//! Transient scopes of systemd: where the processes of a generation, or of a migration, are together for good.
+//!
+//! ```text
+//! ostler.slice/ostler-shop.slice/ostler-shop-g7.scope        opened by the first process that enters it,
+//!                                                            collected by systemd when the last one has ended
+//! ```
+//!
+//! What is in a scope outlives ostlerd, and nothing gets out of it: `setsid` and double forks do not help. So it is
+//! ended as a whole. Entering is the launcher's part: `enter`. Without systemd there are process groups, and
+//! [`Scopes::detect`] says why.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::AppName;
+use crate::supervise::GenerationId;
+
+pub(super) mod enter;
+mod group;
+
+pub use group::Group;
+
+/// Where control groups of version 2 are, as systemd mounts them.
+const ROOT: &str = "/sys/fs/cgroup";
+
+/// The slice that holds those of the apps.
+const SLICE: &str = "ostler";
+
+/// From this version of systemd on a scope is stopped for one process that runs out of memory, unless told otherwise.
+const KNOWS_OOM_POLICY: u32 = 253;
+
+/// What a scope is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inhabitants {
+    /// The workers of a generation.
+    Generation(GenerationId),
+    /// The app's migration; there is one at a time.
+    Migration,
+}
+
+/// A scope that a process is to be in before its program runs; made where it is not there yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Place {
+    /// The scope's name.
+    pub unit: String,
+    /// The slice that it is in.
+    pub slice: String,
+    /// The unit that a power-off stops before it.
+    pub before: String,
+    /// Its control group.
+    pub group: PathBuf,
+    /// Whether systemd has to be told that one process out of memory is not the end of all.
+    pub oom_policy: bool,
+}
+
+/// Why there are no scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Without {
+    /// Another init, a container, or none.
+    #[error("systemd does not run here")]
+    Systemd,
+    /// Only root may make scopes among the machine's own.
+    #[error("ostlerd does not run as root")]
+    Root,
+    /// Version 1, or both side by side.
+    #[error("control groups are not of version 2 alone")]
+    Unified,
+    /// Started from a shell, where nobody counts on workers that outlive it.
+    #[error("ostlerd does not run as a service")]
+    Service,
+    /// It should be there where systemd is.
+    #[error("systemd-run is missing")]
+    Program,
+}
+
+/// Scopes, where systemd makes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scopes {
+    service: String,
+    oom_policy: bool,
+}
+
+impl Scopes {
+    /// Whether there are scopes here for this process. Runs `systemd-run --version`, and so comes before the loop.
+    pub fn detect() -> Result<Scopes, Without> {
+        if !Path::new("/run/systemd/system").is_dir() {
+            return Err(Without::Systemd);
+        }
+        if !nix::unistd::geteuid().is_root() {
+            return Err(Without::Root);
+        }
+        if !Path::new(ROOT).join("cgroup.controllers").exists() {
+            return Err(Without::Unified);
+        }
+        // Set for the process itself that systemd has started, not for those below a login.
+        let own = std::env::var("SYSTEMD_EXEC_PID").is_ok_and(|pid| pid == std::process::id().to_string());
+        let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+        let service = service_of(&groups).filter(|_| own).ok_or(Without::Service)?;
+        let version = Command::new(enter::SYSTEMD_RUN).arg("--version").stdin(Stdio::null()).output();
+        let version = version.map_err(|_| Without::Program)?;
+        let version = version_of(&String::from_utf8_lossy(&version.stdout));
+        Ok(Scopes { service, oom_policy: version >= KNOWS_OOM_POLICY })
+    }
+
+    /// The place for an app's process.
+    pub fn place(&self, app: &AppName, inhabitants: Inhabitants) -> Place {
+        let app = escaped(app.as_str());
+        let slice = format!("{SLICE}-{app}.slice");
+        let unit = match inhabitants {
+            Inhabitants::Generation(generation) => format!("{SLICE}-{app}-{generation}.scope"),
+            Inhabitants::Migration => format!("{SLICE}-{app}-migrate.scope"),
+        };
+        let group = Path::new(ROOT).join(format!("{SLICE}.slice")).join(&slice).join(&unit);
+        Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
+    }
+
+    /// Every scope that holds processes: those of an ostlerd that has died, where this one has started nothing yet.
+    pub fn inhabited(&self) -> Vec<Group> {
+        let slice = Path::new(ROOT).join(format!("{SLICE}.slice"));
+        let below = |folder: &Path, ending: &str| -> Vec<PathBuf> {
+            let items = fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
+            items.filter(|path| path.extension().is_some_and(|it| it == ending)).collect()
+        };
+        let scopes = below(&slice, "slice").into_iter().flat_map(|app| below(&app, "scope"));
+        scopes.map(Group::new).filter(|group| !group.is_empty()).collect()
+    }
+
+    /// Takes the empty slices away: systemd leaves them when their scopes are gone. Does not wait.
+    pub fn drop_slices(&self) {
+        let slice = Path::new(ROOT).join(format!("{SLICE}.slice"));
+        if !slice.exists() || !Group::new(slice).is_empty() {
+            return;
+        }
+        let mut command = Command::new("/usr/bin/systemctl");
+        command.args(["stop", "--no-block", "--quiet", &format!("{SLICE}.slice")]).env_clear();
+        if let Err(error) = command.stdin(Stdio::null()).status() {
+            tracing::warn!("{SLICE}.slice is left behind: systemctl: {error}");
+        }
+    }
+}
+
+/// The service that a process is in, by its `/proc/PID/cgroup`.
+fn service_of(groups: &str) -> Option<String> {
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let last = path.rsplit('/').next()?;
+    last.ends_with(".service").then(|| last.to_owned())
+}
+
+/// The first number of `systemd 252 (252.39-1~deb12u2)`.
+fn version_of(text: &str) -> u32 {
+    let number = text.split_whitespace().nth(1).unwrap_or_default();
+    let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or(0)
+}
+
+/// As systemd escapes it: a dash in a slice's name is a step down. An app's name has nothing else to escape.
+fn escaped(name: &str) -> String {
+    name.replace('-', "\\x2d")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scopes() -> Scopes {
+        Scopes { service: "ostler.service".to_owned(), oom_policy: false }
+    }
+
+    #[test]
+    fn an_app_has_a_slice_and_each_generation_a_scope_in_it() {
+        let app: AppName = "shop".parse().expect("a name");
+        let place = scopes().place(&app, Inhabitants::Generation(GenerationId(7)));
+        assert_eq!(place.unit, "ostler-shop-g7.scope");
+        assert_eq!(place.slice, "ostler-shop.slice");
+        let group = "/sys/fs/cgroup/ostler.slice/ostler-shop.slice/ostler-shop-g7.scope";
+        assert_eq!(place.group, Path::new(group));
+        assert_eq!(scopes().place(&app, Inhabitants::Migration).unit, "ostler-shop-migrate.scope");
+    }
+
+    #[test]
+    fn a_dash_in_an_apps_name_is_no_step_in_the_tree() {
+        let app: AppName = "shop-api.v2".parse().expect("a name");
+        let place = scopes().place(&app, Inhabitants::Migration);
+        assert_eq!(place.slice, "ostler-shop\\x2dapi.v2.slice");
+        assert_eq!(place.unit, "ostler-shop\\x2dapi.v2-migrate.scope");
+    }
+
+    #[test]
+    fn only_a_service_of_systemds_has_scopes() {
+        let v2 = "0::/system.slice/ostler.service\n";
+        assert_eq!(service_of(v2).as_deref(), Some("ostler.service"));
+        let both = "9:name=systemd:/\n0::/system.slice/system-ostler.slice/ostler@a.service\n";
+        assert_eq!(service_of(both).as_deref(), Some("ostler@a.service"));
+        assert_eq!(service_of("0::/user.slice/user-0.slice/session-3.scope\n"), None);
+        assert_eq!(service_of("4:memory:/system.slice/ostler.service\n"), None);
+        assert_eq!(service_of(""), None);
+    }
+
+    #[test]
+    fn the_version_is_the_first_number() {
+        assert_eq!(version_of("systemd 252 (252.39-1~deb12u2)\n+PAM"), 252);
+        assert_eq!(version_of("systemd 257~rc1 (257)"), 257);
+        assert_eq!(version_of(""), 0);
+    }
+}

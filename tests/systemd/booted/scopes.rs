@@ -1,0 +1,142 @@
+//! Scopes: where the workers are, that nothing gets out, and that whatever happens to ostlerd does not reach them.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use ostler::run::scope::Group;
+
+use super::unit::drop_in;
+use crate::harness::until;
+use crate::machine::Machine;
+use crate::site::{put_shop, shop, start, visit, wait_for};
+
+/// Processes that slip away as well as processes can: a session of their own, and no parent.
+const ESCAPEES: &str = "setsid sh -c 'setsid sleep 1000 & setsid sleep 1000 & exit' & \
+                        (setsid sh -c 'trap \"\" TERM INT HUP; while :; do sleep 0.1; done' &) ; sleep 1000";
+
+fn units(machine: &Machine) -> String {
+    machine.tell("systemctl list-units --all --plain --no-legend 'ostler-*' ostler.slice")
+}
+
+#[test]
+fn workers_are_in_the_scope_of_their_generation() {
+    let machine = Machine::boot();
+    put_shop(&machine, "workers = 4");
+    start(&machine);
+    assert_eq!(machine.processes("ostler-shop-g1.scope").len(), 4, "{}", machine.journal("ostler"));
+    assert_eq!(machine.property("ostler-shop-g1.scope", "Slice"), "ostler-shop.slice");
+    assert!(machine.property("ostler-shop-g1.scope", "Before").contains("ostler.service"));
+    assert_eq!(machine.property("ostler-shop-g1.scope", "Delegate"), "yes");
+    let main: i32 = machine.property("ostler", "MainPID").parse().expect("a number");
+    assert_eq!(machine.processes("ostler.service"), [main]);
+    machine.run(&["ostler", "restart", "shop"]).exits(0);
+    assert_eq!(machine.processes("ostler-shop-g2.scope").len(), 4);
+    until("the scope of the old generation is gone", || (!units(&machine).contains("g1")).then_some(()));
+}
+
+#[test]
+fn an_app_with_a_dash_in_its_name_has_a_slice_of_its_own() {
+    let machine = Machine::boot();
+    put_shop(&machine, "");
+    machine.tell("mv /etc/ostler/apps.d/shop.toml /etc/ostler/apps.d/shop-api.toml");
+    start(&machine);
+    let group = "/ostler.slice/ostler-shop\\x2dapi.slice/ostler-shop\\x2dapi-g1.scope";
+    assert_eq!(machine.processes_in(group).len(), 1, "{}", units(&machine));
+}
+
+#[test]
+fn workers_that_crash_all_at_once_come_back_in_a_scope() {
+    let machine = Machine::boot();
+    put_shop(&machine, "workers = 3");
+    start(&machine);
+    let before = machine.processes("ostler-shop-g1.scope");
+    Group::new(machine.cgroup("ostler.slice/ostler-shop.slice/ostler-shop-g1.scope"))
+        .kill()
+        .expect("it is there");
+    until("three others serve", || {
+        let now = machine.processes("ostler-shop-g1.scope");
+        let serves = machine.property("ostler", "StatusText") == "1 app serves";
+        (serves && now.len() == 3 && now.iter().all(|pid| !before.contains(pid))).then_some(())
+    });
+    assert!(!machine.journal("ostler").contains("cannot enter"));
+}
+
+#[test]
+fn workers_go_on_serving_when_ostlerd_is_killed_until_the_next_one_is_there() {
+    let machine = Machine::boot();
+    drop_in(&machine, "RestartSec=2s");
+    put_shop(&machine, "workers = 2");
+    start(&machine);
+    let before = machine.processes("ostler-shop-g1.scope");
+    machine.tell("kill -9 $(systemctl show --value -p MainPID ostler)");
+    wait_for(&machine, "ostler", "SubState", "auto-restart");
+    assert!(visit(&machine).contains("200 OK"));
+    assert_eq!(machine.processes("ostler-shop-g1.scope"), before);
+    wait_for(&machine, "ostler", "ActiveState", "active");
+    assert!(visit(&machine).contains("200 OK"));
+    let after = machine.processes("ostler-shop-g1.scope");
+    assert!(after.len() == 2 && after.iter().all(|pid| !before.contains(pid)), "{before:?} {after:?}");
+}
+
+#[tokio::test]
+async fn nothing_gets_out_of_a_scope_and_its_end_is_the_end_of_all() {
+    let machine = Machine::boot();
+    machine.write("/srv/escape.sh", ESCAPEES);
+    let scope = "systemd-run --scope --quiet --collect --slice=ostler-shop.slice -p Delegate=yes \
+                 --unit=ostler-shop-migrate.scope sh /srv/escape.sh";
+    let mut first = machine.command(&["sh", "-c", scope]).spawn().expect("sh starts");
+    let group = Group::new(machine.cgroup("ostler.slice/ostler-shop.slice/ostler-shop-migrate.scope"));
+    until("all have slipped away", || (group.members().len() >= 5).then_some(()));
+    assert_eq!(machine.sh("grep -lx sleep /proc/[0-9]*/comm").exits(0).out.lines().count(), 4);
+    assert!(!group.wait_empty(tokio::time::Instant::now() + Duration::from_millis(200)).await);
+    let began = Instant::now();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
+    assert!(group.kill_all(deadline).await.expect("it is there"), "{:?}", group.members());
+    let took = began.elapsed();
+    eprintln!("ended in {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    first.wait().expect("the child is ours");
+    assert_eq!(machine.sh("grep -lx sleep /proc/[0-9]*/comm").exits(1).out, "");
+    until("the scope is collected", || (!units(&machine).contains(".scope")).then_some(()));
+    assert!(group.is_empty() && group.kill_all(deadline).await.expect("it is gone"));
+}
+
+#[test]
+fn a_stop_ends_what_workers_have_left_and_leaves_neither_scope_nor_slice() {
+    let machine = Machine::boot();
+    put_shop(&machine, "workers = 2");
+    machine.write("/srv/escape.sh", ESCAPEES);
+    let app = "import subprocess\nsubprocess.Popen(['sh', '/srv/escape.sh'], start_new_session=True)\n";
+    let rest = machine.read("/srv/shop/app.py").expect("it is there");
+    machine.write("/srv/shop/app.py", &format!("{app}{rest}"));
+    start(&machine);
+    let scope = "ostler-shop-g1.scope";
+    until("all have slipped away", || (machine.processes(scope).len() >= 12).then_some(()));
+    let began = Instant::now();
+    machine.run(&["systemctl", "stop", "ostler"]).exits(0);
+    eprintln!("stopped in {:?}", began.elapsed());
+    assert_eq!(machine.tell("find /proc -maxdepth 1 -user nobody"), "");
+    until(format_args!("no unit is left"), || units(&machine).is_empty().then_some(()));
+    machine.run(&["systemctl", "restart", "ostler"]).exits(0);
+    machine.run(&["systemctl", "restart", "ostler"]).exits(0);
+    assert!(visit(&machine).contains("200 OK"));
+}
+
+#[test]
+fn a_power_off_answers_what_is_under_way() {
+    let mut machine = Machine::boot();
+    put_shop(&machine, "");
+    start(&machine);
+    let mut visitor = UnixStream::connect(machine.path("/run/shop.sock")).expect("the app listens");
+    visitor.write_all(b"GET /sleep?2 HTTP/1.0\r\n\r\n").expect("the app reads");
+    until("the request is under way", || (shop(&machine).workers[0].in_flight == 1).then_some(()));
+    let answer = std::thread::spawn(move || {
+        let mut answer = String::new();
+        visitor.read_to_string(&mut answer).map(|_| answer)
+    });
+    let (_, took) = machine.power_off();
+    let answer = answer.join().expect("the reader does not panic").expect("an answer");
+    assert!(answer.contains("200 OK"), "{answer:?}");
+    assert!(took < Duration::from_secs(30), "{took:?}");
+}
