@@ -9,7 +9,7 @@ use ostler::run::scope::Group;
 use super::unit::drop_in;
 use crate::harness::until;
 use crate::machine::Machine;
-use crate::site::{put_shop, shop, start, visit, wait_for};
+use crate::site::{put_shop, start, status, visit, wait_for};
 
 /// Processes that slip away as well as processes can: a session of their own, and no parent.
 const ESCAPEES: &str = "setsid sh -c 'setsid sleep 1000 & setsid sleep 1000 & exit' & \
@@ -123,20 +123,29 @@ fn a_stop_ends_what_workers_have_left_and_leaves_neither_scope_nor_slice() {
     assert!(visit(&machine).contains("200 OK"));
 }
 
+/// One request from outside of the machine.
+fn ask(machine: &Machine) -> String {
+    let mut visitor = UnixStream::connect(machine.path("/run/shop.sock")).expect("the app listens");
+    visitor.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("the app reads");
+    let mut answer = String::new();
+    visitor.read_to_string(&mut answer).expect("an answer");
+    answer
+}
+
 #[test]
-fn a_power_off_answers_what_is_under_way() {
+fn a_power_off_stops_ostlerd_first_and_workers_serve_for_the_edges_delay() {
     let mut machine = Machine::boot();
     put_shop(&machine, "");
+    machine.write("/etc/ostler/ostler.toml", "[edge]\ndelay = \"3s\"\n");
     start(&machine);
-    let mut visitor = UnixStream::connect(machine.path("/run/shop.sock")).expect("the app listens");
-    visitor.write_all(b"GET /sleep?2 HTTP/1.0\r\n\r\n").expect("the app reads");
-    until("the request is under way", || (shop(&machine).workers[0].in_flight == 1).then_some(()));
-    let answer = std::thread::spawn(move || {
-        let mut answer = String::new();
-        visitor.read_to_string(&mut answer).map(|_| answer)
+    machine.run(&["systemctl", "poweroff", "--no-block"]).exits(0);
+    until("ostlerd drains", || status(&machine).draining.then_some(()));
+    // Whatever else stops at a power-off has been told by now.
+    until("the edge is about to be done", || {
+        let drain = status(&machine).drain?;
+        (drain.edge_wait_seconds < 2.0).then_some(())
     });
+    assert!(ask(&machine).contains("200 OK"));
     let (_, took) = machine.power_off();
-    let answer = answer.join().expect("the reader does not panic").expect("an answer");
-    assert!(answer.contains("200 OK"), "{answer:?}");
     assert!(took < Duration::from_secs(30), "{took:?}");
 }
