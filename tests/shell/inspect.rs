@@ -11,7 +11,7 @@ import json, os, sys, time
 orders = json.loads(os.pread(4, 65536, 0))
 def say(**message): os.write(5, json.dumps(message).encode() + b"\n")
 settings = dict(gunicorn="27.0.1", python="3.11.2", class_name="gthread", family="gthread", workers=2, bind=["127.0.0.1:8000"],
-    bind_set=False, workers_set=False, backlog=2048, timeout=30, graceful_timeout=30, keepalive=2, max_requests=0,
+    threads=1, bind_set=False, workers_set=False, backlog=2048, timeout=30, graceful_timeout=30, keepalive=2, max_requests=0,
     max_requests_jitter=0, umask=0, umask_set=False, uid=0, gid=0, user_set=False, chdir=None, preload_app=False,
     ignored=[], master_hooks=[], notes=[])
 "#;
