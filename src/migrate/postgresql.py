@@ -1,0 +1,308 @@
+"""PostgreSQL, through psycopg 3 or psycopg2, whichever the app has."""
+
+import json
+
+from _ostler import catalog, database, pooler
+from _ostler.database import Lost, backend, leftover
+from _ostler.tag import host_of
+from _ostler.wire import Trouble, one_line, said, short, trace_of
+
+# One lock for each database (advisory locks are per database): two apps that share one migrate one after the other.
+LOCK = (0x6F73746C, 0x6D696772)  # "ostl", "migr"
+SINCE = 0x6F737473  # "osts": held beside it with the time at which the lock was taken, for those that wait
+CONNECT = 2  # seconds; the least that libpq knows
+STATEMENT = "3s"
+IDLE_IN_TRANSACTION = "15min"  # nobody watches any more, and the client neither works nor ends
+WAITERS = 200  # asking who blocks whom costs some µs each, with all lock tables held
+
+REFUSALS = {"55P03": "lock", "40P01": "lock", "40001": "lock", "57014": "cancelled", "25P03": "cancelled",
+            "57P01": "connection", "57P02": "connection", "57P03": "connection", "53100": "full", "53400": "full"}
+GONE = ("server closed the connection", "connection already closed", "the connection is closed", "connection is lost",
+        "consuming input failed", "could not receive data from server", "terminating connection", "EOF detected")
+
+
+class Side(database.Side):
+    vendor = "postgresql"
+
+    def __init__(self, source, orders):
+        super().__init__(source, orders)
+        self.locker = self.looker = None
+        self.held = False
+        self.version = 0
+        self.invalid = set()  # indexes that were invalid before the run
+        self.mark = None  # the schema before the run
+        self.clocks = {}  # when a wait was first seen, where the server does not say
+
+    # Connections.
+
+    def connect(self, name):
+        link = Link(self.source, name)
+        link.ask("SELECT set_config('statement_timeout', %s, false)", [STATEMENT])
+        link.ask("SELECT set_config('default_transaction_read_only', 'off', false)")
+        return link
+
+    def open(self):
+        try:
+            self.locker = self.connect(self.tag.watch)
+            self.version = int(self.locker.ask("SHOW server_version_num")[0][0])
+            words = self.locker.ask("SHOW server_version")[0][0]
+            self.looker = self.connect(self.tag.watch)
+            pooler.refuse(self.locker, self.looker, self.source)
+            guards, warnings = self.guards()
+        except Lost as lost:
+            raise self.unreachable(lost) from None
+        return {"version": words.split(" ")[0], "unwatched": None, "guards": guards, "warnings": warnings}
+
+    def guards(self):
+        """What is in force on a connection made as those of the run are, but for its name: under that another server
+        that has the lock would take it for what a dead run left, and sweep it."""
+        orders = dict(self.orders, tag=self.tag.watch)
+        env = None if self.source.django else options_of(orders)
+        probe = Link(self.source, self.tag.watch, env)
+        try:
+            if self.source.django:
+                with probe.raw.cursor() as cursor:
+                    guard(cursor, orders)
+            wanted = settings(orders, self.version)
+            rows = probe.ask("SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s)",
+                             [[name for name, _ in wanted] + ["statement_timeout"]])
+            found = dict(rows)
+            same = {name: probe.ask("SELECT %s::interval = %s::interval", [found[name], value])[0][0]
+                    if name != "application_name" else found[name] == value
+                    for name, value in wanted if name in found}
+        finally:
+            probe.close()
+        guards = [[name, found[name]] for name, _ in wanted if name in found]
+        warnings = ["%s is %s, not %s: something between here and the server changes it" % (name, found[name], value)
+                    for name, value in wanted if name in found and not same[name]]
+        if self.version < 140000:
+            warnings.append("PostgreSQL %d has no client_connection_check_interval: a statement goes on after its client "
+                            "has died, until ostler ends it" % (self.version // 10000))
+        elif found.get("client_connection_check_interval", "0") == "0":
+            warnings.append("client_connection_check_interval is not in force: a statement goes on after its client has "
+                            "died, until ostler ends it")
+        if found.get("statement_timeout", "0") != "0":
+            guards.append(["statement_timeout", found["statement_timeout"]])
+            warnings.append("statement_timeout is %s for this role, database or OPTIONS: the server cancels whatever in a "
+                            "migration takes longer" % found["statement_timeout"])
+        return guards, warnings
+
+    def wrapper(self):
+        return self.looker.wrapper
+
+    def unreachable(self, error):
+        return Trouble("unreachable", "the database %s cannot be used: %s" % (self.source.words(), said_of(error)),
+                       trace_of(error))
+
+    def renew(self):
+        if self.looker.gone():
+            self.looker.close()
+            self.looker = self.connect(self.tag.watch)
+        if self.locker.gone():
+            self.locker.close()
+            self.locker = self.connect(self.tag.watch)
+            if self.held:
+                holder = self.lock()
+                if holder:
+                    raise Trouble("unreachable", "the lock on the database %s was lost, and %s has it now" % (
+                        self.source.words(), holder))
+
+    def keep(self):
+        self.locker.ask("SELECT 1")
+
+    # The lock.
+
+    def lock(self):
+        if self.locker.ask("SELECT pg_try_advisory_lock(%s, %s)", LOCK)[0][0]:
+            self.locker.ask("SELECT pg_advisory_lock_shared(%s, extract(epoch FROM now())::int)", [SINCE])
+            self.held = True
+            return None
+        rows = self.locker.ask("""
+            SELECT l.pid, a.application_name, a.usename, host(a.client_addr),
+                   (SELECT extract(epoch FROM now())::bigint - max(s.objid::bigint) FROM pg_locks s
+                     WHERE s.pid = l.pid AND s.locktype = 'advisory' AND s.classid = %s)
+              FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
+             WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = %s AND l.objid = %s
+               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())""", [SINCE, *LOCK])
+        if not rows:
+            return "somebody who is just letting go"
+        pid, name, user, address, seconds = rows[0]
+        who = host_of(name or "") or short(name, 60) or "%s from %s" % (user or "somebody", address or "this machine")
+        since = ", since %d s" % max(0, int(seconds)) if seconds is not None else ""
+        return "%s (pid %d%s)" % (who, pid, since)
+
+    # Backends.
+
+    def mine(self, act=None, which=""):
+        """The run's backends; `act` is done to each."""
+        done = "%s(pid)" % act if act else "NULL"
+        if act:  # what works for a backend in parallel has its name and ends with it
+            which += " AND (backend_type IS NULL OR backend_type = 'client backend')"
+        return self.looker.ask("SELECT pid, %s FROM pg_stat_activity WHERE application_name = %%s AND pid <> "
+                               "pg_backend_pid() AND datname = current_database() %s" % (done, which), [self.tag.text])
+
+    def sweep(self):
+        rows = self.looker.ask(BACKENDS + """
+             WHERE left(application_name, %s) = %s AND pid <> pg_backend_pid() AND datname = current_database()
+               AND usesysid IS NOT NULL""", [len(self.tag.family), self.tag.family])
+        for row in rows:
+            self.looker.ask("SELECT pg_cancel_backend(%s), pg_terminate_backend(%s)", [row[0], row[0]])
+        return [described(row) for row in rows]
+
+    def backends(self):
+        return len(self.mine())
+
+    def cancel(self):
+        return sum(1 for _, done in self.mine("pg_cancel_backend", "AND state IN ('active', 'fastpath function call')")
+                   if done)
+
+    def end_backends(self):
+        self.mine("pg_terminate_backend")
+        return self.backends()
+
+    # Before and after.
+
+    def snapshot(self):
+        self.invalid = {row[0] for row in catalog.invalid_indexes(self.looker, self.version)}
+        self.mark = catalog.mark(self.looker)
+
+    def verify(self, case):
+        return catalog.verify(self, case)
+
+    def look(self):
+        query, fields = catalog.LOOK if self.version >= 140000 else catalog.LOOK_OLD, {}
+        seen = json.loads(self.looker.ask(query, [self.tag.text, WAITERS])[0][0])
+        mine = {row["pid"]: row for row in seen["mine"] or []}
+        waits = catalog.waits(seen["waiting"] or [], self.clocks)
+        active = [row for row in mine.values() if row["state"] in ("active", "fastpath function call")]
+        fields["backends"], fields["working"] = len(mine), bool(active)
+        fields["idle_in_transaction"] = any((row["state"] or "").startswith("idle in tr") for row in mine.values())
+        own = [waits[pid] for pid in mine if pid in waits]
+        fields["waiting"] = max((wait.seconds for wait in own), default=None)
+        by = sorted({pid for wait in own for pid in wait.by} - set(mine))
+        fields["blockers"] = self.who(by[:5]) if by else []
+        harmed = catalog.harmed(mine, waits)
+        fields["blocked"], fields["harm"] = len(harmed), max(harmed.values(), default=None)
+        fields["doing"], fields["percent"] = catalog.progress(seen.get("building"), active)
+        return fields
+
+    def who(self, pids):
+        rows = [described(row) for row in self.looker.ask(BACKENDS + " WHERE pid = ANY(%s)", [pids])]
+        if 0 in pids:
+            rows.append(backend(0, "a prepared transaction (see pg_prepared_xacts)", "prepared"))
+        return rows
+
+    def close(self):
+        for link in (self.looker, self.locker):
+            if link:
+                link.close()
+
+
+BACKENDS = """
+    SELECT pid, application_name, usename, host(client_addr), state, query,
+           extract(epoch FROM clock_timestamp() - coalesce(xact_start, state_change))::bigint
+      FROM pg_stat_activity"""
+
+
+def described(row):
+    pid, application, user, address, state, query, seconds = row
+    who = application or "%s from %s" % (user or "the server itself", address or "the local socket")
+    return backend(pid, who, state or "", query or "", seconds)
+
+
+class Link:
+    """One connection to the server, in autocommit."""
+
+    def __init__(self, source, name, options=None):
+        self.source, self.wrapper = source, None
+        self.broken = False
+        extra = {"connect_timeout": CONNECT, "application_name": name}
+        try:
+            if source.django:
+                self.wrapper = source.wrapper(extra)
+                self.wrapper.settings_dict["AUTOCOMMIT"] = True
+                self.wrapper.connect()
+                self.raw, self.error = self.wrapper.connection, self.wrapper.Database.Error
+            else:
+                self.raw, self.error = by_url(source, dict(extra, **({"options": options} if options else {})))
+        except Trouble:
+            raise
+        except Exception as error:
+            if type(error).__name__ == "ImproperlyConfigured":
+                raise Trouble("app", "the database of the app cannot be used: %s" % said(error), trace_of(error)) from None
+            raise Lost(said_of(error)) from error
+
+    def ask(self, sql, parameters=None):
+        try:
+            with self.raw.cursor() as cursor:
+                cursor.execute(sql, parameters)
+                return cursor.fetchall() if cursor.description else []
+        except self.error as error:
+            self.broken = self.broken or bool(self.raw.closed) or failure(error) == "connection"
+            raise Lost(said_of(error)) from error
+
+    def gone(self):
+        return self.broken or bool(self.raw.closed)
+
+    def close(self):
+        try:
+            self.raw.close()
+        except Exception:
+            pass  # it is gone already
+
+
+def by_url(source, extra):
+    named = source.parts.scheme.partition("+")[2]
+    known = ["psycopg", "psycopg2"]
+    driver = source.load(sorted(known, key=lambda it: it != named))
+    url = "postgresql" + source.url[source.url.index("://"):]
+    if driver.__name__ == "psycopg":
+        extra["cursor_factory"] = driver.ClientCursor
+    raw = driver.connect(url, **extra)
+    raw.autocommit = True
+    return raw, driver.Error
+
+
+def settings(orders, version):
+    """The guards with their values, as both the run and the probe set them."""
+    lock = float((orders.get("guards") or {}).get("lock_timeout_seconds") or 0.0)
+    wanted = [("application_name", orders["tag"]), ("lock_timeout", "%dms" % round(lock * 1000)),
+              ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]
+    if version >= 140000:
+        wanted.append(("client_connection_check_interval", "1s"))
+    return wanted
+
+
+def options_of(orders):
+    """What ostlerd gives a command that is not Django's in PGOPTIONS."""
+    pairs = [pair for pair in settings(orders, 0) if pair[0] != "application_name"]
+    return " ".join("-c %s=%s" % pair for pair in pairs)
+
+
+def guard(cursor, orders):
+    # By statements, not with the start of the connection: poolers refuse that, and Django's OPTIONS replace it. What this
+    # server, or its system, does not know is passed over; the probe tells what came of it.
+    one = "BEGIN PERFORM set_config('%s', '%s', false); EXCEPTION WHEN OTHERS THEN NULL; END;"
+    parts = [one % (name, value.replace("'", "''")) for name, value in settings(orders, 140000)]
+    cursor.execute("DO $ostler$ BEGIN %s END $ostler$" % " ".join(parts).replace("%", "%%"))
+
+
+def lock_timeout(cursor, seconds):
+    cursor.execute("SELECT set_config('lock_timeout', %s, false)", ["%dms" % round(seconds * 1000)])
+
+
+def failure(error):
+    state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
+    if state:
+        return REFUSALS.get(state) or ("connection" if state.startswith("08") else None)
+    if type(error).__name__ in ("OperationalError", "InterfaceError"):
+        text = str(error)
+        if any(words in text for words in GONE):
+            return "connection"
+        if "could not connect" in text or "connection failed" in text or "connection to server" in text:
+            return "connection"
+    return None
+
+
+def said_of(error):
+    return one_line(error) or type(error).__name__

@@ -1,0 +1,59 @@
+"""Django's `migrate`, as manage.py runs it, telling where it is and why it failed."""
+
+import sys
+
+from _ostler import hooks, mysql, postgresql, project, sqlite
+from _ostler.wire import Trouble, one_line, said, trace_of
+
+VENDORS = {"postgresql": postgresql, "mysql": mysql, "sqlite": sqlite}
+
+
+def run(orders, control):
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True, write_through=True)
+    told = hooks.Hooks(orders, control, VENDORS)
+    alias = orders["database"]["alias"]
+    try:
+        project.execute(["migrate", "--noinput", "--database", alias])
+    except Trouble as trouble:
+        control.failed("migration", trouble.message, trouble.trace)
+        print(trouble.message, file=sys.stderr)
+        sys.exit(1)
+    except SystemExit as end:
+        if end.code:
+            # manage.py has printed the error itself: what led to this exit is its context.
+            tell(control, told, end.__context__ or told.error, "exit status %s" % end.code)
+        raise
+    except BaseException as error:
+        tell(control, told, error, "")
+        raise
+
+
+def tell(control, told, error, otherwise):
+    if error is None:
+        return control.failed("migration", otherwise)
+    where = told.where + ": " if told.where else ""
+    control.failed(kind_of(error) or "migration", where + words_of(error), trace_of(error))
+
+
+def chain(error):
+    """The error and what led to it, the outermost first."""
+    seen = []
+    while error is not None and error not in seen and len(seen) < 20:
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+    return seen
+
+
+def kind_of(error):
+    """The innermost error of a database tells most: what is around it came of it."""
+    for inner in reversed(chain(error)):
+        for vendor in VENDORS.values():
+            kind = vendor.failure(inner)
+            if kind:
+                return kind
+    return "cancelled" if isinstance(error, KeyboardInterrupt) else None
+
+
+def words_of(error):
+    return one_line(said(error)) or type(error).__name__

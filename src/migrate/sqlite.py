@@ -1,0 +1,213 @@
+"""SQLite: a file and no server. Its locks are looked at from outside; the kernel says who holds them.
+
+The run of one machine is alone by `flock` on the database itself: SQLite's own locks are `fcntl` ones on single bytes, which
+do not meet it. The descriptor is never closed: that would take the `fcntl` locks of SQLite in this very program away with it.
+
+There is nothing to cancel and nobody to end: whoever is dead has let go, and what was not committed is rolled back by the
+next one who opens the file, which is `verify`.
+"""
+
+import fcntl
+import os
+import sqlite3
+import struct
+import time
+import urllib.parse
+
+from _ostler import database, halfway
+from _ostler.database import leftover
+from _ostler.wire import Trouble, said, short
+
+# Bytes of the database that SQLite locks, and in write-ahead mode the one of the writer in `-shm`.
+PENDING, RESERVED, WAL_WRITER = 0x40000000, 0x40000001, 120
+FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid
+UNBOUNDED = 2**31 - 1  # milliseconds
+CHECK_SECONDS = 1.5
+
+
+def guard(cursor, orders):
+    seconds = (orders.get("guards") or {}).get("lock_timeout_seconds")
+    if seconds is not None:
+        lock_timeout(cursor, seconds)
+
+
+def lock_timeout(cursor, seconds):
+    """In place of the option `timeout`, which is 5 s where nothing is said."""
+    cursor.execute("PRAGMA busy_timeout = %d" % (max(1, round(seconds * 1000)) if seconds else UNBOUNDED))
+    cursor.fetchall()
+
+
+def failure(error):
+    if not isinstance(error, sqlite3.Error):
+        return None
+    text = str(error)
+    for words, kind in (("is locked", "lock"), ("is full", "full"), ("interrupted", "cancelled")):
+        if words in text:
+            return kind
+    return None
+
+
+def path_of(name):
+    """The file, or None where the database is in memory."""
+    name = os.fspath(name or "")
+    if isinstance(name, bytes):
+        name = os.fsdecode(name)
+    if name.startswith("file:"):
+        parts = urllib.parse.urlsplit(name)
+        if "mode=memory" in parts.query:
+            return None
+        name = urllib.parse.unquote(parts.path)
+    return None if name in ("", ":memory:") else os.path.abspath(name)
+
+
+class Side(database.Side):
+    vendor = "sqlite"
+
+    def __init__(self, source, orders):
+        super().__init__(source, orders)
+        # A URL's path is absolute with four slashes and relative with three, as SQLAlchemy has it.
+        self.path = path_of(source.settings["NAME"])
+        self.file = self.django = None
+
+    def open(self):
+        unwatched = "SQLite has no server: who waits for the file is not seen"
+        if self.path is None:
+            unwatched = "the database is in memory: no other process sees it"
+        guards, warnings = [], []
+        if self.source.django:
+            try:
+                self.django = self.source.wrapper()
+                self.django.ensure_connection()
+                with self.django.cursor() as cursor:
+                    guard(cursor, self.orders)
+                    cursor.execute("PRAGMA busy_timeout")
+                    guards = [["busy_timeout", "%gs" % (cursor.fetchone()[0] / 1000)]]
+                    # What this program itself reads does not wait longer than it may take.
+                    cursor.execute("PRAGMA busy_timeout = 1500")
+                    cursor.fetchall()
+            except Exception as error:
+                raise self.unreachable(error) from None
+        if self.path is not None:
+            self.open_file()
+        return {"version": sqlite3.sqlite_version, "unwatched": unwatched, "guards": guards, "warnings": warnings}
+
+    def unreachable(self, error):
+        return Trouble("unreachable", "the database %s cannot be used: %s: are the file and its folder there, and may this "
+                                      "user read and write both?" % (self.path, said(error)))
+
+    def open_file(self):
+        """The file that bears the name now: another may have been put in its place."""
+        try:
+            if self.file is not None and os.path.samestat(os.stat(self.path), os.fstat(self.file)):
+                return
+            self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise self.unreachable(error) from None
+
+    def wrapper(self):
+        return self.django
+
+    def lock(self):
+        if self.path is None:
+            return None
+        self.open_file()
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return "another run on this machine"
+        except OSError as error:
+            raise Trouble("unreachable", "%s cannot be locked: %s: is it on a file system of this machine?" % (
+                self.path, said(error))) from None
+        return None
+
+    def writers(self):
+        """The processes that are writing, or about to."""
+        found = set()
+        for file, byte, length in self.locked_bytes():
+            asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, length, 0)
+            kind, _, _, _, pid = struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
+            if kind == fcntl.F_WRLCK and pid > 0:
+                found.add(pid)
+        return found
+
+    def locked_bytes(self):
+        if self.file is None:
+            return
+        yield self.file, PENDING, 1
+        yield self.file, RESERVED, 1
+        try:
+            # Never closed while SQLite is in use here; it is the same file for as long as anybody has it open.
+            if not hasattr(self, "shared"):
+                self.shared = os.open(self.path + "-shm", os.O_RDWR | os.O_CLOEXEC)
+        except OSError:
+            return
+        yield self.shared, WAL_WRITER, 1
+
+    def look(self):
+        writers = self.writers()
+        found = {"backends": 0, "working": bool(writers)}
+        if writers:
+            found["doing"] = "the file is being written by %s" % ", ".join(map(words_of, sorted(writers)))
+        return found
+
+    def verify(self, case):
+        if self.path is None:
+            return [], None if self.source.django else self.open_words()
+        if not self.source.django:
+            return [], "what a command other than Django's has left in a file of SQLite cannot be told"
+        # Reading it has rolled back what a dead run had not committed.
+        try:
+            found, unclear = halfway.leftovers(self.django, case, self.ran)
+            return self.remade() + found + (self.damage() if case.failed else []), unclear
+        except Exception as error:
+            if failure(error.__cause__ or error) == "lock":
+                return [], "the database is locked by somebody: %s" % (", ".join(map(words_of, sorted(self.writers()))) or "?")
+            raise
+
+    def remade(self):
+        """Tables that were being made anew when a migration that is not atomic was stopped."""
+        with self.django.cursor() as cursor:
+            tables = set(self.django.introspection.table_names(cursor))
+        found = []
+        for table in sorted(tables):
+            if not table.startswith("new__"):
+                continue
+            old = table[len("new__"):]
+            if old in tables:
+                found.append(leftover("%s is what a table was being remade into" % table, 'DROP TABLE "%s";' % table))
+            else:
+                found.append(leftover("%s is gone, its rows are in %s" % (old, table),
+                                      'ALTER TABLE "%s" RENAME TO "%s";' % (table, old)))
+        return found
+
+    def damage(self):
+        """What SQLite itself finds wrong, as far as it comes in a moment."""
+        limit = time.monotonic() + CHECK_SECONDS
+        raw = self.django.connection
+        raw.set_progress_handler(lambda: time.monotonic() > limit, 10000)
+        try:
+            rows = [row[0] for row in raw.execute("PRAGMA quick_check(5)")]
+        except sqlite3.DatabaseError as error:
+            if failure(error) == "cancelled":
+                return []  # too big to be checked now
+            rows = [str(error)]
+        finally:
+            raw.set_progress_handler(None, 0)
+        if rows in (["ok"], []):
+            return []
+        return [leftover("the file is damaged: %s" % short("; ".join(rows), 400),
+                         'restore a backup, or `sqlite3 %s ".recover"` into a new file' % self.path)]
+
+    def close(self):
+        if self.django is not None:
+            self.django.close()
+        # The lock's descriptor is left to the end of the program (see above).
+
+
+def words_of(pid):
+    try:
+        with open("/proc/%d/cmdline" % pid, "rb") as file:
+            command = file.read(300).replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        command = ""
+    return "pid %d (%s)" % (pid, short(command, 60)) if command else "pid %d" % pid

@@ -1,0 +1,213 @@
+"""The watching program's loop: orders in, answers out, the database looked at in between. One thread.
+
+No call to the database may take longer than the statement timeout of its connection. Where the machine or the network
+stands still even that does not hold: then `Deadline`, the only other thread, tells it and ends the program.
+"""
+
+import collections
+import importlib
+import os
+import threading
+import time
+
+from _ostler import plan, source, verdict
+from _ostler.database import Lost, Side
+from _ostler.wire import Trouble
+
+PATIENCE = 5.0  # seconds for a lost connection to come back
+STUCK, OPENING = 6.0, 12.0  # seconds for one round, and for the first, with all its connections
+LOCK_EVERY, TELL_EVERY, KEEP_EVERY, END_EVERY, RENEW_EVERY = 0.5, 1.0, 1.0, 0.1, 0.25
+KNOWN = ("postgresql", "mysql", "sqlite")
+
+
+class Deadline:
+    """Ends the program when a call does not come back."""
+
+    def __init__(self, control, words):
+        self.control, self.words, self.limit, self.patience = control, words, None, OPENING
+        self.changed = threading.Condition()
+        threading.Thread(target=self.wait, daemon=True).start()
+
+    def __enter__(self):
+        with self.changed:
+            self.limit = time.monotonic() + self.patience
+            self.changed.notify()
+
+    def __exit__(self, *_):
+        with self.changed:
+            self.limit, self.patience = None, STUCK  # the thread finds out at its next waking
+
+    def wait(self):
+        with self.changed:
+            while True:
+                now = time.monotonic()
+                if self.limit is not None and now >= self.limit:
+                    self.control.failed("unreachable", "the database %s does not answer: nothing for %d s" % (
+                        self.words, self.patience))
+                    os._exit(1)
+                self.changed.wait(STUCK if self.limit is None else self.limit - now)
+
+
+class Watch:
+    def __init__(self, orders, control):
+        self.orders, self.control = orders, control
+        self.source = source.source_of(orders)
+        vendor = self.source.vendor
+        kind = importlib.import_module("_ostler." + vendor).Side if vendor in KNOWN else Side
+        self.side = kind(self.source, orders)
+        self.deadline = Deadline(control, self.source.words())
+        self.due = {}  # what has to be done again, and when
+        self.asked = collections.deque()  # orders that wait for an answer
+        self.lost = None  # since when a connection is gone
+        self.look_every = 0.0
+        self.told = 0.0
+        self.swept = []
+        self.migrations = {}
+
+    def run(self):
+        try:
+            with self.deadline:
+                opened = self.side.open()
+                pending = self.pending()
+            self.control.send("opened", vendor=vendor_of(self.side), pending=pending, **opened)
+            while self.turn():
+                pass
+        except Lost as lost:
+            raise Trouble("unreachable", "the database %s cannot be used: %s" % (self.source.words(), lost)) from None
+        finally:
+            self.side.close()
+
+    def turn(self):
+        """One round of the loop; False at the end."""
+        now = time.monotonic()
+        until = 0.0 if self.asked and not self.lost else min(self.due.values(), default=now + 60.0) - now
+        orders = self.control.orders(min(until, 60.0))
+        if orders is None or any(order.get("do") == "quit" for order in orders):
+            return False
+        self.asked.extend(orders)
+        try:
+            with self.deadline:
+                self.work()
+        except Lost as lost:
+            now = time.monotonic()
+            self.lost = self.lost or now
+            if now - self.lost > PATIENCE:
+                raise
+            self.due["renew"] = now + (RENEW_EVERY if now > self.lost else 0.0)
+        return True
+
+    def work(self):
+        now = time.monotonic()
+        if self.lost is not None:
+            if now < self.due.get("renew", 0.0):
+                return
+            self.side.renew()
+            self.due.pop("renew", None)
+        while self.asked:
+            self.answer(self.asked[0])
+            self.asked.popleft()
+        for name in [name for name, moment in self.due.items() if moment <= now]:
+            getattr(self, "do_" + name)(time.monotonic())
+        self.lost = None  # only now: what fails again on a new connection has no more time than what is lost
+
+    def answer(self, order):
+        do = order.get("do")
+        if do == "lock":
+            self.due["lock"] = 0.0
+        elif do == "look":
+            self.look_every = float(order.get("every_seconds") or 0.0)
+            self.due.pop("look", None)
+            if self.look_every > 0.0:
+                self.side.ran = True
+                self.due["look"] = 0.0
+        elif do == "cancel":
+            self.control.send("cancelled", backends=self.side.cancel())
+        elif do == "end_backends":
+            self.due["end"] = 0.0
+        elif do == "verify":
+            self.verify(order)
+        else:
+            raise Trouble("broken", "the order %r is not known" % do)
+
+    # What is done again and again.
+
+    def do_lock(self, now):
+        holder = self.side.lock()
+        if holder is None:
+            del self.due["lock"]
+            self.due["keep"] = now + KEEP_EVERY
+            self.due["sweep"] = 0.0
+            return
+        self.busy(now, holder)
+        self.due["lock"] = now + LOCK_EVERY
+
+    def busy(self, now, holder):
+        if now - self.told >= TELL_EVERY:
+            self.told = now
+            self.control.send("busy", holder=holder)
+
+    def do_keep(self, now):
+        self.due["keep"] = now + KEEP_EVERY
+        self.side.keep()
+
+    def do_sweep(self, now):
+        left = self.side.sweep()
+        known = {backend["pid"] for backend in self.swept}
+        self.swept += [backend for backend in left if backend["pid"] not in known]
+        if left:
+            self.due["sweep"] = now + END_EVERY
+            self.busy(now, "an earlier run of this app, which is being ended (pid %d)" % left[0]["pid"])
+            return
+        self.side.snapshot()
+        pending = self.pending()
+        del self.due["sweep"]
+        self.control.send("locked", pending=pending or {"migrations": [], "ahead": []}, swept=self.swept[:20])
+
+    def do_look(self, now):
+        fields = self.side.look()
+        self.due["look"] = now + self.look_every
+        self.control.send("look", **fields)
+
+    def do_end(self, now):
+        if self.side.end_backends():
+            self.due["end"] = now + END_EVERY
+        else:
+            del self.due["end"]
+            self.control.send("backends_gone")
+
+    # The plan, and what has come of it.
+
+    def pending(self):
+        """What is pending, looked at anew; None where nobody can tell."""
+        wrapper = self.side.wrapper() if self.orders.get("command") == "django" else None
+        if wrapper is None:
+            return None
+        found, migrations = self.planned(plan.pending, wrapper)
+        self.migrations.update(migrations)
+        return found
+
+    def planned(self, ask, wrapper, *more):
+        """What Django's own code says; its errors of the connection are ours."""
+        from django.db import Error, connections
+        # Parts of Django go by the alias alone: they are to have our bounded connection, and not to open one more.
+        connections[wrapper.alias] = wrapper
+        try:
+            return ask(wrapper, *more)
+        except Error as error:
+            raise Lost(str(error)) from error
+
+    def verify(self, order):
+        recorded = operations = None
+        wrapper = self.side.wrapper() if order.get("pending") is not None else None
+        if wrapper is not None:
+            names = [migration["name"] for migration in order["pending"].get("migrations") or []]
+            recorded = self.planned(plan.recorded, wrapper, names, self.migrations)
+            operations = plan.operations_of(order.get("migration"), self.migrations)
+        case = verdict.Case(order, recorded, operations)
+        backends = self.side.backends()
+        leftovers, unverified = self.side.verify(case)
+        self.control.send("verified", backends=backends, recorded=recorded, leftovers=leftovers[:50], unverified=unverified)
+
+
+def vendor_of(side):
+    return side.vendor if side.vendor in KNOWN else "other"
