@@ -6,12 +6,14 @@
 //! 2. [`plan`]: types to decisions.
 //! 3. [`supervise`]: the core, facts in and actions out, pure.
 //! 4. [`worker`]: the Python side and its contract.
-//! 5. [`observe`]: the view, shown to the world.
-//! 6. [`control`]: commands over the control socket.
-//! 7. [`run`]: the shell: processes, sockets, time.
+//! 5. [`migrate`]: the database side of migrations, in Python too.
+//! 6. [`observe`]: the view, shown to the world.
+//! 7. [`control`]: commands over the control socket.
+//! 8. [`run`]: the shell: processes, sockets, time.
 
 pub mod config;
 pub mod control;
+pub mod migrate;
 pub mod observe;
 pub mod plan;
 pub mod run;

@@ -10,11 +10,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("worker", &[]),
     ("plan", &["config", "worker"]),
     ("supervise", &["config", "plan"]),
+    ("migrate", &["config", "plan", "supervise", "worker"]),
     ("observe", &["config", "plan", "supervise"]),
     ("control", &["config", "plan", "supervise", "observe"]),
-    ("run", &["config", "worker", "plan", "supervise", "observe", "control"]),
+    ("run", &["config", "worker", "plan", "supervise", "migrate", "observe", "control"]),
     ("bin/ostler.rs", &["config", "plan", "supervise", "observe", "control"]),
-    ("bin/ostlerd.rs", &["config", "worker", "plan", "supervise", "observe", "control", "run"]),
+    ("bin/ostlerd.rs", &["config", "worker", "plan", "supervise", "migrate", "observe", "control", "run"]),
 ];
 
 /// Modules without a clock, a file, a process or a log; what they may touch is what they are handed.
@@ -322,11 +323,17 @@ fn the_readme_names_every_key_of_the_configuration() {
     let readme = text("README.md");
     let named =
         |name: &str| [format!("`{name}`"), format!("`[{name}]`")].iter().any(|it| readme.contains(it));
-    let not_keys = ["name", "file", "entry", "apps", "address", "mode"];
-    let missing = text("src/config/types.rs")
+    let not_keys = ["name", "file", "entry", "apps", "address", "mode", "overrides"];
+    let types = ["types", "edge", "migrate"].map(|file| text(format!("src/config/{file}.rs"))).concat();
+    let missing = types
         .lines()
         .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ").map(|(name, _)| name.to_owned()))
-        .filter(|name| !name.starts_with("fn ") && !not_keys.contains(&name.as_str()) && !named(name))
+        .filter(|name| {
+            !name.starts_with("fn ")
+                && !name.starts_with("const ")
+                && !not_keys.contains(&name.as_str())
+                && !named(name)
+        })
         .collect();
     none("keys that the README does not name", missing);
 }

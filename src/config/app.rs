@@ -65,6 +65,7 @@ pub(super) fn check(
         probe: probe(checker, &section),
         rollout: rollout(checker, &section),
         limits: limits(checker, &section),
+        migrate: super::migrate::check(checker, &section),
     };
     let good = checker.problems.len() == before;
     Checked { name, place, listen, app: good.then_some(app) }

@@ -40,8 +40,9 @@ pub(super) const APP: Shape = Shape {
         "probe",
         "rollout",
         "limits",
+        "migrate",
     ],
-    planned: &["migrate", "health", "edge", "static", "preload", "post_deploy"],
+    planned: &["health", "edge", "static", "preload"],
 };
 
 /// `[health]`, of the main file.
@@ -79,6 +80,34 @@ pub(super) const LIMITS: Shape = Shape {
     planned: &["memory_high", "memory_max", "cpu_weight", "tasks_max"],
 };
 
+/// `[migrate]`.
+pub(super) const MIGRATE: Shape = Shape {
+    title: "migrate",
+    known: &[
+        "enabled",
+        "command",
+        "database",
+        "database_url",
+        "lock_timeout",
+        "tries",
+        "lock_wait",
+        "harm",
+        "timeout",
+        "timeout_total",
+        "stall",
+        "override",
+        "post_deploy",
+    ],
+    planned: &[],
+};
+
+/// `[migrate.override.NAME]`.
+pub(super) const OVERRIDE: Shape = Shape {
+    title: "migrate.override",
+    known: &["lock_timeout", "lock_wait", "harm", "timeout", "stall"],
+    planned: &[],
+};
+
 /// What others call things: gunicorn's settings, systemd's and supervisors' keys, habits.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("bind", "the key is `listen`"),
@@ -108,6 +137,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("logfile", "the key is `log_file`"),
     ("healthcheck", "the section is [probe]"),
     ("deploy", "the section is [rollout]"),
+    ("migration", "the section is [migrate]"),
+    ("migrations", "the section is [migrate]"),
+    ("overrides", "write a table for each migration: [migrate.override.\"shop.0007_price\"]"),
     ("threads", "it is gunicorn's own: args = [\"--threads\", \"4\"]"),
     ("worker_class", "it is gunicorn's own: args = [\"-k\", \"gthread\"]"),
     ("worker_connections", "it is gunicorn's own: args = [\"--worker-connections\", \"1000\"]"),
@@ -130,7 +162,7 @@ pub(super) fn advice(shape: &Shape, key: &str) -> String {
         return format!("did you mean `{known}`?");
     }
     if let Some(home) =
-        [&LIMITS, &ROLLOUT, &PROBE].into_iter().find(|home| home.known.contains(&like.as_str()))
+        [&LIMITS, &ROLLOUT, &PROBE, &MIGRATE].into_iter().find(|home| home.known.contains(&like.as_str()))
     {
         return format!("`{like}` belongs under [{}]", home.title);
     }

@@ -1,6 +1,6 @@
 //! Text to types: what the files say, with every problem of every file reported at once.
 //!
-//! Read in this order: `types`, `load` (finds the files), `assemble` (puts their apps together), `app` (one app),
+//! Read in this order: `types`, `load` (finds the files), `assemble` (puts their apps together), `app` (one app, with `migrate`),
 //! `check` (walks a tree and collects problems), `values` and `names` (one value), `keys`, `error`.
 
 mod address;
@@ -13,6 +13,7 @@ mod error;
 mod health;
 mod keys;
 mod load;
+mod migrate;
 mod names;
 mod source;
 mod types;
@@ -26,11 +27,13 @@ pub use edge::{Edge, Preset};
 pub use env_file::parse_env_file;
 pub use error::{Fault, Place, Problem, Problems, Spot};
 pub use load::load;
+pub use migrate::{DatabaseUrl, MigrateConfig, OverrideConfig};
 pub use types::{
     Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Limits, Listen, ProbeConfig, RolloutConfig,
     Saturation, SurgeConfig, Workers,
 };
 
+pub(crate) use migrate::is_database_url;
 pub(crate) use names::env_name_fault;
 pub(crate) use source::shortened;
 pub(crate) use values::{WORKERS_MOST, parse_duration, words};

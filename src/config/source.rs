@@ -29,7 +29,8 @@ impl Source<'_> {
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         let before = self.text[line_start..start].chars().count();
         let inside = self.text[start..end.min(line_end)].trim_end().chars().count();
-        let line: Vec<char> = self.text[line_start..line_end].trim_end().chars().map(visible).collect();
+        let shown: String = self.text[line_start..line_end].trim_end().chars().map(visible).collect();
+        let line: Vec<char> = hide_secrets(&shown).chars().collect();
         let (text, indent) = window(&line, before);
         let width = inside.clamp(1, WIDEST.saturating_sub(indent).max(1));
         let number = self.text[..line_start].matches('\n').count() + 1;
@@ -67,6 +68,33 @@ fn visible(c: char) -> char {
         c if c.is_control() => ' ',
         c => c,
     }
+}
+
+/// The line with as many stars in place of what may be a password: what stands behind `database_url =`, and behind
+/// `scheme://` where the URL names a user or a database. It is shown to whoever may read a log.
+fn hide_secrets(line: &str) -> String {
+    const KEY: &str = "database_url";
+    let mut hidden = String::with_capacity(line.len());
+    let mut rest = line;
+    let is_end = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ',');
+    while let Some(at) = rest.find("://") {
+        let (before, behind) = rest.split_at(at + 3);
+        let (url, after) = behind.split_at(behind.find(is_end).unwrap_or(behind.len()));
+        hidden.push_str(before);
+        let scheme = before[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '+').next();
+        let secret =
+            url.contains('@') || scheme.is_some_and(|it| super::is_database_url(&format!("{it}://")));
+        hidden.extend(url.chars().map(|c| if secret { '*' } else { c }));
+        rest = after;
+    }
+    hidden.push_str(rest);
+    let value = hidden.find(KEY).and_then(|at| Some(at + hidden[at..].find(['"', '\''])? + 1));
+    let Some(value) = value.filter(|at| !hidden[*at..].starts_with("env:")) else { return hidden };
+    let quote = hidden[..value].chars().next_back().expect("a quote was found");
+    let end = hidden[value..].find(quote).map_or(hidden.len(), |length| value + length);
+    let stars: String = hidden[value..end].chars().map(|_| '*').collect();
+    hidden.replace_range(value..end, &stars);
+    hidden
 }
 
 /// The part of a long line around a column, and where the column is in it.

@@ -172,6 +172,8 @@ pub struct App {
     pub rollout: RolloutConfig,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[migrate]`.
+    pub migrate: crate::config::MigrateConfig,
 }
 
 /// A number of workers.

@@ -16,7 +16,7 @@ const SOCKET: &str = "/run/ostler/control.sock";
 const EXIT_STATUSES: &str = "\
 Exit status:
   0   done
-  1   failed: the rollout was rolled back, or (status) something is wrong
+  1   failed: rolled back, not migrated, or (status) something is wrong
   64  usage: no such verb, app or number
   69  ostlerd is not reachable
   75  refused for now: try again
@@ -44,8 +44,8 @@ pub struct Cli {
 pub(super) enum Verb {
     /// Show the apps and their workers
     ///
-    /// Exits 1 where an app is failed or degraded, where an app's last rollout was rolled back, or where the
-    /// configuration's files were refused; 0 otherwise. With APP, only that app counts, and the configuration.
+    /// Exits 1 where an app is failed or degraded, where an app's last rollout was rolled back or its last
+    /// migration did not succeed, or where the configuration's files were refused; 0 otherwise. With APP, only that app counts, and the configuration.
     Status {
         /// Only this app
         app: Option<String>,
@@ -59,6 +59,12 @@ pub(super) enum Verb {
         /// The app
         app: String,
     },
+    /// Bring an app's databases up to date with the release on disk, under the watchdog; roll nothing out
+    ///
+    /// `ostler restart` does the same before its rollout. Shows each step, and exits 0 when all is applied or nothing was
+    /// pending, 1 when it did not succeed (the reason, what is left behind and what to do are on standard error), 75 when it
+    /// could not begin. Interrupting the command does not interrupt the migration: --abort does.
+    Migrate(Migrate),
     /// Keep N workers of an app, until the configuration says otherwise
     Scale {
         /// The app
@@ -107,6 +113,24 @@ pub(super) enum Verb {
     Events,
     /// Make a small Django project, run it in the foreground, and say what to try
     Demo(Demo),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Migrate {
+    /// The app
+    pub(super) app: String,
+    /// Only say what is pending, and change nothing
+    #[arg(long, group = "instead")]
+    pub(super) plan: bool,
+    /// Show the runs so far, newest last: what they did, how long it took, whom they blocked
+    #[arg(long, group = "instead")]
+    pub(super) history: bool,
+    /// End the migration that is under way
+    #[arg(long, group = "instead")]
+    pub(super) abort: bool,
+    /// Say that what the last migration left half done is put right
+    #[arg(long, group = "instead")]
+    pub(super) resolve: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -188,6 +212,11 @@ mod tests {
         for verb in [
             "status",
             "restart shop",
+            "migrate shop",
+            "migrate shop --plan",
+            "migrate shop --history",
+            "migrate shop --abort",
+            "migrate shop --resolve",
             "scale shop 3",
             "stop shop",
             "start shop",

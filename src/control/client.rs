@@ -71,6 +71,16 @@ pub struct Client {
 pub enum Change {
     /// Roll out anew.
     Restart(AppName),
+    /// Bring the databases up to date.
+    Migrate(AppName),
+    /// End the migration that is under way.
+    AbortMigration(AppName),
+    /// What the last one left half done is put right.
+    ResolveMigration(AppName),
+    /// Say what is pending.
+    MigrationPlan(AppName),
+    /// Say what was run.
+    MigrationHistory(AppName),
     /// Drain and stop.
     Stop(AppName),
     /// Start again.
@@ -91,6 +101,11 @@ impl Change {
     fn path(&self) -> String {
         match self {
             Change::Restart(app) => format!("/v1/apps/{app}/restart"),
+            Change::Migrate(app) => format!("/v1/apps/{app}/migrate"),
+            Change::AbortMigration(app) => format!("/v1/apps/{app}/migrate/abort"),
+            Change::ResolveMigration(app) => format!("/v1/apps/{app}/migrate/resolve"),
+            Change::MigrationPlan(app) => format!("/v1/apps/{app}/migrate/plan"),
+            Change::MigrationHistory(app) => format!("/v1/apps/{app}/migrations"),
             Change::Stop(app) => format!("/v1/apps/{app}/stop"),
             Change::Start(app) => format!("/v1/apps/{app}/start"),
             Change::Scale(app, _) => format!("/v1/apps/{app}/scale"),
@@ -98,6 +113,29 @@ impl Change {
             Change::Drain(_) => "/v1/drain".to_owned(),
             Change::Undrain => "/v1/undrain".to_owned(),
             Change::DryRun => "/v1/reload/dry-run".to_owned(),
+        }
+    }
+
+    fn method(&self) -> Method {
+        match self {
+            Change::MigrationHistory(_) => Method::GET,
+            _ => Method::POST,
+        }
+    }
+
+    /// The app it is about, where it is about one.
+    pub fn app(&self) -> Option<&AppName> {
+        match self {
+            Change::Restart(app)
+            | Change::Migrate(app)
+            | Change::AbortMigration(app)
+            | Change::ResolveMigration(app)
+            | Change::MigrationPlan(app)
+            | Change::MigrationHistory(app)
+            | Change::Stop(app)
+            | Change::Start(app)
+            | Change::Scale(app, _) => Some(app),
+            Change::Reload | Change::Drain(_) | Change::Undrain | Change::DryRun => None,
         }
     }
 
@@ -122,8 +160,21 @@ impl Client {
     ///
     /// Where ostlerd is not reachable, refuses, or is of a version that says it differently.
     pub async fn status(&self) -> Result<(Status, String), ClientError> {
+        self.picture("/v1/status").await
+    }
+
+    /// The same without a look at the releases on disk: for who asks again and again.
+    ///
+    /// # Errors
+    ///
+    /// As `status`.
+    pub async fn glance(&self) -> Result<Status, ClientError> {
+        self.picture("/v1/status?glance").await.map(|(status, _)| status)
+    }
+
+    async fn picture(&self, path: &str) -> Result<(Status, String), ClientError> {
         let asking = async {
-            let response = self.send(Method::GET, "/v1/status", Bytes::new()).await?;
+            let response = self.send(Method::GET, path, Bytes::new()).await?;
             let body = response.into_body().collect().await.map_err(|error| self.broken(&error))?;
             Ok(body.to_bytes())
         };
@@ -148,7 +199,7 @@ impl Client {
     ///
     /// Where ostlerd is not reachable or refuses.
     pub async fn change(&self, change: &Change) -> Result<Feed, ClientError> {
-        self.feed(Method::POST, &change.path(), change.body()).await
+        self.feed(change.method(), &change.path(), change.body()).await
     }
 
     async fn feed(&self, method: Method, path: &str, body: Bytes) -> Result<Feed, ClientError> {

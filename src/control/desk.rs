@@ -63,6 +63,10 @@ pub enum Wish {
     Reload,
     /// Say what that would change, and change nothing.
     DryRun,
+    /// Say what a migration of the app would apply, and apply nothing.
+    MigrationPlan(AppName),
+    /// Say what the history of the app's migrations holds.
+    MigrationHistory(AppName),
 }
 
 /// Both sides of a desk; `first` is shown until the first picture is set.

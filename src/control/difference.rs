@@ -13,12 +13,15 @@ use super::screen::{Ink, Screen, plain};
 /// ```
 pub(super) fn render(changes: &[AppChange], screen: Screen) -> String {
     let mut lines = Vec::new();
-    for AppChange { app, effect, keys } in changes {
+    for AppChange { app, effect, keys, migrates } in changes {
         let ink = match effect {
             Effect::Nothing | Effect::Stopped => Ink::Faint,
             _ => Ink::Green,
         };
         lines.push(format!("{app}: {}", screen.paint(ink, &effect.to_string())));
+        if *migrates {
+            lines.push("  migrations run first".to_owned());
+        }
         for change in keys {
             let shown = |value: &Option<String>| {
                 value.as_ref().map_or("not set".to_owned(), |it| plain(it).into_owned())
@@ -39,8 +42,18 @@ mod tests {
         let key = KeyChange { key: "workers".into(), old: Some("4".into()), new: Some("6".into()) };
         let unset = KeyChange { key: "limits.max_age".into(), old: None, new: Some("1h".into()) };
         let changes = [
-            AppChange { app: "blog".parse().unwrap(), effect: Effect::Nothing, keys: vec![] },
-            AppChange { app: "shop".parse().unwrap(), effect: Effect::Resize, keys: vec![key, unset] },
+            AppChange {
+                app: "blog".parse().unwrap(),
+                effect: Effect::Nothing,
+                keys: vec![],
+                migrates: false,
+            },
+            AppChange {
+                app: "shop".parse().unwrap(),
+                effect: Effect::Resize,
+                keys: vec![key, unset],
+                migrates: false,
+            },
         ];
         let text = render(&changes, Screen { live: false, colour: false });
         assert_eq!(

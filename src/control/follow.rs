@@ -1,8 +1,13 @@
 //! Asking for a change and staying with it to its end: on a terminal a live picture, elsewhere a line per step.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::config::AppName;
+use crate::observe::Status;
 use crate::supervise::{LastWords, Outcome};
 
 use super::client::{Change, Client, ClientError, Feed};
@@ -11,6 +16,10 @@ use super::live::Picture;
 use super::protocol::{Line, exit};
 use super::screen::{Ink, Screen, complain, one_line, plain, say};
 use super::verbs::{VerbError, sentence};
+use super::verdict;
+
+/// How often a live picture of a migration is taken: its progress is in no news.
+const GLANCE: Duration = Duration::from_millis(500);
 
 /// How steps are shown.
 enum Show {
@@ -49,7 +58,7 @@ pub(super) async fn outcome(
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
             show.end();
-            complain(&format!("ostler: {what} goes on; watch it with `ostler events`"));
+            complain(&format!("ostler: {what} goes on; {}", how_to_watch(change)));
             Ok(None)
         }
         ended = to_the_end(client, change, &mut show) => {
@@ -61,8 +70,16 @@ pub(super) async fn outcome(
 
 async fn to_the_end(client: &Client, change: &Change, show: &mut Show) -> Result<Outcome, VerbError> {
     let mut feed = client.change(change).await?;
+    let (_looking, mut glances) = glances(client, show);
     loop {
-        let Some(text) = next(&mut feed).await? else {
+        let text = tokio::select! {
+            text = next(&mut feed) => text?,
+            Some(status) = glances.recv() => {
+                show.glance(change, &status);
+                continue;
+            }
+        };
+        let Some(text) = text else {
             return Err(VerbError::said(
                 exit::UNREACHABLE,
                 "ostlerd went away before it said how this went; look with `ostler status`",
@@ -73,12 +90,39 @@ async fn to_the_end(client: &Client, change: &Change, show: &mut Show) -> Result
         match line {
             Line::Outcome(outcome) => {
                 show.end();
-                still_read(show.outcome(&outcome))?;
+                still_read(show.outcome(&outcome, change.app()))?;
                 return Ok(outcome);
             }
             Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
             Line::News(_) | Line::Lagged(_) | Line::Unknown(_) => {}
         }
+    }
+}
+
+/// Pictures, for as long as the set is kept, where they would be shown.
+fn glances(client: &Client, show: &Show) -> (JoinSet<()>, mpsc::Receiver<Status>) {
+    let (taken, glances) = mpsc::channel(1);
+    let mut looking = JoinSet::new();
+    if let Show::Live { .. } = show {
+        let client = client.clone();
+        looking.spawn(async move {
+            while let Ok(status) = client.glance().await {
+                if taken.send(status).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(GLANCE).await;
+            }
+        });
+    }
+    (looking, glances)
+}
+
+fn how_to_watch(change: &Change) -> String {
+    match change {
+        Change::Migrate(app) => {
+            format!("watch it with `ostler status {app}`, end it with `ostler migrate {app} --abort`")
+        }
+        _ => "watch it with `ostler events`".to_owned(),
     }
 }
 
@@ -120,6 +164,15 @@ impl Show {
         }
     }
 
+    fn glance(&mut self, change: &Change, status: &Status) {
+        if let Show::Live { picture, .. } = self {
+            let concerned = status.apps.iter().filter(|app| change.app().is_none_or(|it| *it == app.name));
+            for app in concerned {
+                picture.migration(&app.name, app.migration.as_ref());
+            }
+        }
+    }
+
     fn end(&mut self) {
         if let Show::Live { picture, .. } = self {
             picture.end();
@@ -127,11 +180,11 @@ impl Show {
     }
 
     /// The last line: on standard output where it is as asked, else on standard error with all that is known.
-    fn outcome(&self, outcome: &Outcome) -> io::Result<()> {
+    fn outcome(&self, outcome: &Outcome, app: Option<&AppName>) -> io::Result<()> {
         let screen = match self {
             Show::Json => {
                 if outcome.exit_status() != 0 {
-                    complain(&explanation(outcome));
+                    complain(&explanation(outcome, app));
                 }
                 return Ok(());
             }
@@ -146,7 +199,7 @@ impl Show {
             }
             return say(&difference::render(changes, *screen));
         }
-        complain(&explanation(outcome));
+        complain(&explanation(outcome, app));
         Ok(())
     }
 }
@@ -155,12 +208,15 @@ fn missed_words(missed: u64) -> String {
     format!("({missed} steps are not shown: this terminal was too slow)")
 }
 
-/// The sentence, and the app's own words below it.
-pub(super) fn explanation(outcome: &Outcome) -> String {
+/// The sentence, and below it the app's own words and what to do about it.
+pub(super) fn explanation(outcome: &Outcome, app: Option<&AppName>) -> String {
     let sentence = format!("ostler: {}", plain(&outcome.to_string()));
     let words = match outcome {
         Outcome::RolledBack { last_words, reason, .. } => last_words_text(last_words, reason),
         Outcome::Misconfigured { detail, .. } => plain(detail).into_owned(),
+        Outcome::NotMigrated { verdict, .. } => {
+            verdict::explanation(app.map_or("APP", AppName::as_str), verdict)
+        }
         _ => String::new(),
     };
     if words.is_empty() { sentence } else { format!("{sentence}\n\n{}", words.trim_end()) }
@@ -188,7 +244,7 @@ mod tests {
             last_words,
             serving: Some(GenerationId(7)),
         };
-        let text = explanation(&outcome);
+        let text = explanation(&outcome, None);
         assert!(text.starts_with(
             "ostler: rolled back: 2 of its workers did not boot; generation g7 goes on serving"
         ));
@@ -199,6 +255,6 @@ mod tests {
     #[test]
     fn a_refusal_is_one_sentence() {
         let outcome = Outcome::Refused { reason: "a rollout is under way".into() };
-        assert_eq!(explanation(&outcome), "ostler: refused: a rollout is under way");
+        assert_eq!(explanation(&outcome, None), "ostler: refused: a rollout is under way");
     }
 }

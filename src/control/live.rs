@@ -6,10 +6,11 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::config::AppName;
+use crate::observe::MigrationStatus;
 use crate::supervise::{Happening, Level, News};
 
 use super::progress::Progress;
-use super::screen::Screen;
+use super::screen::{Screen, one_line};
 use super::verbs::sentence;
 
 const REDRAW: Duration = Duration::from_millis(120);
@@ -41,12 +42,7 @@ impl Picture {
         ) {
             return;
         }
-        let (progress, bar) = self.apps.entry(news.app.clone()).or_insert_with(|| {
-            let bar = self.bars.add(ProgressBar::new(1).with_style(style(self.screen)));
-            bar.set_prefix(news.app.to_string());
-            bar.enable_steady_tick(REDRAW);
-            (Progress::default(), bar)
-        });
+        let (progress, bar) = self.of(&news.app);
         progress.note(&news.happening);
         bar.set_length(u64::from(progress.wanted.max(1)));
         bar.set_position(u64::from(progress.ready.min(progress.wanted)));
@@ -54,6 +50,25 @@ impl Picture {
         if progress.ended.is_some() {
             bar.abandon();
         }
+    }
+
+    /// Draws how far a migration is; `None` where none is under way.
+    pub(super) fn migration(&mut self, app: &AppName, migration: Option<&MigrationStatus>) {
+        if migration.is_none() && !self.apps.contains_key(app) {
+            return;
+        }
+        let (progress, bar) = self.of(app);
+        progress.migration = migration.map(|it| one_line(&it.summary));
+        bar.set_message(progress.words());
+    }
+
+    fn of(&mut self, app: &AppName) -> &mut (Progress, ProgressBar) {
+        self.apps.entry(app.clone()).or_insert_with(|| {
+            let bar = self.bars.add(ProgressBar::new(1).with_style(style(self.screen)));
+            bar.set_prefix(app.to_string());
+            bar.enable_steady_tick(REDRAW);
+            (Progress::default(), bar)
+        })
     }
 
     /// Says something above the bars.

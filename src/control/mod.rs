@@ -12,7 +12,9 @@ mod demo;
 mod desk;
 mod difference;
 mod follow;
+mod history;
 mod live;
+mod pending;
 mod progress;
 mod protocol;
 mod routes;
@@ -21,6 +23,7 @@ mod server;
 mod stream;
 mod table;
 mod verbs;
+mod verdict;
 
 pub use bind::{BindError, Bound, bind};
 pub use client::{Client, ClientError, Feed};

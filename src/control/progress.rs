@@ -15,6 +15,8 @@ pub(super) struct Progress {
     pub(super) ready: u32,
     /// Workers of it that are wanted; 0 as long as that is unknown.
     pub(super) wanted: u32,
+    /// What the migration before it does, where one is under way.
+    pub(super) migration: Option<String>,
     /// Whether it ended, and well.
     pub(super) ended: Option<bool>,
 }
@@ -22,9 +24,15 @@ pub(super) struct Progress {
 impl Progress {
     /// Takes in what happened next.
     pub(super) fn note(&mut self, happening: &Happening) {
-        use Happening::{RolloutRequested, RolloutStarted, Scaled, Stopping};
-        let begins =
-            matches!(happening, RolloutRequested { .. } | RolloutStarted { .. } | Scaled { .. } | Stopping);
+        use Happening::{MigrationStarted, RolloutRequested, RolloutStarted, Scaled, Stopping};
+        let begins = matches!(
+            happening,
+            RolloutRequested { .. }
+                | RolloutStarted { .. }
+                | Scaled { .. }
+                | Stopping
+                | MigrationStarted { .. }
+        );
         if begins {
             self.ended = None;
         } else if self.ended.is_some() {
@@ -62,7 +70,13 @@ impl Progress {
             }
             Happening::RolledBack { .. } | Happening::PrepareFailed { .. } => self.end(false),
             Happening::Removed => self.end(true),
-            _ => {}
+            Happening::NotRolledOut { .. } => self.end(false),
+            Happening::MigrationEnded { verdict, .. } if !verdict.kind.is_good() => self.end(false),
+            migration => {
+                if let Some(phase) = migrating(migration) {
+                    self.phase = phase;
+                }
+            }
         }
     }
 
@@ -73,6 +87,9 @@ impl Progress {
 
     /// `g7 → g8  2 of 4 ready  w12 boots`
     pub(super) fn words(&self) -> String {
+        if let (Some(migration), None) = (&self.migration, self.ended) {
+            return format!("migration: {migration}");
+        }
         let mut parts = Vec::new();
         match (self.from, self.generation) {
             (Some(from), Some(to)) => parts.push(format!("{from} → {to}")),
@@ -87,6 +104,26 @@ impl Progress {
         }
         parts.join("  ")
     }
+}
+
+/// What a migration does, as far as its news says; `None` for other news.
+fn migrating(happening: &Happening) -> Option<String> {
+    Some(match happening {
+        Happening::MigrationStarted { database, .. } => format!("migrating {database}"),
+        Happening::MigrationQueued => "waits for its databases".to_owned(),
+        Happening::MigrationBusy { .. } => "waits for another server that migrates".to_owned(),
+        Happening::MigrationUnreachable { .. } => "its database cannot be reached".to_owned(),
+        Happening::MigrationBegins { name, number, of } => format!("applies {name} ({number} of {of})"),
+        Happening::MigrationApplied { name, .. } => format!("applied {name}"),
+        Happening::MigrationBlocked { .. } => "the migration waits for a lock".to_owned(),
+        Happening::MigrationAborting { .. } | Happening::MigrationRung { .. } => {
+            "ends the migration".to_owned()
+        }
+        Happening::MigrationRetry { .. } => "waits before the next try of the migration".to_owned(),
+        Happening::MigrationEnded { .. } => "migrated".to_owned(),
+        Happening::PostDeployStarted => "runs post_deploy".to_owned(),
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -127,6 +164,31 @@ mod tests {
             cause: crate::supervise::Cause::Rollout,
         });
         assert_eq!((progress.ended, progress.phase.as_str()), (Some(true), "done"));
+    }
+
+    #[test]
+    fn a_migration_is_shown_as_it_is_and_goes_on_to_the_rollout() {
+        let mut progress = Progress::default();
+        progress.note(&Happening::RolloutRequested { joined: false });
+        progress.note(&Happening::MigrationBegins { name: "shop.0007_price".into(), number: 1, of: 2 });
+        assert_eq!(progress.words(), "applies shop.0007_price (1 of 2)");
+        progress.migration = Some("applies shop.0007_price since 3.0 s".into());
+        assert_eq!(progress.words(), "migration: applies shop.0007_price since 3.0 s");
+        progress.migration = None;
+        let ended = |kind| Happening::MigrationEnded {
+            database: "default".into(),
+            verdict: crate::supervise::Verdict {
+                kind,
+                reason: String::new(),
+                applied: vec![],
+                detail: String::new(),
+                leftovers: vec![],
+            },
+        };
+        progress.note(&ended(crate::supervise::VerdictKind::Applied));
+        assert_eq!((progress.words().as_str(), progress.ended), ("migrated", None));
+        progress.note(&ended(crate::supervise::VerdictKind::Failed));
+        assert_eq!(progress.ended, Some(false));
     }
 
     #[test]

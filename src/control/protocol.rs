@@ -3,8 +3,12 @@
 //! | request | answer |
 //! | --- | --- |
 //! | `GET /v1/status` | [`Status`](crate::observe::Status) |
+//! | `GET /v1/status?glance` | the same without a look at the releases on disk |
 //! | `GET /v1/events` | endless lines of news, or `{"lagged": n}` where the listener was too slow for n of them |
 //! | `POST /v1/apps/NAME/restart`, `stop`, `start` | lines of news about NAME, the last line is the outcome |
+//! | `POST /v1/apps/NAME/migrate`, `migrate/abort`, `migrate/resolve` | the same |
+//! | `POST /v1/apps/NAME/migrate/plan` | the same; the outcome is `migrations_pending`, and nothing is changed |
+//! | `GET /v1/apps/NAME/migrations` | the same; the outcome is `migration_history` |
 //! | `POST /v1/apps/NAME/scale`, body `{"workers": N}` | the same |
 //! | `POST /v1/drain`, body `{"for_seconds": N}` or none | lines of news about every app, the last line is the outcome |
 //! | `POST /v1/undrain` | the same |

@@ -58,7 +58,9 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
     match (request.method(), parts.as_slice()) {
         (&Method::GET, ["v1", "status"]) => {
             look(visitor, desk)?;
-            have_looked(desk).await;
+            if request.uri().query() != Some("glance") {
+                have_looked(desk).await;
+            }
             let status = desk.status.borrow().clone();
             Ok(whole(&*status))
         }
@@ -92,25 +94,47 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
             };
             ask(desk, Some(app), Wish::Request(wish))
         }
+        (&Method::POST, ["v1", "apps", name, "migrate", rest @ ..]) if rest.len() < 2 => {
+            let app = changeable(name, visitor, desk)?;
+            let wish = match rest {
+                [] => Wish::Request(supervise::Request::Migrate(app.clone())),
+                ["abort"] => Wish::Request(supervise::Request::AbortMigration(app.clone())),
+                ["resolve"] => Wish::Request(supervise::Request::ResolveMigration(app.clone())),
+                // It changes nothing, but it runs the app's code as the app's user.
+                ["plan"] => Wish::MigrationPlan(app.clone()),
+                _ => return unknown(&path),
+            };
+            ask(desk, Some(app), wish)
+        }
+        (&Method::GET, ["v1", "apps", name, "migrations"]) => {
+            look(visitor, desk)?;
+            let app = known(name, desk)?;
+            ask(desk, Some(app.clone()), Wish::MigrationHistory(app))
+        }
         (_, ["v1", "status" | "events" | "reload" | "drain" | "undrain"])
         | (_, ["v1", "reload", "dry-run"])
-        | (_, ["v1", "apps", _, "restart" | "stop" | "start" | "scale"]) => refuse(
+        | (_, ["v1", "apps", _, "restart" | "stop" | "start" | "scale" | "migrate" | "migrations"])
+        | (_, ["v1", "apps", _, "migrate", "abort" | "resolve" | "plan"]) => refuse(
             StatusCode::METHOD_NOT_ALLOWED,
             exit::USAGE,
             format!(
-                "{} is not for {path}: status and events are read with GET, the others POSTed",
+                "{} is not for {path}: status, events and migrations are read with GET, the others POSTed",
                 request.method()
             ),
         ),
-        _ => refuse(
-            StatusCode::NOT_FOUND,
-            exit::USAGE,
-            format!(
-                "this ostlerd ({}) knows no {path:.100}: is the `ostler` command of the same version?",
-                env!("CARGO_PKG_VERSION")
-            ),
-        ),
+        _ => unknown(&path),
     }
+}
+
+fn unknown<T>(path: &str) -> Result<T, Refused> {
+    refuse(
+        StatusCode::NOT_FOUND,
+        exit::USAGE,
+        format!(
+            "this ostlerd ({}) knows no {path:.100}: is the `ostler` command of the same version?",
+            env!("CARGO_PKG_VERSION")
+        ),
+    )
 }
 
 fn look(visitor: Visitor, desk: &Desk) -> Result<(), Refused> {
@@ -134,16 +158,24 @@ async fn have_looked(desk: &Desk) {
 /// The app of that name, if the visitor may change it. Who may not even look is not told which apps there are.
 fn changeable(name: &str, visitor: Visitor, desk: &Desk) -> Result<AppName, Refused> {
     look(visitor, desk)?;
-    let status = desk.status.borrow().clone();
-    let Some(app) = status.apps.iter().map(|app| &app.name).find(|app| app.as_str() == name) else {
-        let shown: String = name.chars().take(100).collect();
-        let why = no_such_app(&shown, status.apps.iter().map(|app| &app.name));
-        return refuse(StatusCode::NOT_FOUND, exit::USAGE, why);
-    };
+    let app = known(name, desk)?;
     visitor
-        .may_change(app, &desk.owners.borrow())
+        .may_change(&app, &desk.owners.borrow())
         .or_else(|why| refuse(StatusCode::FORBIDDEN, exit::NOT_ALLOWED, why))?;
-    Ok(app.clone())
+    Ok(app)
+}
+
+/// The app of that name.
+fn known(name: &str, desk: &Desk) -> Result<AppName, Refused> {
+    let status = desk.status.borrow().clone();
+    match status.apps.iter().map(|app| &app.name).find(|app| app.as_str() == name) {
+        Some(app) => Ok(app.clone()),
+        None => {
+            let shown: String = name.chars().take(100).collect();
+            let why = no_such_app(&shown, status.apps.iter().map(|app| &app.name));
+            refuse(StatusCode::NOT_FOUND, exit::USAGE, why)
+        }
+    }
 }
 
 async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {

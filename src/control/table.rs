@@ -4,6 +4,7 @@ use crate::observe::{AppStatus, ConfigStatus, DrainStatus, Status, WorkerStatus}
 use crate::supervise::{AppState, LastWords, PhaseView, RolloutView, WorkerState};
 
 use super::screen::{Ink, Screen, bytes, duration, one_line, plain};
+use super::verdict;
 
 /// Of a traceback, the end tells most.
 const LAST_LINES: usize = 12;
@@ -66,7 +67,13 @@ impl Page {
         if let Some(rollout) = &app.rollout {
             self.line(2, &self.screen.paint(Ink::Cyan, &rollout_words(rollout)));
         }
-        if let Some(last) = app.last_rollout.as_ref().filter(|last| !last.committed) {
+        self.migration(app);
+        // What is wrong because of a migration has been said with it.
+        let migration = app.last_migration.as_ref().filter(|last| !last.verdict.kind.is_good());
+        let said = migration.map(|last| format!("migration {}: {}", last.verdict.kind, last.verdict.reason));
+        let is_news = |words: &Option<String>| words.is_none() || *words != said;
+        if let Some(last) = app.last_rollout.as_ref().filter(|last| !last.committed && is_news(&last.reason))
+        {
             let generation = last.generation.map(|id| format!(" to {id}")).unwrap_or_default();
             let reason = one_line(last.reason.as_deref().unwrap_or("no reason was given"));
             let words = format!("the last rollout{generation} was rolled back: {reason}");
@@ -75,7 +82,7 @@ impl Page {
         if let Some(change) = &app.release_changed {
             self.line(2, &self.screen.paint(Ink::Yellow, &one_line(change)));
         }
-        if let Some(problem) = &app.problem {
+        if let Some(problem) = app.problem.as_ref().filter(|_| is_news(&app.problem)) {
             self.line(2, &self.screen.paint(Ink::Red, &format!("problem: {}", one_line(problem))));
         }
         if let Some(seconds) = app.backoff_seconds {
@@ -85,6 +92,24 @@ impl Page {
             self.last_words(words);
         }
         self.workers(&app.workers);
+    }
+
+    fn migration(&mut self, app: &AppStatus) {
+        if let Some(migration) = &app.migration {
+            let ink = if migration.is_troubled() { Ink::Yellow } else { Ink::Cyan };
+            self.line(2, &self.screen.paint(ink, &format!("migration: {}", one_line(&migration.summary))));
+        }
+        let Some(last) = app.last_migration.as_ref().filter(|last| !last.verdict.kind.is_good()) else {
+            return;
+        };
+        let words = format!(
+            "the last migration of {}: {}: {}",
+            last.database, last.verdict.kind, last.verdict.reason
+        );
+        self.line(2, &self.screen.paint(Ink::Red, &one_line(&words)));
+        for line in verdict::remedies(app.name.as_str(), &last.verdict).lines() {
+            self.line(4, &plain(line));
+        }
     }
 
     fn last_words(&mut self, words: &LastWords) {
@@ -185,6 +210,7 @@ fn rollout_words(rollout: &RolloutView) -> String {
     let to = rollout.generation.map(|id| format!(" to {id}")).unwrap_or_default();
     let phase = match rollout.phase {
         PhaseView::Preparing => "preparing",
+        PhaseView::Migrating => "migrating",
         PhaseView::Replacing => "replacing workers",
         PhaseView::Settling => "watching the new workers",
         PhaseView::RollingBack => "rolling back",
@@ -230,131 +256,5 @@ fn worker_ink(state: WorkerState) -> Ink {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::supervise::{GenerationId, LastRollout, WorkerId};
-
-    const DARK: Screen = Screen { live: false, colour: false };
-
-    fn shop() -> AppStatus {
-        let worker = |id: u64, requests| WorkerStatus {
-            id: WorkerId(id),
-            pid: Some(800 + id as i32),
-            generation: GenerationId(7),
-            state: WorkerState::Ready,
-            requests,
-            in_flight: 1,
-            oldest_request_seconds: Some(0.25),
-            rss_bytes: Some(64 << 20),
-            age_seconds: 125.0,
-        };
-        AppStatus {
-            name: "shop".parse().unwrap(),
-            state: AppState::Serving,
-            generation: Some(GenerationId(7)),
-            directory: Some("/srv/shop/releases/42".into()),
-            runs: Some("gthread, gunicorn 27.0.1".into()),
-            workers_wanted: 2,
-            listeners: vec!["127.0.0.1:8000".into()],
-            rollout: None,
-            last_rollout: None,
-            problem: None,
-            release_changed: None,
-            last_words: None,
-            health: Default::default(),
-            backoff_seconds: None,
-            workers: vec![worker(9, 12), worker(10, 12345)],
-        }
-    }
-
-    fn status(app: AppStatus) -> Status {
-        let config =
-            ConfigStatus { valid: true, file: "/etc/ostler/ostler.toml".into(), ..ConfigStatus::default() };
-        Status { version: "0.1.0".into(), pid: 12, draining: false, drain: None, config, apps: vec![app] }
-    }
-
-    #[test]
-    fn a_healthy_app_is_a_table() {
-        let expected = "\
-ostlerd 0.1.0, pid 12, /etc/ostler/ostler.toml
-
-shop  serving  g7  2 of 2 workers ready  gthread, gunicorn 27.0.1
-  listens on 127.0.0.1:8000
-  code from /srv/shop/releases/42
-  WORKER  PID  GEN  STATE    AGE  REQUESTS  NOW  OLDEST    MEMORY
-  w9      809  g7   ready  2m05s        12    1    0.2s  64.0 MiB
-  w10     810  g7   ready  2m05s     12345    1    0.2s  64.0 MiB
-";
-        assert_eq!(render(&status(shop()), DARK), expected);
-    }
-
-    #[test]
-    fn a_drain_is_said_with_how_far_it_is() {
-        let mut drain = DrainStatus {
-            since_seconds: 5.0,
-            edge_wait_seconds: 3.0,
-            ends_in_seconds: None,
-            stopping: false,
-        };
-        let mut status = status(shop());
-        let mut line = |drain| {
-            status.drain = Some(drain);
-            render(&status, DARK).lines().nth(1).unwrap().to_owned()
-        };
-        let begun = "draining since 5.0s: readiness fails";
-        assert_eq!(line(drain), format!("{begun}; the edge notices within 3.0s; `ostler undrain` ends it"));
-        drain.edge_wait_seconds = 0.0;
-        drain.ends_in_seconds = Some(600.0);
-        assert_eq!(line(drain), format!("{begun}; ends by itself in 10m00s"));
-        drain.stopping = true;
-        assert_eq!(line(drain), format!("{begun}; ostlerd stops after it"));
-    }
-
-    #[test]
-    fn what_is_wrong_is_said() {
-        let mut app = shop();
-        app.state = AppState::Failed;
-        app.problem = Some("no worker boots".into());
-        app.backoff_seconds = Some(4.0);
-        app.last_rollout = Some(LastRollout {
-            generation: Some(GenerationId(8)),
-            committed: false,
-            reason: Some("2 workers did not boot".into()),
-        });
-        let traceback = (1..=20).map(|n| format!("line {n}\x1b[31m\n")).collect();
-        app.last_words = Some(LastWords { message: "boom".into(), traceback });
-        let mut status = status(app);
-        status.config.valid = false;
-        status.config.problem = Some("shop.toml:3: unknown key".into());
-        let text = render(&status, DARK);
-        assert!(text.starts_with("the configuration's files are refused"), "{text}");
-        for part in [
-            "│ shop.toml:3: unknown key",
-            "the last rollout to g8 was rolled back: 2 workers did not boot",
-            "problem: no worker boots",
-            "next start in 4.0s",
-            "│ … 8 lines more",
-            "│ line 20",
-        ] {
-            assert!(text.contains(part), "{part:?} is missing in\n{text}");
-        }
-        assert!(!text.contains('\x1b'));
-    }
-
-    #[test]
-    fn colour_is_only_added() {
-        let coloured = render(&status(shop()), Screen { live: true, colour: true });
-        assert!(coloured.contains("\x1b[32mserving\x1b[0m"));
-        let mut bare = String::new();
-        let mut rest = coloured.as_str();
-        while let Some(start) = rest.find('\x1b') {
-            bare.push_str(&rest[..start]);
-            rest = &rest[start + rest[start..].find('m').unwrap() + 1..];
-        }
-        bare.push_str(rest);
-        assert_eq!(
-            bare.lines().map(str::trim_end).collect::<Vec<_>>(),
-            render(&status(shop()), DARK).lines().collect::<Vec<_>>()
-        );
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;

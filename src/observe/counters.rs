@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Status;
 use crate::config::AppName;
-use crate::supervise::{Cause, Happening, News, WorkerId};
+use crate::supervise::{Cause, Happening, News, VerdictKind, WorkerId};
 
 /// What happened since ostlerd started.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,6 +15,10 @@ pub struct Counters {
     pub restarts: BTreeMap<(AppName, &'static str), u64>,
     /// Rollouts that ended, by app and outcome.
     pub rollouts: BTreeMap<(AppName, &'static str), u64>,
+    /// Runs of migrations that ended, by app and outcome.
+    pub migrations: BTreeMap<(AppName, &'static str), u64>,
+    /// Seconds that single migrations took which were applied, by app.
+    pub migration_seconds: BTreeMap<AppName, f64>,
     /// Of each worker: its app, and how many of its requests are counted.
     counted: BTreeMap<WorkerId, (AppName, u64)>,
     /// Workers whose end has been counted before they ended.
@@ -41,6 +45,10 @@ impl Counters {
             RolloutCommitted { .. } => count(&mut self.rollouts, app, "committed"),
             RolledBack { .. } => count(&mut self.rollouts, app, "rolled_back"),
             RolloutSuperseded { .. } => count(&mut self.rollouts, app, "superseded"),
+            MigrationEnded { verdict, .. } => count(&mut self.migrations, app, outcome(verdict.kind)),
+            MigrationApplied { seconds, .. } if seconds.is_finite() && *seconds > 0.0 => {
+                *self.migration_seconds.entry(app.clone()).or_default() += seconds;
+            }
             PrepareFailed { .. } => count(&mut self.rollouts, app, "refused"),
             _ => {}
         }
@@ -91,6 +99,19 @@ fn restart(cause: Cause) -> Option<&'static str> {
     }
 }
 
+/// In the words of `ostler status --json`.
+fn outcome(kind: VerdictKind) -> &'static str {
+    match kind {
+        VerdictKind::Nothing => "nothing",
+        VerdictKind::Applied => "applied",
+        VerdictKind::Retryable => "retryable",
+        VerdictKind::Failed => "failed",
+        VerdictKind::Partial => "partial",
+        VerdictKind::Dirty => "dirty",
+        VerdictKind::Unknown => "unknown",
+    }
+}
+
 fn count(counts: &mut BTreeMap<(AppName, &'static str), u64>, app: &AppName, what: &'static str) {
     *counts.entry((app.clone(), what)).or_default() += 1;
 }
@@ -126,6 +147,38 @@ mod tests {
         assert_eq!(total(&counters), 22, "a worker that counts backwards takes nothing away");
         counters.seen(&with(&[]));
         assert_eq!(total(&counters), 22);
+    }
+
+    #[test]
+    fn migrations_are_counted_by_their_outcome() {
+        let mut counters = Counters::default();
+        let ended = |kind| Happening::MigrationEnded {
+            database: "default".into(),
+            verdict: crate::supervise::Verdict {
+                kind,
+                reason: String::new(),
+                applied: vec![],
+                detail: String::new(),
+                leftovers: vec![],
+            },
+        };
+        let applied = |seconds| Happening::MigrationApplied { name: "shop.0007_price".into(), seconds };
+        let happenings = [
+            applied(1.5),
+            applied(2.0),
+            applied(f64::NAN),
+            applied(-1.0),
+            ended(VerdictKind::Applied),
+            ended(VerdictKind::Nothing),
+            ended(VerdictKind::Nothing),
+        ];
+        for happening in happenings {
+            counters.heard(&News { app: "shop".parse().unwrap(), happening });
+        }
+        let counts: Vec<_> =
+            counters.migrations.iter().map(|((_, outcome), count)| (*outcome, *count)).collect();
+        assert_eq!(counts, [("applied", 1), ("nothing", 2)]);
+        assert_eq!(counters.migration_seconds.values().sum::<f64>(), 3.5);
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub(super) fn text(judge: &Judge<'_>) -> String {
     let mut registry = Registry::with_prefix("ostler");
     machine(&mut registry, judge);
     apps(&mut registry, judge);
+    migrations(&mut registry, judge);
     counters(&mut registry, judge);
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a text does not fail");
@@ -140,6 +141,41 @@ fn apps(registry: &mut Registry, judge: &Judge<'_>) {
     registry.register("listen_queue_limit_connections", "Connections that may wait", most);
 }
 
+/// What is under way, and whether the last one left something to do.
+fn migrations(registry: &mut Registry, judge: &Judge<'_>) {
+    let running = each(judge, |app| Some(app.migration.is_some().into()));
+    registry.register("migration_running", "Whether a migration is under way", running);
+    let failed =
+        |app: &AppStatus| app.last_migration.as_ref().is_some_and(|last| !last.verdict.kind.is_good());
+    let bad = each(judge, |app| Some(failed(app).into()));
+    registry.register("migration_failed", "Whether the last migration did not succeed", bad);
+    let blocked = each(judge, |app| app.migration.as_ref().map(|it| it.blocked.into()));
+    registry.register("migration_blocked_sessions", "Sessions that wait behind the migration", blocked);
+    let blockers = each(judge, |app| {
+        app.migration.as_ref().map(|it| i64::try_from(it.blockers.len()).unwrap_or(i64::MAX))
+    });
+    registry.register("migration_blocking_sessions", "Sessions that the migration waits for", blockers);
+    let (age, harm) = (Fraction::default(), Fraction::default());
+    for app in &judge.status.apps {
+        let labels = named(app.name.as_str());
+        let migration = app.migration.as_ref();
+        age.get_or_create(&labels).set(migration.map_or(0.0, |it| it.since_seconds));
+        harm.get_or_create(&labels).set(migration.and_then(|it| it.harm_seconds).unwrap_or(0.0));
+    }
+    registry.register_with_unit(
+        "migration_running",
+        "How long the migration that is under way has been",
+        Unit::Seconds,
+        age,
+    );
+    registry.register_with_unit(
+        "migration_longest_wait",
+        "How long others have waited behind the migration that is under way",
+        Unit::Seconds,
+        harm,
+    );
+}
+
 fn counters(registry: &mut Registry, judge: &Judge<'_>) {
     let counters = judge.vitals.counters();
     let requests = Count::default();
@@ -160,4 +196,16 @@ fn counters(registry: &mut Registry, judge: &Judge<'_>) {
     registry.register("worker_restarts", "Workers replaced without being asked to, by cause", restarts);
     let rollouts = two(&counters.rollouts, "outcome");
     registry.register("rollouts", "Rollouts that ended, by outcome", rollouts);
+    let migrations = two(&counters.migrations, "outcome");
+    registry.register("migrations", "Runs of migrations that ended, by outcome", migrations);
+    let seconds = Family::<Labels, Counter<f64, AtomicU64>>::default();
+    for (app, total) in &counters.migration_seconds {
+        seconds.get_or_create(&named(app.as_str())).inc_by(*total);
+    }
+    registry.register_with_unit(
+        "migration",
+        "Time that migrations took which were applied",
+        Unit::Seconds,
+        seconds,
+    );
 }

@@ -1,16 +1,20 @@
 //! The view, shown to the world.
 
 mod counters;
+mod date;
 pub mod health;
 mod log;
 mod metrics;
+mod migration;
 mod status;
 mod systemd;
 #[cfg(test)]
 mod testing;
 
 pub use counters::Counters;
+pub use date::timestamp;
 pub use log::{announce, init as init_log};
+pub use migration::{AbortStatus, MigrationStatus, MigrationStep, OperationStatus, backend, next_step, time};
 pub use status::{
     AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, Release, Status, WorkerStatus,
 };

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::MigrationStatus;
 use crate::config::AppName;
 use crate::plan::Readiness;
 use crate::supervise::{
-    AppState, GenerationId, LastRollout, LastWords, RolloutView, View, WorkerId, WorkerState,
+    AppState, GenerationId, LastMigration, LastRollout, LastWords, RolloutView, View, WorkerId, WorkerState,
 };
 
 /// The machine as `status` shows it.
@@ -73,6 +74,12 @@ pub struct AppStatus {
     pub workers_wanted: u32,
     /// Where it listens.
     pub listeners: Vec<String>,
+    /// The migration under way.
+    #[serde(default)]
+    pub migration: Option<MigrationStatus>,
+    /// How the last one ended.
+    #[serde(default)]
+    pub last_migration: Option<LastMigration>,
     /// The change under way.
     pub rollout: Option<RolloutView>,
     /// How the last one ended.
@@ -211,6 +218,8 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
         runs: blueprint.map(|it| format!("{}, gunicorn {}", it.class, it.gunicorn)),
         workers_wanted: app.wanted,
         listeners: known.listeners,
+        migration: app.migration.as_ref().map(MigrationStatus::from),
+        last_migration: app.last_migration.clone(),
         rollout: app.rollout.clone(),
         last_rollout: app.last_rollout.clone(),
         release_changed: known.release.note(&app.name, app.generation),

@@ -95,6 +95,7 @@ fn rolling(rollout: &RolloutView) -> String {
     let to = rollout.generation.map(|id| format!(" {id}")).unwrap_or_default();
     let RolloutView { ready, wanted, .. } = rollout;
     match rollout.phase {
+        PhaseView::Migrating => "migrating".to_owned(),
         PhaseView::Settling => format!("rolling out{to}, all {wanted} workers ready"),
         _ => format!("rolling out{to}, {ready} of {wanted} workers ready"),
     }

@@ -1,7 +1,8 @@
 //! Pictures for the tests of this module.
 
 use super::{AppHealth, AppStatus, ConfigStatus, Status, WorkerStatus};
-use crate::supervise::{AppState, GenerationId, WorkerId, WorkerState};
+use crate::supervise::{AppState, GenerationId, MigrationPhase, MigrationView, RunId, WorkerId, WorkerState};
+use std::time::Duration;
 
 pub(super) fn status(apps: Vec<AppStatus>) -> Status {
     let config =
@@ -18,6 +19,8 @@ pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         runs: None,
         workers_wanted: workers.len() as u32,
         listeners: vec![],
+        migration: None,
+        last_migration: None,
         rollout: None,
         last_rollout: None,
         problem: None,
@@ -40,5 +43,27 @@ pub(super) fn worker(id: u64, state: WorkerState) -> WorkerStatus {
         oldest_request_seconds: None,
         rss_bytes: Some(1 << 20),
         age_seconds: 1.0,
+    }
+}
+
+/// The second of three, in the middle of its work.
+pub(super) fn migration() -> MigrationView {
+    MigrationView {
+        run: RunId(1),
+        database: "default".into(),
+        phase: MigrationPhase::Running,
+        since: Duration::from_secs(15),
+        attempt: 1,
+        migration: Some("shop.0007_price".into()),
+        number: 2,
+        of: 3,
+        migration_since: Some(Duration::from_secs(12)),
+        usually: Some(Duration::from_secs(40)),
+        operation: Some((1, 2, "Add field cents to product".into())),
+        doing: Some(("building index".into(), Some(43.2))),
+        blockers: vec![],
+        harm: None,
+        aborting: None,
+        warning: None,
     }
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{AppName, HealthConfig, words};
 
+use super::migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
 use super::types::{
     Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, RolloutPolicy, Surge,
 };
@@ -70,6 +71,9 @@ pub struct AppChange {
     pub effect: Effect,
     /// What is different, by name; empty where the app comes or goes.
     pub keys: Vec<KeyChange>,
+    /// Whether migrations run before what follows.
+    #[serde(default)]
+    pub migrates: bool,
 }
 
 /// One value that is different.
@@ -89,7 +93,7 @@ pub fn effect(old: &AppPlan, new: &AppPlan) -> Effect {
         Effect::Rollout
     } else if old.policy.workers != new.policy.workers {
         Effect::Resize
-    } else if old.policy != new.policy {
+    } else if old.policy != new.policy || old.migrate != new.migrate {
         Effect::InPlace
     } else {
         Effect::Nothing
@@ -108,7 +112,9 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<AppChange> {
             (None, None) if new.apps.contains_key(name) => (Effect::Nothing, Vec::new()),
             (None, None) => (Effect::Remove, Vec::new()),
         };
-        AppChange { app: name.clone(), effect, keys }
+        let begins = matches!(effect, Effect::Rollout | Effect::Add);
+        let migrates = begins && of(new, name).is_some_and(|it| it.migrate.is_some());
+        AppChange { app: name.clone(), effect, keys, migrates }
     };
     names.into_iter().map(change).collect()
 }
@@ -125,6 +131,15 @@ fn keys(old: &AppPlan, new: &AppPlan) -> Vec<KeyChange> {
             new: after.0.get(name).cloned(),
         })
         .collect();
+    let url = |plan: &AppPlan| {
+        plan.migrate.as_ref().and_then(|it| it.databases.iter().find(|it| is_url(it)).cloned())
+    };
+    let (before, after) = (url(old), url(new));
+    if before != after {
+        let hidden = |url: Option<Database>| url.map(|_| "(hidden)".to_owned());
+        let key = "migrate.database_url".to_owned();
+        changed.push(KeyChange { key, old: hidden(before), new: hidden(after) });
+    }
     let (before, after) = (&old.blueprint.env, &new.blueprint.env);
     let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let hidden = |env: &BTreeMap<String, String>, name| env.contains_key(name).then(|| "(hidden)".to_owned());
@@ -134,7 +149,18 @@ fn keys(old: &AppPlan, new: &AppPlan) -> Vec<KeyChange> {
     changed
 }
 
-/// An app's plan as names and texts, without its environment.
+fn is_url(database: &Database) -> bool {
+    matches!(database, Database::Url(_))
+}
+
+fn alias(database: &Database) -> Option<&str> {
+    match database {
+        Database::Alias(name) => Some(name),
+        Database::Url(_) => None,
+    }
+}
+
+/// An app's plan as names and texts, without its environment and without the URLs of databases.
 #[derive(Default)]
 struct Fields(BTreeMap<String, String>);
 
@@ -143,6 +169,9 @@ impl Fields {
         let mut fields = Fields::default();
         fields.blueprint(&plan.blueprint);
         fields.policy(&plan.policy);
+        if let Some(migrate) = &plan.migrate {
+            fields.migrate(migrate);
+        }
         fields
     }
 
@@ -248,5 +277,42 @@ impl Fields {
         self.set("gunicorn's keepalive", words(*keepalive));
         self.set("optional", optional);
         self.set("min_ready", min_ready);
+    }
+
+    fn migrate(&mut self, migrate: &Migrate) {
+        let Migrate { command, databases, post_deploy, budgets, overrides } = migrate;
+        self.set(
+            "migrate.command",
+            match command {
+                MigrateCommand::Django => "Django's migrate".to_owned(),
+                MigrateCommand::Other(words) => words.join(" "),
+            },
+        );
+        let aliases: Vec<&str> = databases.iter().filter_map(alias).collect();
+        if !aliases.is_empty() {
+            self.set("migrate.database", aliases.join(", "));
+        }
+        for (number, words) in post_deploy.iter().enumerate() {
+            self.set(&format!("migrate.post_deploy {}", number + 1), words.join(" "));
+        }
+        let Budgets { lock_timeout, tries, lock_wait, harm, timeout, timeout_total, stall } = budgets;
+        self.set("migrate.lock_timeout", words(*lock_timeout));
+        self.set("migrate.tries", tries);
+        self.set("migrate.lock_wait", words(*lock_wait));
+        self.set("migrate.harm", words(*harm));
+        self.set("migrate.timeout", words(*timeout));
+        self.set("migrate.timeout_total", words(*timeout_total));
+        self.set("migrate.stall", words(*stall));
+        for (name, budgets) in overrides {
+            let Override { lock_timeout, lock_wait, harm, timeout, stall } = budgets;
+            let mut set = |key: &str, limit: &Option<Duration>| {
+                self.set_some(&format!("migrate.override.{name:?}.{key}"), limit.map(words));
+            };
+            set("lock_timeout", lock_timeout);
+            set("lock_wait", lock_wait);
+            set("harm", harm);
+            set("timeout", timeout);
+            set("stall", stall);
+        }
     }
 }

@@ -23,6 +23,8 @@ pub struct Facts {
     pub env_files: Vec<EnvFile>,
     /// The release's files as they are now.
     pub release: Fingerprint,
+    /// Whether the directory holds a `manage.py`: what Django's own projects have.
+    pub manage_py: bool,
 }
 
 /// The paths of an app as one release has them: the part through its link resolved, the rest as written.

@@ -8,6 +8,8 @@ mod diff;
 mod edge;
 mod environment;
 mod facts;
+mod migrate;
+mod migration;
 mod policy;
 mod prepare;
 mod sockets;
@@ -21,6 +23,7 @@ pub use diff::{AppChange, Effect, KeyChange, diff, effect, needs_restart};
 pub use edge::{keepalive_finding, machine};
 pub use environment::environment;
 pub use facts::{EnvFile, Facts, Paths};
+pub use migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
 pub use prepare::prepare;
 pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, MachinePolicy, Plan, Policy, Prepared, Probe, Readiness,

@@ -9,7 +9,7 @@ use crate::worker::{Hook, Settings};
 use super::environment::environment;
 use super::facts::Facts;
 use super::types::{Account, AppPlan, Blueprint, Prepared, Probe, WorkerClass};
-use super::{policy, sockets, support};
+use super::{migration, policy, sockets, support};
 
 /// Most notes that one app's interpreter may cause in the log.
 const NOTES_MOST: usize = 32;
@@ -33,6 +33,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
     let class = support::class(app.name.as_str(), settings, notes)?;
     let listen = sockets::sockets(app, settings, notes)?;
     let env = environment(app, &facts.paths.python, account, &facts.env_files)?;
+    let migrate = migration::migration(app, facts, &env, notes)?;
     not_followed(app, facts, account, notes);
     let blueprint = Blueprint {
         app: app.name.clone(),
@@ -59,7 +60,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
         release: facts.release,
     };
     let policy = policy::policy(app, facts, class, notes);
-    Ok(AppPlan { blueprint: Arc::new(blueprint), policy })
+    Ok(AppPlan { blueprint: Arc::new(blueprint), policy, migrate })
 }
 
 /// gevent takes as many as `worker_connections`, and the loops any number: neither says when a worker is busy.

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::config::{AppName, Listen};
 use crate::worker::Hook;
 
+use super::migrate::Migrate;
+
 /// Everything that should run on this machine.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
@@ -39,6 +41,8 @@ pub struct AppPlan {
     pub blueprint: Arc<Blueprint>,
     /// A difference here is put in force at once, with the workers that run.
     pub policy: Policy,
+    /// What is run before a rollout; `None` where the app has no migrations, or wants none run.
+    pub migrate: Option<Arc<Migrate>>,
 }
 
 /// Why an app could not be prepared, in words for the person who asked.

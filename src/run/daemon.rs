@@ -109,7 +109,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
 
     let (outbox, inbox) = inbox();
     let changes = outbox.inbox.clone();
-    let mut shell = Shell::new(children.clone(), passed, places.runtime.clone(), &config, outbox);
+    let mut shell = Shell::new(children.clone(), passed, places, &config, outbox);
     let looked = prepare::all(&children, &config, &BTreeMap::new()).await;
     end_leftovers(&children).await;
     let apps = looked.into_iter().map(|(name, looked)| {

@@ -247,12 +247,19 @@ impl Driver {
     }
 
     fn asked(&mut self, ask: Ask) {
-        let id = self.shell.expect_answer(Some(ask.answer));
-        match ask.what {
-            Wish::Request(request) => self.fact(Event::Requested { id, request }),
-            Wish::Reload => self.shell.reread(id, Purpose::Reload),
-            Wish::DryRun => self.shell.reread(id, Purpose::DryRun),
-        }
+        let Ask { what, answer } = ask;
+        let (purpose, answer) = match what {
+            Wish::Request(request) => {
+                let id = self.shell.expect_answer(Some(answer));
+                return self.fact(Event::Requested { id, request });
+            }
+            Wish::MigrationPlan(app) => return self.shell.tell_pending(app, answer),
+            Wish::MigrationHistory(app) => return self.shell.tell_history(&app, answer),
+            Wish::Reload => (Purpose::Reload, answer),
+            Wish::DryRun => (Purpose::DryRun, answer),
+        };
+        let id = self.shell.expect_answer(Some(answer));
+        self.shell.reread(id, purpose);
     }
 
     fn signalled(&mut self, signal: Arrived) {

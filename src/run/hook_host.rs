@@ -22,7 +22,7 @@ use super::worker_process::{launch_spec, read_available, start_interpreter};
 use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::supervise::GenerationId;
-use crate::worker::{Hook, HookOrder, Message, Orders};
+use crate::worker::{Hook, HookOrder, Message, Orders, bundle};
 
 /// So many hooks may wait for the one that runs.
 const QUEUE: usize = 1024;
@@ -97,7 +97,7 @@ pub fn start(
     let orders = Orders::hooks(app.as_str(), generation.0, entry, blueprint.args.clone());
     let scope = children.place(&app, Inhabitants::Generation(generation));
     let spec = LaunchSpec { scope, ..launch_spec(blueprint, format!("ostler: {app} [hooks {generation}]")) };
-    let (process, control) = start_interpreter(children, &spec, &orders, &[])
+    let (process, control) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &[])
         .map_err(|error| format!("cannot make a process for the hooks of {app}: {error}"))?;
     let (queue, waiting) = mpsc::channel(QUEUE);
     let (wanted, dropped) = oneshot::channel();

@@ -17,7 +17,7 @@ use super::worker_process::{read_available, start_interpreter};
 use crate::config::AppName;
 use crate::plan::{Account, Refusal};
 use crate::supervise::Exit;
-use crate::worker::{BOOTSTRAP, Message, Orders, Settings};
+use crate::worker::{BOOTSTRAP, Message, Orders, Settings, bundle};
 
 /// How long an interpreter may take to read its settings.
 const TIME_OUT: Duration = Duration::from_secs(30);
@@ -139,8 +139,12 @@ impl Interpreter {
         let orders = Orders::inspect(inspection.app.as_str(), entry, inspection.args.clone());
         let (ours, theirs) = io::pipe()?;
         let output = pipe::Receiver::from_owned_fd(ours.into())?;
-        let (process, control) =
-            start_interpreter(children, &spec, &orders, &[(theirs.as_fd(), 1), (theirs.as_fd(), 2)])?;
+        let (process, control) = start_interpreter(
+            children,
+            &spec,
+            (&bundle(), &orders.to_json()),
+            &[(theirs.as_fd(), 1), (theirs.as_fd(), 2)],
+        )?;
         Ok(Interpreter { process: KilledOnDrop(process), control, output, output_read: Vec::new() })
     }
 

@@ -1,5 +1,6 @@
 //! What comes back on the control socket: lines of JSON from a process that is not trusted.
 
+use super::lines::Lines;
 use crate::supervise::LastWords;
 use crate::worker::{FailedMessage, LINE_LIMIT, Message};
 
@@ -10,13 +11,18 @@ const MOST: usize = 256 * 1024;
 const LONGEST_MESSAGE: usize = 4096;
 
 /// Bytes in, messages out, bounded.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Messages {
-    line: Vec<u8>,
-    skipping: bool,
+    lines: Lines,
     taken: usize,
     /// How many lines were no message of the contract.
     pub(super) strange: usize,
+}
+
+impl Default for Messages {
+    fn default() -> Self {
+        Messages { lines: Lines::new(LINE_LIMIT), taken: 0, strange: 0 }
+    }
 }
 
 impl Messages {
@@ -24,24 +30,11 @@ impl Messages {
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<Message> {
         let bytes = &bytes[..bytes.len().min(MOST - self.taken)];
         self.taken += bytes.len();
-        let mut complete = Vec::new();
-        for part in bytes.split_inclusive(|&byte| byte == b'\n') {
-            let (text, ended) = match part.strip_suffix(b"\n") {
-                Some(text) => (text, true),
-                None => (part, false),
-            };
-            if self.line.len() + text.len() > LINE_LIMIT {
-                self.skipping = true;
-                self.line.clear();
-            }
-            if !self.skipping {
-                self.line.extend_from_slice(text);
-            }
-            if ended {
-                complete.extend(self.end_line());
-            }
-        }
-        complete
+        let lines = self.lines.push(bytes);
+        let messages: Vec<Message> =
+            lines.iter().filter_map(|line| Message::parse(line.as_ref()?).ok()).collect();
+        self.strange += lines.len() - messages.len();
+        messages
     }
 
     /// Lets the sender say as much again: it was asked something new.
@@ -52,17 +45,6 @@ impl Messages {
     /// Whether the sender has used up what it may send.
     pub(super) fn is_full(&self) -> bool {
         self.taken >= MOST
-    }
-
-    fn end_line(&mut self) -> Option<Message> {
-        let line = std::mem::take(&mut self.line);
-        let skipped = std::mem::take(&mut self.skipping);
-        if !skipped && line.iter().all(u8::is_ascii_whitespace) {
-            return None;
-        }
-        let message = if skipped { None } else { Message::parse(&line).ok() };
-        self.strange += usize::from(message.is_none());
-        message
     }
 }
 

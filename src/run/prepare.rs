@@ -146,7 +146,9 @@ impl Asked {
         release: Fingerprint,
     ) -> Result<(Looked, Vec<String>), Refusal> {
         let Asked { paths, own, account, env_files, inspection } = self;
-        let facts = Facts { settings, paths, account, own, cpus: world::cpus(), env_files, release };
+        let manage_py = world::has_manage_py(&paths.directory);
+        let cpus = world::cpus();
+        let facts = Facts { settings, paths, account, own, cpus, env_files, release, manage_py };
         let (prepared, notes) = plan::prepare(app, &facts);
         let plan = prepared?;
         let Facts { settings, paths, .. } = facts;

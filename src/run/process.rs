@@ -208,6 +208,19 @@ impl Process {
         }
     }
 
+    /// Sends a signal to all of its group, unless it has been reaped: then its number may be another's.
+    pub fn signal_group(&self, signal: Signal) -> io::Result<()> {
+        if self.exit.get().is_some() {
+            return Ok(());
+        }
+        match killpg(Pid::from_raw(self.pid), signal) {
+            Ok(()) => Ok(()),
+            // A launcher that has not begun its session yet.
+            Err(Errno::ESRCH) => self.signal(signal),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn send(&self, signal: rustix::process::Signal) -> io::Result<()> {
         match pidfd_send_signal(self.pidfd.get_ref(), signal) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),

@@ -39,6 +39,8 @@ pub enum Inhabitants {
     Generation(GenerationId),
     /// The app's migration; there is one at a time.
     Migration,
+    /// The commands that run after a rollout, one after the other.
+    PostDeploy,
 }
 
 /// A scope that a process is to be in before its program runs; made where it is not there yet.
@@ -112,6 +114,7 @@ impl Scopes {
         let unit = match inhabitants {
             Inhabitants::Generation(generation) => format!("{SLICE}-{app}-{generation}.scope"),
             Inhabitants::Migration => format!("{SLICE}-{app}-migrate.scope"),
+            Inhabitants::PostDeploy => format!("{SLICE}-{app}-post-deploy.scope"),
         };
         let group = Path::new(ROOT).join(format!("{SLICE}.slice")).join(&slice).join(&unit);
         Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }

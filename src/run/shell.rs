@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{RwLock, oneshot};
 
-use super::daemon;
+use super::daemon::{self, Places};
 use super::driver::Outbox;
 use super::hooks::{Hooks, Started};
 use super::known::KnownApps;
 use super::listen_queue;
 use super::listeners::Listeners;
+use super::migration::Migrations;
 use super::passed::Passed;
 use super::process::Children;
 use super::releases::Releases;
@@ -41,6 +42,7 @@ pub struct Shell {
     apps: BTreeMap<AppName, Home>,
     workers: BTreeMap<WorkerId, Running>,
     hooks: Hooks,
+    migrations: Migrations,
     answers: BTreeMap<RequestId, Option<oneshot::Sender<Outcome>>>,
     requests: u64,
     outbox: Outbox,
@@ -73,16 +75,18 @@ impl Shell {
     pub fn new(
         children: Children,
         passed: Passed,
-        runtime_directory: PathBuf,
+        Places { runtime, state, .. }: &Places,
         config: &Config,
         outbox: Outbox,
     ) -> Self {
+        let facts = outbox.facts.clone();
         let file = config.file.display().to_string();
         Shell {
             hooks: Hooks::new(children.clone()),
+            migrations: Migrations::new(children.clone(), state, runtime, facts),
             children,
             passed: Arc::new(passed),
-            runtime_directory,
+            runtime_directory: runtime.clone(),
             config_file: config.file.clone(),
             health: config.health.clone(),
             config_status: ConfigStatus { valid: true, file, ..ConfigStatus::default() },
@@ -119,6 +123,7 @@ impl Shell {
                     self.say_if_failed(worker, "signalled", told);
                 }
             }
+            Action::Migrate { app, run, order } => self.migrations.perform(app, run, order),
             Action::ShutDoors { app } => self.shut_doors(app),
             Action::KeepOnly { app, blueprint } => {
                 if let Some(home) = self.apps.get_mut(&app) {
@@ -364,7 +369,7 @@ impl Shell {
         for running in self.workers.values() {
             let _ = running.handle.signal(Rung::Kill);
         }
-        self.hooks.close().await;
+        tokio::join!(self.hooks.close(), self.migrations.close());
         if let Some(scopes) = self.children.scopes() {
             for group in scopes.inhabited() {
                 daemon::end(&group).await;

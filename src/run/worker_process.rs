@@ -79,7 +79,7 @@ pub fn start(
     let spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
     let mut fds = vec![(scoreboard.fd(), SCOREBOARD)];
     fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()).zip(FIRST_LISTENER..));
-    let (process, control) = start_interpreter(children, &spec, &orders, &fds)
+    let (process, control) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &fds)
         .map_err(|error| format!("cannot make a process for {worker} of {}: {error}", blueprint.app))?;
     let (process, control) = (Arc::new(process), Arc::new(control));
     Ok(StartedWorker {
@@ -113,15 +113,15 @@ pub(super) fn launch_spec(blueprint: &Blueprint, title: String) -> LaunchSpec {
     }
 }
 
-/// Starts an interpreter with shim, orders and control socket, and the other descriptors of the contract.
+/// Starts an interpreter with a bundle of modules, orders and control socket, and the other descriptors of the contract.
 pub(super) fn start_interpreter(
     children: &Children,
     spec: &LaunchSpec,
-    orders: &Orders,
+    (bundle, orders): (&[u8], &[u8]),
     others: &[(BorrowedFd<'_>, i32)],
 ) -> io::Result<(Process, UnixStream)> {
-    let shim = memory_file::sealed("ostler-shim", &bundle())?;
-    let orders = memory_file::sealed("ostler-orders", &orders.to_json())?;
+    let shim = memory_file::sealed("ostler-shim", bundle)?;
+    let orders = memory_file::sealed("ostler-orders", orders)?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
     let ours = control_stream(ours)?;
     let mut fds = vec![(shim.as_fd(), SHIM), (orders.as_fd(), ORDERS), (theirs.as_fd(), CONTROL)];

@@ -116,6 +116,11 @@ pub(super) fn pin(written: &Path, resolved: &Path, path: &Path) -> PathBuf {
     path.to_owned()
 }
 
+/// Whether the release has a `manage.py`, as Django's projects do.
+pub fn has_manage_py(directory: &Path) -> bool {
+    directory.join("manage.py").is_file()
+}
+
 /// How many CPUs this process may use, at least 1.
 pub fn cpus() -> u32 {
     let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return 1 };

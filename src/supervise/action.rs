@@ -6,6 +6,7 @@ use crate::config::AppName;
 use crate::plan::Blueprint;
 
 use super::event::{GenerationId, WorkerId};
+use super::migration::{MigrationOrder, RunId};
 use super::news::News;
 use super::request::{Outcome, RequestId};
 
@@ -39,6 +40,15 @@ pub enum Action {
         worker: WorkerId,
         /// What to send.
         rung: Rung,
+    },
+    /// Do something for a migration; the order says what answers it.
+    Migrate {
+        /// Whose.
+        app: AppName,
+        /// Which run; `Open` begins it, `Close` ends it.
+        run: RunId,
+        /// What to do.
+        order: MigrationOrder,
     },
     /// The app is to stop: let no new connection in, and answer with `QueueEmptied` when its workers have taken all
     /// that wait. A later `SpawnWorker` lets connections in again.

@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, Policy, Prepared, Refusal};
+use crate::plan::{AppPlan, Blueprint, Migrate, Policy, Prepared, Refusal};
 
 use super::action::{Action, Rung};
 use super::budget::{Backoff, Bucket};
 use super::event::{Exit, GenerationId, LastWords, Observation, WorkerId};
+use super::migrating::Databases;
+use super::migration::RunId;
 use super::news::{Cause, Happening, News};
 use super::random::Random;
 use super::request::{Outcome, RequestId};
@@ -22,8 +24,17 @@ pub(super) struct Turn<'a> {
     pub(super) now: Moment,
     pub(super) random: &'a mut Random,
     pub(super) next_worker: &'a mut u64,
+    pub(super) next_run: &'a mut u64,
     pub(super) actions: &'a mut Vec<Action>,
     pub(super) answers: &'a mut Vec<(RequestId, AppName, Outcome)>,
+}
+
+impl Turn<'_> {
+    /// A number for a migration's run that no other has.
+    pub(super) fn next_run(&mut self) -> RunId {
+        *self.next_run += 1;
+        RunId(*self.next_run)
+    }
 }
 
 /// The workers of an app that were started from the same code and settings.
@@ -32,6 +43,9 @@ pub(super) struct Generation {
     pub(super) id: GenerationId,
     pub(super) blueprint: Arc<Blueprint>,
     pub(super) policy: Policy,
+    pub(super) migrate: Option<Arc<Migrate>>,
+    /// Whether something is to be run once it serves: it came with a migration.
+    pub(super) owes_post_deploy: bool,
     pub(super) backoff: Backoff,
     /// Whether a worker of it has served: only then is it worth going back to.
     pub(super) served: bool,
@@ -79,8 +93,16 @@ pub(super) struct Waiting {
 /// release was looked at, so it is prepared anew: `again`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Preparing {
-    pub(super) waiters: Vec<RequestId>,
-    pub(super) again: Vec<RequestId>,
+    pub(super) waiters: Vec<(RequestId, Purpose)>,
+    pub(super) again: Vec<(RequestId, Purpose)>,
+}
+
+/// What a release is prepared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Rollout,
+    /// Its migration alone.
+    Migration,
 }
 
 #[derive(Clone, Debug)]
@@ -91,6 +113,7 @@ pub(super) struct App {
     pub(super) serving: Option<Generation>,
     pub(super) rollout: Option<Rollout>,
     pub(super) preparing: Option<Preparing>,
+    pub(super) databases: Databases,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) bucket: Bucket,
     /// The number of workers that a command asked for.
@@ -115,6 +138,7 @@ impl App {
             serving: None,
             rollout: None,
             preparing: None,
+            databases: Databases::default(),
             workers: BTreeMap::new(),
             bucket: Bucket::default(),
             scale: None,
@@ -142,6 +166,8 @@ impl App {
             id: GenerationId(self.generations),
             blueprint: plan.blueprint,
             policy: plan.policy,
+            owes_post_deploy: plan.migrate.is_some(),
+            migrate: plan.migrate,
             backoff: Backoff::default(),
             served: false,
             complete: false,
@@ -268,8 +294,9 @@ impl App {
         self.lost(turn, &worker, true, LastWords { message, traceback: String::new() });
     }
 
-    /// What time alone does to its workers: patience that is over, boots that took too long, age.
+    /// What time alone does to its databases and its workers: patience that is over, boots that took too long, age.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
+        self.expire_databases(turn);
         let ids: Vec<WorkerId> = self.workers.keys().copied().collect();
         for id in ids {
             let Some(policy) =

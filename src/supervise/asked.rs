@@ -6,7 +6,7 @@ use crate::config::WORKERS_MOST;
 use crate::plan::{AppPlan, Effect, Prepared, effect};
 
 use super::action::Action;
-use super::app::{App, Mode, Then, Turn, Waiting};
+use super::app::{App, Mode, Purpose, Then, Turn, Waiting};
 use super::news::{Cause, Happening};
 use super::request::{Outcome, RequestId};
 
@@ -79,8 +79,14 @@ impl App {
         let rolling = self.rollout.as_mut().map(|rollout| &mut rollout.generation);
         for generation in rolling.into_iter().chain(self.serving.as_mut()) {
             generation.policy = policy.clone();
+            generation.migrate = plan.migrate.clone();
         }
-        if self.rollout.is_none() {
+        for wanted in self.databases.plans_mut() {
+            // A run that is under way keeps the budgets that it began with.
+            wanted.plan.policy = policy.clone();
+            wanted.plan.migrate = plan.migrate.clone();
+        }
+        if self.rollout.is_none() && self.databases.wanted().is_none() {
             self.waiting.push(Waiting { id, done: "changed in place".to_owned(), scale: false });
             return true;
         }
@@ -89,12 +95,20 @@ impl App {
 
     /// What it should run, where there is anything.
     pub(super) fn plan(&self) -> Option<AppPlan> {
+        if let Some(wanted) = self.databases.wanted() {
+            return Some(wanted.plan.clone());
+        }
         let target = self.target()?;
-        Some(AppPlan { blueprint: target.blueprint.clone(), policy: target.policy.clone() })
+        let (blueprint, policy) = (target.blueprint.clone(), target.policy.clone());
+        Some(AppPlan { blueprint, policy, migrate: target.migrate.clone() })
     }
 
     /// Has `id` wait for what already brings in what was asked for: a rollout, a start, a resize. False where none does.
     fn join(&mut self, id: RequestId) -> bool {
+        if let Some(wanted) = self.databases.wanted_mut() {
+            wanted.waiters.push(id);
+            return true;
+        }
         match self.rollout.as_mut().filter(|rollout| !rollout.is_rolling_back()) {
             Some(rollout) => rollout.waiters.push(id),
             None if self.waiting.is_empty() => return false,
@@ -109,8 +123,18 @@ impl App {
                 let reason = format!("{} is stopping; try again when it has stopped", self.name);
                 self.answer(turn, id, Outcome::Refused { reason });
             }
-            Mode::Running | Mode::Stopped | Mode::Removed => self.prepare(turn, id),
+            Mode::Running | Mode::Stopped | Mode::Removed => self.prepare(turn, id, Purpose::Rollout),
         }
+    }
+
+    pub(super) fn migrate(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+        if self.mode == Mode::Running {
+            return self.prepare(turn, id, Purpose::Migration);
+        }
+        let name = &self.name;
+        let reason =
+            format!("{name} does not run; `ostler start {name}` migrates its databases and starts it");
+        self.answer(turn, id, Outcome::Refused { reason });
     }
 
     pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: RequestId) {
@@ -126,7 +150,9 @@ impl App {
         let preparing = self.preparing.take().unwrap_or_default();
         let rollout = self.rollout.take().map(|rollout| rollout.waiters).unwrap_or_default();
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.id);
-        let interrupted = preparing.waiters.into_iter().chain(preparing.again).chain(rollout).chain(waiting);
+        let preparing = preparing.waiters.into_iter().chain(preparing.again).map(|(id, _)| id);
+        let databases = self.stop_databases(turn);
+        let interrupted = preparing.chain(rollout).chain(waiting).chain(databases);
         for waiter in interrupted {
             let reason = format!("{} is being stopped", self.name);
             self.answer(turn, waiter, Outcome::Refused { reason });
@@ -181,6 +207,7 @@ impl App {
                 turn.actions.push(Action::SignalWorker { worker: worker.id, rung });
             }
         }
+        self.kill_databases(turn);
     }
 
     pub(super) fn scale_by(&mut self, turn: &mut Turn<'_>, id: RequestId, step: i32) {

@@ -12,6 +12,17 @@ use super::time::Moment;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
+/// The delay after so many failures in a row: it doubles from the first to the longest, and half of it is drawn.
+pub(super) fn delay_after(
+    (first, longest): (Duration, Duration),
+    failures: u32,
+    random: &mut Random,
+) -> Duration {
+    let whole = first.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(longest);
+    let half = (whole / 2).as_millis() as u64;
+    whole / 2 + Duration::from_millis(random.up_to(half))
+}
+
 /// The delay after failures to boot, one after the other.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Backoff {
@@ -30,10 +41,7 @@ impl Backoff {
         }
         self.failures = self.failures.saturating_add(1);
         self.last_failure = Some(now);
-        let doubled = FIRST_DELAY.saturating_mul(1 << (self.failures - 1).min(10));
-        let whole = doubled.min(LONGEST_DELAY);
-        let half = (whole / 2).as_millis() as u64;
-        let delay = whole / 2 + Duration::from_millis(random.up_to(half));
+        let delay = delay_after((FIRST_DELAY, LONGEST_DELAY), self.failures, random);
         self.not_before = now + delay;
         Some(delay)
     }
@@ -97,6 +105,18 @@ mod tests {
         backoff.succeeded();
         assert_eq!(backoff.failures(), 0);
         assert_eq!(backoff.not_before(), Moment::ZERO);
+    }
+
+    #[test]
+    fn a_delay_doubles_from_the_first_to_the_longest_and_half_of_it_is_drawn() {
+        let mut random = Random::seeded(7);
+        let limits = (Duration::from_secs(3), Duration::from_secs(30));
+        for (failures, whole) in [(1, 3), (2, 6), (3, 12), (4, 24), (5, 30), (6, 30), (u32::MAX, 30)] {
+            let whole = Duration::from_secs(whole);
+            let drawn: Vec<Duration> = (0..50).map(|_| delay_after(limits, failures, &mut random)).collect();
+            assert!(drawn.iter().all(|it| *it >= whole / 2 && *it <= whole), "{failures}: {drawn:?}");
+            assert!(drawn.iter().any(|it| *it != drawn[0]), "{failures}: not drawn");
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ impl App {
         self.shrink(turn);
         self.answer_waiting(turn);
         self.drop_what_is_not_needed(turn);
+        self.begin_what_waits(turn);
     }
 
     fn advance_rollout(&mut self, turn: &mut Turn<'_>) {
@@ -179,6 +180,7 @@ impl App {
                 serving.complete = true;
                 self.last_words = None;
                 self.announce(turn, Happening::Serving { generation: id, workers: wanted as u32 });
+                self.deployed();
             }
             for Waiting { id: waiter, done, .. } in std::mem::take(&mut self.waiting) {
                 let message = format!("{}: {done}; {wanted} workers of generation {id} serve", self.name);
@@ -197,7 +199,8 @@ impl App {
     fn drop_what_is_not_needed(&mut self, turn: &mut Turn<'_>) {
         let Some(serving) = self.serving.as_ref().filter(|_| self.rollout.is_none()) else { return };
         let others = self.workers.values().any(|worker| worker.generation != serving.id);
-        if !self.settled && !others {
+        // A plan that waits for its migration has its listeners bound already.
+        if !self.settled && !others && self.databases.wanted().is_none() {
             let blueprint = serving.blueprint.clone();
             turn.actions.push(Action::KeepOnly { app: self.name.clone(), blueprint });
             self.settled = true;
@@ -214,7 +217,7 @@ impl App {
         for worker in self.select(|worker| worker.is_live() && !stays(worker)) {
             self.end(turn, worker, Cause::Stop);
         }
-        if !self.workers.is_empty() {
+        if !self.workers.is_empty() || !self.databases.is_idle() {
             return;
         }
         let Mode::Stopping { waiters, then, .. } = std::mem::replace(&mut self.mode, Mode::Stopped) else {

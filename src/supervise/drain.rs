@@ -23,6 +23,9 @@ use super::view::DrainView;
 /// After SIGKILL the kernel needs no longer than this; a process that stays is stuck in a device.
 const LAST_WAIT: Duration = Duration::from_secs(5);
 
+/// The same where a migration was killed: after SIGKILL its backends are ended, each within 10 s.
+const LAST_WAIT_FOR_DATABASES: Duration = Duration::from_secs(21);
+
 /// Readiness fails.
 #[derive(Clone, Debug)]
 pub(super) struct Drain {
@@ -91,8 +94,10 @@ impl Supervisor {
             for name in self.names() {
                 self.with_app(&name, out, |app, turn| app.kill_all(turn));
             }
+            let idle = self.apps.values().all(|app| app.databases.is_idle());
+            let wait = if idle { LAST_WAIT } else { LAST_WAIT_FOR_DATABASES };
             if let Some(shutdown) = &mut self.shutdown {
-                shutdown.latest.get_or_insert(self.now + LAST_WAIT);
+                shutdown.latest.get_or_insert(self.now + wait);
             }
         }
     }

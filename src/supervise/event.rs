@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::AppName;
 use crate::plan::{Plan, Prepared};
 
+use super::migration::{MigrationFact, RunId};
 use super::request::{Request, RequestId};
 
 /// The name of a worker in the core and for users; never reused within one ostlerd.
@@ -85,6 +86,13 @@ pub enum Event {
         worker: WorkerId,
         /// How it ended.
         exit: Exit,
+    },
+    /// Something has become known about a migration.
+    MigrationHeard {
+        /// Which run.
+        run: RunId,
+        /// What.
+        fact: Box<MigrationFact>,
     },
     /// After `ShutDoors`: no connection waits for a worker of the app any more.
     QueueEmptied {

@@ -10,7 +10,10 @@ mod asked;
 mod budget;
 mod converge;
 mod drain;
+mod errands;
 mod event;
+mod migrating;
+mod migration;
 mod news;
 mod project;
 mod random;
@@ -23,6 +26,12 @@ mod worker;
 
 pub use action::{Action, Rung};
 pub use event::{Event, Exit, GenerationId, LastWords, Observation, WorkerId};
+pub use migration::{
+    AbortReason, AbortRung, AppliedMigration, Backend, Failure, FailureKind, HistoryEntry, LastMigration,
+    Leftover, Look, MigrationFact, MigrationOrder, MigrationPhase, MigrationView, Opened, Opening, Past,
+    Pending, PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished,
+    Vendor, Verdict, VerdictKind,
+};
 pub use news::{Cause, Happening, Level, News};
 pub use request::{Outcome, Request, RequestId};
 pub use supervisor::Supervisor;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::AppName;
 
 use super::event::{Exit, GenerationId, LastWords, WorkerId};
+use super::migration::{AbortReason, AbortRung, Backend, RunId, Verdict, VerdictKind, tell};
 
 /// Something an operator may want to know about an app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -96,6 +97,25 @@ pub enum Happening {
     PrepareFailed { reason: String, detail: String },
     Scaled { from: u32, to: u32 },
     Serving { generation: GenerationId, workers: u32 },
+    MigrationStarted { run: RunId, database: String, pending: Vec<String> },
+    MigrationQueued,
+    MigrationBusy { holder: String },
+    MigrationUnreachable { reason: String, delay: Duration },
+    MigrationSwept { backends: Vec<Backend> },
+    MigrationBegins { name: String, number: u32, of: u32 },
+    MigrationApplied { name: String, seconds: f64 },
+    MigrationBlocked { by: Vec<Backend> },
+    MigrationHarm { blocked: u32 },
+    MigrationWarned { words: String },
+    MigrationAborting { migration: Option<String>, reason: AbortReason },
+    MigrationRung { rung: AbortRung },
+    MigrationRetry { attempt: u32, delay: Duration, reason: String },
+    MigrationEnded { database: String, verdict: Verdict },
+    NotRolledOut { reason: String, serving: Option<GenerationId> },
+    MigrationResolved,
+    PostDeployStarted,
+    PostDeployEnded { took: Duration },
+    PostDeployFailed { words: String },
     Draining { delay: Duration },
     Drained { delay: Duration },
     Undrained,
@@ -113,6 +133,12 @@ impl Happening {
             SpawnFailed { .. } | RollingBack { .. } | RolledBack { .. } | PrepareFailed { .. } => {
                 Level::Error
             }
+            MigrationEnded { verdict, .. } if verdict.kind.is_good() => Level::Info,
+            MigrationEnded { verdict, .. } if verdict.kind == VerdictKind::Retryable => Level::Warn,
+            MigrationEnded { .. } | NotRolledOut { .. } | PostDeployFailed { .. } => Level::Error,
+            MigrationUnreachable { .. } | MigrationSwept { .. } | MigrationBlocked { .. } => Level::Warn,
+            MigrationHarm { .. } | MigrationWarned { .. } | MigrationAborting { .. } => Level::Warn,
+            MigrationRung { .. } | MigrationRetry { .. } => Level::Warn,
             _ => Level::Info,
         }
     }
@@ -155,8 +181,8 @@ impl Happening {
             | RolledBack { generation, .. }
             | RolloutSuperseded { generation, .. }
             | Serving { generation, .. } => Some(*generation),
-            RolloutRequested { .. } | PrepareFailed { .. } | Scaled { .. } => None,
-            Draining { .. } | Drained { .. } | Undrained | Stopping | Stopped | Removed => None,
+            // The rest is about the app, its databases or the machine.
+            _ => None,
         }
     }
 }
@@ -249,6 +275,7 @@ impl fmt::Display for Happening {
             Stopping => write!(f, "stopping"),
             Stopped => write!(f, "stopped"),
             Removed => write!(f, "removed from the configuration"),
+            migration => tell(migration, f),
         }
     }
 }

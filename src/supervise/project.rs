@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use super::app::{App, Mode};
+use super::app::{App, Mode, Purpose};
 use super::rollout::Phase;
 use super::time::Moment;
 use super::view::{AppState, AppView, PhaseView, RolloutView};
 
 impl App {
     pub(super) fn view(&self, now: Moment) -> AppView {
-        let wanted = self.target().map_or(0, |target| self.wanted(&target.policy));
+        // Before the first generation there is one that is about to be.
+        let coming = self.databases.wanted().map(|wanted| &wanted.plan.policy);
+        let policy = self.target().map(|target| &target.policy).or(coming);
+        let wanted = policy.map_or(0, |policy| self.wanted(policy));
         let state = self.state(wanted as usize);
         AppView {
             name: self.name.clone(),
@@ -17,7 +20,9 @@ impl App {
             generation: self.serving.as_ref().map(|serving| serving.id),
             blueprint: self.serving.as_ref().map(|serving| serving.blueprint.clone()),
             wanted,
-            readiness: self.target().map(|target| target.policy.readiness),
+            readiness: policy.map(|policy| policy.readiness),
+            migration: self.databases.migration_view(now),
+            last_migration: self.databases.last.clone(),
             rollout: self.rollout_view(),
             last_rollout: self.last_rollout.clone(),
             problem: self.problem(state),
@@ -38,8 +43,15 @@ impl App {
             return if rollout.is_rolling_back() { AppState::RollingBack } else { AppState::RollingOut };
         }
         let Some(serving) = &self.serving else {
-            return if self.preparing.is_some() { AppState::Starting } else { AppState::Failed };
+            let starts = self.databases.wanted().is_some() && self.databases.problem.is_none();
+            return match starts || self.prepares_rollout() {
+                true => AppState::Starting,
+                false => AppState::Failed,
+            };
         };
+        if self.databases.wanted().is_some() {
+            return AppState::RollingOut;
+        }
         let failing = serving.backoff.failures() > 0;
         match ready {
             _ if ready >= wanted => AppState::Serving,
@@ -49,15 +61,20 @@ impl App {
         }
     }
 
+    /// Whether a release is looked at for more than its migration.
+    fn prepares_rollout(&self) -> bool {
+        let preparing = self.preparing.as_ref();
+        preparing.is_some_and(|it| it.waiters.iter().any(|(_, purpose)| *purpose == Purpose::Rollout))
+    }
+
     fn rollout_view(&self) -> Option<RolloutView> {
         let Some(rollout) = &self.rollout else {
-            return self.preparing.as_ref().map(|_| RolloutView {
-                generation: None,
-                phase: PhaseView::Preparing,
-                ready: 0,
-                wanted: 0,
-                failures: 0,
-            });
+            let phase = match self.databases.wanted() {
+                Some(_) => PhaseView::Migrating,
+                None if self.prepares_rollout() => PhaseView::Preparing,
+                None => return None,
+            };
+            return Some(RolloutView { generation: None, phase, ready: 0, wanted: 0, failures: 0 });
         };
         let of =
             |worker: &&super::worker::Worker| worker.generation == rollout.generation.id && worker.is_ready();
@@ -78,6 +95,9 @@ impl App {
         if let Some(refusal) = &self.refusal {
             return Some(refusal.reason.clone());
         }
+        if let Some(problem) = &self.databases.problem {
+            return Some(problem.clone());
+        }
         match state {
             AppState::Failed | AppState::Degraded | AppState::RollingBack | AppState::Starting => {
                 self.last_words.as_ref().map(|words| words.message.clone())
@@ -96,6 +116,6 @@ impl App {
             Phase::Settling { until } => Some(until),
             _ => None,
         });
-        workers.chain(settle).chain(self.wake).min()
+        workers.chain(settle).chain(self.wake).chain(self.databases.deadline()).min()
     }
 }

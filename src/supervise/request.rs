@@ -9,6 +9,7 @@ use crate::config::AppName;
 use crate::plan::{AppChange, Effect};
 
 use super::event::{GenerationId, LastWords};
+use super::migration::{HistoryEntry, Opened, Verdict};
 
 /// The number of a request; answers carry it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +28,12 @@ pub enum Request {
     Stop(AppName),
     /// Start a stopped app.
     Start(AppName),
+    /// Bring the app's databases up to date with the release that is on disk now, and roll nothing out.
+    Migrate(AppName),
+    /// End the migration of the app that is under way.
+    AbortMigration(AppName),
+    /// A person says that what the last migration left half done is resolved.
+    ResolveMigration(AppName),
     /// Fail readiness, so that the edge takes the machine out; nothing stops. For so long after the edge has noticed,
     /// or until `Undrain`.
     Drain(Option<Duration>),
@@ -39,7 +46,7 @@ pub enum Request {
 }
 
 /// What came of a request.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// It is as asked.
@@ -57,12 +64,29 @@ pub enum Outcome {
         #[serde(default)]
         needs_restart: Vec<String>,
     },
+    /// What a migration would apply, by database; nothing was changed.
+    MigrationsPending {
+        /// Each database as it was met.
+        databases: Vec<(String, Opened)>,
+    },
+    /// What the history of an app's migrations holds, newest last.
+    MigrationHistory {
+        /// Every run that is kept.
+        runs: Vec<HistoryEntry>,
+    },
     /// Tried, failed, and put back as it was.
     RolledBack {
         /// Why, in one sentence.
         reason: String,
         /// The new worker's own words.
         last_words: LastWords,
+        /// The generation that goes on serving; `None` where none does.
+        serving: Option<GenerationId>,
+    },
+    /// The migration did not succeed, so nothing was rolled out.
+    NotMigrated {
+        /// What came of it.
+        verdict: Verdict,
         /// The generation that goes on serving; `None` where none does.
         serving: Option<GenerationId>,
     },
@@ -90,7 +114,8 @@ impl Outcome {
     pub fn exit_status(&self) -> u8 {
         match self {
             Outcome::Done { .. } | Outcome::Planned { .. } => 0,
-            Outcome::RolledBack { .. } => 1,
+            Outcome::MigrationsPending { .. } | Outcome::MigrationHistory { .. } => 0,
+            Outcome::RolledBack { .. } | Outcome::NotMigrated { .. } => 1,
             Outcome::Refused { .. } => 75,
             Outcome::Invalid { .. } => 64,
             Outcome::Misconfigured { .. } => 78,
@@ -115,6 +140,21 @@ impl fmt::Display for Outcome {
             }
             Outcome::RolledBack { reason, serving: None, .. } => {
                 write!(f, "failed: {reason}; no earlier generation serves")
+            }
+            Outcome::MigrationsPending { databases } => {
+                let pending = databases.iter().filter_map(|(_, opened)| opened.pending.as_ref());
+                write!(f, "{} migrations are pending", pending.map(|it| it.migrations.len()).sum::<usize>())
+            }
+            Outcome::MigrationHistory { runs } => write!(f, "{} runs", runs.len()),
+            Outcome::NotMigrated { verdict, serving: Some(generation) } => {
+                write!(
+                    f,
+                    "migration {}: {}; generation {generation} goes on serving",
+                    verdict.kind, verdict.reason
+                )
+            }
+            Outcome::NotMigrated { verdict, serving: None } => {
+                write!(f, "migration {}: {}; nothing serves", verdict.kind, verdict.reason)
             }
             Outcome::Refused { reason } => write!(f, "refused: {reason}"),
             Outcome::Invalid { reason } => f.write_str(reason),

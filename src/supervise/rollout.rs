@@ -1,11 +1,11 @@
 //! The change from one generation to the next.
 //!
 //! ```text
-//! request ─► Prepare ─► Replacing ─► Settling ─► committed
-//!               │           │ ▲         │
-//!               │ refused   │ └─────────┘ a worker died: back, one failure more
-//!               ▼           ▼ max_boot_failures
-//!        nothing changed   RollingBack ─► rolled back: the old generation is filled up again
+//! request ─► Prepare ─► the migration (`migrating`) ─► Replacing ─► Settling ─► committed
+//!               │           │                              │ ▲         │
+//!               │ refused   │ not good                     │ └─────────┘ a worker died: back, one failure more
+//!               ▼           ▼                              ▼ max_boot_failures
+//!        nothing changed   no worker changed              RollingBack ─► rolled back: the old generation is filled up
 //! ```
 //!
 //! The first new worker is a canary where visitors are being served: it is held back for `settle` after it has loaded
@@ -14,7 +14,7 @@
 use crate::plan::{AppPlan, Prepared, Refusal};
 
 use super::action::Action;
-use super::app::{App, Generation, Mode, Preparing, Turn, Waiting};
+use super::app::{App, Generation, Mode, Preparing, Purpose, Turn, Waiting};
 use super::budget::Backoff;
 use super::event::LastWords;
 use super::news::{Cause, Happening};
@@ -50,13 +50,13 @@ impl Rollout {
 
 impl App {
     /// A restart (or a start) is asked for: look at the release anew.
-    pub(super) fn prepare(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+    pub(super) fn prepare(&mut self, turn: &mut Turn<'_>, id: RequestId, purpose: Purpose) {
         if let Some(preparing) = &mut self.preparing {
-            preparing.again.push(id);
+            preparing.again.push((id, purpose));
             self.announce(turn, Happening::RolloutRequested { joined: true });
             return;
         }
-        self.preparing = Some(Preparing { waiters: vec![id], again: Vec::new() });
+        self.preparing = Some(Preparing { waiters: vec![(id, purpose)], again: Vec::new() });
         turn.actions.push(Action::Prepare { app: self.name.clone() });
         self.announce(turn, Happening::RolloutRequested { joined: false });
     }
@@ -70,12 +70,16 @@ impl App {
             }
             return;
         };
+        let (rollout, only): (Vec<_>, Vec<_>) =
+            waiters.into_iter().partition(|(_, purpose)| *purpose == Purpose::Rollout);
+        let (rolls_out, ids) = (!rollout.is_empty(), rollout.into_iter().chain(only).map(|(id, _)| id));
         match prepared {
-            Ok(plan) => self.roll_out(turn, plan, waiters),
-            Err(refusal) => self.refuse(turn, refusal, waiters),
+            Ok(plan) if rolls_out => self.roll_out(turn, plan, ids.collect()),
+            Ok(plan) => self.migrate_only(turn, plan, ids.collect()),
+            Err(refusal) => self.refuse(turn, refusal, ids.collect()),
         }
-        for id in again {
-            self.prepare(turn, id);
+        for (id, purpose) in again {
+            self.prepare(turn, id, purpose);
         }
     }
 
@@ -91,15 +95,17 @@ impl App {
         }
     }
 
-    /// Brings `plan` in: as the first generation, by joining the rollout that already does, or by a new one.
-    pub(super) fn roll_out(&mut self, turn: &mut Turn<'_>, plan: AppPlan, waiters: Vec<RequestId>) {
+    /// Brings `plan` in: as the first generation, by joining the rollout that already does, or by a new one. Its
+    /// databases are as it needs them.
+    pub(super) fn bring_in(&mut self, turn: &mut Turn<'_>, plan: AppPlan, waiters: Vec<RequestId>) {
         self.refusal = None;
-        self.mode = Mode::Running;
         if let Some(rollout) = &mut self.rollout
             && !rollout.is_rolling_back()
             && rollout.generation.blueprint == plan.blueprint
         {
             rollout.generation.policy = plan.policy;
+            rollout.generation.owes_post_deploy |= plan.migrate.is_some();
+            rollout.generation.migrate = plan.migrate;
             rollout.waiters.extend(waiters);
             self.announce(turn, Happening::RolloutRequested { joined: true });
             return;
@@ -203,6 +209,7 @@ impl App {
         let (id, took) = (generation.id, turn.now.since(rollout.started));
         self.serving = Some(generation);
         self.last_words = None;
+        self.deployed();
         self.last_rollout = Some(LastRollout { generation: Some(id), committed: true, reason: None });
         self.announce(turn, Happening::RolloutCommitted { generation: id, took });
         for waiter in rollout.waiters {

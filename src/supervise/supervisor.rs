@@ -22,6 +22,7 @@ pub struct Supervisor {
     homes: BTreeMap<WorkerId, AppName>,
     random: Random,
     next_worker: u64,
+    next_run: u64,
     pub(super) now: Moment,
     pub(super) machine: MachinePolicy,
     pub(super) drain: Option<Drain>,
@@ -55,6 +56,7 @@ impl Supervisor {
             homes: BTreeMap::new(),
             random: Random::seeded(seed),
             next_worker: 0,
+            next_run: 0,
             now: Moment::ZERO,
             machine: plan.machine,
             drain: None,
@@ -139,6 +141,15 @@ impl Supervisor {
         };
         match event {
             Event::TimePassed => {}
+            Event::MigrationHeard { run, fact } => {
+                for name in self.apps.keys().cloned().collect::<Vec<_>>() {
+                    self.with_app(&name, out, |app, turn| {
+                        if app.databases.run() == Some(run) {
+                            app.migration_heard(turn, (*fact).clone());
+                        }
+                    });
+                }
+            }
             Event::Requested { id, request } => self.requested(id, request, out),
             Event::AppPrepared { app, prepared } => {
                 if self.with_app(&app, out, |app, turn| app.prepared(turn, *prepared)).is_none() {
@@ -188,6 +199,9 @@ impl Supervisor {
             Request::Undrain => return self.undrain(id, out),
             Request::Restart(app) | Request::Stop(app) | Request::Start(app) => app.clone(),
             Request::Scale(app, _) | Request::ScaleBy(app, _) => app.clone(),
+            Request::Migrate(app) | Request::AbortMigration(app) | Request::ResolveMigration(app) => {
+                app.clone()
+            }
         };
         if !self.apps.contains_key(&app) {
             let reason = format!("no app named `{app}` is configured");
@@ -199,6 +213,9 @@ impl Supervisor {
             Request::Stop(_) => app.stop(turn, Some(id), Then::Rest),
             Request::Scale(_, workers) => app.scale(turn, id, i64::from(workers)),
             Request::ScaleBy(_, step) => app.scale_by(turn, id, step),
+            Request::Migrate(_) => app.migrate(turn, id),
+            Request::AbortMigration(_) => app.abort_migration(turn, id),
+            Request::ResolveMigration(_) => app.resolve_migration(turn, id),
             Request::Shutdown | Request::ShutdownNow | Request::Drain(_) | Request::Undrain => {}
         });
     }
@@ -297,6 +314,7 @@ impl Supervisor {
             now: self.now,
             random: &mut self.random,
             next_worker: &mut self.next_worker,
+            next_run: &mut self.next_run,
             actions: &mut out.actions,
             answers: &mut out.answers,
         };

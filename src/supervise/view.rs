@@ -9,6 +9,7 @@ use crate::config::AppName;
 use crate::plan::{Blueprint, Readiness};
 
 use super::event::{GenerationId, LastWords, WorkerId};
+use super::migration::{LastMigration, MigrationView};
 
 /// The whole machine at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +50,10 @@ pub struct AppView {
     pub wanted: u32,
     /// When it counts as ready; `None` while nothing of it could be prepared.
     pub readiness: Option<Readiness>,
+    /// The migration that is under way.
+    pub migration: Option<MigrationView>,
+    /// How the last migration ended; `None` before the first has.
+    pub last_migration: Option<LastMigration>,
     /// The change that is under way.
     pub rollout: Option<RolloutView>,
     /// How the last rollout ended; `None` before the first has.
@@ -106,6 +111,8 @@ pub struct RolloutView {
 pub enum PhaseView {
     /// The release is resolved and its settings are read.
     Preparing,
+    /// The databases are brought up to date.
+    Migrating,
     /// New workers boot and take the places of old ones.
     Replacing,
     /// All are ready and are watched.

@@ -11,7 +11,10 @@ use std::time::{Duration, Instant};
 use ostler::config::AppName;
 use ostler::control::{Ask, Wish};
 use ostler::observe::{AppStatus, ConfigStatus, Status};
-use ostler::supervise::{AppState, GenerationId, Happening, LastWords, News, Outcome, Request, WorkerId};
+use ostler::supervise::{
+    AppState, GenerationId, Happening, LastWords, Leftover, News, Opened, Outcome, Pending, PendingMigration,
+    Request, Vendor, Verdict, VerdictKind, WorkerId,
+};
 use tokio::sync::{broadcast, oneshot, watch};
 
 /// Longer than anything here takes; only a failure waits for it.
@@ -52,6 +55,8 @@ pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
         runs: Some("gthread, gunicorn 23.0.0".into()),
         workers_wanted: 2,
         listeners: vec!["127.0.0.1:8000".into()],
+        migration: None,
+        last_migration: None,
         rollout: None,
         last_rollout: None,
         problem: None,
@@ -71,12 +76,12 @@ pub(crate) fn status(apps: Vec<AppStatus>) -> Status {
 
 impl Fake {
     /// Apps by what becomes of a wish about them: `shop` (done), `broken` (rolled back), `busy` (refused),
-    /// `slow` (answered when the test says so), `vanish` (never answered).
+    /// `slow` (answered when the test says so), `torn` (left dirty by a migration), `vanish` (never answered).
     pub(crate) fn start() -> Fake {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("control.sock");
         let bound = ostler::control::bind(&socket).unwrap();
-        let apps = ["broken", "busy", "shop", "slow", "vanish"];
+        let apps = ["broken", "busy", "shop", "slow", "torn", "vanish"];
         let first = status(apps.map(|text| app(text, AppState::Serving)).into());
         let (desk, ends) = ostler::control::desk(first);
         let (news, news_back, status, owners) = (ends.news.clone(), ends.news, ends.status, ends.owners);
@@ -152,8 +157,23 @@ fn answer_wish(
             return drop(answer.send(Outcome::Planned { changes: vec![], needs_restart: vec![] }));
         }
         Wish::Request(
-            Request::Restart(app) | Request::Stop(app) | Request::Start(app) | Request::Scale(app, _),
+            Request::Restart(app)
+            | Request::Stop(app)
+            | Request::Start(app)
+            | Request::Scale(app, _)
+            | Request::Migrate(app),
         ) => app.as_str(),
+        Wish::Request(Request::AbortMigration(_)) => return drop(answer.send(done("it has ended"))),
+        Wish::Request(Request::ResolveMigration(_)) => return drop(answer.send(done("resolved"))),
+        Wish::MigrationPlan(app) => {
+            // What happens meanwhile is no part of the answer.
+            let _ = out.send(ready(app.as_str(), 1));
+            return drop(answer.send(planned()));
+        }
+        Wish::MigrationHistory(app) => {
+            let _ = out.send(ready(app.as_str(), 1));
+            return drop(answer.send(Outcome::MigrationHistory { runs: vec![] }));
+        }
         Wish::Request(other) => panic!("the socket must not ask for {other:?}"),
     };
     let tell = |news| drop(out.send(news));
@@ -169,6 +189,7 @@ fn answer_wish(
             },
             serving: Some(GenerationId(1)),
         },
+        "torn" => torn(),
         "busy" => Outcome::Refused { reason: "ostlerd is draining".into() },
         "slow" => return drop(hold.send(answer)),
         "vanish" => return,
@@ -181,6 +202,32 @@ fn answer_wish(
     };
     // Whoever asked may be gone.
     let _ = answer.send(outcome);
+}
+
+fn planned() -> Outcome {
+    let price = PendingMigration { name: "shop.0007_price".into(), atomic: true, operations: 3 };
+    let pending = Some(Pending { migrations: vec![price], ahead: vec![] });
+    let opened = Opened { vendor: Vendor::Postgresql, version: "15.14".into(), pending, ..Opened::default() };
+    Outcome::MigrationsPending { databases: vec![("default".into(), opened)] }
+}
+
+fn torn() -> Outcome {
+    let index = Leftover {
+        migration: Some("shop.0008_index".into()),
+        what: "index shop_x is INVALID".into(),
+        remedy: "DROP INDEX CONCURRENTLY \"shop_x\";".into(),
+        removed: false,
+    };
+    Outcome::NotMigrated {
+        verdict: Verdict {
+            kind: VerdictKind::Dirty,
+            reason: "an index was left behind".into(),
+            applied: vec!["shop.0007_price".into()],
+            detail: "Traceback (most recent call last):\nOperationalError: canceling statement\n".into(),
+            leftovers: vec![index],
+        },
+        serving: Some(GenerationId(1)),
+    }
 }
 
 /// Waits for a state, not for a time.

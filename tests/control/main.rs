@@ -5,5 +5,6 @@
 mod command;
 mod drain;
 mod fake;
+mod migrate;
 mod people;
 mod socket;

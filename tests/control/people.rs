@@ -40,7 +40,7 @@ fn strangers_may_nothing_and_an_apps_own_user_may_look_and_change_that_app() {
     let fake = Fake::start();
     let command = public_command(&fake);
     let code = |arguments: &[&str]| as_somebody(&command, &fake, arguments).status.code();
-    let verbs: [&[&str]; 8] = [
+    let verbs: [&[&str]; 11] = [
         &["status"],
         &["events"],
         &["restart", "shop"],
@@ -49,6 +49,9 @@ fn strangers_may_nothing_and_an_apps_own_user_may_look_and_change_that_app() {
         &["reload"],
         &["drain"],
         &["undrain"],
+        &["migrate", "shop"],
+        &["migrate", "shop", "--plan"],
+        &["migrate", "shop", "--history"],
     ];
     for verb in verbs {
         assert_eq!(code(verb), Some(77), "{verb:?}");
@@ -60,6 +63,12 @@ fn strangers_may_nothing_and_an_apps_own_user_may_look_and_change_that_app() {
     assert_eq!(code(&["status"]), Some(0));
     assert_eq!(code(&["restart", "shop"]), Some(0));
     assert_eq!(code(&["restart", "broken"]), Some(77));
+    for flags in [&[][..], &["--plan"], &["--history"], &["--abort"], &["--resolve"]] {
+        assert_eq!(code(&[&["migrate", "shop"][..], flags].concat()), Some(0), "{flags:?}");
+        // What was run may be seen by who may look; all else is a change, or runs that app's code.
+        let others = if flags == ["--history"] { 0 } else { 77 };
+        assert_eq!(code(&[&["migrate", "broken"][..], flags].concat()), Some(others), "{flags:?}");
+    }
     assert_eq!(code(&["restart", "shpo"]), Some(64));
     assert_eq!(code(&["reload"]), Some(77));
     assert_eq!(code(&["drain"]), Some(77), "the machine is not an app's user's");

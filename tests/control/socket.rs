@@ -121,7 +121,7 @@ fn an_unknown_app_is_answered_with_those_that_are() {
     let fake = Fake::start();
     let (code, body) = fake.post("/v1/apps/shpo/restart", "");
     assert_eq!((code, &body["exit"]), (404, &Value::from(64)));
-    let expected = "no app named `shpo`; did you mean `shop`? (apps: broken, busy, shop, slow, vanish)";
+    let expected = "no app named `shpo`; did you mean `shop`? (apps: broken, busy, shop, slow, torn, vanish)";
     assert_eq!(body["error"], expected);
     assert_eq!(fake.post("/v1/apps/%2e%2e/restart", "").0, 404);
     assert_eq!(fake.post(&format!("/v1/apps/{}/restart", "x".repeat(5000)), "").0, 404);

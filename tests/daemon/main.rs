@@ -18,6 +18,7 @@ mod health;
 mod health_abuse;
 mod hooks;
 mod metrics;
+mod migrations;
 mod recycling;
 mod releases;
 mod reload;

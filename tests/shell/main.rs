@@ -6,6 +6,7 @@ mod hooks;
 mod inspect;
 mod launch;
 mod listeners;
+mod migration;
 mod process;
 mod real;
 mod support;

@@ -61,7 +61,7 @@ impl App {
     }
 }
 
-fn blueprint(folder: &Path, python: PathBuf, listen: Vec<Listen>) -> Blueprint {
+pub(crate) fn blueprint(folder: &Path, python: PathBuf, listen: Vec<Listen>) -> Blueprint {
     Blueprint {
         app: "shop".parse().unwrap(),
         directory: folder.to_owned(),

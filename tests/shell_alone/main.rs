@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod migrations;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;

@@ -1,9 +1,10 @@
 //! What people ask for, and what lies on the disk when they do.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use ostler::config::AppName;
-use ostler::plan::{Blueprint, MachinePolicy, Plan, Policy, Refusal};
+use ostler::plan::{AppPlan, Blueprint, MachinePolicy, Migrate, Plan, Policy, Refusal};
 use ostler::supervise::{Event, Request, RequestId};
 
 use crate::process::Release;
@@ -17,6 +18,7 @@ pub(crate) struct OnDisk {
     pub(crate) name: AppName,
     pub(crate) version: u64,
     pub(crate) policy: Policy,
+    pub(crate) migrate: Option<Arc<Migrate>>,
     present: bool,
     broken: bool,
 }
@@ -36,6 +38,7 @@ impl Disk {
             name: name.clone(),
             version: 0,
             policy: policy.clone(),
+            migrate: scenario.migrates[n].clone(),
             present: n < scenario.first,
             broken: rng.chance(scenario.faults.prepare_fails * 0.3),
         });
@@ -63,7 +66,7 @@ impl Disk {
             let plan = if app.broken {
                 Err(Refusal { reason: "no such user".to_owned(), detail: String::new() })
             } else {
-                Ok(app_plan(&app.name, app.version, &app.policy))
+                Ok(AppPlan { migrate: app.migrate.clone(), ..app_plan(&app.name, app.version, &app.policy) })
             };
             (app.name.clone(), plan)
         });
@@ -135,6 +138,44 @@ pub(crate) fn ask(world: &mut World) -> Option<Event> {
             Request::Shutdown
         }
         _ => Request::ShutdownNow,
+    };
+    let id = world.disk.next_request();
+    Some(Event::Requested { id, request })
+}
+
+/// Somebody asks for something that is about the databases of an app.
+pub(crate) fn ask_databases(world: &mut World) -> Option<Event> {
+    let mut names: Vec<AppName> = world.databases.sites.keys().cloned().collect();
+    if world.is_calm() || names.is_empty() {
+        return None;
+    }
+    let app = names.remove(world.databases.rng.below(names.len() as u64) as usize);
+    let choice = world.databases.rng.below(10);
+    if choice < 7 {
+        world.databases.release(&app);
+    }
+    let request = match choice {
+        0..5 => {
+            if world.databases.rng.chance(0.5) {
+                let delay = world.databases.rng.millis(50, 6000);
+                let next = match world.databases.rng.below(6) {
+                    0 | 1 => Request::AbortMigration(app.clone()),
+                    2 => Request::Stop(app.clone()),
+                    3 => Request::Migrate(app.clone()),
+                    4 if world.databases.rng.chance(0.3) => Request::ShutdownNow,
+                    _ => Request::Restart(app.clone()),
+                };
+                let stops = matches!(next, Request::Stop(_));
+                world.ask_after(delay, next);
+                if stops {
+                    world.ask_after(delay * 2, Request::Start(app.clone()));
+                }
+            }
+            Request::Restart(app)
+        }
+        5..7 => Request::Migrate(app),
+        7 => Request::AbortMigration(app),
+        _ => Request::ResolveMigration(app),
     };
     let id = world.disk.next_request();
     Some(Event::Requested { id, request })

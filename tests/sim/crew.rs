@@ -42,6 +42,11 @@ pub(crate) struct Crew {
     /// Whether there was ever something to start.
     pub(crate) startable: bool,
     pub(crate) stopped: bool,
+    /// Whether its databases are to be migrated before anything of it runs, and for which releases they were.
+    pub(crate) migrates: bool,
+    pub(crate) migrated: Vec<Arc<Blueprint>>,
+    /// Whether its first rollout ended with its migration: nothing is tried again by itself.
+    pub(crate) not_started: bool,
     /// Whether a stop was ever asked for: a start may fail, and then it stays stopped.
     pub(crate) was_stopped: bool,
     pub(crate) generations: BTreeMap<GenerationId, Arc<Blueprint>>,
@@ -93,6 +98,9 @@ impl Crew {
             startable: false,
             stopped: false,
             was_stopped: false,
+            migrates: false,
+            migrated: Vec::new(),
+            not_started: false,
             generations: BTreeMap::new(),
             newest: None,
             crashes: BTreeMap::new(),

@@ -11,6 +11,7 @@ use ostler::supervise::{
 
 use crate::laws::Law;
 use crate::ledger::Ledger;
+use crate::misdeeds::Misdeed;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -50,6 +51,7 @@ pub(crate) enum Flaw {
     TakesADrainForAShutdown,
     ShutsDownAtOnce,
     SaysDrainedAtOnce,
+    Migration(Misdeed),
 }
 
 /// Which law each flaw breaks.
@@ -130,6 +132,9 @@ impl Subject {
             self.lie_about_boots(clock, &mut actions);
         }
         match self.flaw {
+            Some(Flaw::Migration(misdeed)) => {
+                actions.into_iter().flat_map(|action| misdeed.instead(action, ledger)).collect()
+            }
             Some(flaw) => pervert(flaw, actions, event, ledger),
             None => actions,
         }

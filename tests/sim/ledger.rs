@@ -8,9 +8,10 @@ use ostler::config::AppName;
 use ostler::plan::{Blueprint, Plan, Prepared};
 use ostler::supervise::{
     Action, AppState, AppView, Event, GenerationId, Happening, Moment, Observation, Outcome, Request,
-    RequestId, Rung, View, WorkerId,
+    RequestId, RunId, Rung, View, WorkerId,
 };
 
+use crate::book::Book;
 use crate::crew::{Crew, Hand};
 use crate::drain::Machine;
 
@@ -18,6 +19,7 @@ use crate::drain::Machine;
 pub(crate) struct Asked {
     pub(crate) request: Option<Request>,
     pub(crate) answers: u32,
+    pub(crate) at: Moment,
     /// Whether its app was stopped before.
     was_stopped: bool,
 }
@@ -29,6 +31,8 @@ pub(crate) struct Ledger {
     pub(crate) names: BTreeSet<WorkerId>,
     pub(crate) asked: BTreeMap<RequestId, Asked>,
     pub(crate) machine: Machine,
+    /// What is known of each migration.
+    pub(crate) books: BTreeMap<RunId, Book>,
     pub(crate) exited: bool,
     /// Until when the workers of an app that stops may take the connections that wait.
     emptying: BTreeMap<AppName, Moment>,
@@ -83,11 +87,16 @@ impl Ledger {
         self.machine.hear(now, event);
         match event {
             Event::TimePassed => {}
+            Event::MigrationHeard { run, fact } => {
+                if let Some(book) = self.books.get_mut(run) {
+                    book.hear(fact);
+                }
+            }
             Event::QueueEmptied { app } => drop(self.emptying.remove(app)),
             Event::Requested { id, request } => self.requested(now, *id, request),
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
             Event::PlanMade { id, plan } => {
-                self.asked.insert(*id, Asked { request: None, answers: 0, was_stopped: false });
+                self.asked.insert(*id, Asked { request: None, answers: 0, at: now, was_stopped: false });
                 // In a shutdown it is refused.
                 if !self.machine.shutdown {
                     self.planned(now, plan);
@@ -115,7 +124,7 @@ impl Ledger {
     }
 
     fn requested(&mut self, now: Moment, id: RequestId, request: &Request) {
-        let mut asked = Asked { request: Some(request.clone()), answers: 0, was_stopped: false };
+        let mut asked = Asked { request: Some(request.clone()), answers: 0, at: now, was_stopped: false };
         let app = match request {
             Request::Shutdown | Request::ShutdownNow | Request::Drain(_) | Request::Undrain => {
                 self.asked.insert(id, asked);
@@ -125,7 +134,10 @@ impl Ledger {
             | Request::Scale(app, _)
             | Request::ScaleBy(app, _)
             | Request::Stop(app)
-            | Request::Start(app) => app,
+            | Request::Start(app)
+            | Request::Migrate(app)
+            | Request::AbortMigration(app)
+            | Request::ResolveMigration(app) => app,
         };
         let crew = self.crews.get_mut(app);
         asked.was_stopped = crew.as_ref().is_some_and(|crew| crew.stopped);
@@ -163,6 +175,7 @@ impl Ledger {
             }
             if let Ok(plan) = prepared {
                 crew.policy = plan.policy.clone();
+                crew.migrates = plan.migrate.is_some();
                 crew.startable = true;
             } else if !crew.runs() {
                 crew.startable = false;
@@ -234,7 +247,10 @@ impl Ledger {
                     Happening::Stopped | Happening::Removed => drop(self.stopping.remove(&news.app)),
                     _ => {}
                 }
-                self.announced(&news.app, &news.happening);
+                self.announced(now, &news.app, &news.happening);
+            }
+            Action::Migrate { app, run, order } => {
+                self.books.entry(*run).or_insert_with(|| Book::new(app, now)).act(order);
             }
             Action::Exit => self.exited = true,
             _ => {}
@@ -311,8 +327,20 @@ impl Ledger {
         }
     }
 
-    fn announced(&mut self, app: &AppName, happening: &Happening) {
+    fn announced(&mut self, now: Moment, app: &AppName, happening: &Happening) {
         let Some(crew) = self.crews.get_mut(app) else { return };
+        if let Happening::MigrationEnded { verdict, .. } = happening {
+            let open = self.books.values().rev().find(|it| it.app == *app);
+            let blueprint = open.and_then(|it| it.blueprint.clone()).filter(|_| verdict.kind.is_good());
+            crew.migrated.extend(blueprint);
+            // A rollout may follow.
+            crew.allow_a_change(now);
+        }
+        match happening {
+            Happening::NotRolledOut { serving: None, .. } => crew.not_started = true,
+            Happening::RolloutStarted { .. } => crew.not_started = false,
+            _ => {}
+        }
         if let Happening::RollingBack { generation, to: None, .. } = happening {
             crew.given_up.insert(*generation);
         }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use ostler::supervise::{AppState, Event, Moment, Request, View};
+use ostler::supervise::{Action, AppState, Event, MigrationOrder, Moment, Request, View};
 
 use crate::crew::Crew;
 use crate::flaw::{Flaw, Subject};
@@ -148,6 +148,10 @@ impl Run {
         self.trace.say(|| line(now, &fact, &actions));
         for action in &actions {
             code.judge_action(&self.ledger, now, action)?;
+            if let Action::Migrate { app, run, order: MigrationOrder::RecordMigration(record) } = action {
+                self.world.databases.now = now;
+                code.holds(Law::VerdictsAreTrue, || self.world.databases.agrees(app, *run, record))?;
+            }
             self.ledger.act(now, action);
             self.world.perform(now, action);
         }
@@ -232,6 +236,12 @@ impl Run {
 
     fn serves(&self, crew: &Crew, view: &ostler::supervise::AppView) -> Verdict {
         let app = &view.name;
+        if view.migration.is_some() {
+            return Err(format!("{app}: the migration has not ended: {:?}", view.migration));
+        }
+        if crew.not_started && view.generation.is_none() && !crew.stopped {
+            return Ok(());
+        }
         if crew.stopped {
             return Err(format!("{app} should be stopped and is {:?}", view.state));
         }

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::plan::{AppPlan, Blueprint, Fingerprint, Policy, RolloutPolicy, Surge, WorkerClass};
+use ostler::plan::{AppPlan, Blueprint, Fingerprint, Migrate, Policy, RolloutPolicy, Surge, WorkerClass};
 
 use crate::rng::Rng;
+use crate::site::{Troubles, migrate};
 
 /// How hostile the world is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,9 @@ pub(crate) struct Scenario {
     pub(crate) faults: Faults,
     /// Every app that may ever exist, with its numbers.
     pub(crate) apps: Vec<(AppName, Policy)>,
+    /// What is migrated, by app: in half of the scenarios nothing is.
+    pub(crate) migrates: Vec<Option<Arc<Migrate>>>,
+    pub(crate) troubles: Troubles,
     /// How many of them are there from the start.
     pub(crate) first: usize,
     /// When faults and requests stop.
@@ -75,12 +79,18 @@ impl Scenario {
         // Drawn aside, so that what a seed stands for otherwise stays as it was.
         let mut aside = rng.clone();
         let edge_delay = if aside.chance(0.5) { aside.millis(500, 20_000) } else { Duration::ZERO };
+        let migrated = aside.chance(0.5);
+        let troubles = Troubles::drawn(&mut aside, mood.scale());
         let count = rng.within(1, 3);
+        let one = |rng: &mut Rng| (migrated && rng.chance(0.7)).then(|| migrate(rng));
+        let migrates = (0..count).map(|_| one(&mut aside)).collect();
         let apps = (0..count).map(|n| (name(n), policy(rng))).collect();
         Scenario {
             mood,
             faults: faults(mood, rng),
             apps,
+            migrates,
+            troubles,
             first: rng.within(1, count) as usize,
             calm_from: rng.millis(20_000, 150_000),
             look: rng.millis(800, 4000),
@@ -95,12 +105,21 @@ pub(crate) fn name(n: u64) -> AppName {
     ["shop", "blog", "api"][n as usize].parse().expect("a valid name")
 }
 
+impl Mood {
+    fn scale(self) -> f64 {
+        match self {
+            Mood::Calm => 0.0,
+            Mood::Uneven => 0.05,
+            Mood::Hostile | Mood::AllCrash => 0.3,
+        }
+    }
+}
+
 fn faults(mood: Mood, rng: &mut Rng) -> Faults {
-    let scale = match mood {
-        Mood::Calm => return Faults::default(),
-        Mood::Uneven => 0.05,
-        Mood::Hostile | Mood::AllCrash => 0.3,
-    };
+    let scale = mood.scale();
+    if mood == Mood::Calm {
+        return Faults::default();
+    }
     let mut draw =
         |most: f64| if rng.chance(0.5) { most * scale * rng.below(1000) as f64 / 500.0 } else { 0.0 };
     let mut faults = Faults {
@@ -181,5 +200,5 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
 }
 
 pub(crate) fn app_plan(app: &AppName, version: u64, policy: &Policy) -> AppPlan {
-    AppPlan { blueprint: blueprint(app, version), policy: policy.clone() }
+    AppPlan { blueprint: blueprint(app, version), policy: policy.clone(), migrate: None }
 }

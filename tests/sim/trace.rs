@@ -1,6 +1,6 @@
 //! A run in words: a line for each step.
 
-use ostler::supervise::{Action, Event, Moment};
+use ostler::supervise::{Action, Event, MigrationOrder, Moment};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trace {
@@ -64,6 +64,11 @@ fn action(action: &Action) -> String {
         }
         Action::SignalWorker { worker, rung } => format!("{rung:?} {worker}"),
         Action::AdmitWorker { worker } => format!("AdmitWorker {worker}"),
+        Action::Migrate { app, run, order: MigrationOrder::Open(_) } => format!("Open {app} {run:?}"),
+        Action::Migrate { app, run, order: MigrationOrder::RecordMigration(it) } => {
+            format!("Record {app} {run:?} try {} {:?} {}", it.attempts, it.verdict, it.resolved)
+        }
+        Action::Migrate { app, run, order } => format!("{app} {run:?} {order:?}"),
         Action::ShutDoors { app } => format!("ShutDoors {app}"),
         Action::KeepOnly { app, .. } => format!("KeepOnly {app}"),
         Action::Answer { id, outcome } => format!("Answer {}: {outcome:?}", id.0),

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::plan::{Blueprint, Refusal};
-use ostler::supervise::{Action, Event, Exit, LastWords, Moment, Rung, WorkerId};
+use ostler::plan::{AppPlan, Blueprint, Refusal};
+use ostler::supervise::{Action, Event, Exit, LastWords, MigrationFact, Moment, RunId, Rung, WorkerId};
 
 use crate::asks::Disk;
+use crate::databases::{Databases, Later};
 use crate::process::{Boot, Process, Release, Stage};
 use crate::rng::Rng;
 use crate::scenario::{Faults, Scenario, app_plan};
@@ -30,6 +31,10 @@ enum Due {
     Look,
     /// Somebody asks for something.
     Ask,
+    /// Something happens to a migration.
+    Migration(RunId, Later),
+    /// Somebody asks for something about databases.
+    AskDatabases,
     /// Somebody asks for just this.
     AskFor(Box<ostler::supervise::Request>),
 }
@@ -38,6 +43,7 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) scenario: Scenario,
     pub(crate) disk: Disk,
+    pub(crate) databases: Databases,
     pub(crate) processes: BTreeMap<WorkerId, Process>,
     gone: Vec<WorkerId>,
     queue: BinaryHeap<Reverse<(Moment, u64)>>,
@@ -49,10 +55,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(scenario: Scenario, mut rng: Rng) -> Self {
         let disk = Disk::drawn(&scenario, &mut rng);
+        let sites = scenario.apps.iter().map(|(app, _)| app.clone()).zip(scenario.migrates.iter().cloned());
+        let databases = Databases::drawn(rng.clone(), scenario.troubles, sites);
         let mut world = World {
             rng,
             scenario,
             disk,
+            databases,
             processes: BTreeMap::new(),
             gone: Vec::new(),
             queue: BinaryHeap::new(),
@@ -65,6 +74,13 @@ impl World {
             let at = world.rng.millis(0, world.scenario.calm_from.as_millis() as u64 - 1);
             let times = if world.rng.chance(0.2) { 2 } else { 1 };
             (0..times).for_each(|_| world.after(at, Due::Ask));
+        }
+        if !world.databases.sites.is_empty() {
+            for _ in 0..world.databases.rng.within(1, 6) {
+                let most = world.scenario.calm_from.as_millis() as u64 - 1;
+                let at = world.databases.rng.millis(0, most);
+                world.after(at, Due::AskDatabases);
+            }
         }
         world
     }
@@ -122,6 +138,11 @@ impl World {
             Due::Exits(worker, exit) => self.exits(worker, exit),
             Due::Prepared(app) => return Some(self.prepared(app)),
             Due::Look => return Some(self.look()),
+            Due::Migration(run, later) => {
+                let fact = self.migration(run, later)?;
+                return Some(Event::MigrationHeard { run, fact: Box::new(fact) });
+            }
+            Due::AskDatabases => return crate::asks::ask_databases(self),
             Due::Ask => return crate::asks::ask(self),
             Due::AskFor(request) => {
                 let id = self.disk.next_request();
@@ -143,8 +164,38 @@ impl World {
             Action::SpawnWorker { worker, blueprint, hold, .. } => self.spawn(*worker, blueprint, *hold),
             Action::AdmitWorker { worker } => self.admit(*worker),
             Action::SignalWorker { worker, rung } => self.signal(*worker, *rung),
+            Action::Migrate { app, run, order } => {
+                (self.databases.now, self.databases.calm) = (self.now, self.is_calm());
+                self.databases.perform(app, *run, order);
+                self.take_over();
+            }
             Action::ShutDoors { app } => self.empties(app),
             _ => {}
+        }
+    }
+
+    fn migration(&mut self, run: RunId, later: Later) -> Option<MigrationFact> {
+        (self.databases.now, self.databases.calm) = (self.now, self.is_calm());
+        let databases = &mut self.databases;
+        let open =
+            |databases: &Databases, watch| databases.runs.get(&run).is_some_and(|it| it.watch == watch);
+        let fact = match later {
+            Later::Watch(watch, fact) => Some(fact).filter(|_| open(databases, watch)),
+            Later::WatchDies(watch, kind) => databases.watch_dies(run, watch, kind),
+            Later::Shell(fact) => Some(fact),
+            Later::Look(watch) => databases.look(run, watch),
+            Later::Lock(watch) => databases.poll(run, watch),
+            Later::Command(attempt) => databases.tick(run, attempt),
+            Later::Dies(attempt, exit, failure) => databases.dies(run, attempt, exit, failure),
+        };
+        self.take_over();
+        fact
+    }
+
+    /// What the databases have planned.
+    fn take_over(&mut self) {
+        for (delay, run, later) in std::mem::take(&mut self.databases.due) {
+            self.after(delay, Due::Migration(run, later));
         }
     }
 
@@ -240,7 +291,10 @@ impl World {
         let fails = self.faults().prepare_fails;
         let known = self.disk.app(&app);
         let prepared = match known {
-            Some(disk) if !self.rng.chance(fails) => Ok(app_plan(&app, disk.version, &disk.policy)),
+            Some(disk) if !self.rng.chance(fails) => {
+                let migrate = disk.migrate.clone();
+                Ok(AppPlan { migrate, ..app_plan(&app, disk.version, &disk.policy) })
+            }
             _ => Err(Refusal { reason: "the directory is not there".to_owned(), detail: String::new() }),
         };
         Event::AppPrepared { app, prepared: Box::new(prepared) }

@@ -38,6 +38,11 @@ boot_timeout = 2.5
 max_rss = "512MiB"
 max_age = 1_000
 nofile = 0xffff
+[migrate]
+command = ["alembic", "upgrade", "head"]
+database_url = "env:DATABASE_URL"
+harm = "3s"
+post_deploy = [["python", "-m", "größe"]]
 "#;
 
 const SNIPPETS: &[&str] = &[

@@ -87,19 +87,19 @@ error: `workers` is 0
 #[test]
 fn what_is_planned_is_not_called_unknown() {
     same(
-        &refused("[migrate]\ntimeout = 5"),
+        &refused("[preload]\nfreeze = 5"),
         r"
-error: `migrate` is not supported by this version
+error: `preload` is not supported by this version
  --> /etc/ostler/apps.d/shop.toml:7:2
   |
-7 | [migrate]
+7 | [preload]
   |  ^^^^^^^
   = help: leave it out until you run a version that has it
 
 1 problem in 1 file
 ",
     );
-    for key in ["health = {}", "edge = {}", "static = \"/x\"", "preload = true", "post_deploy = []"] {
+    for key in ["health = {}", "edge = {}", "static = \"/x\"", "preload = true"] {
         says(&refused(key), &["is not supported by this version"]);
     }
     for key in ["memory_high", "memory_max", "cpu_weight", "tasks_max"] {

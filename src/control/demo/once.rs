@@ -60,19 +60,22 @@ impl Scenes<'_> {
     }
 
     async fn deploy_a_new_release(&self) -> Result<(), DemoError> {
-        self.title("a new release under load: ostler restart shop")?;
-        self.stage.deploy(&project::second_views())?;
+        self.title("a new release with a migration, under load: ostler restart shop")?;
+        self.stage.deploy(&project::second())?;
         match self.restart().await? {
-            Outcome::Done { .. } => self.page_says(project::SECOND).await,
+            Outcome::Done { .. } => {
+                self.is_migrated().await?;
+                self.page_says(project::SECOND).await
+            }
             other => Err(DemoError::Play(format!("the deployment did not succeed: {other}"))),
         }
     }
 
     async fn deploy_a_broken_release(&self) -> Result<(), DemoError> {
         self.title("a release that does not import, under load: ostler restart shop")?;
-        self.stage.deploy(&project::broken_views())?;
+        self.stage.deploy(&project::broken())?;
         let outcome = self.restart().await;
-        self.stage.deploy(&project::second_views())?;
+        self.stage.deploy(&project::second())?;
         match outcome? {
             Outcome::RolledBack { last_words, serving: Some(_), .. } if names_the_module(&last_words) => {}
             Outcome::RolledBack { last_words, .. } => {
@@ -82,6 +85,20 @@ impl Scenes<'_> {
         }
         self.title("it failed with its traceback, and visitors still get the release before it")?;
         self.page_says(project::SECOND).await
+    }
+
+    /// The migration of the new release was applied before its first worker started.
+    async fn is_migrated(&self) -> Result<(), DemoError> {
+        let (status, _) = self.client.status().await?;
+        let last = status.apps.into_iter().find_map(|app| app.last_migration);
+        match last.map(|last| last.verdict) {
+            Some(verdict) if verdict.applied.iter().any(|name| name == project::MIGRATION) => {
+                self.tell(&format!("applied {}", project::MIGRATION))
+            }
+            // An ostlerd that runs no migrations is no reason to fail: the page does not need the column.
+            None => self.tell("no migration was run"),
+            other => Err(DemoError::Play(format!("{} was not applied: {other:?}", project::MIGRATION))),
+        }
     }
 
     async fn restart(&self) -> Result<Outcome, DemoError> {

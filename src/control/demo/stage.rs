@@ -56,10 +56,9 @@ impl Stage {
         let stage = Stage { folder, runtime, kept: arguments.dir.is_some(), address };
         let python = python::find(arguments.python.as_deref())?;
         stage.make_venv(&python, json)?;
+        stage.forget_the_second_release()?;
         project::write(&stage.project())?;
-        python::run(
-            Command::new(stage.venv_python()).arg("manage.py").arg("migrate").current_dir(stage.project()),
-        )?;
+        stage.manage(&["migrate"])?;
         let user = stage.choose_user(json)?;
         stage.configure(user.as_deref())?;
         Ok(stage)
@@ -110,11 +109,15 @@ impl Stage {
         Some(python::last_lines(&String::from_utf8_lossy(&log)))
     }
 
-    /// Puts another `views.py` in place, in one step.
-    pub(super) fn deploy(&self, views: &str) -> Result<(), DemoError> {
-        let (path, new) = (self.views(), self.views().with_extension("py.new"));
-        fs::write(&new, views).map_err(failed_to("write", &new))?;
-        fs::rename(&new, &path).map_err(failed_to("replace", &path))
+    /// Puts other files in place, each in one step.
+    pub(super) fn deploy(&self, release: &project::Release) -> Result<(), DemoError> {
+        for (name, text) in release {
+            let path = self.project().join(name);
+            let new = path.with_extension("py.new");
+            fs::write(&new, text).map_err(failed_to("write", &new))?;
+            fs::rename(&new, &path).map_err(failed_to("replace", &path))?;
+        }
+        Ok(())
     }
 
     /// Ends every process that still works in the project's folder; how many there were.
@@ -132,6 +135,24 @@ impl Stage {
                 nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL);
         });
         signalled.count()
+    }
+
+    /// A folder that was played in has its migration: it is undone, so that it can be played again.
+    fn forget_the_second_release(&self) -> Result<(), DemoError> {
+        let file = self.project().join(project::MIGRATION_FILE);
+        if !file.exists() {
+            return Ok(());
+        }
+        // Its views may be the broken ones.
+        project::write(&self.project())?;
+        self.manage(&["migrate", "shop", "0001_initial"])?;
+        fs::remove_file(&file).map_err(failed_to("remove", &file))
+    }
+
+    fn manage(&self, arguments: &[&str]) -> Result<(), DemoError> {
+        let mut command = Command::new(self.venv_python());
+        command.arg("manage.py").args(arguments).current_dir(self.project());
+        python::run(&mut command)
     }
 
     fn venv_python(&self) -> PathBuf {

@@ -5,7 +5,8 @@ use std::time::SystemTime;
 use super::VerbError;
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Line, exit};
-use crate::control::screen::{Ink, Screen, one_line, plain, say, timestamp};
+use crate::control::screen::{Ink, Screen, one_line, plain, say};
+use crate::observe::timestamp;
 use crate::supervise::{Level, News};
 
 /// Prints every line until ostlerd goes away (69) or the reader does.

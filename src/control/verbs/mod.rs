@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod drain;
 mod events;
+mod migrate;
 mod reload;
 mod restart;
 mod scale;
@@ -53,6 +54,7 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
     let client = Client::new(&common.socket);
     let done = match verb {
         Verb::Status { app } => status::run(&client, app.as_deref(), common.json).await,
+        Verb::Migrate(arguments) => migrate::run(&client, &arguments, common.json).await,
         Verb::Restart { app } => restart::run(&client, &app, common.json).await,
         Verb::Scale { app, workers } => scale::run(&client, &app, workers, common.json).await,
         Verb::Stop { app } => stop::run(&client, &app, common.json).await,

@@ -45,5 +45,6 @@ fn is_well(status: &Status) -> bool {
 
 fn app_is_well(app: &AppStatus) -> bool {
     let committed = app.last_rollout.as_ref().is_none_or(|last| last.committed);
-    committed && !matches!(app.state, AppState::Failed | AppState::Degraded)
+    let migrated = app.last_migration.as_ref().is_none_or(|last| last.verdict.kind.is_good());
+    committed && migrated && !matches!(app.state, AppState::Failed | AppState::Degraded)
 }

@@ -75,6 +75,15 @@ impl Answer {
     }
 }
 
+/// One line of the details.
+struct Line<'a> {
+    name: &'a str,
+    verdict: Verdict,
+    optional: bool,
+    /// Where it is about one.
+    app: Option<&'a AppStatus>,
+}
+
 impl Judge<'_> {
     /// The answer to a question.
     pub fn answer(&self, question: &Question<'_>) -> Answer {
@@ -107,14 +116,19 @@ impl Judge<'_> {
 
     fn livez(&self, question: &Question<'_>) -> Answer {
         let verdict = self.live();
-        let lines = [("loop", verdict.clone(), false)];
+        let lines = [Line { name: "loop", verdict: verdict.clone(), optional: false, app: None }];
         self.shown(question, &verdict, &lines)
     }
 
     fn readyz_app(&self, app: &AppStatus, question: &Question<'_>) -> Answer {
         let (common, own) = (self.common(), self.app(app));
         let verdict = if common.is_ok() { own.clone() } else { common.clone() };
-        self.shown(question, &verdict, &[("ostlerd", common, false), (app.name.as_str(), own, false)])
+        let name = app.name.as_str();
+        let lines = [
+            Line { name: "ostlerd", verdict: common, optional: false, app: None },
+            Line { name, verdict: own, optional: false, app: Some(app) },
+        ];
+        self.shown(question, &verdict, &lines)
     }
 
     fn readyz(&self, question: &Question<'_>) -> Answer {
@@ -123,19 +137,19 @@ impl Judge<'_> {
         if !is_detailed(question) {
             return self.shown(question, &verdict, &[]);
         }
-        let mut lines = vec![("ostlerd", self.common(), false)];
+        let mut lines = vec![Line { name: "ostlerd", verdict: self.common(), optional: false, app: None }];
         for app in &self.status.apps {
             let name = app.name.as_str();
             let own = match excluded(name) {
                 true => Verdict::Warn("excluded".to_owned()),
                 false => self.app(app),
             };
-            lines.push((name, own, app.health.optional));
+            lines.push(Line { name, verdict: own, optional: app.health.optional, app: Some(app) });
         }
         self.shown(question, &verdict, &lines)
     }
 
-    fn shown(&self, question: &Question<'_>, verdict: &Verdict, lines: &[(&str, Verdict, bool)]) -> Answer {
+    fn shown(&self, question: &Question<'_>, verdict: &Verdict, lines: &[Line<'_>]) -> Answer {
         let code = if verdict.is_ok() { 200 } else { 503 };
         let ready = question.path != "/livez";
         let leave_at_once = ready && self.status.draining && code == 503;
@@ -148,21 +162,19 @@ impl Judge<'_> {
             return Answer { leave_at_once, ..Answer::text(code, word) };
         }
         let mut body = word.to_owned();
-        for (name, verdict, optional) in lines {
+        for Line { name, verdict, optional, app } in lines {
             let (sign, word) = if verdict.is_ok() { ('+', "ok") } else { ('-', "fail") };
             let optional = if *optional { " (optional)" } else { "" };
             let reason = verdict.reason().map(|reason| format!(": {reason}")).unwrap_or_default();
             let _ = writeln!(body, "[{sign}]{name} {word}{optional}{reason}");
+            if let Some((_, words)) = app.and_then(|app| self.migration(app)) {
+                let _ = writeln!(body, "[+]{name} migration ok: {words}");
+            }
         }
         Answer { leave_at_once, ..Answer::text(code, body) }
     }
 
-    fn health_json(
-        &self,
-        question: &Question<'_>,
-        verdict: &Verdict,
-        lines: &[(&str, Verdict, bool)],
-    ) -> Value {
+    fn health_json(&self, question: &Question<'_>, verdict: &Verdict, lines: &[Line<'_>]) -> Value {
         let mut whole = Map::new();
         whole.insert("status".to_owned(), word(verdict).into());
         if !question.trusted {
@@ -174,12 +186,12 @@ impl Judge<'_> {
             whole.insert("output".to_owned(), reason.into());
         }
         let mut checks = Map::new();
-        for (name, verdict, _) in lines {
+        for Line { name, verdict, optional: _, app } in lines {
             let mut check = json!({ "componentType": "component", "status": word(verdict) });
             if let Some(reason) = verdict.reason() {
                 check["output"] = reason.into();
             }
-            let Some(app) = self.find(name) else {
+            let Some(app) = app else {
                 checks.insert((*name).to_owned(), json!([check]));
                 continue;
             };
@@ -187,6 +199,15 @@ impl Judge<'_> {
             check["observedValue"] = ready.count().into();
             check["observedUnit"] = "workers".into();
             checks.insert(format!("{name}:ready"), json!([check]));
+            if let Some((verdict, words)) = self.migration(app) {
+                let mut check =
+                    json!({ "componentType": "component", "status": word(&verdict), "output": words });
+                if let Some(migration) = &app.migration {
+                    check["observedValue"] = migration.since_seconds.into();
+                    check["observedUnit"] = "s".into();
+                }
+                checks.insert(format!("{name}:migration"), json!([check]));
+            }
             if let Some(waiting) = app.health.listen_queue {
                 let queue = json!({ "componentType": "component", "observedValue": waiting,
                     "observedUnit": "connections" });

@@ -5,7 +5,8 @@ use crate::config::Saturation;
 use crate::observe::Status;
 use crate::observe::health::Vitals;
 use crate::observe::testing::{app, status, worker};
-use crate::supervise::{AppState, WorkerState};
+use crate::supervise::{AppState, LastMigration, MigrationView, WorkerState};
+use crate::supervise::{Verdict as Ending, VerdictKind};
 
 const STRANGER: Question<'static> =
     Question { method: Method::Ask, path: "/readyz", query: "", json: false, trusted: false };
@@ -252,4 +253,63 @@ fn metrics_in_the_older_format_describe_their_samples_by_name() {
     }
     assert!(lines.contains(&"# TYPE ostler_requests_total counter"), "{}", answer.body);
     assert!(lines.contains(&"# TYPE ostler_build_info gauge"), "{}", answer.body);
+}
+
+/// A shop whose migration is under way, as `change` makes it.
+fn migrating(change: impl Fn(&mut MigrationView)) -> Status {
+    let mut status = well();
+    let mut view = crate::observe::testing::migration();
+    change(&mut view);
+    status.apps[0].migration = Some((&view).into());
+    status
+}
+
+#[test]
+fn a_migration_is_named_and_fails_no_check() {
+    let running = migrating(|_| {});
+    let line = "[+]shop migration ok: applies shop.0007_price (2 of 3) since 12 s (usually 40 s); \
+                operation 1 of 2, Add field cents to product; building index 43 %\n";
+    says(ask(&running, FRIEND), 200, &format!("ok\n[+]ostlerd ok\n[+]shop ok\n{line}"));
+    says(
+        ask(&running, Question { path: "/readyz/shop", ..FRIEND }),
+        200,
+        &format!("ok\n[+]ostlerd ok\n[+]shop ok\n{line}"),
+    );
+    says(ask(&running, STRANGER), 200, "ok\n");
+    let json = |status| -> serde_json::Value {
+        serde_json::from_str(&ask(status, Question { json: true, ..FRIEND }).body).unwrap()
+    };
+    let value = json(&running);
+    assert_eq!(
+        (&value["status"], &value["checks"]["shop:migration"][0]["status"]),
+        (&"pass".into(), &"pass".into())
+    );
+    assert_eq!(value["checks"]["shop:migration"][0]["observedValue"], 15.0);
+    let harming = json(&migrating(|view| view.harm = Some((2, Duration::from_secs(1)))));
+    assert_eq!(
+        (&harming["status"], &harming["checks"]["shop:migration"][0]["status"]),
+        (&"warn".into(), &"warn".into())
+    );
+    assert!(harming["output"].as_str().unwrap().contains("2 others wait behind it for 1.0 s"), "{harming}");
+}
+
+#[test]
+fn a_migration_that_ended_badly_warns_until_one_ends_well() {
+    let mut bad = well();
+    let verdict = |kind| Ending {
+        kind,
+        reason: "x\ny".into(),
+        applied: vec![],
+        detail: String::new(),
+        leftovers: vec![],
+    };
+    let last = |kind| Some(LastMigration { database: "default".into(), verdict: verdict(kind) });
+    bad.apps[0].last_migration = last(VerdictKind::Dirty);
+    let body = ask(&bad, FRIEND).body;
+    assert!(
+        body.ends_with("[+]shop ok\n[+]shop migration ok: the last one of default: dirty: x y\n"),
+        "{body}"
+    );
+    bad.apps[0].last_migration = last(VerdictKind::Applied);
+    says(ask(&bad, FRIEND), 200, "ok\n[+]ostlerd ok\n[+]shop ok\n");
 }

@@ -87,6 +87,20 @@ impl Judge<'_> {
         }
     }
 
+    /// What is to be said of the app's migrations: the one under way, or how the last one ended badly.
+    pub fn migration(&self, app: &AppStatus) -> Option<(Verdict, String)> {
+        if let Some(migration) = &app.migration {
+            let words = migration.summary.clone();
+            let verdict = if migration.is_troubled() { Verdict::Warn(words.clone()) } else { Verdict::Pass };
+            return Some((verdict, words));
+        }
+        let last = app.last_migration.as_ref().filter(|last| !last.verdict.kind.is_good())?;
+        let words =
+            format!("the last one of {}: {}: {}", last.database, last.verdict.kind, last.verdict.reason);
+        let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        Some((Verdict::Warn(words.clone()), words))
+    }
+
     /// The app of that name.
     pub fn find(&self, name: &str) -> Option<&AppStatus> {
         self.status.apps.iter().find(|app| app.name.as_str() == name)
@@ -101,7 +115,10 @@ impl Judge<'_> {
         let (mut failing, mut warning) = (String::new(), String::new());
         for app in self.status.apps.iter().filter(|app| !excluded(app.name.as_str())) {
             let (list, reason) = match self.app(app) {
-                Verdict::Pass => continue,
+                Verdict::Pass => match self.migration(app) {
+                    Some((Verdict::Warn(reason), _)) => (&mut warning, format!("migration: {reason}")),
+                    _ => continue,
+                },
                 Verdict::Fail(reason) if !app.health.optional => (&mut failing, reason),
                 Verdict::Warn(reason) | Verdict::Fail(reason) => (&mut warning, reason),
             };

@@ -48,6 +48,77 @@ fn each_key_of_the_configuration_causes_the_least_that_does() {
     assert_eq!(change("workers = 4", "workers = 4").effect, Effect::Nothing);
 }
 
+/// The change of a Django project's migrations, as keys with both values.
+#[track_caller]
+fn told(before: &str, after: &str) -> (Effect, Vec<String>) {
+    let facts = Facts { manage_py: true, ..facts(defaults()) };
+    let text =
+        |text: &str| listening(&format!("env = {{ URL = \"mysql://u:geheim@h/{}\" }}\n{text}", text.len()));
+    let same = |app: &App| {
+        let mut app = planned(app, &facts).0;
+        let mut blueprint = (*app.blueprint).clone();
+        blueprint.env.clear();
+        app.blueprint = std::sync::Arc::new(blueprint);
+        Plan { apps: BTreeMap::from([("shop".parse().unwrap(), Ok(app))]), ..Plan::default() }
+    };
+    let changes = diff(&same(&text(before)), &same(&text(after)));
+    assert!(!format!("{changes:?}").contains("geheim"));
+    let shown = |value: &Option<String>| value.clone().unwrap_or("-".into());
+    let keys =
+        changes[0].keys.iter().map(|it| format!("{}: {} -> {}", it.key, shown(&it.old), shown(&it.new)));
+    (changes[0].effect, keys.collect())
+}
+
+#[test]
+fn a_change_of_migrations_is_in_place_and_told_without_secrets() {
+    let alembic = "[migrate]\ncommand = [\"alembic\", \"upgrade\"]\n";
+    let with = |url: &str| format!("{alembic}database_url = \"{url}\"");
+    for (before, after, key) in [
+        ("", "[migrate]\ntimeout = \"10m\"", "migrate.timeout: 5m -> 10m"),
+        ("", "[migrate]\nlock_timeout = 2", "migrate.lock_timeout: 1s -> 2s"),
+        ("", "[migrate]\ntries = 2", "migrate.tries: 10 -> 2"),
+        ("", "[migrate]\nlock_wait = 2", "migrate.lock_wait: 1m -> 2s"),
+        ("", "[migrate]\nharm = 2", "migrate.harm: 3s -> 2s"),
+        ("", "[migrate]\ntimeout_total = \"1h\"", "migrate.timeout_total: 15m -> 1h"),
+        ("", "[migrate]\nstall = 9", "migrate.stall: 2m -> 9s"),
+        ("", "[migrate]\ndatabase = [\"a\", \"b\"]", "migrate.database: default -> a, b"),
+        ("", "[migrate]\npost_deploy = [[\"a\", \"b\"]]", "migrate.post_deploy 1: - -> a b"),
+        (
+            "[migrate.override.\"shop.0007\"]\nharm = 9",
+            "[migrate.override.\"shop.0007\"]\nharm = 8",
+            "migrate.override.\"shop.0007\".harm: 9s -> 8s",
+        ),
+        (alembic, &with("postgresql://u:geheim@h/a"), "migrate.database_url: - -> (hidden)"),
+        (
+            &with("postgresql://u:geheim@h/a"),
+            &with("postgresql://u:geheim@h/b"),
+            "migrate.database_url: (hidden) -> (hidden)",
+        ),
+        (&with("env:URL"), &with("mysql://u:geheim@h/b"), "migrate.database_url: (hidden) -> (hidden)"),
+    ] {
+        assert_eq!(told(before, after), (Effect::InPlace, vec![key.to_owned()]), "{before} {after}");
+    }
+    let (effect, keys) = told("", alembic);
+    assert_eq!(effect, Effect::InPlace);
+    assert!(keys.contains(&"migrate.command: Django's migrate -> alembic upgrade".to_owned()), "{keys:?}");
+    let (effect, keys) = told("", "[migrate]\nenabled = false");
+    assert_eq!((effect, keys.iter().all(|key| key.ends_with(" -> -"))), (Effect::InPlace, true), "{keys:?}");
+}
+
+#[test]
+fn a_rollout_says_whether_migrations_run_first() {
+    let facts = Facts { manage_py: true, ..facts(defaults()) };
+    let migrates = |before: &str, after: &str| {
+        diff(&plan(&listening(before), &facts), &plan(&listening(after), &facts))[0].migrates
+    };
+    assert!(migrates("", "umask = 0o077"));
+    assert!(!migrates("", "umask = 0o077\n[migrate]\nenabled = false"));
+    assert!(diff(&Plan::default(), &plan(&listening(""), &facts))[0].migrates, "a new app begins with them");
+    assert!(!diff(&plan(&listening(""), &facts), &Plan::default())[0].migrates);
+    assert!(!migrates("", "workers = 9"));
+    assert!(!migrates("", "[migrate]\ntries = 9"));
+}
+
 #[test]
 fn of_the_environment_names_are_told_and_no_values() {
     let change = change("env = { A = \"secret\", B = \"same\" }", "env = { A = \"hidden?\", B = \"same\" }");

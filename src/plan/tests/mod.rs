@@ -3,6 +3,7 @@
 mod diff;
 mod edge;
 mod environment;
+mod migration;
 mod numbers;
 mod refused;
 mod settings;
@@ -87,6 +88,7 @@ fn facts(settings: Settings) -> Facts {
         cpus: 4,
         env_files: Vec::new(),
         release: Fingerprint { files: 3, newest: 5 },
+        manage_py: false,
     }
 }
 

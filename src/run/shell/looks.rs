@@ -12,7 +12,7 @@ use crate::run::driver::{Inbound, Purpose};
 use crate::run::known::Looked;
 use crate::run::prepare;
 use crate::run::releases::{self, Releases};
-use crate::supervise::{Event, RequestId};
+use crate::supervise::{Event, Outcome, RequestId};
 
 impl Shell {
     pub(super) fn prepare(&self, app: AppName) {
@@ -58,6 +58,21 @@ impl Shell {
             let looked = prepare::all_or_nothing(&children, &file, &known).await;
             let _ = inbox.send(Inbound::Reread { id, purpose, looked, turn });
         });
+    }
+
+    /// Looks what a migration of the app would apply.
+    pub fn tell_pending(&self, app: AppName, answer: oneshot::Sender<Outcome>) {
+        let look = self.migrations.look(&self.config_file);
+        tokio::spawn(async move {
+            // Whoever asked may have gone. Nothing of what is read here is put in force: it takes no turn.
+            let _ = answer.send(look.pending(&app).await);
+        });
+    }
+
+    /// Reads the history of the app's migrations.
+    pub fn tell_history(&self, app: &AppName, answer: oneshot::Sender<Outcome>) {
+        let is_known = self.readiness.contains_key(app);
+        self.migrations.tell_history(app, is_known, answer);
     }
 
     /// Remembers how an app's plan was found.

@@ -225,6 +225,17 @@ fn an_app_s_user_cannot_have_somebody_else_s_secrets_read_to_him() {
 }
 
 #[test]
+fn a_project_of_django_s_is_known_by_its_manage_py() {
+    let shop = Shop::new();
+    assert!(!has_manage_py(&shop.path("current")));
+    fs::create_dir(shop.path("current/manage.py")).unwrap();
+    assert!(!has_manage_py(&shop.path("current")), "a folder is no program");
+    fs::remove_dir(shop.path("current/manage.py")).unwrap();
+    shop.file("releases/42/manage.py", "");
+    assert!(has_manage_py(&shop.path("current")));
+}
+
+#[test]
 fn there_is_a_cpu() {
     assert!((1..=8192).contains(&cpus()));
 }

@@ -205,6 +205,12 @@ impl<'a> Ostlerd<'a> {
         }
     }
 
+    /// Waits for one that was killed; what it ran is the test's to end.
+    #[allow(dead_code, reason = "for the tests of migrations")]
+    pub fn abandon(mut self) {
+        self.ended = Some(self.child.wait().expect("the child is ours"));
+    }
+
     fn end(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::SIGTERM);
         let limit = Duration::from_secs(45);

@@ -95,8 +95,25 @@ fn of_sections() -> Vec<Row> {
         row("limits.graceful_timeout", "20s", Nothing),
         row("limits.restarts_per_minute", 70, Nothing),
         row("limits.nofile", 512, Rollout),
+        // The next migration goes by them; no worker does.
+        row("migrate.enabled", false, Nothing),
+        row("migrate.lock_timeout", "2s", Nothing),
+        row("migrate.tries", 3, Nothing),
+        row("migrate.lock_wait", "50s", Nothing),
+        row("migrate.harm", "2s", Nothing),
+        row("migrate.timeout", "4m", Nothing),
+        row("migrate.timeout_total", "14m", Nothing),
+        row("migrate.stall", "100s", Nothing),
+        row("migrate.database", vec!["default", "other"], Nothing),
+        row("migrate.override", parsed("[\"shop.0001_initial\"]\ntimeout = \"9m\""), Nothing),
+        row("migrate.post_deploy", Value::from(vec![Value::from(vec!["true"])]), Nothing),
+        row("migrate.command", vec!["true"], Nothing),
+        row("migrate.database_url", "sqlite:////tmp/no-such-database", Nothing),
     ]
 }
+
+/// Of Django's migrations alone: beside a command of one's own they make no sense.
+const OF_DJANGO: [&str; 2] = ["database", "override"];
 
 /// Of the main file.
 fn of_the_machine(site: &Site) -> Vec<Row> {
@@ -143,7 +160,11 @@ impl Files {
             None => (file, row.key),
             Some((section, key)) => {
                 let table = file.entry(section).or_insert_with(|| Table::new().into());
-                (table.as_table_mut().expect("a section is a table"), key)
+                let table = table.as_table_mut().expect("a section is a table");
+                if row.key == "migrate.command" {
+                    OF_DJANGO.into_iter().for_each(|key| drop(table.remove(key)));
+                }
+                (table, key)
             }
         };
         table.insert(key.to_owned(), row.value.clone());

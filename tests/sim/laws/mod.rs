@@ -3,6 +3,7 @@
 mod answers;
 mod drains;
 mod lives;
+mod migrations;
 mod ready;
 mod rollouts;
 mod spawns;
@@ -56,6 +57,20 @@ pub(crate) enum Law {
     ViewsAreTrue,
     StatesAreTrue,
     TheWantedPlanIsServed,
+    OneMigrationAtATime,
+    TheClosedAreLeftAlone,
+    NothingRunsUnlocked,
+    BackendsOutliveTheCommand,
+    LaddersGoUpwardsOnce,
+    NoWorkerBeforeItsMigration,
+    MigrationsTouchNoWorker,
+    RetriesStartClean,
+    TheDirtyRunNothing,
+    VerdictsComeAfterALook,
+    VerdictsAreTrue,
+    TheHistoryEndsWhatItBegins,
+    RunsEnd,
+    AStopIsBounded,
     SameSeedSameTrace,
 }
 
@@ -108,6 +123,16 @@ const ON_ACTION: &[(Law, ActionLaw)] = &[
     (Law::ExitComesLast, answers::exit_comes_last),
     (Law::OnlyTheDueAreRecycled, ready::only_the_due_are_recycled),
     (Law::ResizeFollowsAChange, ready::resize_follows_a_change),
+    (Law::OneMigrationAtATime, migrations::one_migration_at_a_time),
+    (Law::TheClosedAreLeftAlone, migrations::the_closed_are_left_alone),
+    (Law::NothingRunsUnlocked, migrations::nothing_runs_unlocked),
+    (Law::BackendsOutliveTheCommand, migrations::backends_outlive_the_command),
+    (Law::LaddersGoUpwardsOnce, migrations::ladders_go_upwards_once),
+    (Law::NoWorkerBeforeItsMigration, migrations::no_worker_before_its_migration),
+    (Law::RetriesStartClean, migrations::retries_start_clean),
+    (Law::TheDirtyRunNothing, migrations::the_dirty_run_nothing),
+    (Law::VerdictsComeAfterALook, migrations::verdicts_come_after_a_look),
+    (Law::TheHistoryEndsWhatItBegins, migrations::the_history_ends_what_it_begins),
 ];
 
 /// Judged when all actions of a step are written down.
@@ -126,6 +151,9 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::EscalationEndsInKill, lives::escalation_ends_in_kill),
     (Law::DeadlinesAdvance, deadlines_advance),
     (Law::ReadinessFailsWhileDrained, drains::readiness_fails_while_drained),
+    (Law::MigrationsTouchNoWorker, migrations::migrations_touch_no_worker),
+    (Law::RunsEnd, migrations::runs_end),
+    (Law::AStopIsBounded, migrations::a_stop_is_bounded),
     (Law::ViewsAreTrue, views::views_are_true),
     (Law::StatesAreTrue, views::states_are_true),
 ];

@@ -9,7 +9,7 @@ use ostler::run::scope::Group;
 use super::unit::drop_in;
 use crate::harness::until;
 use crate::machine::Machine;
-use crate::site::{put_shop, start, status, visit, wait_for};
+use crate::site::{put_shop, start, status, visit, wait_for, write_shop};
 
 /// Processes that slip away as well as processes can: a session of their own, and no parent.
 const ESCAPEES: &str = "setsid sh -c 'setsid sleep 1000 & setsid sleep 1000 & exit' & \
@@ -120,6 +120,25 @@ fn a_stop_ends_what_workers_have_left_and_leaves_neither_scope_nor_slice() {
     until(format_args!("no unit is left"), || units(&machine).is_empty().then_some(()));
     machine.run(&["systemctl", "restart", "ostler"]).exits(0);
     machine.run(&["systemctl", "restart", "ostler"]).exits(0);
+    assert!(visit(&machine).contains("200 OK"));
+}
+
+#[test]
+fn a_migration_is_ended_with_all_that_slipped_away_from_it() {
+    let machine = Machine::boot();
+    put_shop(&machine, "");
+    machine.write("/srv/escape.sh", ESCAPEES);
+    start(&machine);
+    write_shop(&machine, "[migrate]\ncommand = [\"/bin/sh\", \"/srv/escape.sh\"]\nstall = \"5s\"");
+    machine.run(&["ostler", "reload"]).exits(0);
+    let mut restart = machine.command(&["ostler", "restart", "shop"]).spawn().expect("sh starts");
+    let scope = "ostler-shop-migrate.scope";
+    until("all have slipped away", || (machine.processes(scope).len() >= 5).then_some(()));
+    assert_eq!(machine.processes("ostler-shop-g1.scope").len(), 1);
+    let ended = restart.wait().expect("the child is ours");
+    assert!(!ended.success(), "{}", machine.journal("ostler"));
+    assert_eq!(machine.sh("grep -lx sleep /proc/[0-9]*/comm").exits(1).out, "");
+    assert_eq!(machine.processes(scope), [0; 0]);
     assert!(visit(&machine).contains("200 OK"));
 }
 

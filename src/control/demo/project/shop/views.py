@@ -20,7 +20,7 @@ PAGE = """<!doctype html>
 
 
 def index(request):
-    rows = ((product.name, f"{product.cents / 100:.2f}") for product in Product.objects.order_by("name"))
+    rows = ((product.name, f"{product.cents / 100:.2f}") for product in Product.objects.only("name", "cents").order_by("name"))
     goods = format_html_join("", "<li>{}: {}</li>", rows)
     generation = os.environ.get("OSTLER_GENERATION")
     return HttpResponse(

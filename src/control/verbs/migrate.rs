@@ -1,0 +1,59 @@
+//! `ostler migrate APP`: the app's databases, brought up to date and nothing rolled out; and what there is to know.
+
+use super::{VerbError, app_name};
+use crate::config::AppName;
+use crate::control::cli::Migrate;
+use crate::control::client::{Change, Client};
+use crate::control::follow::{explanation, follow, next, still_read};
+use crate::control::protocol::{Line, exit};
+use crate::control::screen::{Screen, complain, say};
+use crate::control::{history, pending};
+use crate::supervise::Outcome;
+
+/// Does the one thing that the arguments ask for.
+pub(super) async fn run(client: &Client, arguments: &Migrate, json: bool) -> Result<u8, VerbError> {
+    let app = app_name(&arguments.app)?;
+    match arguments {
+        Migrate { plan: true, .. } => shown(client, app, Change::MigrationPlan, json).await,
+        Migrate { history: true, .. } => shown(client, app, Change::MigrationHistory, json).await,
+        Migrate { abort: true, .. } => {
+            follow(client, &Change::AbortMigration(app), "the end of the migration", json).await
+        }
+        Migrate { resolve: true, .. } => {
+            follow(client, &Change::ResolveMigration(app), "nothing", json).await
+        }
+        _ => follow(client, &Change::Migrate(app), "the migration", json).await,
+    }
+}
+
+/// Asks for a picture and prints it; what happens meanwhile is no part of it.
+async fn shown(
+    client: &Client,
+    app: AppName,
+    change: fn(AppName) -> Change,
+    json: bool,
+) -> Result<u8, VerbError> {
+    let name = app.clone();
+    let mut feed = client.change(&change(app)).await?;
+    let (outcome, text) = loop {
+        let Some(text) = next(&mut feed).await? else {
+            return Err(VerbError::said(exit::UNREACHABLE, "ostlerd went away before it answered"));
+        };
+        match Line::parse(&text) {
+            Line::Outcome(outcome) => break (outcome, text),
+            Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
+            Line::News(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+        }
+    };
+    let screen = Screen::stdout();
+    match &outcome {
+        _ if json => still_read(say(&text))?,
+        Outcome::MigrationsPending { databases } => say(&pending::render(databases, screen))?,
+        Outcome::MigrationHistory { runs } => say(&history::render(runs, screen))?,
+        _ => {}
+    }
+    if outcome.exit_status() != 0 {
+        complain(&explanation(&outcome, Some(&name)));
+    }
+    Ok(outcome.exit_status())
+}

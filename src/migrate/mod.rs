@@ -1,0 +1,64 @@
+//! The database side of the watchdog, and the migration itself, in the app's own interpreter: the contract.
+//!
+//! Two programs come from one bundle of Python modules (the folder of this file), started as a worker is (see
+//! [`crate::worker`]): `python -c BOOTSTRAP NAME` as the app's user, in its directory and environment, with 0
+//! `/dev/null`, 1 and 2 the output, 3 the bundle, 4 the orders, 5 control, and no other descriptor.
+//!
+//! | mode | what it does | how long it lives |
+//! | --- | --- | --- |
+//! | `watch` | the database side: connects twice, plans, locks, looks, cancels, verifies | one database of one run |
+//! | `run` | Django's `migrate` with hooks that tell its progress and set its guards | one attempt |
+//!
+//! # Orders (descriptor 4)
+//!
+//! ```json
+//! {"contract": 1, "mode": "watch", "app": "shop", "tag": "ostler:shop:web1:3f2a",
+//!  "database": {"alias": "default"},
+//!  "command": "django", "lock_file": "/run/ostler/locks/shop",
+//!  "guards": {"lock_timeout_seconds": 1.0, "overrides": {"shop.0007_price": {"lock_timeout_seconds": 5.0}}}}
+//! ```
+//!
+//! `database` is `{"alias": NAME}` or `{"url": "postgresql://…"}`; `command` is `django` or `other` (nothing is known
+//! of its plan; `pending` is null). Mode `run` has the same fields. `tag` is the `application_name` of the run's own
+//! connections, under 63 bytes: `ostler:APP:HOST:RUN`, shortened in APP and HOST; every backend with this tag is the
+//! run's; those that begin with `ostler:APP:` are of an earlier run. The watching connections call themselves
+//! `ostler-watch:APP:HOST:RUN`, so that they never take themselves for it.
+//! Where `command` is `other`, ostlerd sets PGAPPNAME, PGOPTIONS and the like in the environment of the command.
+//! `lock_file` is used where the database has no lock of its own and is no file (never for the three supported ones).
+//!
+//! # What `watch` is told on control, one JSON object a line, and what it answers
+//!
+//! | order | answers |
+//! | --- | --- |
+//! | (its start) | `{"event": "opened", "vendor": "postgresql", "version": "15.14", "unwatched": null, "guards": [["lock_timeout", "1s"]], "warnings": [], "pending": {"migrations": [{"name": "shop.0007_price", "atomic": true, "operations": 3}], "ahead": []}}` |
+//! | `{"do": "lock"}` | `{"event": "busy", "holder": "web2 (pid 4711, since 12 s)"}` every second or so, then `{"event": "locked", "pending": {…}, "swept": [BACKEND…]}` |
+//! | `{"do": "look", "every_seconds": 0.25}` | `{"event": "look", …}` ([`Look`](crate::supervise::Look)) again and again; 0 stops it |
+//! | `{"do": "cancel"}` | `{"event": "cancelled", "backends": 1}` |
+//! | `{"do": "end_backends"}` | `{"event": "backends_gone"}` once none with the tag is left |
+//! | `{"do": "verify", "pending": {…}, "migration": NAME or null, "at": STEP or null, "failed": true}` | `{"event": "verified", …}` ([`Report`](crate::supervise::Report)) |
+//! | `{"do": "quit"}`, or end of file | ends: its connections close, its lock is let go |
+//!
+//! At any time `{"event": "failed", "kind": "unreachable", "message": …, "traceback": …}`
+//! ([`Trouble`](crate::supervise::Trouble)), after which it exits 1. It answers every order within 5 s, but for `lock`
+//! (polls) and `end_backends` (waits for rollbacks); while it waits it goes on reading orders. A lost connection is
+//! made anew for up to 5 s where that loses nothing (looking, verifying); a lost lock while the command runs is told as
+//! `failed` of kind `unreachable`.
+//!
+//! # What `run` says on control
+//!
+//! Steps as they come: `{"event": "step", "at": "migration", "name": "shop.0007_price", "number": 1, "of": 3,
+//! "atomic": true}`, then `operation`, `committing`, `recording`, `applied`, `after`
+//! ([`Step`](crate::supervise::Step)); before a failed end
+//! `{"event": "failed", "kind": "lock", "message": …, "traceback": …}` ([`Failure`](crate::supervise::Failure)).
+//! Its exit status is Django's own. What Django prints goes to its output as always.
+//!
+//! No line is longer than 64 KiB, but what `watch` says may take 1 MiB: a new database lacks every migration of its apps,
+//! and they may be thousands. A dead ostlerd is no error for `run`: it goes on, and whoever comes next sweeps.
+
+mod bundle;
+mod message;
+mod orders;
+
+pub use bundle::bundle;
+pub use message::{LINE_LIMIT, RunMessage, WatchMessage, WatchOrder};
+pub use orders::{DatabaseOrder, Guards, Mode, Orders, OverrideOrder};

@@ -1,0 +1,108 @@
+//! What `watch` and `run` are to do: the JSON object of descriptor 4.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::plan::{Database, Migrate, MigrateCommand};
+
+/// The version of the contract.
+const CONTRACT: u64 = 1;
+
+/// The content of descriptor 4.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Orders {
+    contract: u64,
+    /// Which of the two programs.
+    pub mode: Mode,
+    /// The app's name.
+    pub app: String,
+    /// By what the run's connections are known.
+    pub tag: String,
+    /// Which database.
+    pub database: DatabaseOrder,
+    /// `django` or `other`.
+    pub command: &'static str,
+    /// For databases that have no lock of their own.
+    pub lock_file: String,
+    /// What the server is to keep.
+    pub guards: Guards,
+}
+
+/// The two programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// The database side.
+    Watch,
+    /// Django's `migrate`.
+    Run,
+}
+
+/// A database by its alias or by a URL.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DatabaseOrder {
+    /// Of Django's `DATABASES`.
+    Alias(String),
+    /// It may hold a password: it goes nowhere but here.
+    Url(String),
+}
+
+/// The budgets that the server keeps.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Guards {
+    /// For every migration that has none of its own.
+    pub lock_timeout_seconds: f64,
+    /// By the migration's name.
+    pub overrides: BTreeMap<String, OverrideOrder>,
+}
+
+/// The guards of one migration.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct OverrideOrder {
+    /// See [`Guards`].
+    pub lock_timeout_seconds: f64,
+}
+
+impl Orders {
+    /// Orders for one database of `migrate`.
+    pub fn new(
+        mode: Mode,
+        app: &str,
+        tag: &str,
+        migrate: &Migrate,
+        database: &Database,
+        lock_file: &Path,
+    ) -> Orders {
+        let own = |(name, own): (&String, &crate::plan::Override)| {
+            let lock_timeout_seconds = own.lock_timeout?.as_secs_f64();
+            Some((name.clone(), OverrideOrder { lock_timeout_seconds }))
+        };
+        Orders {
+            contract: CONTRACT,
+            mode,
+            app: app.to_owned(),
+            tag: tag.to_owned(),
+            database: match database {
+                Database::Alias(alias) => DatabaseOrder::Alias(alias.clone()),
+                Database::Url(url) => DatabaseOrder::Url(url.clone()),
+            },
+            command: match migrate.command {
+                MigrateCommand::Django => "django",
+                MigrateCommand::Other(_) => "other",
+            },
+            lock_file: lock_file.display().to_string(),
+            guards: Guards {
+                lock_timeout_seconds: migrate.budgets.lock_timeout.as_secs_f64(),
+                overrides: migrate.overrides.iter().filter_map(own).collect(),
+            },
+        }
+    }
+
+    /// The content of descriptor 4.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("orders have string keys only")
+    }
+}

@@ -1,0 +1,122 @@
+//! How an app's databases are brought up to date before a rollout, and how long what may take.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+/// The migration of one app: what is run, against which databases, within which budgets. A difference here takes no
+/// rollout: it counts from the next run on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Migrate {
+    /// What is run.
+    pub command: MigrateCommand,
+    /// What the databases are reached by, one after the other; never empty for [`MigrateCommand::Django`].
+    pub databases: Vec<Database>,
+    /// Run after the rollout has committed, one after the other.
+    pub post_deploy: Vec<Vec<String>>,
+    /// What everything may take.
+    pub budgets: Budgets,
+    /// Other budgets for single migrations, by `app_label.name` or by `name`.
+    pub overrides: BTreeMap<String, Override>,
+}
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MigrateCommand {
+    /// Django's `migrate`, once for each database, by the app's own interpreter.
+    Django,
+    /// Any other program with its arguments, in the app's directory and environment; once.
+    Other(Vec<String>),
+}
+
+/// A database, as the database side of the watchdog reaches it.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Database {
+    /// An alias of Django's `DATABASES`.
+    Alias(String),
+    /// A URL, `postgresql://…`, `mysql://…`, `sqlite:///…`. It may hold a password and is never shown.
+    Url(String),
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Database::Alias(name) => f.debug_tuple("Alias").field(name).finish(),
+            Database::Url(_) => f.write_str("Url(hidden)"),
+        }
+    }
+}
+
+/// The budgets of a migration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budgets {
+    /// How long an atomic migration may wait for a lock, kept by the server. Default 1 s.
+    pub lock_timeout: Duration,
+    /// How often a migration that met a lock is tried. Default 10.
+    pub tries: u32,
+    /// How long a migration that is not atomic may wait for a lock, kept by the watchdog. Default 60 s.
+    pub lock_wait: Duration,
+    /// How long others may wait behind a migration. Default 3 s.
+    pub harm: Duration,
+    /// How long one migration may take. Default 5 min.
+    pub timeout: Duration,
+    /// How long all of a run may take, without its waiting for another server. Default 15 min.
+    pub timeout_total: Duration,
+    /// How long nothing may be seen of a run: no output, no progress, no backend at work. Default 2 min.
+    pub stall: Duration,
+}
+
+/// Budgets of one migration; what is `None` is as for the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Override {
+    /// See [`Budgets::lock_timeout`].
+    pub lock_timeout: Option<Duration>,
+    /// See [`Budgets::lock_wait`].
+    pub lock_wait: Option<Duration>,
+    /// See [`Budgets::harm`].
+    pub harm: Option<Duration>,
+    /// See [`Budgets::timeout`].
+    pub timeout: Option<Duration>,
+    /// See [`Budgets::stall`].
+    pub stall: Option<Duration>,
+}
+
+impl Default for Budgets {
+    fn default() -> Self {
+        Budgets {
+            lock_timeout: Duration::from_secs(1),
+            tries: 10,
+            lock_wait: Duration::from_secs(60),
+            harm: Duration::from_secs(3),
+            timeout: Duration::from_secs(5 * 60),
+            timeout_total: Duration::from_secs(15 * 60),
+            stall: Duration::from_secs(2 * 60),
+        }
+    }
+}
+
+impl Migrate {
+    /// Whether a time was set for just the migration `name`.
+    pub fn has_own_timeout(&self, name: &str) -> bool {
+        self.own(name).is_some_and(|own| own.timeout.is_some())
+    }
+
+    fn own(&self, name: &str) -> Option<&Override> {
+        let short = name.split_once('.').map_or(name, |(_, short)| short);
+        self.overrides.get(name).or_else(|| self.overrides.get(short))
+    }
+
+    /// The budgets of the migration `name` (`shop.0007_price`).
+    pub fn budgets_of(&self, name: &str) -> Budgets {
+        let Some(own) = self.own(name) else { return self.budgets };
+        let of = self.budgets;
+        Budgets {
+            lock_timeout: own.lock_timeout.unwrap_or(of.lock_timeout),
+            lock_wait: own.lock_wait.unwrap_or(of.lock_wait),
+            harm: own.harm.unwrap_or(of.harm),
+            timeout: own.timeout.unwrap_or(of.timeout),
+            stall: own.stall.unwrap_or(of.stall),
+            ..of
+        }
+    }
+}

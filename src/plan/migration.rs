@@ -1,0 +1,90 @@
+//! What is run before a rollout of an app, decided from its configuration and from what its release holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::{App, DatabaseUrl, MigrateConfig, OverrideConfig, is_database_url};
+
+use super::facts::Facts;
+use super::migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
+use super::types::Refusal;
+
+/// The migration of `app`; `None` where it has none, or wants none run. `env` is the app's whole environment.
+///
+/// # Errors
+///
+/// The database's URL is to be found in a variable that is not set, or that holds none.
+pub(super) fn migration(
+    app: &App,
+    facts: &Facts,
+    env: &BTreeMap<String, String>,
+    notes: &mut Vec<String>,
+) -> Result<Option<Arc<Migrate>>, Refusal> {
+    let config = &app.migrate;
+    let has_any = facts.manage_py || config.command.is_some();
+    if !config.enabled.unwrap_or(has_any) {
+        if config.enabled.is_none() && *config != MigrateConfig::default() {
+            notes.push(format!(
+                "{}: [migrate] has no effect: {} has no manage.py, and there is no `command`; write enabled = true \
+                 where the app is Django's all the same",
+                app.name,
+                facts.paths.directory.display()
+            ));
+        }
+        return Ok(None);
+    }
+    let (command, databases) = match &config.command {
+        Some(words) => {
+            let url = config.database_url.as_ref().map(|url| self::url(app, url, env)).transpose()?;
+            (MigrateCommand::Other(words.clone()), url.into_iter().map(Database::Url).collect())
+        }
+        None if config.database.is_empty() => {
+            (MigrateCommand::Django, vec![Database::Alias("default".to_owned())])
+        }
+        None => (MigrateCommand::Django, config.database.iter().cloned().map(Database::Alias).collect()),
+    };
+    let overrides = config.overrides.iter().map(|(name, budgets)| (name.clone(), budgets.into())).collect();
+    let post_deploy = config.post_deploy.clone();
+    let budgets = budgets(config);
+    Ok(Some(Arc::new(Migrate { command, databases, post_deploy, budgets, overrides })))
+}
+
+fn budgets(config: &MigrateConfig) -> Budgets {
+    let usual = Budgets::default();
+    // Who lets one migration take longer lets all of them together take as long.
+    let single = config.timeout.into_iter().chain(config.overrides.values().filter_map(|it| it.timeout));
+    let longest = single.max().unwrap_or_default();
+    Budgets {
+        lock_timeout: config.lock_timeout.unwrap_or(usual.lock_timeout),
+        tries: config.tries.unwrap_or(usual.tries),
+        lock_wait: config.lock_wait.unwrap_or(usual.lock_wait),
+        harm: config.harm.unwrap_or(usual.harm),
+        timeout: config.timeout.unwrap_or(usual.timeout),
+        timeout_total: config.timeout_total.unwrap_or(usual.timeout_total.max(longest)),
+        stall: config.stall.unwrap_or(usual.stall),
+    }
+}
+
+/// The URL itself.
+fn url(app: &App, url: &DatabaseUrl, env: &BTreeMap<String, String>) -> Result<String, Refusal> {
+    let name = match url {
+        DatabaseUrl::Text(text) => return Ok(text.clone()),
+        DatabaseUrl::Env(name) => name,
+    };
+    let (what, help) = match env.get(name).filter(|text| !text.is_empty()) {
+        Some(text) if is_database_url(text) => return Ok(text.clone()),
+        Some(_) => {
+            ("holds no URL that ostlerd knows", "it must begin with postgresql://, mysql:// or sqlite:///")
+        }
+        None => ("is not set in the app's environment", "set it in `env` or in a file of `env_files`"),
+    };
+    let file = app.file.display();
+    Err(Refusal::new(format!("{}: `database_url` of {file} names {name}, which {what}; {help}", app.name)))
+}
+
+impl From<&OverrideConfig> for Override {
+    fn from(config: &OverrideConfig) -> Override {
+        let OverrideConfig { lock_timeout, lock_wait, harm, timeout, stall } = *config;
+        Override { lock_timeout, lock_wait, harm, timeout, stall }
+    }
+}

@@ -1,0 +1,126 @@
+//! What the app's programs say, cut to what may be kept and shown: their word is not trusted to be short, or sane.
+
+use crate::migrate::WatchMessage;
+use crate::run::messages::shown;
+use crate::supervise::{
+    Backend, Failure, Leftover, Look, Opened, Pending, PendingMigration, Report, Step, Trouble,
+};
+
+/// Texts of one line.
+const TEXT: usize = 2000;
+/// Tracebacks: their end says what happened.
+const TRACEBACK: usize = 16 * 1024;
+/// Names.
+const NAME: usize = 300;
+/// Lists that a person reads.
+const LIST: usize = 200;
+/// Migrations: a new database lacks all of them, and what is left out here would seem not to be there.
+const MIGRATIONS: usize = 10_000;
+
+fn text(text: &mut String) {
+    *text = shown(text.trim(), TEXT);
+}
+
+fn name(text: &mut String) {
+    *text = shown(text.trim(), NAME);
+}
+
+/// The end of a text of many lines.
+pub(super) fn end_of(text: &str) -> String {
+    let start = (text.len().saturating_sub(TRACEBACK)..text.len()).find(|&at| text.is_char_boundary(at));
+    shown(text.get(start.unwrap_or(0)..).unwrap_or_default(), 2 * TRACEBACK)
+}
+
+fn seconds(value: &mut f64) {
+    if !value.is_finite() || *value < 0.0 {
+        *value = 0.0;
+    }
+}
+
+fn list<T>(list: &mut Vec<T>, most: usize, each: impl FnMut(&mut T)) {
+    list.truncate(most);
+    list.iter_mut().for_each(each);
+}
+
+/// Cuts everything in a message of `watch`.
+pub(super) fn watch_message(message: &mut WatchMessage) {
+    match message {
+        WatchMessage::Opened(it) => opened(it),
+        WatchMessage::Busy { holder } => text(holder),
+        WatchMessage::Locked { pending: it, swept } => {
+            it.iter_mut().for_each(pending);
+            list(swept, LIST, backend);
+        }
+        WatchMessage::Look(it) => look(it),
+        WatchMessage::Verified(it) => report(it),
+        WatchMessage::Failed(it) => trouble(it),
+        WatchMessage::Cancelled { .. } | WatchMessage::BackendsGone => {}
+    }
+}
+
+fn opened(it: &mut Opened) {
+    name(&mut it.version);
+    it.unwatched.iter_mut().for_each(text);
+    list(&mut it.guards, LIST, |(guard, value)| {
+        name(guard);
+        name(value);
+    });
+    list(&mut it.warnings, LIST, text);
+    it.pending.iter_mut().for_each(pending);
+}
+
+fn pending(it: &mut Pending) {
+    list(&mut it.migrations, MIGRATIONS, |PendingMigration { name: it, .. }| name(it));
+    list(&mut it.ahead, LIST, name);
+}
+
+fn backend(it: &mut Backend) {
+    name(&mut it.application);
+    name(&mut it.state);
+    text(&mut it.query);
+}
+
+fn look(it: &mut Look) {
+    list(&mut it.blockers, LIST, backend);
+    it.doing.iter_mut().for_each(text);
+    it.percent = it.percent.filter(|it| it.is_finite()).map(|it| it.clamp(0.0, 100.0));
+}
+
+fn report(it: &mut Report) {
+    if let Some(recorded) = &mut it.recorded {
+        list(recorded, MIGRATIONS, name);
+    }
+    list(&mut it.leftovers, LIST, |Leftover { migration, what, remedy, .. }| {
+        migration.iter_mut().for_each(name);
+        text(what);
+        text(remedy);
+    });
+    it.unverified.iter_mut().for_each(text);
+}
+
+fn trouble(it: &mut Trouble) {
+    text(&mut it.message);
+    if it.message.is_empty() {
+        "it failed and did not say why".clone_into(&mut it.message);
+    }
+    it.traceback = end_of(&it.traceback);
+}
+
+/// Cuts what `run` says of its failure.
+pub(super) fn failure(it: &mut Failure) {
+    text(&mut it.message);
+    if it.message.is_empty() {
+        "it failed and did not say why".clone_into(&mut it.message);
+    }
+    it.traceback = end_of(&it.traceback);
+}
+
+/// Cuts what `run` says of its place.
+pub(super) fn step(it: &mut Step) {
+    match it {
+        Step::Migration { name: it, .. } => name(it),
+        Step::Operation { words, .. } | Step::After { words } => text(words),
+        Step::Applied { seconds: it } => seconds(it),
+        Step::Committing | Step::Recording => {}
+    }
+}

@@ -1,0 +1,131 @@
+//! Who of all processes belongs to a command, as /proc has it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Read;
+
+/// More than this of an environment is not looked at; the kernel takes little more.
+const ENVIRON_MOST: u64 = 4 * 1024 * 1024;
+
+/// A process that belongs to the command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) pid: i32,
+    /// In ticks since the machine's start: with the number, its identity.
+    pub(super) start: u64,
+    /// `pid 4711 (sleep)`.
+    pub(super) words: String,
+}
+
+#[derive(Debug)]
+struct Stat {
+    name: String,
+    state: u8,
+    parent: i32,
+    group: i32,
+    session: i32,
+    start: u64,
+}
+
+/// All that live of the command whose first process is `first`: its group and session, those with `mark` in their
+/// environment, those `known` from before, and the descendants of all of these.
+pub(super) fn take(first: i32, mark: &str, known: &BTreeMap<i32, u64>) -> Vec<Found> {
+    let all = everybody();
+    // Nobody who is older than the first process is of its making; where it is gone, nothing is known of that.
+    let since = all.get(&first).map_or(0, |stat| stat.start);
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let mut inside: BTreeSet<i32> = BTreeSet::new();
+    for (&pid, stat) in &all {
+        let is_known = known.get(&pid) == Some(&stat.start);
+        let is_near = pid == first || stat.group == first || stat.session == first;
+        if pid != own
+            && pid != 1
+            && stat.start >= since
+            && (is_known || is_near || carries(pid, mark.as_bytes()))
+        {
+            inside.insert(pid);
+        }
+    }
+    loop {
+        let children =
+            all.iter().filter(|(pid, stat)| inside.contains(&stat.parent) && !inside.contains(pid));
+        let more: Vec<i32> = children.map(|(&pid, _)| pid).collect();
+        if more.is_empty() {
+            break;
+        }
+        inside.extend(more);
+    }
+    let found = |pid: i32| {
+        let stat = all.get(&pid).filter(|stat| stat.lives())?;
+        Some(Found { pid, start: stat.start, words: named(pid, stat) })
+    };
+    inside.into_iter().filter_map(found).collect()
+}
+
+/// A process that lives, in words.
+pub(super) fn words(pid: i32) -> Option<String> {
+    stat(pid).filter(Stat::lives).map(|stat| named(pid, &stat))
+}
+
+fn named(pid: i32, stat: &Stat) -> String {
+    format!("pid {pid} ({})", super::super::messages::shown(&stat.name, 64))
+}
+
+/// Whether the number is still that process's, and it lives.
+pub(super) fn is_still(found: &Found) -> bool {
+    stat(found.pid).is_some_and(|stat| stat.start == found.start && stat.lives())
+}
+
+impl Stat {
+    fn lives(&self) -> bool {
+        !matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+fn everybody() -> BTreeMap<i32, Stat> {
+    let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter_map(|pid: i32| Some((pid, stat(pid)?))).collect()
+}
+
+fn stat(pid: i32) -> Option<Stat> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    // The name may hold anything, brackets too.
+    let (head, rest) = text.rsplit_once(')')?;
+    let name = head.split_once('(')?.1.to_owned();
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<i32>().ok();
+    Some(Stat {
+        name,
+        state: *fields.first()?.as_bytes().first()?,
+        parent: number(1)?,
+        group: number(2)?,
+        session: number(3)?,
+        start: fields.get(19)?.parse().ok()?,
+    })
+}
+
+fn carries(pid: i32, mark: &[u8]) -> bool {
+    let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
+    let mut environ = Vec::new();
+    // What could be read before an error counts.
+    let _ = file.take(ENVIRON_MOST).read_to_end(&mut environ);
+    environ.split(|&byte| byte == 0).any(|variable| variable == mark)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_by_its_stat_whatever_its_name() {
+        let own = stat(i32::try_from(std::process::id()).unwrap()).unwrap();
+        assert!(own.lives() && own.start > 0 && own.parent > 0, "{own:?}");
+    }
+
+    #[test]
+    fn nobody_belongs_to_a_command_that_never_was() {
+        assert_eq!(take(i32::MAX, "OSTLER_MIGRATION=ostler:none:none:0", &BTreeMap::new()), []);
+    }
+}

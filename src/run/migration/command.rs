@@ -1,0 +1,255 @@
+//! One command from its start until nothing of it is left.
+//!
+//! ```text
+//! started ─► its first process ends ─► what it left has a moment ─► what is still there is killed ─► told
+//!              └─► asked to be killed: all of it at once, until nobody is left ─────────────────────┘
+//! ```
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep};
+
+use super::enclosure::Enclosure;
+use super::log::Log;
+use super::name::MARK;
+use super::output::Output;
+use super::speech::Speech;
+use super::{bounded, failing, path};
+use crate::migrate::{RunMessage, bundle};
+use crate::plan::Blueprint;
+use crate::run::launch::LaunchSpec;
+use crate::run::process::{Children, Process};
+use crate::run::scope::{self, Inhabitants};
+use crate::run::worker_process::{launch_spec, start_interpreter};
+use crate::supervise::{AbortRung, Exit, Failure, Step};
+
+/// What the first process leaves behind has so long to end by itself.
+const MOMENT: Duration = Duration::from_secs(2);
+/// The command's processes are looked for so often: who was seen once is found again when its parent is gone.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// The bundle's mode `run`, with these orders.
+    Django(Vec<u8>),
+    /// A program with its arguments.
+    Other(Vec<String>),
+}
+
+/// What a command tells while it runs.
+#[derive(Debug)]
+pub(super) enum Heard {
+    Step(Step),
+    Wrote,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) exit: Exit,
+    pub(super) failure: Option<Failure>,
+    /// The last lines of its output.
+    pub(super) lines: Vec<String>,
+}
+
+/// The title of a command that runs after a rollout.
+pub(super) const POST_DEPLOY: &str = "post_deploy";
+
+/// A command that was started, to be run as a task: [`Command::run`].
+#[derive(Debug)]
+pub(super) struct Command {
+    process: Arc<Process>,
+    enclosure: Enclosure,
+    ears: Ears,
+    app: String,
+}
+
+#[derive(Debug)]
+struct Ears {
+    control: Option<UnixStream>,
+    speech: Speech<RunMessage>,
+    output: Output,
+    failure: Option<Failure>,
+}
+
+/// Starts a command of the app; `mark` is in its environment, as is `env` beside the app's own. The error is words.
+pub(super) fn start(
+    children: &Children,
+    blueprint: &Blueprint,
+    what: &What,
+    (title, mark): (&'static str, &str),
+    env: BTreeMap<String, String>,
+) -> Result<Command, String> {
+    let (ours, theirs) = io::pipe().map_err(|error| format!("cannot make a pipe: {error}"))?;
+    let output = [(theirs.as_fd(), 1), (theirs.as_fd(), 2)];
+    let failed =
+        |error: io::Error| format!("cannot make a process for {title} of {}: {error}", blueprint.app);
+    let receiver = pipe::Receiver::from_owned_fd(ours.into()).map_err(failed)?;
+    let inhabitants = if title == POST_DEPLOY { Inhabitants::PostDeploy } else { Inhabitants::Migration };
+    let scope = children.place(&blueprint.app, inhabitants);
+    let group = scope.as_ref().map(|place| scope::Group::new(place.group.clone()));
+    let marked = |spec: LaunchSpec| {
+        let mut spec = LaunchSpec { log_file: None, scope, ..spec };
+        spec.env.extend(env);
+        spec.env.insert(MARK.to_owned(), mark.to_owned());
+        spec
+    };
+    let (process, control) = match what {
+        What::Django(orders) => {
+            let spec = marked(launch_spec(blueprint, format!("ostler: {} [{title}]", blueprint.app)));
+            let (process, control) =
+                start_interpreter(children, &spec, (&bundle(), orders), &output).map_err(failed)?;
+            (process, Some(control))
+        }
+        What::Other(argv) => {
+            let program = path::find(argv, blueprint)?;
+            let spec = launch_spec(blueprint, String::new());
+            let spec = marked(LaunchSpec { program, argv: argv.clone(), ..spec });
+            (children.spawn(&spec, &output).map_err(failed)?, None)
+        }
+    };
+    let process = Arc::new(process);
+    let log = Log::of_command(children, blueprint, title);
+    let ears = Ears { control, speech: Speech::new(), output: Output::new(receiver, log), failure: None };
+    let enclosure = match group {
+        Some(group) => Enclosure::scope(process.clone(), group),
+        None => Enclosure::group(process.clone(), format!("{MARK}={mark}")),
+    };
+    let app = blueprint.app.to_string();
+    Ok(Command { process, enclosure, ears, app })
+}
+
+impl Command {
+    /// Tells what is heard, and takes the rungs of the ladder as they come; where none can come any more, the command is
+    /// killed. Returns when the command, and every process that it left, is gone.
+    pub(super) async fn run(
+        self,
+        rungs: &mut mpsc::UnboundedReceiver<AbortRung>,
+        mut tell: impl FnMut(Heard),
+    ) -> Ended {
+        let Command { process, mut enclosure, mut ears, app } = self;
+        let life = live(&process, rungs, &mut enclosure);
+        let left = tokio::select! {
+            left = life => left,
+            never = ears.listen(&mut tell) => match never {},
+        };
+        ears.rest(&mut tell);
+        if !left.is_empty() {
+            let left = left.join(", ");
+            tracing::warn!(app, "the command had ended and left {left} behind: killed");
+            ears.output.note(format!("ostlerd: the command had ended and left {left} behind: killed"));
+        }
+        let exit = process.wait().await;
+        let last = ears.output.last_lines(50);
+        let failure = ears.failure.or_else(|| failing::failure(exit, &last));
+        Ended { exit, failure, lines: ears.output.end() }
+    }
+}
+
+/// Returns when nobody is left: whom the command left behind and who had to be killed for that.
+async fn live(
+    process: &Process,
+    rungs: &mut mpsc::UnboundedReceiver<AbortRung>,
+    enclosure: &mut Enclosure,
+) -> Vec<String> {
+    loop {
+        tokio::select! {
+            () = process.ended() => break,
+            () = to_be_killed(rungs, enclosure) => {
+                enclosure.kill_all().await;
+                process.ended().await;
+                return Vec::new();
+            }
+            () = sleep(LOOK) => {}
+        }
+        enclosure.look().await;
+    }
+    let deadline = Instant::now() + MOMENT;
+    tokio::select! {
+        quiet = enclosure.wait_empty(deadline) => if quiet { return Vec::new() },
+        () = only_killed(rungs) => {}
+    }
+    enclosure.kill_all().await
+}
+
+/// Sends the signals that are asked for; returns where the command is to be killed.
+async fn to_be_killed(rungs: &mut mpsc::UnboundedReceiver<AbortRung>, enclosure: &Enclosure) {
+    loop {
+        let (rung, signal) = match rungs.recv().await {
+            None | Some(AbortRung::Kill) => return,
+            Some(rung @ AbortRung::Interrupt) => (rung, Signal::SIGINT),
+            Some(rung @ AbortRung::Terminate) => (rung, Signal::SIGTERM),
+            Some(AbortRung::Cancel | AbortRung::EndBackends) => continue,
+        };
+        if let Err(error) = enclosure.signal(signal) {
+            tracing::error!(%error, "{rung} could not be sent to a migration: {error}");
+        }
+    }
+}
+
+/// For what is left behind: the first process has ended, the others have a moment all the same.
+async fn only_killed(rungs: &mut mpsc::UnboundedReceiver<AbortRung>) {
+    while !matches!(rungs.recv().await, None | Some(AbortRung::Kill)) {}
+}
+
+impl Ears {
+    async fn listen(&mut self, tell: &mut impl FnMut(Heard)) -> Infallible {
+        loop {
+            let Ears { control, speech, output, .. } = self;
+            let heard = async {
+                match control {
+                    Some(control) => speech.next(control).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let messages = tokio::select! {
+                messages = heard => messages,
+                () = output.wrote() => {
+                    tell(Heard::Wrote);
+                    continue;
+                }
+            };
+            self.take(messages, tell);
+        }
+    }
+
+    /// What was said and written last, and not read yet.
+    fn rest(&mut self, tell: &mut impl FnMut(Heard)) {
+        if let Some(control) = &self.control {
+            let messages = self.speech.rest(control);
+            self.take(messages, tell);
+        }
+        self.output.rest();
+        if self.speech.strange > 0 {
+            tracing::warn!(
+                lines = self.speech.strange,
+                "a migration wrote lines on its control socket that are none of its messages; they were ignored"
+            );
+        }
+    }
+
+    fn take(&mut self, messages: Vec<RunMessage>, tell: &mut impl FnMut(Heard)) {
+        for message in messages {
+            match message {
+                RunMessage::Step(mut step) => {
+                    bounded::step(&mut step);
+                    tell(Heard::Step(step));
+                }
+                RunMessage::Failed(mut failure) => {
+                    bounded::failure(&mut failure);
+                    self.failure = Some(failure);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! The database side of a run: the process `watch`, what it is told and what it tells.
+//!
+//! ```text
+//! started ─► opened ─► order ─► answer ─► … ─► quit, or end of file ─► ends in a moment, or is killed
+//!    └──────────┴─► it says that it failed, it ends, it is silent for too long: told once, and killed
+//! ```
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::bounded;
+use super::log::Log;
+use super::output::Output;
+use super::speech::Speech;
+use crate::migrate::{Orders, WatchMessage, WatchOrder, bundle};
+use crate::plan::Blueprint;
+use crate::run::launch::LaunchSpec;
+use crate::run::process::{Children, Process};
+use crate::run::worker_process::{launch_spec, start_interpreter};
+use crate::supervise::{MigrationFact, Trouble, TroubleKind};
+
+/// So much may wait to be read by it.
+const UNREAD_MOST: usize = 4 * 1024 * 1024;
+
+/// How long the database side may be silent while it owes an answer. A little less than the core waits for it, so that its
+/// last words are told.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// From its start: the app's settings are imported and the database is connected to.
+    pub open: Duration,
+    /// For the lock, between two words of who has it: what a dead run left is ended first.
+    pub lock: Duration,
+    /// For anything else; the contract has it answer within 5 s.
+    pub answer: Duration,
+    /// From `quit` to its end.
+    pub end: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience {
+            open: Duration::from_secs(28),
+            lock: Duration::from_secs(58),
+            answer: Duration::from_secs(15),
+            end: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Tells the database side what to do. Dropped, it ends.
+#[derive(Clone, Debug)]
+pub(super) struct Database {
+    orders: mpsc::UnboundedSender<WatchOrder>,
+}
+
+/// Hears of the database side: [`DatabaseTask::run`].
+#[derive(Debug)]
+pub(super) struct DatabaseTask {
+    process: Arc<Process>,
+    patience: Patience,
+    orders: mpsc::UnboundedReceiver<WatchOrder>,
+    control: UnixStream,
+    speech: Speech<WatchMessage>,
+    output: Output,
+    unsent: Vec<u8>,
+    owed: BTreeSet<Owed>,
+    heard: Instant,
+}
+
+/// What it has been asked and not answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Owed {
+    Opened,
+    Locked,
+    Looks,
+    Cancelled,
+    BackendsGone,
+    Verified,
+}
+
+/// Starts the app's interpreter as its user. The error is words.
+pub(super) fn start(
+    children: &Children,
+    blueprint: &Blueprint,
+    orders: &Orders,
+    patience: Patience,
+) -> Result<(Database, DatabaseTask), String> {
+    let app = &blueprint.app;
+    let failed = |error: io::Error| format!("cannot make a process for the database side of {app}: {error}");
+    let (ours, theirs) = io::pipe().map_err(failed)?;
+    let receiver = pipe::Receiver::from_owned_fd(ours.into()).map_err(failed)?;
+    let spec = launch_spec(blueprint, format!("ostler: {app} [database]"));
+    let spec = LaunchSpec { log_file: None, ..spec };
+    let output = [(theirs.as_fd(), 1), (theirs.as_fd(), 2)];
+    let (process, control) =
+        start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &output).map_err(failed)?;
+    let (sender, receiver_of_orders) = mpsc::unbounded_channel();
+    let log = Log::quiet(app.as_str(), "database side");
+    let task = DatabaseTask {
+        process: Arc::new(process),
+        patience,
+        orders: receiver_of_orders,
+        control,
+        speech: Speech::new(),
+        output: Output::new(receiver, log),
+        unsent: Vec::new(),
+        owed: [Owed::Opened].into(),
+        heard: Instant::now(),
+    };
+    Ok((Database { orders: sender }, task))
+}
+
+impl Database {
+    /// Tells it; `false` where it has ended.
+    pub(super) fn tell(&self, order: WatchOrder) -> bool {
+        self.orders.send(order).is_ok()
+    }
+}
+
+/// Why a conversation ended.
+enum End {
+    /// Nobody wants it any more.
+    Unwanted,
+    Failed(Trouble),
+}
+
+impl DatabaseTask {
+    /// Tells what is heard; returns when the process and its group are gone. [`MigrationFact::DatabaseFailed`] is the last
+    /// that is told, and nothing is told after nobody wants to hear more.
+    pub(super) async fn run(mut self, mut tell: impl FnMut(MigrationFact)) {
+        let end = self.converse(&mut tell).await;
+        // Closed before the fact is told: whoever hears it finds nobody there.
+        self.orders.close();
+        let patience = self.patience.end;
+        match end {
+            End::Failed(trouble) => tell(MigrationFact::DatabaseFailed(trouble)),
+            End::Unwanted => {
+                // Where it does not read, it is killed below.
+                let _ = nix::sys::socket::shutdown(
+                    std::os::fd::AsRawFd::as_raw_fd(&self.control),
+                    nix::sys::socket::Shutdown::Write,
+                );
+                let quiet = async {
+                    tokio::select! {
+                        () = self.process.ended() => {}
+                        () = async { loop { self.output.wrote().await } } => {}
+                    }
+                };
+                let _ = timeout(patience, quiet).await;
+            }
+        }
+        // What it left running is killed while its group is still its own.
+        let _ = self.process.kill_group();
+        self.process.wait().await;
+    }
+
+    async fn converse(&mut self, tell: &mut impl FnMut(MigrationFact)) -> End {
+        loop {
+            let due = self.due();
+            let late = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => {
+                    let Some(order) = order else { return End::Unwanted };
+                    if let Err(end) = self.order(&order) {
+                        return end;
+                    }
+                }
+                messages = self.speech.next(&self.control) => {
+                    if let Some(end) = self.take(messages, tell) {
+                        return end;
+                    }
+                }
+                () = self.process.ended() => {
+                    let rest = self.speech.rest(&self.control);
+                    return self.take(rest, tell).unwrap_or_else(|| self.died());
+                }
+                () = writable(&self.control), if !self.unsent.is_empty() => self.send(),
+                () = self.output.wrote() => {}
+                () = late => return End::Failed(self.silent()),
+            }
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.limit().map(|limit| self.heard + limit)
+    }
+
+    /// For how long it may be silent.
+    fn limit(&self) -> Option<Duration> {
+        let owes = |owed| self.owed.contains(&owed);
+        if owes(Owed::Opened) {
+            Some(self.patience.open)
+        } else if owes(Owed::Locked) {
+            Some(self.patience.lock)
+        } else {
+            // Rollbacks are waited for as long as they take, by whoever asked.
+            let others = self.owed.iter().any(|owed| *owed != Owed::BackendsGone);
+            others.then_some(self.patience.answer)
+        }
+    }
+
+    fn order(&mut self, order: &WatchOrder) -> Result<(), End> {
+        let owed = match order {
+            WatchOrder::Lock => Owed::Locked,
+            WatchOrder::Look { every_seconds } if *every_seconds > 0.0 => Owed::Looks,
+            WatchOrder::Look { .. } => {
+                self.owed.remove(&Owed::Looks);
+                return self.queue(order);
+            }
+            WatchOrder::Cancel => Owed::Cancelled,
+            WatchOrder::EndBackends => Owed::BackendsGone,
+            WatchOrder::Verify { .. } => Owed::Verified,
+            WatchOrder::Quit => return Err(End::Unwanted),
+        };
+        if !self.owed.contains(&Owed::Opened) {
+            self.heard = Instant::now();
+        }
+        self.owed.insert(owed);
+        self.queue(order)
+    }
+
+    fn queue(&mut self, order: &WatchOrder) -> Result<(), End> {
+        self.unsent.extend(order.to_line());
+        self.send();
+        if self.unsent.len() > UNREAD_MOST {
+            return Err(End::Failed(broken("the database side does not read what it is told".to_owned())));
+        }
+        Ok(())
+    }
+
+    fn send(&mut self) {
+        while !self.unsent.is_empty() {
+            match self.control.try_write(&self.unsent) {
+                Ok(count) => drop(self.unsent.drain(..count)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                // Gone, or going: that is found where it is listened to.
+                Err(_) => self.unsent.clear(),
+            }
+        }
+    }
+
+    /// What nobody asked for is left out.
+    fn take(&mut self, messages: Vec<WatchMessage>, tell: &mut impl FnMut(MigrationFact)) -> Option<End> {
+        for mut message in messages {
+            bounded::watch_message(&mut message);
+            let answers = match &message {
+                WatchMessage::Opened(_) => Owed::Opened,
+                WatchMessage::Busy { .. } | WatchMessage::Locked { .. } => Owed::Locked,
+                WatchMessage::Look(_) => Owed::Looks,
+                WatchMessage::Cancelled { .. } => Owed::Cancelled,
+                WatchMessage::BackendsGone => Owed::BackendsGone,
+                WatchMessage::Verified(_) => Owed::Verified,
+                WatchMessage::Failed(trouble) => return Some(End::Failed(trouble.clone())),
+            };
+            if !self.owed.contains(&answers) {
+                continue;
+            }
+            self.heard = Instant::now();
+            let again = matches!(message, WatchMessage::Busy { .. } | WatchMessage::Look(_));
+            if !again {
+                self.owed.remove(&answers);
+            }
+            tell(fact(message)?);
+        }
+        None
+    }
+
+    fn died(&mut self) -> End {
+        self.output.rest();
+        let last = self.output.last_lines(50);
+        let below = if last.trim().is_empty() { "it wrote nothing" } else { "what it wrote follows" };
+        let strange = match self.speech.strange {
+            0 => String::new(),
+            count => format!(" (and {count} lines on its control socket that are none of its messages)"),
+        };
+        End::Failed(Trouble {
+            traceback: bounded::end_of(&last),
+            ..broken(format!("the database side ended unasked; {below}{strange}"))
+        })
+    }
+
+    fn silent(&mut self) -> Trouble {
+        let limit = self.limit().unwrap_or_default();
+        let words = if self.owed.contains(&Owed::Opened) {
+            format!(
+                "the database side has not opened the database within {limit:?}: the app's settings, or the database, \
+                 wait for something"
+            )
+        } else {
+            format!("the database side has said nothing for {limit:?}, though it was asked: it hangs")
+        };
+        Trouble { traceback: bounded::end_of(&self.output.last_lines(50)), ..broken(words) }
+    }
+}
+
+fn broken(message: String) -> Trouble {
+    Trouble { kind: TroubleKind::Broken, message, traceback: String::new() }
+}
+
+async fn writable(control: &UnixStream) {
+    // An error shows in the writing.
+    let _ = control.writable().await;
+}
+
+fn fact(message: WatchMessage) -> Option<MigrationFact> {
+    Some(match message {
+        WatchMessage::Opened(opened) => MigrationFact::Opened(*opened),
+        WatchMessage::Busy { holder } => MigrationFact::Busy { holder },
+        WatchMessage::Locked { pending, swept } => {
+            MigrationFact::Locked { pending: pending.unwrap_or_default(), swept }
+        }
+        WatchMessage::Look(look) => MigrationFact::Looked(*look),
+        WatchMessage::Cancelled { backends } => MigrationFact::Cancelled { backends },
+        WatchMessage::BackendsGone => MigrationFact::BackendsGone,
+        WatchMessage::Verified(report) => MigrationFact::Verified(*report),
+        WatchMessage::Failed(_) => return None,
+    })
+}

@@ -1,0 +1,180 @@
+//! All the processes of one command, its children's children and those that slipped away among them.
+//!
+//! Without systemd nothing holds them together but these marks: the process group, the session, the parents, and a
+//! variable in the environment that children inherit. A process that takes off all of them at once, before anybody has
+//! looked, gets away; with a scope of systemd's none can.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, timeout_at};
+
+use super::census::{self, Found};
+use crate::run::process::Process;
+use crate::run::scope;
+
+/// More than these are killed without being named.
+const MOST_NAMED: usize = 20;
+
+/// What holds the processes of a command together.
+#[derive(Debug)]
+pub enum Enclosure {
+    /// The first process's group, and whoever else is found by the marks.
+    Group(Group),
+    /// A scope of systemd's, which the first process enters before its program runs.
+    Scope(Scoped),
+}
+
+/// See [`Enclosure::Scope`].
+#[derive(Debug)]
+pub struct Scoped {
+    first: Arc<Process>,
+    scope: scope::Group,
+}
+
+/// See [`Enclosure::Group`].
+#[derive(Debug)]
+pub struct Group {
+    first: Arc<Process>,
+    mark: String,
+    /// Found before, by number and start: they stay members when their parents die.
+    known: BTreeMap<i32, u64>,
+}
+
+impl Enclosure {
+    /// What `first` begins; `mark` is `NAME=value` in its environment. `first` is not reaped as long as this is used.
+    pub fn group(first: Arc<Process>, mark: String) -> Enclosure {
+        Enclosure::Group(Group { first, mark, known: BTreeMap::new() })
+    }
+
+    /// Everything in the scope that `first` was started for. `first` is not reaped as long as this is used.
+    pub fn scope(first: Arc<Process>, scope: scope::Group) -> Enclosure {
+        Enclosure::Scope(Scoped { first, scope })
+    }
+
+    /// Sends a signal to the process group.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        let (Enclosure::Group(Group { first, .. }) | Enclosure::Scope(Scoped { first, .. })) = self;
+        first.signal_group(signal)
+    }
+
+    /// Finds out who is a member now, and remembers it.
+    pub async fn look(&mut self) {
+        if let Enclosure::Group(group) = self {
+            drop(group.members().await);
+        }
+    }
+
+    /// Whether nobody is left; a first process that has ended and is not yet reaped does not count.
+    pub async fn is_empty(&mut self) -> bool {
+        match self {
+            Enclosure::Group(group) => group.members().await.is_empty(),
+            Enclosure::Scope(scoped) => scoped.scope.is_empty(),
+        }
+    }
+
+    /// Waits until nobody is left, and no longer than this; whether nobody is.
+    pub async fn wait_empty(&mut self, deadline: Instant) -> bool {
+        let group = match self {
+            Enclosure::Group(group) => group,
+            Enclosure::Scope(scoped) => return scoped.scope.wait_empty(deadline).await,
+        };
+        loop {
+            let members = group.members().await;
+            if members.is_empty() {
+                return true;
+            }
+            if timeout_at(deadline, all_ended(members)).await.is_err() {
+                return false;
+            }
+        }
+    }
+
+    /// Kills all of them, and those that they start meanwhile, until nobody is left; who was there, in words.
+    pub async fn kill_all(&mut self) -> Vec<String> {
+        let group = match self {
+            Enclosure::Group(group) => group,
+            Enclosure::Scope(scoped) => return scoped.kill_all().await,
+        };
+        let mut killed = Vec::new();
+        loop {
+            // Before the first blow: a parent that is dead no longer leads to its children.
+            let members = group.members().await;
+            // A failure shows in the next census.
+            let _ = group.first.signal_group(Signal::SIGKILL);
+            if members.is_empty() {
+                return killed;
+            }
+            for member in &members {
+                let _ = pidfd_send_signal(&member.pidfd, rustix::process::Signal::KILL);
+                if killed.len() < MOST_NAMED {
+                    killed.push(member.words.clone());
+                }
+            }
+            all_ended(members).await;
+        }
+    }
+}
+
+impl Scoped {
+    async fn kill_all(&self) -> Vec<String> {
+        let killed = self.scope.members().into_iter().take(MOST_NAMED).filter_map(census::words).collect();
+        // Its launcher may not be in the scope yet.
+        let _ = self.first.signal(Signal::SIGKILL);
+        loop {
+            match self.scope.kill_all(Instant::now() + Duration::from_secs(10)).await {
+                Ok(true) => return killed,
+                Ok(false) => tracing::warn!("{}: what is in it does not end", self.scope.name()),
+                Err(error) => {
+                    tracing::error!("{}: cannot be killed: {error}", self.scope.name());
+                    return killed;
+                }
+            }
+        }
+    }
+}
+
+impl Group {
+    async fn members(&mut self) -> Vec<Member> {
+        let (first, mark) = (self.first.pid(), self.mark.clone());
+        let known = std::mem::take(&mut self.known);
+        let found = tokio::task::spawn_blocking(move || census::take(first, &mark, &known)).await;
+        let found = found.expect("looking at /proc does not panic");
+        self.known = found.iter().map(|found| (found.pid, found.start)).collect();
+        found.into_iter().filter_map(Member::of).collect()
+    }
+}
+
+/// A process that is held: its number cannot become another's.
+#[derive(Debug)]
+struct Member {
+    pidfd: OwnedFd,
+    words: String,
+}
+
+impl Member {
+    fn of(found: Found) -> Option<Member> {
+        let pidfd = pidfd_open(rustix::process::Pid::from_raw(found.pid)?, PidfdFlags::empty()).ok()?;
+        // Only now it is sure whom the descriptor holds.
+        census::is_still(&found).then(|| Member { pidfd, words: found.words })
+    }
+}
+
+async fn all_ended(members: Vec<Member>) {
+    for member in members {
+        // SAFETY: the descriptor is owned by what is registered, and so stays open and the same.
+        let registered = unsafe { AsyncFd::register_with_interest(member.pidfd, Interest::READABLE) };
+        match registered {
+            Ok(pidfd) => drop(pidfd.readable().await),
+            // Without a descriptor to spare there is nothing to wait on but time.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}

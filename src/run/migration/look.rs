@@ -1,0 +1,110 @@
+//! What a migration would apply, for who only asks: nothing is locked, nothing is changed, nothing is kept.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::database::{self, Patience};
+use super::name::RunName;
+use crate::config::AppName;
+use crate::migrate::{Mode, Orders};
+use crate::plan::{Blueprint, Database, Migrate, Refusal};
+use crate::run::prepare;
+use crate::run::process::Children;
+use crate::supervise::{MigrationFact, Opened, Outcome, RunId, Trouble, TroubleKind};
+
+/// For all of it: somebody waits.
+const LIMIT: Duration = Duration::from_secs(35);
+
+/// Whom to ask, and where.
+#[derive(Clone, Debug)]
+pub(in crate::run) struct Look {
+    pub(in crate::run) children: Children,
+    pub(in crate::run) config: PathBuf,
+    pub(in crate::run) locks: PathBuf,
+}
+
+impl Look {
+    /// What each database of the app lacks, by the release that is on disk now.
+    pub(in crate::run) async fn pending(&self, app: &AppName) -> Outcome {
+        timeout(LIMIT, self.ask(app)).await.unwrap_or_else(|_| Outcome::Refused {
+            reason: format!(
+                "{app} has not told what is pending within {LIMIT:?}: its settings or its database wait"
+            ),
+        })
+    }
+
+    async fn ask(&self, app: &AppName) -> Outcome {
+        let plan = match prepare::one(&self.children, &self.config, app).await {
+            Ok(looked) => looked.plan,
+            Err(Refusal { reason, detail }) => return Outcome::Misconfigured { reason, detail },
+        };
+        let Some(migrate) = plan.migrate else {
+            return Outcome::Invalid { reason: format!("{app} has no migrations: see [migrate]") };
+        };
+        if migrate.databases.is_empty() {
+            let reason = format!(
+                "nobody can tell what the migration of {app} would apply: it is not Django's, and no database_url is \
+                 configured"
+            );
+            return Outcome::Invalid { reason };
+        }
+        let mut databases = Vec::new();
+        for database in &migrate.databases {
+            match self.open(&plan.blueprint, &migrate, database).await {
+                Ok(opened) => databases.push((shown(database), opened)),
+                Err(trouble) => return refused(app, &shown(database), trouble),
+            }
+        }
+        Outcome::MigrationsPending { databases }
+    }
+
+    /// Dropped, the process ends.
+    async fn open(
+        &self,
+        blueprint: &Blueprint,
+        migrate: &Migrate,
+        database: &Database,
+    ) -> Result<Opened, Trouble> {
+        let app = &blueprint.app;
+        let tag = RunName::new(app, RunId(0), SystemTime::now()).tag;
+        let lock_file: &Path = &self.locks.join(app.as_str());
+        let orders = Orders::new(Mode::Watch, app.as_str(), &tag, migrate, database, lock_file);
+        let broken = |message| Trouble { kind: TroubleKind::Broken, message, traceback: String::new() };
+        let started = database::start(&self.children, blueprint, &orders, Patience::default());
+        let (side, task) = started.map_err(broken)?;
+        let (facts, mut told) = mpsc::unbounded_channel();
+        // Its own task: it sees to the end of its process whatever becomes of this future.
+        tokio::spawn(task.run(move |fact| drop(facts.send(fact))));
+        let opened = loop {
+            match told.recv().await {
+                Some(MigrationFact::Opened(opened)) => break Ok(opened),
+                Some(MigrationFact::DatabaseFailed(trouble)) => break Err(trouble),
+                Some(_) => {}
+                None => break Err(broken("the database side has ended".to_owned())),
+            }
+        };
+        drop(side);
+        opened
+    }
+}
+
+fn shown(database: &Database) -> String {
+    match database {
+        Database::Alias(alias) => alias.clone(),
+        // It may hold a password.
+        Database::Url(_) => "url".to_owned(),
+    }
+}
+
+fn refused(app: &AppName, database: &str, Trouble { kind, message, traceback }: Trouble) -> Outcome {
+    let reason = format!("{app}: the database {database}: {message}");
+    match kind {
+        TroubleKind::Unreachable => Outcome::Refused { reason },
+        TroubleKind::App | TroubleKind::Graph | TroubleKind::Pooler | TroubleKind::Broken => {
+            Outcome::Misconfigured { reason, detail: traceback }
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Migrations, done: the processes, what they say, and the history.
+//!
+//! Read in this order: `run` (one run, order by order), `database` (its database side), `command` with `enclosure` and
+//! `census` (what is run, and all its processes), `output` and `log`, `history` with `past`; `look` answers who only asks.
+
+mod bounded;
+mod census;
+mod command;
+mod database;
+mod enclosure;
+mod failing;
+mod guards;
+mod history;
+mod log;
+mod look;
+mod name;
+mod output;
+mod pace;
+mod past;
+mod path;
+mod run;
+mod speech;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+pub use database::Patience;
+pub use enclosure::{Enclosure, Group, Scoped};
+pub use history::{History, HistoryError};
+pub use name::{MARK, RunName};
+pub use past::past;
+
+use look::Look;
+
+use super::process::Children;
+use crate::config::AppName;
+use crate::plan::Account;
+use crate::supervise::{Event, MigrationFact, MigrationOrder, Outcome, RunId, Trouble, TroubleKind};
+use run::{Run, Teller};
+
+/// How long the end waits for what it kills, and for what is being written.
+const END: Duration = Duration::from_secs(10);
+
+/// The migrations of all apps.
+#[derive(Debug)]
+pub struct Migrations {
+    children: Children,
+    state: PathBuf,
+    locks: PathBuf,
+    patience: Patience,
+    facts: mpsc::UnboundedSender<Event>,
+    runs: BTreeMap<RunId, Run>,
+    /// What is to be done with each app's history, one after the other.
+    clerks: BTreeMap<AppName, mpsc::UnboundedSender<Job>>,
+    tasks: JoinSet<()>,
+}
+
+/// Something that blocks.
+type Job = Box<dyn FnOnce() + Send>;
+
+impl Migrations {
+    /// None yet. Histories are below `state`; `runtime` is gone after a reboot.
+    pub fn new(
+        children: Children,
+        state: &Path,
+        runtime: &Path,
+        facts: mpsc::UnboundedSender<Event>,
+    ) -> Migrations {
+        Migrations {
+            children,
+            state: state.to_owned(),
+            locks: runtime.join("locks"),
+            patience: Patience::default(),
+            facts,
+            runs: BTreeMap::new(),
+            clerks: BTreeMap::new(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// The same, with another patience.
+    pub fn with_patience(self, patience: Patience) -> Migrations {
+        Migrations { patience, ..self }
+    }
+
+    /// Does what the core says; what comes of it is told as facts.
+    pub fn perform(&mut self, app: AppName, id: RunId, order: MigrationOrder) {
+        while self.tasks.try_join_next().is_some() {}
+        if let MigrationOrder::Open(opening) = order {
+            let teller = Teller { run: id, facts: self.facts.clone() };
+            let lock_file = self.locks.join(app.as_str());
+            let run = Run::new(teller.clone(), self.children.clone(), opening, &app, lock_file);
+            tracing::debug!(app = app.as_str(), run = run.name.run, tag = run.name.tag, "a migration begins");
+            self.runs.insert(id, run);
+            return self.read_past(app, teller);
+        }
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        match order {
+            MigrationOrder::Open(_) => {}
+            MigrationOrder::OpenDatabase { index } => {
+                run.open_database(index, self.patience, &mut self.tasks)
+            }
+            MigrationOrder::LockDatabase => run.lock_database(),
+            MigrationOrder::RecordMigration(record) => {
+                let (entry, teller) = (run.entry(*record), run.teller.clone());
+                let history = History::of(&self.state, &app);
+                self.write(app, move || {
+                    teller.tell(match history.append(&entry) {
+                        Ok(()) => MigrationFact::Recorded,
+                        Err(error) => MigrationFact::RecordFailed { reason: error.to_string() },
+                    });
+                });
+            }
+            MigrationOrder::RunMigration { attempt: _ } => run.run_migration(&mut self.tasks),
+            MigrationOrder::Abort(rung) => run.abort(rung),
+            MigrationOrder::VerifyDatabase { pending, at, failed } => {
+                run.verify_database(pending, at, failed);
+            }
+            MigrationOrder::CloseDatabase => run.close_database(),
+            MigrationOrder::PostDeploy => run.post_deploy(&mut self.tasks),
+            MigrationOrder::Close => drop(self.runs.remove(&id)),
+        }
+    }
+
+    fn read_past(&mut self, app: AppName, teller: Teller) {
+        let history = History::of(&self.state, &app);
+        self.write(app, move || {
+            teller.tell(match history.runs() {
+                Ok(runs) => MigrationFact::PastRead(past(&runs)),
+                Err(error) => MigrationFact::DatabaseFailed(Trouble {
+                    kind: TroubleKind::Broken,
+                    message: error.to_string(),
+                    traceback: String::new(),
+                }),
+            });
+        });
+    }
+
+    /// One after the other for each app: a disk that hangs holds up nobody else.
+    fn write(&mut self, app: AppName, job: impl FnOnce() + Send + 'static) {
+        let tasks = &mut self.tasks;
+        let clerk = self.clerks.entry(app).or_insert_with(|| {
+            let (jobs, mut taken) = mpsc::unbounded_channel::<Job>();
+            tasks.spawn(async move {
+                while let Some(job) = taken.recv().await {
+                    // A job that panicked has told nothing; the next one is not its business.
+                    let _ = tokio::task::spawn_blocking(job).await;
+                }
+            });
+            jobs
+        });
+        // The clerk ends with its sender alone.
+        let _ = clerk.send(Box::new(job));
+    }
+
+    /// For who asks what is pending; the configuration is read anew for him.
+    pub(super) fn look(&self, config: &Path) -> Look {
+        let (children, locks) = (self.children.clone(), self.locks.clone());
+        Look { children, config: config.to_owned(), locks }
+    }
+
+    /// Answers what the history of an app holds.
+    pub fn tell_history(&self, app: &AppName, is_known: bool, answer: oneshot::Sender<Outcome>) {
+        let (history, app) = (History::of(&self.state, app), app.clone());
+        tokio::task::spawn_blocking(move || {
+            let outcome = match history.runs() {
+                Ok(runs) if runs.is_empty() && !is_known => Outcome::Invalid {
+                    reason: format!("there is no app {app}, and no history of its migrations"),
+                },
+                Ok(runs) => Outcome::MigrationHistory { runs },
+                Err(error) => Outcome::Refused { reason: error.to_string() },
+            };
+            // Whoever asked may have gone.
+            let _ = answer.send(outcome);
+        });
+    }
+
+    /// The end: kills what is left of every run, and returns when it is gone and everything is written.
+    pub async fn close(&mut self) {
+        self.runs.clear();
+        self.clerks.clear();
+        if timeout(END, async { while self.tasks.join_next().await.is_some() {} }).await.is_err() {
+            tracing::error!("what is left of a migration has not ended within {END:?} after it was killed");
+        }
+    }
+}
+
+/// Makes the file that a database without a lock of its own is locked by: the app's user opens it.
+fn make_lock_file(file: &Path, account: Option<&Account>) {
+    let made = || -> std::io::Result<()> {
+        if let Some(folder) = file.parent() {
+            std::fs::DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+        }
+        let file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(nix::libc::O_NOFOLLOW)
+            .open(file)?;
+        account.map_or(Ok(()), |account| fchown(&file, Some(account.uid), Some(account.gid)))
+    };
+    if let Err(error) = made() {
+        tracing::warn!("cannot make the file {}: {error}", file.display());
+    }
+}

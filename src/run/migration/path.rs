@@ -1,0 +1,30 @@
+//! Which program a command means: as a shell in the app's directory, with the app's environment, would find it.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::plan::Blueprint;
+
+/// The program of `argv`; the error is words.
+pub(super) fn find(argv: &[String], blueprint: &Blueprint) -> Result<PathBuf, String> {
+    let Some(name) = argv.first().filter(|name| !name.is_empty()) else {
+        return Err("the command is empty; write for example command = [\"alembic\", \"upgrade\", \"head\"]"
+            .to_owned());
+    };
+    if name.contains('/') {
+        // The launcher, as the app's user, says why where it cannot be run.
+        return Ok(blueprint.directory.join(name));
+    }
+    let path = blueprint.env.get("PATH").map(String::as_str).unwrap_or_default();
+    let folders = path.split(':').map(|folder| blueprint.directory.join(folder));
+    folders.map(|folder| folder.join(name)).find(|file| is_program(file)).ok_or_else(|| {
+        format!(
+            "the command {name:?} is in none of the folders of the app's PATH ({path}); write its path, or install it in \
+             the app's environment"
+        )
+    })
+}
+
+fn is_program(file: &Path) -> bool {
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}

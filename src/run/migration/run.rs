@@ -1,0 +1,275 @@
+//! One run of a migration: its database side, its command, and who is told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::command::{self, Heard, What};
+use super::database::{self, Database, Patience};
+use super::guards;
+use super::name::RunName;
+use crate::config::AppName;
+use crate::migrate::{Mode, Orders, WatchOrder};
+use crate::plan::MigrateCommand;
+use crate::run::process::Children;
+use crate::supervise::{
+    AbortRung, Event, Exit, HistoryEntry, MigrationFact, Opened, Opening, Pending, Record, Report, RunId,
+    Step, Trouble, TroubleKind,
+};
+
+/// So often the database is looked at while the command runs.
+const LOOK_SECONDS: f64 = 0.25;
+/// So many of the last lines go into the history.
+const OUTPUT_LINES: usize = 200;
+
+/// Tells the core what becomes known of one run.
+#[derive(Clone, Debug)]
+pub(super) struct Teller {
+    pub(super) run: RunId,
+    pub(super) facts: mpsc::UnboundedSender<Event>,
+}
+
+impl Teller {
+    pub(super) fn tell(&self, fact: MigrationFact) {
+        // The driver outlives whoever tells.
+        let _ = self.facts.send(Event::MigrationHeard { run: self.run, fact: Box::new(fact) });
+    }
+}
+
+/// A run from `Open` to `Close`. Dropped, what is left of it is killed.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) teller: Teller,
+    children: Children,
+    opening: Opening,
+    pub(super) name: RunName,
+    lock_file: PathBuf,
+    database: Side,
+    index: usize,
+    /// As the last record had it.
+    opened: Opened,
+    /// To the command that runs; dropped, it is killed.
+    rungs: Option<mpsc::UnboundedSender<AbortRung>>,
+    /// The last lines of each command that has ended.
+    outputs: VecDeque<Arc<OnceLock<Vec<String>>>>,
+}
+
+/// The database side.
+#[derive(Debug)]
+enum Side {
+    /// No database is known: the command is watched alone.
+    None,
+    /// It was started; it may have ended.
+    Started(Database),
+    /// It could not be started, or was closed.
+    Closed,
+}
+
+impl Run {
+    pub(super) fn new(
+        teller: Teller,
+        children: Children,
+        opening: Opening,
+        app: &AppName,
+        lock_file: PathBuf,
+    ) -> Run {
+        let name = RunName::new(app, teller.run, SystemTime::now());
+        let database = if opening.migrate.databases.is_empty() { Side::None } else { Side::Closed };
+        Run {
+            teller,
+            children,
+            opening,
+            name,
+            lock_file,
+            database,
+            index: 0,
+            opened: Opened::default(),
+            rungs: None,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn open_database(&mut self, index: usize, patience: Patience, tasks: &mut JoinSet<()>) {
+        self.index = index;
+        let blueprint = &self.opening.blueprint;
+        if self.opening.migrate.databases.get(index).is_none() {
+            self.database = Side::None;
+            let unwatched = Some("no database_url is configured: the command is watched alone".to_owned());
+            return self.teller.tell(MigrationFact::Opened(Opened { unwatched, ..Opened::default() }));
+        }
+        super::make_lock_file(&self.lock_file, blueprint.account.as_ref());
+        let orders = self.orders(Mode::Watch);
+        match database::start(&self.children, blueprint, &orders, patience) {
+            Ok((side, task)) => {
+                let teller = self.teller.clone();
+                tasks.spawn(task.run(move |fact| teller.tell(fact)));
+                self.database = Side::Started(side);
+            }
+            Err(reason) => {
+                self.database = Side::Closed;
+                self.failed(reason);
+            }
+        }
+    }
+
+    fn orders(&self, mode: Mode) -> Orders {
+        let Opening { blueprint, migrate } = &self.opening;
+        let database = &migrate.databases[self.index];
+        Orders::new(mode, blueprint.app.as_str(), &self.name.tag, migrate, database, &self.lock_file)
+    }
+
+    fn failed(&self, message: String) {
+        let trouble = Trouble { kind: TroubleKind::Broken, message, traceback: String::new() };
+        self.teller.tell(MigrationFact::DatabaseFailed(trouble));
+    }
+
+    pub(super) fn lock_database(&self) {
+        match &self.database {
+            Side::None => {
+                self.teller.tell(MigrationFact::Locked { pending: Pending::default(), swept: Vec::new() });
+            }
+            side => self.tell_or_fail(side, WatchOrder::Lock),
+        }
+    }
+
+    pub(super) fn verify_database(&self, pending: Pending, at: Option<(String, Step)>, failed: bool) {
+        if let Side::None = self.database {
+            let unverified =
+                Some("nobody has looked into the database: no database_url is configured".to_owned());
+            return self.teller.tell(MigrationFact::Verified(Report { unverified, ..Report::default() }));
+        }
+        let (migration, at) = at.unzip();
+        self.tell_or_fail(&self.database, WatchOrder::Verify { pending, migration, at, failed });
+    }
+
+    /// Whoever is not there can only be said not to be there.
+    fn tell_or_fail(&self, side: &Side, order: WatchOrder) {
+        if !matches!(side, Side::Started(database) if database.tell(order)) {
+            self.failed("the database side has ended, and cannot be asked any more".to_owned());
+        }
+    }
+
+    pub(super) fn close_database(&mut self) {
+        if let Side::Started(database) = std::mem::replace(&mut self.database, Side::Closed) {
+            // Also where a command still has it looked at.
+            database.tell(WatchOrder::Quit);
+        }
+    }
+
+    /// What the history keeps of the run.
+    pub(super) fn entry(&mut self, record: Record) -> HistoryEntry {
+        self.opened = record.opened.clone();
+        let mut output: Vec<String> =
+            self.outputs.iter().filter_map(|lines| lines.get()).flatten().cloned().collect();
+        output.drain(..output.len().saturating_sub(OUTPUT_LINES));
+        let RunName { run, host, started, .. } = self.name.clone();
+        let release = self.opening.blueprint.directory.display().to_string();
+        HistoryEntry { run, host, release, started, output, record }
+    }
+
+    pub(super) fn run_migration(&mut self, tasks: &mut JoinSet<()>) {
+        let (what, env) = match &self.opening.migrate.command {
+            MigrateCommand::Django => (What::Django(self.orders(Mode::Run).to_json()), BTreeMap::new()),
+            MigrateCommand::Other(argv) => {
+                let env = &self.opening.blueprint.env;
+                let lock_timeout = self.opening.migrate.budgets.lock_timeout;
+                (What::Other(argv.clone()), guards::of(env, &self.name.tag, &self.opened, lock_timeout))
+            }
+        };
+        let names = ("migration", self.name.mark());
+        let command = match command::start(&self.children, &self.opening.blueprint, &what, names, env) {
+            Ok(command) => command,
+            Err(reason) => return self.teller.tell(MigrationFact::SpawnFailed { reason }),
+        };
+        let database = match &self.database {
+            Side::Started(database) => Some(database.clone()),
+            _ => None,
+        };
+        look(database.as_ref(), LOOK_SECONDS);
+        let (teller, kept) = (self.teller.clone(), self.keep_output());
+        let (rungs, mut taken) = mpsc::unbounded_channel();
+        self.rungs = Some(rungs);
+        tasks.spawn(async move {
+            let heard = teller.clone();
+            let ended = command
+                .run(&mut taken, move |told| {
+                    heard.tell(match told {
+                        Heard::Step(step) => MigrationFact::Progressed(step),
+                        Heard::Wrote => MigrationFact::Wrote,
+                    });
+                })
+                .await;
+            look(database.as_ref(), 0.0);
+            let _ = kept.set(ended.lines);
+            teller.tell(MigrationFact::CommandEnded { exit: ended.exit, failure: ended.failure });
+        });
+    }
+
+    fn keep_output(&mut self) -> Arc<OnceLock<Vec<String>>> {
+        let kept = Arc::default();
+        self.outputs.push_back(Arc::clone(&kept));
+        // Earlier tries' lines would be left out of the history anyhow.
+        if self.outputs.len() > 20 {
+            self.outputs.pop_front();
+        }
+        kept
+    }
+
+    pub(super) fn abort(&mut self, rung: AbortRung) {
+        match rung {
+            AbortRung::Cancel => match &self.database {
+                Side::Started(database) if database.tell(WatchOrder::Cancel) => {}
+                _ => self.teller.tell(MigrationFact::Cancelled { backends: 0 }),
+            },
+            AbortRung::EndBackends => match &self.database {
+                // None is known of: what cannot be said is said by `Verified`.
+                Side::None => self.teller.tell(MigrationFact::BackendsGone),
+                side => self.tell_or_fail(side, WatchOrder::EndBackends),
+            },
+            AbortRung::Interrupt | AbortRung::Terminate | AbortRung::Kill => {
+                // One that has ended needs none.
+                let _ = self.rungs.as_ref().map(|rungs| rungs.send(rung));
+            }
+        }
+    }
+
+    /// Runs the commands of `post_deploy`, one after the other, until one fails.
+    pub(super) fn post_deploy(&mut self, tasks: &mut JoinSet<()>) {
+        let (children, opening) = (self.children.clone(), self.opening.clone());
+        let (teller, mark) = (self.teller.clone(), self.name.mark().to_owned());
+        let (rungs, mut taken) = mpsc::unbounded_channel();
+        self.rungs = Some(rungs);
+        tasks.spawn(async move {
+            let (mut exit, mut words) = (Exit::Code(0), String::new());
+            for argv in &opening.migrate.post_deploy {
+                let what = What::Other(argv.clone());
+                let names = (command::POST_DEPLOY, mark.as_str());
+                let env = BTreeMap::new();
+                match command::start(&children, &opening.blueprint, &what, names, env) {
+                    Ok(command) => {
+                        let ended = command.run(&mut taken, drop).await;
+                        exit = ended.exit;
+                        words = ended.failure.map(|failure| failure.message).unwrap_or_default();
+                    }
+                    Err(reason) => (exit, words) = (Exit::Code(127), reason),
+                }
+                if exit != Exit::Code(0) {
+                    words = format!("{}: {words}", argv.join(" "));
+                    break;
+                }
+            }
+            teller.tell(MigrationFact::PostDeployEnded { exit, words });
+        });
+    }
+}
+
+fn look(database: Option<&Database>, every_seconds: f64) {
+    if let Some(database) = database {
+        // Where it has ended, that has been told.
+        database.tell(WatchOrder::Look { every_seconds });
+    }
+}

@@ -1,0 +1,76 @@
+//! What hangs on an app's errands: a person's word that its database is put right, and `post_deploy`.
+
+use super::app::{App, Turn};
+use super::migration::{Ended, Errand, LastMigration, Opening, Task, VerdictKind};
+use super::news::Happening;
+use super::request::{Outcome, RequestId};
+
+impl App {
+    /// An errand is over.
+    pub(super) fn errand_ended(&mut self, turn: &mut Turn<'_>, errand: Errand) {
+        let Some(ended) = errand.ended().cloned() else { return };
+        let took = turn.now.since(errand.began());
+        let outcome = match (errand.task, ended) {
+            (Task::PostDeploy, Ended::Well) => {
+                self.announce(turn, Happening::PostDeployEnded { took });
+                self.done("post_deploy had ended well already")
+            }
+            (Task::PostDeploy, Ended::Badly { words }) => {
+                self.databases.problem = Some(format!("post_deploy failed: {words}"));
+                self.announce(turn, Happening::PostDeployFailed { words });
+                self.done("post_deploy was ended")
+            }
+            (Task::Resolve { .. }, Ended::Well) => {
+                (self.databases.problem, self.databases.last) = (None, None);
+                self.announce(turn, Happening::MigrationResolved);
+                self.done("resolved: migrations run again")
+            }
+            (Task::Resolve { .. }, Ended::Badly { words }) => Outcome::Refused { reason: words },
+            (_, Ended::NothingToResolve) => {
+                let reason = format!("the last migration of {} left nothing to resolve", self.name);
+                Outcome::Invalid { reason }
+            }
+        };
+        self.answer_all(turn, errand.waiters, &outcome);
+    }
+
+    fn done(&self, words: &str) -> Outcome {
+        Outcome::Done { message: format!("{}: {words}", self.name), generation: self.answering() }
+    }
+
+    /// A generation brought in with a migration serves: what is to follow may.
+    pub(super) fn deployed(&mut self) {
+        let Some(serving) = &mut self.serving else { return };
+        let owes = std::mem::replace(&mut serving.owes_post_deploy, false);
+        let Some(migrate) = serving.migrate.clone().filter(|it| owes && !it.post_deploy.is_empty()) else {
+            return;
+        };
+        self.databases.post_deploy = Some(Opening { blueprint: serving.blueprint.clone(), migrate });
+    }
+
+    /// A person says that the database is put right.
+    pub(super) fn resolve_migration(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+        let databases = &mut self.databases;
+        if let Some(errand) = databases.errand.as_mut().filter(|it| it.task != Task::PostDeploy) {
+            return errand.waiters.push(id);
+        }
+        if !databases.is_idle() {
+            let reason = format!("{}: a migration is under way; try again when it has ended", self.name);
+            return self.answer(turn, id, Outcome::Refused { reason });
+        }
+        let needs_a_person =
+            |it: &LastMigration| matches!(it.verdict.kind, VerdictKind::Dirty | VerdictKind::Unknown);
+        let known = databases.last.as_ref().is_some_and(needs_a_person);
+        let serving = self.serving.as_ref().map(|it| (it.blueprint.clone(), it.migrate.clone()));
+        let last = databases.last_plan.as_ref().map(|it| (it.blueprint.clone(), it.migrate.clone()));
+        let both = last.into_iter().chain(serving);
+        let mut openings =
+            both.filter_map(|(blueprint, migrate)| Some(Opening { blueprint, migrate: migrate? }));
+        let Some(opening) = openings.next() else {
+            let reason = format!("{} has no migrations: there is nothing to resolve", self.name);
+            return self.answer(turn, id, Outcome::Invalid { reason });
+        };
+        let run = turn.next_run();
+        self.databases.errand = Some(Errand::begin(turn, run, opening, Task::Resolve { known }, vec![id]));
+    }
+}

@@ -1,0 +1,352 @@
+//! An app's migration and what hangs on it: the rollout that follows, those who wait, the next plan, post_deploy.
+//!
+//! ```text
+//! roll_out ─┬─ no [migrate] ────────────────────────────────────────────────► bring_in (`rollout`)
+//!           ├─ the same plan is being migrated ─► joined                         ▲
+//!           ├─ another is ─► queued: the newest plan is what is wanted           │ nothing, applied
+//!           └─ else ─► Migration (`migration`) ─────────────────────────────────┤
+//!                           ▲                                                    │ anything else
+//!                           └── queued ◄─────────────────────────────────────────┴─► NotMigrated, old workers stay
+//! ```
+//!
+//! One thing at a time is done to an app's databases: a migration, a person's resolution, post_deploy.
+
+use crate::plan::AppPlan;
+
+use super::app::{App, Mode, Turn};
+use super::migration::{
+    AbortReason, Errand, LastMigration, Migration, MigrationFact, MigrationView, Opening, RunId, Task,
+    Verdict, VerdictKind,
+};
+use super::news::Happening;
+use super::request::{Outcome, RequestId};
+use super::time::Moment;
+use super::view::LastRollout;
+
+/// A plan whose databases are to be brought up to date, and for whom.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) plan: AppPlan,
+    /// Whether the plan is rolled out then.
+    pub(super) rolls_out: bool,
+    /// Who waits for the rollout.
+    pub(super) waiters: Vec<RequestId>,
+    /// Who waits for the migration alone.
+    pub(super) only: Vec<RequestId>,
+}
+
+/// A migration under way.
+#[derive(Clone, Debug)]
+pub(super) struct Migrating {
+    pub(super) migration: Migration,
+    pub(super) wanted: Wanted,
+    /// Who asked for its end.
+    aborters: Vec<RequestId>,
+}
+
+/// All that an app keeps about migrations.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Databases {
+    pub(super) migrating: Option<Migrating>,
+    /// What is wanted once nothing is done to the databases.
+    pub(super) queued: Option<Wanted>,
+    pub(super) errand: Option<Errand>,
+    /// What is to be run now that its rollout has committed.
+    pub(super) post_deploy: Option<Opening>,
+    pub(super) last: Option<LastMigration>,
+    /// What is wrong since then, in one sentence.
+    pub(super) problem: Option<String>,
+    /// The plan of the last migration: where nothing serves, nothing else knows how the history is reached.
+    pub(super) last_plan: Option<AppPlan>,
+}
+
+impl Wanted {
+    fn has(&self, plan: &AppPlan) -> bool {
+        self.plan.blueprint == plan.blueprint && self.plan.migrate == plan.migrate
+    }
+
+    fn join(&mut self, other: Wanted) {
+        self.plan.policy = other.plan.policy;
+        self.rolls_out |= other.rolls_out;
+        self.waiters.extend(other.waiters);
+        self.only.extend(other.only);
+    }
+}
+
+impl Databases {
+    /// Whether nothing is done to the databases now.
+    pub(super) fn is_idle(&self) -> bool {
+        self.migrating.is_none() && self.errand.is_none()
+    }
+
+    /// The newest plan that will be rolled out after a migration.
+    pub(super) fn wanted(&self) -> Option<&Wanted> {
+        let running = self.migrating.as_ref().map(|it| &it.wanted);
+        self.queued.as_ref().or(running).filter(|it| it.rolls_out)
+    }
+
+    /// The same, to be joined.
+    pub(super) fn wanted_mut(&mut self) -> Option<&mut Wanted> {
+        let running = self.migrating.as_mut().map(|it| &mut it.wanted);
+        self.queued.as_mut().or(running).filter(|it| it.rolls_out)
+    }
+
+    /// Every plan that waits for a migration.
+    pub(super) fn plans_mut(&mut self) -> impl Iterator<Item = &mut Wanted> {
+        self.migrating.as_mut().map(|it| &mut it.wanted).into_iter().chain(self.queued.as_mut())
+    }
+
+    /// The run that is under way.
+    pub(super) fn run(&self) -> Option<RunId> {
+        let migration = self.migrating.as_ref().map(|it| it.migration.run);
+        migration.or(self.errand.as_ref().map(|it| it.run))
+    }
+
+    pub(super) fn migration_view(&self, now: Moment) -> Option<MigrationView> {
+        let migration = self.migrating.as_ref().map(|it| it.migration.view(now));
+        migration.or_else(|| self.errand.as_ref().and_then(|it| it.view(now)))
+    }
+
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        let migration = self.migrating.as_ref().and_then(|it| it.migration.deadline());
+        let errand = self.errand.as_ref().and_then(Errand::deadline);
+        migration.into_iter().chain(errand).min()
+    }
+}
+
+impl App {
+    /// Has `plan` run: its databases first, then its workers. The one entry by which a generation is brought in.
+    pub(super) fn roll_out(&mut self, turn: &mut Turn<'_>, plan: AppPlan, waiters: Vec<RequestId>) {
+        self.refusal = None;
+        self.mode = Mode::Running;
+        self.want(turn, Wanted { plan, rolls_out: true, waiters, only: Vec::new() });
+    }
+
+    /// Has the databases brought up to date with `plan`, and nothing else.
+    pub(super) fn migrate_only(&mut self, turn: &mut Turn<'_>, plan: AppPlan, only: Vec<RequestId>) {
+        // What the shell holds for this plan is not needed by the workers that serve.
+        self.settled = false;
+        let outcome = if plan.migrate.is_none() {
+            let reason = format!("{} has no migrations: its configuration has no [migrate]", self.name);
+            Outcome::Invalid { reason }
+        } else if self.databases.is_idle() && self.databases.queued.is_none()
+            || self.databases.migrating.as_ref().is_some_and(|it| it.wanted.has(&plan))
+            || self.databases.queued.as_ref().is_some_and(|it| it.has(&plan))
+        {
+            return self.want(turn, Wanted { plan, rolls_out: false, waiters: Vec::new(), only });
+        } else {
+            let reason = format!("the databases of {} are being worked on; try again then", self.name);
+            Outcome::Refused { reason }
+        };
+        self.answer_all(turn, only, &outcome);
+    }
+
+    fn want(&mut self, turn: &mut Turn<'_>, wanted: Wanted) {
+        if let Some(queued) = self.databases.queued.as_mut().filter(|it| it.has(&wanted.plan)) {
+            queued.join(wanted);
+            return self.announce(turn, Happening::RolloutRequested { joined: true });
+        }
+        if let Some(running) = self.databases.migrating.as_mut().filter(|it| it.wanted.has(&wanted.plan)) {
+            running.migration.try_now(turn);
+            if wanted.rolls_out {
+                // This one is what is wanted again.
+                running.wanted.join(wanted);
+                self.overtake_queued(turn);
+            } else {
+                running.wanted.join(wanted);
+            }
+            return self.announce(turn, Happening::RolloutRequested { joined: true });
+        }
+        if !self.databases.is_idle() {
+            self.overtake_queued(turn);
+            self.databases.queued = Some(wanted);
+            self.announce(turn, Happening::MigrationQueued);
+            return self.give_up_the_unreachable(turn);
+        }
+        let rolling = self.rollout.as_ref().filter(|it| !it.is_rolling_back()).map(|it| &it.generation);
+        let brought_in = rolling
+            .is_some_and(|it| it.blueprint == wanted.plan.blueprint && it.migrate == wanted.plan.migrate);
+        if wanted.rolls_out && (brought_in || wanted.plan.migrate.is_none()) {
+            self.databases.problem = None;
+            return self.bring_in(turn, wanted.plan, wanted.waiters);
+        }
+        self.begin_migration(turn, wanted);
+    }
+
+    fn begin_migration(&mut self, turn: &mut Turn<'_>, wanted: Wanted) {
+        let Some(migrate) = wanted.plan.migrate.clone() else { return };
+        self.databases.problem = None;
+        self.databases.last_plan = Some(wanted.plan.clone());
+        let patient = self.serving.is_none() && wanted.rolls_out;
+        let run = turn.next_run();
+        let migration = Migration::begin(turn, run, &wanted.plan, migrate, patient);
+        self.databases.migrating = Some(Migrating { migration, wanted, aborters: Vec::new() });
+    }
+
+    fn overtake_queued(&mut self, turn: &mut Turn<'_>) {
+        let Some(queued) = self.databases.queued.take() else { return };
+        let reason = "overtaken by a later request for another release".to_owned();
+        let both = queued.waiters.into_iter().chain(queued.only).collect();
+        self.answer_all(turn, both, &Outcome::Refused { reason });
+    }
+
+    /// What waits for ever for a database is no reason for a newer plan to wait.
+    fn give_up_the_unreachable(&mut self, turn: &mut Turn<'_>) {
+        if let Some(migrating) = self.databases.migrating.as_mut().filter(|it| it.migration.is_unreachable())
+        {
+            migrating.migration.abort(turn, AbortReason::Asked);
+            self.follow_databases(turn);
+        }
+    }
+
+    /// Something has become known about what is done to its databases.
+    pub(super) fn migration_heard(&mut self, turn: &mut Turn<'_>, fact: MigrationFact) {
+        if let Some(migrating) = &mut self.databases.migrating {
+            migrating.migration.heard(turn, fact);
+        } else if let Some(errand) = &mut self.databases.errand {
+            errand.heard(turn, fact);
+        }
+        self.follow_databases(turn);
+    }
+
+    pub(super) fn expire_databases(&mut self, turn: &mut Turn<'_>) {
+        if let Some(migrating) = &mut self.databases.migrating {
+            migrating.migration.expire(turn);
+        }
+        if let Some(errand) = &mut self.databases.errand {
+            errand.expire(turn);
+        }
+        self.follow_databases(turn);
+    }
+
+    /// What has ended has consequences.
+    pub(super) fn follow_databases(&mut self, turn: &mut Turn<'_>) {
+        if let Some(migrating) = &mut self.databases.migrating
+            && let Some(verdict) = migrating.migration.unreachable()
+        {
+            let wanted = &mut migrating.wanted;
+            let waiters = std::mem::take(&mut wanted.waiters).into_iter();
+            let both = waiters.chain(std::mem::take(&mut wanted.only)).collect();
+            self.databases.problem = Some(verdict.reason.clone());
+            self.answer_all(turn, both, &self.not_migrated(&verdict));
+        }
+        let goes_on = |it: &Migrating| it.migration.early.is_none() && !it.migration.is_over();
+        if self.databases.migrating.as_ref().is_some_and(goes_on) {
+            self.databases.problem = None;
+        }
+        if let Some(over) = self.databases.migrating.take_if(|it| it.migration.is_over()) {
+            self.migrated(turn, over);
+        }
+        if let Some(over) = self.databases.errand.take_if(|it| it.ended().is_some()) {
+            self.errand_ended(turn, over);
+        }
+        self.begin_what_waits(turn);
+    }
+
+    pub(super) fn begin_what_waits(&mut self, turn: &mut Turn<'_>) {
+        if self.mode != Mode::Running || !self.databases.is_idle() {
+            return;
+        }
+        if let Some(queued) = self.databases.queued.take() {
+            self.want(turn, queued);
+        } else if let Some(opening) = self.databases.post_deploy.take() {
+            self.announce(turn, Happening::PostDeployStarted);
+            let run = turn.next_run();
+            self.databases.errand = Some(Errand::begin(turn, run, opening, Task::PostDeploy, Vec::new()));
+        }
+    }
+
+    fn migrated(&mut self, turn: &mut Turn<'_>, over: Migrating) {
+        let Migrating { migration, wanted, aborters } = over;
+        let (database, verdict) = migration.outcome();
+        self.databases.last = Some(LastMigration { database, verdict: verdict.clone() });
+        let good = verdict.kind.is_good();
+        let words = format!("migration {}: {}", verdict.kind, verdict.reason);
+        self.databases.problem = (!good).then(|| words.clone());
+        let ended = Outcome::Done { message: format!("{}: ended; {words}", self.name), generation: None };
+        self.answer_all(turn, aborters, &ended);
+        if !good {
+            // What the shell holds for its plan is not needed by the workers that stay.
+            self.settled = false;
+            let outcome = self.not_migrated(&verdict);
+            self.answer_all(turn, wanted.only, &outcome);
+            if wanted.rolls_out {
+                self.last_rollout =
+                    Some(LastRollout { generation: None, committed: false, reason: Some(words.clone()) });
+                let serving = self.answering();
+                self.announce(turn, Happening::NotRolledOut { reason: words, serving });
+            }
+            return self.answer_all(turn, wanted.waiters, &outcome);
+        }
+        let message = match verdict.kind {
+            VerdictKind::Nothing => format!("{}: nothing to do", self.name),
+            _ => format!("{}: {}", self.name, verdict.reason),
+        };
+        let generation = self.answering();
+        self.answer_all(turn, wanted.only, &Outcome::Done { message, generation });
+        if !wanted.rolls_out || self.mode != Mode::Running {
+            return;
+        }
+        if self.databases.queued.as_ref().is_some_and(|it| it.rolls_out) {
+            let reason = "its databases are migrated, and a newer release was asked for meanwhile".to_owned();
+            return self.answer_all(turn, wanted.waiters, &Outcome::Refused { reason });
+        }
+        self.bring_in(turn, wanted.plan, wanted.waiters);
+    }
+
+    fn not_migrated(&self, verdict: &Verdict) -> Outcome {
+        Outcome::NotMigrated { verdict: verdict.clone(), serving: self.answering() }
+    }
+
+    /// Somebody wants the migration to end, or what is run after the rollout.
+    pub(super) fn abort_migration(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+        if let Some(migrating) = &mut self.databases.migrating {
+            migrating.aborters.push(id);
+            migrating.migration.abort(turn, AbortReason::Asked);
+        } else if let Some(errand) = self.databases.errand.as_mut().filter(|it| it.task == Task::PostDeploy) {
+            errand.waiters.push(id);
+            errand.abort(turn);
+        } else {
+            let reason = format!("no migration of {} is under way", self.name);
+            return self.answer(turn, id, Outcome::Refused { reason });
+        }
+        self.follow_databases(turn);
+    }
+
+    /// The app stops: what is under way for its databases ends; those who waited for it are told.
+    pub(super) fn stop_databases(&mut self, turn: &mut Turn<'_>) -> Vec<RequestId> {
+        let databases = &mut self.databases;
+        databases.post_deploy = None;
+        let mut interrupted = Vec::new();
+        for mut wanted in databases.queued.take().into_iter() {
+            interrupted.append(&mut wanted.waiters);
+            interrupted.append(&mut wanted.only);
+        }
+        if let Some(migrating) = &mut databases.migrating {
+            interrupted.append(&mut migrating.wanted.waiters);
+            interrupted.append(&mut migrating.wanted.only);
+            migrating.migration.abort(turn, AbortReason::Stopping);
+        }
+        if let Some(errand) = &mut databases.errand {
+            errand.abort(turn);
+        }
+        interrupted
+    }
+
+    /// The daemon leaves at once.
+    pub(super) fn kill_databases(&mut self, turn: &mut Turn<'_>) {
+        if let Some(migrating) = &mut self.databases.migrating {
+            migrating.migration.kill(turn);
+        }
+        if let Some(errand) = &mut self.databases.errand {
+            errand.kill(turn);
+        }
+        self.follow_databases(turn);
+    }
+
+    pub(super) fn answer_all(&self, turn: &mut Turn<'_>, ids: Vec<RequestId>, outcome: &Outcome) {
+        for id in ids {
+            self.answer(turn, id, outcome.clone());
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! What time alone does to a run, and when.
+
+use std::time::Duration;
+
+use super::super::app::Turn;
+use super::super::time::Moment;
+use super::attempt::Rules;
+use super::outcome::{Verdict, VerdictKind};
+use super::run::{ANSWER, Haste, Migration, Stage};
+
+/// How long an answer may take while the app stops.
+const HURRIED: Duration = Duration::from_secs(10);
+/// A rollback is waited for somewhat longer where the app only stops.
+const HURRIED_ROLLBACK: Duration = Duration::from_secs(30);
+
+impl Migration {
+    /// When time alone changes something.
+    pub(in crate::supervise) fn deadline(&self) -> Option<Moment> {
+        if self.stage != Stage::Running {
+            return self.due;
+        }
+        if let Some(ladder) = &self.session.ladder {
+            return Some(ladder.due());
+        }
+        let rules =
+            Rules { migrate: &self.migrate, vendor: self.vendor(), sight: self.sight(), clock: self.clock };
+        self.session.attempt.as_ref().and_then(|attempt| attempt.due(&rules))
+    }
+
+    /// Lets time pass.
+    pub(in crate::supervise) fn expire(&mut self, turn: &mut Turn<'_>) {
+        if self.stage == Stage::Running {
+            self.climb(turn);
+            if self.stage == Stage::Running {
+                self.hold_to_budgets(turn);
+            }
+            return;
+        }
+        if self.due.is_none_or(|due| turn.now < due) {
+            return;
+        }
+        match self.stage.clone() {
+            Stage::Opening => {
+                let words = format!("the history could not be read within {} s", ANSWER.as_secs());
+                self.conclude(turn, Verdict::of(VerdictKind::Failed, &words));
+            }
+            Stage::Connecting | Stage::Sweeping => self.unanswered(turn, ANSWER),
+            Stage::Locking { since, .. } => self.unanswered(turn, turn.now.since(since)),
+            Stage::WritingAhead => {
+                // It may be written all the same: then its end is as well.
+                let words =
+                    format!("nothing was run: the history did not answer within {} s", ANSWER.as_secs());
+                self.conclude_unrun(turn, VerdictKind::Failed, &words);
+            }
+            Stage::EndingBackends { since } => self.still_backends(turn, since),
+            Stage::Reopening { asked: true } => self.unanswered(turn, ANSWER),
+            Stage::Reopening { asked: false } => self.reopen(turn),
+            Stage::Verifying => {
+                let words = format!("the database side did not answer within {} s", ANSWER.as_secs());
+                self.unjudgeable(turn, &words);
+            }
+            Stage::Waiting if self.session.open => self.lock(turn),
+            Stage::Waiting => self.connect(turn),
+            Stage::Unreachable => {
+                self.clock = turn.now;
+                self.connect(turn);
+            }
+            Stage::Recording => {
+                self.warn(turn, "the history did not answer: its end may not be in it".to_owned());
+                self.finish_database(turn);
+            }
+            Stage::Running | Stage::Over => {}
+        }
+    }
+
+    /// Somebody wants to see it reach the database now.
+    pub(in crate::supervise) fn try_now(&mut self, turn: &Turn<'_>) {
+        if self.stage == Stage::Unreachable {
+            self.due = Some(turn.now);
+        }
+    }
+
+    /// Waits for an answer, so long and no longer.
+    pub(super) fn enter(&mut self, now: Moment, stage: Stage, limit: Duration) {
+        self.stage = stage;
+        self.due = Some(now + limit);
+        self.hurry(now);
+    }
+
+    /// What it waits for gets less time where somebody waits for its end.
+    pub(super) fn hurry(&mut self, now: Moment) {
+        let limit = match (&self.stage, self.haste) {
+            (_, Haste::None) => return,
+            (Stage::EndingBackends { .. }, Haste::Stop) => HURRIED_ROLLBACK,
+            _ => HURRIED,
+        };
+        self.due = self.due.map(|due| due.min(now + limit));
+    }
+}

@@ -1,0 +1,227 @@
+//! What else is done with an app's history and commands: a person's word that the database is put right, and what is
+//! run after a rollout has committed.
+//!
+//! ```text
+//! Opening ─ PastRead ─┬─ resolve ─► Writing ─ Recorded ──────────────────────────────────────► Over
+//!                     └─ post_deploy ─► Running ─ timeout_total ─► Terminate ─ 2 s ─► Kill ─ 10 s ─► Over
+//!                                          └─ PostDeployEnded ─────────┴────────────────┴──────────► Over
+//! ```
+
+use std::time::Duration;
+
+use crate::config::AppName;
+
+use super::super::action::Action;
+use super::super::app::Turn;
+use super::super::event::Exit;
+use super::super::request::RequestId;
+use super::super::time::Moment;
+use super::fact::{MigrationFact, Past, RunId};
+use super::order::{AbortRung, MigrationOrder, Opening};
+use super::record::Record;
+use super::run::{ANSWER, shown};
+use super::view::{MigrationPhase, MigrationView};
+
+const PATIENCE: Duration = Duration::from_secs(2);
+const LAST_PATIENCE: Duration = Duration::from_secs(10);
+
+/// An errand under way.
+#[derive(Clone, Debug)]
+pub(in crate::supervise) struct Errand {
+    app: AppName,
+    pub(in crate::supervise) run: RunId,
+    pub(in crate::supervise) task: Task,
+    /// Who waits for its end.
+    pub(in crate::supervise) waiters: Vec<RequestId>,
+    opening: Opening,
+    began: Moment,
+    stage: Stage,
+    due: Moment,
+    given_up: bool,
+}
+
+/// What it is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::supervise) enum Task {
+    /// `known`: whether ostlerd itself saw a run that needs a person.
+    Resolve {
+        known: bool,
+    },
+    PostDeploy,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Stage {
+    Opening,
+    Writing,
+    Running,
+    Ending(AbortRung),
+    Over(Ended),
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::supervise) enum Ended {
+    Well,
+    /// There is nothing that a person could have put right.
+    NothingToResolve,
+    Badly {
+        words: String,
+    },
+}
+
+impl Errand {
+    pub(in crate::supervise) fn begin(
+        turn: &mut Turn<'_>,
+        run: RunId,
+        opening: Opening,
+        task: Task,
+        waiters: Vec<RequestId>,
+    ) -> Errand {
+        let app = opening.blueprint.app.clone();
+        let due = turn.now + ANSWER;
+        let (began, stage) = (turn.now, Stage::Opening);
+        let errand = Errand { app, run, task, waiters, opening, began, stage, due, given_up: false };
+        errand.order(turn, MigrationOrder::Open(errand.opening.clone()));
+        errand
+    }
+
+    pub(in crate::supervise) fn heard(&mut self, turn: &mut Turn<'_>, fact: MigrationFact) {
+        match (&self.stage, fact) {
+            (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(turn, &past),
+            (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => self.end(turn, bad(trouble.message)),
+            (Stage::Writing, MigrationFact::Recorded) => self.end(turn, Ended::Well),
+            (Stage::Writing, MigrationFact::RecordFailed { reason }) => {
+                self.end(turn, bad(format!("it could not be written to the history: {reason}")));
+            }
+            (Stage::Running, MigrationFact::PostDeployEnded { exit: Exit::Code(0), .. }) => {
+                self.end(turn, Ended::Well);
+            }
+            (Stage::Running | Stage::Ending(_), MigrationFact::PostDeployEnded { exit, words }) => {
+                self.end(turn, bad(format!("{exit}: {words}")));
+            }
+            (Stage::Running | Stage::Ending(_), MigrationFact::SpawnFailed { reason }) => {
+                self.end(turn, bad(format!("it could not be started: {reason}")));
+            }
+            _ => {}
+        }
+    }
+
+    fn past_read(&mut self, turn: &mut Turn<'_>, past: &Past) {
+        match self.task {
+            Task::Resolve { known } if !known && past.dirty.is_none() => {
+                self.end(turn, Ended::NothingToResolve);
+            }
+            Task::Resolve { .. } => {
+                let database = self.opening.migrate.databases.first().map_or("none".to_owned(), shown);
+                let record = Record { database, resolved: true, ..Record::default() };
+                self.order(turn, MigrationOrder::RecordMigration(Box::new(record)));
+                (self.stage, self.due) = (Stage::Writing, turn.now + ANSWER);
+            }
+            Task::PostDeploy => {
+                self.order(turn, MigrationOrder::PostDeploy);
+                let limit = self.opening.migrate.budgets.timeout_total;
+                (self.stage, self.due) = (Stage::Running, turn.now + limit);
+            }
+        }
+    }
+
+    /// It is to end: the app stops, or somebody asks.
+    pub(in crate::supervise) fn abort(&mut self, turn: &mut Turn<'_>) {
+        self.given_up = true;
+        match self.stage {
+            Stage::Running => self.take_rung(turn, AbortRung::Terminate),
+            Stage::Opening => self.end(turn, bad("it was ended before it began".to_owned())),
+            Stage::Writing | Stage::Ending(_) | Stage::Over(_) => {}
+        }
+    }
+
+    /// The daemon leaves at once.
+    pub(in crate::supervise) fn kill(&mut self, turn: &mut Turn<'_>) {
+        match self.stage {
+            Stage::Running | Stage::Ending(AbortRung::Terminate) => self.take_rung(turn, AbortRung::Kill),
+            Stage::Opening | Stage::Writing => self.end(turn, bad("ostlerd was ended at once".to_owned())),
+            Stage::Ending(_) | Stage::Over(_) => {}
+        }
+    }
+
+    fn take_rung(&mut self, turn: &mut Turn<'_>, rung: AbortRung) {
+        self.order(turn, MigrationOrder::Abort(rung));
+        let patience = if rung == AbortRung::Kill { LAST_PATIENCE } else { PATIENCE };
+        (self.stage, self.due) = (Stage::Ending(rung), turn.now + patience);
+    }
+
+    pub(in crate::supervise) fn expire(&mut self, turn: &mut Turn<'_>) {
+        if turn.now < self.due {
+            return;
+        }
+        match self.stage {
+            Stage::Opening | Stage::Writing => {
+                let words = format!("the history did not answer within {} s", ANSWER.as_secs());
+                self.end(turn, bad(words));
+            }
+            Stage::Running => self.take_rung(turn, AbortRung::Terminate),
+            Stage::Ending(AbortRung::Terminate) => self.take_rung(turn, AbortRung::Kill),
+            Stage::Ending(_) => self.end(turn, bad("it is still there after SIGKILL".to_owned())),
+            Stage::Over(_) => {}
+        }
+    }
+
+    pub(in crate::supervise) fn deadline(&self) -> Option<Moment> {
+        (!matches!(self.stage, Stage::Over(_))).then_some(self.due)
+    }
+
+    /// As a migration is shown; a resolution is over at once and is not.
+    pub(in crate::supervise) fn view(&self, now: Moment) -> Option<MigrationView> {
+        if self.task != Task::PostDeploy {
+            return None;
+        }
+        Some(MigrationView {
+            run: self.run,
+            database: "none".to_owned(),
+            phase: MigrationPhase::PostDeploy,
+            since: now.since(self.began),
+            attempt: 1,
+            migration: None,
+            number: 0,
+            of: 0,
+            migration_since: None,
+            usually: None,
+            operation: None,
+            doing: None,
+            blockers: Vec::new(),
+            harm: None,
+            aborting: None,
+            warning: None,
+        })
+    }
+
+    pub(in crate::supervise) fn began(&self) -> Moment {
+        self.began
+    }
+
+    /// What came of it, where it is over.
+    pub(in crate::supervise) fn ended(&self) -> Option<&Ended> {
+        match &self.stage {
+            Stage::Over(ended) => Some(ended),
+            _ => None,
+        }
+    }
+
+    fn end(&mut self, turn: &mut Turn<'_>, ended: Ended) {
+        self.order(turn, MigrationOrder::Close);
+        let ended = match ended {
+            Ended::Badly { words } if self.given_up => bad(format!("{words} (it was to end)")),
+            ended => ended,
+        };
+        self.stage = Stage::Over(ended);
+    }
+
+    fn order(&self, turn: &mut Turn<'_>, order: MigrationOrder) {
+        turn.actions.push(Action::Migrate { app: self.app.clone(), run: self.run, order });
+    }
+}
+
+fn bad(words: String) -> Ended {
+    Ended::Badly { words }
+}

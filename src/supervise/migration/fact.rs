@@ -1,0 +1,366 @@
+//! What the shell tells of a migration: facts about the command and about the database, in the past tense.
+//!
+//! The database side sends most of them as JSON (see `crate::migrate`), so they are read as they come. They are the
+//! word of a program that runs as the app's user: whoever reads them has shortened texts and lists.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::event::Exit;
+
+/// The number of a migration run; never reused within one ostlerd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub u64);
+
+/// Something that has become known about a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MigrationFact {
+    /// The answer to `OpenMigration`: what the history says of earlier runs.
+    PastRead(Past),
+    /// The answer to `OpenDatabase`: the watching connection is open and the guards were read back.
+    Opened(Opened),
+    /// The database side cannot do what it was asked and has ended; it may come at any time.
+    DatabaseFailed(Trouble),
+    /// The answer to `LockDatabase`: it is ours; what is pending now, and what was swept away.
+    Locked {
+        /// What is pending, looked at anew.
+        pending: Pending,
+        /// Backends of an earlier, dead run that had to be ended.
+        swept: Vec<Backend>,
+    },
+    /// Somebody else migrates; said again and again until it is `Locked`.
+    Busy {
+        /// Who, in words: `web2, since 12 s`.
+        holder: String,
+    },
+    /// `RecordMigration` is on the disk.
+    Recorded,
+    /// `RecordMigration` could not be done.
+    RecordFailed {
+        /// Why, in words.
+        reason: String,
+    },
+    /// The process of `RunMigration` could not be made.
+    SpawnFailed {
+        /// Why, in words.
+        reason: String,
+    },
+    /// The command is somewhere new.
+    Progressed(Step),
+    /// The command wrote a line.
+    Wrote,
+    /// A look at the database.
+    Looked(Look),
+    /// The answer to the rung `Cancel`: how many backends were cancelled.
+    Cancelled {
+        /// None where all were idle in a transaction, or none was there.
+        backends: u32,
+    },
+    /// The command, and every process that it left, is gone.
+    CommandEnded {
+        /// How the command itself ended.
+        exit: Exit,
+        /// What it said of its failure, where it failed.
+        failure: Option<Failure>,
+    },
+    /// The answer to the rung `EndBackends`: no tagged backend is left.
+    BackendsGone,
+    /// The answer to `VerifyDatabase`.
+    Verified(Report),
+    /// A command of `post_deploy` has ended; the exit of the last one, or of the first that failed.
+    PostDeployEnded {
+        /// How.
+        exit: Exit,
+        /// Its last words.
+        words: String,
+    },
+}
+
+/// What the history says.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Past {
+    /// A run that has no end on record: ostlerd died in the middle of it.
+    pub unfinished: Option<Unfinished>,
+    /// The last run left the database dirty, and nobody has said since that it is resolved: what and what to do.
+    pub dirty: Option<String>,
+    /// How long migrations of these names took when they were run before, seconds by name; the newest counts.
+    #[serde(default)]
+    pub took: Vec<(String, f64)>,
+}
+
+/// A run that ostlerd did not live to end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Unfinished {
+    /// As the history names it.
+    pub run: String,
+    /// What it was going to apply.
+    pub pending: Vec<String>,
+    /// In which database.
+    pub database: String,
+}
+
+/// The database as it was met.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Opened {
+    /// What kind it is.
+    pub vendor: Vendor,
+    /// `15.14`, as the server says.
+    #[serde(default)]
+    pub version: String,
+    /// Whether a second connection watches; where not, why in words.
+    #[serde(default)]
+    pub unwatched: Option<String>,
+    /// The guards as read back, by name: `lock_timeout` = `1s`.
+    #[serde(default)]
+    pub guards: Vec<(String, String)>,
+    /// Guards that are not in force, in words; the run goes on without them.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+    /// What is pending; `None` where the command is not Django's and nobody can tell.
+    #[serde(default)]
+    pub pending: Option<Pending>,
+}
+
+/// The kinds of database.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Vendor {
+    /// PostgreSQL.
+    Postgresql,
+    /// MySQL or MariaDB.
+    Mysql,
+    /// SQLite.
+    Sqlite,
+    /// Something else, or nothing that can be reached: the command is watched alone.
+    #[default]
+    Other,
+}
+
+impl Vendor {
+    /// Whether an aborted schema change leaves nothing behind, as long as it runs in a transaction.
+    pub fn rolls_back(self) -> bool {
+        matches!(self, Vendor::Postgresql | Vendor::Sqlite)
+    }
+}
+
+/// What is to be applied.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pending {
+    /// In the order in which they will be.
+    pub migrations: Vec<PendingMigration>,
+    /// Recorded in the database, and unknown to the code: the database is ahead.
+    #[serde(default)]
+    pub ahead: Vec<String>,
+}
+
+/// One pending migration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingMigration {
+    /// `shop.0007_price`.
+    pub name: String,
+    /// Whether all of it is one transaction.
+    pub atomic: bool,
+    /// How many operations it has.
+    #[serde(default)]
+    pub operations: u32,
+}
+
+/// Why the database side cannot go on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// What failed.
+    #[serde(default)]
+    pub kind: TroubleKind,
+    /// One sentence: what, where, why, what to do.
+    pub message: String,
+    /// The traceback, or empty.
+    #[serde(default)]
+    pub traceback: String,
+}
+
+/// What failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TroubleKind {
+    /// The app does not import, or its settings make no sense.
+    App,
+    /// The database cannot be reached, or refuses us.
+    Unreachable,
+    /// The migrations make no sense: two leaves, a missing parent, a history that contradicts them.
+    Graph,
+    /// A transaction pooler is in between: neither lock nor guard would hold.
+    Pooler,
+    /// The database side itself ended, hung or made no sense.
+    #[default]
+    Broken,
+}
+
+/// Where the command is. The first four are Django's own; `Message` is a line of any other command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "at", rename_all = "snake_case")]
+pub enum Step {
+    /// A migration begins.
+    Migration {
+        /// `shop.0007_price`.
+        name: String,
+        /// Which of how many, from 1.
+        number: u32,
+        /// How many will be applied.
+        of: u32,
+        /// Whether all of it is one transaction.
+        atomic: bool,
+    },
+    /// An operation of it begins.
+    Operation {
+        /// Which, from 1.
+        number: u32,
+        /// How many it has.
+        of: u32,
+        /// What it does, as Django describes it: `Add index x on field(s) a of model b`.
+        words: String,
+    },
+    /// All operations are done, the transaction is about to be committed.
+    Committing,
+    /// It is committed, and not recorded yet.
+    Recording,
+    /// It is applied and recorded.
+    Applied {
+        /// Seconds that it took.
+        seconds: f64,
+    },
+    /// What comes after the last one, such as `post_migrate`.
+    After {
+        /// In words.
+        words: String,
+    },
+}
+
+/// One look at the database.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Look {
+    /// How many backends of the run there are.
+    pub backends: u32,
+    /// Whether one of them is at work.
+    pub working: bool,
+    /// Whether one of them is idle in a transaction: cancelling does nothing to it.
+    #[serde(default)]
+    pub idle_in_transaction: bool,
+    /// For how long the run has been waiting for a lock.
+    #[serde(default, with = "seconds")]
+    pub waiting: Option<Duration>,
+    /// Who holds what the run waits for.
+    #[serde(default)]
+    pub blockers: Vec<Backend>,
+    /// How many others wait behind the run.
+    #[serde(default)]
+    pub blocked: u32,
+    /// For how long the one that has waited longest has.
+    #[serde(default, with = "seconds")]
+    pub harm: Option<Duration>,
+    /// What the server says that it does: `building index: scanning table`.
+    #[serde(default)]
+    pub doing: Option<String>,
+    /// How much of that is done, 0 to 100.
+    #[serde(default)]
+    pub percent: Option<f64>,
+}
+
+/// Somebody's connection to the database.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// Its number on the server.
+    pub pid: u64,
+    /// Its `application_name`, or user and host where there is none.
+    #[serde(default)]
+    pub application: String,
+    /// `active`, `idle in transaction`.
+    #[serde(default)]
+    pub state: String,
+    /// Its statement, shortened.
+    #[serde(default)]
+    pub query: String,
+    /// For how long its transaction has been open, seconds.
+    #[serde(default)]
+    pub seconds: u64,
+}
+
+/// Why the command failed, as its own process said.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of failure.
+    #[serde(default)]
+    pub kind: FailureKind,
+    /// One sentence.
+    pub message: String,
+    /// The traceback, or the last lines.
+    #[serde(default)]
+    pub traceback: String,
+}
+
+/// Kinds of failure.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// A lock was not to be had in time, or a deadlock was resolved against us.
+    Lock,
+    /// The statement was cancelled, or its connection ended by somebody.
+    Cancelled,
+    /// The connection was lost: the server restarted, crashed or is gone.
+    Connection,
+    /// The database has no room left.
+    Full,
+    /// Anything else: the migration itself is wrong.
+    #[default]
+    Migration,
+}
+
+/// What was found afterwards.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Backends of the run that are left.
+    pub backends: u32,
+    /// Of what was pending, what is recorded as applied now; `None` where nobody can tell.
+    #[serde(default)]
+    pub recorded: Option<Vec<String>>,
+    /// What is neither as before nor as it should be; empty where the database is clean.
+    #[serde(default)]
+    pub leftovers: Vec<Leftover>,
+    /// What could not be looked at, in words.
+    #[serde(default)]
+    pub unverified: Option<String>,
+}
+
+/// Something half done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leftover {
+    /// The migration that it is of, where it is known.
+    #[serde(default)]
+    pub migration: Option<String>,
+    /// What: `index shop_order_x is INVALID`, `operation 2 of 4 was not reached`, `applied but not recorded`.
+    pub what: String,
+    /// The exact SQL or command that gets out of it.
+    pub remedy: String,
+    /// Whether ostlerd removed it itself: an invalid index of a migration of one concurrent operation.
+    #[serde(default)]
+    pub removed: bool,
+}
+
+/// Durations as seconds.
+mod seconds {
+    use super::Duration;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => to.serialize_some(&value.as_secs_f64()),
+            None => to.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+        let seconds = Option::<f64>::deserialize(from)?;
+        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+    }
+}

@@ -1,0 +1,239 @@
+//! After the command: its backends, what is recorded, the verdict, the history, and the next try.
+
+use std::time::Duration;
+
+use super::super::app::Turn;
+use super::super::budget::delay_after;
+use super::super::event::Exit;
+use super::super::news::Happening;
+use super::super::time::Moment;
+use super::fact::{Report, Step, Trouble, TroubleKind};
+use super::judge::{Case, Judgement, Seen, judge};
+use super::order::{AbortRung, MigrationOrder};
+use super::outcome::{Verdict, VerdictKind};
+use super::record::{AppliedMigration, RungTaken};
+use super::run::{ANSWER, Haste, Migration, Stage, shown};
+
+/// After so long it is said that a rollback takes its time.
+const ROLLBACK_USUAL: Duration = Duration::from_secs(60);
+/// After so long nobody knows what the backends do.
+const ROLLBACK_LONGEST: Duration = Duration::from_secs(10 * 60);
+/// How long a database that went away in the middle is waited for, to see what is left.
+const REOPEN_FOR: Duration = Duration::from_secs(60);
+const REOPEN_EVERY: Duration = Duration::from_secs(2);
+/// A migration that met a lock is tried again after 3 s, 6 s … 30 s.
+const RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs(30));
+
+impl Migration {
+    /// No process of the command is left: now its backends may be ended. After a clean exit there is none.
+    pub(super) fn end_backends(&mut self, turn: &mut Turn<'_>) {
+        self.order(turn, MigrationOrder::Abort(AbortRung::EndBackends));
+        self.enter(turn.now, Stage::EndingBackends { since: turn.now }, ROLLBACK_USUAL);
+    }
+
+    /// A rollback takes as long as it takes; only one that nobody can wait for is left to itself.
+    pub(super) fn still_backends(&mut self, turn: &mut Turn<'_>, since: Moment) {
+        let waited = turn.now.since(since);
+        if waited >= ROLLBACK_LONGEST || self.haste > Haste::None {
+            let words = format!("its backends are still there after {} s", waited.as_secs());
+            return self.unjudgeable(turn, &words);
+        }
+        let words = format!("its backends have been rolling back for {} s", waited.as_secs());
+        self.warn(turn, words);
+        // An answer that was lost is given again.
+        self.order(turn, MigrationOrder::Abort(AbortRung::EndBackends));
+        self.due = Some(turn.now + ROLLBACK_USUAL);
+    }
+
+    pub(super) fn backends_gone(&mut self, turn: &mut Turn<'_>) {
+        let Stage::EndingBackends { since } = self.stage else { return };
+        if self.session.ladder.is_some() {
+            let seconds = turn.now.since(since).as_secs_f64();
+            self.session.record.rungs.push(RungTaken { rung: AbortRung::EndBackends, seconds });
+        }
+        if self.haste == Haste::Now {
+            return self.vanish(turn);
+        }
+        let pending = self.session.pending.clone();
+        let (at, failed) = (self.at(), !self.ended_well());
+        self.order(turn, MigrationOrder::VerifyDatabase { pending, at, failed });
+        self.enter(turn.now, Stage::Verifying, ANSWER);
+    }
+
+    fn at(&self) -> Option<(String, Step)> {
+        let at = self.session.attempt.as_ref()?.at.as_ref()?;
+        Some((at.name.clone(), at.step.clone()))
+    }
+
+    fn ended_well(&self) -> bool {
+        matches!(self.session.ended, Some((Exit::Code(0), _)))
+    }
+
+    /// The database side was lost while it was needed to see what is left: another one is started for that.
+    pub(super) fn sight_lost(&mut self, turn: &mut Turn<'_>, trouble: &Trouble) {
+        let first = self.session.lost.is_none();
+        let since = *self.session.lost.get_or_insert(turn.now);
+        if first {
+            return self.reopen(turn);
+        }
+        let comes_back = trouble.kind == TroubleKind::Unreachable && turn.now.since(since) < REOPEN_FOR;
+        if comes_back && self.haste == Haste::None {
+            return self.enter(turn.now, Stage::Reopening { asked: false }, REOPEN_EVERY);
+        }
+        self.unjudgeable(turn, &trouble.message);
+    }
+
+    pub(super) fn reopen(&mut self, turn: &mut Turn<'_>) {
+        let Some(index) = self.session.index else { return };
+        self.session.lost.get_or_insert(turn.now);
+        self.session.open = true;
+        self.order(turn, MigrationOrder::OpenDatabase { index });
+        self.enter(turn.now, Stage::Reopening { asked: true }, ANSWER);
+    }
+
+    pub(super) fn verified(&mut self, turn: &mut Turn<'_>, report: &Report) {
+        let judgement = self.judgement(Seen::Report(report));
+        if let Some(recorded) = &report.recorded {
+            self.note_applied(recorded);
+        }
+        if judgement.again && self.may_retry(turn) {
+            self.session.earlier.extend(report.recorded.iter().flatten().cloned());
+            return self.retry(turn, judgement.verdict);
+        }
+        self.conclude(turn, judgement.verdict);
+    }
+
+    pub(super) fn judged_without_database(&mut self, turn: &mut Turn<'_>) {
+        let verdict = self.judgement(Seen::NoDatabase).verdict;
+        self.conclude(turn, verdict);
+    }
+
+    /// Nobody can tell what came of it.
+    pub(super) fn unjudgeable(&mut self, turn: &mut Turn<'_>, why: &str) {
+        let verdict = self.judgement(Seen::Nothing(why)).verdict;
+        self.conclude(turn, verdict);
+    }
+
+    fn judgement(&self, seen: Seen<'_>) -> Judgement {
+        let session = &self.session;
+        let at = session.attempt.as_ref().and_then(|it| it.at.as_ref());
+        let (exit, failure) = match &session.ended {
+            Some((exit, failure)) => (*exit, failure.as_ref()),
+            None => (Exit::Unknown, None),
+        };
+        judge(&Case {
+            vendor: self.vendor(),
+            pending: &session.pending.migrations,
+            earlier: &session.earlier,
+            at: at.map(|at| at.name.as_str()),
+            exit,
+            failure,
+            aborted: session.ladder.as_ref().map(|it| it.reason),
+            seen,
+        })
+    }
+
+    fn note_applied(&mut self, recorded: &[String]) {
+        let session = &mut self.session;
+        for name in recorded {
+            let took = session.took.iter().rev().find(|it| it.name == *name);
+            let seconds = took.map_or(0.0, |it| it.seconds);
+            session.record.applied.push(AppliedMigration { name: name.clone(), seconds });
+        }
+    }
+
+    fn may_retry(&self, turn: &Turn<'_>) -> bool {
+        let budgets = &self.migrate.budgets;
+        let spent = turn.now.since(self.clock);
+        self.given_up.is_none()
+            && self.session.record.attempts < budgets.tries
+            && spent + RETRY.0 < budgets.timeout_total
+    }
+
+    fn retry(&mut self, turn: &mut Turn<'_>, met: Verdict) {
+        let attempt = self.session.record.attempts;
+        let delay = delay_after(RETRY, attempt, turn.random);
+        let reason = met.reason.clone();
+        self.announce(turn, Happening::MigrationRetry { attempt, delay, reason });
+        self.session.verdict = Some(met);
+        (self.stage, self.due) = (Stage::Waiting, Some(turn.now + delay));
+    }
+
+    /// The verdict on the database at hand: it goes into the history where the run did.
+    pub(super) fn conclude(&mut self, turn: &mut Turn<'_>, verdict: Verdict) {
+        if self.haste == Haste::Now {
+            return self.vanish(turn);
+        }
+        let session = &mut self.session;
+        session.verdict = Some(verdict.clone());
+        session.record.seconds = turn.now.since(session.began).as_secs_f64();
+        session.record.verdict = Some(verdict);
+        if !session.written {
+            return self.finish_database(turn);
+        }
+        let record = Box::new(session.record.clone());
+        self.order(turn, MigrationOrder::RecordMigration(record));
+        self.enter(turn.now, Stage::Recording, ANSWER);
+    }
+
+    pub(super) fn finish_database(&mut self, turn: &mut Turn<'_>) {
+        self.close_database(turn);
+        let Some(verdict) = self.session.verdict.take() else { return };
+        let next = self.session.index.map(|index| index + 1);
+        let next = next.filter(|next| verdict.kind.is_good() && *next < self.migrate.databases.len());
+        self.add_to_total(verdict);
+        match (next, self.given_up) {
+            (None, _) => self.close(turn),
+            (Some(next), None) => self.begin_database(turn, Some(next)),
+            (Some(next), Some(reason)) => {
+                let name = self.migrate.databases.get(next).map(shown).unwrap_or_default();
+                let words = format!("ended before the database `{name}` because {reason}");
+                self.add_to_total(Verdict::of(VerdictKind::Failed, &words));
+                self.close(turn);
+            }
+        }
+    }
+
+    /// Several databases have one verdict: the first bad one's, which is at least partial where others were changed.
+    fn add_to_total(&mut self, verdict: Verdict) {
+        let several = self.migrate.databases.len() > 1;
+        let before = std::mem::take(&mut self.total.applied);
+        let kind = match (verdict.kind, before.is_empty()) {
+            (VerdictKind::Failed | VerdictKind::Retryable, false) => VerdictKind::Partial,
+            (VerdictKind::Nothing, _) => self.total.kind,
+            (kind, _) => kind,
+        };
+        let reason = match several {
+            true if verdict.kind == VerdictKind::Nothing => self.total.reason.clone(),
+            true if self.total.kind == VerdictKind::Nothing => {
+                format!("{}: {}", self.database(), verdict.reason)
+            }
+            true => format!("{}; {}: {}", self.total.reason, self.database(), verdict.reason),
+            false => verdict.reason.clone(),
+        };
+        let applied = before.into_iter().chain(verdict.applied).collect();
+        self.total = Verdict { kind, reason, applied, ..verdict };
+    }
+
+    fn close_database(&mut self, turn: &mut Turn<'_>) {
+        if std::mem::replace(&mut self.session.open, false) {
+            self.order(turn, MigrationOrder::CloseDatabase);
+        }
+    }
+
+    /// The run is over.
+    pub(super) fn close(&mut self, turn: &mut Turn<'_>) {
+        self.order(turn, MigrationOrder::Close);
+        (self.stage, self.due) = (Stage::Over, None);
+        let (database, verdict) = self.outcome();
+        self.announce(turn, Happening::MigrationEnded { database, verdict });
+    }
+
+    /// The daemon leaves: the history keeps a run without an end, and whoever comes next looks what is left.
+    pub(super) fn vanish(&mut self, turn: &mut Turn<'_>) {
+        self.close_database(turn);
+        let words = "ostlerd was ended at once; the next one looks what is left of it";
+        self.total = Verdict { kind: VerdictKind::Unknown, reason: words.to_owned(), ..self.total.clone() };
+        self.close(turn);
+    }
+}

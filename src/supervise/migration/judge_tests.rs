@@ -1,0 +1,146 @@
+use std::time::Duration;
+
+use super::super::fact::Leftover;
+use super::*;
+use VerdictKind::{Applied, Dirty, Failed, Partial, Retryable, Unknown};
+
+const HARM: AbortReason = AbortReason::Harm(Duration::from_secs(3));
+const LOCK_WAIT: AbortReason = AbortReason::LockWait(Duration::from_secs(60));
+const EXITS: [Exit; 4] = [Exit::Code(0), Exit::Code(1), Exit::Signal(9), Exit::Unknown];
+const VENDORS: [Vendor; 4] = [Vendor::Postgresql, Vendor::Mysql, Vendor::Sqlite, Vendor::Other];
+const REASONS: [Option<AbortReason>; 7] = [
+    None,
+    Some(HARM),
+    Some(AbortReason::Hold(Duration::from_secs(3))),
+    Some(LOCK_WAIT),
+    Some(AbortReason::Asked),
+    Some(AbortReason::Stopping),
+    Some(AbortReason::Unwatched),
+];
+
+fn names(count: usize) -> Vec<String> {
+    (1..=count).map(|n| format!("shop.000{n}_x")).collect()
+}
+
+fn pending(count: usize) -> Vec<PendingMigration> {
+    names(count).into_iter().map(|name| PendingMigration { name, atomic: true, operations: 1 }).collect()
+}
+
+fn left(removed: bool) -> Leftover {
+    let (what, remedy) = ("index x is INVALID".to_owned(), "DROP INDEX x".to_owned());
+    Leftover { migration: None, what, remedy, removed }
+}
+
+/// Every combination of what can be known of a run of two migrations.
+fn every_case(mut look: impl FnMut(&Case<'_>, Option<&Report>)) {
+    let pending = pending(2);
+    let lock = Failure { kind: FailureKind::Lock, ..Failure::default() };
+    let wrong = Failure { kind: FailureKind::Migration, ..Failure::default() };
+    let before = vec!["shop.0000_x".to_owned()];
+    let lists = [None, Some(names(0)), Some(names(1)), Some(names(2))];
+    let leftovers = [vec![], vec![left(true)], vec![left(false)], vec![left(true), left(false)]];
+    for (vendor, exit) in VENDORS.into_iter().flat_map(|vendor| EXITS.map(|exit| (vendor, exit))) {
+        for (aborted, failure) in
+            REASONS.into_iter().flat_map(|it| [None, Some(&lock), Some(&wrong)].map(|failure| (it, failure)))
+        {
+            for earlier in [&[][..], &before] {
+                let seen = Seen::NoDatabase;
+                let case =
+                    Case { vendor, pending: &pending, earlier, at: None, exit, failure, aborted, seen };
+                look(&case, None);
+                look(&Case { seen: Seen::Nothing("it is gone"), ..case.clone() }, None);
+                for (recorded, leftovers) in
+                    lists.iter().flat_map(|list| leftovers.iter().map(move |left| (list, left)))
+                {
+                    for (backends, unverified) in [(0, None), (1, None), (0, Some("no".to_owned()))] {
+                        let (recorded, leftovers) = (recorded.clone(), leftovers.clone());
+                        let report = Report { backends, recorded, leftovers, unverified };
+                        look(&Case { seen: Seen::Report(&report), ..case.clone() }, Some(&report));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_table_holds_for_every_combination() {
+    let mut count = 0;
+    every_case(|case, report| {
+        count += 1;
+        let Judgement { verdict, again } = judge(case);
+        let good = case.exit == Exit::Code(0);
+        let lock = match case.aborted {
+            Some(reason) => matches!(reason, AbortReason::Harm(_) | AbortReason::LockWait(_)),
+            None => case.failure.is_some_and(|it| it.kind == FailureKind::Lock),
+        };
+        let bare = if lock { Retryable } else { Failed };
+        let fails = if case.earlier.is_empty() { bare } else { Partial };
+        let expected = match (case.seen, report) {
+            (Seen::NoDatabase, _) if good => Applied,
+            (_, None) => Unknown,
+            (_, Some(it)) if it.leftovers.iter().any(|left| !left.removed) => Dirty,
+            (_, Some(it)) if it.unverified.is_some() && good && case.vendor == Vendor::Other => Applied,
+            (_, Some(it)) if it.backends > 0 || it.unverified.is_some() => Unknown,
+            (_, Some(it)) => match it.recorded.as_ref().map(Vec::len) {
+                None if good => Applied,
+                None if case.vendor.rolls_back() => fails,
+                None => Unknown,
+                Some(2) if good => Applied,
+                Some(0) if good && case.earlier.is_empty() => Failed,
+                Some(0) if !good => fails,
+                Some(_) => Partial,
+            },
+        };
+        assert_eq!(verdict.kind, expected, "{case:?}: {verdict:?}");
+        let clean = matches!(expected, Retryable | Partial) && !good && lock;
+        assert_eq!(again, clean, "{case:?}: {verdict:?}");
+        assert!(!verdict.reason.is_empty(), "{case:?}");
+    });
+    assert!(count > 10_000, "{count} cases");
+}
+
+#[test]
+fn what_is_tried_again_was_seen_to_be_clean() {
+    every_case(|case, report| {
+        if judge(case).again {
+            let report = report.expect("it was looked at");
+            assert!(report.backends == 0 && report.unverified.is_none(), "{case:?}");
+            assert!(report.leftovers.iter().all(|it| it.removed), "{case:?}");
+        }
+    });
+}
+
+#[test]
+fn the_reason_says_what_where_and_why() {
+    let (pending, report) = (pending(3), Report { recorded: Some(names(1)), ..Report::default() });
+    let message = "column x does not exist".to_owned();
+    let failure = Failure { message, traceback: "Traceback…".to_owned(), ..Failure::default() };
+    let case = Case {
+        vendor: Vendor::Postgresql,
+        pending: &pending,
+        earlier: &[],
+        at: Some("shop.0002_x"),
+        exit: Exit::Code(1),
+        failure: Some(&failure),
+        aborted: None,
+        seen: Seen::Report(&report),
+    };
+    let verdict = judge(&case).verdict;
+    assert_eq!(verdict.reason, "1 of 3 migrations applied; shop.0002_x: column x does not exist");
+    assert_eq!((verdict.kind, verdict.applied, verdict.detail.as_str()), (Partial, names(1), "Traceback…"));
+    let none = Report { recorded: Some(Vec::new()), ..Report::default() };
+    let aborted = Case { aborted: Some(HARM), failure: None, seen: Seen::Report(&none), ..case.clone() };
+    let verdict = judge(&aborted).verdict;
+    assert_eq!(verdict.reason, "shop.0002_x: ended because others waited behind it for 3.0 s");
+    let all = Report { recorded: Some(names(3)), ..Report::default() };
+    let raced = Case { aborted: Some(HARM), exit: Exit::Code(0), seen: Seen::Report(&all), ..case };
+    let verdict = judge(&raced).verdict;
+    assert_eq!(
+        (verdict.kind, verdict.reason.as_str()),
+        (
+            Applied,
+            "3 migrations applied; it finished as it was being ended because others waited behind it for 3.0 s"
+        )
+    );
+}

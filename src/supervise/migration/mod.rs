@@ -1,0 +1,35 @@
+//! A migration and its watchdog: what the shell is to do about it, what it hears, and what came of it.
+//!
+//! The words first: `fact` (in), `order` (out), `outcome`, `record`, `view`. Then the state machine, from `run`, which
+//! has the picture of it: `start`, `watchdog` with `attempt` and `ladder`, `finish` with `judge`, `clock`, `picture`, `tell`;
+//! and `errand`. What hangs on a migration in its app is in `migrating`, beside this folder.
+
+mod attempt;
+mod clock;
+mod errand;
+mod fact;
+mod finish;
+mod judge;
+mod ladder;
+mod order;
+mod outcome;
+mod picture;
+mod record;
+mod run;
+mod start;
+mod tell;
+mod view;
+mod watchdog;
+
+pub(super) use errand::{Ended, Errand, Task};
+pub(super) use run::Migration;
+pub(super) use tell::tell;
+
+pub use fact::{
+    Backend, Failure, FailureKind, Leftover, Look, MigrationFact, Opened, Past, Pending, PendingMigration,
+    Report, RunId, Step, Trouble, TroubleKind, Unfinished, Vendor,
+};
+pub use order::{AbortReason, AbortRung, MigrationOrder, Opening};
+pub use outcome::{Verdict, VerdictKind};
+pub use record::{AppliedMigration, HistoryEntry, Record, RungTaken};
+pub use view::{LastMigration, MigrationPhase, MigrationView};

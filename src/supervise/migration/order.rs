@@ -1,0 +1,131 @@
+//! What the core has the shell do about a migration, in the imperative.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Blueprint, Migrate};
+
+use super::fact::{Pending, Step};
+use super::record::Record;
+
+/// One thing to do for a run. Each says which fact answers it; a run that is closed is told nothing more.
+#[derive(Clone, Debug)]
+pub enum MigrationOrder {
+    /// Read the app's history; answer `PastRead`.
+    Open(Opening),
+    /// Start the database side for the database with this index; answer `Opened` or `DatabaseFailed`.
+    OpenDatabase {
+        /// Of `Migrate::databases`.
+        index: usize,
+    },
+    /// Have the lock that lets one server migrate; answer `Busy` for as long as it takes, then `Locked`.
+    LockDatabase,
+    /// Write this to the history and have it on the disk; answer `Recorded` or `RecordFailed`.
+    RecordMigration(Box<Record>),
+    /// Start the command in a scope of its own; answer `SpawnFailed` or, when all of it is gone, `CommandEnded`.
+    /// From here on the database is looked at.
+    RunMigration {
+        /// From 1.
+        attempt: u32,
+    },
+    /// Do this to end the command.
+    Abort(AbortRung),
+    /// See what is left and what is recorded; answer `Verified`.
+    VerifyDatabase {
+        /// What was to be applied.
+        pending: Pending,
+        /// The migration that was under way, by name, and where in it the command was last.
+        at: Option<(String, Step)>,
+        /// Whether the run failed: what it left of an invalid index may be removed where that is safe.
+        failed: bool,
+    },
+    /// End the database side, and let its lock go; nothing answers.
+    CloseDatabase,
+    /// Run what is to be run after the commit; answer `PostDeployEnded`.
+    PostDeploy,
+    /// The run is over: forget it.
+    Close,
+}
+
+/// What a run is made from.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The interpreter, directory, environment and user.
+    pub blueprint: Arc<Blueprint>,
+    /// The command, the databases and the budgets.
+    pub migrate: Arc<Migrate>,
+}
+
+/// The rungs by which a command is ended, each harder than the one before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbortRung {
+    /// Cancel what its backends do; answer `Cancelled`.
+    Cancel,
+    /// SIGINT to its process group.
+    Interrupt,
+    /// SIGTERM to its process group.
+    Terminate,
+    /// SIGKILL to all of it: the scope's cgroup, or the group and whoever escaped it.
+    Kill,
+    /// With no process of it left: end its backends and wait until they are gone; answer `BackendsGone`.
+    EndBackends,
+}
+
+impl fmt::Display for AbortRung {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AbortRung::Cancel => "cancel its statements",
+            AbortRung::Interrupt => "SIGINT",
+            AbortRung::Terminate => "SIGTERM",
+            AbortRung::Kill => "SIGKILL",
+            AbortRung::EndBackends => "end its backends",
+        })
+    }
+}
+
+/// Why a run is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AbortReason {
+    /// Others waited for so long behind it while it waited for a lock itself.
+    Harm(Duration),
+    /// Others waited for so long for a lock that it held.
+    Hold(Duration),
+    /// It waited for a lock for so long.
+    LockWait(Duration),
+    /// One migration took longer than this.
+    Timeout(Duration),
+    /// All of it took longer than this.
+    TimeoutTotal(Duration),
+    /// Nothing was seen of it for so long.
+    Stall(Duration),
+    /// Somebody asked.
+    Asked,
+    /// The app stops.
+    Stopping,
+    /// The database side is gone: nobody would see what it does.
+    Unwatched,
+}
+
+impl fmt::Display for AbortReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |limit: &Duration| format!("{:.1} s", limit.as_secs_f64());
+        match self {
+            AbortReason::Harm(limit) => write!(f, "others waited behind it for {}", seconds(limit)),
+            AbortReason::Hold(limit) => {
+                write!(f, "it held a lock and others waited behind it for {}", seconds(limit))
+            }
+            AbortReason::LockWait(limit) => write!(f, "it waited for a lock for {}", seconds(limit)),
+            AbortReason::Timeout(limit) => write!(f, "one migration took longer than {}", seconds(limit)),
+            AbortReason::TimeoutTotal(limit) => write!(f, "it took longer than {} in all", seconds(limit)),
+            AbortReason::Stall(limit) => write!(f, "nothing was seen of it for {}", seconds(limit)),
+            AbortReason::Asked => f.write_str("somebody asked for its end"),
+            AbortReason::Stopping => f.write_str("the app stops"),
+            AbortReason::Unwatched => f.write_str("its database side is gone"),
+        }
+    }
+}

@@ -1,0 +1,292 @@
+//! A run: an app's databases are brought up to date, one after the other, under the watchdog.
+//!
+//! ```text
+//! Opening ── dirty ─────────────────────────────────────────────────────────────► Over (dirty, nothing was run)
+//!    │ PastRead
+//!    ▼                 Unreachable (only where nothing serves: tried again, for ever)
+//! Connecting ◄────────────┘▲
+//!    │ Opened ── nothing pending ──────────────────────────────────────────► the next database, or Over
+//!    ▼
+//! Locking ◄──────────────────────────────────────────────┐   the lock is kept while it waits
+//!    │ Locked ── an earlier run has no end ─► Sweeping    │
+//!    ▼                                          │ clean   │
+//! WritingAhead ◄────────────────────────────────┘         │
+//!    │ Recorded                                           │
+//!    ▼                                                    │
+//! Running ─ a budget, a request ─► the ladder (`ladder`)  │
+//!    │ CommandEnded ◄───────────────────┘                 │
+//!    ▼                                                    │
+//! EndingBackends ─ the database side is lost ─► Reopening │
+//!    │ BackendsGone ◄─────────────────────────────┘       │
+//!    ▼                                                    │
+//! Verifying ─ Verified: judged (`judge`) ── a lock, clean ─► Waiting
+//!    │ a verdict
+//!    ▼
+//! Recording ─ Recorded ─► the next database, or Over
+//! ```
+//!
+//! Every arrow that waits for an answer has a limit, so that no run hangs: what is not answered is a broken database
+//! side, or, once the command has run, a verdict of `unknown`. `start` leads to the command, `watchdog` ends it,
+//! `finish` finds out what came of it, `clock` is what time alone does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::AppName;
+use crate::plan::{AppPlan, Blueprint, Database, Migrate};
+
+use super::super::action::Action;
+use super::super::app::Turn;
+use super::super::event::Exit;
+use super::super::news::{Happening, News};
+use super::super::time::Moment;
+use super::attempt::{Attempt, Sight};
+use super::fact::{Failure, MigrationFact, Past, Pending, RunId, Trouble, TroubleKind, Unfinished, Vendor};
+use super::ladder::Ladder;
+use super::order::{AbortReason, MigrationOrder, Opening};
+use super::outcome::{Verdict, VerdictKind};
+use super::record::{AppliedMigration, Record};
+
+/// How long an answer may take.
+pub(super) const ANSWER: Duration = Duration::from_secs(30);
+
+/// A run under way.
+#[derive(Clone, Debug)]
+pub(in crate::supervise) struct Migration {
+    pub(super) app: AppName,
+    pub(in crate::supervise) run: RunId,
+    pub(super) migrate: Arc<Migrate>,
+    /// Nothing serves: a database that cannot be reached yet is waited for.
+    pub(super) patient: bool,
+    /// What it told meanwhile, where it goes on in spite of it.
+    pub(in crate::supervise) early: Option<Verdict>,
+    pub(super) began: Moment,
+    /// From when `timeout_total` counts: moved on by what was spent waiting for another server.
+    pub(super) clock: Moment,
+    pub(super) stage: Stage,
+    /// When the stage has lasted too long, or its waiting is over; the command has its own clocks.
+    pub(super) due: Option<Moment>,
+    pub(super) past: Past,
+    /// A run without an end on record, until somebody has looked what it left.
+    pub(super) unfinished: Option<Unfinished>,
+    pub(super) session: Session,
+    /// Somebody, or something, wants it to end: nothing new is begun.
+    pub(super) given_up: Option<AbortReason>,
+    pub(super) haste: Haste,
+    /// How often in a row the database could not be reached.
+    pub(super) failures: u32,
+    /// What came of the databases so far.
+    pub(super) total: Verdict,
+    pub(super) warning: Option<String>,
+}
+
+/// How far it is.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Stage {
+    Opening,
+    Connecting,
+    Locking { holder: Option<String>, since: Moment },
+    Sweeping,
+    WritingAhead,
+    Running,
+    EndingBackends { since: Moment },
+    Reopening { asked: bool },
+    Verifying,
+    Waiting,
+    Unreachable,
+    Recording,
+    Over,
+}
+
+/// How much time there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Haste {
+    None,
+    /// The app stops, and waits for this.
+    Stop,
+    /// The daemon leaves at once: only what must not be left behind is ended.
+    Now,
+}
+
+/// What belongs to one database of a run.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Session {
+    /// Of `Migrate::databases`; `None` where there is none.
+    pub(super) index: Option<usize>,
+    /// Whether the database side was started and has not ended.
+    pub(super) open: bool,
+    /// Since when the database side was lost, and somebody tries to look at the database all the same.
+    pub(super) lost: Option<Moment>,
+    pub(super) pending: Pending,
+    /// Whether anybody can tell what is pending.
+    pub(super) known: bool,
+    pub(super) record: Record,
+    /// Whether the history holds it, or an earlier run that it ends.
+    pub(super) written: bool,
+    pub(super) attempt: Option<Attempt>,
+    pub(super) ladder: Option<Ladder>,
+    pub(super) ended: Option<(Exit, Option<Failure>)>,
+    /// Applied by earlier attempts.
+    pub(super) earlier: Vec<String>,
+    /// How long each took, as the command said.
+    pub(super) took: Vec<AppliedMigration>,
+    pub(super) began: Moment,
+    pub(super) verdict: Option<Verdict>,
+}
+
+impl Migration {
+    /// Begins a run; `patient` where nothing serves and it is tried for ever to reach the database.
+    pub(in crate::supervise) fn begin(
+        turn: &mut Turn<'_>,
+        run: RunId,
+        plan: &AppPlan,
+        migrate: Arc<Migrate>,
+        patient: bool,
+    ) -> Migration {
+        let blueprint: Arc<Blueprint> = plan.blueprint.clone();
+        let migration = Migration {
+            app: blueprint.app.clone(),
+            run,
+            migrate: migrate.clone(),
+            patient,
+            early: None,
+            began: turn.now,
+            clock: turn.now,
+            stage: Stage::Opening,
+            due: Some(turn.now + ANSWER),
+            past: Past::default(),
+            unfinished: None,
+            session: Session::default(),
+            given_up: None,
+            haste: Haste::None,
+            failures: 0,
+            total: Verdict::of(VerdictKind::Nothing, "nothing is pending"),
+            warning: None,
+        };
+        migration.order(turn, MigrationOrder::Open(Opening { blueprint, migrate }));
+        migration
+    }
+
+    /// Takes a fact into account; one that nobody waits for is nothing.
+    pub(in crate::supervise) fn heard(&mut self, turn: &mut Turn<'_>, fact: MigrationFact) {
+        match (&self.stage, fact) {
+            (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(turn, past),
+            (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => self.past_unread(turn, &trouble),
+            (Stage::Connecting, MigrationFact::Opened(opened)) => self.opened(turn, opened),
+            (Stage::Locking { .. }, MigrationFact::Busy { holder }) => self.busy(turn, holder),
+            (Stage::Locking { .. }, MigrationFact::Locked { pending, swept }) => {
+                self.locked(turn, pending, swept);
+            }
+            (Stage::Sweeping, MigrationFact::Verified(report)) => self.swept(turn, report),
+            (Stage::WritingAhead, MigrationFact::Recorded) => self.written_ahead(turn, Ok(())),
+            (Stage::WritingAhead, MigrationFact::RecordFailed { reason }) => {
+                self.written_ahead(turn, Err(reason));
+            }
+            (Stage::Running, fact) => self.running(turn, fact),
+            (Stage::EndingBackends { .. }, MigrationFact::BackendsGone) => self.backends_gone(turn),
+            (Stage::Reopening { asked: true }, MigrationFact::Opened(_)) => self.end_backends(turn),
+            (Stage::Verifying, MigrationFact::Verified(report)) => self.verified(turn, &report),
+            (Stage::Recording, MigrationFact::Recorded) => self.finish_database(turn),
+            (Stage::Recording, MigrationFact::RecordFailed { reason }) => {
+                self.warn(turn, format!("its end could not be written to the history: {reason}"));
+                self.finish_database(turn);
+            }
+            (_, MigrationFact::DatabaseFailed(trouble)) => self.database_failed(turn, trouble),
+            _ => {}
+        }
+    }
+
+    /// The database side has ended.
+    pub(super) fn database_failed(&mut self, turn: &mut Turn<'_>, trouble: Trouble) {
+        if !self.session.open {
+            return;
+        }
+        self.session.open = false;
+        match self.stage {
+            Stage::Connecting | Stage::Locking { .. } => self.cannot_begin(turn, trouble),
+            Stage::Sweeping => {
+                let words = format!("what an earlier run left could not be looked at: {}", trouble.message);
+                self.conclude(turn, Verdict::of(VerdictKind::Unknown, &words));
+            }
+            Stage::Running => self.unwatched(turn, &trouble.message),
+            Stage::EndingBackends { .. } | Stage::Verifying | Stage::Reopening { .. } => {
+                self.sight_lost(turn, &trouble);
+            }
+            // Before the command runs, or runs again, it is asked for anew.
+            _ => {}
+        }
+    }
+
+    /// What was asked of the database side was not answered in time.
+    pub(super) fn unanswered(&mut self, turn: &mut Turn<'_>, limit: Duration) {
+        let message = format!("the database side did not answer within {} s", limit.as_secs());
+        let trouble = Trouble { kind: TroubleKind::Broken, message, traceback: String::new() };
+        if self.session.open {
+            self.order(turn, MigrationOrder::CloseDatabase);
+        }
+        self.database_failed(turn, trouble);
+    }
+
+    pub(in crate::supervise) fn is_over(&self) -> bool {
+        self.stage == Stage::Over
+    }
+
+    /// Whether it only waits for a database that cannot be reached.
+    pub(in crate::supervise) fn is_unreachable(&self) -> bool {
+        self.stage == Stage::Unreachable
+    }
+
+    /// What is to be told meanwhile where it does.
+    pub(in crate::supervise) fn unreachable(&self) -> Option<Verdict> {
+        self.early.clone().filter(|_| self.is_unreachable())
+    }
+
+    /// What came of it; it is over.
+    pub(in crate::supervise) fn outcome(&self) -> (String, Verdict) {
+        (self.database(), self.total.clone())
+    }
+
+    pub(super) fn order(&self, turn: &mut Turn<'_>, order: MigrationOrder) {
+        turn.actions.push(Action::Migrate { app: self.app.clone(), run: self.run, order });
+    }
+
+    pub(super) fn announce(&self, turn: &mut Turn<'_>, happening: Happening) {
+        turn.actions.push(Action::Announce(News { app: self.app.clone(), happening }));
+    }
+
+    /// Says something that needs no action, and goes on showing it.
+    pub(super) fn warn(&mut self, turn: &mut Turn<'_>, words: String) {
+        self.announce(turn, Happening::MigrationWarned { words: words.clone() });
+        self.warning = Some(words);
+    }
+
+    pub(super) fn vendor(&self) -> Vendor {
+        self.session.record.opened.vendor
+    }
+
+    pub(super) fn sight(&self) -> Sight {
+        let opened = &self.session.record.opened;
+        match self.session.index {
+            None => Sight::None,
+            Some(_) if opened.unwatched.is_some() || opened.vendor == Vendor::Other => Sight::Blind,
+            Some(_) if self.session.open => Sight::Watched,
+            Some(_) => Sight::Blind,
+        }
+    }
+
+    /// The database at hand, by a name that may be shown.
+    pub(super) fn database(&self) -> String {
+        match self.session.index.and_then(|index| self.migrate.databases.get(index)) {
+            Some(database) => shown(database),
+            None => "none".to_owned(),
+        }
+    }
+}
+
+/// A URL may hold a password.
+pub(super) fn shown(database: &Database) -> String {
+    match database {
+        Database::Alias(alias) => alias.clone(),
+        Database::Url(_) => "url".to_owned(),
+    }
+}

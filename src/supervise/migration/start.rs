@@ -1,0 +1,269 @@
+//! From the first look at the history to the command: nothing is changed in any database on this way.
+
+use std::time::Duration;
+
+use super::super::app::Turn;
+use super::super::budget::delay_after;
+use super::super::news::Happening;
+use super::attempt::Attempt;
+use super::fact::{Backend, Opened, Past, Pending, PendingMigration, Report, Trouble, TroubleKind};
+use super::judge::counted;
+use super::order::MigrationOrder;
+use super::outcome::{Verdict, VerdictKind};
+use super::run::{ANSWER, Migration, Session, Stage, shown};
+
+/// `LockDatabase` also ends what a dead run left, and waits for it.
+const LOCK_ANSWER: Duration = Duration::from_secs(60);
+/// A database that cannot be reached is tried again after 2 s, 4 s … 30 s.
+const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+
+impl Migration {
+    pub(super) fn past_read(&mut self, turn: &mut Turn<'_>, past: Past) {
+        if let Some(what) = past.dirty {
+            let words = format!(
+                "an earlier migration left the database half done: {what}; \
+                 once that is put right, `ostler migrate {} --resolve`",
+                self.app
+            );
+            self.total = Verdict::of(VerdictKind::Dirty, &words);
+            return self.close(turn);
+        }
+        self.unfinished = past.unfinished.clone();
+        self.past = past;
+        let first = (!self.migrate.databases.is_empty()).then_some(0);
+        self.begin_database(turn, first);
+    }
+
+    /// Nobody knows what earlier runs have left: nothing is run on top of it.
+    pub(super) fn past_unread(&mut self, turn: &mut Turn<'_>, trouble: &Trouble) {
+        self.total = Verdict::of(VerdictKind::Failed, &format!("nothing was run: {}", trouble.message));
+        self.close(turn);
+    }
+
+    pub(super) fn begin_database(&mut self, turn: &mut Turn<'_>, index: Option<usize>) {
+        self.session = Session { index, began: turn.now, ..Session::default() };
+        self.session.record.database = self.database();
+        self.connect(turn);
+    }
+
+    pub(super) fn connect(&mut self, turn: &mut Turn<'_>) {
+        let Some(index) = self.session.index else { return self.begin_without_database(turn) };
+        self.session.open = true;
+        self.order(turn, MigrationOrder::OpenDatabase { index });
+        self.enter(turn.now, Stage::Connecting, ANSWER);
+    }
+
+    /// Nobody can be asked what is pending, nor what an earlier run has left.
+    fn begin_without_database(&mut self, turn: &mut Turn<'_>) {
+        if let Some(earlier) = self.unfinished.take() {
+            self.session.written = true;
+            let words = format!(
+                "the run {} was not seen to end, and no database is known in which that could be looked at",
+                earlier.run
+            );
+            return self.conclude(turn, Verdict::of(VerdictKind::Unknown, &words));
+        }
+        self.write_ahead(turn);
+    }
+
+    pub(super) fn opened(&mut self, turn: &mut Turn<'_>, opened: Opened) {
+        self.failures = 0;
+        self.early = None;
+        if self.session.record.attempts > 0 {
+            return self.lock(turn);
+        }
+        for words in opened.unwatched.iter().map(|why| format!("unwatched: {why}")) {
+            self.warn(turn, words);
+        }
+        for words in &opened.warnings {
+            self.warn(turn, words.clone());
+        }
+        self.session.known = opened.pending.is_some();
+        self.session.pending = opened.pending.clone().unwrap_or_default();
+        self.session.record.opened = opened;
+        if !self.session.pending.ahead.is_empty() {
+            let names = self.session.pending.ahead.join(", ");
+            self.warn(turn, format!("the code is older than the database, which has {names} applied"));
+        }
+        if self.nothing_pending() && !self.is_to_sweep() {
+            return self.conclude(turn, Verdict::of(VerdictKind::Nothing, "nothing is pending"));
+        }
+        self.lock(turn);
+    }
+
+    fn nothing_pending(&self) -> bool {
+        self.session.known && self.session.pending.migrations.is_empty()
+    }
+
+    /// Whether a run without an end was about the database at hand; one that is not known any more, about the first.
+    fn is_to_sweep(&self) -> bool {
+        let Some(earlier) = &self.unfinished else { return false };
+        let mut names = self.migrate.databases.iter().map(shown);
+        let of = names.position(|name| name == earlier.database).unwrap_or(0);
+        self.session.index == Some(of)
+    }
+
+    pub(super) fn lock(&mut self, turn: &mut Turn<'_>) {
+        self.order(turn, MigrationOrder::LockDatabase);
+        self.enter(turn.now, Stage::Locking { holder: None, since: turn.now }, LOCK_ANSWER);
+    }
+
+    pub(super) fn busy(&mut self, turn: &mut Turn<'_>, by: String) {
+        let Stage::Locking { holder, since } = &self.stage else { return };
+        let (since, limit) = (*since, self.migrate.budgets.timeout_total);
+        if holder.is_none() {
+            self.announce(turn, Happening::MigrationBusy { holder: by.clone() });
+        }
+        if turn.now.since(since) >= limit {
+            let words = format!("another server has been migrating for {} s: {by}", limit.as_secs());
+            return self.conclude_unrun(turn, VerdictKind::Retryable, &words);
+        }
+        self.enter(turn.now, Stage::Locking { holder: Some(by), since }, LOCK_ANSWER);
+    }
+
+    pub(super) fn locked(&mut self, turn: &mut Turn<'_>, pending: Pending, swept: Vec<Backend>) {
+        if let Stage::Locking { holder: Some(_), since } = self.stage {
+            self.clock = self.clock + turn.now.since(since);
+        }
+        if self.session.known {
+            self.session.pending = pending;
+        }
+        if !swept.is_empty() {
+            self.announce(turn, Happening::MigrationSwept { backends: swept });
+        }
+        if self.is_to_sweep() && self.session.record.attempts == 0 {
+            return self.sweep(turn);
+        }
+        self.planned(turn);
+    }
+
+    /// What a run without an end has left: its backends are gone by now.
+    fn sweep(&mut self, turn: &mut Turn<'_>) {
+        let Some(earlier) = &self.unfinished else { return };
+        let known = &self.session.pending.migrations;
+        let named = |name: &String| match known.iter().find(|it| it.name == *name) {
+            Some(migration) => migration.clone(),
+            None => PendingMigration { name: name.clone(), atomic: true, operations: 0 },
+        };
+        let migrations = earlier.pending.iter().map(named).collect();
+        let pending = Pending { migrations, ahead: Vec::new() };
+        self.order(turn, MigrationOrder::VerifyDatabase { pending, at: None, failed: true });
+        self.enter(turn.now, Stage::Sweeping, ANSWER);
+    }
+
+    pub(super) fn swept(&mut self, turn: &mut Turn<'_>, report: Report) {
+        let Some(earlier) = self.unfinished.clone() else { return };
+        let left: Vec<_> = report.leftovers.iter().filter(|it| !it.removed).cloned().collect();
+        let unclear = report.unverified.clone().or_else(|| {
+            let left = report.backends;
+            (left > 0).then(|| format!("{left} of its backends are still there"))
+        });
+        if left.is_empty()
+            && let Some(why) = unclear
+        {
+            let words = format!("what the run {} left could not be verified: {why}", earlier.run);
+            return self.conclude(turn, Verdict::of(VerdictKind::Unknown, &words));
+        }
+        // From here on the history gets an end for it.
+        self.session.written = true;
+        self.unfinished = None;
+        if left.is_empty() {
+            let words = format!("ostlerd died in the run {}; it has left nothing half done", earlier.run);
+            self.warn(turn, words);
+            return self.planned(turn);
+        }
+        let what: Vec<&str> = left.iter().map(|it| it.what.as_str()).collect();
+        let words = format!("ostlerd died in the run {}, which left: {}", earlier.run, what.join("; "));
+        let applied = report.recorded.unwrap_or_default();
+        let dirty = Verdict { applied, leftovers: left, ..Verdict::of(VerdictKind::Dirty, &words) };
+        self.conclude(turn, dirty);
+    }
+
+    /// The lock is ours, and what is pending is what will be applied.
+    fn planned(&mut self, turn: &mut Turn<'_>) {
+        if self.session.record.attempts > 0 {
+            // Also where nothing is pending any more: what comes after the last migration has failed.
+            return self.run(turn);
+        }
+        if self.nothing_pending() {
+            let before = self.session.record.opened.pending.as_ref();
+            let words = match before.is_some_and(|before| !before.migrations.is_empty()) {
+                true => "what was pending has been applied by another server",
+                false => "nothing is pending",
+            };
+            return self.conclude(turn, Verdict::of(VerdictKind::Nothing, words));
+        }
+        self.write_ahead(turn);
+    }
+
+    fn write_ahead(&mut self, turn: &mut Turn<'_>) {
+        self.session.written = true;
+        let names = self.session.pending.migrations.iter().map(|it| it.name.clone());
+        self.session.record.pending = names.collect();
+        self.order(turn, MigrationOrder::RecordMigration(Box::new(self.session.record.clone())));
+        self.enter(turn.now, Stage::WritingAhead, ANSWER);
+    }
+
+    /// The history holds the run, or cannot: then nothing is run.
+    pub(super) fn written_ahead(&mut self, turn: &mut Turn<'_>, written: Result<(), String>) {
+        if let Err(reason) = written {
+            let words = format!("nothing was run: it could not be written to the history: {reason}");
+            self.session.written = false;
+            return self.conclude_unrun(turn, VerdictKind::Failed, &words);
+        }
+        if let Some(reason) = self.given_up {
+            let words = format!("ended before anything was run because {reason}");
+            return self.conclude_unrun(turn, VerdictKind::Failed, &words);
+        }
+        if self.session.index.is_some() && !self.session.open {
+            let words = "nothing was run: the database side has ended, and the lock with it";
+            return self.conclude_unrun(turn, VerdictKind::Failed, words);
+        }
+        let pending = self.session.record.pending.clone();
+        let database = self.database();
+        self.announce(turn, Happening::MigrationStarted { run: self.run, database, pending });
+        self.run(turn);
+    }
+
+    /// The command runs from here on.
+    fn run(&mut self, turn: &mut Turn<'_>) {
+        let session = &mut self.session;
+        session.record.attempts += 1;
+        session.attempt = Some(Attempt::started(turn.now));
+        (session.ladder, session.ended, session.lost) = (None, None, None);
+        let attempt = session.record.attempts;
+        self.order(turn, MigrationOrder::RunMigration { attempt });
+        (self.stage, self.due) = (Stage::Running, None);
+    }
+
+    /// The database side ended before the command ran, or ran again.
+    pub(super) fn cannot_begin(&mut self, turn: &mut Turn<'_>, trouble: Trouble) {
+        let fresh = self.session.record.attempts == 0 && !self.session.written;
+        let mut verdict = self.unrun(VerdictKind::Failed, &trouble.message);
+        verdict.detail = trouble.traceback;
+        if trouble.kind != TroubleKind::Unreachable || !self.patient || !fresh || self.given_up.is_some() {
+            return self.conclude(turn, verdict);
+        }
+        self.failures += 1;
+        let delay = delay_after(UNREACHABLE, self.failures, turn.random);
+        let reason = verdict.reason.clone();
+        self.announce(turn, Happening::MigrationUnreachable { reason, delay });
+        self.early = Some(verdict);
+        (self.stage, self.due) = (Stage::Unreachable, Some(turn.now + delay));
+    }
+
+    pub(super) fn conclude_unrun(&mut self, turn: &mut Turn<'_>, kind: VerdictKind, words: &str) {
+        let verdict = self.unrun(kind, words);
+        self.conclude(turn, verdict);
+    }
+
+    /// The verdict where this attempt ran nothing: what earlier ones applied is applied.
+    fn unrun(&self, kind: VerdictKind, words: &str) -> Verdict {
+        let applied = self.session.earlier.clone();
+        if applied.is_empty() {
+            return Verdict::of(kind, words);
+        }
+        let done = counted(applied.len(), "migration applied", "migrations applied");
+        Verdict { applied, ..Verdict::of(VerdictKind::Partial, &format!("{done}; {words}")) }
+    }
+}

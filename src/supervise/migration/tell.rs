@@ -1,0 +1,71 @@
+//! The news of migrations as sentences for people.
+
+use std::fmt;
+
+use super::super::news::Happening;
+use super::fact::Backend;
+use super::outcome::Verdict;
+
+/// Says what happened to a migration; nothing of what is about workers.
+pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use Happening::*;
+    match happening {
+        MigrationStarted { database, pending, .. } => match pending.len() {
+            0 => write!(f, "migrating database {database}"),
+            count => write!(f, "migrating database {database}: {count} pending: {}", pending.join(", ")),
+        },
+        MigrationQueued => write!(f, "waits for the work on its databases that is under way"),
+        MigrationBusy { holder } => write!(f, "waits for another server that migrates: {holder}"),
+        MigrationUnreachable { reason, delay } => {
+            write!(
+                f,
+                "its database cannot be reached, trying again in {:.1} s: {reason}",
+                delay.as_secs_f64()
+            )
+        }
+        MigrationSwept { backends } => {
+            write!(f, "ended what an earlier, dead migration had left running: {}", listed(backends))
+        }
+        MigrationBegins { name, number, of } => write!(f, "applying {name} ({number} of {of})"),
+        MigrationApplied { name, seconds } => write!(f, "applied {name} in {seconds:.2} s"),
+        MigrationBlocked { by } => write!(f, "the migration waits for a lock that is held by {}", listed(by)),
+        MigrationHarm { blocked } => write!(f, "{blocked} others wait behind the migration"),
+        MigrationWarned { words } => write!(f, "migration: {words}"),
+        MigrationAborting { migration: Some(name), reason } => write!(f, "ending {name}: {reason}"),
+        MigrationAborting { migration: None, reason } => write!(f, "ending the migration: {reason}"),
+        MigrationRung { rung } => write!(f, "ending the migration: {rung}"),
+        MigrationRetry { attempt, delay, reason } => write!(
+            f,
+            "try {attempt} of the migration met a lock, the next is in {:.1} s: {reason}",
+            delay.as_secs_f64()
+        ),
+        MigrationEnded { verdict, .. } => ended(verdict, f),
+        NotRolledOut { reason, serving: Some(generation) } => {
+            write!(f, "not rolled out: {reason}; generation {generation} goes on serving")
+        }
+        NotRolledOut { reason, serving: None } => write!(f, "not started: {reason}; nothing serves"),
+        MigrationResolved => write!(f, "somebody says that the database is put right; migrations run again"),
+        PostDeployStarted => write!(f, "running post_deploy"),
+        PostDeployEnded { took } => write!(f, "post_deploy ended well after {:.1} s", took.as_secs_f64()),
+        PostDeployFailed { words } => write!(f, "post_deploy failed: {words}; no code is rolled back"),
+        _ => Ok(()),
+    }
+}
+
+fn ended(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "migration {}: {}", verdict.kind, verdict.reason)?;
+    for left in &verdict.leftovers {
+        let did = if left.removed { "removed" } else { "to put right" };
+        write!(f, "; {} ({did}: {})", left.what, left.remedy)?;
+    }
+    Ok(())
+}
+
+fn listed(backends: &[Backend]) -> String {
+    let one = |it: &Backend| {
+        let open = if it.seconds > 0 { format!(", open for {} s", it.seconds) } else { String::new() };
+        let query = if it.query.is_empty() { String::new() } else { format!(", `{}`", it.query) };
+        format!("{} (pid {}{open}{query})", it.application, it.pid)
+    };
+    backends.iter().map(one).collect::<Vec<_>>().join(", ")
+}

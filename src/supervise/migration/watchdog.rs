@@ -1,0 +1,208 @@
+//! While the command runs: what is seen of it, the budgets, and its end.
+
+use super::super::app::Turn;
+use super::super::event::Exit;
+use super::super::news::Happening;
+use super::attempt::{Finding, Rules, Sight};
+use super::fact::{Failure, FailureKind, Look, MigrationFact, Step};
+use super::ladder::{Climb, Ladder};
+use super::order::{AbortReason, AbortRung, MigrationOrder};
+use super::outcome::VerdictKind;
+use super::run::{Haste, Migration, Stage};
+
+impl Migration {
+    pub(super) fn running(&mut self, turn: &mut Turn<'_>, fact: MigrationFact) {
+        match fact {
+            MigrationFact::Progressed(step) => self.progressed(turn, step),
+            MigrationFact::Wrote => {
+                if let Some(attempt) = &mut self.session.attempt {
+                    attempt.alive(turn.now);
+                }
+            }
+            MigrationFact::Looked(look) => self.looked(turn, look),
+            MigrationFact::Cancelled { backends: 0 } => {
+                let taken = self.session.ladder.as_mut().and_then(|it| it.cancelled_nobody(turn.now));
+                if let Some(taken) = taken {
+                    self.session.record.rungs.push(taken);
+                    self.take_rung(turn, AbortRung::Interrupt);
+                }
+            }
+            MigrationFact::CommandEnded { exit, failure } => self.command_ended(turn, exit, failure),
+            // Whoever wanted to end it meanwhile is told the same.
+            MigrationFact::SpawnFailed { reason } => {
+                let message = format!("the command could not be started: {reason}");
+                let failure = Failure { kind: FailureKind::Migration, message, ..Failure::default() };
+                self.command_ended(turn, Exit::Unknown, Some(failure));
+            }
+            MigrationFact::DatabaseFailed(trouble) => self.database_failed(turn, trouble),
+            _ => {}
+        }
+    }
+
+    fn progressed(&mut self, turn: &mut Turn<'_>, step: Step) {
+        let Some(attempt) = &mut self.session.attempt else { return };
+        let before = attempt.at.as_ref().map(|at| at.name.clone());
+        attempt.progressed(turn.now, step.clone());
+        match (step, before) {
+            (Step::Migration { name, number, of, .. }, _) => {
+                self.announce(turn, Happening::MigrationBegins { name, number, of });
+            }
+            (Step::Applied { seconds }, Some(name)) => {
+                self.announce(turn, Happening::MigrationApplied { name, seconds });
+            }
+            _ => {}
+        }
+        self.hold_to_budgets(turn);
+    }
+
+    fn looked(&mut self, turn: &mut Turn<'_>, look: Look) {
+        let record = &mut self.session.record;
+        let Some(attempt) = &mut self.session.attempt else { return };
+        let pids = |look: &Look| look.blockers.iter().map(|it| it.pid).collect::<Vec<_>>();
+        let blocked = !look.blockers.is_empty() && pids(&look) != pids(&attempt.look);
+        let harms = look.blocked > 0 && attempt.look.blocked == 0;
+        if !look.blockers.is_empty() {
+            record.blockers = look.blockers.clone();
+        }
+        let stall = look.harm.map_or(0.0, |harm| harm.as_secs_f64());
+        record.longest_stall = record.longest_stall.max(stall);
+        attempt.looked(turn.now, look.clone());
+        if blocked {
+            self.announce(turn, Happening::MigrationBlocked { by: look.blockers });
+        }
+        if harms {
+            self.announce(turn, Happening::MigrationHarm { blocked: look.blocked });
+        }
+        self.hold_to_budgets(turn);
+    }
+
+    /// Applies the budgets. A command that is being ended has none any more: it has the ladder.
+    pub(super) fn hold_to_budgets(&mut self, turn: &mut Turn<'_>) {
+        let (vendor, sight, clock) = (self.vendor(), self.sight(), self.clock);
+        // More than one may be exceeded at once; each is said once.
+        while self.session.ladder.is_none() {
+            let rules = Rules { migrate: &self.migrate, vendor, sight, clock };
+            let Some(attempt) = &mut self.session.attempt else { return };
+            match attempt.judge(turn.now, &rules) {
+                None => return,
+                Some(Finding::Warn(words)) => self.warn(turn, words),
+                Some(Finding::Unseen(limit)) => return self.unanswered(turn, limit),
+                Some(Finding::Abort(reason)) => return self.escalate(turn, reason),
+            }
+        }
+    }
+
+    /// Somebody, or the app's stop, wants it to end.
+    pub(in crate::supervise) fn abort(&mut self, turn: &mut Turn<'_>, reason: AbortReason) {
+        self.given_up.get_or_insert(reason);
+        if reason == AbortReason::Stopping {
+            self.haste = self.haste.max(Haste::Stop);
+        }
+        match self.stage {
+            Stage::Running => self.escalate(turn, reason),
+            Stage::Opening | Stage::Connecting | Stage::Locking { .. } | Stage::Sweeping => {
+                let words = format!("ended before anything was run because {reason}");
+                self.conclude_unrun(turn, VerdictKind::Failed, &words);
+            }
+            Stage::Waiting | Stage::Unreachable => {
+                let last = self.session.verdict.take().or(self.early.take());
+                let words = last.map_or(String::new(), |last| format!("; before that: {}", last.reason));
+                let words = format!("not tried again because {reason}{words}");
+                self.conclude_unrun(turn, VerdictKind::Failed, &words);
+            }
+            // What is being found out, or written, has its end before it.
+            _ => self.hurry(turn.now),
+        }
+    }
+
+    /// The daemon leaves at once.
+    pub(in crate::supervise) fn kill(&mut self, turn: &mut Turn<'_>) {
+        self.haste = Haste::Now;
+        self.given_up.get_or_insert(AbortReason::Stopping);
+        match self.stage {
+            Stage::Running => self.kill_command(turn),
+            Stage::EndingBackends { .. } | Stage::Recording => self.hurry(turn.now),
+            Stage::Over => {}
+            _ => self.vanish(turn),
+        }
+    }
+
+    fn kill_command(&mut self, turn: &mut Turn<'_>) {
+        if let Some(ladder) = &mut self.session.ladder {
+            let Some(taken) = ladder.kill(turn.now) else { return };
+            self.session.record.rungs.push(taken);
+        } else {
+            let mut ladder = Ladder::begun(turn.now, AbortReason::Stopping, self.vendor(), None);
+            ladder.kill(turn.now);
+            self.aborting(turn, ladder);
+        }
+        self.take_rung(turn, AbortRung::Kill);
+    }
+
+    /// The database side is gone: nobody would see what the command does.
+    pub(super) fn unwatched(&mut self, turn: &mut Turn<'_>, why: &str) {
+        self.warn(turn, format!("the database side is gone: {why}"));
+        let cancelling = self.session.ladder.as_mut().and_then(|it| it.cancelled_nobody(turn.now));
+        if let Some(taken) = cancelling {
+            self.session.record.rungs.push(taken);
+            self.take_rung(turn, AbortRung::Interrupt);
+        }
+        self.escalate(turn, AbortReason::Unwatched);
+    }
+
+    /// Takes the first rung; one that is on the ladder already goes on as it was.
+    fn escalate(&mut self, turn: &mut Turn<'_>, reason: AbortReason) {
+        if self.session.ladder.is_some() {
+            return;
+        }
+        let sees = self.sight() == Sight::Watched;
+        let look = self.session.attempt.as_ref().map(|it| &it.look).filter(|_| sees);
+        let ladder = Ladder::begun(turn.now, reason, self.vendor(), look);
+        let rung = ladder.rung;
+        self.aborting(turn, ladder);
+        self.take_rung(turn, rung);
+    }
+
+    fn aborting(&mut self, turn: &mut Turn<'_>, ladder: Ladder) {
+        let reason = ladder.reason;
+        self.session.record.aborted = Some(reason);
+        self.session.ladder = Some(ladder);
+        let migration = self.session.attempt.as_ref().and_then(|it| it.at.as_ref()).map(|at| at.name.clone());
+        self.announce(turn, Happening::MigrationAborting { migration, reason });
+    }
+
+    pub(super) fn take_rung(&mut self, turn: &mut Turn<'_>, rung: AbortRung) {
+        self.order(turn, MigrationOrder::Abort(rung));
+        self.announce(turn, Happening::MigrationRung { rung });
+    }
+
+    /// The patience with a rung may be over.
+    pub(super) fn climb(&mut self, turn: &mut Turn<'_>) {
+        let Some((taken, climb)) = self.session.ladder.as_mut().and_then(|it| it.climb(turn.now)) else {
+            return;
+        };
+        self.session.record.rungs.push(taken);
+        match climb {
+            Climb::To(rung) => self.take_rung(turn, rung),
+            // Its backends are left alone: it may still be there.
+            Climb::GivenUp => self.unjudgeable(turn, "the command is still there after SIGKILL"),
+        }
+    }
+
+    fn command_ended(&mut self, turn: &mut Turn<'_>, exit: Exit, failure: Option<Failure>) {
+        let session = &mut self.session;
+        if let Some(ladder) = &session.ladder {
+            let taken = ladder.taken(turn.now);
+            session.record.rungs.push(taken);
+        }
+        if let Some(attempt) = &session.attempt {
+            session.took.extend(attempt.applied.iter().cloned());
+        }
+        session.ended = Some((exit, failure));
+        match (session.index, session.open) {
+            (None, _) => self.judged_without_database(turn),
+            (Some(_), true) => self.end_backends(turn),
+            (Some(_), false) => self.reopen(turn),
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A real Django project on SQLite: its database is brought up to date before new workers start, or nothing changes.
+
+use std::fs;
+
+use ostler::supervise::VerdictKind;
+
+use crate::harness::{AppFile, Site};
+
+const MANAGE: &str = r#"
+import os, sys
+if __name__ == "__main__":
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+    from django.core.management import execute_from_command_line
+    execute_from_command_line(sys.argv)
+"#;
+
+const MODELS: &str = r#"
+from django.db import models
+class Order(models.Model):
+    name = models.CharField(max_length=20)
+"#;
+
+const INITIAL: &str = r#"
+from django.db import migrations, models
+class Migration(migrations.Migration):
+    initial = True
+    operations = [migrations.CreateModel("Order", [("id", models.BigAutoField(primary_key=True)),
+                                                   ("name", models.CharField(max_length=20))])]
+"#;
+
+/// Imports only where the column is there: a worker that starts before the migration does not boot.
+fn app(column: &str) -> String {
+    format!(
+        r#"
+import os
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+from django.core.wsgi import get_wsgi_application
+get_wsgi_application()
+from django.db import connection
+with connection.cursor() as cursor:
+    cursor.execute("SELECT {column} FROM shop_order")
+connection.close()
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"#
+    )
+}
+
+fn migration(operation: &str) -> String {
+    format!(
+        "from django.db import migrations, models\n\
+         class Migration(migrations.Migration):\n    dependencies = [('shop', '0001_initial')]\n    operations = [{operation}]\n"
+    )
+}
+
+fn project(site: &Site) -> AppFile {
+    let app_file = site.app("shop").tcp().workers(1);
+    let folder = app_file.directory.join("shop/migrations");
+    fs::create_dir_all(&folder).expect("the release's folder is writable");
+    for folder in [app_file.directory.join("shop"), folder] {
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(folder, open).expect("the folder is ours");
+    }
+    let database = site.path("logs/shop.sqlite3");
+    let settings = format!(
+        "SECRET_KEY = 'test'\nALLOWED_HOSTS = ['*']\nINSTALLED_APPS = ['shop']\nUSE_TZ = True\n\
+         DATABASES = {{'default': {{'ENGINE': 'django.db.backends.sqlite3', 'NAME': {database:?}}}}}\n\
+         DEFAULT_AUTO_FIELD = 'django.db.models.BigAutoField'\n"
+    );
+    let files = [
+        ("manage.py", MANAGE),
+        ("settings.py", &settings),
+        ("shop/__init__.py", ""),
+        ("shop/models.py", MODELS),
+        ("shop/migrations/__init__.py", ""),
+        ("shop/migrations/0001_initial.py", INITIAL),
+    ];
+    let app_file = files.into_iter().fold(app_file, |app_file, (name, text)| app_file.with(name, text));
+    app_file.with("app.py", &app("name")).env("DJANGO_SETTINGS_MODULE", "settings").write()
+}
+
+fn verdicts(site: &Site) -> Vec<(Vec<String>, VerdictKind)> {
+    let said = site.ostler(&["migrate", "shop", "--history", "--json"]).exits(0);
+    let outcome: ostler::supervise::Outcome = serde_json::from_str(&said.out).expect("an outcome as JSON");
+    let ostler::supervise::Outcome::MigrationHistory { runs } = outcome else { panic!("{outcome:?}") };
+    let ended = |run: ostler::supervise::HistoryEntry| {
+        let verdict = run.record.verdict.expect("it has ended");
+        (verdict.applied, verdict.kind)
+    };
+    runs.into_iter().map(ended).collect()
+}
+
+#[test]
+fn a_restart_applies_a_migration_before_the_new_workers_start() {
+    let site = Site::new();
+    let project = project(&site);
+    let ostlerd = site.start();
+    let before = ostlerd.serving("shop");
+    project.release("app.py", &app("price"));
+    let price = "migrations.AddField('order', 'price', models.IntegerField(default=1))";
+    project.release("shop/migrations/0002_price.py", &migration(price));
+    let pending = ostlerd.ostler(&["migrate", "shop", "--plan"]).exits(0);
+    assert!(pending.all().contains("shop.0002_price"), "{pending}");
+    ostlerd.restart("shop");
+    let after = ostlerd.serving("shop");
+    assert!(after.generation > before.generation);
+    let applied = |name: &str| (vec![name.to_owned()], VerdictKind::Applied);
+    assert_eq!(verdicts(&site), [applied("shop.0001_initial"), applied("shop.0002_price")]);
+    ostlerd.logs("Applying shop.0002_price... OK");
+}
+
+#[test]
+fn a_migration_that_fails_leaves_the_old_workers_and_is_told() {
+    let site = Site::new();
+    let project = project(&site);
+    let ostlerd = site.start();
+    let before = ostlerd.serving("shop");
+    let pids = ostlerd.pids("shop");
+    let bad = "migrations.RunSQL('SELECT no_such_column FROM shop_order')";
+    project.release("shop/migrations/0002_bad.py", &migration(bad));
+    let said = ostlerd.restart_fails("shop");
+    assert!(said.all().contains("no_such_column"), "{said}");
+    assert_eq!(ostlerd.serving("shop").generation, before.generation);
+    assert_eq!(ostlerd.pids("shop"), pids);
+    assert_eq!(verdicts(&site).pop().expect("it is in the history").1, VerdictKind::Failed);
+}

@@ -1,0 +1,91 @@
+//! What is known of one migration, from outside the core: what was ordered, and what was heard.
+
+use std::sync::Arc;
+
+use ostler::config::AppName;
+use ostler::plan::Blueprint;
+use ostler::supervise::{AbortRung, MigrationFact, MigrationOrder, Moment};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Book {
+    pub(crate) app: AppName,
+    pub(crate) began: Moment,
+    pub(crate) blueprint: Option<Arc<Blueprint>>,
+    pub(crate) open: bool,
+    /// Whether the history says that nothing may run.
+    pub(crate) dirty: bool,
+    /// Whether it has a database side.
+    pub(crate) database: bool,
+    pub(crate) locked: bool,
+    /// Written ahead: ordered, and known to be on the disk.
+    pub(crate) begun: bool,
+    pub(crate) written: bool,
+    pub(crate) command: bool,
+    pub(crate) ran: bool,
+    pub(crate) rungs: Vec<AbortRung>,
+    /// What was seen since the command ended: whether that was clean.
+    pub(crate) seen: Option<bool>,
+}
+
+impl Book {
+    pub(crate) fn new(app: &AppName, now: Moment) -> Book {
+        Book {
+            app: app.clone(),
+            began: now,
+            blueprint: None,
+            open: false,
+            dirty: false,
+            database: false,
+            locked: false,
+            begun: false,
+            written: false,
+            command: false,
+            ran: false,
+            rungs: Vec::new(),
+            seen: None,
+        }
+    }
+
+    pub(crate) fn hear(&mut self, fact: &MigrationFact) {
+        match fact {
+            MigrationFact::PastRead(past) => self.dirty = past.dirty.is_some(),
+            MigrationFact::Locked { .. } => self.locked = true,
+            MigrationFact::DatabaseFailed(_) => self.locked = false,
+            MigrationFact::Recorded => self.written = self.begun,
+            MigrationFact::RecordFailed { .. } if !self.written => self.begun = false,
+            // Its end could not be written.
+            MigrationFact::RecordFailed { .. } => self.begun = false,
+            MigrationFact::CommandEnded { .. } | MigrationFact::SpawnFailed { .. } => {
+                (self.command, self.seen) = (false, None);
+            }
+            MigrationFact::Verified(report) if !self.command => {
+                let removed = report.leftovers.iter().all(|it| it.removed);
+                self.seen = Some(removed && report.unverified.is_none() && report.backends == 0);
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn act(&mut self, order: &MigrationOrder) {
+        match order {
+            MigrationOrder::Open(opening) => {
+                self.open = true;
+                self.blueprint = Some(opening.blueprint.clone());
+            }
+            MigrationOrder::OpenDatabase { .. } => (self.database, self.locked) = (true, false),
+            MigrationOrder::CloseDatabase => self.locked = false,
+            MigrationOrder::RecordMigration(record) if record.verdict.is_none() && !record.resolved => {
+                (self.begun, self.written) = (true, false);
+                (self.ran, self.seen) = (false, None);
+            }
+            MigrationOrder::RecordMigration(_) => (self.begun, self.written) = (false, false),
+            MigrationOrder::RunMigration { .. } => {
+                (self.command, self.ran, self.seen) = (true, true, None);
+                self.rungs.clear();
+            }
+            MigrationOrder::Abort(rung) => self.rungs.push(*rung),
+            MigrationOrder::Close => self.open = false,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! The simulated databases: what is applied, who holds the lock, what is half done, and what the history holds.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler::config::AppName;
+use ostler::plan::{Migrate, MigrateCommand};
+use ostler::supervise::{
+    Backend, Exit, Failure, MigrationFact, MigrationOrder, Moment, Opened, Past, Pending, Record, Report,
+    RunId, Trouble, TroubleKind, Verdict, VerdictKind,
+};
+
+use crate::command::Command;
+use crate::rng::Rng;
+use crate::site::{Site, Troubles};
+
+/// A run, as the shell keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) app: AppName,
+    pub(crate) store: Option<usize>,
+    /// Which database side it is; facts of an earlier one are not told.
+    pub(crate) watch: u64,
+    pub(crate) hung: bool,
+    /// The database side that holds the lock.
+    locked: u64,
+    /// Whether another server applied what this run was going to.
+    helped: bool,
+    pub(crate) command: Option<Command>,
+}
+
+/// What will be told, or done, later.
+#[derive(Clone, Debug)]
+pub(crate) enum Later {
+    /// The database side says this, unless it was closed.
+    Watch(u64, MigrationFact),
+    WatchDies(u64, TroubleKind),
+    /// Everything else says this.
+    Shell(MigrationFact),
+    Look(u64),
+    Lock(u64),
+    Command(u32),
+    Dies(u32, Exit, Option<Failure>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Databases {
+    pub(crate) rng: Rng,
+    pub(crate) troubles: Troubles,
+    pub(crate) now: Moment,
+    pub(crate) calm: bool,
+    pub(crate) sites: BTreeMap<AppName, Site>,
+    pub(crate) runs: BTreeMap<RunId, Run>,
+    watches: u64,
+    /// What is to happen after a while.
+    pub(crate) due: Vec<(Duration, RunId, Later)>,
+}
+
+impl Databases {
+    pub(crate) fn drawn(
+        mut rng: Rng,
+        troubles: Troubles,
+        apps: impl Iterator<Item = (AppName, Option<Arc<Migrate>>)>,
+    ) -> Databases {
+        let mut sites = BTreeMap::new();
+        for (app, migrate) in apps {
+            if let Some(migrate) = migrate {
+                sites.insert(app, Site::drawn(&mut rng, &troubles, migrate));
+            }
+        }
+        let (now, runs, due) = (Moment::ZERO, BTreeMap::new(), Vec::new());
+        Databases { rng, troubles, now, calm: false, sites, runs, watches: 0, due }
+    }
+
+    pub(crate) fn chance(&mut self, of: impl Fn(&Troubles) -> f64) -> bool {
+        let probability = if self.calm { 0.0 } else { of(&self.troubles) };
+        self.rng.chance(probability)
+    }
+
+    /// A release with new migrations.
+    pub(crate) fn release(&mut self, app: &AppName) {
+        let rng = &mut self.rng;
+        if let Some(site) = self.sites.get_mut(app) {
+            site.release(rng);
+        }
+    }
+
+    fn soon(&mut self) -> Duration {
+        if self.chance(|it| it.late) { self.rng.millis(100, 5000) } else { self.rng.millis(0, 60) }
+    }
+
+    pub(crate) fn later(&mut self, delay: Duration, run: RunId, later: Later) {
+        self.due.push((delay, run, later));
+    }
+
+    fn shell(&mut self, run: RunId, fact: MigrationFact) {
+        if !self.chance(|it| it.lost * 0.3) {
+            let delay = self.soon();
+            self.later(delay, run, Later::Shell(fact));
+        }
+    }
+
+    /// The database side answers, unless it does not.
+    pub(crate) fn answer(&mut self, run: RunId, fact: MigrationFact, delay: Duration) {
+        let Some(watch) = self.runs.get(&run).map(|it| it.watch) else { return };
+        if self.chance(|it| it.lost) {
+            return;
+        }
+        let delay = delay + self.soon();
+        self.later(delay, run, Later::Watch(watch, fact));
+    }
+
+    /// Does what the core orders.
+    pub(crate) fn perform(&mut self, app: &AppName, run: RunId, order: &MigrationOrder) {
+        match order {
+            MigrationOrder::Open(_) => {
+                let it = Run {
+                    app: app.clone(),
+                    store: None,
+                    watch: 0,
+                    hung: false,
+                    locked: 0,
+                    helped: false,
+                    command: None,
+                };
+                self.runs.insert(run, it);
+                let past = self.sites.get(app).map_or_else(Past::default, |it| it.past.clone());
+                self.shell(run, MigrationFact::PastRead(past));
+            }
+            MigrationOrder::OpenDatabase { index } => self.open(run, *index),
+            MigrationOrder::LockDatabase => self.lock(app, run),
+            MigrationOrder::RecordMigration(record) => {
+                if self.chance(|it| it.disk_full) {
+                    let reason = "No space left on device (os error 28)".to_owned();
+                    return self.shell(run, MigrationFact::RecordFailed { reason });
+                }
+                if let Some(site) = self.sites.get_mut(app) {
+                    site.record(record);
+                }
+                self.shell(run, MigrationFact::Recorded);
+            }
+            MigrationOrder::RunMigration { attempt } => self.start(run, *attempt),
+            MigrationOrder::Abort(rung) => self.abort(run, *rung),
+            MigrationOrder::VerifyDatabase { pending, failed, .. } => self.verify(run, pending, *failed),
+            MigrationOrder::CloseDatabase => {
+                if let Some(it) = self.runs.get_mut(&run) {
+                    it.watch = 0;
+                }
+            }
+            MigrationOrder::PostDeploy => {
+                let exit = if self.chance(|it| it.fate) { Exit::Code(1) } else { Exit::Code(0) };
+                let hangs = self.chance(|it| it.fate * 0.5);
+                let delay = if hangs { Duration::from_secs(200) } else { self.rng.millis(10, 3000) };
+                let fact = MigrationFact::PostDeployEnded { exit, words: "done".to_owned() };
+                self.later(delay, run, Later::Shell(fact));
+            }
+            MigrationOrder::Close => {
+                self.runs.remove(&run);
+            }
+        }
+    }
+
+    fn open(&mut self, run: RunId, index: usize) {
+        self.watches += 1;
+        let watch = self.watches;
+        let hung = self.chance(|it| it.lost * 0.3);
+        let Some(it) = self.runs.get_mut(&run) else { return };
+        (it.store, it.watch, it.hung) = (Some(index), watch, hung);
+        let app = it.app.clone();
+        if self.chance(|it| it.down) {
+            let kinds = [TroubleKind::Unreachable, TroubleKind::Unreachable, TroubleKind::App];
+            let kind = kinds[self.rng.below(3) as usize];
+            let delay = self.rng.millis(10, 3000);
+            return self.later(delay, run, Later::WatchDies(watch, kind));
+        }
+        if self.chance(|it| it.watch_dies) {
+            let delay = self.rng.millis(0, 20_000);
+            self.later(delay, run, Later::WatchDies(watch, TroubleKind::Unreachable));
+        }
+        let unwatched = self.chance(|it| it.down * 0.5).then(|| "too many connections".to_owned());
+        let Some(site) = self.sites.get(&app) else { return };
+        let store = &site.stores[index];
+        let django = site.migrate.command == MigrateCommand::Django;
+        let opened = Opened {
+            vendor: store.vendor,
+            unwatched,
+            pending: django.then(|| store.pending()),
+            ..Opened::default()
+        };
+        self.later(self.rng.clone().millis(100, 400), run, Later::Look(watch));
+        self.answer(run, MigrationFact::Opened(opened), Duration::ZERO);
+    }
+
+    fn lock(&mut self, app: &AppName, run: RunId) {
+        let Some(it) = self.runs.get(&run) else { return };
+        let (watch, Some(index), held) = (it.watch, it.store, it.locked == it.watch) else { return };
+        if !held && self.chance(|it| it.busy) {
+            let most = if self.rng.chance(0.1) { 100_000 } else { 8000 };
+            let (until, helps) = (self.now + self.rng.millis(100, most), self.rng.chance(0.6));
+            if let Some(store) = self.sites.get_mut(app).and_then(|it| it.stores.get_mut(index)) {
+                (store.busy_until, store.helps) = (until, helps);
+            }
+        }
+        self.later(Duration::from_millis(5), run, Later::Lock(watch));
+    }
+
+    /// Polls the lock.
+    pub(crate) fn poll(&mut self, run: RunId, watch: u64) -> Option<MigrationFact> {
+        let it = self.runs.get(&run).filter(|it| it.watch == watch && !it.hung)?;
+        let (app, index, now, calm) = (it.app.clone(), it.store?, self.now, self.calm);
+        let store = self.sites.get_mut(&app)?.stores.get_mut(index)?;
+        if store.busy_until > now && !calm {
+            self.later(Duration::from_secs(1), run, Later::Lock(watch));
+            return Some(MigrationFact::Busy { holder: "web2 (pid 4711)".to_owned() });
+        }
+        let helps = std::mem::take(&mut store.helps);
+        if helps {
+            store.applied = store.code.iter().map(|it| it.name.clone()).collect();
+        }
+        let pending = store.pending();
+        if let Some(it) = self.runs.get_mut(&run) {
+            it.locked = watch;
+            it.helped |= helps;
+        }
+        let swept = match self.rng.chance(0.02) {
+            true => vec![Backend { pid: 12, ..Backend::default() }],
+            false => Vec::new(),
+        };
+        self.answer(run, MigrationFact::Locked { pending, swept }, Duration::ZERO);
+        None
+    }
+
+    fn verify(&mut self, run: RunId, pending: &Pending, failed: bool) {
+        let unverified = self.chance(|it| it.unverified).then(|| "permission denied".to_owned());
+        let remove = failed && self.rng.chance(0.2);
+        let now = self.now;
+        let Some(it) = self.runs.get(&run) else { return };
+        let Some(store) = it.store.and_then(|index| self.sites.get_mut(&it.app)?.stores.get_mut(index))
+        else {
+            return;
+        };
+        let mut leftovers = store.leftovers.clone();
+        if remove && leftovers.len() == 1 {
+            store.leftovers.clear();
+            leftovers[0].removed = true;
+        }
+        let django = self.sites.get(&it.app).is_some_and(|it| it.migrate.command == MigrateCommand::Django);
+        let store = &self.sites[&it.app].stores[it.store.unwrap_or(0)];
+        let names = pending.migrations.iter().map(|it| it.name.clone());
+        let recorded = names.filter(|name| store.applied.contains(name)).collect();
+        let backends = u32::from(store.backends_until > now);
+        let report = Report { backends, recorded: django.then_some(recorded), leftovers, unverified };
+        self.answer(run, MigrationFact::Verified(report), Duration::ZERO);
+    }
+
+    /// What the database side says of itself: it is gone.
+    pub(crate) fn watch_dies(&mut self, run: RunId, watch: u64, kind: TroubleKind) -> Option<MigrationFact> {
+        let it = self.runs.get_mut(&run).filter(|it| it.watch == watch)?;
+        it.watch = 0;
+        let message = "connection refused".to_owned();
+        Some(MigrationFact::DatabaseFailed(Trouble { kind, message, traceback: String::new() }))
+    }
+
+    /// Whether a verdict, as it is written to the history, agrees with the database.
+    pub(crate) fn agrees(&self, app: &AppName, run: RunId, record: &Record) -> Result<(), String> {
+        let Some(verdict) = &record.verdict else { return Ok(()) };
+        let (Some(site), Some(it)) = (self.sites.get(app), self.runs.get(&run)) else { return Ok(()) };
+        let Some(store) = it.store.and_then(|index| site.stores.get(index)) else { return Ok(()) };
+        let Verdict { kind, applied, .. } = verdict;
+        let wrong =
+            |what: &str| Err(format!("{run:?} of {app} is {kind}, and {what}: {record:?}, {store:?}"));
+        let ran = record.attempts > 0;
+        if *kind == VerdictKind::Unknown {
+            return Ok(());
+        }
+        if it.command.as_ref().is_some_and(|it| it.alive) {
+            return wrong("the command lives");
+        }
+        if applied.iter().any(|name| !store.applied.contains(name)) {
+            return wrong("names more than is applied");
+        }
+        if ran && store.backends_until > self.now {
+            return wrong("a backend is at work");
+        }
+        if (*kind == VerdictKind::Dirty) == store.leftovers.is_empty() && (ran || *kind == VerdictKind::Dirty)
+        {
+            return wrong("what is left says otherwise");
+        }
+        let django = site.migrate.command == MigrateCommand::Django;
+        let done = record.pending.iter().filter(|it| store.applied.contains(it)).count();
+        match kind {
+            _ if it.helped => Ok(()),
+            VerdictKind::Applied if django && done < record.pending.len() => wrong("something is pending"),
+            VerdictKind::Failed | VerdictKind::Retryable if django && done > 0 => {
+                wrong("something is applied")
+            }
+            VerdictKind::Partial if django && done == 0 => wrong("nothing is applied"),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Laws about migrations and their watchdog.
+
+use std::time::Duration;
+
+use ostler::supervise::{
+    AbortRung, Action, Cause, Happening, MigrationOrder, Moment, News, PhaseView, Request, VerdictKind,
+};
+
+use super::{Step, Verdict, seconds};
+use crate::book::Book;
+use crate::ledger::Ledger;
+
+/// Beyond the drain of its workers, a stop waits no longer than this: the ladder, the rollback, a look, the history.
+const LONGEST_STOP: Duration = Duration::from_secs(110);
+/// With small budgets, no run takes longer than this: two databases, each waited for, rolled back and looked at.
+const LONGEST_RUN: Duration = Duration::from_secs(2400);
+
+fn order<'a>(ledger: &'a Ledger, action: &'a Action) -> Option<(&'a Book, &'a MigrationOrder)> {
+    let Action::Migrate { run, order, .. } = action else { return None };
+    Some((ledger.books.get(run)?, order))
+}
+
+/// One run at a time is under way for an app, and its number is used once.
+pub(super) fn one_migration_at_a_time(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let Action::Migrate { app, run, order: MigrationOrder::Open(_) } = action else { return Ok(()) };
+    if ledger.books.contains_key(run) {
+        return Err(format!("{run:?} is used again"));
+    }
+    match ledger.books.iter().find(|(_, book)| book.app == *app && book.open) {
+        Some((other, _)) => Err(format!("{run:?} of {app} begins while {other:?} is under way")),
+        None => Ok(()),
+    }
+}
+
+/// Nothing is told of a run that is closed.
+pub(super) fn the_closed_are_left_alone(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    match order(ledger, action) {
+        Some((book, order)) if !book.open => Err(format!("{} is closed and told {order:?}", book.app)),
+        _ => Ok(()),
+    }
+}
+
+/// The command runs with the lock, and when the history holds that it does.
+pub(super) fn nothing_runs_unlocked(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let Some((book, MigrationOrder::RunMigration { attempt })) = order(ledger, action) else { return Ok(()) };
+    let wrong = |what: &str| Err(format!("try {attempt} of {} runs, and {what}", book.app));
+    match book {
+        _ if book.command => wrong("the one before has not ended"),
+        _ if book.database && !book.locked => wrong("the lock is not ours"),
+        _ if !book.written => wrong("the history does not know"),
+        _ => Ok(()),
+    }
+}
+
+/// Backends are ended when the client is dead, never before.
+pub(super) fn backends_outlive_the_command(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    match order(ledger, action) {
+        Some((book, MigrationOrder::Abort(AbortRung::EndBackends))) if book.command => {
+            Err(format!("{}: the command lives", book.app))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Every rung of the ladder at most once for each try, each higher than the one before, one escalation.
+pub(super) fn ladders_go_upwards_once(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let Some((book, MigrationOrder::Abort(rung))) = order(ledger, action) else { return Ok(()) };
+    let again = *rung == AbortRung::EndBackends && book.rungs.last() == Some(rung);
+    match book.rungs.last() {
+        // A new database side is asked again.
+        Some(last) if last >= rung && !again => Err(format!("{}: {rung:?} after {last:?}", book.app)),
+        Some(_) if again && book.rungs.iter().filter(|it| *it == rung).count() > 40 => {
+            Err(format!("{}: {rung:?} again and again", book.app))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A generation is brought in when the databases are as it needs them.
+pub(super) fn no_worker_before_its_migration(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let Action::SpawnWorker { generation, blueprint, .. } = action else { return Ok(()) };
+    let Some(crew) = ledger.crews.get(&blueprint.app).filter(|crew| crew.migrates) else { return Ok(()) };
+    if crew.generations.contains_key(generation) || crew.migrated.contains(blueprint) {
+        return Ok(());
+    }
+    Err(format!("{generation} of {} is started, and its migration is not good", blueprint.app))
+}
+
+/// While a migration is under way, no serving worker goes for the sake of the rollout that may follow.
+pub(super) fn migrations_touch_no_worker(step: &Step<'_>) -> Verdict {
+    for action in step.actions {
+        let Action::Announce(News { app, happening }) = action else { continue };
+        let Happening::WorkerDraining { worker, generation, cause: Cause::Rollout } = happening else {
+            continue;
+        };
+        let before = step.ledger.crews.get(app).and_then(|crew| crew.view.as_ref());
+        let after = step.view.apps.iter().find(|view| view.name == *app);
+        let phase = |view: &ostler::supervise::AppView| view.rollout.as_ref().map(|it| it.phase);
+        let migrating = before.and_then(phase) == Some(PhaseView::Migrating)
+            && after.and_then(phase) == Some(PhaseView::Migrating);
+        if migrating && before.and_then(|view| view.generation) == Some(*generation) {
+            return Err(format!("{worker} of {app} drains in a migration"));
+        }
+    }
+    Ok(())
+}
+
+/// What is tried again was seen to be clean.
+pub(super) fn retries_start_clean(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    match order(ledger, action) {
+        Some((book, MigrationOrder::RunMigration { attempt })) if *attempt > 1 && book.seen != Some(true) => {
+            Err(format!("try {attempt} of {} begins, and nobody saw it clean: {:?}", book.app, book.seen))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Where something is half done, nothing is run.
+pub(super) fn the_dirty_run_nothing(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    match order(ledger, action) {
+        Some((book, order @ (MigrationOrder::OpenDatabase { .. } | MigrationOrder::RunMigration { .. })))
+            if book.dirty =>
+        {
+            Err(format!("{} is dirty, and {order:?} is ordered", book.app))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// When the command has run, the database is looked at before anything is said of it; or nobody can tell.
+pub(super) fn verdicts_come_after_a_look(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let Some((book, MigrationOrder::RecordMigration(record))) = order(ledger, action) else { return Ok(()) };
+    let Some(verdict) = &record.verdict else { return Ok(()) };
+    if verdict.kind == VerdictKind::Unknown || !book.ran || !book.database {
+        return Ok(());
+    }
+    match (book.command, book.seen) {
+        (true, _) => Err(format!("{} is {}, and the command lives", book.app, verdict.kind)),
+        (false, None) => Err(format!("{} is {}, and nobody has looked", book.app, verdict.kind)),
+        _ => Ok(()),
+    }
+}
+
+/// What the history has begun, it ends; only a daemon that leaves at once leaves it to the next.
+pub(super) fn the_history_ends_what_it_begins(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let at_once = ledger.asked.values().any(|asked| asked.request == Some(Request::ShutdownNow));
+    match order(ledger, action) {
+        Some((book, MigrationOrder::Close)) if book.begun && !at_once => {
+            Err(format!("a run of {} is closed, and the history has no end for it", book.app))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A run ends.
+pub(super) fn runs_end(step: &Step<'_>) -> Verdict {
+    for (run, book) in step.ledger.books.iter().rev().take(4) {
+        let age = step.now.since(book.began);
+        if book.open && age > LONGEST_RUN {
+            return Err(format!("{run:?} of {} is open for {}", book.app, seconds(age)));
+        }
+        let shown = step.view.apps.iter().any(|it| it.migration.as_ref().is_some_and(|it| it.run == *run));
+        if shown != book.open && book.database {
+            return Err(format!("{run:?} of {}: open is {}, and shown is {shown}", book.app, book.open));
+        }
+        if book.open && !step.view.apps.iter().any(|it| it.name == book.app) {
+            return Err(format!("{run:?} of {} outlives its app", book.app));
+        }
+    }
+    Ok(())
+}
+
+/// A stop of an app ends, whatever its migration does.
+pub(super) fn a_stop_is_bounded(step: &Step<'_>) -> Verdict {
+    for (id, asked) in step.ledger.asked.iter().rev().take(8) {
+        let Some(Request::Stop(app)) = &asked.request else { continue };
+        let Some(crew) = step.ledger.crews.get(app) else { continue };
+        let waited = step.now.since(asked.at);
+        if asked.answers == 0 && waited > crew.policy.drain_timeout + LONGEST_STOP {
+            return Err(format!("{id:?}: {app} has been stopping for {}", seconds(waited)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,120 @@
+//! Planted bugs of the watchdog: each perverts its orders, and proves that a law fires.
+
+use ostler::supervise::{
+    AbortRung, Action, Cause, GenerationId, Happening, MigrationOrder, News, Record, RunId, Verdict,
+    VerdictKind, WorkerId,
+};
+
+use crate::flaw::Flaw;
+use crate::laws::Law;
+use crate::ledger::Ledger;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Misdeed {
+    OpensTwice,
+    TalksToTheClosed,
+    RunsUnlocked,
+    EndsBackendsEarly,
+    ClimbsTwice,
+    StartsUnmigrated,
+    DrainsMeanwhile,
+    RetriesUnseen,
+    OpensTheDirty,
+    JudgesUnseen,
+    Beautifies,
+    ForgetsTheEnd,
+    NeverCloses,
+}
+
+/// Which law each misdeed breaks.
+pub(crate) const MISDEEDS: &[(Flaw, Law)] = &[
+    (Flaw::Migration(Misdeed::OpensTwice), Law::OneMigrationAtATime),
+    (Flaw::Migration(Misdeed::TalksToTheClosed), Law::TheClosedAreLeftAlone),
+    (Flaw::Migration(Misdeed::RunsUnlocked), Law::NothingRunsUnlocked),
+    (Flaw::Migration(Misdeed::EndsBackendsEarly), Law::BackendsOutliveTheCommand),
+    (Flaw::Migration(Misdeed::ClimbsTwice), Law::LaddersGoUpwardsOnce),
+    (Flaw::Migration(Misdeed::StartsUnmigrated), Law::NoWorkerBeforeItsMigration),
+    (Flaw::Migration(Misdeed::DrainsMeanwhile), Law::MigrationsTouchNoWorker),
+    (Flaw::Migration(Misdeed::RetriesUnseen), Law::RetriesStartClean),
+    (Flaw::Migration(Misdeed::OpensTheDirty), Law::TheDirtyRunNothing),
+    (Flaw::Migration(Misdeed::JudgesUnseen), Law::VerdictsComeAfterALook),
+    (Flaw::Migration(Misdeed::Beautifies), Law::VerdictsAreTrue),
+    (Flaw::Migration(Misdeed::ForgetsTheEnd), Law::TheHistoryEndsWhatItBegins),
+    (Flaw::Migration(Misdeed::NeverCloses), Law::RunsEnd),
+    (Flaw::LosesAnswers, Law::AStopIsBounded),
+];
+
+impl Misdeed {
+    /// What is done instead of an action.
+    pub(crate) fn instead(self, action: Action, ledger: &Ledger) -> Vec<Action> {
+        let Action::Migrate { app, run, order } = &action else { return vec![action] };
+        let (app, run) = (app.clone(), *run);
+        let also = |order| Action::Migrate { app: app.clone(), run, order };
+        let end_backends = MigrationOrder::Abort(AbortRung::EndBackends);
+        match (self, order) {
+            (Misdeed::OpensTwice, MigrationOrder::Open(_)) => {
+                let (order, run) = (order.clone(), RunId(run.0 + 1_000_000));
+                vec![action, Action::Migrate { app, run, order }]
+            }
+            (Misdeed::TalksToTheClosed, MigrationOrder::Close) => {
+                let more = also(MigrationOrder::LockDatabase);
+                vec![action, more]
+            }
+            (Misdeed::RunsUnlocked, MigrationOrder::LockDatabase) => {
+                let more = also(MigrationOrder::RunMigration { attempt: 1 });
+                vec![action, more]
+            }
+            (Misdeed::EndsBackendsEarly, MigrationOrder::RunMigration { .. }) => {
+                let more = also(end_backends);
+                vec![action, more]
+            }
+            (Misdeed::ClimbsTwice, MigrationOrder::Abort(rung)) if *rung != AbortRung::EndBackends => {
+                vec![action.clone(), action]
+            }
+            (Misdeed::StartsUnmigrated, MigrationOrder::Open(opening)) => {
+                let (worker, generation) = (WorkerId(88_000_000), GenerationId(9999));
+                let blueprint = opening.blueprint.clone();
+                vec![action, Action::SpawnWorker { worker, generation, blueprint, hold: false }]
+            }
+            (Misdeed::DrainsMeanwhile, MigrationOrder::LockDatabase) => {
+                let serving = ledger.crews.get(&app).and_then(|crew| crew.view.as_ref()?.generation);
+                let Some(generation) = serving else { return vec![action] };
+                let (worker, cause) = (WorkerId(1), Cause::Rollout);
+                let happening = Happening::WorkerDraining { worker, generation, cause };
+                vec![action, Action::Announce(News { app, happening })]
+            }
+            (Misdeed::RetriesUnseen, MigrationOrder::Abort(AbortRung::EndBackends)) => {
+                let more = also(MigrationOrder::RunMigration { attempt: 2 });
+                vec![action, more]
+            }
+            (Misdeed::OpensTheDirty, MigrationOrder::Close) => {
+                vec![also(MigrationOrder::OpenDatabase { index: 0 }), action]
+            }
+            (Misdeed::JudgesUnseen, MigrationOrder::Abort(AbortRung::EndBackends)) => {
+                let more = also(MigrationOrder::RecordMigration(Box::new(guessed())));
+                vec![action, more]
+            }
+            (Misdeed::Beautifies, MigrationOrder::RecordMigration(record)) => {
+                let mut record = record.clone();
+                if let Some(verdict) = &mut record.verdict
+                    && verdict.kind != VerdictKind::Unknown
+                {
+                    verdict.kind = VerdictKind::Applied;
+                }
+                vec![also(MigrationOrder::RecordMigration(record))]
+            }
+            (Misdeed::ForgetsTheEnd, MigrationOrder::RecordMigration(record)) if record.verdict.is_some() => {
+                Vec::new()
+            }
+            (Misdeed::NeverCloses, MigrationOrder::Close) => Vec::new(),
+            _ => vec![action],
+        }
+    }
+}
+
+fn guessed() -> Record {
+    let (reason, detail) = ("guessed".to_owned(), String::new());
+    let verdict =
+        Verdict { kind: VerdictKind::Failed, reason, applied: Vec::new(), detail, leftovers: Vec::new() };
+    Record { attempts: 1, verdict: Some(verdict), ..Record::default() }
+}
