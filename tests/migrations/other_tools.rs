@@ -1,0 +1,114 @@
+//! Migrations by other tools than Django: the same environment, ladder and budgets.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::{AppFile, Site, WSGI};
+use crate::server::Postgres;
+use crate::shop::Drivers;
+
+const ALEMBIC_INI: &str = "[alembic]\nscript_location = alembic\n";
+
+const ALEMBIC_ENV: &str = r#"
+import os
+from alembic import context
+from sqlalchemy import create_engine, pool
+
+engine = create_engine(os.environ["DATABASE_URL"], poolclass=pool.NullPool)
+with engine.connect() as connection:
+    context.configure(connection=connection, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()
+"#;
+
+const FLASK: &str = r#"
+import os
+from flask import Flask
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+
+application = Flask(__name__)
+application.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE_URL"]
+db = SQLAlchemy(application)
+Migrate(application, db, directory="alembic")
+
+@application.route("/")
+def index():
+    return "%d 1" % os.getpid()
+"#;
+
+const FLASK_ENV: &str = r#"
+from alembic import context
+from flask import current_app
+
+with current_app.extensions["migrate"].db.engine.connect() as connection:
+    context.configure(connection=connection, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()
+"#;
+
+/// A release with Alembic's folder; `env` is its `env.py`.
+fn project(site: &Site, server: &Postgres, app: &str, env: &str, command: &str) -> AppFile {
+    let url = format!("postgresql+psycopg://shop@/shop?host={}", server.host());
+    let watched = format!("postgresql://shop@/shop?host={}", server.host());
+    let app = site
+        .app("shop")
+        .python(Drivers::New.python())
+        .with("app.py", app)
+        .args(&["-k", "gthread", "--threads", "4"])
+        .tcp()
+        .env("DATABASE_URL", &url)
+        .env("WATCHED_URL", &watched)
+        .table(&format!("[migrate]\ncommand = {command}\ndatabase_url = \"env:WATCHED_URL\"\ntimeout = \"8s\"\ntimeout_total = \"8s\"\nharm = \"60s\""));
+    for folder in ["alembic", "alembic/versions"] {
+        let path = app.directory.join(folder);
+        fs::create_dir_all(&path).expect("the release's folder is writable");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+    app.release("alembic.ini", ALEMBIC_INI);
+    app.release("alembic/alembic.ini", ALEMBIC_INI);
+    app.release("alembic/env.py", env);
+    app.release("alembic/script.py.mako", "");
+    app
+}
+
+fn version(app: &AppFile, name: &str, after: &str, sql: &str) {
+    let text = format!(
+        "from alembic import op\nrevision = {name:?}\ndown_revision = {after}\n\n\
+         def upgrade():\n    op.execute({sql:?})\n\ndef downgrade():\n    pass\n"
+    );
+    app.release(&format!("alembic/versions/{name}.py"), &text);
+}
+
+fn the_ladder_holds(app: &str, env: &str, command: &str) {
+    let server = Postgres::start();
+    let site = Site::new();
+    let app = project(&site, &server, app, env, command).write();
+    version(&app, "one", "None", "create table goods (id int)");
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    assert_eq!(server.sql("select version_num from alembic_version"), "one");
+    let workers = ostlerd.pids("shop");
+
+    version(&app, "two", "'one'", "alter table goods add column weight int; select pg_sleep(600)");
+    ostlerd.restart_fails("shop").says(&["8.0 s"]);
+    server.is_clean();
+    assert_eq!(server.sql("select version_num from alembic_version"), "one");
+    assert_eq!(server.sql("select count(*) from information_schema.columns where table_name = 'goods'"), "1");
+    assert_eq!(ostlerd.pids("shop"), workers);
+
+    version(&app, "two", "'one'", "alter table goods add column weight int");
+    ostlerd.restart("shop");
+    assert_eq!(server.sql("select version_num from alembic_version"), "two");
+    server.is_clean();
+}
+
+#[test]
+fn alembic_is_ended_in_time_and_leaves_nothing() {
+    the_ladder_holds(WSGI, ALEMBIC_ENV, r#"["alembic", "upgrade", "head"]"#);
+}
+
+#[test]
+fn flask_migrate_is_ended_in_time_and_leaves_nothing() {
+    the_ladder_holds(FLASK, FLASK_ENV, r#"["flask", "--app", "app:application", "db", "upgrade"]"#);
+}
