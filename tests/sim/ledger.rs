@@ -170,8 +170,10 @@ impl Ledger {
         for (app, prepared) in &plan.apps {
             let crew = self.crews.entry(app.clone()).or_insert_with(Crew::unknown);
             if !crew.planned {
+                // What is left of it lives by the policy that it had, whatever the new plan says.
                 let (generations, newest) = (crew.generations.clone(), crew.newest);
-                *crew = Crew { generations, newest, planned: true, ..Crew::unknown() };
+                let policy = crew.policy.clone();
+                *crew = Crew { generations, newest, policy, planned: true, ..Crew::unknown() };
             }
             if let Ok(plan) = prepared {
                 crew.policy = plan.policy.clone();

@@ -51,6 +51,8 @@ const REMEMBERED: &[u64] = &[
     100_554,
     100_728,
     102_289,
+    // Removed while its queue is emptied, and back with a plan that is refused.
+    1_795_471_439_003_076,
     200_008,
     200_012,
     200_047,
