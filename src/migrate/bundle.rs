@@ -1,7 +1,10 @@
 //! The Python modules, as they are handed to the app's interpreter.
 
+use crate::worker::TEXT;
+
 /// The modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 20] = [
+const MODULES: [(&str, &str); 21] = [
+    TEXT,
     ("wire", include_str!("wire.py")),
     ("tag", include_str!("tag.py")),
     ("project", include_str!("project.py")),

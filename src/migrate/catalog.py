@@ -2,7 +2,7 @@
 
 from _ostler import database, verdict
 from _ostler.database import Lost, leftover
-from _ostler.wire import short
+from _ostler.text import short
 
 # Everything of a look in one question: some 1 ms. `pg_blocking_pids` is asked only of those that wait.
 LOOK = """

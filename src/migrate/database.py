@@ -17,6 +17,7 @@ import fcntl
 import os
 
 from _ostler.tag import Tag
+from _ostler.text import short
 
 
 class Lost(Exception):
@@ -124,7 +125,6 @@ def lock_timeout_of(orders, name, atomic):
 
 def backend(pid, application="", state="", query="", seconds=0):
     """One of ostlerd's `Backend`s."""
-    from _ostler.wire import short
     return {"pid": int(pid), "application": short(application, 100), "state": short(state, 60), "query": short(query),
             "seconds": max(0, int(seconds or 0))}
 

@@ -7,7 +7,7 @@ itself tells.
 
 from _ostler import schema
 from _ostler.database import leftover
-from _ostler.wire import one_line, said, short
+from _ostler.text import one_line, said, short
 
 SQL_LIMIT = 6000  # characters of a remedy
 

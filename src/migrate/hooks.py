@@ -6,7 +6,7 @@ import sys
 import time
 
 from _ostler import database
-from _ostler.wire import short
+from _ostler.text import short
 
 
 class Late(importlib.abc.MetaPathFinder):

@@ -6,7 +6,8 @@ import traceback
 
 from _ostler import run as migration
 from _ostler import watch
-from _ostler.wire import Control, Trouble, said, trace_of
+from _ostler.text import said, trace_of
+from _ostler.wire import Control, Trouble
 
 CONTRACT = 1
 

@@ -17,7 +17,8 @@ from _ostler.database import Lost, backend
 from _ostler.mysql_link import Link, code_of, kind_of
 from _ostler.mysql_view import View
 from _ostler.tag import shortened
-from _ostler.wire import Trouble, said, short
+from _ostler.text import said, short
+from _ostler.wire import Trouble
 
 MARKS = 16  # connections of one process that are recognised
 FOREVER = 31536000  # seconds; both servers' longest wait

@@ -3,7 +3,8 @@
 import contextlib
 
 from _ostler.database import Lost
-from _ostler.wire import Trouble, said
+from _ostler.text import said
+from _ostler.wire import Trouble
 
 DRIVERS = ["MySQLdb", "pymysql"]
 BOUNDS = {"connect_timeout": 3, "read_timeout": 4, "write_timeout": 4}

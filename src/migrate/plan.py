@@ -1,6 +1,7 @@
 """What is pending, as Django's own loader and executor see it, and whether the migrations make sense at all."""
 
-from _ostler.wire import Trouble, said, short, trace_of
+from _ostler.text import said, short, trace_of
+from _ostler.wire import Trouble
 
 NAMED = 8  # how many names a sentence holds
 

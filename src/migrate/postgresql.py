@@ -5,7 +5,8 @@ import json
 from _ostler import catalog, database, pooler
 from _ostler.database import Lost, backend, leftover
 from _ostler.tag import host_of
-from _ostler.wire import Trouble, one_line, said, short, trace_of
+from _ostler.text import one_line, said, short, trace_of
+from _ostler.wire import Trouble
 
 # One lock for each database (advisory locks are per database): two apps that share one migrate one after the other.
 LOCK = (0x6F73746C, 0x6D696772)  # "ostl", "migr"

@@ -4,7 +4,8 @@ import os
 import runpy
 import sys
 
-from _ostler.wire import Trouble, said, trace_of
+from _ostler.text import said, trace_of
+from _ostler.wire import Trouble
 
 MANAGE = "manage.py"
 

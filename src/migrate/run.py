@@ -3,7 +3,8 @@
 import sys
 
 from _ostler import hooks, mysql, postgresql, project, sqlite
-from _ostler.wire import Trouble, one_line, said, trace_of
+from _ostler.text import one_line, said, trace_of
+from _ostler.wire import Trouble
 
 VENDORS = {"postgresql": postgresql, "mysql": mysql, "sqlite": sqlite}
 

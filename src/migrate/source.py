@@ -5,7 +5,8 @@ import importlib
 import urllib.parse
 
 from _ostler import project
-from _ostler.wire import Trouble, said, trace_of
+from _ostler.text import said, trace_of
+from _ostler.wire import Trouble
 
 # The kinds of URL, as SQLAlchemy, dj-database-url and libpq write them.
 SCHEMES = {

@@ -16,7 +16,8 @@ import urllib.parse
 
 from _ostler import database, halfway
 from _ostler.database import leftover
-from _ostler.wire import Trouble, said, short
+from _ostler.text import said, short
+from _ostler.wire import Trouble
 
 # Bytes of the database that SQLite locks, and in write-ahead mode the one of the writer in `-shm`.
 PENDING, RESERVED, WAL_WRITER = 0x40000000, 0x40000001, 120

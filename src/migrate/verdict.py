@@ -1,7 +1,7 @@
 """What a run left: recorded or not, half applied or not, for every kind of database."""
 
 from _ostler.database import leftover
-from _ostler.wire import short
+from _ostler.text import short
 
 # Operations that are one statement each, which is done or not done.
 SINGLE = ("AddIndexConcurrently", "RemoveIndexConcurrently", "ValidateConstraint")

@@ -5,7 +5,8 @@ import json
 import os
 import select
 import time
-import traceback
+
+from _ostler.text import encode, one_line, tail
 
 CONTROL = 5
 LINE_LIMIT = 60000
@@ -71,33 +72,3 @@ class Control:
         lines = (self.rest + data).split(b"\n")
         self.rest = lines.pop()
         return [json.loads(line.decode("utf-8")) for line in lines if line.strip()]
-
-
-def encode(message):
-    text = json.dumps(message, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace") + b"\n"
-
-
-def tail(text, limit):
-    """The end of `text`, at most `limit` bytes of UTF-8."""
-    data = text.encode("utf-8", "backslashreplace")
-    return data[-limit:].decode("utf-8", "ignore")
-
-
-def one_line(text):
-    return " ".join(str(text).split())
-
-
-def short(text, limit=200):
-    """One line of at most `limit` characters, its beginning kept."""
-    text = one_line(text or "")
-    return text if len(text) <= limit else text[:limit - 1] + "…"
-
-
-def said(error):
-    """`NameError: name 'x' is not defined`."""
-    return one_line("".join(traceback.format_exception_only(type(error), error)[-1:]))
-
-
-def trace_of(error):
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))

@@ -7,7 +7,8 @@ import sys
 import traceback
 
 from _ostler import settings, shift
-from _ostler.wire import CONTROL, MESSAGE_LIMIT, said, tail
+from _ostler.text import said, tail
+from _ostler.wire import CONTROL, MESSAGE_LIMIT
 
 
 class Server:

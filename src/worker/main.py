@@ -7,7 +7,8 @@ import sys
 import traceback
 
 from _ostler import host, settings, shift, slot
-from _ostler.wire import Control, Failure, leave, said, trace_of
+from _ostler.text import said, trace_of
+from _ostler.wire import Control, Failure, leave
 
 CONTRACT = 1
 NOT_FOR_THE_APP = ("LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "GUNICORN_PID", "GUNICORN_FD")

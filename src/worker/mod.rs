@@ -82,9 +82,10 @@
 //!
 //! # The modules
 //!
-//! In the order of their execution: `wire` talks to ostlerd, `slot` writes the scoreboard, `settings` reads
-//! gunicorn's; `drain`, `probe` and `hold` are the rules for going and coming; `shift` is what all classes share,
-//! with sync and gevent; then one module for each other class; `main` is what gunicorn's arbiter does for a worker.
+//! In the order of their execution: `text` fits words into messages, `wire` talks to ostlerd, `slot` writes the
+//! scoreboard, `settings` reads gunicorn's; `drain`, `probe` and `hold` are the rules for going and coming; `shift` is
+//! what all classes share, with sync and gevent; then one module for each other class; `main` is what gunicorn's arbiter
+//! does for a worker.
 //! None may import asyncio or threading before the app's worker class does: gevent patches them first.
 
 mod hook;
@@ -103,8 +104,12 @@ pub use message::{
 /// The text for `python -c`: it takes the bundle and the orders from their descriptors and begins.
 pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 
+/// The module that the other programs in an app's interpreter begin with too.
+pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
+
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 13] = [
+const MODULES: [(&str, &str); 14] = [
+    TEXT,
     ("wire", include_str!("wire.py")),
     ("slot", include_str!("slot.py")),
     ("settings", include_str!("settings.py")),

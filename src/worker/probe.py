@@ -6,7 +6,8 @@ import sys
 import traceback
 from http import HTTPStatus
 
-from _ostler.wire import Failure, said, trace_of
+from _ostler.text import said, trace_of
+from _ostler.wire import Failure
 
 BODY_LIMIT = 2048
 

@@ -5,7 +5,8 @@ import platform
 import sys
 import traceback
 
-from _ostler.wire import Failure, said, trace_of
+from _ostler.text import said, trace_of
+from _ostler.wire import Failure
 
 MASTER_HOOKS = ("on_starting", "on_reload", "when_ready", "pre_fork", "pre_exec", "child_exit",
                 "nworkers_changed", "on_exit")

@@ -1,9 +1,9 @@
 """What the worker says to ostlerd, and the one byte that it waits for."""
 
-import json
 import os
 import sys
-import traceback
+
+from _ostler.text import encode, one_line, tail
 
 CONTROL = 5
 LINE_LIMIT = 60000
@@ -54,32 +54,6 @@ class Control:
         except OSError:
             return False
         return True if byte == b"g" else None if byte else False
-
-
-def encode(message):
-    text = json.dumps(message, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace") + b"\n"
-
-
-def tail(text, limit):
-    """The end of `text`, at most `limit` bytes of UTF-8."""
-    data = text.encode("utf-8", "backslashreplace")
-    return data[-limit:].decode("utf-8", "ignore")
-
-
-def one_line(text):
-    return " ".join(str(text).split())
-
-
-def said(error):
-    """`NameError: name 'x' is not defined`."""
-    if isinstance(error, SyntaxError):
-        return one_line("%s: %s" % (type(error).__name__, error))  # with its file and line
-    return one_line("".join(traceback.format_exception_only(type(error), error)[-1:]))
-
-
-def trace_of(error):
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
 
 
 def leave(failure):

@@ -22,7 +22,7 @@ def source(*path):
 def bundle():
     """The modules in the order that ostlerd gives them."""
     names = re.findall(r'include_str!\("(\w+)\.py"\)', source("migrate", "bundle.rs"))
-    return [[name, source("migrate", name + ".py")] for name in names]
+    return [["text", source("worker", "text.py")]] + [[name, source("migrate", name + ".py")] for name in names]
 
 
 def high(fd):
