@@ -9,6 +9,8 @@ import subprocess
 import tempfile
 import time
 
+from session import Session
+
 # What makes a start quick and keeps a run of the tests small; none of it changes how locks behave.
 OPTIONS = [
     "--no-defaults", "--skip-networking", "--skip-log-bin", "--skip-slave-start", "--performance-schema=0",
@@ -119,43 +121,9 @@ class Mariadb:
 
     def session(self, database):
         """A connection of the app's user that stays."""
-        return Session(self, database)
+        return Session(["mariadb", "--no-defaults", "--socket=" + self.socket, "--user=shop", "--password=" + PASSWORD,
+                        "--batch", "--skip-column-names", "--unbuffered", "--force", "--disable-auto-rehash", database],
+                       "SELECT CONNECTION_ID()")
 
     def fill(self, database, table, rows, columns="(name, price)", values="'x', seq"):
         self.sql("INSERT INTO %s %s SELECT %s FROM seq_1_to_%d" % (table, columns, values, rows), database=database)
-
-
-class Session:
-    """Somebody else's connection to the database: the client, told on its standard input."""
-
-    def __init__(self, server, database):
-        self.process = subprocess.Popen(
-            ["mariadb", "--no-defaults", "--socket=" + server.socket, "--user=shop", "--password=" + PASSWORD, "--batch",
-             "--skip-column-names", "--unbuffered", "--force", "--disable-auto-rehash", database],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
-        self.pid = int(self.ask("SELECT CONNECTION_ID()"))
-
-    def begin(self, sql):
-        """Sends it without waiting for what comes of it."""
-        self.process.stdin.write(sql + ";\n")
-        self.process.stdin.flush()
-
-    def ask(self, sql):
-        """The answer's first line, once the server has done it."""
-        self.begin(sql)
-        self.begin("SELECT 'done'")
-        lines = []
-        for line in self.process.stdout:
-            if line.strip() == "done":
-                return lines[0] if lines else ""
-            lines.append(line.strip())
-        raise AssertionError("the session has ended: %s" % lines)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()

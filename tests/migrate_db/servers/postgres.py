@@ -10,6 +10,8 @@ import subprocess
 import tempfile
 import time
 
+from session import Session
+
 OPTIONS = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=64MB",
            "autovacuum=off", "max_wal_size=4GB", "logging_collector=off", "log_statement=none"]
 PASSWORD = "open, sesame"
@@ -113,7 +115,8 @@ class Postgres(Server):
 
     def session(self, database, user="shop", name="shop-web"):
         """A connection that stays: psql, told on its standard input."""
-        return Session(self, database, user, name)
+        return Session(["psql", "-XqAt", "-h", self.folder, "-p", str(self.port), "-U", user, "-d", database],
+                       "SELECT pg_backend_pid()", env=dict(os.environ, PGAPPNAME=name))
 
     def database(self, name):
         """A new database; Django's settings for it, over TCP with the password."""
@@ -123,42 +126,6 @@ class Postgres(Server):
     def settings(self, name, **options):
         return {"ENGINE": "django.db.backends.postgresql", "NAME": name, "USER": "shop", "PASSWORD": PASSWORD,
                 "HOST": "127.0.0.1", "PORT": str(self.port), "OPTIONS": options}
-
-
-class Session:
-    """Somebody else's connection to the database."""
-
-    def __init__(self, server, database, user, name):
-        self.process = subprocess.Popen(
-            ["psql", "-XqAt", "-h", server.folder, "-p", str(server.port), "-U", user, "-d", database],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1,
-            env=dict(os.environ, PGAPPNAME=name))
-        self.pid = int(self.ask("SELECT pg_backend_pid()"))
-
-    def begin(self, sql):
-        """Sends it without waiting for what comes of it."""
-        self.process.stdin.write(sql + ";\n")
-        self.process.stdin.flush()
-
-    def ask(self, sql):
-        """The answer's first line, once the server has done it."""
-        self.begin(sql)
-        self.begin("SELECT 'done'")
-        lines = []
-        for line in self.process.stdout:
-            if line.strip() == "done":
-                return lines[0] if lines else ""
-            lines.append(line.strip())
-        raise AssertionError("the session has ended: %s" % lines)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdin.close()
-        self.process.stdout.close()
 
 
 class Pgbouncer(Server):
