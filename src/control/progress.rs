@@ -177,13 +177,7 @@ mod tests {
         progress.migration = None;
         let ended = |kind| Happening::MigrationEnded {
             database: "default".into(),
-            verdict: crate::supervise::Verdict {
-                kind,
-                reason: String::new(),
-                applied: vec![],
-                detail: String::new(),
-                leftovers: vec![],
-            },
+            verdict: crate::supervise::Verdict::of(kind, ""),
         };
         progress.note(&ended(crate::supervise::VerdictKind::Applied));
         assert_eq!((progress.words().as_str(), progress.ended), ("migrated", None));

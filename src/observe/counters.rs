@@ -120,7 +120,7 @@ fn count(counts: &mut BTreeMap<(AppName, &'static str), u64>, app: &AppName, wha
 mod tests {
     use super::*;
     use crate::observe::testing::{app, status, worker};
-    use crate::supervise::{GenerationId, WorkerState};
+    use crate::supervise::{GenerationId, Verdict, WorkerState};
 
     fn total(counters: &Counters) -> u64 {
         counters.requests.values().sum()
@@ -152,16 +152,8 @@ mod tests {
     #[test]
     fn migrations_are_counted_by_their_outcome() {
         let mut counters = Counters::default();
-        let ended = |kind| Happening::MigrationEnded {
-            database: "default".into(),
-            verdict: crate::supervise::Verdict {
-                kind,
-                reason: String::new(),
-                applied: vec![],
-                detail: String::new(),
-                leftovers: vec![],
-            },
-        };
+        let ended =
+            |kind| Happening::MigrationEnded { database: "default".into(), verdict: Verdict::of(kind, "") };
         let applied = |seconds| Happening::MigrationApplied { name: "shop.0007_price".into(), seconds };
         let happenings = [
             applied(1.5),

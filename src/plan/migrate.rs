@@ -38,6 +38,16 @@ pub enum Database {
     Url(String),
 }
 
+/// As people are shown it: a URL by that word alone.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Database::Alias(name) => f.write_str(name),
+            Database::Url(_) => f.write_str("url"),
+        }
+    }
+}
+
 impl fmt::Debug for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 
 use nix::libc::O_NOFOLLOW;
 
-use super::past;
 use crate::config::AppName;
-use crate::supervise::HistoryEntry;
+use crate::supervise::{HistoryEntry, Past};
 
 /// A longer file is made shorter.
 const LONGEST: u64 = 1024 * 1024;
@@ -77,7 +76,7 @@ impl History {
 
     /// Every run, oldest first; none where there is no file. Lines that are damaged are left out, and counted in the log.
     pub fn runs(&self) -> Result<Vec<HistoryEntry>, HistoryError> {
-        Ok(past::runs(self.lines()?))
+        Ok(HistoryEntry::runs(self.lines()?))
     }
 
     /// Puts a line on the disk; an end that cannot be written leaves the file as it was.
@@ -201,10 +200,10 @@ impl History {
             bytes <= KEPT_BYTES
         });
         let first = runs.len() - newest.count().max(1).min(runs.len());
-        let all = past::past(&runs);
+        let all = Past::of(&runs);
         // What is dirty or unfinished is so until it is said to be resolved, however much came later.
         let matters = |at: usize| {
-            let alone = past::past(&runs[at..=at]);
+            let alone = Past::of(&runs[at..=at]);
             (alone.dirty.is_some() && alone.dirty == all.dirty)
                 || (alone.unfinished.is_some() && alone.unfinished == all.unfinished)
         };

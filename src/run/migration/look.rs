@@ -54,8 +54,8 @@ impl Look {
         let mut databases = Vec::new();
         for database in &migrate.databases {
             match self.open(&plan.blueprint, &migrate, database).await {
-                Ok(opened) => databases.push((shown(database), opened)),
-                Err(trouble) => return refused(app, &shown(database), trouble),
+                Ok(opened) => databases.push((database.to_string(), opened)),
+                Err(trouble) => return refused(app, &database.to_string(), trouble),
             }
         }
         Outcome::MigrationsPending { databases }
@@ -88,14 +88,6 @@ impl Look {
         };
         drop(side);
         opened
-    }
-}
-
-fn shown(database: &Database) -> String {
-    match database {
-        Database::Alias(alias) => alias.clone(),
-        // It may hold a password.
-        Database::Url(_) => "url".to_owned(),
     }
 }
 

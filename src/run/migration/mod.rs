@@ -16,7 +16,6 @@ mod look;
 mod name;
 mod output;
 mod pace;
-mod past;
 mod path;
 mod run;
 mod speech;
@@ -34,14 +33,13 @@ pub use database::Patience;
 pub use enclosure::{Enclosure, Group, Scoped};
 pub use history::{History, HistoryError};
 pub use name::{MARK, RunName};
-pub use past::past;
 
 use look::Look;
 
 use super::process::Children;
 use crate::config::AppName;
 use crate::plan::Account;
-use crate::supervise::{Event, MigrationFact, MigrationOrder, Outcome, RunId, Trouble, TroubleKind};
+use crate::supervise::{Event, MigrationFact, MigrationOrder, Outcome, Past, RunId, Trouble, TroubleKind};
 use run::{Run, Teller};
 
 /// How long the end waits for what it kills, and for what is being written.
@@ -132,7 +130,7 @@ impl Migrations {
         let history = History::of(&self.state, &app);
         self.write(app, move || {
             teller.tell(match history.runs() {
-                Ok(runs) => MigrationFact::PastRead(past(&runs)),
+                Ok(runs) => MigrationFact::PastRead(Past::of(&runs)),
                 Err(error) => MigrationFact::DatabaseFailed(Trouble {
                     kind: TroubleKind::Broken,
                     message: error.to_string(),

@@ -19,7 +19,7 @@ use super::super::time::Moment;
 use super::fact::{MigrationFact, Past, RunId};
 use super::order::{AbortRung, MigrationOrder, Opening};
 use super::record::Record;
-use super::run::{ANSWER, shown};
+use super::run::ANSWER;
 use super::view::{MigrationPhase, MigrationView};
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -113,7 +113,8 @@ impl Errand {
                 self.end(turn, Ended::NothingToResolve);
             }
             Task::Resolve { .. } => {
-                let database = self.opening.migrate.databases.first().map_or("none".to_owned(), shown);
+                let database =
+                    self.opening.migrate.databases.first().map_or("none".to_owned(), ToString::to_string);
                 let record = Record { database, resolved: true, ..Record::default() };
                 self.order(turn, MigrationOrder::RecordMigration(Box::new(record)));
                 (self.stage, self.due) = (Stage::Writing, turn.now + ANSWER);

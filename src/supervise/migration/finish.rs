@@ -12,7 +12,7 @@ use super::judge::{Case, Judgement, Seen, judge};
 use super::order::{AbortRung, MigrationOrder};
 use super::outcome::{Verdict, VerdictKind};
 use super::record::{AppliedMigration, RungTaken};
-use super::run::{ANSWER, Haste, Migration, Stage, shown};
+use super::run::{ANSWER, Haste, Migration, Stage};
 
 /// After so long it is said that a rollback takes its time.
 const ROLLBACK_USUAL: Duration = Duration::from_secs(60);
@@ -186,7 +186,7 @@ impl Migration {
             (None, _) => self.close(turn),
             (Some(next), None) => self.begin_database(turn, Some(next)),
             (Some(next), Some(reason)) => {
-                let name = self.migrate.databases.get(next).map(shown).unwrap_or_default();
+                let name = self.migrate.databases.get(next).map(ToString::to_string).unwrap_or_default();
                 let words = format!("ended before the database `{name}` because {reason}");
                 self.add_to_total(Verdict::of(VerdictKind::Failed, &words));
                 self.close(turn);

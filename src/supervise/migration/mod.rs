@@ -1,6 +1,6 @@
 //! A migration and its watchdog: what the shell is to do about it, what it hears, and what came of it.
 //!
-//! The words first: `fact` (in), `order` (out), `outcome`, `record`, `view`. Then the state machine, from `run`, which
+//! The words first: `fact` (in), `order` (out), `outcome`, `record` with `past`, `view`. Then the state machine, from `run`, which
 //! has the picture of it: `start`, `watchdog` with `attempt` and `ladder`, `finish` with `judge`, `clock`, `picture`, `tell`;
 //! and `errand`. What hangs on a migration in its app is in `migrating`, beside this folder.
 
@@ -13,6 +13,7 @@ mod judge;
 mod ladder;
 mod order;
 mod outcome;
+mod past;
 mod picture;
 mod record;
 mod run;

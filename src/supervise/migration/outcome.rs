@@ -26,7 +26,7 @@ pub struct Verdict {
 
 impl Verdict {
     /// One with nothing but its kind and the reason.
-    pub(super) fn of(kind: VerdictKind, reason: &str) -> Verdict {
+    pub fn of(kind: VerdictKind, reason: &str) -> Verdict {
         let reason = reason.to_owned();
         Verdict { kind, reason, applied: Vec::new(), detail: String::new(), leftovers: Vec::new() }
     }

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, Database, Migrate};
+use crate::plan::{AppPlan, Blueprint, Migrate};
 
 use super::super::action::Action;
 use super::super::app::Turn;
@@ -277,16 +277,8 @@ impl Migration {
     /// The database at hand, by a name that may be shown.
     pub(super) fn database(&self) -> String {
         match self.session.index.and_then(|index| self.migrate.databases.get(index)) {
-            Some(database) => shown(database),
+            Some(database) => database.to_string(),
             None => "none".to_owned(),
         }
-    }
-}
-
-/// A URL may hold a password.
-pub(super) fn shown(database: &Database) -> String {
-    match database {
-        Database::Alias(alias) => alias.clone(),
-        Database::Url(_) => "url".to_owned(),
     }
 }

@@ -10,7 +10,7 @@ use super::fact::{Backend, Opened, Past, Pending, PendingMigration, Report, Trou
 use super::judge::counted;
 use super::order::MigrationOrder;
 use super::outcome::{Verdict, VerdictKind};
-use super::run::{ANSWER, Migration, Session, Stage, shown};
+use super::run::{ANSWER, Migration, Session, Stage};
 
 /// `LockDatabase` also ends what a dead run left, and waits for it.
 const LOCK_ANSWER: Duration = Duration::from_secs(60);
@@ -98,7 +98,7 @@ impl Migration {
     /// Whether a run without an end was about the database at hand; one that is not known any more, about the first.
     fn is_to_sweep(&self) -> bool {
         let Some(earlier) = &self.unfinished else { return false };
-        let mut names = self.migrate.databases.iter().map(shown);
+        let mut names = self.migrate.databases.iter().map(ToString::to_string);
         let of = names.position(|name| name == earlier.database).unwrap_or(0);
         self.session.index == Some(of)
     }

@@ -88,7 +88,7 @@ fn the_file_stays_bounded_and_keeps_the_newest_and_what_matters() {
     );
     assert_eq!(runs.last().unwrap().run, "399");
     assert!(runs.len() > 15 && runs.last().unwrap().output.len() == 7, "{}", runs.len());
-    assert!(ostler::run::migration::past(&runs).dirty.is_some());
+    assert!(ostler::supervise::Past::of(&runs).dirty.is_some());
 }
 
 #[test]

@@ -2,58 +2,64 @@
 
 use std::collections::BTreeMap;
 
-use crate::supervise::{HistoryEntry, Past, Unfinished, VerdictKind};
+use super::{HistoryEntry, Past, Unfinished, Verdict, VerdictKind};
 
-/// The runs, oldest first: the last line about a run and its database counts.
-pub(super) fn runs(lines: Vec<HistoryEntry>) -> Vec<HistoryEntry> {
-    let mut runs: Vec<HistoryEntry> = Vec::new();
-    let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for line in lines {
-        let key = (line.run.clone(), line.record.database.clone());
-        match places.get(&key) {
-            Some(&place) => runs[place] = line,
-            None => {
-                places.insert(key, runs.len());
-                runs.push(line);
+impl HistoryEntry {
+    /// The runs, oldest first: the last line about a run and its database counts.
+    pub fn runs(lines: Vec<HistoryEntry>) -> Vec<HistoryEntry> {
+        let mut runs: Vec<HistoryEntry> = Vec::new();
+        let mut places: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for line in lines {
+            let key = (line.run.clone(), line.record.database.clone());
+            match places.get(&key) {
+                Some(&place) => runs[place] = line,
+                None => {
+                    places.insert(key, runs.len());
+                    runs.push(line);
+                }
             }
         }
+        runs
     }
-    runs
 }
 
-/// What the next run has to know of the earlier ones.
-pub fn past(runs: &[HistoryEntry]) -> Past {
-    let mut past = Past::default();
-    let mut took: BTreeMap<&str, f64> = BTreeMap::new();
-    for run in runs {
-        let record = &run.record;
-        took.extend(record.applied.iter().map(|applied| (applied.name.as_str(), applied.seconds)));
-        if record.resolved {
-            (past.dirty, past.unfinished) = (None, None);
-            continue;
-        }
-        let of_this = past.unfinished.as_ref().is_some_and(|it| it.database == record.database);
-        match &record.verdict {
-            // What came later has swept what was there before.
-            Some(_) if of_this => past.unfinished = None,
-            Some(_) => {}
-            None => {
-                past.unfinished = Some(Unfinished {
-                    run: run.run.clone(),
-                    pending: record.pending.clone(),
-                    database: record.database.clone(),
-                });
+impl Past {
+    /// What the next run has to know of the earlier ones.
+    pub fn of(runs: &[HistoryEntry]) -> Past {
+        let mut past = Past::default();
+        let mut took: BTreeMap<&str, f64> = BTreeMap::new();
+        for run in runs {
+            let record = &run.record;
+            took.extend(record.applied.iter().map(|applied| (applied.name.as_str(), applied.seconds)));
+            if record.resolved {
+                (past.dirty, past.unfinished) = (None, None);
+                continue;
+            }
+            let of_this = past.unfinished.as_ref().is_some_and(|it| it.database == record.database);
+            match &record.verdict {
+                // What came later has swept what was there before.
+                Some(_) if of_this => past.unfinished = None,
+                Some(_) => {}
+                None => {
+                    past.unfinished = Some(Unfinished {
+                        run: run.run.clone(),
+                        pending: record.pending.clone(),
+                        database: record.database.clone(),
+                    });
+                }
+            }
+            if let Some(verdict) =
+                record.verdict.as_ref().filter(|verdict| verdict.kind == VerdictKind::Dirty)
+            {
+                past.dirty = Some(dirty(run, verdict));
             }
         }
-        if let Some(verdict) = record.verdict.as_ref().filter(|verdict| verdict.kind == VerdictKind::Dirty) {
-            past.dirty = Some(dirty(run, verdict));
-        }
+        past.took = took.into_iter().map(|(name, seconds)| (name.to_owned(), seconds)).collect();
+        past
     }
-    past.took = took.into_iter().map(|(name, seconds)| (name.to_owned(), seconds)).collect();
-    past
 }
 
-fn dirty(run: &HistoryEntry, verdict: &crate::supervise::Verdict) -> String {
+fn dirty(run: &HistoryEntry, verdict: &Verdict) -> String {
     let mut text = format!("the run {} of {}: {}", run.run, run.started, verdict.reason);
     for leftover in verdict.leftovers.iter().filter(|leftover| !leftover.removed) {
         text.push_str(&format!("\n{}: {}", leftover.what, leftover.remedy));
@@ -64,7 +70,7 @@ fn dirty(run: &HistoryEntry, verdict: &crate::supervise::Verdict) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervise::{AppliedMigration, Leftover, Record, Verdict};
+    use crate::supervise::{AppliedMigration, Leftover, Record};
 
     fn line(run: &str, database: &str, verdict: Option<VerdictKind>) -> HistoryEntry {
         let verdict = verdict.map(|kind| Verdict {
@@ -84,7 +90,7 @@ mod tests {
     }
 
     fn of(lines: &[HistoryEntry]) -> Past {
-        past(&runs(lines.to_vec()))
+        Past::of(&HistoryEntry::runs(lines.to_vec()))
     }
 
     #[test]
