@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::config::AppName;
 
 use super::action::Action;
-use super::app::{Mode, Then};
+use super::app::{App, Mode, Then};
 use super::news::Happening;
 use super::request::{Outcome, RequestId};
 use super::supervisor::{Out, Supervisor};
@@ -154,7 +154,9 @@ impl Supervisor {
 
     /// Leaves when every app has stopped, or when waiting has become pointless.
     pub(super) fn finish_shutdown(&mut self, actions: &mut Vec<Action>) {
-        let left = self.apps.values().any(|app| app.mode != Mode::Stopped);
+        // An app that is stopped may still have a person's word written down.
+        let is_over = |app: &App| app.mode == Mode::Stopped && app.databases.is_idle();
+        let left = !self.apps.values().all(is_over);
         let Some(shutdown) = &mut self.shutdown else { return };
         let overdue = shutdown.latest.is_some_and(|latest| self.now >= latest);
         if shutdown.exited || !shutdown.stopping || (left && !overdue) {

@@ -166,6 +166,8 @@ impl App {
         let rolling = self.rollout.as_ref().filter(|it| !it.is_rolling_back()).map(|it| &it.generation);
         let brought_in = rolling
             .is_some_and(|it| it.blueprint == wanted.plan.blueprint && it.migrate == wanted.plan.migrate);
+        // Whoever asked for the migration alone is answered by one.
+        let brought_in = brought_in && wanted.only.is_empty();
         if wanted.rolls_out && (brought_in || wanted.plan.migrate.is_none()) {
             self.databases.problem = None;
             return self.bring_in(turn, wanted.plan, wanted.waiters);

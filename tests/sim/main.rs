@@ -66,6 +66,10 @@ const REMEMBERED: &[u64] = &[
     136,
     1_795_463_810_000_809,
     1_795_464_767_012_052,
+    // A migration asked for alone that waits beside the rollout of its own release.
+    1_795_471_439_050_381,
+    // A person's word is written down in an app that is stopped when ostlerd is asked to leave.
+    1_795_471_439_447_381,
 ];
 
 /// How many seeds a flaw may survive.
