@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::check::{Checker, Section};
@@ -12,7 +13,7 @@ use super::{keys, values};
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// `[edge]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Edge {
     /// What stands in front.
     pub preset: Preset,
@@ -21,7 +22,7 @@ pub struct Edge {
 }
 
 /// What may stand in front.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Preset {
     /// Nothing is known of it.
     #[default]

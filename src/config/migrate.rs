@@ -5,6 +5,8 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -31,7 +33,7 @@ const POST_DEPLOY: &str = "[[\"python\", \"manage.py\", \"clearcache\"]]";
 const OVERRIDE: &str = "[migrate.override.\"shop.0007_price\"]";
 
 /// `[migrate]`; `None` is a default.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MigrateConfig {
     /// Whether migrations are run: by default where the directory has a `manage.py`, or a command is given.
     pub enabled: Option<bool>,
@@ -62,7 +64,7 @@ pub struct MigrateConfig {
 }
 
 /// `[migrate.override.NAME]`; what is `None` is as for the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OverrideConfig {
     /// See [`MigrateConfig::lock_timeout`].
     pub lock_timeout: Option<Duration>,
@@ -77,7 +79,7 @@ pub struct OverrideConfig {
 }
 
 /// Where the URL of a database is found. It may hold a password: `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DatabaseUrl {
     /// In the file itself.
     Text(String),

@@ -55,7 +55,7 @@ impl From<AppName> for String {
 }
 
 /// Where an app listens.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Listen {
     /// The address.
     pub address: Address,
@@ -66,7 +66,7 @@ pub struct Listen {
 }
 
 /// An address to listen on.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Address {
     /// `127.0.0.1:8000`, `[::1]:8000`.
     Tcp(SocketAddr),
@@ -87,7 +87,7 @@ impl fmt::Display for Address {
 }
 
 /// The whole configuration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
     /// The main file.
     pub file: PathBuf,
@@ -100,7 +100,7 @@ pub struct Config {
 }
 
 /// `[health]`: where load balancers ask, and what they are told.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthConfig {
     /// Where the checks are answered; `None` is [`HEALTH_DEFAULT`] where it is free, empty is nowhere.
     pub listen: Option<Vec<Address>>,
@@ -118,7 +118,7 @@ pub struct HealthConfig {
 pub const HEALTH_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
 
 /// What it means for readiness that an app has more to do than it can.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Saturation {
     /// Nothing: it is shown as a warning.
     #[default]
@@ -128,7 +128,7 @@ pub enum Saturation {
 }
 
 /// One app as configured; `None` where the file does not say (gunicorn's own settings or a default decide).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct App {
     /// Its name.
     pub name: AppName,
@@ -177,7 +177,7 @@ pub struct App {
 }
 
 /// A number of workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Workers {
     /// So many.
     Count(u32),
@@ -186,7 +186,7 @@ pub enum Workers {
 }
 
 /// `[probe]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeConfig {
     /// Path with query.
     pub path: String,
@@ -199,7 +199,7 @@ pub struct ProbeConfig {
 }
 
 /// `[rollout]`; `None` is the default of DESIGN section 7.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RolloutConfig {
     /// Extra workers, default 1.
     pub max_surge: Option<crate::config::SurgeConfig>,
@@ -212,7 +212,7 @@ pub struct RolloutConfig {
 }
 
 /// `max_surge = 1` or `"50%"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SurgeConfig {
     /// A count of workers.
     Workers(u32),
@@ -221,7 +221,7 @@ pub enum SurgeConfig {
 }
 
 /// `[limits]`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Limits {
     /// Bytes of resident memory; the worker is recycled after its requests.
     pub max_rss: Option<u64>,

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::Status;
 use crate::config::AppName;
 use crate::supervise::{Cause, Happening, News, VerdictKind, WorkerId};
@@ -24,6 +26,77 @@ pub struct Counters {
     /// Workers whose end has been counted before they ended.
     ending: BTreeSet<WorkerId>,
 }
+
+/// The counts as they are written down for the next ostlerd.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CountersRecord {
+    requests: BTreeMap<AppName, u64>,
+    restarts: Vec<(AppName, String, u64)>,
+    rollouts: Vec<(AppName, String, u64)>,
+    #[serde(default)]
+    migrations: Vec<(AppName, String, u64)>,
+    #[serde(default)]
+    migration_seconds: BTreeMap<AppName, f64>,
+    counted: Vec<(WorkerId, AppName, u64)>,
+    ending: BTreeSet<WorkerId>,
+}
+
+impl From<&Counters> for CountersRecord {
+    fn from(it: &Counters) -> Self {
+        let flat = |counts: &BTreeMap<(AppName, &'static str), u64>| {
+            counts.iter().map(|((app, what), count)| (app.clone(), (*what).to_owned(), *count)).collect()
+        };
+        CountersRecord {
+            requests: it.requests.clone(),
+            restarts: flat(&it.restarts),
+            rollouts: flat(&it.rollouts),
+            migrations: flat(&it.migrations),
+            migration_seconds: it.migration_seconds.clone(),
+            counted: it.counted.iter().map(|(id, (app, count))| (*id, app.clone(), *count)).collect(),
+            ending: it.ending.clone(),
+        }
+    }
+}
+
+impl From<CountersRecord> for Counters {
+    /// What this version has no word for is left out.
+    fn from(it: CountersRecord) -> Self {
+        let deep = |flat: Vec<(AppName, String, u64)>| {
+            let known = |what: String| {
+                CAUSES.iter().chain(OUTCOMES).chain(VERDICTS).copied().find(|known| *known == what)
+            };
+            flat.into_iter().filter_map(|(app, what, count)| Some(((app, known(what)?), count))).collect()
+        };
+        Counters {
+            requests: it.requests,
+            restarts: deep(it.restarts),
+            rollouts: deep(it.rollouts),
+            migrations: deep(it.migrations),
+            migration_seconds: it.migration_seconds,
+            counted: it.counted.into_iter().map(|(id, app, count)| (id, (app, count))).collect(),
+            ending: it.ending,
+        }
+    }
+}
+
+/// Every cause of a restart that is counted.
+const CAUSES: &[&str] = &[
+    "max_requests",
+    "max_age",
+    "max_rss",
+    "hung",
+    "request_timeout",
+    "boot_timeout",
+    "died",
+    "boot_failed",
+    "spawn_failed",
+];
+
+/// Every outcome of a rollout that is counted.
+const OUTCOMES: &[&str] = &["committed", "rolled_back", "superseded", "refused"];
+
+/// Every outcome of a migration that is counted.
+const VERDICTS: &[&str] = &["nothing", "applied", "retryable", "failed", "partial", "dirty", "unknown"];
 
 impl Counters {
     /// Something happened.
@@ -95,7 +168,7 @@ fn restart(cause: Cause) -> Option<&'static str> {
         Cause::Hung => Some("hung"),
         Cause::RequestTimeout => Some("request_timeout"),
         Cause::BootTimeout => Some("boot_timeout"),
-        Cause::Rollout | Cause::Resize | Cause::Stop => None,
+        Cause::Rollout | Cause::Resize | Cause::Stop | Cause::Orphaned => None,
     }
 }
 
@@ -171,6 +244,30 @@ mod tests {
             counters.migrations.iter().map(|((_, outcome), count)| (*outcome, *count)).collect();
         assert_eq!(counts, [("applied", 1), ("nothing", 2)]);
         assert_eq!(counters.migration_seconds.values().sum::<f64>(), 3.5);
+    }
+
+    #[test]
+    fn what_is_counted_outlives_ostlerd() {
+        let mut counters = Counters::default();
+        let mut ready = worker(1, WorkerState::Ready);
+        ready.requests = 7;
+        counters.seen(&status(vec![app("shop", vec![ready.clone()])]));
+        for cause in CAUSES {
+            count(&mut counters.restarts, &"shop".parse().unwrap(), cause);
+        }
+        for outcome in OUTCOMES {
+            count(&mut counters.rollouts, &"shop".parse().unwrap(), outcome);
+        }
+        for verdict in VERDICTS {
+            count(&mut counters.migrations, &"shop".parse().unwrap(), verdict);
+        }
+        counters.migration_seconds.insert("shop".parse().unwrap(), 1.5);
+        let text = serde_json::to_string(&CountersRecord::from(&counters)).unwrap();
+        let mut again: Counters = serde_json::from_str::<CountersRecord>(&text).unwrap().into();
+        assert_eq!(again, counters);
+        ready.requests = 9;
+        again.seen(&status(vec![app("shop", vec![ready])]));
+        assert_eq!(total(&again), 9, "what an adopted worker had served is not counted twice");
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod systemd;
 #[cfg(test)]
 mod testing;
 
-pub use counters::Counters;
+pub use counters::{Counters, CountersRecord};
 pub use date::timestamp;
 pub use log::{announce, init as init_log};
 pub use migration::{AbortStatus, MigrationStatus, MigrationStep, OperationStatus, backend, next_step, time};

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::worker::Settings;
 
 use super::types::{Account, Fingerprint};
@@ -28,7 +30,7 @@ pub struct Facts {
 }
 
 /// The paths of an app as one release has them: the part through its link resolved, the rest as written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Paths {
     /// The release.
     pub directory: PathBuf,

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 /// The migration of one app: what is run, against which databases, within which budgets. A difference here takes no
 /// rollout: it counts from the next run on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Migrate {
     /// What is run.
     pub command: MigrateCommand,
@@ -21,7 +23,7 @@ pub struct Migrate {
 }
 
 /// What is run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MigrateCommand {
     /// Django's `migrate`, once for each database, by the app's own interpreter.
     Django,
@@ -30,7 +32,7 @@ pub enum MigrateCommand {
 }
 
 /// A database, as the database side of the watchdog reaches it.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Database {
     /// An alias of Django's `DATABASES`.
     Alias(String),
@@ -58,7 +60,7 @@ impl fmt::Debug for Database {
 }
 
 /// The budgets of a migration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budgets {
     /// How long an atomic migration may wait for a lock, kept by the server. Default 1 s.
     pub lock_timeout: Duration,
@@ -77,7 +79,7 @@ pub struct Budgets {
 }
 
 /// Budgets of one migration; what is `None` is as for the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Override {
     /// See [`Budgets::lock_timeout`].
     pub lock_timeout: Option<Duration>,

@@ -25,7 +25,7 @@ pub struct Plan {
 }
 
 /// The numbers of the machine; a difference is put in force at once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachinePolicy {
     /// How long the edge may go on sending after readiness has begun to fail.
     pub edge_delay: Duration,
@@ -35,7 +35,7 @@ pub struct MachinePolicy {
 pub type Prepared = Result<AppPlan, Refusal>;
 
 /// One app: what its workers are started from, and the numbers by which they are kept.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AppPlan {
     /// A difference here needs new workers: a rollout.
     pub blueprint: Arc<Blueprint>,
@@ -70,7 +70,7 @@ impl fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// What the workers of one generation are started from. Two equal blueprints start equal workers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Blueprint {
     /// The app's name, for messages and the worker's title.
     pub app: AppName,
@@ -178,7 +178,7 @@ pub struct Fingerprint {
 }
 
 /// How many workers, how long things may take, and when a worker is replaced.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
     /// How many workers serve.
     pub workers: u32,
@@ -232,7 +232,7 @@ impl From<&crate::config::App> for Readiness {
 }
 
 /// The numbers of a rollout.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RolloutPolicy {
     /// How many workers more than wanted may live during a rollout.
     pub max_surge: Surge,
@@ -243,7 +243,7 @@ pub struct RolloutPolicy {
 }
 
 /// An extra number of workers: a count, or a share of the wanted number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Surge {
     /// So many, at least 1.
     Workers(u32),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::AppName;
 use crate::plan::Blueprint;
 
@@ -82,7 +84,7 @@ pub enum Action {
 }
 
 /// The ways of ending a worker, each harder than the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Rung {
     /// Finish what is under way, then exit (SIGTERM).
     Drain,

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::random::Random;
 use super::time::Moment;
 
@@ -24,7 +26,7 @@ pub(super) fn delay_after(
 }
 
 /// The delay after failures to boot, one after the other.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Backoff {
     failures: u32,
     last_failure: Option<Moment>,
@@ -62,7 +64,7 @@ impl Backoff {
 }
 
 /// Deaths that are made good at once: a bucket that holds a minute's worth and fills up steadily.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Bucket {
     /// Deaths not yet paid for, as the time it takes to pay for them.
     debt_until: Moment,

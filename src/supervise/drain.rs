@@ -8,12 +8,14 @@
 //! A drain fails readiness and touches no worker: whatever stands in front takes the machine out. A shutdown stops
 //! the apps only once the edge's delay has passed, counted from the earlier drain where there was one.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::config::AppName;
 
 use super::action::Action;
 use super::app::{App, Mode, Then};
+use super::legacy::DrainLeft;
 use super::news::Happening;
 use super::request::{Outcome, RequestId};
 use super::supervisor::{Out, Supervisor};
@@ -47,9 +49,31 @@ pub(super) struct Shutdown {
     /// When to leave even though a killed worker has not been reaped.
     latest: Option<Moment>,
     exited: bool,
+    /// The apps that were stopped before: the next ostlerd leaves them so.
+    stopped_before: BTreeSet<AppName>,
+}
+
+impl Drain {
+    pub(super) fn left(&self) -> DrainLeft {
+        DrainLeft { since: self.since, length: self.length, noticed: self.noticed }
+    }
+}
+
+impl From<DrainLeft> for Drain {
+    fn from(left: DrainLeft) -> Self {
+        Drain { since: left.since, length: left.length, waiters: Vec::new(), noticed: left.noticed }
+    }
 }
 
 impl Supervisor {
+    /// Whether an app that is stopped, or stops, does so because somebody asked for just that.
+    pub(super) fn was_stopped(&self, app: &AppName) -> bool {
+        match &self.shutdown {
+            Some(shutdown) if shutdown.stopping => shutdown.stopped_before.contains(app),
+            _ => true,
+        }
+    }
+
     /// Readiness fails from now on; the answer comes when the edge has noticed. A drain that is on is joined, and
     /// lasts as long as the longer of the two.
     pub(super) fn drain(&mut self, id: RequestId, length: Option<Duration>, out: &mut Out) {
@@ -145,6 +169,8 @@ impl Supervisor {
         if std::mem::replace(&mut shutdown.stopping, true) {
             return;
         }
+        let stopped = |app: &&App| app.mode != Mode::Running;
+        shutdown.stopped_before = self.apps.values().filter(stopped).map(|app| app.name.clone()).collect();
         let waiters = self.drain.as_mut().map(|drain| std::mem::take(&mut drain.waiters));
         refuse(waiters.unwrap_or_default(), "ostlerd is shutting down at once", out);
         for name in self.names() {

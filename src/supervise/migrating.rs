@@ -85,6 +85,11 @@ impl Databases {
         self.queued.as_ref().or(running).filter(|it| it.rolls_out)
     }
 
+    /// The newest plan that waits for a migration, rolled out after it or not.
+    pub(super) fn newest(&self) -> Option<&Wanted> {
+        self.queued.as_ref().or(self.migrating.as_ref().map(|it| &it.wanted))
+    }
+
     /// The same, to be joined.
     pub(super) fn wanted_mut(&mut self) -> Option<&mut Wanted> {
         let running = self.migrating.as_mut().map(|it| &mut it.wanted);
@@ -94,6 +99,12 @@ impl Databases {
     /// Every plan that waits for a migration.
     pub(super) fn plans_mut(&mut self) -> impl Iterator<Item = &mut Wanted> {
         self.migrating.as_mut().map(|it| &mut it.wanted).into_iter().chain(self.queued.as_mut())
+    }
+
+    /// What is to be run after the rollout, also where it runs already.
+    pub(super) fn owed_post_deploy(&self) -> Option<&Opening> {
+        let runs = self.errand.as_ref().filter(|it| it.task == Task::PostDeploy);
+        self.post_deploy.as_ref().or(runs.map(|it| &it.opening))
     }
 
     /// The run that is under way.

@@ -5,6 +5,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod action;
+mod adopt;
 mod app;
 mod asked;
 mod budget;
@@ -12,6 +13,7 @@ mod converge;
 mod drain;
 mod errands;
 mod event;
+mod legacy;
 mod migrating;
 mod migration;
 mod news;
@@ -25,7 +27,9 @@ mod view;
 mod worker;
 
 pub use action::{Action, Rung};
+pub use adopt::{Found, Stage};
 pub use event::{Event, Exit, GenerationId, LastWords, Observation, WorkerId};
+pub use legacy::Legacy;
 pub use migration::{
     AbortReason, AbortRung, AppliedMigration, Backend, Failure, FailureKind, HistoryEntry, LastMigration,
     Leftover, Look, MigrationFact, MigrationOrder, MigrationPhase, MigrationView, Opened, Opening, Past,

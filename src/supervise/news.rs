@@ -54,6 +54,8 @@ pub enum Cause {
     BootTimeout,
     /// The app stops.
     Stop,
+    /// It was not ready yet when its ostlerd ended.
+    Orphaned,
 }
 
 impl fmt::Display for Cause {
@@ -68,6 +70,7 @@ impl fmt::Display for Cause {
             Cause::RequestTimeout => "a request exceeded request_timeout",
             Cause::BootTimeout => "not ready within boot_timeout",
             Cause::Stop => "the app stops",
+            Cause::Orphaned => "it was not ready yet when ostlerd ended",
         })
     }
 }

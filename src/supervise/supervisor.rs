@@ -19,17 +19,17 @@ use super::view::View;
 pub struct Supervisor {
     pub(super) apps: BTreeMap<AppName, App>,
     /// Which app a worker belongs to.
-    homes: BTreeMap<WorkerId, AppName>,
-    random: Random,
-    next_worker: u64,
-    next_run: u64,
+    pub(super) homes: BTreeMap<WorkerId, AppName>,
+    pub(super) random: Random,
+    pub(super) next_worker: u64,
+    pub(super) next_run: u64,
     pub(super) now: Moment,
     pub(super) machine: MachinePolicy,
     pub(super) drain: Option<Drain>,
     pub(super) shutdown: Option<Shutdown>,
-    reloads: BTreeMap<RequestId, Reload>,
+    pub(super) reloads: BTreeMap<RequestId, Reload>,
     /// What is to be said of the plan that it was made with.
-    first: Vec<Action>,
+    pub(super) first: Vec<Action>,
 }
 
 /// What one call of `handle` decides.
@@ -41,7 +41,7 @@ pub(super) struct Out {
 
 /// A new plan being brought in: the apps that have not answered yet, and what the others said.
 #[derive(Clone, Debug, Default)]
-struct Reload {
+pub(super) struct Reload {
     left: BTreeSet<AppName>,
     changed: Vec<AppName>,
     needs_restart: Vec<&'static str>,
@@ -321,7 +321,7 @@ impl Supervisor {
         Some(then(app, &mut turn))
     }
 
-    fn with_new_app<T>(
+    pub(super) fn with_new_app<T>(
         &mut self,
         name: AppName,
         out: &mut Out,

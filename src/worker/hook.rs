@@ -1,9 +1,9 @@
 //! The hooks of gunicorn's master that ostlerd has run for it, and the lines that name them.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A hook of gunicorn's master.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hook {
     /// Before the first workers.

@@ -93,7 +93,7 @@ mod message;
 #[cfg(test)]
 mod tests;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use hook::{Hook, HookOrder, HookWorker};
 pub use message::{
@@ -137,7 +137,7 @@ pub const CONTRACT: u64 = 1;
 pub const SLOT_SIZE: usize = 4096;
 
 /// What the app's gunicorn says of itself; untrusted, so every field is bounded by whoever uses it.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 pub struct Settings {
     /// `27.0.1`.
     pub gunicorn: String,

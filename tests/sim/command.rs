@@ -28,7 +28,7 @@ pub(crate) enum Fate {
 #[derive(Clone, Debug)]
 pub(crate) struct Command {
     pub(crate) alive: bool,
-    attempt: u32,
+    pub(crate) attempt: u32,
     queue: VecDeque<PendingMigration>,
     current: Option<(PendingMigration, Moment)>,
     of: u32,

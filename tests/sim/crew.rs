@@ -122,6 +122,13 @@ impl Crew {
         !matches!(state, None | Some(AppState::Stopping | AppState::Stopped))
     }
 
+    /// Whether neither a generation is shown of it nor one that is to come.
+    pub(crate) fn has_nothing(&self) -> bool {
+        let nothing =
+            |it: &AppView| it.generation.is_none() && it.rollout.is_none() && it.migration.is_none();
+        self.view.as_ref().is_some_and(nothing)
+    }
+
     /// Whether workers should run at all.
     pub(crate) fn should_run(&self) -> bool {
         self.planned && !self.stopped

@@ -254,6 +254,22 @@ impl Databases {
         self.answer(run, MigrationFact::Verified(report), Duration::ZERO);
     }
 
+    /// ostlerd has fallen: the database sides go with it, the commands go on.
+    pub(crate) fn ostlerd_falls(&mut self) {
+        self.runs.values_mut().for_each(|run| run.watch = 0);
+    }
+
+    /// Another ostlerd is there; it begins by ending whatever the one before has left.
+    pub(crate) fn ostlerd_rises(&mut self) {
+        let alive = |run: &Run| run.command.as_ref().filter(|it| it.alive).map(|it| it.attempt);
+        let left: Vec<(RunId, u32)> =
+            self.runs.iter().filter_map(|(id, run)| alive(run).map(|attempt| (*id, attempt))).collect();
+        for (run, attempt) in left {
+            self.dies(run, attempt, Exit::Signal(9), None);
+        }
+        self.runs.clear();
+    }
+
     /// What the database side says of itself: it is gone.
     pub(crate) fn watch_dies(&mut self, run: RunId, watch: u64, kind: TroubleKind) -> Option<MigrationFact> {
         let it = self.runs.get_mut(&run).filter(|it| it.watch == watch)?;

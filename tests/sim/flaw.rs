@@ -1,12 +1,13 @@
 //! Planted bugs: each perverts what passes between the core and the world, and proves that a law fires.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ostler::plan::{Blueprint, Plan};
 use ostler::supervise::{
-    Action, Cause, Event, Happening, Moment, News, Outcome, PhaseView, Request, Rung, Supervisor, View,
-    WorkerId,
+    Action, Cause, Event, Found, Happening, Legacy, Moment, News, Outcome, PhaseView, Request, Rung,
+    Supervisor, View, WorkerId,
 };
 
 use crate::laws::Law;
@@ -52,10 +53,24 @@ pub(crate) enum Flaw {
     ShutsDownAtOnce,
     SaysDrainedAtOnce,
     Migration(Misdeed),
+    ForgetsNumbers,
+    ForgetsGenerations,
+    ForgetsAWorker,
+    ForgetsTheStopped,
+    ForgetsTheDrain,
+    TakesTheDeadForLiving,
+    ForgetsWhatRuns,
 }
 
 /// Which law each flaw breaks.
 pub(crate) const FLAWS: &[(Flaw, Law)] = &[
+    (Flaw::ForgetsNumbers, Law::NamesAreNeverReused),
+    (Flaw::ForgetsGenerations, Law::GenerationsArePinned),
+    (Flaw::ForgetsAWorker, Law::ViewsAreTrue),
+    (Flaw::ForgetsTheStopped, Law::StoppedStaysStopped),
+    (Flaw::ForgetsTheDrain, Law::ReadinessFailsWhileDrained),
+    (Flaw::TakesTheDeadForLiving, Law::ViewsAreTrue),
+    (Flaw::ForgetsWhatRuns, Law::TheSamePlanRollsNothingOut),
     (Flaw::DrainsTheLast, Law::LastReadyWorkerIsKept),
     (Flaw::TakesBootingForReady, Law::ReadyNeverFallsUnderTheFloor),
     (Flaw::CommitsWhenFirstIsReady, Law::CommitOnlyAtFullStrength),
@@ -101,7 +116,7 @@ const HASTE: u32 = 60;
 
 /// The core, or the core with a flaw.
 pub(crate) struct Subject {
-    core: Supervisor,
+    pub(crate) core: Supervisor,
     flaw: Option<Flaw>,
     stuck_at: Option<Moment>,
     last_view: Option<View>,
@@ -110,6 +125,17 @@ pub(crate) struct Subject {
 impl Subject {
     pub(crate) fn new(plan: Plan, seed: u64, flaw: Option<Flaw>) -> Self {
         Subject { core: Supervisor::new(plan, seed), flaw, stuck_at: None, last_view: None }
+    }
+
+    /// The next one takes its place.
+    pub(crate) fn rise(
+        &mut self,
+        legacy: &Legacy,
+        found: &BTreeMap<WorkerId, Found>,
+        now: Moment,
+        seed: u64,
+    ) {
+        self.core = crate::fall::risen(legacy, found, self.clock(now), seed, self.flaw);
     }
 
     fn clock(&self, now: Moment) -> Moment {
@@ -186,6 +212,13 @@ fn misheard(flaw: Option<Flaw>, mut event: Event) -> Event {
             (Some(Flaw::TakesADrainForAShutdown), Request::Drain(_)) => *request = Request::Shutdown,
             (Some(Flaw::ShutsDownAtOnce), Request::Shutdown) => *request = Request::ShutdownNow,
             _ => {}
+        }
+    }
+    if let (Some(Flaw::ForgetsWhatRuns), Event::PlanMade { plan, .. }) = (flaw, &mut event) {
+        for plan in plan.apps.values_mut().filter_map(|it| it.as_mut().ok()) {
+            let mut other = Blueprint::clone(&plan.blueprint);
+            other.release.newest += 1;
+            plan.blueprint = other.into();
         }
     }
     event

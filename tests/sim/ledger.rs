@@ -179,7 +179,7 @@ impl Ledger {
                 crew.policy = plan.policy.clone();
                 crew.migrates = plan.migrate.is_some();
                 crew.startable = true;
-            } else if !crew.runs() {
+            } else if !crew.runs() || crew.has_nothing() {
                 crew.startable = false;
             }
             crew.allow_a_change(now);

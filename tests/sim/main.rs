@@ -14,6 +14,7 @@ mod crew;
 mod databases;
 mod drain;
 mod edits;
+mod fall;
 mod flaw;
 mod laws;
 mod ledger;
@@ -68,6 +69,8 @@ const REMEMBERED: &[u64] = &[
     1_795_464_767_012_052,
     // A migration asked for alone that waits beside the rollout of its own release.
     1_795_471_439_050_381,
+    // ostlerd falls in a rollback: of the old release one worker serves by then, and another has died.
+    1_795_476_421_013_876,
     // A person's word is written down in an app that is stopped when ostlerd is asked to leave.
     1_795_471_439_447_381,
 ];
@@ -162,6 +165,8 @@ const OCCURRENCES: &[&str] = &[
     "KeepOnly",
     "ReleaseApp",
     "Exit",
+    "ostlerd falls",
+    "it was not ready yet when ostlerd ended",
     "joined the rollout",
     "gives way to",
     "rolling back from",

@@ -38,6 +38,10 @@ pub(crate) enum Boot {
 pub(crate) struct Process {
     pub(crate) worker: WorkerId,
     pub(crate) hold: bool,
+    /// Its ostlerd has fallen: nobody will admit it.
+    pub(crate) orphaned: bool,
+    /// It has heard that it is to go.
+    pub(crate) draining: bool,
     pub(crate) stage: Stage,
     pub(crate) boot: Boot,
     pub(crate) started: Moment,
@@ -79,6 +83,8 @@ impl Process {
         Process {
             worker,
             hold,
+            orphaned: false,
+            draining: false,
             stage: Stage::Loading,
             boot,
             started: now,

@@ -1,11 +1,15 @@
 //! One run: the core, or a flawed one, in the simulated world of a seed, judged after every step.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use ostler::supervise::{Action, AppState, Event, MigrationOrder, Moment, Request, View};
+use ostler::supervise::{
+    Action, AppState, Event, Found, Legacy, MigrationOrder, Moment, Request, View, WorkerId,
+};
 
 use crate::crew::Crew;
+use crate::fall::{Fall, falls, plan_after, put_right};
 use crate::flaw::{Flaw, Subject};
 use crate::laws::{Code, Law, Step, Verdict, Violation};
 use crate::ledger::Ledger;
@@ -20,6 +24,11 @@ const BOUND: Duration = Duration::from_secs(400);
 const WATCH: Duration = Duration::from_secs(20);
 /// More steps than any run needs.
 const MOST_STEPS: u64 = 50_000;
+
+/// More than any run needs at one moment.
+const MOST_STANDING: u32 = 1_000;
+/// More than any run needs at once.
+const MOST_WORKERS: usize = 300;
 
 /// How a run is made.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,6 +70,8 @@ pub(crate) struct Run {
     /// Since when everything is as it should be.
     good_since: Option<Moment>,
     said_good_bye: Option<Moment>,
+    /// The next comes last.
+    falls: Vec<Fall>,
     trace: Trace,
 }
 
@@ -84,6 +95,7 @@ impl Run {
         for (app, policy) in &scenario.apps {
             trace.say(|| format!("{app}: {policy:?}"));
         }
+        let falls = falls(&scenario, &rng);
         let world = World::new(scenario, rng);
         let plan = world.disk.plan();
         Run {
@@ -97,13 +109,21 @@ impl Run {
             steps: 0,
             good_since: None,
             said_good_bye: None,
+            falls,
             trace,
         }
     }
 
     fn go(&mut self) -> Result<(), Violation> {
         self.step(Event::TimePassed)?;
-        while !self.ledger.exited && !self.has_been_good() && self.steps < MOST_STEPS {
+        while !self.ledger.exited && !self.has_been_good() && self.is_in_bounds().is_ok() {
+            if self.world.is_calm() {
+                self.falls.clear();
+            }
+            if self.falls.last().is_some_and(|fall| !fall.half_done && fall.at <= self.now) {
+                let legacy = self.subject.core.legacy();
+                self.fall(&legacy)?;
+            }
             let deadline = self.subject.next_deadline();
             let wakes = deadline.map(|at| at.max(self.now) + self.lateness());
             let event = match (wakes, self.world.next_at()) {
@@ -122,7 +142,19 @@ impl Run {
             }
             self.judge_progress()?;
         }
+        self.options.code.holds(Law::DeadlinesAdvance, || self.is_in_bounds())?;
         self.options.code.holds(Law::AnswersComeInTime, || all_answered(&self.ledger))
+    }
+
+    /// A flawed core may go on for ever, where another law is judged than the one that would say so.
+    fn is_in_bounds(&self) -> Verdict {
+        let (steps, standing, workers) = (self.steps, self.standing, self.ledger.hands.len());
+        match steps < MOST_STEPS && standing < MOST_STANDING && workers < MOST_WORKERS {
+            true => Ok(()),
+            false => {
+                Err(format!("it has come to {steps} steps, {standing} at one moment, and {workers} workers"))
+            }
+        }
     }
 
     /// How late the shell wakes for a deadline.
@@ -146,6 +178,12 @@ impl Run {
         let before = self.ledger.counts();
         let actions = self.subject.handle(now, &fact, &self.ledger);
         self.trace.say(|| line(now, &fact, &actions));
+        let due = self.falls.last().is_some_and(|fall| fall.half_done && fall.at <= now);
+        let half_done = due
+            && !self.world.is_calm()
+            && actions
+                .iter()
+                .any(|it| matches!(it, Action::SpawnWorker { .. } | Action::SignalWorker { .. }));
         for action in &actions {
             code.judge_action(&self.ledger, now, action)?;
             if let Action::Migrate { app, run, order: MigrationOrder::RecordMigration(record) } = action {
@@ -153,7 +191,9 @@ impl Run {
                 code.holds(Law::VerdictsAreTrue, || self.world.databases.agrees(app, *run, record))?;
             }
             self.ledger.act(now, action);
-            self.world.perform(now, action);
+            if !half_done {
+                self.world.perform(now, action);
+            }
         }
         self.view = self.subject.view(now);
         let (due, standing) = (self.subject.next_deadline(), self.standing);
@@ -171,7 +211,36 @@ impl Run {
         };
         code.judge_step(&step)?;
         self.ledger.see(now, &self.view);
+        if half_done && !self.ledger.exited {
+            let legacy = self.subject.core.legacy();
+            self.fall(&legacy)?;
+        }
         Ok(())
+    }
+
+    /// ostlerd falls; after a while another takes over, and reads the configuration.
+    fn fall(&mut self, legacy: &Legacy) -> Result<(), Violation> {
+        let Some(fall) = self.falls.pop() else { return Ok(()) };
+        self.trace.say(|| format!("{:>9}  ostlerd falls: {fall:?}", self.now));
+        self.world.ostlerd_falls();
+        let until = self.now + fall.downtime;
+        while self.world.next_at().is_some_and(|next| next <= until) {
+            self.world.advance();
+        }
+        self.pass(until);
+        self.world.ostlerd_rises();
+        let now = self.now;
+        let found: BTreeMap<WorkerId, Found> =
+            legacy.workers().map(|(_, id, _)| (id, self.world.found(id))).collect();
+        put_right(&mut self.ledger, now, legacy, &found);
+        self.subject.rise(legacy, &found, now, self.steps);
+        self.view = self.subject.view(now);
+        self.ledger.see(now, &self.view);
+        let plan = plan_after(&self.subject.core, self.world.disk.plan());
+        let id = self.world.disk.next_request();
+        let delay = self.world.rng.millis(5, 400);
+        self.world.tell_after(delay, Event::PlanMade { id, plan });
+        self.step(Event::TimePassed)
     }
 
     fn has_been_good(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The simulated machine: it carries out actions, later, badly or never, and makes facts of what comes of them.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use ostler::config::AppName;
@@ -46,10 +46,14 @@ pub(crate) struct World {
     pub(crate) databases: Databases,
     pub(crate) processes: BTreeMap<WorkerId, Process>,
     gone: Vec<WorkerId>,
+    /// Every worker that there was a process of.
+    begun: BTreeSet<WorkerId>,
     queue: BinaryHeap<Reverse<(Moment, u64)>>,
     entries: BTreeMap<u64, Due>,
     count: u64,
     now: Moment,
+    /// Nobody is there to be told, or to be asked.
+    deaf: bool,
 }
 
 impl World {
@@ -64,10 +68,12 @@ impl World {
             databases,
             processes: BTreeMap::new(),
             gone: Vec::new(),
+            begun: BTreeSet::new(),
             queue: BinaryHeap::new(),
             entries: BTreeMap::new(),
             count: 0,
             now: Moment::ZERO,
+            deaf: false,
         };
         world.after(world.scenario.look, Due::Look);
         for _ in 0..world.scenario.asks {
@@ -107,6 +113,12 @@ impl World {
 
     /// The core hears it soon, or, where facts come late, somewhat later.
     fn tell(&mut self, event: Event) {
+        if self.deaf {
+            if let Event::WorkerExited { worker, .. } = event {
+                self.gone.push(worker);
+            }
+            return;
+        }
         let late = self.faults().fact_late;
         let delay = if self.rng.chance(late) { self.rng.millis(20, 900) } else { self.rng.millis(0, 15) };
         self.after(delay, Due::Fact(Box::new(event)));
@@ -137,6 +149,8 @@ impl World {
             Due::Serving(worker) => self.serving(worker),
             Due::Exits(worker, exit) => self.exits(worker, exit),
             Due::Prepared(app) => return Some(self.prepared(app)),
+            Due::Look if self.deaf => self.after(self.scenario.look, Due::Look),
+            Due::Ask | Due::AskFor(_) if self.deaf => {}
             Due::Look => return Some(self.look()),
             Due::Migration(run, later) => {
                 let fact = self.migration(run, later)?;
@@ -221,12 +235,14 @@ impl World {
             let delay = self.rng.millis(20, most);
             self.after(delay, Due::Booted(worker));
         }
+        self.begun.insert(worker);
         self.processes.insert(worker, process);
     }
 
     fn booted(&mut self, worker: WorkerId) {
         let Some(process) = self.processes.get_mut(&worker) else { return };
         match process.boot {
+            Boot::Loads if process.hold && process.orphaned => self.exits(worker, Exit::Code(0)),
             Boot::Loads if process.hold => {
                 process.stage = Stage::Waiting;
                 let crash = process.crashes_after;
@@ -273,6 +289,9 @@ impl World {
     fn signal(&mut self, worker: WorkerId, rung: Rung) {
         let Some(process) = self.processes.get(&worker) else { return };
         let Some(delay) = process.takes(rung, self.now, &mut self.rng) else { return };
+        if let Some(process) = self.processes.get_mut(&worker).filter(|_| rung == Rung::Drain) {
+            process.draining = true;
+        }
         let exit = match rung {
             Rung::Drain | Rung::Stacks | Rung::Quit => Exit::Code(0),
             Rung::Abort => Exit::Signal(6),
@@ -285,6 +304,44 @@ impl World {
         if self.processes.remove(&worker).is_some() {
             self.tell(Event::WorkerExited { worker, exit });
         }
+    }
+
+    /// ostlerd has fallen: what it had not heard it never hears, and whoever waits for its word goes.
+    pub(crate) fn ostlerd_falls(&mut self) {
+        self.deaf = true;
+        self.databases.ostlerd_falls();
+        self.entries.retain(|_, due| !matches!(due, Due::Fact(_) | Due::Prepared(_)));
+        let mut waiting = Vec::new();
+        for process in self.processes.values_mut() {
+            process.orphaned = true;
+            if process.stage == Stage::Waiting {
+                waiting.push(process.worker);
+            }
+        }
+        for worker in waiting {
+            // One that was admitted a moment ago serves all the same.
+            if !self.entries.values().any(|due| matches!(due, Due::Serving(it) if *it == worker)) {
+                let delay = self.rng.millis(1, 60);
+                self.after(delay, Due::Exits(worker, Exit::Code(0)));
+            }
+        }
+    }
+
+    /// What is found of a worker.
+    pub(crate) fn found(&self, worker: WorkerId) -> ostler::supervise::Found {
+        crate::fall::found(self.processes.get(&worker), self.begun.contains(&worker), self.now)
+    }
+
+    /// Another ostlerd is there.
+    pub(crate) fn ostlerd_rises(&mut self) {
+        self.deaf = false;
+        self.databases.now = self.now;
+        self.databases.ostlerd_rises();
+    }
+
+    /// The core hears this after a while.
+    pub(crate) fn tell_after(&mut self, delay: Duration, event: Event) {
+        self.after(delay, Due::Fact(Box::new(event)));
     }
 
     fn prepared(&mut self, app: AppName) -> Event {

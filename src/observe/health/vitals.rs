@@ -17,6 +17,11 @@ pub struct Vitals {
 }
 
 impl Vitals {
+    /// Goes on from what an earlier ostlerd had counted.
+    pub fn with(counters: Counters) -> Vitals {
+        Vitals { counters, gauges: BTreeMap::new() }
+    }
+
     /// Something happened.
     pub fn heard(&mut self, news: &News) {
         self.counters.heard(news);

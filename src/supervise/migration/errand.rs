@@ -33,7 +33,7 @@ pub(in crate::supervise) struct Errand {
     pub(in crate::supervise) task: Task,
     /// Who waits for its end.
     pub(in crate::supervise) waiters: Vec<RequestId>,
-    opening: Opening,
+    pub(in crate::supervise) opening: Opening,
     began: Moment,
     stage: Stage,
     due: Moment,

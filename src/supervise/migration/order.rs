@@ -51,7 +51,7 @@ pub enum MigrationOrder {
 }
 
 /// What a run is made from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Opening {
     /// The interpreter, directory, environment and user.
     pub blueprint: Arc<Blueprint>,

@@ -58,3 +58,25 @@ pub(super) fn equal_blueprints_join(step: &Step<'_>) -> Verdict {
     });
     if anew { Err(format!("{app}: an equal rollout was begun anew")) } else { Ok(()) }
 }
+
+/// A plan that names what an app runs already starts no rollout of it: not after a reload, not after a fall of ostlerd.
+pub(super) fn the_same_plan_rolls_nothing_out(step: &Step<'_>) -> Verdict {
+    let Event::PlanMade { plan, .. } = step.fact else { return Ok(()) };
+    for action in step.actions {
+        let Action::Announce(News { app, happening: Happening::RolloutStarted { from: Some(_), .. } }) =
+            action
+        else {
+            continue;
+        };
+        let (Some(Ok(wanted)), Some(crew)) = (plan.apps.get(app), step.ledger.crews.get(app)) else {
+            continue;
+        };
+        let Some(view) = &crew.view else { continue };
+        let target = view.rollout.as_ref().map_or(view.generation, |rollout| rollout.generation);
+        let runs = target.and_then(|generation| crew.generations.get(&generation));
+        if runs == Some(&wanted.blueprint) && view.rollout.is_none() {
+            return Err(format!("{app}: {target:?} is rolled out again, and nothing of it has changed"));
+        }
+    }
+    Ok(())
+}
