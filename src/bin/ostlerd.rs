@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ostler::run::{Places, check, launch, run};
+use ostler::run::{Places, check, handover, launch, run};
 
 /// Runs the gunicorn workers of this machine's Python web apps.
 ///
@@ -15,7 +15,7 @@ use ostler::run::{Places, check, launch, run};
     version,
     after_help = "\
 Signals: TERM, INT stop gracefully (a second INT at once); HUP rereads the configuration and restarts what changed;\n\
-USR1 reopens the apps' log files; TTIN, TTOU add and take a worker of the only app.\n\
+USR1 reopens the apps' log files; USR2 runs the binary on disk in place of this one, workers going on; TTIN, TTOU add and take a worker of the only app.\n\
 Exit status: 0 stopped as asked, 1 failed, 64 usage, 75 another ostlerd runs, 78 configuration."
 )]
 struct Arguments {
@@ -32,6 +32,9 @@ struct Arguments {
     /// Check the configuration and every app's interpreter, start nothing
     #[arg(long)]
     check: bool,
+    /// Only say whether this binary can take over what another ostlerd has written down in FILE
+    #[arg(long, value_name = "FILE", hide = true)]
+    check_handover: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -46,6 +49,15 @@ fn main() -> ExitCode {
             return ExitCode::from(if error.use_stderr() { 64 } else { 0 });
         }
     };
+    if let Some(file) = &arguments.check_handover {
+        return match handover::check_state(file) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(why) => {
+                eprintln!("{why}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let (places, only_check) = (places(&arguments), arguments.check);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {

@@ -79,6 +79,21 @@ pub fn bind(path: &Path) -> Result<Bound, BindError> {
     Ok(Bound { listener, path: path.to_owned(), _lock: lock })
 }
 
+/// The control socket at `path` as this very process held it before it was re-executed: nobody who connects meanwhile is
+/// refused.
+///
+/// # Errors
+///
+/// The descriptors are not what they should be.
+pub fn take_over(path: &Path, listener: OwnedFd, lock: OwnedFd) -> Result<Bound, BindError> {
+    let listener = UnixListener::from(listener);
+    listener.set_nonblocking(true).map_err(failed_to("set up", path))?;
+    // It is locked already, by this very descriptor; saying so again changes nothing.
+    let lock = Flock::lock(File::from(lock), FlockArg::LockExclusiveNonblock)
+        .map_err(|(_, errno)| failed_to("lock the directory of", path)(errno.into()))?;
+    Ok(Bound { listener, path: path.to_owned(), _lock: lock })
+}
+
 fn failed_to(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BindError {
     let path = path.to_owned();
     move |source| BindError::System { what, path, source }

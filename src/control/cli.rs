@@ -103,6 +103,18 @@ pub(super) enum Verb {
     },
     /// End a drain: readiness follows the apps again
     Undrain,
+    /// Wait for the rollouts that are under way, and tell how they, or the last ones, ended
+    ///
+    /// Exits 0 where everything that was rolled out serves, 1 where a rollout was rolled back or refused, or an app
+    /// is failed. With APP, only that app counts. A restart of ostlerd meanwhile is waited for.
+    Wait {
+        /// Only this app
+        app: Option<String>,
+    },
+    /// Have ostlerd run its binary from disk anew, as after an upgrade: no worker is restarted, no request is lost
+    ///
+    /// The new binary is asked first whether it can take over; where it cannot, the old one goes on and says why.
+    Reexec,
     /// Check the configuration's files; needs no ostlerd
     Check {
         /// The main file
@@ -225,6 +237,8 @@ mod tests {
             "events",
             "drain",
             "undrain",
+            "wait shop",
+            "reexec",
         ] {
             let line = format!("ostler {verb} --json --socket /tmp/x");
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();

@@ -95,6 +95,8 @@ pub enum Change {
     Undrain,
     /// Say what that would change.
     DryRun,
+    /// Re-execute ostlerd.
+    Reexec,
 }
 
 impl Change {
@@ -113,6 +115,7 @@ impl Change {
             Change::Drain(_) => "/v1/drain".to_owned(),
             Change::Undrain => "/v1/undrain".to_owned(),
             Change::DryRun => "/v1/reload/dry-run".to_owned(),
+            Change::Reexec => "/v1/reexec".to_owned(),
         }
     }
 
@@ -135,7 +138,7 @@ impl Change {
             | Change::Stop(app)
             | Change::Start(app)
             | Change::Scale(app, _) => Some(app),
-            Change::Reload | Change::Drain(_) | Change::Undrain | Change::DryRun => None,
+            Change::Reload | Change::Reexec | Change::Drain(_) | Change::Undrain | Change::DryRun => None,
         }
     }
 

@@ -63,6 +63,8 @@ pub enum Wish {
     Reload,
     /// Say what that would change, and change nothing.
     DryRun,
+    /// Have ostlerd re-execute its binary from disk, with everything running on.
+    Reexec,
     /// Say what a migration of the app would apply, and apply nothing.
     MigrationPlan(AppName),
     /// Say what the history of the app's migrations holds.

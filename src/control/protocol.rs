@@ -13,6 +13,7 @@
 //! | `POST /v1/drain`, body `{"for_seconds": N}` or none | lines of news about every app, the last line is the outcome |
 //! | `POST /v1/undrain` | the same |
 //! | `POST /v1/reload` | lines of news about every app, the last line is the outcome |
+//! | `POST /v1/reexec` | the same; the outcome comes just before ostlerd becomes the binary that is on disk |
 //! | `POST /v1/reload/dry-run` | the same; the outcome is `planned`, and nothing is changed |
 //!
 //! News has the keys `app` and `event`, an outcome the key `outcome`. Whatever cannot be answered is

@@ -76,6 +76,10 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
             change_all(visitor, "reload")?;
             ask(desk, None, Wish::DryRun)
         }
+        (&Method::POST, ["v1", "reexec"]) => {
+            change_all(visitor, "reexec")?;
+            ask(desk, None, Wish::Reexec)
+        }
         (&Method::POST, ["v1", "drain"]) => {
             change_all(visitor, "drain")?;
             ask(desk, None, Wish::Request(supervise::Request::Drain(length(request).await?)))
@@ -111,7 +115,7 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
             let app = known(name, desk)?;
             ask(desk, Some(app.clone()), Wish::MigrationHistory(app))
         }
-        (_, ["v1", "status" | "events" | "reload" | "drain" | "undrain"])
+        (_, ["v1", "status" | "events" | "reload" | "reexec" | "drain" | "undrain"])
         | (_, ["v1", "reload", "dry-run"])
         | (_, ["v1", "apps", _, "restart" | "stop" | "start" | "scale" | "migrate" | "migrations"])
         | (_, ["v1", "apps", _, "migrate", "abort" | "resolve" | "plan"]) => refuse(

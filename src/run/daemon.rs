@@ -1,23 +1,29 @@
 //! ostlerd from its arguments to its end.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::driver::{Driver, inbox};
+use super::handover::{self, Handover};
+use super::keeper::Keeper;
 use super::passed::Passed;
 use super::process::Children;
 use super::scope::{Group, Scopes};
+use super::scoreboard::monotonic_now;
 use super::shell::Shell;
 use super::signals::Signals;
+use super::state::{self, State};
 use super::watch::Watch;
-use super::{health, prepare, reaper};
-use crate::config::{Config, Problems};
+use super::{health, listeners, prepare, reaper};
+use crate::config::{Address, Config, Problems};
 use crate::control;
 use crate::observe::Status;
 use crate::plan::{Plan, Refusal};
-use crate::supervise::Supervisor;
+use crate::supervise::{Moment, Supervisor, WorkerId};
 
 /// So long the kernel may take to end processes: those that wait for a dead disk do not end.
 const LEFTOVERS: std::time::Duration = std::time::Duration::from_secs(5);
@@ -96,12 +102,28 @@ pub async fn check(places: &Places) -> Result<Config, StartError> {
 pub async fn run(places: &Places) -> Result<(), StartError> {
     // Before the files are read: what is changed from here on is noticed.
     let watch = Watch::begin(&places.config);
-    let config = prepare::read(&places.config).map_err(StartError::Config)?;
-    let control = control::bind(&places.runtime.join("control.sock"))?;
+    let read = prepare::read(&places.config);
+    if let (Err(problems), false) = (&read, state::path(&places.runtime).exists()) {
+        return Err(StartError::Config(problems.clone()));
+    }
+    let mut handover = Handover::take();
+    let control = control_socket(&places.runtime.join("control.sock"), &mut handover)?;
+    // Not before the runtime directory is ours alone.
+    let left = what_is_left(&places.runtime);
+    let config = match (read, &left) {
+        (Ok(config), _) => config,
+        (Err(problems), Some(left)) => {
+            tracing::error!("{problems}\nthe last good configuration stays in force");
+            Config::clone(&left.kept.config)
+        }
+        (Err(problems), None) => return Err(StartError::Config(problems)),
+    };
     make_directory(&places.runtime.join("scoreboards"), 0o700)?;
     make_directory(&places.state, 0o755)?;
     let signals = Signals::listen().map_err(failed_to("handle signals in", Path::new("ostlerd")))?;
-    let passed = Passed::take();
+    handover::let_signals_in();
+    let passed = Passed::take().with_own(handover.sockets);
+    let stored = passed.stored();
     let health = health::open(&config.health, &places.runtime, &passed)?;
     let children = Children::new();
     use_scopes(&children);
@@ -109,9 +131,72 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
 
     let (outbox, inbox) = inbox();
     let changes = outbox.inbox.clone();
-    let mut shell = Shell::new(children.clone(), passed, places, &config, outbox);
-    let looked = prepare::all(&children, &config, &BTreeMap::new()).await;
-    end_leftovers(&children).await;
+    let mut shell = Shell::new(children, passed, places, &config, outbox);
+    let supervisor = match &left {
+        Some(left) => {
+            let supervisor = go_on(&mut shell, left);
+            // A migration that nobody watches, most of all: what it has done is found out when it is begun anew.
+            end_others(shell.children(), &shell.facts().pids).await;
+            supervisor
+        }
+        None => begin(&mut shell, &config).await?,
+    };
+    let first = Status::new(&supervisor.view(Moment::ZERO), &shell.facts());
+    let (desk, ends) = control::desk(first);
+    tokio::spawn(control::serve(control, desk));
+    tokio::spawn(watch.run(changes));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ostlerd runs {}", counted(config.apps.len()));
+    let keeper = Keeper::new(state::path(&places.runtime));
+    let mut driver = Driver::new(supervisor, shell, inbox, ends, signals, keeper).with_stored(stored);
+    if let Some(left) = left {
+        let restart = left.kept.legacy.running().filter(|_| left.kept.handover).cloned().collect();
+        driver = driver.going_on(left.kept.origin, left.counters.into(), restart);
+    }
+    health.serve(&config.health, driver.health(config.health.saturation))?;
+    driver.run().await;
+    tracing::info!("ostlerd has stopped");
+    Ok(())
+}
+
+/// The control socket: as it was before this process was re-executed, or bound.
+fn control_socket(path: &Path, handover: &mut Handover) -> Result<control::Bound, control::BindError> {
+    let address = Address::Unix(path.to_owned());
+    // It may be there more than once; the copies are closed with the rest.
+    let held = handover.sockets.iter().position(|fd| listeners::is_at(fd.as_fd(), &address));
+    match (held, handover.lock.take()) {
+        (Some(held), Some(lock)) => control::take_over(path, handover.sockets.swap_remove(held), lock),
+        _ => control::bind(path),
+    }
+}
+
+/// What an earlier ostlerd has left, where that can be adopted.
+fn what_is_left(runtime: &Path) -> Option<State> {
+    let path = state::path(runtime);
+    match state::read(&path) {
+        Ok(left) => left,
+        Err(error) => {
+            tracing::error!("{} is not used: {error}; every app is started anew", path.display());
+            None
+        }
+    }
+}
+
+/// A supervisor for what an earlier ostlerd has left.
+fn go_on(shell: &mut Shell, left: &State) -> Supervisor {
+    let found = shell.take_over(&left.kept);
+    let alive = found.values().filter(|found| found.alive).count();
+    tracing::info!(
+        "ostlerd goes on with {alive} of {} workers that an earlier one left",
+        left.kept.workers.len()
+    );
+    let now = Duration::from_nanos(monotonic_now().saturating_sub(left.kept.origin));
+    Supervisor::adopt(left.kept.legacy.clone(), &found, Moment::at(now), seed())
+}
+
+/// A supervisor for the configuration, with nothing running yet.
+async fn begin(shell: &mut Shell, config: &Config) -> Result<Supervisor, StartError> {
+    let looked = prepare::all(shell.children(), config, &BTreeMap::new()).await;
+    end_leftovers(shell.children()).await;
     let apps = looked.into_iter().map(|(name, looked)| {
         let prepared = looked.map(|looked| shell.learn(looked));
         let bound = shell.bind(&name, prepared);
@@ -122,19 +207,11 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     if refusals.len() == plan.apps.len() {
         return Err(StartError::NothingToRun(refusals));
     }
+    Ok(Supervisor::new(plan, seed()))
+}
 
-    let seed = u64::from(std::process::id()) ^ super::scoreboard::monotonic_now();
-    let supervisor = Supervisor::new(plan, seed);
-    let first = Status::new(&supervisor.view(crate::supervise::Moment::ZERO), &shell.facts());
-    let (desk, ends) = control::desk(first);
-    tokio::spawn(control::serve(control, desk));
-    tokio::spawn(watch.run(changes));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ostlerd runs {}", counted(config.apps.len()));
-    let driver = Driver::new(supervisor, shell, inbox, ends, signals);
-    health.serve(&config.health, driver.health(config.health.saturation))?;
-    driver.run().await;
-    tracing::info!("ostlerd has stopped");
-    Ok(())
+fn seed() -> u64 {
+    u64::from(std::process::id()) ^ monotonic_now()
 }
 
 fn use_scopes(children: &Children) {
@@ -151,6 +228,18 @@ async fn end_leftovers(children: &Children) {
         let (name, count) = (group.name(), group.members().len());
         tracing::warn!("{name}: an ostlerd that has died left {count} processes behind: they are killed");
         end(&group).await;
+    }
+}
+
+/// What an earlier ostlerd left in scopes of which nothing is adopted.
+async fn end_others(children: &Children, adopted: &BTreeMap<WorkerId, i32>) {
+    for group in children.scopes().map(Scopes::inhabited).unwrap_or_default() {
+        let members = group.members();
+        if !members.iter().any(|pid| adopted.values().any(|adopted| adopted == pid)) {
+            let (name, count) = (group.name(), members.len());
+            tracing::warn!("{name}: {count} processes that no ostlerd watches any more are killed");
+            end(&group).await;
+        }
     }
 }
 

@@ -3,100 +3,32 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-use super::known::{Found, Looked};
+use super::keeper::Keeper;
+use super::known::Found;
 use super::notify::Notifier;
 use super::shell::Shell;
 use super::signals::{Arrived, Signals};
-use super::{reaper, releases};
+use super::{reaper, scoreboard};
 use crate::config::{AppName, Saturation};
 use crate::control::{Ask, DeskEnds, Wish};
-use crate::observe::Status;
 use crate::observe::health::{Pulse, Sources, Vitals};
+use crate::observe::{Counters, Status};
 use crate::plan::{self, Plan, Refusal};
 use crate::supervise::{Action, Event, Moment, Outcome, Request, RequestId, Supervisor};
+
+mod inbound;
+mod leaving;
+
+pub use inbound::{Inbound, Inbox, Outbox, Purpose, inbox};
+use leaving::Leaving;
 
 /// How often the scoreboards are read.
 const LOOK: Duration = Duration::from_secs(1);
 /// With every so many looks, memory is read as well: it costs a file for each worker.
 const LOOKS_PER_RSS: u64 = 5;
-
-/// What reaches the driver from the tasks of the shell.
-#[derive(Debug)]
-pub enum Inbound {
-    /// One app has been looked at for a rollout: its configuration's problem, or what to run.
-    Prepared {
-        /// The app.
-        app: AppName,
-        /// What to run, or why not.
-        looked: Box<Result<Looked, Refusal>>,
-        /// Held until it is in force.
-        turn: OwnedRwLockReadGuard<()>,
-    },
-    /// It is this request's turn to have the configuration read.
-    MayReread {
-        /// Who asked.
-        id: RequestId,
-        /// What for.
-        purpose: Purpose,
-        /// Held until it is in force.
-        turn: OwnedRwLockWriteGuard<()>,
-    },
-    /// The configuration has been read anew and every app been looked at.
-    Reread {
-        /// Who asked, as a request's number.
-        id: RequestId,
-        /// What for.
-        purpose: Purpose,
-        /// What was found of each app, or every problem in words.
-        looked: Result<Found, Refusal>,
-        /// Held until it is in force.
-        turn: OwnedRwLockWriteGuard<()>,
-    },
-    /// The configuration's files say something else than before.
-    FilesChanged,
-    /// The releases were looked at.
-    ReleasesLooked {
-        /// What was found.
-        found: releases::Found,
-    },
-}
-
-/// Why the configuration is read anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To put it in force; apps that are configured as before keep their release.
-    Reload,
-    /// To put it in force with the releases as they are now.
-    Hangup,
-    /// To tell what [`Purpose::Reload`] would change.
-    DryRun,
-}
-
-/// Where the shell's tasks send to, and where the driver receives.
-pub fn inbox() -> (Outbox, Inbox) {
-    let (facts, facts_in) = mpsc::unbounded_channel();
-    let (inbox, inbox_in) = mpsc::unbounded_channel();
-    (Outbox { facts, inbox }, Inbox { facts: facts_in, inbox: inbox_in })
-}
-
-/// The sending side; the driver outlives whoever sends.
-#[derive(Clone, Debug)]
-pub struct Outbox {
-    /// Facts for the core, as they are.
-    pub facts: mpsc::UnboundedSender<Event>,
-    /// What the shell has to complete first.
-    pub inbox: mpsc::UnboundedSender<Inbound>,
-}
-
-/// The receiving side.
-#[derive(Debug)]
-pub struct Inbox {
-    facts: mpsc::UnboundedReceiver<Event>,
-    inbox: mpsc::UnboundedReceiver<Inbound>,
-}
 
 /// The loop and what it owns.
 #[derive(Debug)]
@@ -112,17 +44,26 @@ pub struct Driver {
     exit: bool,
     pulse: Pulse,
     vitals: watch::Sender<Vitals>,
+    keeper: Keeper,
+    /// The same as `origin`, as the next ostlerd understands it.
+    origin_nanoseconds: u64,
+    /// The first reload after an adoption, and the apps that are rolled out when it is over.
+    first_reload: Option<(Option<RequestId>, Vec<AppName>)>,
+    /// The apps that a restart of ostlerd rolls out: it is over when they are known to serve, or not to.
+    unproven: Vec<AppName>,
+    leaving: Option<Leaving>,
     systemd: Notifier,
 }
 
 impl Driver {
     /// A driver for `supervisor`, which has done nothing yet.
-    pub fn new(
+    pub(super) fn new(
         supervisor: Supervisor,
         shell: Shell,
         Inbox { facts, inbox }: Inbox,
         desk: DeskEnds,
         signals: Signals,
+        keeper: Keeper,
     ) -> Self {
         let origin = Instant::now();
         let (pulse, vitals) = (Pulse::new(), watch::Sender::default());
@@ -138,8 +79,34 @@ impl Driver {
             exit: false,
             pulse,
             vitals,
+            keeper,
+            origin_nanoseconds: scoreboard::monotonic_now(),
+            first_reload: None,
+            unproven: Vec::new(),
+            leaving: None,
             systemd: Notifier::from_env(),
         }
+    }
+
+    /// Goes on from where an earlier ostlerd ended: its moments, its counters.
+    /// The apps of `restart` are rolled out.
+    pub(super) fn going_on(
+        mut self,
+        origin_nanoseconds: u64,
+        counters: Counters,
+        restart: Vec<AppName>,
+    ) -> Self {
+        self.origin = scoreboard::time_at(origin_nanoseconds).map_or(self.origin, Instant::from_std);
+        self.origin_nanoseconds = origin_nanoseconds;
+        self.vitals.send_replace(Vitals::with(counters));
+        self.first_reload = Some((None, restart));
+        self
+    }
+
+    /// What systemd holds already for the next ostlerd.
+    pub(super) fn with_stored(mut self, numbers: Vec<u64>) -> Self {
+        self.systemd.knows_stored(numbers);
+        self
     }
 
     /// What health is answered from.
@@ -154,6 +121,13 @@ impl Driver {
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.fact(Event::TimePassed);
         self.publish();
+        self.keep(true);
+        if let Some((first, _)) = &mut self.first_reload {
+            // What has changed while nobody looked follows now, as any change does.
+            let id = self.shell.expect_answer(None);
+            *first = Some(id);
+            self.shell.reread(id, Purpose::Reload);
+        }
         while !self.exit {
             self.pulse.beat();
             let due = self.supervisor.next_deadline().map(|due| self.origin + due.since_origin());
@@ -163,15 +137,24 @@ impl Driver {
                 Some(ask) = self.desk.asks.recv() => self.asked(ask),
                 Some(asked) = self.desk.looks.recv() => self.shell.look_at_releases(asked),
                 signal = self.signals.next() => self.signalled(signal),
-                _ = look.tick() => self.look(),
+                _ = look.tick() => {
+                    self.look();
+                    self.keep(true);
+                }
+                effects = self.keeper.done() => self.put_in_effect(effects),
                 () = sleep(due) => self.fact(Event::TimePassed),
             }
             while let Ok(event) = self.facts.try_recv() {
                 self.heard(event);
             }
             self.publish();
+            self.keep(false);
+            if self.may_leave() && self.leave().await {
+                return;
+            }
         }
         self.shell.close().await;
+        self.keeper.remove().await;
     }
 
     fn heard(&mut self, event: Event) {
@@ -201,7 +184,7 @@ impl Driver {
             }
             Inbound::Reread { id, purpose: Purpose::DryRun, looked, turn: _ } => {
                 let outcome = match looked {
-                    Ok(Found { machine, health, apps }) => {
+                    Ok(Found { machine, health, apps, .. }) => {
                         let apps = apps.into_iter().map(|(name, looked)| (name, Ok(looked.plan)));
                         let needs_restart = plan::needs_restart(self.shell.health(), &health);
                         let plan = Plan { apps: apps.collect(), machine, needs_restart };
@@ -223,25 +206,36 @@ impl Driver {
                 self.shell.reread(id, Purpose::Reload);
             }
             Inbound::ReleasesLooked { found } => self.shell.releases_looked(found),
+            Inbound::SuccessorChecked { id, program, checked } => {
+                self.successor_checked(id, program, checked)
+            }
+            Inbound::EndExplained { restart } => self.end_explained(restart),
         }
     }
 
     fn reread(&mut self, id: RequestId, looked: Result<Found, Refusal>) {
-        let plan = looked.and_then(|Found { machine, health, apps }| {
+        let plan = looked.and_then(|Found { machine, health, apps, config }| {
             let needs_restart = plan::needs_restart(self.shell.health(), &health);
             let learn = |(name, looked)| (name, Ok(self.shell.learn(looked)));
             let plan = Plan { apps: apps.into_iter().map(learn).collect(), machine, needs_restart };
-            self.shell.bind_all(plan)
+            Ok((self.shell.bind_all(plan)?, config))
         });
         match plan {
-            Ok(plan) => {
-                self.shell.config_accepted(&plan);
+            Ok((plan, config)) => {
+                self.shell.config_accepted(&plan, config);
                 self.fact(Event::PlanMade { id, plan });
             }
             Err(refusal) => {
                 self.shell.config_refused(&refusal);
                 let Refusal { reason, detail } = refusal;
                 self.shell.answer(id, Outcome::Misconfigured { reason, detail });
+            }
+        }
+        if self.first_reload.as_ref().is_some_and(|(first, _)| *first == Some(id)) {
+            self.unproven = self.first_reload.take().map(|(_, apps)| apps).unwrap_or_default();
+            for app in self.unproven.clone() {
+                let id = self.shell.expect_answer(None);
+                self.fact(Event::Requested { id, request: Request::Restart(app) });
             }
         }
     }
@@ -252,6 +246,10 @@ impl Driver {
             Wish::Request(request) => {
                 let id = self.shell.expect_answer(Some(answer));
                 return self.fact(Event::Requested { id, request });
+            }
+            Wish::Reexec => {
+                let id = self.shell.expect_answer(Some(answer));
+                return self.check_successor(id);
             }
             Wish::MigrationPlan(app) => return self.shell.tell_pending(app, answer),
             Wish::MigrationHistory(app) => return self.shell.tell_history(&app, answer),
@@ -271,7 +269,12 @@ impl Driver {
                 self.shell.reread(id, Purpose::Hangup);
             }
             Arrived::User1 => self.shell.reopen_logs(),
-            Arrived::Terminate => self.request("SIGTERM", Request::Shutdown),
+            Arrived::Terminate => self.explain_end(),
+            Arrived::User2 => {
+                tracing::info!("SIGUSR2 received");
+                let id = self.shell.expect_answer(None);
+                self.check_successor(id);
+            }
             Arrived::Interrupt => self.request("SIGINT", Request::Shutdown),
             Arrived::InterruptAgain => self.request("another SIGINT", Request::ShutdownNow),
             Arrived::TtyIn => self.scale_only_app("SIGTTIN", 1),
@@ -325,7 +328,11 @@ impl Driver {
         let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
         let status = Status::new(&view, &self.shell.facts());
         self.vitals.send_modify(|vitals| vitals.seen(&status, self.origin.elapsed()));
-        self.systemd.tell(&status);
+        self.systemd.keep_sockets(&self.shell.sockets());
+        match self.is_proven(&status) {
+            true => self.systemd.tell(&status),
+            false => self.systemd.tell_unproven(&status),
+        }
         self.desk.status.send_replace(Arc::new(status));
         let owners = self.shell.owners();
         self.desk.owners.send_if_modified(|known| {

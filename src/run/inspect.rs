@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
@@ -26,7 +27,7 @@ const TIME_OUT: Duration = Duration::from_secs(30);
 const OUTPUT_KEPT: usize = 16 * 1024;
 
 /// What to ask, and as whom.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Inspection {
     /// The app, for the process's title.
     pub app: AppName,

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::inspect::Inspection;
 use super::world;
-use crate::config::{App, AppName, HealthConfig};
+use crate::config::{App, AppName, Config, HealthConfig};
 use crate::observe::Release;
 use crate::plan::{AppPlan, Blueprint, Fingerprint, MachinePolicy, Paths, Plan, Refusal};
 use crate::worker::Settings;
@@ -27,7 +29,7 @@ pub struct Looked {
 }
 
 /// One look at an app.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Known {
     /// As it was configured.
     pub app: App,
@@ -68,7 +70,7 @@ impl Known {
 /// What is known of every app.
 #[derive(Debug, Default)]
 pub struct KnownApps {
-    apps: BTreeMap<AppName, Vec<Known>>,
+    apps: BTreeMap<AppName, Vec<Arc<Known>>>,
 }
 
 impl KnownApps {
@@ -76,7 +78,7 @@ impl KnownApps {
     pub fn learn(&mut self, known: Known, runs: impl Fn(&Blueprint) -> bool) {
         let all = self.apps.entry(known.app.name.clone()).or_default();
         all.retain(|it| it.blueprint != known.blueprint);
-        all.push(known);
+        all.push(Arc::new(known));
         let mut old = all.len().saturating_sub(KEPT);
         all.retain(|it| {
             let drop = old > 0 && !runs(&it.blueprint);
@@ -92,9 +94,23 @@ impl KnownApps {
         known.map(|(name, known)| (name, known.clone())).collect()
     }
 
+    /// All of it, for the next ostlerd.
+    pub(super) fn all(&self) -> Vec<Arc<Known>> {
+        self.apps.values().flatten().cloned().collect()
+    }
+
+    /// What an earlier ostlerd knew.
+    pub(super) fn again(all: Vec<Arc<Known>>) -> KnownApps {
+        let mut apps: BTreeMap<AppName, Vec<Arc<Known>>> = BTreeMap::new();
+        for known in all {
+            apps.entry(known.app.name.clone()).or_default().push(known);
+        }
+        KnownApps { apps }
+    }
+
     /// What is known of one blueprint.
     pub fn get(&self, app: &AppName, blueprint: &Blueprint) -> Option<&Known> {
-        self.apps.get(app)?.iter().find(|it| *it.blueprint == *blueprint)
+        self.apps.get(app)?.iter().find(|it| *it.blueprint == *blueprint).map(Arc::as_ref)
     }
 }
 
@@ -116,6 +132,8 @@ pub struct Found {
     pub health: HealthConfig,
     /// Every app.
     pub apps: BTreeMap<AppName, Looked>,
+    /// The files, as they were read.
+    pub config: Arc<Config>,
 }
 
 /// Looks found for several apps.

@@ -2,7 +2,8 @@
 //!
 //! Standard input is one end of a Unix socketpair that holds a single message: one byte, and as `SCM_RIGHTS`
 //! a memfd with the `Launch` as JSON followed by the program's descriptors. So nothing in the daemon is
-//! ever inheritable, and nothing but the message reaches the program.
+//! ever inheritable, and nothing but the message reaches the program. A second byte opens the gate: without it, where
+//! ostlerd has ended before it could write down that this process is there, nothing is run.
 //!
 //! Privileges are dropped before the first path is looked up: what the app's user may not read, enter or
 //! run is refused here as it would be to that user.
@@ -97,6 +98,9 @@ fn launch() -> i32 {
         Ok(received) => received,
         Err(failure) => return report(&failure, false),
     };
+    if !launch_fds::gate_opens(std::io::stdin().as_fd()) {
+        return CANNOT_RUN;
+    }
     let has_control = targets.contains(&CONTROL);
     // First, while the program's descriptors are closed to whatever is started for it.
     let entered = spec.scope.as_ref().map_or(Ok(()), enter::enter);

@@ -35,6 +35,16 @@ pub(super) fn receive(from: BorrowedFd<'_>) -> io::Result<Vec<OwnedFd>> {
     Ok(fds)
 }
 
+/// Waits for the byte that opens the gate; false where ostlerd has ended without it.
+pub(super) fn gate_opens(from: BorrowedFd<'_>) -> bool {
+    loop {
+        match nix::unistd::read(from, &mut [0]) {
+            Err(Errno::EINTR) => {}
+            read => return read == Ok(1),
+        }
+    }
+}
+
 /// Puts each of `fds` at its target, `/dev/null` at 0 and stderr at 1 where no target says otherwise, and
 /// closes everything else.
 pub(super) fn arrange(fds: Vec<OwnedFd>, targets: &[i32]) -> io::Result<()> {

@@ -10,9 +10,11 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, bind, getsockname, listen,
-    setsockopt, socket, sockopt,
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, bind, getsockname, getsockopt,
+    listen, setsockopt, socket, sockopt,
 };
+
+use serde::{Deserialize, Serialize};
 
 use super::doors::{self, Door};
 use super::holder::holder_of;
@@ -73,6 +75,35 @@ impl SocketName {
     }
 }
 
+/// What the next ostlerd has to know of a socket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ListenerRecord {
+    /// What was asked for.
+    pub(super) listen: Listen,
+    /// The socket, as the kernel numbers it.
+    pub(super) inode: u64,
+    /// Of a Unix socket: device and inode of its file, where that is ours to remove.
+    pub(super) file: Option<(u64, u64)>,
+}
+
+/// The number of a socket, the same for every descriptor of it.
+pub(super) fn inode_of(fd: BorrowedFd<'_>) -> Option<u64> {
+    nix::sys::stat::fstat(fd).ok().map(|meta| meta.st_ino)
+}
+
+/// Whether a socket has this address.
+pub(super) fn is_at(fd: BorrowedFd<'_>, address: &Address) -> bool {
+    let listen = Listen { address: address.clone(), mode: None, backlog: 0 };
+    let Ok(name) = name_of(fd, &listen) else { return false };
+    match (address, name) {
+        (Address::Tcp(wanted), SocketName::Inet(host, port) | SocketName::Inet6(host, port)) => {
+            wanted.ip().to_string() == host && wanted.port() == port
+        }
+        (Address::Unix(wanted), SocketName::Unix(path)) => *wanted == path,
+        _ => false,
+    }
+}
+
 /// The sockets of one app.
 #[derive(Debug)]
 pub struct Listeners {
@@ -108,6 +139,38 @@ impl Listeners {
         }
         self.bound.extend(new);
         Ok(())
+    }
+
+    /// Takes back a socket that an earlier ostlerd bound for `record`. False where it is not that one.
+    pub(super) fn take_back(&mut self, record: &ListenerRecord, fd: OwnedFd) -> bool {
+        let listens = getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false);
+        let Ok(name) = name_of(fd.as_fd(), &record.listen) else { return false };
+        if !listens || inode_of(fd.as_fd()) != Some(record.inode) {
+            return false;
+        }
+        let file = match (&name, record.file) {
+            (SocketName::Unix(path), Some(file)) => SocketFile::again(path, file),
+            _ => None,
+        };
+        // A stop under way may have shut it; a filter that is not there is no error that matters.
+        let _ = doors::open(fd.as_fd());
+        self.bound.push(Bound { listen: record.listen.clone(), fd: Arc::new(fd), name, file, shut: false });
+        true
+    }
+
+    /// Whether something of `wanted` is not bound.
+    pub(super) fn lacks(&self, wanted: &[Listen]) -> bool {
+        !wanted.iter().all(|listen| self.bound.iter().any(|bound| bound.listen.address == listen.address))
+    }
+
+    /// Every socket, as the next ostlerd finds it again.
+    pub(super) fn records(&self) -> Vec<ListenerRecord> {
+        let record = |bound: &Bound| {
+            let inode = inode_of(bound.fd.as_fd())?;
+            let file = bound.file.as_ref().map(SocketFile::identity);
+            Some(ListenerRecord { listen: bound.listen.clone(), inode, file })
+        };
+        self.bound.iter().filter_map(record).collect()
     }
 
     /// Closes the sockets whose addresses are not wanted; files of Unix sockets go with them.
@@ -191,8 +254,21 @@ impl Listeners {
         passed: &Passed,
     ) -> Result<Vec<Bound>, ListenError> {
         let sockets = match &wanted.address {
-            Address::Tcp(address) => vec![(Arc::new(bind_tcp(*address)?), None)],
+            Address::Tcp(address) => {
+                let fd = passed.own_at(&wanted.address).map_or_else(|| bind_tcp(*address), Ok)?;
+                vec![(Arc::new(fd), None)]
+            }
             Address::Unix(path) => {
+                if let Some(fd) = passed.own_at(&wanted.address) {
+                    let file = unix_socket::identity(path).ok().and_then(|it| SocketFile::again(path, it));
+                    return Ok(vec![Bound {
+                        listen: wanted.clone(),
+                        name: name_of(fd.as_fd(), wanted)?,
+                        fd: Arc::new(fd),
+                        file,
+                        shut: false,
+                    }]);
+                }
                 let (fd, file) = unix_socket::bind_file(path, wanted.mode, owner, &self.runtime_directory)?;
                 vec![(Arc::new(fd), Some(file))]
             }

@@ -4,15 +4,20 @@
 //! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 
+mod adopt;
+mod captured;
 pub mod daemon;
 mod doors;
 pub mod driver;
+pub mod handover;
 pub mod health;
 pub mod holder;
 pub mod hook_host;
 mod hooks;
 pub mod identity;
 pub mod inspect;
+mod jobs;
+mod keeper;
 pub mod known;
 pub mod launch;
 pub mod launch_fds;
@@ -33,6 +38,7 @@ pub mod scope;
 pub mod scoreboard;
 pub mod shell;
 pub mod signals;
+mod state;
 pub mod unix_socket;
 pub mod watch;
 pub mod watched;

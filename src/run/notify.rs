@@ -3,11 +3,16 @@
 //! Sent from the driver's own loop, and so the watchdog's word is the loop's. Nothing here waits: what systemd
 //! does not take now, it is told at the next turn.
 
-use std::io;
+use std::collections::BTreeSet;
+use std::io::{self, IoSlice};
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
+
+use super::passed::STORED;
 use crate::observe::{Stage, Status, status_line};
 
 /// While ostlerd starts or stops, systemd is asked for so much more time with every beat: the limits are ostlerd's
@@ -25,6 +30,8 @@ pub struct Notifier {
     stopping: bool,
     line: String,
     beat: Option<Instant>,
+    /// The sockets in systemd's store.
+    stored: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -33,6 +40,20 @@ struct Way {
     systemd: SocketAddr,
     watchdog: bool,
     period: Duration,
+}
+
+impl Way {
+    fn send(&self, words: &str, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_nonblocking(true)?;
+        socket.connect_addr(&self.systemd)?;
+        let fds: Vec<RawFd> = fd.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = [ControlMessage::ScmRights(&fds)];
+        let rights = if fds.is_empty() { &[][..] } else { &rights[..] };
+        let words = [IoSlice::new(words.as_bytes())];
+        sendmsg::<()>(socket.as_raw_fd(), &words, rights, MsgFlags::MSG_NOSIGNAL, None)?;
+        Ok(())
+    }
 }
 
 impl Notifier {
@@ -60,10 +81,42 @@ impl Notifier {
         Ok(Notifier { way: Some(way), ..Notifier::default() })
     }
 
+    /// Has systemd keep these sockets for the next ostlerd, and no others. To be called whenever they may have changed.
+    pub(super) fn keep_sockets(&mut self, sockets: &[(u64, BorrowedFd<'_>)]) {
+        let Some(way) = &self.way else { return };
+        let gone: Vec<u64> =
+            self.stored.iter().copied().filter(|it| !sockets.iter().any(|(n, _)| n == it)).collect();
+        for number in gone {
+            if way.send(&format!("FDSTOREREMOVE=1\nFDNAME={STORED}{number}\n"), None).is_ok() {
+                self.stored.remove(&number);
+            }
+        }
+        for (number, fd) in sockets {
+            let new = !self.stored.contains(number);
+            if new && way.send(&format!("FDSTORE=1\nFDNAME={STORED}{number}\n"), Some(*fd)).is_ok() {
+                self.stored.insert(*number);
+            }
+        }
+    }
+
+    /// What systemd has kept already.
+    pub(super) fn knows_stored(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        self.stored.extend(numbers);
+    }
+
     /// Tells what is new in the picture; to be called at every turn of the loop.
     pub fn tell(&mut self, status: &Status) {
-        let Some(way) = &self.way else { return };
+        self.tell_as(Stage::of(status), status);
+    }
+
+    /// The same while a restart is not over: the new generations have yet to prove themselves.
+    pub(super) fn tell_unproven(&mut self, status: &Status) {
         let stage = Stage::of(status);
+        self.tell_as(if stage == Stage::Running { Stage::Starting } else { stage }, status);
+    }
+
+    fn tell_as(&mut self, stage: Stage, status: &Status) {
+        let Some(way) = &self.way else { return };
         let line = status_line(status);
         let ready = self.ready || stage == Stage::Running;
         let stopping = self.stopping || stage == Stage::Stopping;
@@ -150,6 +203,20 @@ mod tests {
         notifier.tell(&status(true));
         let _first = heard(&systemd);
         assert_eq!(heard(&systemd).as_deref(), Some("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000\n"));
+    }
+
+    #[test]
+    fn sockets_are_stored_once_and_taken_out_when_they_are_closed() {
+        use std::os::fd::AsFd;
+        let (systemd, mut notifier) = pair(None);
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        for _ in 0..2 {
+            notifier.keep_sockets(&[(7, socket.as_fd())]);
+        }
+        assert_eq!(heard(&systemd).as_deref(), Some("FDSTORE=1\nFDNAME=ostler-listen-7\n"));
+        assert_eq!(heard(&systemd), None);
+        notifier.keep_sockets(&[]);
+        assert_eq!(heard(&systemd).as_deref(), Some("FDSTOREREMOVE=1\nFDNAME=ostler-listen-7\n"));
     }
 
     #[test]

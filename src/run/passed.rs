@@ -6,12 +6,22 @@ use std::sync::Arc;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::socket::{getsockopt, sockopt};
 
+use super::listeners;
+use crate::config::Address;
+
 /// Where the passed descriptors begin.
 const FIRST: RawFd = 3;
 
+/// How the names of sockets begin that an ostlerd has given to systemd's store; their number follows.
+pub(super) const STORED: &str = "ostler-listen-";
+
 /// The sockets that systemd passed.
 #[derive(Clone, Debug, Default)]
-pub struct Passed(Vec<(String, Arc<OwnedFd>)>);
+pub struct Passed {
+    named: Vec<(String, Arc<OwnedFd>)>,
+    /// Sockets that were ours before a re-execution.
+    own: Vec<Arc<OwnedFd>>,
+}
 
 impl Passed {
     /// Takes the descriptors over and removes the variables, so that no child believes they are its own.
@@ -39,13 +49,38 @@ impl Passed {
             let _ = fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
             passed.push((name, Arc::new(fd)));
         }
-        Passed(passed)
+        Passed { named: passed, own: Vec::new() }
+    }
+
+    /// With the sockets that were ours before a re-execution.
+    pub(super) fn with_own(mut self, own: Vec<OwnedFd>) -> Passed {
+        self.own = own.into_iter().map(Arc::new).collect();
+        self
+    }
+
+    /// Without them: whoever needed one has it.
+    pub(super) fn without_own(&self) -> Passed {
+        let named = self.named.iter().filter(|(name, _)| !name.starts_with(STORED)).cloned().collect();
+        Passed { named, own: Vec::new() }
+    }
+
+    /// The numbers of the sockets that came from systemd's store.
+    pub(super) fn stored(&self) -> Vec<u64> {
+        let number = |(name, _): &(String, _)| name.strip_prefix(STORED)?.parse().ok();
+        self.named.iter().filter_map(number).collect()
+    }
+
+    /// A copy of the socket of our own that listens at this address.
+    pub(super) fn own_at(&self, address: &Address) -> Option<OwnedFd> {
+        let at = |fd: &&Arc<OwnedFd>| listeners::is_at(fd.as_fd(), address);
+        let stored = self.named.iter().filter(|(name, _)| name.starts_with(STORED)).map(|(_, fd)| fd);
+        self.own.iter().chain(stored).find(at)?.try_clone().ok()
     }
 
     /// The listening sockets of a name, made non-blocking.
     pub fn named(&self, name: &str) -> Vec<Arc<OwnedFd>> {
         let mut found = Vec::new();
-        for (of, fd) in &self.0 {
+        for (of, fd) in &self.named {
             if of == name && getsockopt(fd, sockopt::AcceptConn).unwrap_or(false) {
                 let flags = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL).unwrap_or(0));
                 let _ = fcntl(fd.as_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK));
@@ -55,14 +90,26 @@ impl Passed {
         found
     }
 
+    /// Copies of the sockets of this number.
+    pub(super) fn by_inode(&self, inode: u64) -> Vec<OwnedFd> {
+        let same = |fd: &&Arc<OwnedFd>| listeners::inode_of(fd.as_fd()) == Some(inode);
+        self.named
+            .iter()
+            .map(|(_, fd)| fd)
+            .chain(&self.own)
+            .filter(same)
+            .filter_map(|fd| fd.try_clone().ok())
+            .collect()
+    }
+
     /// Every name, for messages.
     pub fn names(&self) -> Vec<&str> {
-        self.0.iter().map(|(name, _)| name.as_str()).collect()
+        self.named.iter().map(|(name, _)| name.as_str()).collect()
     }
 
     /// Sockets that came another way, with their names.
     pub fn of(sockets: Vec<(String, Arc<OwnedFd>)>) -> Passed {
-        Passed(sockets)
+        Passed { named: sockets, own: Vec::new() }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::inspect::{Inspection, inspect};
 use super::known::{AllLooked, Found, Known, Looked};
@@ -31,7 +32,8 @@ pub(super) async fn all_or_nothing(
     let config = read(file).map_err(refusal)?;
     let looked = all(children, &config, known).await.into_iter();
     let apps = looked.map(|(name, looked)| Ok((name, looked?))).collect::<Result<_, Refusal>>()?;
-    Ok(Found { machine: plan::machine(&config.edge), health: config.health, apps })
+    let (machine, health) = (plan::machine(&config.edge), config.health.clone());
+    Ok(Found { machine, health, apps, config: Arc::new(config) })
 }
 
 /// Prepares every app of the configuration, each for itself, a few at a time.

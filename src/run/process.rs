@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
@@ -62,6 +62,17 @@ impl Children {
     /// An error means that no process was made. That the program itself could not be run is told on
     /// descriptor 5 and by an exit with 126 or 127.
     pub fn spawn(&self, spec: &LaunchSpec, fds: &[(BorrowedFd<'_>, i32)]) -> io::Result<Process> {
+        let (process, gate) = self.spawn_held(spec, fds)?;
+        gate.open();
+        Ok(process)
+    }
+
+    /// The same, but the program is not run before the gate is opened.
+    pub fn spawn_held(
+        &self,
+        spec: &LaunchSpec,
+        fds: &[(BorrowedFd<'_>, i32)],
+    ) -> io::Result<(Process, Gate)> {
         if fds.len() >= launch_fds::MOST {
             let words = format!("{} descriptors are too many: at most {}", fds.len(), launch_fds::MOST - 1);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
@@ -80,11 +91,26 @@ impl Children {
         // Unreaped, the number is still this child's when its pidfd is made; std never reaps on drop.
         let pid = child.id() as i32;
         self.watched().insert(pid);
-        Process::of_child(pid, self.clone()).inspect_err(|_| {
+        let process = Process::of(pid, self.clone()).inspect_err(|_| {
             let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
             let _ = wait_id(libc::P_PID, pid as u32, libc::WEXITED);
             self.watched().remove(&pid);
-        })
+        })?;
+        Ok((process, Gate(ours)))
+    }
+
+    /// Takes over a process that an earlier ostlerd started, if `is_it` still says so once it can no more be
+    /// mistaken for another.
+    pub(super) fn adopt(&self, pid: i32, is_it: impl Fn() -> bool) -> io::Result<Option<Process>> {
+        let process = match Process::of(pid, self.clone()) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            process => process?,
+        };
+        if !is_it() {
+            return Ok(None);
+        }
+        self.watched().insert(pid);
+        Ok(Some(process))
     }
 
     /// From now on, the processes of apps are started in scopes.
@@ -125,7 +151,18 @@ impl Children {
     }
 }
 
-/// A child. Dropped before it has ended, it goes on, and is reaped as an orphan later.
+/// Holds a process back just before its program. Dropped unopened, also by the end of ostlerd, it ends the process.
+#[derive(Debug)]
+pub struct Gate(OwnedFd);
+
+impl Gate {
+    /// Lets the program run. A process that is gone already is no error: whoever watches it hears of that.
+    pub fn open(self) {
+        let _ = nix::sys::socket::send(self.0.as_raw_fd(), b"g", nix::sys::socket::MsgFlags::MSG_NOSIGNAL);
+    }
+}
+
+/// A child, or a process that an earlier ostlerd started. Dropped before it has ended, it goes on, and is reaped as an orphan later.
 #[derive(Debug)]
 pub struct Process {
     pid: i32,
@@ -135,7 +172,7 @@ pub struct Process {
 }
 
 impl Process {
-    fn of_child(pid: i32, children: Children) -> io::Result<Process> {
+    fn of(pid: i32, children: Children) -> io::Result<Process> {
         let number = rustix::process::Pid::from_raw(pid).ok_or(Errno::ESRCH)?;
         let pidfd = pidfd_open(number, PidfdFlags::empty())?;
         // SAFETY: the descriptor is owned by what is registered, and so stays open and the same.
@@ -200,12 +237,45 @@ impl Process {
         if self.exit.get().is_some() {
             return Ok(());
         }
+        // Before the process itself, whose number may be another's as soon as somebody else has reaped it.
+        if !self.kill_group_by_pidfd()? && self.is_unreaped() {
+            match killpg(Pid::from_raw(self.pid), Signal::SIGKILL) {
+                Ok(()) | Err(Errno::ESRCH) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         // By the pidfd too: a launcher that has not begun its session yet is in our own group.
-        self.send(rustix::process::Signal::KILL)?;
-        match killpg(Pid::from_raw(self.pid), Signal::SIGKILL) {
-            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+        self.send(rustix::process::Signal::KILL)
+    }
+
+    /// Whether its number is still its own. Asked by a signal that does nothing to what is about to be killed.
+    fn is_unreaped(&self) -> bool {
+        pidfd_send_signal(self.pidfd.get_ref(), rustix::process::Signal::CONT).is_ok()
+    }
+
+    /// Kills the group by the pidfd, where the kernel can (Linux 6.9).
+    fn kill_group_by_pidfd(&self) -> io::Result<bool> {
+        const PIDFD_SIGNAL_PROCESS_GROUP: libc::c_uint = 4;
+        let (fd, nothing) = (self.pidfd.as_raw_fd(), std::ptr::null::<libc::siginfo_t>());
+        // SAFETY: the descriptor is open, and without a siginfo the kernel reads no memory of ours.
+        let sent = unsafe {
+            libc::syscall(libc::SYS_pidfd_send_signal, fd, libc::SIGKILL, nothing, PIDFD_SIGNAL_PROCESS_GROUP)
+        };
+        match Errno::result(sent) {
+            Ok(_) | Err(Errno::ESRCH) => Ok(true),
+            Err(Errno::EINVAL) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// A copy of one of the process's descriptors.
+    pub(super) fn descriptor(&self, number: i32) -> io::Result<OwnedFd> {
+        // SAFETY: the pidfd is open; the kernel answers with a new descriptor, or an error.
+        let fd = Errno::result(unsafe {
+            libc::syscall(libc::SYS_pidfd_getfd, self.pidfd.as_raw_fd(), number, 0)
+        })?;
+        // SAFETY: it has just been made for us, and is close-on-exec.
+        Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
     }
 
     /// Sends a signal to all of its group, unless it has been reaped: then its number may be another's.

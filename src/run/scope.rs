@@ -58,6 +58,14 @@ pub struct Place {
     pub oom_policy: bool,
 }
 
+impl Place {
+    /// Its control group as `/proc/PID/cgroup` names it.
+    pub(super) fn cgroup(&self) -> String {
+        let below = self.group.strip_prefix(ROOT).unwrap_or(&self.group);
+        Path::new("/").join(below).display().to_string()
+    }
+}
+
 /// Why there are no scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Without {

@@ -7,14 +7,15 @@ use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use nix::libc;
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
-use crate::supervise::Observation;
+use crate::supervise::{Observation, Stage};
 use crate::worker::{CONTRACT, SLOT_SIZE};
 
 /// Where the table of requests in flight begins.
@@ -25,6 +26,12 @@ const AHEAD: u64 = 1_000_000_000;
 
 /// More requests than this in one worker are garbage.
 const MOST_UNLISTED: u64 = 1 << 20;
+
+/// How often the slot of a worker that boots is looked at.
+const BOOT_PAUSE: Duration = Duration::from_millis(100);
+
+/// More workers than this no app has at once.
+const MOST_SLOTS: u32 = 1 << 16;
 
 /// The scoreboard of one app.
 #[derive(Debug)]
@@ -43,6 +50,11 @@ impl Slot {
         self.order().offset
     }
 
+    /// Its number.
+    pub(super) fn index(&self) -> u32 {
+        self.0
+    }
+
     /// The same in a worker's orders.
     pub(super) fn order(&self) -> crate::worker::Slot {
         crate::worker::Slot::at(u64::from(self.0))
@@ -59,6 +71,42 @@ impl Scoreboard {
         }
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         Ok(Scoreboard { file, taken: BTreeSet::new() })
+    }
+
+    /// The scoreboard at `path` as an earlier ostlerd left it, its workers' slots still to be taken over.
+    ///
+    /// # Errors
+    ///
+    /// It is not there, or is no file of our own user's that nobody else can open.
+    pub(super) fn reopen(path: &Path) -> io::Result<Scoreboard> {
+        let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
+        Scoreboard::of_file(file)
+    }
+
+    /// The same from a file that is open.
+    pub(super) fn of_file(file: File) -> io::Result<Scoreboard> {
+        let meta = file.metadata()?;
+        let own = meta.uid() == nix::unistd::geteuid().as_raw() && meta.mode() & 0o077 == 0;
+        if !meta.is_file() || !own {
+            let words = "it is not a file that only ostlerd's own user can open";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, words));
+        }
+        Ok(Scoreboard { file, taken: BTreeSet::new() })
+    }
+
+    /// Takes over the slot of a worker that lives; `None` where it is another's or makes no sense.
+    pub(super) fn take_over(&mut self, index: u32) -> Option<Slot> {
+        (index < MOST_SLOTS && self.taken.insert(index)).then_some(Slot(index))
+    }
+
+    /// How far a worker has come; `None` where its slot holds what no worker writes.
+    pub(super) fn stage(&self, slot: &Slot) -> Option<Stage> {
+        stage_at(&self.file, slot.offset())
+    }
+
+    /// The same slot, to be read by whoever waits for its worker.
+    pub(super) fn place(&self, slot: &Slot) -> io::Result<Place> {
+        Ok(Place { file: self.file.try_clone()?, offset: slot.offset() })
     }
 
     /// The file, for the workers.
@@ -90,6 +138,41 @@ impl Scoreboard {
     }
 }
 
+/// A slot that is watched until its worker serves: of one that an earlier ostlerd started, nothing else says so.
+#[derive(Debug)]
+pub(super) struct Place {
+    file: File,
+    offset: u64,
+}
+
+impl Place {
+    /// Waits until the worker serves; of one that drains, or writes what no worker does, for ever.
+    pub(super) async fn serves(&self) {
+        loop {
+            match stage_at(&self.file, self.offset) {
+                Some(Stage::Ready) => return,
+                Some(Stage::Empty | Stage::Booting) => tokio::time::sleep(BOOT_PAUSE).await,
+                _ => std::future::pending().await,
+            }
+        }
+    }
+}
+
+fn stage_at(file: &File, offset: u64) -> Option<Stage> {
+    let mut head = [0; 16];
+    file.read_exact_at(&mut head, offset).ok()?;
+    let (contract, state) = head.split_at(8);
+    let number = |bytes: &[u8]| u64::from_ne_bytes(bytes.try_into().expect("eight bytes"));
+    Some(match (number(contract), number(state)) {
+        (0, 0) => Stage::Empty,
+        (CONTRACT, 0 | 1) => Stage::Booting,
+        (CONTRACT, 2) => Stage::Loaded,
+        (CONTRACT, 3) => Stage::Ready,
+        (CONTRACT, 4) => Stage::Draining,
+        _ => return None,
+    })
+}
+
 fn observe(page: &[u8; SLOT_SIZE], now: u64) -> Option<Observation> {
     let field = |at: usize| {
         let bytes = page[at..at + 8].try_into().expect("eight bytes");
@@ -116,6 +199,12 @@ fn observe(page: &[u8; SLOT_SIZE], now: u64) -> Option<Observation> {
 pub fn monotonic_now() -> u64 {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("the monotonic clock can always be read");
     now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
+}
+
+/// The same as a time of the standard library's clock; `None` of one before the machine was started.
+pub(super) fn time_at(nanoseconds: u64) -> Option<Instant> {
+    let age = Duration::from_nanos(monotonic_now().saturating_sub(nanoseconds));
+    Instant::now().checked_sub(age)
 }
 
 /// Resident memory of a process in bytes; `None` where it is gone.

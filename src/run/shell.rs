@@ -15,7 +15,7 @@ use super::listen_queue;
 use super::listeners::Listeners;
 use super::migration::Migrations;
 use super::passed::Passed;
-use super::process::Children;
+use super::process::{Children, Gate};
 use super::releases::Releases;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
 use super::worker_process::{self, WorkerHandle};
@@ -24,7 +24,11 @@ use crate::observe::{AppFacts, ConfigStatus, Facts};
 use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, WorkerClass};
 use crate::supervise::{Action, Event, GenerationId, News, Observation, Outcome, RequestId, Rung, WorkerId};
 
+mod effects;
+mod legacy;
 mod looks;
+
+pub(super) use effects::Effect;
 
 /// Memory is read with every look while a worker is so young: it grows fast then.
 const YOUTH: Duration = Duration::from_secs(6);
@@ -36,6 +40,8 @@ pub struct Shell {
     passed: Arc<Passed>,
     runtime_directory: PathBuf,
     config_file: PathBuf,
+    config: Arc<Config>,
+    effects: Vec<Effect>,
     config_status: ConfigStatus,
     health: HealthConfig,
     readiness: BTreeMap<AppName, Readiness>,
@@ -64,7 +70,13 @@ struct Home {
 struct Running {
     blueprint: Arc<Blueprint>,
     handle: WorkerHandle,
-    slot: Slot,
+    /// `None` where nothing can be read of it: adopted, and its scoreboard is gone.
+    slot: Option<Slot>,
+    /// Held back until it is written down.
+    gate: Option<Gate>,
+    /// When the kernel started it.
+    began: u64,
+    cgroup: Option<String>,
     started: Instant,
     /// When its slot last made sense: a worker that writes garbage there has no fresh heartbeat.
     sane: Instant,
@@ -88,6 +100,8 @@ impl Shell {
             passed: Arc::new(passed),
             runtime_directory: runtime.clone(),
             config_file: config.file.clone(),
+            config: Arc::new(config.clone()),
+            effects: Vec::new(),
             health: config.health.clone(),
             config_status: ConfigStatus { valid: true, file, ..ConfigStatus::default() },
             readiness: config.apps.iter().map(|(name, app)| (name.clone(), app.into())).collect(),
@@ -111,18 +125,8 @@ impl Shell {
                     self.report(Event::SpawnFailed { worker, reason });
                 }
             }
-            Action::AdmitWorker { worker } => {
-                if let Some(running) = self.workers.get(&worker) {
-                    let told = running.handle.admit();
-                    self.say_if_failed(worker, "admitted", told);
-                }
-            }
-            Action::SignalWorker { worker, rung } => {
-                if let Some(running) = self.workers.get(&worker) {
-                    let told = running.handle.signal(rung);
-                    self.say_if_failed(worker, "signalled", told);
-                }
-            }
+            Action::AdmitWorker { worker } => self.effects.push(Effect::Admit(worker)),
+            Action::SignalWorker { worker, rung } => self.effects.push(Effect::Signal(worker, rung)),
             Action::Migrate { app, run, order } => self.migrations.perform(app, run, order),
             Action::ShutDoors { app } => self.shut_doors(app),
             Action::KeepOnly { app, blueprint } => {
@@ -144,12 +148,6 @@ impl Shell {
     fn report(&self, event: Event) {
         // The driver outlives its shell.
         let _ = self.outbox.facts.send(event);
-    }
-
-    fn say_if_failed(&self, worker: WorkerId, what: &str, result: std::io::Result<()>) {
-        if let Err(error) = result {
-            tracing::error!(%worker, %error, "worker {worker} could not be {what}");
-        }
     }
 
     /// Binds what a prepared app still lacks; a socket that cannot be had refuses the app.
@@ -213,8 +211,13 @@ impl Shell {
         blueprint: Arc<Blueprint>,
         hold: bool,
     ) -> Result<(), String> {
+        let passed = self.passed();
         let home = self.apps.get_mut(&blueprint.app).ok_or("its listeners are closed")?;
-        home.listeners.open_again(blueprint.account.as_ref(), &self.passed).map_err(|it| it.to_string())?;
+        home.listeners.open_again(blueprint.account.as_ref(), &passed).map_err(|it| it.to_string())?;
+        if home.listeners.lacks(&blueprint.listen) {
+            let bound = home.listeners.bind_missing(&blueprint.listen, blueprint.account.as_ref(), &passed);
+            bound.map_err(|error| error.to_string())?;
+        }
         let slot = home.scoreboard.claim().map_err(|error| format!("no place on the scoreboard: {error}"))?;
         let started = worker_process::start(
             &self.children,
@@ -225,11 +228,14 @@ impl Shell {
             (&home.scoreboard, &slot),
         );
         match started {
-            Ok(worker_process::StartedWorker { handle, watch }) => {
+            Ok(worker_process::StartedWorker { handle, watch, gate, cgroup }) => {
                 tokio::spawn(watch.run(self.outbox.facts.clone()));
-                let started = Instant::now();
-                let sane = started;
-                self.workers.insert(worker, Running { blueprint, handle, slot, started, sane });
+                let now = Instant::now();
+                let (began, slot, gate) = (legacy::began(handle.pid()), Some(slot), Some(gate));
+                let running =
+                    Running { blueprint, handle, slot, gate, began, cgroup, started: now, sane: now };
+                self.workers.insert(worker, running);
+                self.effects.push(Effect::Release(worker));
                 Ok(())
             }
             Err(reason) => {
@@ -251,14 +257,14 @@ impl Shell {
     pub fn served(&self, worker: WorkerId) -> Option<u64> {
         let running = self.workers.get(&worker)?;
         let home = self.apps.get(&running.blueprint.app)?;
-        home.scoreboard.read(&running.slot, monotonic_now()).map(|seen| seen.requests)
+        home.scoreboard.read(running.slot.as_ref()?, monotonic_now()).map(|seen| seen.requests)
     }
 
     /// Its process is gone.
     pub fn forget(&mut self, worker: WorkerId) {
         let Some(running) = self.workers.remove(&worker) else { return };
-        if let Some(home) = self.apps.get_mut(&running.blueprint.app) {
-            home.scoreboard.release(running.slot);
+        if let (Some(home), Some(slot)) = (self.apps.get_mut(&running.blueprint.app), running.slot) {
+            home.scoreboard.release(slot);
         }
     }
 
@@ -268,7 +274,8 @@ impl Shell {
         let mut seen = Vec::with_capacity(self.workers.len());
         for (id, running) in &mut self.workers {
             let Some(home) = self.apps.get(&running.blueprint.app) else { continue };
-            let read = home.scoreboard.read(&running.slot, now);
+            let Some(slot) = &running.slot else { continue };
+            let read = home.scoreboard.read(slot, now);
             if read.is_some() {
                 running.sane = instant;
             }
@@ -309,7 +316,8 @@ impl Shell {
     }
 
     /// The files are in force.
-    pub fn config_accepted(&mut self, plan: &Plan) {
+    pub fn config_accepted(&mut self, plan: &Plan, config: Arc<Config>) {
+        self.config = config;
         self.config_status.valid = true;
         self.config_status.problem = None;
         self.config_status.needs_restart = plan.needs_restart.iter().map(|key| (*key).to_owned()).collect();

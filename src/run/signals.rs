@@ -17,6 +17,8 @@ pub enum Arrived {
     Hangup,
     /// SIGUSR1.
     User1,
+    /// SIGUSR2.
+    User2,
     /// SIGTTIN.
     TtyIn,
     /// SIGTTOU.
@@ -32,6 +34,7 @@ pub struct Signals {
     interrupt: unix::Signal,
     hangup: unix::Signal,
     user1: unix::Signal,
+    user2: unix::Signal,
     tty_in: unix::Signal,
     tty_out: unix::Signal,
     child: unix::Signal,
@@ -47,6 +50,7 @@ impl Signals {
             interrupt: unix::signal(SignalKind::interrupt())?,
             hangup: unix::signal(SignalKind::hangup())?,
             user1: unix::signal(SignalKind::user_defined1())?,
+            user2: unix::signal(SignalKind::user_defined2())?,
             tty_in: on(nix::libc::SIGTTIN)?,
             tty_out: on(nix::libc::SIGTTOU)?,
             child: unix::signal(SignalKind::child())?,
@@ -67,6 +71,7 @@ impl Signals {
             }
             _ = self.hangup.recv() => Arrived::Hangup,
             _ = self.user1.recv() => Arrived::User1,
+            _ = self.user2.recv() => Arrived::User2,
             _ = self.tty_in.recv() => Arrived::TtyIn,
             _ = self.tty_out.recv() => Arrived::TtyOut,
             _ = self.child.recv() => Arrived::ChildEnded,

@@ -26,6 +26,19 @@ pub(super) struct SocketFile {
     pub(super) kept: bool,
 }
 
+impl SocketFile {
+    /// The file of a socket that an earlier ostlerd bound; `None` where it is another file by now, or gone.
+    pub(super) fn again(path: &Path, was: (u64, u64)) -> Option<SocketFile> {
+        let same = identity(path).is_ok_and(|found| found == was);
+        same.then(|| SocketFile { path: path.to_owned(), identity: was, kept: false })
+    }
+
+    /// Device and inode.
+    pub(super) fn identity(&self) -> (u64, u64) {
+        self.identity
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if !self.kept && identity(&self.path).is_ok_and(|found| found == self.identity) {
@@ -78,7 +91,7 @@ pub(super) fn mode_or_default(wanted: Option<u32>) -> u32 {
     wanted.unwrap_or(MODE)
 }
 
-fn identity(path: &Path) -> io::Result<(u64, u64)> {
+pub(super) fn identity(path: &Path) -> io::Result<(u64, u64)> {
     let meta = std::fs::symlink_metadata(path)?;
     Ok((meta.dev(), meta.ino()))
 }

@@ -14,9 +14,9 @@ use super::launch::{CONTROL, LaunchSpec};
 use super::listeners::Listeners;
 use super::memory_file;
 use super::messages::{Messages, last_words};
-use super::process::{Children, Process};
+use super::process::{Children, Gate, Process};
 use super::scope::Inhabitants;
-use super::scoreboard::{Scoreboard, Slot};
+use super::scoreboard::{Place, Scoreboard, Slot};
 use crate::plan::{Blueprint, Probe};
 use crate::supervise::{Event, GenerationId, Rung, WorkerId};
 use crate::worker::{BOOTSTRAP, ListenerOrder, Message, Orders, ProbeOrder, bundle};
@@ -33,6 +33,10 @@ pub struct StartedWorker {
     pub handle: WorkerHandle,
     /// To be run as a task: [`WorkerWatch::run`].
     pub watch: WorkerWatch,
+    /// To be opened once it is written down that the worker is there.
+    pub gate: Gate,
+    /// The control group that it enters, as `/proc` names it.
+    pub cgroup: Option<String>,
 }
 
 /// Acts on a worker.
@@ -76,15 +80,18 @@ pub fn start(
     orders.log_file = blueprint.log_file.as_ref().map(|file| file.display().to_string());
     let title = format!("ostler: {} [{worker} {generation}]", blueprint.app);
     let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
+    let cgroup = scope.as_ref().map(|place| place.cgroup());
     let spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
     let mut fds = vec![(scoreboard.fd(), SCOREBOARD)];
     fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()).zip(FIRST_LISTENER..));
-    let (process, control) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &fds)
+    let ((process, gate), control) = start_held(children, &spec, (&bundle(), &orders.to_json()), &fds)
         .map_err(|error| format!("cannot make a process for {worker} of {}: {error}", blueprint.app))?;
     let (process, control) = (Arc::new(process), Arc::new(control));
     Ok(StartedWorker {
         handle: WorkerHandle { worker, process: process.clone(), control: Arc::downgrade(&control) },
         watch: WorkerWatch { worker, process, control },
+        gate,
+        cgroup,
     })
 }
 
@@ -120,13 +127,24 @@ pub(super) fn start_interpreter(
     (bundle, orders): (&[u8], &[u8]),
     others: &[(BorrowedFd<'_>, i32)],
 ) -> io::Result<(Process, UnixStream)> {
+    let ((process, gate), control) = start_held(children, spec, (bundle, orders), others)?;
+    gate.open();
+    Ok((process, control))
+}
+
+fn start_held(
+    children: &Children,
+    spec: &LaunchSpec,
+    (bundle, orders): (&[u8], &[u8]),
+    others: &[(BorrowedFd<'_>, i32)],
+) -> io::Result<((Process, Gate), UnixStream)> {
     let shim = memory_file::sealed("ostler-shim", bundle)?;
     let orders = memory_file::sealed("ostler-orders", orders)?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
     let ours = control_stream(ours)?;
     let mut fds = vec![(shim.as_fd(), SHIM), (orders.as_fd(), ORDERS), (theirs.as_fd(), CONTROL)];
     fds.extend_from_slice(others);
-    Ok((children.spawn(spec, &fds)?, ours))
+    Ok((children.spawn_held(spec, &fds)?, ours))
 }
 
 fn control_stream(fd: OwnedFd) -> io::Result<UnixStream> {
@@ -136,6 +154,11 @@ fn control_stream(fd: OwnedFd) -> io::Result<UnixStream> {
 }
 
 impl WorkerHandle {
+    /// A handle on a worker that an earlier ostlerd started. Its control socket has gone with that one.
+    pub(super) fn adopted(worker: WorkerId, process: Arc<Process>) -> WorkerHandle {
+        WorkerHandle { worker, process, control: Weak::new() }
+    }
+
     /// Its process's number, to be shown and looked up.
     pub fn pid(&self) -> i32 {
         self.process.pid()
@@ -193,6 +216,26 @@ impl WorkerWatch {
         let exit = process.wait().await;
         tell(Event::WorkerExited { worker, exit });
     }
+}
+
+/// Hears of a worker that an earlier ostlerd started: that it serves, where its slot does not say so yet, and of its end.
+pub(super) async fn watch_adopted(
+    worker: WorkerId,
+    process: Arc<Process>,
+    boots: Option<Place>,
+    events: UnboundedSender<Event>,
+) {
+    // Where nobody receives any more there is nobody to tell.
+    let tell = |event| drop(events.send(event));
+    if let Some(place) = boots {
+        tokio::select! {
+            biased;
+            () = process.ended() => {}
+            () = place.serves() => tell(Event::WorkerReady { worker }),
+        }
+    }
+    let exit = process.wait().await;
+    tell(Event::WorkerExited { worker, exit });
 }
 
 fn event_of(worker: WorkerId, message: Message) -> Option<Event> {

@@ -152,7 +152,7 @@ fn answer_wish(
     let app = match wish {
         Wish::Request(Request::Drain(_)) => return drop(answer.send(done("drained"))),
         Wish::Request(Request::Undrain) => return drop(answer.send(done("undrained"))),
-        Wish::Reload => return drop(answer.send(done("nothing to change"))),
+        Wish::Reload | Wish::Reexec => return drop(answer.send(done("nothing to change"))),
         Wish::DryRun => {
             return drop(answer.send(Outcome::Planned { changes: vec![], needs_restart: vec![] }));
         }

@@ -1,32 +1,14 @@
 //! Workers that are killed: what it costs visitors, and that nothing of them stays in ostlerd.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use ostler::observe::AppStatus;
 
+use crate::die::Die;
 use crate::harness::{Ostlerd, Site, WSGI, eventually, kill, ready, until};
 use crate::load::Load;
-
-/// A die that says what it was seeded with, so that a failing run can be thrown again.
-struct Die(u64);
-
-impl Die {
-    fn new() -> Die {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after 1970");
-        let seed = now.as_nanos() as u64 | 1;
-        println!("seed {seed}");
-        Die(seed)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
 
 fn ready_pids(app: &AppStatus) -> Vec<i32> {
     ready(app).iter().filter_map(|worker| worker.pid).collect()

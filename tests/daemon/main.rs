@@ -5,9 +5,11 @@
 
 #![allow(unreachable_pub, reason = "a test binary has nobody to reach it")]
 
+mod die;
 mod harness;
 mod load;
 
+mod adoption;
 mod app_errors;
 mod client;
 mod config_errors;

@@ -53,8 +53,9 @@ impl App {
     pub(crate) fn start(&self, hold: bool) -> (WorkerHandle, UnboundedReceiver<Event>) {
         let name = (WorkerId(17), GenerationId(3));
         let place = (&self.scoreboard, &self.slot);
-        let StartedWorker { handle, watch } =
+        let StartedWorker { handle, watch, gate, .. } =
             start(&children(), name, &self.blueprint, hold, &self.listeners, place).unwrap();
+        gate.open();
         let (sender, events) = unbounded_channel();
         tokio::spawn(watch.run(sender));
         (handle, events)
@@ -178,6 +179,7 @@ async fn a_held_worker_ends_with_whoever_watches_it() {
     let started =
         start(&children(), name, &app.blueprint, true, &app.listeners, (&app.scoreboard, &app.slot)).unwrap();
     let pid = started.handle.pid();
+    started.gate.open();
     drop(started.watch);
     until("the worker ends", || !lives(pid)).await;
 }

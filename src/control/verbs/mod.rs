@@ -5,6 +5,7 @@ mod demo;
 mod drain;
 mod events;
 mod migrate;
+mod reexec;
 mod reload;
 mod restart;
 mod scale;
@@ -12,6 +13,7 @@ mod start;
 mod status;
 mod stop;
 mod undrain;
+mod wait;
 
 use std::io;
 
@@ -62,6 +64,8 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         Verb::Reload { dry_run } => reload::run(&client, dry_run, common.json).await,
         Verb::Drain { length } => drain::run(&client, length, common.json).await,
         Verb::Undrain => undrain::run(&client, common.json).await,
+        Verb::Wait { app } => wait::run(&client, app.as_deref()).await,
+        Verb::Reexec => reexec::run(&client, common.json).await,
         Verb::Check { file } => check::run(&file, common.json),
         Verb::Events => events::run(&client, common.json).await,
         Verb::Demo(arguments) => demo::run(arguments, common.json).await,

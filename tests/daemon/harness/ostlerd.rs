@@ -86,7 +86,11 @@ pub struct Ostlerd<'a> {
 }
 
 impl<'a> Ostlerd<'a> {
-    pub(super) fn start(site: &'a Site, mut command: Command) -> Ostlerd<'a> {
+    pub(super) fn start(site: &'a Site) -> Ostlerd<'a> {
+        Ostlerd::run(site, site.command())
+    }
+
+    pub(super) fn run(site: &'a Site, mut command: Command) -> Ostlerd<'a> {
         let log = File::options().create(true).append(true).open(site.path("ostlerd.log"));
         let log = log.expect("the site's folder is writable");
         let both = log.try_clone().expect("a descriptor is free");
@@ -194,6 +198,12 @@ impl<'a> Ostlerd<'a> {
         let status = until("ostlerd ends", || self.child.try_wait().expect("the child is ours"));
         self.ended = Some(status);
         status
+    }
+
+    /// Ends it as `kill -9` does; the workers go on.
+    pub fn crash(mut self) {
+        self.signal(Signal::SIGKILL);
+        self.ended = Some(self.child.wait().expect("the child is ours"));
     }
 
     /// Ends it as `kill -9` does, and the workers with it.

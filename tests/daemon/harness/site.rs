@@ -81,14 +81,19 @@ impl Site {
 
     /// `ostlerd` on this site, in the background, once its control socket answers.
     pub fn start(&self) -> Ostlerd<'_> {
-        Ostlerd::start(self, self.command())
+        Ostlerd::start(self)
     }
 
     /// The same with one more variable in its environment.
     pub fn start_with(&self, name: &str, value: &Path) -> Ostlerd<'_> {
         let mut command = self.command();
         command.env(name, value);
-        Ostlerd::start(self, command)
+        Ostlerd::run(self, command)
+    }
+
+    /// The same with another copy of the program.
+    pub fn start_as(&self, program: &Path) -> Ostlerd<'_> {
+        Ostlerd::run(self, self.command_of(program))
     }
 
     /// `ostlerd` where it ends by itself: what it said and its exit status.

@@ -8,8 +8,9 @@ use ostler::run::scope::Group;
 
 use super::unit::drop_in;
 use crate::harness::until;
+use crate::load::Load;
 use crate::machine::Machine;
-use crate::site::{put_shop, start, status, visit, wait_for, write_shop};
+use crate::site::{put_shop, start, status, target, visit, wait_for, write_shop};
 
 /// Processes that slip away as well as processes can: a session of their own, and no parent.
 const ESCAPEES: &str = "setsid sh -c 'setsid sleep 1000 & setsid sleep 1000 & exit' & \
@@ -63,7 +64,7 @@ fn workers_that_crash_all_at_once_come_back_in_a_scope() {
 }
 
 #[test]
-fn workers_go_on_serving_when_ostlerd_is_killed_until_the_next_one_is_there() {
+fn workers_go_on_serving_when_ostlerd_is_killed_and_the_next_one_adopts_them() {
     let machine = Machine::boot();
     drop_in(&machine, "RestartSec=2s");
     put_shop(&machine, "workers = 2");
@@ -76,7 +77,56 @@ fn workers_go_on_serving_when_ostlerd_is_killed_until_the_next_one_is_there() {
     wait_for(&machine, "ostler", "ActiveState", "active");
     assert!(visit(&machine).contains("200 OK"));
     let after = machine.processes("ostler-shop-g1.scope");
-    assert!(after.len() == 2 && after.iter().all(|pid| !before.contains(pid)), "{before:?} {after:?}");
+    assert_eq!(after, before);
+    // It is in charge of them: a rollout replaces them.
+    machine.run(&["ostler", "restart", "shop"]).exits(0);
+    until("only the next generation is left", || {
+        let old = machine.processes("ostler-shop-g1.scope").is_empty();
+        (old && machine.processes("ostler-shop-g2.scope").len() == 2).then_some(())
+    });
+}
+
+#[test]
+fn a_restart_of_the_unit_rolls_the_apps_out_while_the_old_workers_serve() {
+    let machine = Machine::boot();
+    put_shop(&machine, "workers = 2");
+    start(&machine);
+    let before = machine.processes("ostler-shop-g1.scope");
+    let load = Load::on(&target(&machine)).connections(3).start();
+    load.more(20);
+    machine.run(&["systemctl", "restart", "ostler"]).exits(0);
+    // It returns when the new code serves.
+    let after = machine.processes("ostler-shop-g2.scope");
+    let fresh = after.len() == 2 && after.iter().all(|pid| !before.contains(pid));
+    assert!(fresh, "{before:?} {after:?} {}", machine.journal("ostler"));
+    assert_eq!(machine.property("ostler", "ActiveState"), "active");
+    machine.run(&["ostler", "wait"]).exits(0);
+    load.more(20);
+    let tally = load.stop();
+    eprintln!("{tally}");
+    tally.lost_nothing();
+    until("the old generation is gone", || {
+        machine.processes("ostler-shop-g1.scope").is_empty().then_some(())
+    });
+    machine.run(&["systemctl", "stop", "ostler"]).exits(0);
+    assert!(!units(&machine).contains(".scope"));
+}
+
+#[test]
+fn a_restart_with_a_release_that_does_not_boot_changes_nothing_for_visitors() {
+    let machine = Machine::boot();
+    put_shop(&machine, "workers = 2");
+    start(&machine);
+    let before = machine.processes("ostler-shop-g1.scope");
+    machine.write("/srv/shop/app.py", "import nothing_of_that_name\n");
+    machine.run(&["systemctl", "restart", "ostler"]).exits(0);
+    assert_eq!(machine.property("ostler", "ActiveState"), "active");
+    assert!(machine.property("ostler", "StatusText").contains("rolled back"));
+    let journal = machine.journal("ostler");
+    assert!(journal.contains("nothing_of_that_name"), "{journal}");
+    machine.run(&["ostler", "wait"]).exits(1).says(&["nothing_of_that_name"]);
+    assert!(visit(&machine).contains("200 OK"));
+    assert_eq!(machine.processes("ostler-shop-g1.scope"), before);
 }
 
 #[tokio::test]

@@ -1,0 +1,89 @@
+//! Workers and sockets that an earlier ostlerd left: found again, and told from whatever else has their numbers by now.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::os::fd::OwnedFd;
+
+use super::listeners::{ListenerRecord, Listeners, inode_of};
+use super::passed::Passed;
+use super::process::{Children, Process};
+use super::scoreboard::Scoreboard;
+use super::state::{WorkerRecord, cgroup_of, start_of};
+use crate::supervise::WorkerId;
+
+/// The descriptor of a worker at which its scoreboard is.
+const SCOREBOARD: i32 = 6;
+
+/// A worker that lives.
+#[derive(Debug)]
+pub(super) struct Living {
+    pub(super) process: Process,
+}
+
+/// Those of the workers that live. One is the worker it was where its pid, its start and its control group are the same,
+/// asked once more when its pidfd is open: from then on nothing can be mistaken for it.
+pub(super) fn living(children: &Children, workers: &[WorkerRecord]) -> BTreeMap<WorkerId, Living> {
+    let mut living = BTreeMap::new();
+    for record in workers {
+        match children.adopt(record.pid, || is_it(record)) {
+            Ok(Some(process)) => {
+                living.insert(record.id, Living { process });
+            }
+            Ok(None) => {}
+            Err(error) => {
+                let (pid, worker) = (record.pid, record.id);
+                tracing::error!(%worker, "process {pid} of worker {worker} cannot be watched: {error}");
+            }
+        }
+    }
+    living
+}
+
+fn is_it(record: &WorkerRecord) -> bool {
+    let Some((started, ended)) = start_of(record.pid) else { return false };
+    // One that had not entered its group yet is where ostlerd itself is.
+    let same_group = record.cgroup.as_ref().is_none_or(|was| {
+        let group = cgroup_of(record.pid);
+        group.as_ref() == Some(was) || group == cgroup_of(std::process::id() as i32)
+    });
+    started == record.started && !ended && same_group
+}
+
+/// Takes back the sockets of an app: those that came with this process, else from a worker that serves them. What
+/// cannot be taken back is said.
+pub(super) fn take_back<'a>(
+    listeners: &mut Listeners,
+    records: &[ListenerRecord],
+    passed: &Passed,
+    living: impl Iterator<Item = &'a Living> + Clone,
+) {
+    for record in records {
+        let from_here = passed.by_inode(record.inode).into_iter();
+        let from_workers = living.clone().filter_map(|it| socket_of(&it.process, record.inode));
+        let mut candidates = from_here.chain(from_workers);
+        if !candidates.any(|fd| listeners.take_back(record, fd)) {
+            tracing::warn!("the socket of {} could not be taken back", record.listen.address);
+        }
+    }
+}
+
+/// A copy of the socket of this number that a process holds.
+fn socket_of(process: &Process, inode: u64) -> Option<OwnedFd> {
+    use std::os::fd::AsFd;
+    let wanted = format!("socket:[{inode}]");
+    let numbers = fs::read_dir(format!("/proc/{}/fd", process.pid())).ok()?;
+    numbers
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let target = fs::read_link(entry.path()).ok()?;
+            (target.to_str()? == wanted).then(|| entry.file_name().to_str()?.parse::<i32>().ok()).flatten()
+        })
+        .filter_map(|number| process.descriptor(number).ok())
+        .find(|fd| inode_of(fd.as_fd()) == Some(inode))
+}
+
+/// The scoreboard as a worker holds it, where its file is gone.
+pub(super) fn scoreboard_of(living: &Living) -> Option<Scoreboard> {
+    let fd = living.process.descriptor(SCOREBOARD).ok()?;
+    Scoreboard::of_file(File::from(fd)).ok()
+}

@@ -1,0 +1,223 @@
+//! What the shell leaves to the next ostlerd, and what it takes over from the one before.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::{Home, Running, Shell};
+use crate::config::AppName;
+use crate::plan::Blueprint;
+use crate::run::adopt::{self, Living};
+use crate::run::driver::Inbound;
+use crate::run::known::KnownApps;
+use crate::run::listeners::{Listeners, inode_of};
+use crate::run::passed::Passed;
+use crate::run::scoreboard::{Place, Scoreboard, Slot};
+use crate::run::state::{self, Kept, WorkerRecord};
+use crate::run::worker_process::{WorkerHandle, watch_adopted};
+use crate::supervise::{Found, GenerationId, Legacy, Stage, WorkerId};
+
+impl Shell {
+    /// Everything that the next ostlerd needs, beside the counters.
+    pub(in crate::run) fn kept(&self, origin: u64, handover: bool, legacy: Legacy) -> Kept {
+        let known: BTreeMap<WorkerId, (&AppName, GenerationId)> =
+            legacy.workers().map(|(app, worker, generation)| (worker, (app, generation))).collect();
+        let record = |(id, running): (&WorkerId, &Running)| {
+            let (app, generation) = known.get(id)?;
+            Some(WorkerRecord {
+                id: *id,
+                app: (*app).clone(),
+                generation: *generation,
+                pid: running.handle.pid(),
+                started: running.began,
+                cgroup: running.cgroup.clone(),
+                slot: running.slot.as_ref().map(|slot| slot.index()),
+            })
+        };
+        let listeners = self.apps.iter().map(|(name, home)| (name.clone(), home.listeners.records()));
+        Kept {
+            origin,
+            handover,
+            workers: self.workers.iter().filter_map(record).collect(),
+            listeners: listeners.collect(),
+            config: self.config.clone(),
+            known: self.known.all(),
+            legacy,
+        }
+    }
+
+    /// Takes over what lives of what an earlier ostlerd left, with the sockets. Says what was found of each worker.
+    pub(in crate::run) fn take_over(&mut self, kept: &Kept) -> BTreeMap<WorkerId, Found> {
+        self.known = KnownApps::again(kept.known.clone());
+        let mut living = adopt::living(&self.children, &kept.workers);
+        let mut found = BTreeMap::new();
+        let apps: Vec<&AppName> = kept.listeners.keys().collect();
+        for app in apps {
+            let blueprints = kept.legacy.blueprints(app);
+            let workers: Vec<&WorkerRecord> = kept.workers.iter().filter(|it| it.app == *app).collect();
+            let Some((_, first)) = blueprints.first() else {
+                // Only workers of apps that leave have no generation any more; they need no sockets of ours.
+                self.adopt_homeless(&workers, &mut living, &mut found);
+                continue;
+            };
+            let path = self.scoreboard_path(app);
+            let mut scoreboard = board(&path, &workers, &living);
+            let mut listeners = Listeners::new(&self.runtime_directory);
+            let records = kept.listeners.get(app).map(Vec::as_slice).unwrap_or_default();
+            adopt::take_back(&mut listeners, records, &self.passed, living.values());
+            for record in workers {
+                let blueprint = blueprints.iter().find(|(id, _)| *id == record.generation);
+                let blueprint = blueprint.map_or(first, |(_, blueprint)| blueprint).clone();
+                let slot =
+                    scoreboard.as_mut().ok().zip(record.slot).and_then(|(it, slot)| it.take_over(slot));
+                let stage = slot.as_ref().zip(scoreboard.as_ref().ok()).and_then(|(at, it)| it.stage(at));
+                let alive = living.contains_key(&record.id);
+                found.insert(record.id, Found { alive, stage });
+                match living.remove(&record.id) {
+                    Some(living) => {
+                        let boots = matches!(stage, Some(Stage::Empty | Stage::Booting));
+                        let place = slot.as_ref().zip(scoreboard.as_ref().ok()).filter(|_| boots);
+                        let place = place.and_then(|(slot, scoreboard)| scoreboard.place(slot).ok());
+                        self.adopt(record, living, blueprint, (slot, place));
+                    }
+                    None => {
+                        if let (Ok(scoreboard), Some(slot)) = (&mut scoreboard, slot) {
+                            scoreboard.release(slot);
+                        }
+                    }
+                }
+            }
+            match scoreboard.or_else(|_| Scoreboard::create(&path)) {
+                Ok(scoreboard) => {
+                    let home = Home { listeners, scoreboard, blueprint: first.clone() };
+                    self.apps.insert(app.clone(), home);
+                    self.bind_what_is_lost(app, first);
+                }
+                Err(error) => {
+                    tracing::error!(
+                        app = app.as_str(),
+                        "cannot make the scoreboard {}: {error}",
+                        path.display()
+                    );
+                }
+            }
+        }
+        self.passed = Arc::new(self.passed.without_own());
+        found
+    }
+
+    fn adopt_homeless(
+        &mut self,
+        workers: &[&WorkerRecord],
+        living: &mut BTreeMap<WorkerId, Living>,
+        found: &mut BTreeMap<WorkerId, Found>,
+    ) {
+        for record in workers {
+            found.insert(record.id, Found { alive: living.contains_key(&record.id), stage: None });
+            if let Some(Living { process }) = living.remove(&record.id) {
+                // Whatever it is, nobody knows how to drain it in time.
+                let _ = process.kill_group();
+            }
+        }
+    }
+
+    fn adopt(
+        &mut self,
+        record: &WorkerRecord,
+        Living { process }: Living,
+        blueprint: Arc<Blueprint>,
+        (slot, boots): (Option<Slot>, Option<Place>),
+    ) {
+        let process = Arc::new(process);
+        tokio::spawn(watch_adopted(record.id, process.clone(), boots, self.outbox.facts.clone()));
+        let now = Instant::now();
+        let running = Running {
+            blueprint,
+            handle: WorkerHandle::adopted(record.id, process),
+            slot,
+            gate: None,
+            began: record.started,
+            cgroup: record.cgroup.clone(),
+            // Its memory no longer grows fast.
+            started: now.checked_sub(Duration::from_secs(60)).unwrap_or(now),
+            sane: now,
+        };
+        self.workers.insert(record.id, running);
+    }
+
+    /// Sockets that could not be taken back are bound anew, where nobody has them.
+    fn bind_what_is_lost(&mut self, app: &AppName, blueprint: &Blueprint) {
+        let Some(home) = self.apps.get_mut(app) else { return };
+        if !home.listeners.lacks(&blueprint.listen) {
+            return;
+        }
+        match home.listeners.bind_missing(&blueprint.listen, blueprint.account.as_ref(), &self.passed) {
+            Ok(()) => {
+                tracing::warn!(app = app.as_str(), "sockets that could not be taken back are bound anew")
+            }
+            Err(error) => tracing::error!(
+                app = app.as_str(),
+                "{app}: a socket can be neither taken back from a worker nor bound anew, so no worker can be started \
+                 until the ones that hold it have ended: {error}"
+            ),
+        }
+    }
+
+    fn scoreboard_path(&self, app: &AppName) -> std::path::PathBuf {
+        self.runtime_directory.join("scoreboards").join(app.as_str())
+    }
+
+    /// Every socket of every app, by its number.
+    pub(in crate::run) fn sockets(&self) -> Vec<(u64, BorrowedFd<'_>)> {
+        let all = self.apps.values().flat_map(|home| home.listeners.all());
+        all.filter_map(|bound| Some((inode_of(bound.fd.as_fd())?, bound.fd.as_fd()))).collect()
+    }
+
+    /// The next ostlerd serves what this one has bound.
+    pub(in crate::run) fn leave(&mut self) {
+        self.apps.values_mut().for_each(|home| home.listeners.keep_files());
+    }
+
+    /// Where the tasks of the shell send to.
+    pub(in crate::run) fn inbox(&self) -> mpsc::UnboundedSender<Inbound> {
+        self.outbox.inbox.clone()
+    }
+
+    pub(super) fn passed(&self) -> Arc<Passed> {
+        self.passed.clone()
+    }
+}
+
+/// When a process that was just started began, as its record has it; it is not reaped yet.
+pub(super) fn began(pid: i32) -> u64 {
+    state::start_of(pid).map_or(0, |(ticks, _)| ticks)
+}
+
+/// The scoreboard that the workers of an app write: the file, or, where that is gone, as a worker has it open.
+fn board(
+    path: &Path,
+    workers: &[&WorkerRecord],
+    living: &BTreeMap<WorkerId, Living>,
+) -> io::Result<Scoreboard> {
+    let opened = Scoreboard::reopen(path);
+    let held = || workers.iter().find_map(|it| adopt::scoreboard_of(living.get(&it.id)?));
+    match opened {
+        Err(error) if living.is_empty() => Err(error),
+        Err(error) => {
+            let held = held().ok_or(error);
+            if held.is_err() {
+                tracing::warn!(
+                    "{} is gone: nothing is known of its workers but whether they live",
+                    path.display()
+                );
+            }
+            held
+        }
+        opened => opened,
+    }
+}
