@@ -6,6 +6,8 @@
 
 #![allow(unreachable_pub, dead_code, unused_imports, reason = "shares the harness of the daemon's tests")]
 
+#[path = "../daemon/die.rs"]
+mod die;
 #[path = "../daemon/harness/mod.rs"]
 mod harness;
 #[path = "../daemon/load/mod.rs"]

@@ -2,4 +2,5 @@
 
 mod machines;
 mod scopes;
+mod survival;
 mod unit;
