@@ -3,7 +3,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::load::Target;
 
@@ -207,13 +207,17 @@ impl AppFile {
     }
 }
 
-/// An address that no other test uses: of the loopback's sixteen million each test has its own, on a port
+/// An address that no other test uses: of the loopback's sixteen million each test has its own, on ports
 /// that the kernel never hands out.
 pub fn free_address() -> SocketAddr {
-    static NEXT: AtomicU8 = AtomicU8::new(1);
+    static NEXT: AtomicU16 = AtomicU16::new(0);
     let process = std::process::id();
-    let last = NEXT.fetch_add(1, Ordering::Relaxed);
-    assert!(last < 255, "more than 254 addresses in one run: give them a second octet");
-    let host = Ipv4Addr::new(127, 1 + (process / 250 % 250) as u8, 1 + (process % 250) as u8, last);
-    SocketAddr::from((host, 8000))
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let host = Ipv4Addr::new(
+        127,
+        1 + (process / 250 % 250) as u8,
+        1 + (process % 250) as u8,
+        1 + (number % 250) as u8,
+    );
+    SocketAddr::from((host, 8000 + number / 250))
 }
