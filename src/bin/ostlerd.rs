@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ostler::run::{Places, check, handover, launch, run};
+use ostler::run::{Places, aftermath, check, handover, launch, run};
 
 /// Runs the gunicorn workers of this machine's Python web apps.
 ///
@@ -35,6 +35,9 @@ struct Arguments {
     /// Only say whether this binary can take over what another ostlerd has written down in FILE
     #[arg(long, value_name = "FILE", hide = true)]
     check_handover: Option<PathBuf>,
+    /// Only end what an ostlerd has left that died while systemd stopped it: for `ExecStopPost=`
+    #[arg(long, hide = true)]
+    finish_stop: bool,
 }
 
 fn main() -> ExitCode {
@@ -68,6 +71,10 @@ fn main() -> ExitCode {
         }
     };
     ostler::observe::init_log(std::env::var("OSTLER_LOG").ok().as_deref());
+    if arguments.finish_stop {
+        runtime.block_on(aftermath::finish_stop(&places));
+        return ExitCode::SUCCESS;
+    }
     let ended = runtime.block_on(async {
         if only_check {
             return check(&places).await.map(|config| {

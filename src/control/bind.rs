@@ -94,6 +94,12 @@ pub fn take_over(path: &Path, listener: OwnedFd, lock: OwnedFd) -> Result<Bound,
     Ok(Bound { listener, path: path.to_owned(), _lock: lock })
 }
 
+/// Whether an ostlerd lives in the runtime directory of this control socket.
+pub fn is_held(path: &Path) -> bool {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    matches!(lock(&directory.join("ostlerd.lock"), path), Err(BindError::Held { .. }))
+}
+
 fn failed_to(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BindError {
     let path = path.to_owned();
     move |source| BindError::System { what, path, source }

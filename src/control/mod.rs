@@ -25,7 +25,7 @@ mod table;
 mod verbs;
 mod verdict;
 
-pub use bind::{BindError, Bound, bind, take_over};
+pub use bind::{BindError, Bound, bind, is_held, take_over};
 pub use client::{Client, ClientError, Feed};
 pub use desk::{Ask, Desk, DeskEnds, Wish, desk};
 pub use protocol::Line;

@@ -214,7 +214,7 @@ fn seed() -> u64 {
     u64::from(std::process::id()) ^ monotonic_now()
 }
 
-fn use_scopes(children: &Children) {
+pub(super) fn use_scopes(children: &Children) {
     match Scopes::detect() {
         Ok(scopes) => children.use_scopes(scopes),
         Err(without) => tracing::info!("workers are in process groups, not in scopes: {without}"),
@@ -232,7 +232,7 @@ async fn end_leftovers(children: &Children) {
 }
 
 /// What an earlier ostlerd left in scopes of which nothing is adopted.
-async fn end_others(children: &Children, adopted: &BTreeMap<WorkerId, i32>) {
+pub(super) async fn end_others(children: &Children, adopted: &BTreeMap<WorkerId, i32>) {
     for group in children.scopes().map(Scopes::inhabited).unwrap_or_default() {
         let members = group.members();
         if !members.iter().any(|pid| adopted.values().any(|adopted| adopted == pid)) {

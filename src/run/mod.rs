@@ -5,6 +5,7 @@
 //! `scoreboard`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 
 mod adopt;
+pub mod aftermath;
 mod captured;
 pub mod daemon;
 mod doors;

@@ -154,6 +154,14 @@ impl Legacy {
         left.serving.iter().chain(rolling).map(|it| (it.id, it.blueprint.clone())).collect()
     }
 
+    /// The longest that any worker is given to finish what it has.
+    pub fn patience(&self) -> Duration {
+        let generations = self.apps.values().flat_map(|left| {
+            left.serving.iter().chain(left.rollout.as_ref().map(|rollout| &rollout.generation))
+        });
+        generations.map(|generation| generation.policy.drain_timeout).max().unwrap_or_default()
+    }
+
     /// The apps that somebody wants to run.
     pub fn running(&self) -> impl Iterator<Item = &AppName> {
         self.apps.iter().filter(|(_, left)| left.mode == ModeLeft::Running).map(|(name, _)| name)

@@ -3,4 +3,5 @@
 mod machines;
 mod scopes;
 mod survival;
+mod stops;
 mod unit;

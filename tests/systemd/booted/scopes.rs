@@ -16,7 +16,7 @@ use crate::site::{put_shop, start, status, target, visit, wait_for, write_shop};
 const ESCAPEES: &str = "setsid sh -c 'setsid sleep 1000 & setsid sleep 1000 & exit' & \
                         (setsid sh -c 'trap \"\" TERM INT HUP; while :; do sleep 0.1; done' &) ; sleep 1000";
 
-fn units(machine: &Machine) -> String {
+pub fn units(machine: &Machine) -> String {
     machine.tell("systemctl list-units --all --plain --no-legend 'ostler-*' ostler.slice")
 }
 

@@ -1,0 +1,95 @@
+//! The end of a stop during which ostlerd itself has died: what `ExecStopPost=` runs.
+//!
+//! Where systemd starts ostlerd again, everything has to be left as it is; where it stops it for good, nothing may be
+//! left. So nothing is done here unless a stop is under way. Then what is left ends as ostlerd would have ended it:
+//! nobody new is let in, the workers finish what they have, and whatever is there after that is killed.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::daemon::{self, Places};
+use super::listeners::Listeners;
+use super::passed::Passed;
+use super::process::Children;
+use super::state::{self, State};
+use super::unix_socket::SocketFile;
+use super::{adopt, doors, jobs};
+use crate::config::Address;
+use crate::control;
+use crate::supervise::Rung;
+
+/// Workers are given their own time, and no more than this: systemd kills whoever cleans up after `TimeoutStopSec=`.
+const MOST: Duration = Duration::from_secs(75);
+
+/// So long those may wait who are in the queue of a listening socket: some workers may have been told to end already.
+const QUEUES: Duration = Duration::from_secs(1);
+
+/// Ends what an ostlerd has left that died while it was being stopped; does nothing where it is started again.
+pub async fn finish_stop(places: &Places) {
+    let children = Children::new();
+    // Somebody may have started another one by hand.
+    if !jobs::is_stop(&children).await || control::is_held(&places.runtime.join("control.sock")) {
+        return;
+    }
+    daemon::use_scopes(&children);
+    match state::read(&state::path(&places.runtime)) {
+        Ok(Some(left)) => finish(&children, &left).await,
+        Ok(None) => {}
+        Err(error) => tracing::warn!("what ostlerd has left is killed: of its state, {error}"),
+    }
+    if let Some(scopes) = children.scopes() {
+        for group in scopes.inhabited() {
+            daemon::end(&group).await;
+        }
+        scopes.drop_slices();
+    }
+    state::remove(&state::path(&places.runtime));
+    // Only where it is left: systemd takes the whole directory away, unless the unit says otherwise.
+    let _ = std::fs::remove_dir_all(places.runtime.join("scoreboards"));
+}
+
+/// Lets nobody in any more, and gives the workers time for what they have.
+async fn finish(children: &Children, left: &State) {
+    let kept = &left.kept;
+    remove_files(left);
+    let living = adopt::living(children, &kept.workers);
+    let patience = kept.legacy.patience().min(MOST);
+    let count = living.len();
+    tracing::warn!(
+        "ostlerd died while it was being stopped: its {count} workers have {patience:?} to finish what they have"
+    );
+    let deadline = Instant::now() + patience;
+    let pids = living.iter().map(|(worker, living)| (*worker, living.process.pid()));
+    // A migration most of all.
+    daemon::end_others(children, &pids.collect::<BTreeMap<_, _>>()).await;
+    if living.is_empty() {
+        return;
+    }
+    let mut listeners = Listeners::new(Path::new("/"));
+    for records in kept.listeners.values() {
+        adopt::take_back(&mut listeners, records, &Passed::default(), living.values());
+    }
+    let _ = timeout(QUEUES, doors::emptied(listeners.shut())).await;
+    for (worker, living) in &living {
+        if let Err(error) = living.process.signal_rung(Rung::Drain) {
+            tracing::error!(%worker, %error, "worker {worker} could not be signalled");
+        }
+    }
+    for living in living.values() {
+        if timeout_at(deadline, living.process.ended()).await.is_err() {
+            tracing::warn!("process {} has not finished in time and is killed", living.process.pid());
+        }
+    }
+}
+
+/// Whoever comes from now on is refused at once.
+fn remove_files(left: &State) {
+    for record in left.kept.listeners.values().flatten() {
+        if let (Address::Unix(path), Some(file)) = (&record.listen.address, record.file) {
+            drop(SocketFile::again(path, file));
+        }
+    }
+}
