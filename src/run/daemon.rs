@@ -122,7 +122,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     make_directory(&places.state, 0o755)?;
     let signals = Signals::listen().map_err(failed_to("handle signals in", Path::new("ostlerd")))?;
     handover::let_signals_in();
-    let passed = Passed::take().with_own(handover.sockets);
+    let passed = Passed::take().with_own(handover.sockets, &handover.names);
     let stored = passed.stored();
     let health = health::open(&config.health, &places.runtime, &passed)?;
     let children = Children::new();
@@ -141,6 +141,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
         }
         None => begin(&mut shell, &config).await?,
     };
+    shell.close_unclaimed(&config);
     let first = Status::new(&supervisor.view(Moment::ZERO), &shell.facts());
     let (desk, ends) = control::desk(first);
     tokio::spawn(control::serve(control, desk));

@@ -22,6 +22,10 @@ use crate::supervise::Exit;
 /// Names the process to which the open sockets belong.
 const VARIABLE: &str = "OSTLER_HANDOVER";
 
+/// The names of those that systemd passed: number and name, and so on, between colons. An inode's number is the same in
+/// the next program.
+const NAMES: &str = "OSTLER_HANDOVER_NAMES";
+
 /// How long the new binary may take to look at the state.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -33,6 +37,8 @@ pub const CHECK_ARGUMENT: &str = "--check-handover";
 pub struct Handover {
     /// Every listening socket.
     pub(super) sockets: Vec<OwnedFd>,
+    /// The names of those that systemd passed, by the sockets' numbers.
+    pub(super) names: Vec<(u64, String)>,
     /// The lock of the runtime directory.
     pub(super) lock: Option<OwnedFd>,
 }
@@ -43,12 +49,16 @@ impl Handover {
     /// To be called once, before anything is opened and before there is a second thread.
     pub fn take() -> Handover {
         let for_us = std::env::var(VARIABLE).is_ok_and(|pid| pid == std::process::id().to_string());
-        // SAFETY: as the caller promises, no other thread reads the environment.
-        unsafe { std::env::remove_var(VARIABLE) };
+        let names = std::env::var(NAMES).unwrap_or_default();
+        for variable in [VARIABLE, NAMES] {
+            // SAFETY: as the caller promises, no other thread reads the environment.
+            unsafe { std::env::remove_var(variable) };
+        }
         let mut handover = Handover::default();
         if !for_us {
             return handover;
         }
+        handover.names = names_of(&names);
         for number in open_descriptors().into_iter().filter(|number| *number > 2) {
             // SAFETY: it is open, and was left open for us; nobody in this process knows it yet.
             let fd = unsafe { OwnedFd::from_raw_fd(number) };
@@ -62,6 +72,12 @@ impl Handover {
         }
         handover
     }
+}
+
+fn names_of(text: &str) -> Vec<(u64, String)> {
+    let words: Vec<&str> = text.split(':').collect();
+    let pairs = words.chunks_exact(2).filter_map(|pair| Some((pair[0].parse().ok()?, pair[1].to_owned())));
+    pairs.collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,8 +139,8 @@ pub fn check_state(file: &Path) -> Result<(), String> {
     }
 }
 
-/// Becomes the program. Returns only where that failed, with everything as it was.
-pub(super) fn become_program(program: &Path) -> std::io::Error {
+/// Becomes the program, which is told the names of sockets. Returns only where that failed, with everything as it was.
+pub(super) fn become_program(program: &Path, names: &[(u64, &str)]) -> std::io::Error {
     let kept: Vec<i32> = open_descriptors()
         .into_iter()
         .filter(|number| {
@@ -137,18 +153,20 @@ pub(super) fn become_program(program: &Path) -> std::io::Error {
     // A signal that comes before the next one listens would end it.
     let mut before = SigSet::empty();
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before));
-    let error = execute(program);
+    let error = execute(program, names);
     let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     set_inherited(&kept, false);
     error
 }
 
-fn execute(program: &Path) -> std::io::Error {
+fn execute(program: &Path, names: &[(u64, &str)]) -> std::io::Error {
     let text = |bytes: Vec<u8>| CString::new(bytes).expect("what the kernel gave us holds no NUL byte");
     let argv: Vec<CString> = std::env::args_os().map(|word| text(word.into_vec())).collect();
     let own = (OsString::from(VARIABLE), OsString::from(std::process::id().to_string()));
+    let names: Vec<String> = names.iter().map(|(number, name)| format!("{number}:{name}")).collect();
+    let names = (OsString::from(NAMES), OsString::from(names.join(":")));
     let env: Vec<CString> = std::env::vars_os()
-        .chain([own])
+        .chain([own, names])
         .map(|(name, value)| text([name.as_bytes(), b"=", value.as_bytes()].concat()))
         .collect();
     let Err(error) = nix::unistd::execve(&text(program.as_os_str().as_bytes().to_vec()), &argv, &env);

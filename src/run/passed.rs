@@ -1,5 +1,6 @@
 //! Sockets that systemd passed at the start (`sd_listen_fds(3)`), by name.
 
+use std::collections::BTreeSet;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
@@ -52,10 +53,24 @@ impl Passed {
         Passed { named: passed, own: Vec::new() }
     }
 
-    /// With the sockets that were ours before a re-execution.
-    pub(super) fn with_own(mut self, own: Vec<OwnedFd>) -> Passed {
+    /// With the sockets that were ours before a re-execution, and the `names` by their numbers of those that systemd had
+    /// passed.
+    pub(super) fn with_own(mut self, own: Vec<OwnedFd>, names: &[(u64, String)]) -> Passed {
         self.own = own.into_iter().map(Arc::new).collect();
+        for (number, name) in names {
+            // It may be there more than once.
+            let is_it = |fd: &&Arc<OwnedFd>| listeners::inode_of(fd.as_fd()) == Some(*number);
+            self.named.extend(self.own.iter().find(is_it).map(|fd| (name.clone(), fd.clone())));
+        }
         self
+    }
+
+    /// Every name with the number of its socket, for the program after a re-execution.
+    pub(super) fn numbers(&self) -> Vec<(u64, &str)> {
+        self.named
+            .iter()
+            .filter_map(|(name, fd)| Some((listeners::inode_of(fd.as_fd())?, name.as_str())))
+            .collect()
     }
 
     /// Without them: whoever needed one has it.
@@ -77,10 +92,11 @@ impl Passed {
         self.own.iter().chain(stored).find(at)?.try_clone().ok()
     }
 
-    /// The listening sockets of a name, made non-blocking.
+    /// The listening sockets of a name, made non-blocking. Those of systemd's store are had by address alone: by their
+    /// names, one app could have another's.
     pub fn named(&self, name: &str) -> Vec<Arc<OwnedFd>> {
         let mut found = Vec::new();
-        for (of, fd) in &self.named {
+        for (of, fd) in self.named.iter().filter(|(of, _)| !of.starts_with(STORED)) {
             if of == name && getsockopt(fd, sockopt::AcceptConn).unwrap_or(false) {
                 let flags = OFlag::from_bits_retain(fcntl(fd.as_fd(), FcntlArg::F_GETFL).unwrap_or(0));
                 let _ = fcntl(fd.as_fd(), FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK));
@@ -102,9 +118,23 @@ impl Passed {
             .collect()
     }
 
-    /// Every name, for messages.
+    /// Closes the sockets of the names that nobody takes; returns those names. What was stored stays.
+    pub fn close_unwanted(&mut self, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+        let mut closed = BTreeSet::new();
+        self.named.retain(|(name, _)| {
+            let kept = name.starts_with(STORED) || wanted(name);
+            if !kept {
+                closed.insert(name.clone());
+            }
+            kept
+        });
+        closed
+    }
+
+    /// The names that an app may have, for messages.
     pub fn names(&self) -> Vec<&str> {
-        self.named.iter().map(|(name, _)| name.as_str()).collect()
+        let names = self.named.iter().map(|(name, _)| name.as_str());
+        names.filter(|name| !name.starts_with(STORED)).collect()
     }
 
     /// Sockets that came another way, with their names.
@@ -135,7 +165,37 @@ fn names(pid: Option<&str>, count: Option<&str>, names: Option<&str>, own: u32) 
 
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use std::net::TcpListener;
+    use std::sync::Arc;
+
+    use super::{Passed, names};
+
+    #[test]
+    fn names_that_nobody_takes_are_closed_and_what_was_stored_has_no_name() {
+        let socket = |name: &str| {
+            let socket = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+            (name.to_owned(), Arc::new(socket.into()))
+        };
+        let all = ["shop", "blog", "blog", "ostler-listen-7"];
+        let mut passed = Passed::of(all.map(socket).to_vec());
+        assert_eq!(passed.names(), ["shop", "blog", "blog"]);
+        assert!(passed.named("ostler-listen-7").is_empty(), "one app had another's");
+        assert_eq!(passed.close_unwanted(|name| name == "shop").into_iter().collect::<Vec<_>>(), ["blog"]);
+        assert_eq!(passed.names(), ["shop"]);
+        assert_eq!(passed.stored(), [7]);
+    }
+
+    #[test]
+    fn names_go_through_a_re_execution_with_their_sockets() {
+        let [one, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a port is free"));
+        let before = Passed::of(vec![("shop".to_owned(), Arc::new(one.try_clone().unwrap().into()))]);
+        let names: Vec<(u64, String)> =
+            before.numbers().into_iter().map(|(number, name)| (number, name.to_owned())).collect();
+        let twice = one.try_clone().unwrap().into();
+        let after = Passed::default().with_own(vec![other.into(), one.into(), twice], &names);
+        assert_eq!(after.named("shop").len(), 1);
+        assert_eq!(after.names(), ["shop"]);
+    }
 
     #[test]
     fn names_go_with_descriptors_in_order() {

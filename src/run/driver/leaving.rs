@@ -131,7 +131,8 @@ impl Driver {
                 let message = format!("ostlerd becomes {}; its workers go on", program.display());
                 self.shell.answer(id, Outcome::Done { message, generation: None });
                 tokio::time::sleep(LAST_WORDS).await;
-                let error = handover::become_program(&program);
+                let passed = self.shell.passed();
+                let error = handover::become_program(&program, &passed.numbers());
                 tracing::error!("{} cannot be executed: {error}; this ostlerd goes on", program.display());
                 false
             }

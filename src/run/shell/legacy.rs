@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::{Home, Running, Shell};
-use crate::config::AppName;
+use crate::config::{Address, AppName, Config};
 use crate::plan::Blueprint;
 use crate::run::adopt::{self, Living};
 use crate::run::driver::Inbound;
@@ -172,6 +172,26 @@ impl Shell {
         self.runtime_directory.join("scoreboards").join(app.as_str())
     }
 
+    /// Closes what systemd passed and nobody takes: a socket that is open here looks served. Those of systemd's store are
+    /// with their apps by now, or of no use any more.
+    pub(in crate::run) fn close_unclaimed(&mut self, config: &Config) {
+        let health = config.health.listen.iter().flatten().chain(&config.health.agent);
+        let configured = config.apps.values().flat_map(|app| &app.listen).chain(health);
+        let bound = self.apps.values().flat_map(|home| home.listeners.all()).map(|it| &it.listen.address);
+        let wanted = |name: &str| {
+            let is_it = |address: &Address| matches!(address, Address::Systemd(wanted) if wanted == name);
+            configured.clone().chain(bound.clone()).any(is_it)
+        };
+        let mut passed = self.passed.without_own();
+        for name in passed.close_unwanted(wanted) {
+            tracing::warn!(
+                "systemd passed sockets of the name {name}, which no `listen` takes as systemd:{name}: they are closed; \
+                 their connections wait for ever, so stop the .socket unit, or name it and restart ostlerd"
+            );
+        }
+        self.passed = Arc::new(passed);
+    }
+
     /// Every socket of every app, by its number.
     pub(in crate::run) fn sockets(&self) -> Vec<(u64, BorrowedFd<'_>)> {
         let all = self.apps.values().flat_map(|home| home.listeners.all());
@@ -188,7 +208,7 @@ impl Shell {
         self.outbox.inbox.clone()
     }
 
-    pub(super) fn passed(&self) -> Arc<Passed> {
+    pub(in crate::run) fn passed(&self) -> Arc<Passed> {
         self.passed.clone()
     }
 }

@@ -2,6 +2,7 @@
 
 mod machines;
 mod scopes;
-mod survival;
+mod sockets;
 mod stops;
+mod survival;
 mod unit;
