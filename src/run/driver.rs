@@ -52,6 +52,8 @@ pub struct Driver {
     /// The apps that a restart of ostlerd rolls out: it is over when they are known to serve, or not to.
     unproven: Vec<AppName>,
     leaving: Option<Leaving>,
+    /// Those who wait for the configuration's files to be in force.
+    reloads: Vec<RequestId>,
     systemd: Notifier,
 }
 
@@ -84,6 +86,7 @@ impl Driver {
             first_reload: None,
             unproven: Vec::new(),
             leaving: None,
+            reloads: Vec::new(),
             systemd: Notifier::from_env(),
         }
     }
@@ -203,7 +206,7 @@ impl Driver {
             Inbound::FilesChanged => {
                 tracing::info!("the configuration's files have changed: reading them anew");
                 let id = self.shell.expect_answer(None);
-                self.shell.reread(id, Purpose::Reload);
+                self.reload(id, Purpose::Reload);
             }
             Inbound::ReleasesLooked { found } => self.shell.releases_looked(found),
             Inbound::SuccessorChecked { id, program, checked } => {
@@ -257,6 +260,13 @@ impl Driver {
             Wish::DryRun => (Purpose::DryRun, answer),
         };
         let id = self.shell.expect_answer(Some(answer));
+        self.reload(id, purpose);
+    }
+
+    fn reload(&mut self, id: RequestId, purpose: Purpose) {
+        if purpose != Purpose::DryRun {
+            self.reloads.push(id);
+        }
         self.shell.reread(id, purpose);
     }
 
@@ -266,7 +276,7 @@ impl Driver {
             Arrived::Hangup => {
                 tracing::info!("SIGHUP: reading the configuration anew");
                 let id = self.shell.expect_answer(None);
-                self.shell.reread(id, Purpose::Hangup);
+                self.reload(id, Purpose::Hangup);
             }
             Arrived::User1 => self.shell.reopen_logs(),
             Arrived::Terminate => self.explain_end(),
@@ -329,10 +339,9 @@ impl Driver {
         let status = Status::new(&view, &self.shell.facts());
         self.vitals.send_modify(|vitals| vitals.seen(&status, self.origin.elapsed()));
         self.systemd.keep_sockets(&self.shell.sockets());
-        match self.is_proven(&status) {
-            true => self.systemd.tell(&status),
-            false => self.systemd.tell_unproven(&status),
-        }
+        self.reloads.retain(|id| self.shell.awaits(*id));
+        let proven = self.is_proven(&status);
+        self.systemd.tell(&status, proven, !self.reloads.is_empty());
         self.desk.status.send_replace(Arc::new(status));
         let owners = self.shell.owners();
         self.desk.owners.send_if_modified(|known| {

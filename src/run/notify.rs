@@ -13,10 +13,12 @@ use std::time::{Duration, Instant};
 use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use super::passed::STORED;
+use super::scoreboard::monotonic_now;
 use crate::observe::{Stage, Status, status_line};
 
-/// While ostlerd starts or stops, systemd is asked for so much more time with every beat: the limits are ostlerd's
-/// own (`boot_timeout`, the edge's delay, `graceful_timeout`), and systemd's are there for a loop that stands still.
+/// While ostlerd starts, reloads or stops, systemd is asked for so much more time with every beat: the limits are
+/// ostlerd's own (`boot_timeout`, a migration's budgets, the edge's delay, `graceful_timeout`), and systemd's are there
+/// for a loop that stands still.
 const EXTENSION: Duration = Duration::from_secs(60);
 
 /// At least so often, also without a watchdog.
@@ -27,6 +29,7 @@ const BEAT: Duration = Duration::from_secs(10);
 pub struct Notifier {
     way: Option<Way>,
     ready: bool,
+    reloading: bool,
     stopping: bool,
     line: String,
     beat: Option<Instant>,
@@ -105,43 +108,42 @@ impl Notifier {
     }
 
     /// Tells what is new in the picture; to be called at every turn of the loop.
-    pub fn tell(&mut self, status: &Status) {
-        self.tell_as(Stage::of(status), status);
-    }
-
-    /// The same while a restart is not over: the new generations have yet to prove themselves.
-    pub(super) fn tell_unproven(&mut self, status: &Status) {
-        let stage = Stage::of(status);
-        self.tell_as(if stage == Stage::Running { Stage::Starting } else { stage }, status);
-    }
-
-    fn tell_as(&mut self, stage: Stage, status: &Status) {
+    ///
+    /// `proven` is false while a restart is not over: the new generations have yet to prove themselves. `reloading` is
+    /// true while what stands in the configuration's files is being put in force.
+    pub fn tell(&mut self, status: &Status, proven: bool, reloading: bool) {
         let Some(way) = &self.way else { return };
-        let line = status_line(status);
-        let ready = self.ready || stage == Stage::Running;
+        let (stage, line) = (Stage::of(status), status_line(status));
+        let ready = self.ready || proven && stage == Stage::Running;
         let stopping = self.stopping || stage == Stage::Stopping;
-        // A stop counts from now on: its first beat cannot wait for the next one's turn.
-        let begins = stopping && !self.stopping;
+        let reloading = reloading && self.ready && !stopping;
+        let news = match () {
+            () if stopping && !self.stopping => "STOPPING=1\n".to_owned(),
+            () if stopping => String::new(),
+            () if reloading && !self.reloading => {
+                format!("RELOADING=1\nMONOTONIC_USEC={}\n", monotonic_now() / 1000)
+            }
+            // Of a reload's end as well.
+            () if ready && !self.ready || self.reloading && !reloading => "READY=1\n".to_owned(),
+            () => String::new(),
+        };
+        // What begins counts from now on: its first beat cannot wait for the next one's turn.
+        let begins = stopping && !self.stopping || reloading && !self.reloading;
         let due = begins || self.beat.is_none_or(|beat| beat.elapsed() >= way.period);
-        let mut words = String::new();
-        if begins {
-            words.push_str("STOPPING=1\n");
-        } else if ready && !self.ready {
-            words.push_str("READY=1\n");
-        }
+        let mut words = news;
         if line != self.line {
             words.push_str(&format!("STATUS={line}\n"));
         }
         if due && way.watchdog {
             words.push_str("WATCHDOG=1\n");
         }
-        if due && (stopping || !ready) {
+        if due && (stopping || reloading || !ready) {
             words.push_str(&format!("EXTEND_TIMEOUT_USEC={}\n", EXTENSION.as_micros()));
         }
         if words.is_empty() || way.socket.send_to_addr(words.as_bytes(), &way.systemd).is_err() {
             return;
         }
-        (self.ready, self.stopping, self.line) = (ready, stopping, line);
+        (self.ready, self.reloading, self.stopping, self.line) = (ready, reloading, stopping, line);
         if due {
             self.beat = Some(Instant::now());
         }
@@ -185,11 +187,11 @@ mod tests {
     #[test]
     fn what_is_known_is_not_told_again() {
         let (systemd, mut notifier) = pair(None);
-        notifier.tell(&status(false));
+        notifier.tell(&status(false), true, false);
         assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nSTATUS=no apps\n"));
-        notifier.tell(&status(false));
+        notifier.tell(&status(false), true, false);
         assert_eq!(heard(&systemd), None);
-        notifier.tell(&status(true));
+        notifier.tell(&status(true), true, false);
         assert_eq!(
             heard(&systemd).as_deref(),
             Some("STOPPING=1\nSTATUS=stopping: no apps\nEXTEND_TIMEOUT_USEC=60000000\n")
@@ -197,10 +199,33 @@ mod tests {
     }
 
     #[test]
+    fn a_reload_has_a_beginning_an_end_and_as_much_time_as_it_takes() {
+        let (systemd, mut notifier) = pair(Some(Duration::from_nanos(1)));
+        notifier.tell(&status(false), false, true);
+        assert!(heard(&systemd).is_some_and(|words| !words.contains("READY") && !words.contains("RELOAD")));
+        notifier.tell(&status(false), true, true);
+        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nWATCHDOG=1\n"));
+        let before = monotonic_now() / 1000;
+        notifier.tell(&status(false), true, true);
+        let words = heard(&systemd).unwrap_or_default();
+        let when =
+            words.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").and_then(|rest| rest.split('\n').next());
+        let when: u64 = when.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("{words}"));
+        assert!((before..=monotonic_now() / 1000).contains(&when), "{words}");
+        assert!(words.ends_with("\nWATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000\n"), "{words}");
+        notifier.tell(&status(false), true, true);
+        assert_eq!(heard(&systemd).as_deref(), Some("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000\n"));
+        notifier.tell(&status(false), true, false);
+        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nWATCHDOG=1\n"));
+        notifier.tell(&status(true), true, true);
+        assert!(heard(&systemd).is_some_and(|words| words.starts_with("STOPPING=1\n")));
+    }
+
+    #[test]
     fn the_watchdog_hears_of_the_loop_and_of_time_that_is_needed() {
         let (systemd, mut notifier) = pair(Some(Duration::from_nanos(1)));
-        notifier.tell(&status(true));
-        notifier.tell(&status(true));
+        notifier.tell(&status(true), true, false);
+        notifier.tell(&status(true), true, false);
         let _first = heard(&systemd);
         assert_eq!(heard(&systemd).as_deref(), Some("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000\n"));
     }
@@ -226,9 +251,9 @@ mod tests {
         let filler = UnixDatagram::unbound().expect("a descriptor is free");
         filler.set_nonblocking(true).expect("it is ours");
         while filler.send_to_addr(b"x", &name).is_ok() {}
-        notifier.tell(&status(false));
+        notifier.tell(&status(false), true, false);
         while heard(&systemd).is_some_and(|words| words == "x") {}
-        notifier.tell(&status(false));
+        notifier.tell(&status(false), true, false);
         assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nSTATUS=no apps\n"));
     }
 

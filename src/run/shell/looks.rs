@@ -44,6 +44,11 @@ impl Shell {
         });
     }
 
+    /// Whether a request has no answer yet.
+    pub fn awaits(&self, id: RequestId) -> bool {
+        self.answers.contains_key(&id)
+    }
+
     /// Reads the configuration and looks at every app; those of `running` keep their release. The driver gets `Reread`.
     pub fn reread_now(
         &self,

@@ -5,4 +5,5 @@ mod scopes;
 mod sockets;
 mod stops;
 mod survival;
+mod told;
 mod unit;

@@ -11,7 +11,7 @@ use crate::site::{put_shop, shop, start, status, visit, wait_for, write_shop};
 const EXPOSURE: u32 = 60;
 
 /// Boots when it is told to.
-const PATIENT: &str = "
+pub const PATIENT: &str = "
 import os, time
 while not os.path.exists('/srv/go'):
     time.sleep(0.05)
