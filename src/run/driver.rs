@@ -307,6 +307,7 @@ impl Driver {
 
     /// Comes round also where there is nothing to look at: health asks whether this loop does.
     fn look(&mut self) {
+        self.shell.cut_scoreboards_back();
         if !self.shell.has_workers() {
             return;
         }

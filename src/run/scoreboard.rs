@@ -33,11 +33,16 @@ const BOOT_PAUSE: Duration = Duration::from_millis(100);
 /// More workers than this no app has at once.
 const MOST_SLOTS: u32 = 1 << 16;
 
+/// So long it may always be: what is left of workers that there were.
+const ROOM: u64 = 1 << 20;
+
 /// The scoreboard of one app.
 #[derive(Debug)]
 pub struct Scoreboard {
     file: File,
     taken: BTreeSet<u32>,
+    /// Whether it has been cut back; it is said once.
+    cut: bool,
 }
 
 /// A worker's place on the scoreboard.
@@ -70,7 +75,7 @@ impl Scoreboard {
             _ => {}
         }
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Scoreboard { file, taken: BTreeSet::new() })
+        Ok(Scoreboard { file, taken: BTreeSet::new(), cut: false })
     }
 
     /// The scoreboard at `path` as an earlier ostlerd left it, its workers' slots still to be taken over.
@@ -91,7 +96,7 @@ impl Scoreboard {
             let words = "it is not a file that only ostlerd's own user can open";
             return Err(io::Error::new(io::ErrorKind::InvalidData, words));
         }
-        Ok(Scoreboard { file, taken: BTreeSet::new() })
+        Ok(Scoreboard { file, taken: BTreeSet::new(), cut: false })
     }
 
     /// Takes over the slot of a worker that lives; `None` where it is another's or makes no sense.
@@ -127,6 +132,18 @@ impl Scoreboard {
     /// Gives a slot back; its worker must be gone.
     pub fn release(&mut self, slot: Slot) {
         self.taken.remove(&slot.0);
+    }
+
+    /// Cuts off what stands behind every slot: a worker that writes on and on would fill the runtime directory, which is
+    /// in memory, and with it what systemd and every app keep there. True the first time.
+    pub(super) fn cut_back(&mut self) -> io::Result<bool> {
+        let slots = self.taken.last().map_or(0, |last| u64::from(*last) + 1);
+        let most = (slots * SLOT_SIZE as u64).max(ROOM);
+        if self.file.metadata()?.len() <= most {
+            return Ok(false);
+        }
+        self.file.set_len(most)?;
+        Ok(!std::mem::replace(&mut self.cut, true))
     }
 
     /// What a worker says of itself, as of `now` ([`monotonic_now`]); `None` before its first heartbeat, and
@@ -296,6 +313,24 @@ mod tests {
         board.file.set_len(4100).unwrap();
         assert_eq!(board.read(&again, 5), None);
         assert_eq!(board.read(&third, 5), None);
+    }
+
+    #[test]
+    fn what_a_worker_writes_behind_every_slot_is_cut_off_and_no_slot_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut board = Scoreboard::create(&folder.path().join("shop")).unwrap();
+        let slots: Vec<Slot> = (0..300).map(|_| board.claim().unwrap()).collect();
+        assert!(!board.cut_back().unwrap());
+        for first in [true, false] {
+            board.file.set_len(1 << 40).unwrap();
+            assert_eq!(board.cut_back().unwrap(), first);
+            assert_eq!(board.file.metadata().unwrap().len(), 300 * 4096);
+        }
+        for slot in slots {
+            board.release(slot);
+        }
+        assert!(!board.cut_back().unwrap());
+        assert_eq!(board.file.metadata().unwrap().len(), ROOM);
     }
 
     #[test]

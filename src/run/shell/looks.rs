@@ -44,6 +44,21 @@ impl Shell {
         });
     }
 
+    /// Keeps the scoreboards as long as their apps need.
+    pub fn cut_scoreboards_back(&mut self) {
+        for (app, home) in &mut self.apps {
+            match home.scoreboard.cut_back() {
+                Ok(false) => {}
+                Ok(true) => tracing::warn!(
+                    app = app.as_str(),
+                    "{app} writes where no worker writes on its scoreboard; that is cut off, from now on without a word"
+                ),
+                // Tried again with the next look.
+                Err(error) => tracing::debug!(app = app.as_str(), %error, "the scoreboard is as it is"),
+            }
+        }
+    }
+
     /// Whether a request has no answer yet.
     pub fn awaits(&self, id: RequestId) -> bool {
         self.answers.contains_key(&id)
