@@ -23,6 +23,8 @@ const OURS: &[(&str, &str)] = &[
     (env!("CARGO_BIN_EXE_ostlerd"), "/usr/bin/ostlerd"),
     (env!("CARGO_BIN_EXE_ostler"), "/usr/bin/ostler"),
     (concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/ostler.service"), "/lib/systemd/system/ostler.service"),
+    (concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/ostler.sysusers.conf"), "/usr/lib/sysusers.d/ostler.conf"),
+    (concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/ostler.tmpfiles.conf"), "/usr/lib/tmpfiles.d/ostler.conf"),
 ];
 
 /// Where nspawn keeps a folder for each machine, which a killed one leaves behind.

@@ -4,6 +4,7 @@ mod machines;
 mod scopes;
 mod sockets;
 mod stops;
+mod strangers;
 mod survival;
 mod told;
 mod unit;
