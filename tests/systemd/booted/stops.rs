@@ -150,3 +150,22 @@ fn an_ostlerd_that_dies_in_a_restart_leaves_everything_to_the_next_one() {
     let journal = machine.journal("ostler");
     assert!(journal.contains("goes on with 2 of 2 workers"), "{journal}");
 }
+
+#[test]
+fn a_stop_between_a_crash_and_the_next_start_leaves_workers_that_their_slice_ends() {
+    let machine = Machine::boot();
+    drop_in(&machine, "RestartSec=1h");
+    put_shop(&machine, "workers = 2");
+    start(&machine);
+    machine.tell("kill -9 $(systemctl show --value -p MainPID ostler)");
+    wait_for(&machine, "ostler", "SubState", "auto-restart");
+    // systemd has nothing to stop, and runs nothing.
+    machine.run(&["systemctl", "stop", "ostler"]).exits(0);
+    assert!(visit(&machine).contains("200 OK"));
+    machine.run(&["systemctl", "stop", "ostler.slice"]).exits(0);
+    until("nothing is left", || units(&machine).is_empty().then_some(()));
+    assert_eq!(machine.tell("find /proc -maxdepth 1 -user nobody"), "");
+    start(&machine);
+    until("others serve", || (machine.property("ostler", "StatusText") == "1 app serves").then_some(()));
+    assert!(visit(&machine).contains("200 OK"));
+}
