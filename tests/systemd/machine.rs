@@ -72,6 +72,8 @@ impl Machine {
         command.args(["--register=no", "--keep-unit", "--private-network", "--console=pipe"]);
         command.args(["--volatile=overlay", "--link-journal=no", "--machine", &name, "--directory"]);
         command.arg(rootfs);
+        // As on a machine of one's own; a container's is stricter, and no socket could be taken back from a worker.
+        command.arg("--system-call-filter=pidfd_getfd");
         for (from, to) in binds {
             command.arg(format!("--bind-ro={}:{}", from.display(), to.display()));
         }
