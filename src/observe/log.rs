@@ -4,11 +4,21 @@ use std::io::IsTerminal;
 use std::os::unix::fs::MetadataExt;
 
 use tracing::field::display;
+use tracing_journald::{Priority, PriorityMappings};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::supervise::{Level, News};
+
+/// As journald's own fields have it: what is only worth seeing is "info", where the crate says "notice".
+const PRIORITIES: PriorityMappings = PriorityMappings {
+    error: Priority::Error,
+    warn: Priority::Warning,
+    info: Priority::Informational,
+    debug: Priority::Debug,
+    trace: Priority::Debug,
+};
 
 /// Sets the log up, once for the process. `level` is what `OSTLER_LOG` says: `error`, `warn`, `info` (the default),
 /// `debug`, or `trace`, which records every event and action of the core.
@@ -17,7 +27,10 @@ pub fn init(level: Option<&str>) {
     let registry = tracing_subscriber::registry().with(level);
     match tracing_journald::layer() {
         Ok(journal) if stderr_is_the_journal() => {
-            registry.with(journal.with_field_prefix(Some("OSTLER".to_owned()))).init();
+            let journal =
+                journal.with_field_prefix(Some("OSTLER".to_owned())).with_priority_mappings(PRIORITIES);
+            // By whatever path it was started: after a re-execution that is another one.
+            registry.with(journal.with_syslog_identifier("ostlerd".to_owned())).init();
         }
         _ => {
             let text = tracing_subscriber::fmt::layer()
@@ -30,21 +43,23 @@ pub fn init(level: Option<&str>) {
 }
 
 /// systemd names the journal's stream as `device:inode` where it has connected stderr to it.
-fn stderr_is_the_journal() -> bool {
+pub fn stderr_is_the_journal() -> bool {
     let Ok(stream) = std::env::var("JOURNAL_STREAM") else { return false };
     let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else { return false };
     stream == format!("{}:{}", stderr.dev(), stderr.ino())
 }
 
-/// Says what happened to an app.
+/// Says what happened to an app. `event` is the name that `ostler events --json` has for it.
 pub fn announce(news: &News) {
     let app = news.app.as_str();
     let what = &news.happening;
     let worker = what.worker().map(display);
     let generation = what.generation().map(display);
+    let named = serde_json::to_value(what).unwrap_or_default();
+    let event = named["event"].as_str();
     match what.level() {
-        Level::Info => tracing::info!(app, worker, generation, "{what}"),
-        Level::Warn => tracing::warn!(app, worker, generation, "{what}"),
-        Level::Error => tracing::error!(app, worker, generation, "{what}"),
+        Level::Info => tracing::info!(app, worker, generation, event, "{what}"),
+        Level::Warn => tracing::warn!(app, worker, generation, event, "{what}"),
+        Level::Error => tracing::error!(app, worker, generation, event, "{what}"),
     }
 }

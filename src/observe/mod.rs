@@ -13,7 +13,7 @@ mod testing;
 
 pub use counters::{Counters, CountersRecord};
 pub use date::timestamp;
-pub use log::{announce, init as init_log};
+pub use log::{announce, init as init_log, stderr_is_the_journal};
 pub use migration::{AbortStatus, MigrationStatus, MigrationStep, OperationStatus, backend, next_step, time};
 pub use status::{
     AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, Release, Status, WorkerStatus,

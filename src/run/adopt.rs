@@ -32,7 +32,8 @@ pub(super) fn living(children: &Children, workers: &[WorkerRecord]) -> BTreeMap<
             Ok(None) => {}
             Err(error) => {
                 let (pid, worker) = (record.pid, record.id);
-                tracing::error!(%worker, "process {pid} of worker {worker} cannot be watched: {error}");
+                let app = record.app.as_str();
+                tracing::error!(app, %worker, "process {pid} of worker {worker} cannot be watched: {error}");
             }
         }
     }

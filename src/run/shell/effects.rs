@@ -34,7 +34,8 @@ impl Shell {
             Effect::Signal(_, rung) => ("signalled", running.handle.signal(rung)),
         };
         if let Err(error) = done {
-            tracing::error!(%worker, %error, "worker {worker} could not be {what}");
+            let app = running.blueprint.app.as_str();
+            tracing::error!(app, %worker, %error, "worker {worker} could not be {what}");
         }
     }
 }
