@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::driver::{Driver, inbox};
 use super::handover::{self, Handover};
+use super::journal::Journal;
 use super::keeper::Keeper;
 use super::passed::Passed;
 use super::process::Children;
@@ -127,6 +128,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let health = health::open(&config.health, &places.runtime, &passed)?;
     let children = Children::new();
     use_scopes(&children);
+    Journal::detect().into_iter().for_each(|journal| children.use_journal(journal));
     reaper::take_orphans(&children).map_err(failed_to("take orphans in", Path::new("ostlerd")))?;
 
     let (outbox, inbox) = inbox();

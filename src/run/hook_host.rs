@@ -96,8 +96,12 @@ pub fn start(
     let entry = Some(blueprint.entry.clone());
     let orders = Orders::hooks(app.as_str(), generation.0, entry, blueprint.args.clone());
     let scope = children.place(&app, Inhabitants::Generation(generation));
-    let spec = LaunchSpec { scope, ..launch_spec(blueprint, format!("ostler: {app} [hooks {generation}]")) };
-    let (process, control) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &[])
+    let title = format!("ostler: {app} [hooks {generation}]");
+    let mut spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
+    let stream = children.stream(blueprint);
+    spec.env.extend(stream.iter().map(|stream| stream.variable()));
+    let outputs: Vec<_> = stream.iter().flat_map(|stream| stream.outputs()).collect();
+    let (process, control) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &outputs)
         .map_err(|error| format!("cannot make a process for the hooks of {app}: {error}"))?;
     let (queue, waiting) = mpsc::channel(QUEUE);
     let (wanted, dropped) = oneshot::channel();

@@ -1,7 +1,7 @@
 //! The shell: processes, sockets, time. It holds no decisions.
 //!
 //! Read in this order: `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
-//! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `process`, `reaper`, `scope`, `listeners`,
+//! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 
 mod adopt;
@@ -18,6 +18,7 @@ mod hooks;
 pub mod identity;
 pub mod inspect;
 mod jobs;
+pub mod journal;
 mod keeper;
 pub mod known;
 pub mod launch;

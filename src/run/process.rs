@@ -19,10 +19,12 @@ use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::journal::{Journal, Stream};
 use super::launch::{self, Launch, LaunchSpec};
 use super::scope::{Inhabitants, Place, Scopes};
 use super::{launch_fds, memory_file};
 use crate::config::AppName;
+use crate::plan::Blueprint;
 use crate::supervise::{Exit, Rung};
 
 /// The children that are watched by somebody, and how new ones are started. Clones are the same set, and may
@@ -36,6 +38,7 @@ struct Shared {
     watched: Mutex<BTreeSet<i32>>,
     takes_orphans: OnceLock<()>,
     scopes: OnceLock<Scopes>,
+    journal: OnceLock<Journal>,
 }
 
 impl Default for Children {
@@ -53,8 +56,8 @@ impl Children {
 
     /// Children that another `ostlerd` launches.
     pub fn launched_by(launcher: PathBuf) -> Children {
-        let (watched, takes_orphans, scopes) = Default::default();
-        Children(Arc::new(Shared { launcher, watched, takes_orphans, scopes }))
+        let (watched, takes_orphans, scopes, journal) = Default::default();
+        Children(Arc::new(Shared { launcher, watched, takes_orphans, scopes, journal }))
     }
 
     /// Starts a program in a session of its own with each of `fds` at the number beside it, and no others.
@@ -126,6 +129,21 @@ impl Children {
     /// The scope for a process of an app, where there are scopes: for [`LaunchSpec::scope`].
     pub fn place(&self, app: &AppName, inhabitants: Inhabitants) -> Option<Place> {
         Some(self.scopes()?.place(app, inhabitants))
+    }
+
+    /// From now on, the processes of apps print into this journal.
+    pub fn use_journal(&self, journal: Journal) {
+        self.0.journal.get_or_init(|| journal);
+    }
+
+    /// The journal that the processes of apps print into.
+    pub fn journal(&self) -> Option<&Journal> {
+        self.0.journal.get()
+    }
+
+    /// What a process of an app prints to, where that is neither its own file nor ostlerd's standard error.
+    pub(super) fn stream(&self, blueprint: &Blueprint) -> Option<Arc<Stream>> {
+        self.journal()?.stream(blueprint)
     }
 
     /// How many children are watched.

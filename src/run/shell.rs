@@ -138,6 +138,7 @@ impl Shell {
             }
             Action::ReleaseApp { app } => {
                 self.apps.remove(&app);
+                self.children.journal().inspect(|journal| journal.close(&app));
             }
             Action::Answer { id, outcome } => self.answer(id, outcome),
             // The driver's own.

@@ -17,6 +17,7 @@ use super::messages::{Messages, last_words};
 use super::process::{Children, Gate, Process};
 use super::scope::Inhabitants;
 use super::scoreboard::{Place, Scoreboard, Slot};
+use crate::config::AppName;
 use crate::plan::{Blueprint, Probe};
 use crate::supervise::{Event, GenerationId, Rung, WorkerId};
 use crate::worker::{BOOTSTRAP, ListenerOrder, Message, Orders, ProbeOrder, bundle};
@@ -51,6 +52,7 @@ pub struct WorkerHandle {
 /// Hears of a worker. Holds the control socket until the worker is ready: dropped before, a held worker exits.
 #[derive(Debug)]
 pub struct WorkerWatch {
+    app: AppName,
     worker: WorkerId,
     process: Arc<Process>,
     control: Arc<UnixStream>,
@@ -81,15 +83,18 @@ pub fn start(
     let title = format!("ostler: {} [{worker} {generation}]", blueprint.app);
     let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
     let cgroup = scope.as_ref().map(|place| place.cgroup());
-    let spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
+    let mut spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
+    let stream = children.stream(blueprint);
+    spec.env.extend(stream.iter().map(|stream| stream.variable()));
     let mut fds = vec![(scoreboard.fd(), SCOREBOARD)];
     fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()).zip(FIRST_LISTENER..));
+    fds.extend(stream.iter().flat_map(|stream| stream.outputs()));
     let ((process, gate), control) = start_held(children, &spec, (&bundle(), &orders.to_json()), &fds)
         .map_err(|error| format!("cannot make a process for {worker} of {}: {error}", blueprint.app))?;
     let (process, control) = (Arc::new(process), Arc::new(control));
     Ok(StartedWorker {
         handle: WorkerHandle { worker, process: process.clone(), control: Arc::downgrade(&control) },
-        watch: WorkerWatch { worker, process, control },
+        watch: WorkerWatch { app: blueprint.app.clone(), worker, process, control },
         gate,
         cgroup,
     })
@@ -189,7 +194,7 @@ impl WorkerWatch {
     /// Sends what happens to the worker as events; ends with [`Event::WorkerExited`], which is always the last.
     /// What the worker said of a failure comes before it.
     pub async fn run(self, events: UnboundedSender<Event>) {
-        let WorkerWatch { worker, process, control } = self;
+        let WorkerWatch { app, worker, process, control } = self;
         // Where nobody receives any more there is nobody to tell.
         let tell = |event| drop(events.send(event));
         let mut messages = Messages::default();
@@ -211,7 +216,8 @@ impl WorkerWatch {
             }
         }
         if messages.strange > 0 {
-            tracing::warn!(worker = %worker, lines = messages.strange, "the worker wrote lines on its control socket that are none of its messages; they were ignored");
+            let (app, lines) = (app.as_str(), messages.strange);
+            tracing::warn!(app, %worker, lines, "the worker wrote lines on its control socket that are none of its messages; they were ignored");
         }
         let exit = process.wait().await;
         tell(Event::WorkerExited { worker, exit });

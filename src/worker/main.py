@@ -28,8 +28,10 @@ def run(orders):
         if orders["mode"] == "inspect":
             control.send("settings", **settings.describe(settings.load(orders)))
         elif orders["mode"] == "hooks":
+            print_by_line()
             host.run(orders, control)
         else:
+            print_by_line()
             work(orders, control)
     except Failure as failure:
         control.failed(failure)
@@ -38,6 +40,12 @@ def run(orders):
         traceback.print_exc()
         control.failed(Failure("boot", "the worker does not start: " + said(error), trace_of(error)))
         sys.exit(3)
+
+
+def print_by_line():
+    """What is printed is in the log at once, and what a killed worker has printed is not lost with it."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(line_buffering=True)
 
 
 def work(orders, control):

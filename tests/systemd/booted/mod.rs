@@ -1,5 +1,6 @@
 //! What holds on a booted machine.
 
+mod logs;
 mod machines;
 mod scopes;
 mod sockets;
