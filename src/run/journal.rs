@@ -7,7 +7,8 @@
 //!
 //! So what a worker prints waits for no ostlerd, and is found by `journalctl -t APP`. journald hands its own end to
 //! systemd's store, so that a stream outlives a journald that is restarted or dies. One that was broken all the same
-//! is found to be so when the next process is given it, and is replaced.
+//! is found to be so when the next process is given it, and is replaced; those who have it connect anew themselves
+//! (`output.py`).
 
 use std::collections::BTreeMap;
 use std::io;

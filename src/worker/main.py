@@ -6,7 +6,7 @@ import socket
 import sys
 import traceback
 
-from _ostler import host, settings, shift, slot
+from _ostler import host, output, settings, shift, slot
 from _ostler.text import said, trace_of
 from _ostler.wire import Control, Failure, leave
 
@@ -28,10 +28,10 @@ def run(orders):
         if orders["mode"] == "inspect":
             control.send("settings", **settings.describe(settings.load(orders)))
         elif orders["mode"] == "hooks":
-            print_by_line()
+            output.by_line(orders["app"])
             host.run(orders, control)
         else:
-            print_by_line()
+            output.by_line(orders["app"])
             work(orders, control)
     except Failure as failure:
         control.failed(failure)
@@ -40,12 +40,6 @@ def run(orders):
         traceback.print_exc()
         control.failed(Failure("boot", "the worker does not start: " + said(error), trace_of(error)))
         sys.exit(3)
-
-
-def print_by_line():
-    """What is printed is in the log at once, and what a killed worker has printed is not lost with it."""
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)
 
 
 def work(orders, control):

@@ -7,7 +7,7 @@
 //! | descriptor | what |
 //! | --- | --- |
 //! | 0 | `/dev/null` |
-//! | 1, 2 | the app's output |
+//! | 1, 2 | the app's output; where that is the journal, `JOURNAL_STREAM` is `DEVICE:INODE` of it, as systemd has it |
 //! | 3 | the shim: a JSON array of `[module, source]`, executed in that order as `_ostler.MODULE` |
 //! | 4 | the orders: the JSON object below |
 //! | 5 | control: a Unix stream socket to ostlerd |
@@ -82,7 +82,7 @@
 //!
 //! # The modules
 //!
-//! In the order of their execution: `text` fits words into messages, `wire` talks to ostlerd, `slot` writes the
+//! In the order of their execution: `text` fits words into messages, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
 //! scoreboard, `settings` reads gunicorn's; `drain`, `probe` and `hold` are the rules for going and coming; `shift` is
 //! what all classes share, with sync and gevent; then one module for each other class; `main` is what gunicorn's arbiter
 //! does for a worker.
@@ -108,9 +108,10 @@ pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
 
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 14] = [
+const MODULES: [(&str, &str); 15] = [
     TEXT,
     ("wire", include_str!("wire.py")),
+    ("output", include_str!("output.py")),
     ("slot", include_str!("slot.py")),
     ("settings", include_str!("settings.py")),
     ("drain", include_str!("drain.py")),

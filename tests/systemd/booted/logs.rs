@@ -69,6 +69,14 @@ fn ask(machine: &Machine, path: &str) -> String {
     answer.text()
 }
 
+/// As systemd has it for services: the variable names what stderr is.
+#[track_caller]
+fn journal_stream_is_stderr(machine: &Machine) {
+    let answer = ask(machine, "/env");
+    let (told, is) = answer.split_once(' ').and_then(|(_, it)| it.split_once(" is ")).expect("both");
+    assert_eq!(told, is);
+}
+
 fn stop_ostlerd(machine: &Machine) -> String {
     let pid = machine.property("ostler", "MainPID");
     machine.tell(&format!("kill -STOP {pid}"));
@@ -102,9 +110,7 @@ fn what_a_worker_prints_is_in_the_journal_under_its_apps_name() {
     assert_eq!((&bad["MESSAGE"], &bad["PRIORITY"]), (&"one-that-is-bad".into(), &"3".into()), "{bad}");
     entry(&machine, &["-t", "shop"], "Traceback (most recent call last)");
     entry(&machine, &["-t", "shop"], "LookupError: no-such-shoe");
-    let answer = ask(&machine, "/env");
-    let (told, is) = answer.split_once(' ').and_then(|(_, it)| it.split_once(" is ")).expect("both");
-    assert_eq!(told, is, "JOURNAL_STREAM names what stderr is");
+    journal_stream_is_stderr(&machine);
     assert!(!machine.journal("ostler").contains("one-for-stdout"));
 }
 
@@ -188,13 +194,18 @@ fn workers_print_on_while_journald_is_restarted_or_killed() {
 }
 
 #[test]
-fn a_worker_that_starts_after_journald_has_dropped_every_stream_has_one_again() {
+fn a_journald_that_was_stopped_costs_no_request_and_every_worker_finds_it_again() {
     let machine = printing("");
     start(&machine);
-    machine.tell(
-        "systemctl stop 'systemd-journald*.socket' systemd-journald && systemctl start systemd-journald",
-    );
-    let pid = ask(&machine, "/env").split(' ').next().expect("a number").to_owned();
+    machine.tell("systemctl stop 'systemd-journald*.socket' systemd-journald");
+    let pid = ask(&machine, "/out?lost").split(' ').next().expect("a number").to_owned();
+    machine.tell("systemctl start systemd-journald");
+    // The one that lives connects anew, both outputs at once.
+    ask(&machine, "/out?found");
+    ask(&machine, "/err?other-output");
+    assert_eq!(entry(&machine, &["-t", "shop"], "found")["_PID"].as_str(), Some(pid.as_str()));
+    entry(&machine, &["-t", "shop"], "other-output");
+    journal_stream_is_stderr(&machine);
     machine.tell(&format!("kill -9 {pid}"));
     until("another worker serves", || {
         let said = get(&target(&machine), "/env").ok()?.text();
@@ -202,6 +213,7 @@ fn a_worker_that_starts_after_journald_has_dropped_every_stream_has_one_again() 
     });
     ask(&machine, "/out?here-again");
     entry(&machine, &["-t", "shop"], "here-again");
+    journal_stream_is_stderr(&machine);
 }
 
 #[test]
@@ -228,6 +240,10 @@ fn a_hundred_workers_leave_neither_a_descriptor_nor_a_stream() {
     for generation in 2..=11 {
         machine.run(&["ostler", "restart", "shop"]).exits(0);
         assert_eq!(settled(generation), first, "descriptors and streams");
+    }
+    for generation in 12..=14 {
+        machine.run(&["systemctl", "restart", "ostler"]).exits(0);
+        assert_eq!(settled(generation).1, first.1, "streams");
     }
     eprintln!("descriptors and streams, before and after: {first:?}");
     machine.run(&["systemctl", "stop", "ostler"]).exits(0);
