@@ -260,3 +260,28 @@ fn an_app_with_a_log_file_prints_there_and_nowhere_else() {
     until("the file has it", || machine.read("/srv/logs/shop.log")?.contains("to-the-file").then_some(()));
     assert!(entries(&machine, &["-t", "shop"]).is_empty());
 }
+
+#[test]
+fn workers_of_every_wsgi_class_and_of_an_old_gunicorn_print_into_the_journal() {
+    let machine = printing("");
+    start(&machine);
+    for (number, class) in ["gthread", "gevent", "tornado", "sync"].into_iter().enumerate() {
+        write_shop(&machine, &format!("args = [\"-k\", \"{class}\"]"));
+        if class == "sync" {
+            let file = machine.read("/etc/ostler/apps.d/shop.toml").expect("it is there");
+            let old = file.replace("gunicorn-27", "gunicorn-20.1");
+            machine.write("/etc/ostler/apps.d/shop.toml", &old);
+        }
+        machine.run(&["ostler", "reload"]).exits(0);
+        machine.run(&["ostler", "wait"]).exits(0);
+        until("only the new generation is left", || {
+            shop(&machine).workers.iter().all(|it| it.generation.0 == number as u64 + 2).then_some(())
+        });
+        machine.tell("systemctl stop systemd-journald");
+        ask(&machine, &format!("/out?out-of-{class}-{number}"));
+        ask(&machine, &format!("/err?err-of-{class}-{number}"));
+        entry(&machine, &["-t", "shop"], &format!("err-of-{class}-{number}"));
+        ask(&machine, &format!("/out?again-{class}-{number}"));
+        entry(&machine, &["-t", "shop"], &format!("again-{class}-{number}"));
+    }
+}
