@@ -112,6 +112,7 @@ fn what_a_worker_prints_is_in_the_journal_under_its_apps_name() {
     entry(&machine, &["-t", "shop"], "LookupError: no-such-shoe");
     journal_stream_is_stderr(&machine);
     assert!(!machine.journal("ostler").contains("one-for-stdout"));
+    assert!(machine.journal("ostler-shop-*").contains("one-for-stdout"));
 }
 
 #[test]
