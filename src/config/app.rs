@@ -223,6 +223,18 @@ fn limits(checker: &mut Checker<'_>, parent: &Section<'_, '_>) -> Limits {
     // Workers beat once a second: a shorter patience would take every one of them for hung.
     let timeout = time("timeout", "\"30s\"", 2 * second, DAY, true);
     let graceful_timeout = time("graceful_timeout", "\"30s\"", Duration::ZERO, DAY, false);
+    let memory = |checker: &mut Checker<'_>, key| {
+        checker.read(&section, key, "\"2GiB\"", values::size(16 * MIB..=(MIB << 20)))
+    };
+    let (memory_high, memory_max) = (memory(checker, "memory_high"), memory(checker, "memory_max"));
+    if let (Some(high), Some(max)) = (memory_high, memory_max)
+        && high > max
+        && let Some(field) = section.field("memory_high", "")
+    {
+        let rule = "must not be above `memory_max`: what is killed first is never slowed down";
+        let fault = Fault::new("is more than `memory_max`", rule, "lower it, or leave it out");
+        checker.fault(&field, field.value, fault);
+    }
     // A limit of 0 is no limit, but it says so against gunicorn's own setting where there is one.
     let lasting = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
     Limits {
@@ -240,5 +252,9 @@ fn limits(checker: &mut Checker<'_>, parent: &Section<'_, '_>) -> Limits {
         graceful_timeout,
         restarts_per_minute: checker.read(&section, "restarts_per_minute", "60", values::count(1..=10_000)),
         nofile: checker.read(&section, "nofile", "65536", values::whole(64..=1_048_576)),
+        memory_high,
+        memory_max,
+        cpu_weight: checker.read(&section, "cpu_weight", "200", values::whole(1..=10_000)),
+        tasks_max: checker.read(&section, "tasks_max", "512", values::whole(1..=4_194_304)),
     }
 }

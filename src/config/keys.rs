@@ -76,8 +76,12 @@ pub(super) const LIMITS: Shape = Shape {
         "graceful_timeout",
         "restarts_per_minute",
         "nofile",
+        "memory_high",
+        "memory_max",
+        "cpu_weight",
+        "tasks_max",
     ],
-    planned: &["memory_high", "memory_max", "cpu_weight", "tasks_max"],
+    planned: &[],
 };
 
 /// `[migrate]`.
@@ -146,7 +150,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("keepalive", "it is gunicorn's own: args = [\"--keep-alive\", \"5\"]"),
     ("accesslog", "it is gunicorn's own: args = [\"--access-logfile\", \"-\"]"),
     ("config", "it is gunicorn's own: args = [\"-c\", \"gunicorn.conf.py\"]"),
-    ("max_memory", "the key is `max_rss`, in [limits]"),
+    ("max_memory", "the key is `max_rss` for one worker, `memory_max` for the whole app, both in [limits]"),
+    ("memory_limit", "the key is `memory_max`, in [limits]"),
+    ("memorymax", "the key is `memory_max`, in [limits]"),
+    ("memoryhigh", "the key is `memory_high`, in [limits]"),
+    ("cpuweight", "the key is `cpu_weight`, in [limits]"),
+    ("tasksmax", "the key is `tasks_max`, in [limits]"),
     ("command", "ostlerd runs gunicorn's workers itself: use `app`, and `args` for gunicorn's arguments"),
     ("apps", "in apps.d/NAME.toml the keys stand at the top, without [apps.NAME]"),
     ("name", "an app's name is its file's: apps.d/NAME.toml"),

@@ -241,6 +241,14 @@ pub struct Limits {
     pub restarts_per_minute: Option<u32>,
     /// RLIMIT_NOFILE.
     pub nofile: Option<u64>,
+    /// Bytes of the whole app above which the kernel slows it down and takes memory back.
+    pub memory_high: Option<u64>,
+    /// Bytes of the whole app above which the kernel kills one of its processes.
+    pub memory_max: Option<u64>,
+    /// Its share of a busy processor; the kernel's own is 100.
+    pub cpu_weight: Option<u64>,
+    /// Processes and threads of the whole app.
+    pub tasks_max: Option<u64>,
 }
 
 impl Config {

@@ -12,7 +12,7 @@ use crate::config::{AppName, HealthConfig, words};
 
 use super::migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
 use super::types::{
-    Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, RolloutPolicy, Surge,
+    Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, Resources, RolloutPolicy, Surge,
 };
 
 /// The keys of `[health]` that differ: its sockets are bound once, when ostlerd starts.
@@ -255,6 +255,7 @@ impl Fields {
             rollout: RolloutPolicy { max_surge, max_boot_failures, settle },
             keepalive,
             readiness: Readiness { optional, min_ready },
+            resources: Resources { memory_high, memory_max, cpu_weight, tasks_max },
         } = policy;
         let time = |limit: &Option<Duration>| limit.map(words);
         self.set("workers", workers);
@@ -277,6 +278,10 @@ impl Fields {
         self.set("gunicorn's keepalive", words(*keepalive));
         self.set("optional", optional);
         self.set("min_ready", min_ready);
+        self.set_some("limits.memory_high", memory_high.map(|bytes| format!("{bytes} bytes")));
+        self.set_some("limits.memory_max", memory_max.map(|bytes| format!("{bytes} bytes")));
+        self.set_some("limits.cpu_weight", *cpu_weight);
+        self.set_some("limits.tasks_max", *tasks_max);
     }
 
     fn migrate(&mut self, migrate: &Migrate) {

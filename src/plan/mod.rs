@@ -27,5 +27,5 @@ pub use migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
 pub use prepare::prepare;
 pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, MachinePolicy, Plan, Policy, Prepared, Probe, Readiness,
-    Refusal, RolloutPolicy, Surge, WorkerClass,
+    Refusal, Resources, RolloutPolicy, Surge, WorkerClass,
 };

@@ -6,7 +6,7 @@ use crate::config::{App, SurgeConfig, WORKERS_MOST, Workers, words};
 use crate::worker::Settings;
 
 use super::facts::Facts;
-use super::types::{Policy, Readiness, RolloutPolicy, Surge, WorkerClass};
+use super::types::{Policy, Readiness, Resources, RolloutPolicy, Surge, WorkerClass};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const REQUESTS_MOST: u64 = 1_000_000_000;
@@ -52,6 +52,12 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
             settle: app.rollout.settle.unwrap_or(Duration::from_secs(2)),
         },
         readiness: Readiness::from(app),
+        resources: Resources {
+            memory_high: limits.memory_high,
+            memory_max: limits.memory_max,
+            cpu_weight: limits.cpu_weight,
+            tasks_max: limits.tasks_max,
+        },
     }
 }
 

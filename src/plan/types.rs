@@ -208,6 +208,22 @@ pub struct Policy {
     pub rollout: RolloutPolicy,
     /// What health makes of the app.
     pub readiness: Readiness,
+    /// What all its processes together may take of the machine.
+    #[serde(default)]
+    pub resources: Resources,
+}
+
+/// The limits of an app's slice: of its workers, what they start, and its migration together. `None` is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Bytes above which the kernel slows the app down and takes memory back.
+    pub memory_high: Option<u64>,
+    /// Bytes above which the kernel kills one of its processes.
+    pub memory_max: Option<u64>,
+    /// Its share of a busy processor, against 100 of every other.
+    pub cpu_weight: Option<u64>,
+    /// Processes and threads.
+    pub tasks_max: Option<u64>,
 }
 
 /// When an app counts as ready, and whether the machine does without it.

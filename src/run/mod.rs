@@ -23,6 +23,7 @@ mod keeper;
 pub mod known;
 pub mod launch;
 pub mod launch_fds;
+mod limits;
 mod lines;
 pub mod listen_error;
 mod listen_queue;

@@ -24,7 +24,7 @@ mod group;
 pub use group::Group;
 
 /// Where control groups of version 2 are, as systemd mounts them.
-const ROOT: &str = "/sys/fs/cgroup";
+pub(super) const ROOT: &str = "/sys/fs/cgroup";
 
 /// The slice that holds those of the apps.
 const SLICE: &str = "ostler";
@@ -117,14 +117,14 @@ impl Scopes {
 
     /// The place for an app's process.
     pub fn place(&self, app: &AppName, inhabitants: Inhabitants) -> Place {
+        let slice = slice_of(app);
         let app = escaped(app.as_str());
-        let slice = format!("{SLICE}-{app}.slice");
         let unit = match inhabitants {
             Inhabitants::Generation(generation) => format!("{SLICE}-{app}-{generation}.scope"),
             Inhabitants::Migration => format!("{SLICE}-{app}-migrate.scope"),
             Inhabitants::PostDeploy => format!("{SLICE}-{app}-post-deploy.scope"),
         };
-        let group = Path::new(ROOT).join(format!("{SLICE}.slice")).join(&slice).join(&unit);
+        let group = group_of(&slice).join(&unit);
         Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
     }
 
@@ -151,6 +151,16 @@ impl Scopes {
             tracing::warn!("{SLICE}.slice is left behind: systemctl: {error}");
         }
     }
+}
+
+/// The slice of an app.
+pub(super) fn slice_of(app: &AppName) -> String {
+    format!("{SLICE}-{}.slice", escaped(app.as_str()))
+}
+
+/// The control group of an app's slice.
+pub(super) fn group_of(slice: &str) -> PathBuf {
+    Path::new(ROOT).join(format!("{SLICE}.slice")).join(slice)
 }
 
 /// The service that a process is in, by its `/proc/PID/cgroup`.

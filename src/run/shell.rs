@@ -11,6 +11,7 @@ use super::daemon::{self, Places};
 use super::driver::Outbox;
 use super::hooks::{Hooks, Started};
 use super::known::KnownApps;
+use super::limits::{self, Limits};
 use super::listen_queue;
 use super::listeners::Listeners;
 use super::migration::Migrations;
@@ -21,9 +22,10 @@ use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
 use super::worker_process::{self, WorkerHandle};
 use crate::config::{AppName, Config, HealthConfig, Listen};
 use crate::observe::{AppFacts, ConfigStatus, Facts};
-use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, WorkerClass};
+use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, Resources, WorkerClass};
 use crate::supervise::{Action, Event, GenerationId, News, Observation, Outcome, RequestId, Rung, WorkerId};
 
+mod answers;
 mod effects;
 mod legacy;
 mod looks;
@@ -49,6 +51,7 @@ pub struct Shell {
     workers: BTreeMap<WorkerId, Running>,
     hooks: Hooks,
     migrations: Migrations,
+    limits: Limits,
     answers: BTreeMap<RequestId, Option<oneshot::Sender<Outcome>>>,
     requests: u64,
     outbox: Outbox,
@@ -96,6 +99,7 @@ impl Shell {
         Shell {
             hooks: Hooks::new(children.clone()),
             migrations: Migrations::new(children.clone(), state, runtime, facts),
+            limits: Limits::new(children.clone()),
             children,
             passed: Arc::new(passed),
             runtime_directory: runtime.clone(),
@@ -126,6 +130,7 @@ impl Shell {
                 }
             }
             Action::AdmitWorker { worker } => self.effects.push(Effect::Admit(worker)),
+            Action::Limit { app, resources } => self.limits.set(app, resources),
             Action::SignalWorker { worker, rung } => self.effects.push(Effect::Signal(worker, rung)),
             Action::Migrate { app, run, order } => self.migrations.perform(app, run, order),
             Action::ShutDoors { app } => self.shut_doors(app),
@@ -139,6 +144,7 @@ impl Shell {
             Action::ReleaseApp { app } => {
                 self.apps.remove(&app);
                 self.children.journal().inspect(|journal| journal.close(&app));
+                self.limits.set(app, Resources::default());
             }
             Action::Answer { id, outcome } => self.answer(id, outcome),
             // The driver's own.
@@ -289,26 +295,6 @@ impl Shell {
         seen
     }
 
-    /// A number for a request, and where its answer goes; nobody waits for what a signal asks.
-    pub fn expect_answer(&mut self, answer: Option<oneshot::Sender<Outcome>>) -> RequestId {
-        self.requests += 1;
-        let id = RequestId(self.requests);
-        self.answers.insert(id, answer);
-        id
-    }
-
-    /// Gives a request its answer.
-    pub fn answer(&mut self, id: RequestId, outcome: Outcome) {
-        match self.answers.remove(&id) {
-            // Whoever asked may have gone.
-            Some(Some(answer)) => drop(answer.send(outcome)),
-            // Said already, when the files were refused.
-            Some(None) if matches!(outcome, Outcome::Misconfigured { .. }) => {}
-            Some(None) if outcome.exit_status() != 0 => tracing::error!("{outcome}"),
-            _ => tracing::info!("{outcome}"),
-        }
-    }
-
     /// The files were refused; what runs stays.
     pub fn config_refused(&mut self, refusal: &Refusal) {
         self.config_status.valid = false;
@@ -378,12 +364,13 @@ impl Shell {
         for running in self.workers.values() {
             let _ = running.handle.signal(Rung::Kill);
         }
-        tokio::join!(self.hooks.close(), self.migrations.close());
+        tokio::join!(self.hooks.close(), self.migrations.close(), self.limits.close());
         if let Some(scopes) = self.children.scopes() {
             for group in scopes.inhabited() {
                 daemon::end(&group).await;
             }
             scopes.drop_slices();
+            limits::forget();
         }
         self.apps.clear();
         // Only if empty: a name that is not ours stays.

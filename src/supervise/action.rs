@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::Blueprint;
+use crate::plan::{Blueprint, Resources};
 
 use super::event::{GenerationId, WorkerId};
 use super::migration::{MigrationOrder, RunId};
@@ -35,6 +35,13 @@ pub enum Action {
     AdmitWorker {
         /// Which one.
         worker: WorkerId,
+    },
+    /// Bound what all processes of the app together may take; what runs goes on within the new bounds.
+    Limit {
+        /// The app.
+        app: AppName,
+        /// The bounds; those that are not set are taken away.
+        resources: Resources,
     },
     /// Send a signal to a worker.
     SignalWorker {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, Migrate, Policy, Prepared, Refusal};
+use crate::plan::{AppPlan, Blueprint, Migrate, Policy, Prepared, Refusal, Resources};
 
 use super::action::{Action, Rung};
 use super::budget::{Backoff, Bucket};
@@ -124,6 +124,8 @@ pub(super) struct App {
     pub(super) refusal: Option<Refusal>,
     pub(super) last_rollout: Option<LastRollout>,
     pub(super) last_words: Option<LastWords>,
+    /// The bounds that the shell was told last.
+    pub(super) limited: Option<Resources>,
     /// Whether the shell was told that only the serving generation's listeners are needed.
     pub(super) settled: bool,
     /// When a start that had to wait may be made.
@@ -147,6 +149,7 @@ impl App {
             refusal: None,
             last_rollout: None,
             last_words: None,
+            limited: None,
             settled: true,
             wake: None,
         }

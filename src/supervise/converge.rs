@@ -26,6 +26,7 @@ impl App {
             return;
         }
         self.advance_rollout(turn);
+        self.limit(turn);
         self.retire_old(turn);
         self.recycle(turn);
         self.fill_target(turn);
@@ -51,6 +52,17 @@ impl App {
             (Phase::Settling { until }, true) if turn.now >= *until => self.commit(turn),
             (Phase::RollingBack { .. }, _) if self.is_back() => self.finish_rollback(turn),
             _ => {}
+        }
+    }
+
+    /// Before anything is started within the bounds. The first generation may have a migration before it.
+    fn limit(&mut self, turn: &mut Turn<'_>) {
+        let coming = self.databases.wanted().map(|wanted| &wanted.plan.policy);
+        let policy = self.target().map(|target| &target.policy).or(coming);
+        let Some(resources) = policy.map(|policy| policy.resources) else { return };
+        if self.limited != Some(resources) {
+            self.limited = Some(resources);
+            turn.actions.push(Action::Limit { app: self.name.clone(), resources });
         }
     }
 
@@ -232,7 +244,10 @@ impl App {
         }
         let release = Action::ReleaseApp { app: self.name.clone() };
         match then {
-            Then::Rest => turn.actions.push(release),
+            Then::Rest => {
+                self.limited = None;
+                turn.actions.push(release);
+            }
             Then::Forget => {
                 self.mode = Mode::Removed;
                 turn.actions.push(release);

@@ -159,3 +159,12 @@ fn uvicorn_settings_on_an_old_gunicorn_are_honoured() {
     assert!(status.runs.as_ref().is_some_and(|it| it.contains("uvicorn")), "{:?}", status.runs);
     get(&app.target(), "/").expect("it serves");
 }
+
+#[test]
+fn a_limit_of_the_whole_app_that_cannot_be_kept_is_named_and_the_app_serves() {
+    let site = Site::new();
+    shop(&site).tcp().table("[limits]\nmemory_max = \"900MiB\"\ntasks_max = 500").write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    ostlerd.logs("shop: not in force: memory_max, tasks_max of [limits]: that takes scopes of systemd's");
+}

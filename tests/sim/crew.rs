@@ -91,6 +91,7 @@ impl Crew {
                 settle: Duration::ZERO,
             },
             readiness: ostler::plan::Readiness::default(),
+            resources: ostler::plan::Resources::default(),
         };
         Crew {
             policy,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use ostler::config::{Address, AppName, Listen};
-use ostler::plan::{Blueprint, Effect, Plan, diff};
+use ostler::plan::{Blueprint, Effect, Plan, Resources, diff};
 use ostler::supervise::{Action, AppState, Event, Exit, Moment, Outcome, RequestId, Supervisor, WorkerId};
 
 use crate::rng::Rng;
@@ -16,6 +16,7 @@ struct Calm {
     now: Moment,
     facts: VecDeque<Event>,
     running: BTreeMap<WorkerId, Arc<Blueprint>>,
+    limits: BTreeMap<AppName, Resources>,
     answers: BTreeMap<RequestId, Outcome>,
 }
 
@@ -23,17 +24,23 @@ impl Calm {
     fn started(plan: Plan) -> Calm {
         let facts = VecDeque::from([Event::TimePassed]);
         let supervisor = Supervisor::new(plan, 1);
-        Calm { supervisor, now: Moment::ZERO, facts, running: BTreeMap::new(), answers: BTreeMap::new() }
+        let (running, limits, answers) = Default::default();
+        Calm { supervisor, now: Moment::ZERO, facts, running, limits, answers }
     }
 
     fn tell(&mut self, event: Event) {
         for action in self.supervisor.handle(self.now, event) {
             match action {
                 Action::SpawnWorker { worker, blueprint, hold, .. } => {
+                    assert!(self.limits.contains_key(&blueprint.app), "started before it was limited");
                     self.running.insert(worker, blueprint);
                     let ready = Event::WorkerReady { worker };
                     self.facts.push_back(if hold { Event::WorkerLoaded { worker } } else { ready });
                 }
+                Action::Limit { app, resources } => {
+                    assert_ne!(self.limits.insert(app, resources), Some(resources), "told twice");
+                }
+                Action::ReleaseApp { app } => drop(self.limits.remove(&app)),
                 Action::AdmitWorker { worker } => self.facts.push_back(Event::WorkerReady { worker }),
                 Action::ShutDoors { app } => self.facts.push_back(Event::QueueEmptied { app }),
                 Action::SignalWorker { worker, .. } if self.running.remove(&worker).is_some() => {
@@ -89,6 +96,7 @@ fn edited(rng: &mut Rng, plan: &Plan) -> Plan {
             let workers = old.policy.workers;
             old.policy = policy(rng);
             (old.policy.workers, old.policy.max_age) = (workers, None);
+            old.policy.resources.memory_max = rng.chance(0.5).then(|| rng.within(1, 4) << 30);
         }
         2 => {
             blueprint.env.insert("WORD".to_owned(), rng.below(5).to_string());
@@ -135,6 +143,7 @@ fn after_any_edits_what_runs_is_what_a_fresh_start_runs() {
         fresh.settle();
         assert_eq!(calm.supervisor.plan(), plan, "seed {seed}");
         assert_eq!(calm.picture(), fresh.picture(), "seed {seed}");
+        assert_eq!(calm.limits, fresh.limits, "seed {seed}: the limits in force are those of the last plan");
         assert!(diff(&calm.supervisor.plan(), &plan).iter().all(|it| it.effect == Effect::Nothing));
         assert_eq!(calm.answers.len(), 200, "seed {seed}: every reload is answered");
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::plan::{AppPlan, Blueprint, Fingerprint, Migrate, Policy, RolloutPolicy, Surge, WorkerClass};
+use ostler::plan::{
+    AppPlan, Blueprint, Fingerprint, Migrate, Policy, Resources, RolloutPolicy, Surge, WorkerClass,
+};
 
 use crate::rng::Rng;
 use crate::site::{Troubles, migrate};
@@ -173,6 +175,7 @@ pub(crate) fn policy(rng: &mut Rng) -> Policy {
             settle: rng.millis(100, 3000),
         },
         readiness: ostler::plan::Readiness::default(),
+        resources: Resources::default(),
     }
 }
 

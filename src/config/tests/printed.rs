@@ -102,9 +102,6 @@ error: `preload` is not supported by this version
     for key in ["health = {}", "edge = {}", "static = \"/x\"", "preload = true"] {
         says(&refused(key), &["is not supported by this version"]);
     }
-    for key in ["memory_high", "memory_max", "cpu_weight", "tasks_max"] {
-        says(&refused(&format!("[limits]\n{key} = 1")), &["is not supported by this version"]);
-    }
 }
 
 #[test]
@@ -117,7 +114,8 @@ fn a_key_from_elsewhere_is_sent_home() {
     );
     says(&refused("bind = \"x\""), &["unknown key `bind`", "the key is `listen`"]);
     says(&refused("threads = 4"), &["args = [\"--threads\", \"4\"]"]);
-    says(&refused("max-memory = 4"), &["the key is `max_rss`, in [limits]"]);
+    says(&refused("max-memory = 4"), &["the key is `max_rss` for one worker"]);
+    says(&refused("[limits]\nMemoryMax = \"1G\""), &["the key is `memory_max`, in [limits]"]);
     says(&refused("Workers = 4"), &["did you mean `workers`?"]);
     says(&refused("[apps.shop]\nworkers = 4"), &["without [apps.NAME]"]);
     says(&refused("zzz = 4"), &["the keys here are directory, python, app"]);

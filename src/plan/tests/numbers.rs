@@ -24,6 +24,7 @@ fn without_any_word_the_defaults_are_these() {
         restarts_per_minute: 60,
         rollout: RolloutPolicy { max_surge: Surge::Workers(1), max_boot_failures: 2, settle: s(2) },
         readiness: Readiness::default(),
+        resources: Resources::default(),
     };
     assert_eq!(plan.policy, expected);
     assert_eq!(plan.blueprint.listen[0].backlog, 2048);

@@ -95,6 +95,10 @@ fn of_sections() -> Vec<Row> {
         row("limits.graceful_timeout", "20s", Nothing),
         row("limits.restarts_per_minute", 70, Nothing),
         row("limits.nofile", 512, Rollout),
+        row("limits.memory_high", "900MiB", Nothing),
+        row("limits.memory_max", "950MiB", Nothing),
+        row("limits.cpu_weight", 50, Nothing),
+        row("limits.tasks_max", 500, Nothing),
         // The next migration goes by them; no worker does.
         row("migrate.enabled", false, Nothing),
         row("migrate.lock_timeout", "2s", Nothing),

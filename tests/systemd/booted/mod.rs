@@ -1,5 +1,6 @@
 //! What holds on a booted machine.
 
+mod limits;
 mod logs;
 mod machines;
 mod scopes;
