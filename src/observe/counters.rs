@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Status;
 use crate::config::AppName;
-use crate::supervise::{Cause, Happening, News, VerdictKind, WorkerId};
+use crate::supervise::{Cause, Exit, Happening, News, VerdictKind, WorkerId};
 
 /// What happened since ostlerd started.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,6 +87,7 @@ const CAUSES: &[&str] = &[
     "hung",
     "request_timeout",
     "boot_timeout",
+    "oom",
     "died",
     "boot_failed",
     "spawn_failed",
@@ -110,6 +111,9 @@ impl Counters {
                 {
                     count(&mut self.restarts, app, cause);
                 }
+            }
+            WorkerDied { worker, exit: Exit::OutOfMemory { .. }, .. } if !self.ending.contains(worker) => {
+                count(&mut self.restarts, app, "oom");
             }
             WorkerDied { worker, ready, .. } if !self.ending.contains(worker) => {
                 count(&mut self.restarts, app, if *ready { "died" } else { "boot_failed" });
@@ -268,6 +272,25 @@ mod tests {
         ready.requests = 9;
         again.seen(&status(vec![app("shop", vec![ready])]));
         assert_eq!(total(&again), 9, "what an adopted worker had served is not counted twice");
+    }
+
+    #[test]
+    fn what_the_kernel_killed_for_memory_is_told_from_other_deaths() {
+        let mut counters = Counters::default();
+        let exits = [Exit::OutOfMemory { limit: Some(1 << 30) }, Exit::OutOfMemory { limit: None }];
+        for (number, exit) in exits.into_iter().chain([Exit::Signal(9)]).enumerate() {
+            let (worker, generation) = (WorkerId(number as u64), GenerationId(1));
+            let died = Happening::WorkerDied {
+                worker,
+                generation,
+                exit,
+                ready: number > 0,
+                last_words: Default::default(),
+            };
+            counters.heard(&News { app: "shop".parse().unwrap(), happening: died });
+        }
+        let counts: Vec<_> = counters.restarts.iter().map(|((_, cause), count)| (*cause, *count)).collect();
+        assert_eq!(counts, [("died", 1), ("oom", 2)]);
     }
 
     #[test]

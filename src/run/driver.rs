@@ -160,8 +160,9 @@ impl Driver {
         self.keeper.remove().await;
     }
 
-    fn heard(&mut self, event: Event) {
-        if let Event::WorkerExited { worker, .. } = &event {
+    fn heard(&mut self, mut event: Event) {
+        if let Event::WorkerExited { worker, exit } = &mut event {
+            *exit = self.shell.told_apart(*worker, *exit);
             if let Some(served) = self.shell.served(*worker) {
                 self.vitals.send_modify(|vitals| vitals.ended(*worker, served));
             }

@@ -29,6 +29,7 @@ pub mod listen_error;
 mod listen_queue;
 pub mod listeners;
 pub mod memory_file;
+mod memory_kills;
 pub mod messages;
 pub mod migration;
 pub mod notify;

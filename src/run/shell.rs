@@ -14,6 +14,7 @@ use super::known::KnownApps;
 use super::limits::{self, Limits};
 use super::listen_queue;
 use super::listeners::Listeners;
+use super::memory_kills::Killings;
 use super::migration::Migrations;
 use super::passed::Passed;
 use super::process::{Children, Gate};
@@ -27,6 +28,7 @@ use crate::supervise::{Action, Event, GenerationId, News, Observation, Outcome, 
 
 mod answers;
 mod effects;
+mod ended;
 mod legacy;
 mod looks;
 
@@ -52,6 +54,7 @@ pub struct Shell {
     hooks: Hooks,
     migrations: Migrations,
     limits: Limits,
+    memory: Killings,
     answers: BTreeMap<RequestId, Option<oneshot::Sender<Outcome>>>,
     requests: u64,
     outbox: Outbox,
@@ -80,6 +83,8 @@ struct Running {
     /// When the kernel started it.
     began: u64,
     cgroup: Option<String>,
+    /// Whether this ostlerd has sent it SIGKILL.
+    killed: bool,
     started: Instant,
     /// When its slot last made sense: a worker that writes garbage there has no fresh heartbeat.
     sane: Instant,
@@ -100,6 +105,7 @@ impl Shell {
             hooks: Hooks::new(children.clone()),
             migrations: Migrations::new(children.clone(), state, runtime, facts),
             limits: Limits::new(children.clone()),
+            memory: Killings::default(),
             children,
             passed: Arc::new(passed),
             runtime_directory: runtime.clone(),
@@ -225,6 +231,7 @@ impl Shell {
             let bound = home.listeners.bind_missing(&blueprint.listen, blueprint.account.as_ref(), &passed);
             bound.map_err(|error| error.to_string())?;
         }
+        self.memory.watch(&blueprint.app);
         let slot = home.scoreboard.claim().map_err(|error| format!("no place on the scoreboard: {error}"))?;
         let started = worker_process::start(
             &self.children,
@@ -239,8 +246,17 @@ impl Shell {
                 tokio::spawn(watch.run(self.outbox.facts.clone()));
                 let now = Instant::now();
                 let (began, slot, gate) = (legacy::began(handle.pid()), Some(slot), Some(gate));
-                let running =
-                    Running { blueprint, handle, slot, gate, began, cgroup, started: now, sane: now };
+                let running = Running {
+                    blueprint,
+                    handle,
+                    slot,
+                    gate,
+                    began,
+                    cgroup,
+                    killed: false,
+                    started: now,
+                    sane: now,
+                };
                 self.workers.insert(worker, running);
                 self.effects.push(Effect::Release(worker));
                 Ok(())
@@ -260,24 +276,10 @@ impl Shell {
         self.hooks.happened(news, started);
     }
 
-    /// How many requests a worker says that it has served: the last word of one that has ended, before `forget`.
-    pub fn served(&self, worker: WorkerId) -> Option<u64> {
-        let running = self.workers.get(&worker)?;
-        let home = self.apps.get(&running.blueprint.app)?;
-        home.scoreboard.read(running.slot.as_ref()?, monotonic_now()).map(|seen| seen.requests)
-    }
-
-    /// Its process is gone.
-    pub fn forget(&mut self, worker: WorkerId) {
-        let Some(running) = self.workers.remove(&worker) else { return };
-        if let (Some(home), Some(slot)) = (self.apps.get_mut(&running.blueprint.app), running.slot) {
-            home.scoreboard.release(slot);
-        }
-    }
-
     /// What every worker's slot says, and its memory where asked for.
     pub fn look(&mut self, memory: bool) -> Vec<(WorkerId, Observation)> {
         let (now, instant) = (monotonic_now(), Instant::now());
+        self.memory.look(instant);
         let mut seen = Vec::with_capacity(self.workers.len());
         for (id, running) in &mut self.workers {
             let Some(home) = self.apps.get(&running.blueprint.app) else { continue };

@@ -114,6 +114,11 @@ pub enum Exit {
     Code(i32),
     /// By a signal's number.
     Signal(i32),
+    /// By the kernel, for want of memory.
+    OutOfMemory {
+        /// Where that was the app's own `memory_max`: so many bytes.
+        limit: Option<u64>,
+    },
     /// Not our child: gone, its status unknown.
     Unknown,
 }
@@ -127,6 +132,13 @@ impl std::fmt::Display for Exit {
             Exit::Signal(6) => write!(f, "killed by signal 6 (ABRT)"),
             Exit::Signal(15) => write!(f, "killed by signal 15 (TERM)"),
             Exit::Signal(number) => write!(f, "killed by signal {number}"),
+            Exit::OutOfMemory { limit: Some(limit) } => {
+                let limit = limit / (1024 * 1024);
+                write!(f, "killed by the kernel: out of memory, the app's memory_max is {limit} MiB")
+            }
+            Exit::OutOfMemory { limit: None } => {
+                write!(f, "killed by the kernel: the machine is out of memory")
+            }
             Exit::Unknown => write!(f, "gone, exit status unknown"),
         }
     }
@@ -154,4 +166,18 @@ pub struct Observation {
     pub oldest_request: Option<Duration>,
     /// Resident memory in bytes; `None` where it was not read this time.
     pub rss: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Exit;
+
+    #[test]
+    fn a_death_for_want_of_memory_names_the_limit_where_there_is_one() {
+        let own = Exit::OutOfMemory { limit: Some(200 << 20) };
+        assert_eq!(own.to_string(), "killed by the kernel: out of memory, the app's memory_max is 200 MiB");
+        let machine = Exit::OutOfMemory { limit: None };
+        assert_eq!(machine.to_string(), "killed by the kernel: the machine is out of memory");
+        assert_eq!(serde_json::to_string(&own).unwrap(), r#"{"out_of_memory":{"limit":209715200}}"#);
+    }
 }

@@ -31,7 +31,10 @@ impl Shell {
                 return;
             }
             Effect::Admit(_) => ("admitted", running.handle.admit()),
-            Effect::Signal(_, rung) => ("signalled", running.handle.signal(rung)),
+            Effect::Signal(_, rung) => {
+                running.killed |= rung == Rung::Kill;
+                ("signalled", running.handle.signal(rung))
+            }
         };
         if let Err(error) = done {
             let app = running.blueprint.app.as_str();

@@ -133,6 +133,7 @@ impl Shell {
         blueprint: Arc<Blueprint>,
         (slot, boots): (Option<Slot>, Option<Place>),
     ) {
+        self.memory.watch(&record.app);
         let process = Arc::new(process);
         tokio::spawn(watch_adopted(record.id, process.clone(), boots, self.outbox.facts.clone()));
         let now = Instant::now();
@@ -143,6 +144,7 @@ impl Shell {
             gate: None,
             began: record.started,
             cgroup: record.cgroup.clone(),
+            killed: false,
             // Its memory no longer grows fast.
             started: now.checked_sub(Duration::from_secs(60)).unwrap_or(now),
             sane: now,

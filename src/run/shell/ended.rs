@@ -1,0 +1,36 @@
+//! What is found out about a worker that has ended, before it is forgotten.
+
+use std::time::Instant;
+
+use super::Shell;
+use crate::run::scoreboard::monotonic_now;
+use crate::supervise::{Exit, WorkerId};
+
+impl Shell {
+    /// How a worker ended, where its process alone does not say it: a SIGKILL may be the kernel's own.
+    pub(in crate::run) fn told_apart(&mut self, worker: WorkerId, exit: Exit) -> Exit {
+        let killed = matches!(exit, Exit::Signal(9) | Exit::Unknown);
+        let Some(running) = self.workers.get(&worker).filter(|running| killed && !running.killed) else {
+            return exit;
+        };
+        match self.memory.claim(&running.blueprint.app, Instant::now()) {
+            Some(limit) => Exit::OutOfMemory { limit },
+            None => exit,
+        }
+    }
+
+    /// How many requests a worker says that it has served: the last word of one that has ended, before `forget`.
+    pub(in crate::run) fn served(&self, worker: WorkerId) -> Option<u64> {
+        let running = self.workers.get(&worker)?;
+        let home = self.apps.get(&running.blueprint.app)?;
+        home.scoreboard.read(running.slot.as_ref()?, monotonic_now()).map(|seen| seen.requests)
+    }
+
+    /// Its process is gone.
+    pub(in crate::run) fn forget(&mut self, worker: WorkerId) {
+        let Some(running) = self.workers.remove(&worker) else { return };
+        if let (Some(home), Some(slot)) = (self.apps.get_mut(&running.blueprint.app), running.slot) {
+            home.scoreboard.release(slot);
+        }
+    }
+}
