@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench venvs rootfs setup lint clean
+.PHONY: help demo test test-vm bench venvs rootfs setup lint clean
 
 export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
@@ -16,6 +16,7 @@ export RUST_TEST_THREADS ?= 4
 help:
 	@echo 'make demo    a Django project under ostler: load, a deployment, a release that fails'
 	@echo 'make test    every test, with real gunicorn 20.1, 23 and 27'
+	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'
 	@echo 'make bench   ostler beside plain gunicorn: throughput, reloads, recovery, memory'
 	@echo 'make lint    formatting, clippy, documentation'
 	@echo 'make clean   remove what was built'
@@ -29,6 +30,9 @@ test: setup venvs $(if $(root),rootfs)
 	/usr/bin/python3 tests/shim/run.py
 	/usr/bin/python3 tests/migrate_db/run.py
 	@echo 'ostler: every test passed$(if $(root),,, but for those of systemd: they need root)'
+
+test-vm: setup venvs $(if $(root),rootfs)
+	@bash tests/vm.sh
 
 bench: setup venvs
 	cargo bench --locked --bench ostler

@@ -1,4 +1,5 @@
-//! The limits of an app, as systemd keeps them. This machine has no controllers, so here they bound nothing.
+//! The limits of an app, as systemd keeps them. This machine has no controllers, so here they bound nothing: that they
+//! do is shown by tests/vm.sh.
 
 use super::unit::drop_in;
 use crate::harness::until;
