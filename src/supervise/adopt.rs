@@ -105,14 +105,21 @@ impl App {
         self.last_words = left.last_words;
         // Whether the shell was told before is not known.
         self.settled = false;
-        self.workers = left.workers.into_iter().map(|worker| (worker.id, Worker::from(worker))).collect();
         let gone = Found { alive: false, stage: None };
-        let found = |id: &WorkerId| found.get(id).copied().unwrap_or(gone);
-        // Who serves first: by that it is judged whether a release is to be given up.
-        let (alive, dead): (Vec<WorkerId>, Vec<WorkerId>) =
-            self.workers.keys().partition(|id| found(id).alive);
-        for id in alive.into_iter().chain(dead) {
-            self.find(turn, id, found(&id));
+        let found = |id: WorkerId| found.get(&id).copied().unwrap_or(gone);
+        let workers = left.workers.into_iter().map(Worker::from);
+        // Who serves first: by that it is judged whether a release is to be given up. And whoever is gone is not
+        // there while that is judged of another.
+        let (alive, dead): (Vec<Worker>, Vec<Worker>) = workers.partition(|worker| found(worker.id).alive);
+        let ids: Vec<WorkerId> = alive.iter().map(|worker| worker.id).collect();
+        self.workers = alive.into_iter().map(|worker| (worker.id, worker)).collect();
+        for id in ids {
+            self.find(turn, id, found(id));
+        }
+        for worker in dead {
+            let id = worker.id;
+            self.workers.insert(id, worker);
+            self.find(turn, id, found(id));
         }
         self.databases.last = left.last_migration;
         self.databases.problem = left.migration_problem;

@@ -139,6 +139,8 @@ pub(crate) fn put_right(
         }
         if alive && untold && hand.signals.iter().all(|(_, rung)| *rung == Rung::Drain) {
             hand.signals.clear();
+            // It serves after all, and is heard of anew.
+            hand.ready = None;
         }
         if alive && stage == Some(Stage::Ready) && (!hand.hold || hand.admitted) {
             ledger.hear(now, &Event::WorkerReady { worker: id });
