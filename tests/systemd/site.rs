@@ -1,5 +1,6 @@
 //! An app on a machine, and what ostler says of it there.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ostler::observe::{AppStatus, Status};
@@ -70,4 +71,10 @@ pub fn wait_for(machine: &Machine, unit: &str, property: &str, value: &str) {
         last = machine.property(unit, property);
         (last == value).then_some(())
     });
+}
+
+/// Every process of the app's user, whoever owns it.
+pub fn nobodys(machine: &Machine) -> BTreeSet<i32> {
+    let said = machine.tell("find /proc -maxdepth 1 -user nobody -printf '%f\\n'");
+    said.lines().filter_map(|line| line.parse().ok()).collect()
 }

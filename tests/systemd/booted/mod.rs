@@ -1,5 +1,7 @@
 //! What holds on a booted machine.
 
+mod endurance;
+mod found;
 mod limits;
 mod logs;
 mod machines;
