@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm bench venvs rootfs setup lint clean
+.PHONY: help demo test test-vm endurance bench venvs rootfs setup lint clean
 
 export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
@@ -17,6 +17,7 @@ help:
 	@echo 'make demo    a Django project under ostler: load, a deployment, a release that fails'
 	@echo 'make test    every test, with real gunicorn 20.1, 23 and 27'
 	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'
+	@echo 'make endurance  a thousand rollouts, crashes, restarts and re-executions in a row; as root, half an hour'
 	@echo 'make bench   ostler beside plain gunicorn: throughput, reloads, recovery, memory'
 	@echo 'make lint    formatting, clippy, documentation'
 	@echo 'make clean   remove what was built'
@@ -33,6 +34,9 @@ test: setup venvs $(if $(root),rootfs)
 
 test-vm: setup venvs $(if $(root),rootfs)
 	@bash tests/vm.sh
+
+endurance: setup venvs $(if $(root),rootfs)
+	OSTLER_ROUNDS=1000 cargo test --locked --test systemd booted::endurance -- --nocapture
 
 bench: setup venvs
 	cargo bench --locked --bench ostler
