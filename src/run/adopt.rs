@@ -12,7 +12,7 @@ use super::state::{WorkerRecord, cgroup_of, start_of};
 use crate::supervise::WorkerId;
 
 /// The descriptor of a worker at which its scoreboard is.
-const SCOREBOARD: i32 = 6;
+pub(super) const SCOREBOARD: i32 = 6;
 
 /// A worker that lives.
 #[derive(Debug)]

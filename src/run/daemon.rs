@@ -18,6 +18,7 @@ use super::scoreboard::monotonic_now;
 use super::shell::Shell;
 use super::signals::Signals;
 use super::state::{self, State};
+use super::strays::Strays;
 use super::watch::Watch;
 use super::{health, listeners, prepare, reaper};
 use crate::config::{Address, Config, Problems};
@@ -123,10 +124,12 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     make_directory(&places.state, 0o755)?;
     let signals = Signals::listen().map_err(failed_to("handle signals in", Path::new("ostlerd")))?;
     handover::let_signals_in();
+    let children = Children::new();
+    let strays = left.is_none().then(|| Strays::of(&children, &places.runtime));
+    handover.sockets.extend(strays.iter().flat_map(Strays::sockets));
     let passed = Passed::take().with_own(handover.sockets, &handover.names);
     let stored = passed.stored();
     let health = health::open(&config.health, &places.runtime, &passed)?;
-    let children = Children::new();
     use_scopes(&children);
     Journal::detect().into_iter().for_each(|journal| children.use_journal(journal));
     reaper::take_orphans(&children).map_err(failed_to("take orphans in", Path::new("ostlerd")))?;
@@ -141,7 +144,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
             end_others(shell.children(), &shell.facts().pids).await;
             supervisor
         }
-        None => begin(&mut shell, &config).await?,
+        None => begin(&mut shell, &config, strays).await?,
     };
     shell.close_unclaimed(&config);
     let first = Status::new(&supervisor.view(Moment::ZERO), &shell.facts());
@@ -197,8 +200,11 @@ fn go_on(shell: &mut Shell, left: &State) -> Supervisor {
 }
 
 /// A supervisor for the configuration, with nothing running yet.
-async fn begin(shell: &mut Shell, config: &Config) -> Result<Supervisor, StartError> {
+async fn begin(shell: &mut Shell, config: &Config, strays: Option<Strays>) -> Result<Supervisor, StartError> {
     let looked = prepare::all(shell.children(), config, &BTreeMap::new()).await;
+    if let Some(strays) = strays {
+        strays.end().await;
+    }
     end_leftovers(shell.children()).await;
     let apps = looked.into_iter().map(|(name, looked)| {
         let prepared = looked.map(|looked| shell.learn(looked));

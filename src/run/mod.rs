@@ -43,6 +43,7 @@ pub mod scoreboard;
 pub mod shell;
 pub mod signals;
 mod state;
+mod strays;
 pub mod unix_socket;
 pub mod watch;
 pub mod watched;

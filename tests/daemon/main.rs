@@ -30,6 +30,7 @@ mod saturation;
 mod settings;
 mod signals;
 mod stops;
+mod strays;
 mod supervision;
 mod verbs;
 mod workers;

@@ -59,7 +59,7 @@ fn a_restart_whose_migration_is_ended_leaves_the_old_workers_serving_and_says_so
 }
 
 #[test]
-fn a_state_that_is_of_no_use_leads_to_new_workers_and_to_no_second_owner() {
+fn a_state_that_is_of_no_use_leads_to_new_workers_and_to_no_second_owner_and_loses_nothing() {
     let machine = slow_to_come_back();
     let spoil: &[(&str, &str)] = &[
         ("rm -f FILE", "ostlerd runs 1 app"),
@@ -67,6 +67,7 @@ fn a_state_that_is_of_no_use_leads_to_new_workers_and_to_no_second_owner() {
         ("sed -i 's/\"version\":[0-9]*/\"version\":999/' FILE", "it has the format 999"),
         ("chown nobody FILE", "alone can write"),
     ];
+    let load = Load::on(&target(&machine)).connections(3).start();
     for (how, says) in spoil {
         let before: BTreeSet<i32> = nobodys(&machine);
         meanwhile(&machine, || drop(machine.tell(&how.replace("FILE", STATE))));
@@ -79,6 +80,7 @@ fn a_state_that_is_of_no_use_leads_to_new_workers_and_to_no_second_owner() {
         assert!(machine.journal("ostler").contains(says), "{how}: {}", machine.journal("ostler"));
         assert!(visit(&machine).contains("200 OK"), "{how}");
     }
+    load.stop().lost_nothing();
 }
 
 #[test]
