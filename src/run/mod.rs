@@ -3,6 +3,7 @@
 //! Read in this order: `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
 //! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
+//! What outlives ostlerd: `state` and `keeper` (written), `adopt` and `strays` (found again), `handover`, `aftermath`.
 
 mod adopt;
 pub mod aftermath;
