@@ -7,6 +7,8 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::harness::until;
+
 /// Where to connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
@@ -66,6 +68,16 @@ impl Response {
 /// One request on a connection of its own.
 pub fn get(target: &Target, path: &str) -> Result<Response, Loss> {
     Connection::open(target, Duration::from_secs(30))?.ask(path, "localhost", false)
+}
+
+/// Waits until this release of the tests' apps answers: a worker of the one before may answer what reached it before the
+/// word that it is to drain.
+#[track_caller]
+pub fn answers(target: &Target, release: &str) {
+    until(format!("release {release} answers"), || {
+        let response = get(target, "/").expect("it serves");
+        (response.text().split(' ').nth(1) == Some(release)).then_some(())
+    });
 }
 
 /// A connection, and what was read of it and not used.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-pub use http::{Connection, Loss, Target, get};
+pub use http::{Connection, Loss, Target, answers, get};
 pub use tally::{Outcome, Sample, Tally};
 
 use crate::harness::until;
