@@ -169,7 +169,9 @@ impl Supervisor {
         if std::mem::replace(&mut shutdown.stopping, true) {
             return;
         }
-        let stopped = |app: &&App| app.mode != Mode::Running;
+        // One that was configured again while it left is wanted, though it does not run.
+        let stopped =
+            |app: &&App| matches!(app.mode, Mode::Stopped | Mode::Stopping { then: Then::Rest, .. });
         shutdown.stopped_before = self.apps.values().filter(stopped).map(|app| app.name.clone()).collect();
         let waiters = self.drain.as_mut().map(|drain| std::mem::take(&mut drain.waiters));
         refuse(waiters.unwrap_or_default(), "ostlerd is shutting down at once", out);

@@ -54,6 +54,9 @@ const REMEMBERED: &[u64] = &[
     102_289,
     // Removed while its queue is emptied, and back with a plan that is refused.
     1_795_471_439_003_076,
+    // Removed and configured again before it had left, then shut down: the next ostlerd runs it.
+    6_795_771_439_005_372,
+    7_795_771_439_009_059,
     200_008,
     200_012,
     200_047,
