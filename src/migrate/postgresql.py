@@ -28,7 +28,8 @@ class Side(database.Side):
     def __init__(self, source, orders):
         super().__init__(source, orders)
         self.locker = self.looker = None
-        self.held = False
+        self.held, self.since = False, None  # whether the lock is ours, and since when
+        self.owner = None  # whose it is: the pid and the name of a connection
         self.version = 0
         self.invalid = set()  # indexes that were invalid before the run
         self.mark = None  # the schema before the run
@@ -102,11 +103,21 @@ class Side(database.Side):
         if self.locker.gone():
             self.locker.close()
             self.locker = self.connect(self.tag.watch)
-            if self.held:
-                holder = self.lock()
-                if holder:
-                    raise Trouble("unreachable", "the lock on the database %s was lost, and %s has it now" % (
-                        self.source.words(), holder))
+        if self.held:
+            # Also where only the other connection is known to be lost: what took that mostly took the lock too, and
+            # nothing is told before it is ours again.
+            self.hold()
+
+    def hold(self):
+        """Takes the lock that was ours; where it still is, that changes nothing."""
+        lost = self.owner
+        holder = self.lock()
+        if holder and self.owner == lost:  # the server has not noticed yet that our own connection is gone
+            self.locker.ask("SELECT pg_terminate_backend(%s)", [lost[0]])
+            raise Lost("the migration lock is still held by our own lost connection")
+        if holder:
+            raise Trouble("unreachable", "the lock on the database %s was lost, and %s has it now" % (
+                self.source.words(), holder))
 
     def keep(self):
         self.locker.ask("SELECT 1")
@@ -115,8 +126,9 @@ class Side(database.Side):
 
     def lock(self):
         if self.locker.ask("SELECT pg_try_advisory_lock(%s, %s)", LOCK)[0][0]:
-            self.locker.ask("SELECT pg_advisory_lock_shared(%s, extract(epoch FROM now())::int)", [SINCE])
-            self.held = True
+            self.since = self.since or self.locker.ask("SELECT extract(epoch FROM now())::int")[0][0]
+            pid = self.locker.ask("SELECT pg_backend_pid(), pg_advisory_lock_shared(%s, %s)", [SINCE, self.since])[0][0]
+            self.held, self.owner = True, (pid, self.tag.watch)
             return None
         rows = self.locker.ask("""
             SELECT l.pid, a.application_name, a.usename, host(a.client_addr),
@@ -128,6 +140,7 @@ class Side(database.Side):
         if not rows:
             return "somebody who is just letting go"
         pid, name, user, address, seconds = rows[0]
+        self.owner = (pid, name)
         who = host_of(name or "") or short(name, 60) or "%s from %s" % (user or "somebody", address or "this machine")
         since = ", since %d s" % max(0, int(seconds)) if seconds is not None else ""
         return "%s (pid %d%s)" % (who, pid, since)

@@ -1,6 +1,7 @@
 """PostgreSQL: what a run left, servers that go away, commands that are not Django's."""
 
 import os
+import select
 import signal
 import time
 import urllib.parse
@@ -138,6 +139,24 @@ def a_server_that_restarts_in_the_middle_is_found_again_and_verified(place):
     assert other.hear("busy")["holder"].startswith("web1 ")  # the lock is ours again
 
 
+def the_lock_is_ours_again_before_anything_is_told(place):
+    watch, _ = under_way(place, "SELECT pg_sleep(60)", holds=lambda it: "pg_sleep" in (it["doing"] or ""))
+    watch.say("look", every_seconds=0.05)
+    mine = "FROM pg_stat_activity WHERE application_name LIKE 'ostler-watch:%s:%%'" % place.app
+    for _ in range(5):
+        ended = place.server.psql("SELECT string_agg(pid::text, ',') FROM (SELECT pid, pg_terminate_backend(pid) %s) it" % mine)
+        while place.server.psql("SELECT count(*) FROM pg_stat_activity WHERE pid IN (%s)" % ended) != "0":
+            time.sleep(0.01)
+        while select.select([watch.control], [], [], 0)[0]:
+            watch.read(0)
+        watch.events.clear()
+        watch.hear("look")  # it may have been asked before the end
+        watch.hear("look")
+        held = place.server.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 "
+                                 "AND pid IN (SELECT pid %s)" % mine)
+        assert held == "2", held
+
+
 @with_a_server_of_its_own
 def a_server_that_stays_away_ends_the_watch_in_words(place):
     watch, run = under_way(place, "SELECT pg_sleep(60)", holds=lambda it: "pg_sleep" in (it["doing"] or ""))
@@ -216,6 +235,7 @@ LAWS = [
     python_outside_a_transaction_may_be_half_done, what_is_applied_and_not_recorded_is_told_with_its_remedy,
     an_invalid_index_that_was_there_before_is_not_ours, a_run_that_is_done_is_recorded,
     a_server_that_restarts_in_the_middle_is_found_again_and_verified,
+    the_lock_is_ours_again_before_anything_is_told,
     a_server_that_stays_away_ends_the_watch_in_words, a_server_that_stands_still_ends_the_watch_in_words,
     another_tool_is_watched_by_its_url, what_cannot_be_known_of_a_tool_is_said,
     a_wrong_url_is_refused_without_its_password]
