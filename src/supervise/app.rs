@@ -284,17 +284,23 @@ impl App {
         }
     }
 
-    pub(super) fn observed(&mut self, turn: &mut Turn<'_>, id: WorkerId, seen: Observation) {
-        let Some(generation) = self.workers.get(&id).map(|worker| worker.generation) else { return };
-        let Some(policy) = self.policy(generation).cloned() else { return };
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        worker.observe(turn.now, seen, &policy);
-        let Some((cause, age)) = worker.hang(&policy) else { return };
-        let worker = worker.clone();
-        self.announce(turn, Happening::WorkerHung { worker: id, generation, cause, age });
-        self.end(turn, id, cause);
-        let message = format!("worker {id} hung: {cause}");
-        self.lost(turn, &worker, true, LastWords { message, traceback: String::new() });
+    /// What was seen of workers, all of it at the same moment: each is judged by what is known of all.
+    pub(super) fn observed(&mut self, turn: &mut Turn<'_>, seen: Vec<(WorkerId, Observation)>) {
+        let mut hung = Vec::new();
+        for (id, seen) in seen {
+            let Some(generation) = self.workers.get(&id).map(|worker| worker.generation) else { continue };
+            let Some(policy) = self.policy(generation).cloned() else { continue };
+            let Some(worker) = self.workers.get_mut(&id) else { continue };
+            worker.observe(turn.now, seen, &policy);
+            let Some((cause, age)) = worker.hang(&policy) else { continue };
+            hung.push((worker.clone(), cause));
+            self.announce(turn, Happening::WorkerHung { worker: id, generation, cause, age });
+            self.end(turn, id, cause);
+        }
+        for (worker, cause) in hung {
+            let message = format!("worker {} hung: {cause}", worker.id);
+            self.lost(turn, &worker, true, LastWords { message, traceback: String::new() });
+        }
     }
 
     /// What time alone does to its databases and its workers: patience that is over, boots that took too long, age.

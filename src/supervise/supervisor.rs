@@ -160,10 +160,14 @@ impl Supervisor {
             Event::PlanMade { id, plan } => self.plan_made(id, plan, out),
             Event::QueueEmptied { app } => drop(self.with_app(&app, out, |app, _| app.queue_emptied())),
             Event::WorkersObserved { seen } => {
+                let mut by_home: BTreeMap<AppName, Vec<_>> = BTreeMap::new();
                 for (worker, seen) in seen {
-                    if let Some(home) = self.homes.get(&worker).cloned() {
-                        self.with_app(&home, out, |app, turn| app.observed(turn, worker, seen));
+                    if let Some(home) = self.homes.get(&worker) {
+                        by_home.entry(home.clone()).or_default().push((worker, seen));
                     }
+                }
+                for (home, seen) in by_home {
+                    self.with_app(&home, out, |app, turn| app.observed(turn, seen));
                 }
             }
             Event::SpawnFailed { worker: id, reason } => {

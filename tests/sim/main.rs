@@ -57,6 +57,8 @@ const REMEMBERED: &[u64] = &[
     // Removed and configured again before it had left, then shut down: the next ostlerd runs it.
     6_795_771_439_005_372,
     7_795_771_439_009_059,
+    // Both workers that served are found hung at the same look.
+    9_895_771_439_077_625,
     200_008,
     200_012,
     200_047,
