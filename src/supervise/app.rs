@@ -1,5 +1,6 @@
 //! One app: its generations and workers, and what facts do to them. What follows from the facts is in `converge`.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -210,8 +211,8 @@ impl App {
             .filter(|worker| worker.is_ready())
             .map(|worker| worker.generation)
             .collect();
-        // Where two do, it is the one that should.
-        ready.sort_by_key(|generation| Some(*generation) != serving);
+        // Where several do, it is the one that should, or else the newest: the others are replaced before it.
+        ready.sort_by_key(|generation| (Some(*generation) != serving, Reverse(*generation)));
         ready.first().copied()
     }
 

@@ -59,6 +59,8 @@ const REMEMBERED: &[u64] = &[
     7_795_771_439_009_059,
     // Both workers that served are found hung at the same look.
     9_895_771_439_077_625,
+    // A rollback ends beside workers of a rollout that was overtaken before.
+    1_195_771_439_109_148,
     200_008,
     200_012,
     200_047,
