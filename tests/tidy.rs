@@ -323,7 +323,7 @@ fn the_readme_names_every_key_of_the_configuration() {
     let readme = text("README.md");
     let named =
         |name: &str| [format!("`{name}`"), format!("`[{name}]`")].iter().any(|it| readme.contains(it));
-    let not_keys = ["name", "file", "entry", "apps", "address", "mode", "overrides"];
+    let not_keys = ["name", "file", "entry", "apps", "address", "mode", "overrides", "static_files"];
     let types = ["types", "edge", "migrate"].map(|file| text(format!("src/config/{file}.rs"))).concat();
     let missing = types
         .lines()

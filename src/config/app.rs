@@ -66,6 +66,7 @@ pub(super) fn check(
         rollout: rollout(checker, &section),
         limits: limits(checker, &section),
         migrate: super::migrate::check(checker, &section),
+        static_files: super::static_files::check(checker, &section),
     };
     let good = checker.problems.len() == before;
     Checked { name, place, listen, app: good.then_some(app) }

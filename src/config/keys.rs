@@ -41,8 +41,9 @@ pub(super) const APP: Shape = Shape {
         "rollout",
         "limits",
         "migrate",
+        "static",
     ],
-    planned: &["health", "edge", "static", "preload"],
+    planned: &["health", "edge", "preload"],
 };
 
 /// `[health]`, of the main file.
@@ -141,6 +142,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("logfile", "the key is `log_file`"),
     ("healthcheck", "the section is [probe]"),
     ("deploy", "the section is [rollout]"),
+    ("statics", "the key is `static`"),
+    ("static_files", "the key is `static`"),
+    ("static_root", "the key is `static`: static = { \"/static/\" = \"/srv/shop/static\" }"),
     ("migration", "the section is [migrate]"),
     ("migrations", "the section is [migrate]"),
     ("overrides", "write a table for each migration: [migrate.override.\"shop.0007_price\"]"),

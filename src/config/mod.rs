@@ -16,6 +16,7 @@ mod load;
 mod migrate;
 mod names;
 mod source;
+mod static_files;
 mod types;
 mod values;
 
@@ -36,4 +37,4 @@ pub use types::{
 pub(crate) use migrate::is_database_url;
 pub(crate) use names::env_name_fault;
 pub(crate) use source::shortened;
-pub(crate) use values::{WORKERS_MOST, parse_duration, words};
+pub(crate) use values::{WORKERS_MOST, parse_duration, parse_size, words};

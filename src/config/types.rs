@@ -174,6 +174,9 @@ pub struct App {
     pub limits: Limits,
     /// `[migrate]`.
     pub migrate: crate::config::MigrateConfig,
+    /// `static`: folders that the edge serves itself, by the beginning of their paths.
+    #[serde(default)]
+    pub static_files: BTreeMap<String, PathBuf>,
 }
 
 /// A number of workers.

@@ -258,7 +258,7 @@ fn bytes(size: u64) -> String {
 }
 
 /// As systemd has it, `K`, `M`, `G`, `T` are powers of 1024; `KB` … are powers of 1000.
-fn parse_size(text: &str) -> Option<u64> {
+pub(crate) fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let number: u64 = text[..digits].parse().ok()?;

@@ -8,6 +8,7 @@ mod health;
 mod migrate;
 mod printed;
 mod ranges;
+mod static_files;
 
 use std::path::Path;
 

@@ -99,7 +99,7 @@ error: `preload` is not supported by this version
 1 problem in 1 file
 ",
     );
-    for key in ["health = {}", "edge = {}", "static = \"/x\"", "preload = true"] {
+    for key in ["health = {}", "edge = {}", "preload = true"] {
         says(&refused(key), &["is not supported by this version"]);
     }
 }

@@ -65,6 +65,7 @@ fn of_the_app(site: &Site, app: &AppFile) -> Vec<Row> {
         row("env_files", vec![shown(&site.path("shop.env"))], Rollout),
         row("optional", true, Nothing),
         row("min_ready", 1, Nothing),
+        row("static", parsed("\"/static/\" = \"/srv/shop/static\""), Nothing),
         row("listen", vec![first, second.clone()], Rollout),
         row("listen", vec![second], Rollout),
         row("args", ["-k", "gthread", "--threads", "2"].map(Value::from).to_vec(), Rollout),

@@ -1,0 +1,81 @@
+//! `static` of an app: folders that the edge serves itself. No worker ever sees them.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use toml::de::DeValue;
+
+use super::check::{Checker, Section};
+use super::error::{Fault, Problem};
+use super::source::shortened;
+use super::values;
+
+const EXAMPLE: &str = "{ \"/static/\" = \"/srv/shop/static\" }";
+
+/// More folders nobody has.
+const MOST: usize = 64;
+
+/// The folders by the path under which visitors find them.
+pub(super) fn check(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> BTreeMap<String, PathBuf> {
+    let mut folders = BTreeMap::new();
+    let Some(table) = checker.table(section, "static", EXAMPLE) else { return folders };
+    if table.len() > MOST
+        && let Some(field) = section.field("static", EXAMPLE)
+    {
+        let fault = Fault::new(format!("has {} entries", table.len()), format!("at most {MOST}"), "");
+        checker.fault(&field, field.value, fault);
+        return folders;
+    }
+    for (key, value) in table {
+        let prefix: &str = key.get_ref();
+        let (span, fault) = match (prefix_fault(prefix), folder(value.get_ref())) {
+            (Some(fault), _) => (key.span(), fault),
+            (None, Err(fault)) => (value.span(), fault),
+            (None, Ok(path)) => {
+                folders.insert(prefix.to_owned(), path);
+                continue;
+            }
+        };
+        let shown = shortened(prefix, 60);
+        let place = checker.source.place(span);
+        let help =
+            if fault.help.is_empty() { format!("write for example static = {EXAMPLE}") } else { fault.help };
+        let problem = Problem::new(place, format!("`static` of {shown:?} {}", fault.what));
+        checker.problems.push(problem.rule(fault.rule).help(help));
+    }
+    folders
+}
+
+/// Why visitors cannot find a folder there; `None` where they can.
+fn prefix_fault(prefix: &str) -> Option<Fault> {
+    const RULE: &str = "must begin and end with / and hold only letters, digits and . _ ~ - between them";
+    let inner = prefix.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'));
+    let clean = |part: &str| {
+        !["", ".", ".."].contains(&part)
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._~-".contains(&b))
+    };
+    let good = prefix.len() <= 200 && inner.is_some_and(|inner| inner.split('/').all(clean));
+    (!good).then(|| {
+        let help = match prefix.trim_matches('/') {
+            "" => "name the folder's part of the URL: \"/static/\"; the rest of the site is the app's"
+                .to_owned(),
+            part if part.split('/').all(clean) => format!("write \"/{}/\"", shortened(part, 100)),
+            _ => String::new(),
+        };
+        Fault::new("is no prefix of paths", RULE, help)
+    })
+}
+
+/// A folder: absolute, or below `directory`.
+fn folder(value: &DeValue<'_>) -> Result<PathBuf, Fault> {
+    let text = values::text(value)?;
+    let upwards = Path::new(text).components().any(|part| part == Component::ParentDir);
+    if upwards || text.starts_with('~') || text.chars().any(char::is_control) {
+        return Err(Fault::new(
+            format!("is {:?}", shortened(text, 120)),
+            "must be an absolute path, or one below `directory`, without .. and control characters",
+            "write the whole path",
+        ));
+    }
+    Ok(PathBuf::from(text))
+}
