@@ -81,6 +81,8 @@ pub enum Change {
     MigrationPlan(AppName),
     /// Say what was run.
     MigrationHistory(AppName),
+    /// Say what is served, for who configures the edge.
+    Served,
     /// Drain and stop.
     Stop(AppName),
     /// Start again.
@@ -108,6 +110,7 @@ impl Change {
             Change::ResolveMigration(app) => format!("/v1/apps/{app}/migrate/resolve"),
             Change::MigrationPlan(app) => format!("/v1/apps/{app}/migrate/plan"),
             Change::MigrationHistory(app) => format!("/v1/apps/{app}/migrations"),
+            Change::Served => "/v1/served".to_owned(),
             Change::Stop(app) => format!("/v1/apps/{app}/stop"),
             Change::Start(app) => format!("/v1/apps/{app}/start"),
             Change::Scale(app, _) => format!("/v1/apps/{app}/scale"),
@@ -121,7 +124,7 @@ impl Change {
 
     fn method(&self) -> Method {
         match self {
-            Change::MigrationHistory(_) => Method::GET,
+            Change::MigrationHistory(_) | Change::Served => Method::GET,
             _ => Method::POST,
         }
     }
@@ -138,7 +141,12 @@ impl Change {
             | Change::Stop(app)
             | Change::Start(app)
             | Change::Scale(app, _) => Some(app),
-            Change::Reload | Change::Reexec | Change::Drain(_) | Change::Undrain | Change::DryRun => None,
+            Change::Reload
+            | Change::Reexec
+            | Change::Drain(_)
+            | Change::Undrain
+            | Change::DryRun
+            | Change::Served => None,
         }
     }
 

@@ -69,6 +69,8 @@ pub enum Wish {
     MigrationPlan(AppName),
     /// Say what the history of the app's migrations holds.
     MigrationHistory(AppName),
+    /// Say what this machine serves, for who configures the edge.
+    Served,
 }
 
 /// Both sides of a desk; `first` is shown until the first picture is set.

@@ -115,14 +115,18 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
             let app = known(name, desk)?;
             ask(desk, Some(app.clone()), Wish::MigrationHistory(app))
         }
-        (_, ["v1", "status" | "events" | "reload" | "reexec" | "drain" | "undrain"])
+        (&Method::GET, ["v1", "served"]) => {
+            look(visitor, desk)?;
+            ask(desk, None, Wish::Served)
+        }
+        (_, ["v1", "status" | "events" | "served" | "reload" | "reexec" | "drain" | "undrain"])
         | (_, ["v1", "reload", "dry-run"])
         | (_, ["v1", "apps", _, "restart" | "stop" | "start" | "scale" | "migrate" | "migrations"])
         | (_, ["v1", "apps", _, "migrate", "abort" | "resolve" | "plan"]) => refuse(
             StatusCode::METHOD_NOT_ALLOWED,
             exit::USAGE,
             format!(
-                "{} is not for {path}: status, events and migrations are read with GET, the others POSTed",
+                "{} is not for {path}: status, events, served and migrations are read with GET, the others POSTed",
                 request.method()
             ),
         ),

@@ -12,6 +12,7 @@ mod migrate;
 mod migration;
 mod policy;
 mod prepare;
+mod served;
 mod sockets;
 mod support;
 mod types;
@@ -25,6 +26,7 @@ pub use environment::environment;
 pub use facts::{EnvFile, Facts, Paths};
 pub use migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
 pub use prepare::prepare;
+pub use served::{Seen, Served, ServedApp, served};
 pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, MachinePolicy, Plan, Policy, Prepared, Probe, Readiness,
     Refusal, Resources, RolloutPolicy, Surge, WorkerClass,

@@ -257,6 +257,11 @@ impl Driver {
             }
             Wish::MigrationPlan(app) => return self.shell.tell_pending(app, answer),
             Wish::MigrationHistory(app) => return self.shell.tell_history(&app, answer),
+            Wish::Served => {
+                // Whoever asked may have gone.
+                let _ = answer.send(self.shell.what_is_served(self.supervisor.plan()));
+                return;
+            }
             Wish::Reload => (Purpose::Reload, answer),
             Wish::DryRun => (Purpose::DryRun, answer),
         };

@@ -31,6 +31,7 @@ mod effects;
 mod ended;
 mod legacy;
 mod looks;
+mod served;
 
 pub(super) use effects::Effect;
 

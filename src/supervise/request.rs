@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::{AppChange, Effect};
+use crate::plan::{AppChange, Effect, Served};
 
 use super::event::{GenerationId, LastWords};
 use super::migration::{HistoryEntry, Opened, Verdict};
@@ -74,6 +74,11 @@ pub enum Outcome {
         /// Every run that is kept.
         runs: Vec<HistoryEntry>,
     },
+    /// What this machine serves.
+    Served {
+        /// For who configures the edge.
+        served: Box<Served>,
+    },
     /// Tried, failed, and put back as it was.
     RolledBack {
         /// Why, in one sentence.
@@ -115,6 +120,7 @@ impl Outcome {
         match self {
             Outcome::Done { .. } | Outcome::Planned { .. } => 0,
             Outcome::MigrationsPending { .. } | Outcome::MigrationHistory { .. } => 0,
+            Outcome::Served { .. } => 0,
             Outcome::RolledBack { .. } | Outcome::NotMigrated { .. } => 1,
             Outcome::Refused { .. } => 75,
             Outcome::Invalid { .. } => 64,
@@ -146,6 +152,7 @@ impl fmt::Display for Outcome {
                 write!(f, "{} migrations are pending", pending.map(|it| it.migrations.len()).sum::<usize>())
             }
             Outcome::MigrationHistory { runs } => write!(f, "{} runs", runs.len()),
+            Outcome::Served { served } => write!(f, "{} apps are served", served.apps.len()),
             Outcome::NotMigrated { verdict, serving: Some(generation) } => {
                 write!(
                     f,

@@ -190,4 +190,7 @@ pub struct Settings {
     pub master_hooks: Vec<String>,
     /// Notes for the log, one sentence each.
     pub notes: Vec<String>,
+    /// `forwarded_allow_ips`: whom it believes what an edge says of the visitor.
+    #[serde(default)]
+    pub forwarded_allow_ips: Option<Vec<String>>,
 }

@@ -165,6 +165,7 @@ def describe(app):
         "ignored": [name for name in IGNORED if name in changed],
         "master_hooks": [name for name in MASTER_HOOKS if name in changed],
         "notes": notes(cfg, cls, gunicorn),
+        "forwarded_allow_ips": [str(peer)[:60] for peer in cfg.forwarded_allow_ips][:64],
     }
 
 

@@ -174,6 +174,9 @@ fn answer_wish(
             let _ = out.send(ready(app.as_str(), 1));
             return drop(answer.send(Outcome::MigrationHistory { runs: vec![] }));
         }
+        Wish::Served => {
+            return drop(answer.send(Outcome::Invalid { reason: "a fake serves nothing".into() }));
+        }
         Wish::Request(other) => panic!("the socket must not ask for {other:?}"),
     };
     let tell = |news| drop(out.send(news));

@@ -186,11 +186,11 @@ pidfile = "/tmp/pid"
 def when_ready(server):
     pass
 """)
-    told = inspected(at, args=["--threads", "4", "--preload"], env={"GUNICORN_CMD_ARGS": "--timeout 32 --backlog 99"})
+    told = inspected(at, args=["--threads", "4", "--preload"], env={"GUNICORN_CMD_ARGS": "--timeout 32 --backlog 99 --forwarded-allow-ips 10.0.0.9"})
     expected = {"class_name": "gthread", "family": "gthread", "workers": 3, "workers_set": True, "backlog": 99,
                 "bind": ["127.0.0.1:9000", "unix:/tmp/x"], "bind_set": True, "timeout": 32.0, "keepalive": 7.0, "threads": 4,
                 "graceful_timeout": 30.0, "max_requests": 1000, "max_requests_jitter": 0, "preload_app": True,
-                "ignored": ["daemon", "pidfile"], "master_hooks": ["when_ready"], "notes": [],
+                "ignored": ["daemon", "pidfile"], "master_hooks": ["when_ready"], "notes": [], "forwarded_allow_ips": ["10.0.0.9"],
                 "uid": os.geteuid(), "gid": os.getegid()}
     assert {name: told[name] for name in expected} == expected, told
     assert told["gunicorn"].startswith(at.version + ".")

@@ -71,6 +71,7 @@ fn defaults() -> Settings {
         ignored: Vec::new(),
         master_hooks: Vec::new(),
         notes: Vec::new(),
+        forwarded_allow_ips: None,
     }
 }
 

@@ -1,0 +1,109 @@
+//! What this machine serves, as somebody has to know it who configures the edge in front.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Preset};
+use crate::worker::Settings;
+
+use super::edge::machine;
+use super::types::{AppPlan, WorkerClass};
+
+/// The machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Served {
+    /// Every app, by name.
+    pub apps: Vec<ServedApp>,
+    /// Where health is answered.
+    pub health: Vec<Address>,
+    /// Where HAProxy's agent-check is answered.
+    pub agent: Option<Address>,
+    /// The file that keepalived tracks.
+    pub track_file: Option<PathBuf>,
+    /// What stands in front, as the main file says.
+    pub preset: Preset,
+    /// How long a machine that drains goes on serving for the edge's sake.
+    pub delay: Duration,
+}
+
+/// One app. What only the app's interpreter can tell is `None` where it was not asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServedApp {
+    /// Its name.
+    pub name: AppName,
+    /// Where it listens.
+    pub listen: Vec<Address>,
+    /// What its workers are.
+    pub class: Option<WorkerClass>,
+    /// gunicorn's version.
+    pub gunicorn: Option<String>,
+    /// How long a worker keeps an idle connection.
+    pub keepalive: Option<Duration>,
+    /// How long a request may take before its worker is replaced; `None` where nothing ends it.
+    pub request_limit: Option<Duration>,
+    /// Whom gunicorn believes what the edge says of the visitor: its `forwarded_allow_ips`.
+    pub trusts: Option<Vec<String>>,
+    /// The name under which visitors ask for it, as far as the probe says so.
+    pub host: Option<String>,
+    /// Folders for the edge to serve, by the beginning of their paths.
+    pub static_files: BTreeMap<String, PathBuf>,
+}
+
+/// What is known of an app that was looked at.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// What runs.
+    pub plan: AppPlan,
+    /// What its interpreter says.
+    pub settings: Option<Settings>,
+    /// Where it listens in fact.
+    pub listeners: Vec<Address>,
+}
+
+/// What `config` and a look at its apps come to.
+pub fn served(config: &Config, health: &HealthConfig, seen: &BTreeMap<AppName, Seen>) -> Served {
+    let checks = health.listen.clone().unwrap_or_else(|| vec![Address::Tcp(HEALTH_DEFAULT)]);
+    Served {
+        apps: config.apps.values().map(|app| served_app(app, seen.get(&app.name))).collect(),
+        health: checks,
+        agent: health.agent.clone(),
+        track_file: health.track_file.clone(),
+        preset: config.edge.preset,
+        delay: machine(&config.edge).edge_delay,
+    }
+}
+
+fn served_app(app: &App, seen: Option<&Seen>) -> ServedApp {
+    let blueprint = seen.map(|seen| &seen.plan.blueprint);
+    let policy = seen.map(|seen| &seen.plan.policy);
+    let listen = match (seen, blueprint) {
+        (Some(seen), _) if !seen.listeners.is_empty() => seen.listeners.clone(),
+        (_, Some(blueprint)) => blueprint.listen.iter().map(|it| it.address.clone()).collect(),
+        _ => app.listen.clone(),
+    };
+    let class = blueprint.map(|it| it.class);
+    // One request at a time: what ends a silent worker ends its request.
+    let silence = policy.filter(|_| class == Some(WorkerClass::Sync)).and_then(|it| it.hang_timeout);
+    let limits = match policy {
+        Some(policy) => [policy.request_timeout, silence],
+        None => [app.limits.request_timeout, None],
+    };
+    ServedApp {
+        name: app.name.clone(),
+        listen,
+        class,
+        gunicorn: blueprint.map(|it| it.gunicorn.clone()),
+        keepalive: policy.map(|it| it.keepalive),
+        request_limit: limits.into_iter().flatten().min(),
+        trusts: seen.and_then(|seen| seen.settings.as_ref()?.forwarded_allow_ips.clone()),
+        host: app.probe.as_ref().map(|probe| probe.host.clone()).filter(|host| host != "localhost"),
+        static_files: app
+            .static_files
+            .iter()
+            .map(|(prefix, folder)| (prefix.clone(), app.directory.join(folder)))
+            .collect(),
+    }
+}
