@@ -24,6 +24,7 @@ for service in nginx haproxy keepalived; do
 done
 packages+=("${services[@]}")
 has curl || packages+=(curl)
+has openssl || packages+=(openssl)
 has unshare || packages+=(util-linux)
 has ip || packages+=(iproute2)
 # A Debian of their own for the tests of systemd, which only root can boot.

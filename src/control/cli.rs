@@ -6,12 +6,23 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::edge::{Cdn, Host, Peer, Program, Vip};
 use super::protocol::{LONGEST_DRAIN, exit};
 use super::screen::complain;
 use super::verbs;
 
 /// Where ostlerd listens when nothing says otherwise.
 const SOCKET: &str = "/run/ostler/control.sock";
+
+const EDGE_EXAMPLES: &str = "\
+Examples:
+  ostler edge nginx --host shop.example.com --email ops@example.com >/etc/nginx/conf.d/ostler.conf
+  ostler edge caddy --peer 10.0.0.2 --host shop.example.com
+  ostler edge haproxy --self 10.0.0.1 --peer 10.0.0.2 --cert /etc/haproxy/shop.pem
+  ostler edge traefik --main --email ops@example.com >/etc/traefik/traefik.yml
+  ostler edge traefik --peer 10.0.0.2 >/etc/traefik/dynamic/ostler.yml
+  ostler edge nginx shop --no-tls --cdn cloudflare
+  ostler edge keepalived --self 10.0.0.1 --peer 10.0.0.2 --vip 10.0.0.10/24";
 
 const EXIT_STATUSES: &str = "\
 Exit status:
@@ -123,8 +134,82 @@ pub(super) enum Verb {
     },
     /// Show what happens, as it happens; ends only with ostlerd
     Events,
+    /// Print the configuration of what stands in front, for the apps that run here
+    ///
+    /// A whole file with comments, on standard output; what does not fit is said on standard error too. It is made from
+    /// what ostlerd knows: listeners, worker classes, keep-alive, time limits, where health is answered, `static`.
+    #[command(after_help = EDGE_EXAMPLES)]
+    Edge(Box<Edge>),
     /// Make a small Django project, run it in the foreground, and say what to try
     Demo(Demo),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Edge {
+    /// The program in front
+    pub(super) program: Program,
+    /// Only this app [default: all]
+    pub(super) app: Option<String>,
+    /// Another server that runs the same apps, as the edge reaches it; once for each. Without a port, each app's own
+    #[arg(long = "peer", value_name = "HOST[:PORT]", value_parser = super::edge::peer)]
+    pub(super) peers: Vec<Peer>,
+    /// How the edge reaches this server, where it runs on another machine [default: it runs on this one]
+    #[arg(long = "self", value_name = "HOST[:PORT]", value_parser = super::edge::peer)]
+    pub(super) own: Option<Peer>,
+    /// A name of the site, or APP=NAME where there are several apps [default: `host` of the app's probe]
+    #[arg(long = "host", value_name = "NAME", value_parser = super::edge::host)]
+    pub(super) hosts: Vec<Host>,
+    /// Plain HTTP [default: certificates by ACME; by certbot for nginx and HAProxy]
+    #[arg(long, conflicts_with_all = ["cert", "key", "email"])]
+    pub(super) no_tls: bool,
+    /// A certificate of your own, with its chain
+    #[arg(long, value_name = "FILE", conflicts_with = "email")]
+    pub(super) cert: Option<PathBuf>,
+    /// Its key [default: in the same file]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(super) key: Option<PathBuf>,
+    /// Whom the issuer of certificates warns
+    #[arg(long, value_name = "ADDRESS", value_parser = super::edge::email)]
+    pub(super) email: Option<String>,
+    /// What stands in front of the edge, and tells it who the visitor is
+    #[arg(long)]
+    pub(super) cdn: Option<Cdn>,
+    /// The largest body of a request
+    #[arg(long, value_name = "SIZE", default_value = "10MiB", value_parser = size)]
+    pub(super) max_body: u64,
+    /// The address at which the edge listens [default: every one]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<std::net::IpAddr>,
+    /// Its port for plain HTTP
+    #[arg(long, value_name = "PORT", default_value = "80", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) http_port: u16,
+    /// Its port for TLS
+    #[arg(long, value_name = "PORT", default_value = "443", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) https_port: u16,
+    /// How often it asks a server for its health [default: 2s for HAProxy and keepalived, 30s for Traefik and Caddy]
+    #[arg(long, value_name = "DURATION", value_parser = period)]
+    pub(super) check_every: Option<Duration>,
+    /// traefik: print its own file, with entry points and the issuer of certificates, instead of that of the file provider
+    #[arg(long)]
+    pub(super) main: bool,
+    /// traefik: where its files are; those of the file provider in `dynamic` below it
+    #[arg(long, value_name = "DIR", default_value = "/etc/traefik")]
+    pub(super) folder: PathBuf,
+    /// keepalived: the address that moves
+    #[arg(long = "vip", value_name = "ADDRESS/BITS", value_parser = super::edge::vip)]
+    pub(super) vips: Vec<Vip>,
+    /// keepalived: the interface that has it
+    #[arg(long, value_name = "NAME", default_value = "eth0", value_parser = super::edge::interface)]
+    pub(super) interface: String,
+    /// keepalived: this server's rank, the highest that is ready has the address
+    #[arg(long, value_name = "1-254", default_value = "100", value_parser = clap::value_parser!(u8).range(1..=254))]
+    pub(super) priority: u8,
+    /// keepalived: the number of this group of servers in their network
+    #[arg(long, value_name = "1-255", default_value = "51", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(super) router_id: u8,
+    /// Ask no ostlerd: go by this main file and its apps.d, which know neither worker class nor keep-alive
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -198,6 +283,25 @@ fn length(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// `200ms`, `30s`.
+fn period(text: &str) -> Result<Duration, String> {
+    let range = Duration::from_millis(50)..=Duration::from_secs(3600);
+    match crate::config::parse_duration(text) {
+        Some(period) if range.contains(&period) => Ok(period),
+        Some(_) => Err("must be 50ms at least and 1h at most".to_owned()),
+        None => Err("write for example 500ms, 2s or 30s".to_owned()),
+    }
+}
+
+/// `10MiB`.
+fn size(text: &str) -> Result<u64, String> {
+    match crate::config::parse_size(text) {
+        Some(size) if (1..=1 << 40).contains(&size) => Ok(size),
+        Some(_) => Err("must be 1 byte at least and 1 TiB at most".to_owned()),
+        None => Err("write for example 512KiB, 10MiB or 2GB".to_owned()),
+    }
+}
+
 fn default_socket() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(socket) = set("OSTLER_SOCKET") {
@@ -239,6 +343,7 @@ mod tests {
             "undrain",
             "wait shop",
             "reexec",
+            "edge nginx",
         ] {
             let line = format!("ostler {verb} --json --socket /tmp/x");
             let cli = Cli::try_parse_from(line.split(' ')).unwrap();

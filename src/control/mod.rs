@@ -11,6 +11,7 @@ mod config_file;
 mod demo;
 mod desk;
 mod difference;
+mod edge;
 mod follow;
 mod history;
 mod live;

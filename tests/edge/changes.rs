@@ -16,14 +16,18 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    /// `ostler restart shop`, one server after the other.
+    /// `ostler restart shop` with a new release, one server after the other, and back.
     fn rolling_restarts(&self) -> Row {
         let visitors = Visitors::of(&self.front);
-        for ostlerd in &self.daemons {
-            ostlerd.restart("shop");
-            visitors.more();
+        for names in [["third", "fourth"], NAMES] {
+            for ((ostlerd, server), name) in self.daemons.iter().zip(&self.pair.servers).zip(names) {
+                server.mend_release(name);
+                ostlerd.restart("shop");
+                visitors.more();
+            }
+            self.front.reaches(&names);
         }
-        visitors.stop(self.edge, "rolling restarts")
+        visitors.stop(self.edge, "two releases, rolled out")
     }
 
     /// `ostler drain` and `ostler undrain` on one server.
@@ -67,9 +71,9 @@ impl Stage<'_> {
 }
 
 fn staged(edge: &Edge, play: impl FnOnce(&mut Stage<'_>) -> Vec<Row>) -> Vec<Row> {
-    let pair = Pair::new(edge.preset, edge.checks);
+    let pair = Pair::new(edge);
     let daemons = pair.start();
-    let front = Front::start(edge, &pair);
+    let front = pair.front(edge);
     let rows = play(&mut Stage { edge, pair: &pair, daemons, front });
     for row in &rows {
         println!("{row}");

@@ -1,4 +1,5 @@
-//! Two keepalived in network namespaces of their own, on one wire: the address goes where a server is ready.
+//! Two keepalived in network namespaces of their own, on one wire, each beside an ostlerd and with what that prints for it:
+//! the address goes where a server is ready.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -6,7 +7,6 @@ use std::process::{Child, Stdio};
 
 use crate::front::{installed, mortal};
 use crate::harness::{Site, WSGI, is_root, until};
-use crate::pair::{change, example};
 
 /// Two namespaces, `eth0` in each, and a keepalived on it that writes its log to `first.log` or `second.log`.
 const WIRE: &str = r#"
@@ -22,8 +22,13 @@ nsenter --net --target $second ip link set eth0 up
 "$1" --config-test --use-file first.conf
 "$1" -n -l -f first.conf -p first.pid -r first.vrrp >first.log 2>&1 &
 nsenter --net --target $second "$1" -n -l -f second.conf -p second.pid -r second.vrrp >second.log 2>&1 &
-wait
+while sleep 0.2; do
+    ip -brief address show dev eth0 >first.new; mv first.new first.addresses
+    nsenter --net --target $second ip -brief address show dev eth0 >second.new; mv second.new second.addresses
+done
 "#;
+
+const NAMES: [&str; 2] = ["first", "second"];
 
 /// The wire while it is there. Dropped, all its processes are gone.
 struct Wire {
@@ -32,12 +37,18 @@ struct Wire {
 }
 
 impl Wire {
-    fn start(site: &Site, text: &str) -> Wire {
-        let folder = site.path("keepalived");
+    fn start(sites: &[Site; 2]) -> Wire {
+        let folder = sites[0].path("keepalived");
         fs::create_dir(&folder).expect("the folder is new");
-        let text = change(text, "advert_int 1", "advert_int 0.2");
-        fs::write(folder.join("first.conf"), &text).expect("the folder is ours");
-        fs::write(folder.join("second.conf"), of_the_other(&text)).expect("the folder is ours");
+        let servers = ["10.0.0.1", "10.0.0.2"];
+        for (at, site) in sites.iter().enumerate() {
+            let priority = ["100", "90"][at];
+            let (own, other) = (servers[at], servers[1 - at]);
+            let options = ["--self", own, "--peer", other, "--vip", "10.0.0.10/24", "--priority", priority];
+            let said = site.ostler(&[&["edge", "keepalived", "--check-every", "1s"][..], &options].concat());
+            let path = folder.join(format!("{}.conf", NAMES[at]));
+            fs::write(path, said.exits(0).out).expect("the folder is ours");
+        }
         let log = File::create(folder.join("log")).expect("the folder is ours");
         let mut command = mortal("unshare");
         // A process namespace, so that nothing in it outlives its first process.
@@ -52,19 +63,14 @@ impl Wire {
         Wire { child, folder }
     }
 
-    /// Waits until this keepalived has the address and the other one has not.
+    /// Waits until this server has the address and the other one has not.
     #[track_caller]
-    fn is_at(&self, master: &str, backup: &str) {
+    fn is_at(&self, master: &str) {
         until(format!("{master} has the address\n{}", self.logs()), || {
-            let states = (self.state(master)?, self.state(backup)?);
-            (states == ("MASTER".to_owned(), "BACKUP".to_owned())).then_some(())
+            let has = NAMES
+                .map(|name| read(&self.folder.join(format!("{name}.addresses"))).contains("10.0.0.10/24"));
+            (has == NAMES.map(|name| name == master)).then_some(())
         });
-    }
-
-    fn state(&self, name: &str) -> Option<String> {
-        let log = read(&self.folder.join(format!("{name}.log")));
-        let last = log.rsplit("Entering ").next().filter(|_| log.contains("Entering "))?;
-        last.split(' ').next().map(str::to_owned)
     }
 
     fn logs(&self) -> String {
@@ -82,51 +88,51 @@ impl Drop for Wire {
     }
 }
 
-/// The same file for the other server, as its comment says.
-fn of_the_other(text: &str) -> String {
-    let text = change(text, "state MASTER", "state BACKUP");
-    let text = change(&text, "priority 100", "priority 90");
-    // It tracks something that is always well.
-    let text = text.replace("script \"", "script \"/bin/true ").replace("/keepalived\n", "/always-ready\n");
-    text.replace("10.0.0.1\n", "THE_FIRST\n")
-        .replace("10.0.0.2\n", "10.0.0.1\n")
-        .replace("THE_FIRST\n", "10.0.0.2\n")
-}
-
 fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// The address leaves a server that is drained, and comes back to it.
-fn the_address_follows_a_drain(name: &str) {
-    let site = Site::new();
-    let run = site.path("run");
-    let health = format!(
-        "[health]\nlisten = [\"unix:{run}/health.sock\"]\ntrack_file = \"{run}/keepalived\"\n",
-        run = run.display()
-    );
-    fs::write(site.config(), health).expect("the site's folder is writable");
-    site.app("shop").tcp().workers(1).with("app.py", WSGI).write();
-    let ostlerd = site.start();
-    ostlerd.serving("shop");
-    fs::write(run.join("always-ready"), "0\n").expect("the folder is ours");
-
-    let text = example(name).replace("/run/ostler", &run.to_string_lossy());
-    let text = text.replace("interval 2\n", "interval 1\n").replace("fall 2\n", "fall 1\n");
-    let wire = Wire::start(&site, &text);
-    wire.is_at("first", "second");
-    ostlerd.ostler(&["drain"]).exits(0);
-    wire.is_at("second", "first");
-    ostlerd.ostler(&["undrain"]).exits(0);
-    wire.is_at("first", "second");
+/// Two servers whose health answers on a Unix socket; with this in `[health]` too.
+fn sites(more: impl Fn(&Path) -> String) -> [Site; 2] {
+    NAMES.map(|_| {
+        let site = Site::new();
+        let run = site.path("run");
+        let health = format!("[health]\nlisten = [\"unix:{}/health.sock\"]\n", run.display());
+        fs::write(site.config(), health + &more(&run)).expect("the site's folder is writable");
+        site.app("shop").tcp().workers(1).with("app.py", WSGI).write();
+        site
+    })
 }
 
 #[test]
-fn keepalived_with_a_tracked_file_moves_the_address_away_from_a_drained_server() {
-    the_address_follows_a_drain("keepalived-track-file.conf");
+fn the_address_leaves_a_server_that_drains_and_comes_back_by_a_tracked_file() {
+    let sites = sites(|run| format!("track_file = \"{}/keepalived\"\n", run.display()));
+    let daemons = sites.each_ref().map(Site::start);
+    daemons.iter().for_each(|ostlerd| drop(ostlerd.serving("shop")));
+    let wire = Wire::start(&sites);
+    wire.is_at("first");
+    daemons[0].ostler(&["drain"]).exits(0);
+    wire.is_at("second");
+    daemons[0].ostler(&["undrain"]).exits(0);
+    wire.is_at("first");
 }
 
 #[test]
-fn keepalived_with_a_script_moves_the_address_away_from_a_drained_server() {
-    the_address_follows_a_drain("keepalived-script.conf");
+fn the_address_leaves_a_server_whose_ostlerd_is_killed_and_comes_back_by_a_script() {
+    let sites = sites(|_| String::new());
+    let [first, second] = sites.each_ref().map(Site::start);
+    for ostlerd in [&first, &second] {
+        ostlerd.serving("shop");
+    }
+    let wire = Wire::start(&sites);
+    wire.is_at("first");
+    first.ostler(&["drain"]).exits(0);
+    wire.is_at("second");
+    first.ostler(&["undrain"]).exits(0);
+    wire.is_at("first");
+    first.crash();
+    wire.is_at("second");
+    let first = sites[0].start();
+    first.serving("shop");
+    wire.is_at("first");
 }

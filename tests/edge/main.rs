@@ -1,8 +1,7 @@
 //! Real nginx, HAProxy, Traefik, Caddy and keepalived in front of two servers that ostlerd runs.
 //!
-//! Each edge runs the file of `packaging/examples/edge` that README shows, with other addresses and shorter
-//! intervals, and none may lose a request while the servers behind it change. The programs come from
-//! `bash tests/setup.sh` and `bash tests/venvs.sh`.
+//! Each edge runs what `ostler edge` prints, and none may lose a request while the servers behind it change. The
+//! programs come from `bash tests/setup.sh` and `bash tests/venvs.sh`.
 
 #![allow(unreachable_pub, dead_code, unused_imports, reason = "shares the harness of the daemon's tests")]
 
@@ -12,6 +11,7 @@ mod harness;
 mod load;
 
 mod changes;
+mod features;
 mod front;
 mod keepalived;
 mod pair;

@@ -2,16 +2,13 @@
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 
+use crate::front::{Edge, Front};
 use crate::harness::{AppFile, Ostlerd, Site, WSGI, free_address};
 use crate::load::Target;
 
 /// What the servers' apps answer with, and so who answered.
 pub const NAMES: [&str; 2] = ["first", "second"];
-
-/// How the examples call the two.
-const EXAMPLES: [&str; 2] = ["10.0.0.1", "10.0.0.2"];
 
 /// How long the servers go on after readiness has begun to fail: a dozen of the edges' checks, and far more
 /// than the next of them needs on a busy machine.
@@ -34,14 +31,17 @@ pub struct Pair {
 
 impl Pair {
     /// Two servers that are set up for this edge and do not run yet. An edge that checks gets its delay.
-    pub fn new(preset: &str, checks: bool) -> Pair {
-        Pair { servers: NAMES.map(|name| Server::new(name, preset, checks)) }
+    pub fn new(edge: &Edge) -> Pair {
+        Pair { servers: NAMES.map(|name| Server::new(name, edge)) }
     }
 
-    /// An example with this pair's addresses.
-    pub fn addressed(&self, example: &str) -> String {
-        let both = EXAMPLES.iter().zip(&self.servers);
-        both.fold(example.to_owned(), |text, (from, server)| text.replace(from, &server.host.to_string()))
+    /// The edge with what the first server prints for both, once it sends visitors to both.
+    pub fn front(&self, edge: &Edge) -> Front {
+        let other = self.servers[1].host.to_string();
+        let options = ["--peer", &other, "--host", "localhost", "--no-tls", "--check-every", "200ms"];
+        let front = Front::start(edge, &self.servers[0].site, &options);
+        front.reaches(&NAMES);
+        front
     }
 
     /// Both daemons, once both apps serve.
@@ -55,13 +55,15 @@ impl Pair {
 }
 
 impl Server {
-    fn new(name: &str, preset: &str, checks: bool) -> Server {
+    fn new(name: &str, edge: &Edge) -> Server {
         let site = Site::new();
         let host = free_address().ip();
-        let mut config = example("ostler.toml").replace(EXAMPLES[0], &host.to_string());
-        config = change(&config, "preset = \"haproxy\"", &format!("preset = \"{preset}\""));
-        config = change(&config, ":9180\"]\n", &format!(":9180\"]\nagent = \"{host}:9181\"\n"));
-        if checks {
+        let mut config = format!("[health]\nlisten = [\"{host}:9180\"]\n");
+        if edge.agent {
+            config.push_str(&format!("agent = \"{host}:9181\"\n"));
+        }
+        config.push_str(&format!("[edge]\npreset = \"{}\"\n", edge.preset));
+        if edge.checks {
             config.push_str(&format!("delay = \"{DELAY}\"\n"));
         }
         fs::write(site.config(), config).expect("the site's folder is writable");
@@ -92,12 +94,6 @@ impl Server {
 /// The tests' app, answering with this name.
 fn release(name: &str) -> String {
     change(WSGI, "RELEASE = \"1\"", &format!("RELEASE = \"{name}\""))
-}
-
-/// A file of `packaging/examples/edge`.
-pub fn example(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/examples/edge").join(name);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 /// `text` with another word, which has to be there.

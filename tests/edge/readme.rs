@@ -1,32 +1,65 @@
-//! README shows what the tests ran.
+//! README shows what works: its commands print something for the apps of a real ostlerd, its examples are in the help.
 
 use std::fs;
 use std::path::Path;
 
-use crate::pair::example;
+use crate::harness::{Site, WSGI};
 
-/// Every example, README's snippets of which are parts.
-const EXAMPLES: &[&str] = &[
-    "ostler.toml",
-    "nginx.conf",
-    "haproxy.cfg",
-    "haproxy-agent.cfg",
-    "traefik.yml",
-    "Caddyfile",
-    "keepalived-track-file.conf",
-];
-
-#[test]
-fn each_snippet_about_an_edge_is_a_part_of_an_example_that_the_tests_run() {
+fn section() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = fs::read_to_string(path).expect("README is there");
     let section = readme.split("\n## ").find(|section| section.starts_with("Behind nginx"));
-    let blocks: Vec<&str> =
-        section.expect("README has the section").split("```").skip(1).step_by(2).collect();
-    let examples: Vec<String> = EXAMPLES.iter().map(|name| example(name)).collect();
-    assert!(blocks.len() >= EXAMPLES.len(), "README shows every example");
-    for block in blocks {
-        let snippet = block.split_once('\n').map(|(_, lines)| lines).unwrap_or_default();
-        assert!(examples.iter().any(|text| text.contains(snippet)), "in no example:\n{snippet}");
+    section.expect("README has the section").to_owned()
+}
+
+#[test]
+fn each_command_of_the_readme_about_an_edge_prints_its_configuration() {
+    let site = Site::new();
+    site.app("shop").tcp().workers(1).with("app.py", WSGI).write();
+    let ostlerd = site.start();
+    let section = section();
+    let commands: Vec<&str> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ")?.trim_start_matches("sudo ").strip_prefix("ostler "))
+        .collect();
+    for edge in ["nginx", "haproxy", "traefik", "caddy", "keepalived"] {
+        assert!(commands.iter().any(|line| line.starts_with(&format!("edge {edge}"))), "README shows {edge}");
     }
+    let help = ostlerd.ostler(&["edge", "--help"]).exits(0).out;
+    let examples = help.lines().filter_map(|line| line.trim().strip_prefix("ostler "));
+    for line in examples.chain(commands).filter(|line| !line.starts_with("edge PROGRAM")) {
+        let line = line.split(['>', '|', '#']).next().unwrap_or_default();
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        if !["--host", "--main", "keepalived"].iter().any(|word| words.contains(word)) {
+            words.extend(["--host", "shop.example.com"]);
+        }
+        let said = ostlerd.ostler(&words).exits(0);
+        assert!(said.out.starts_with("# /etc/"), "{words:?}: {said}");
+        assert!(said.out.contains("# Printed by `ostler edge"), "{words:?}: {said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_printed_is_said_with_what_to_do_and_its_exit_status() {
+    let site = Site::new();
+    site.app("shop").tcp().workers(1).with("app.py", WSGI).write();
+    site.ostler(&["edge", "nginx"]).exits(69).says(&["not reachable", "--config FILE"]);
+    let file = site.config().to_string_lossy().into_owned();
+    let offline = site.ostler(&["edge", "nginx", "--config", &file, "--no-tls"]).exits(0);
+    offline.says(&["its apps.d, without", "is not known without ostlerd"]);
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let online = ostlerd.ostler(&["edge", "nginx", "--no-tls"]).exits(0);
+    online.says(&["what ostlerd runs", "server_name _;", "class sync"]);
+    ostlerd.ostler(&["edge", "nginx"]).exits(64).says(&["a certificate needs one", "--host"]);
+    ostlerd.ostler(&["edge", "ngnix"]).exits(64).says(&["a similar value exists: 'nginx'"]);
+    ostlerd.ostler(&["edge", "nginx", "shpo", "--no-tls"]).exits(64).says(&["did you mean `shop`?"]);
+    ostlerd.ostler(&["edge", "nginx", "--peer", "a b"]).exits(64).says(&["HOST:PORT"]);
+    ostlerd.ostler(&["edge", "nginx", "--no-tls", "--cert", "/x"]).exits(64).says(&["cannot be used with"]);
+    let json = ostlerd.ostler(&["edge", "caddy", "--no-tls", "--peer", "10.9.9.9", "--json"]).exits(0);
+    let value: serde_json::Value = serde_json::from_str(&json.out).expect("one line of JSON");
+    assert_eq!(value["edge"], "caddy");
+    assert!(value["configuration"].as_str().is_some_and(|text| text.contains("reverse_proxy")), "{json}");
+    assert!(value["warnings"].as_array().is_some_and(|all| !all.is_empty()), "{json}");
+    json.says(&["ostler: warning: "]);
 }

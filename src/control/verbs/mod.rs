@@ -3,6 +3,7 @@
 mod check;
 mod demo;
 mod drain;
+mod edge;
 mod events;
 mod migrate;
 mod reexec;
@@ -69,6 +70,7 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         Verb::Check { file } => check::run(&file, common.json),
         Verb::Events => events::run(&client, common.json).await,
         Verb::Demo(arguments) => demo::run(arguments, common.json).await,
+        Verb::Edge(arguments) => edge::run(&client, *arguments, &common).await,
     };
     match done {
         Ok(status) => status,

@@ -1,0 +1,247 @@
+//! HAProxy: a whole haproxy.cfg, for 2.6 and later.
+
+use super::Program;
+use super::site::{At, Scene, Site};
+use super::text::{self, Text};
+use super::wanted::Tls;
+use crate::config::{Address, words};
+
+/// The file.
+pub(super) fn print(scene: &Scene<'_>) -> Result<String, String> {
+    let mut out = Text::new("    ");
+    out.note("/etc/haproxy/haproxy.cfg");
+    out.note(&format!(
+        "Printed by `ostler edge haproxy`, {}. Print it again when that changes.",
+        scene.wanted.source
+    ));
+    out.command("haproxy -c -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy");
+    for warning in &scene.warnings {
+        out.note(&format!("WARNING: {warning}"));
+    }
+    out.gap();
+    out.open("global");
+    out.line("log /dev/log local0");
+    out.line("user haproxy");
+    out.line("group haproxy");
+    if scene.tls() {
+        out.line("ssl-default-bind-options ssl-min-ver TLSv1.2");
+    }
+    out.close("");
+    out.gap();
+    out.open("defaults");
+    out.line("mode http");
+    out.line("log global");
+    out.line("option httplog");
+    out.line("option dontlognull");
+    out.line("timeout connect 2s");
+    out.line("timeout client 60s");
+    out.line("timeout http-request 10s");
+    out.line("timeout http-keep-alive 60s");
+    out.close("");
+    frontend(&mut out, scene)?;
+    for site in &scene.sites {
+        backend(&mut out, scene, site)?;
+    }
+    Ok(out.finish())
+}
+
+fn frontend(out: &mut Text, scene: &Scene<'_>) -> Result<(), String> {
+    let wanted = scene.wanted;
+    let bind = |port: u16| match wanted.listen {
+        Some(ip) => format!("bind {}", std::net::SocketAddr::new(ip, port)),
+        None => format!("bind :{port}"),
+    };
+    out.gap();
+    out.open("frontend web");
+    out.line(bind(wanted.http_port));
+    if scene.tls() {
+        let certs = match &wanted.tls {
+            Tls::Files { key: Some(_), .. } => {
+                return Err("HAProxy reads the key from the certificate's own file: join the two with `cat`, and name that file \
+                            with --cert alone"
+                    .to_owned());
+            }
+            Tls::Files { cert, key: None } => {
+                text::path(Program::Haproxy, "the certificate", &cert.to_string_lossy())?
+            }
+            _ => {
+                certbot(out, scene);
+                "/etc/haproxy/certs/".to_owned()
+            }
+        };
+        out.note("HTTP/2, and 1.1 for who does not speak it.");
+        out.line(format!("{} ssl crt {certs} alpn h2,http/1.1", bind(wanted.https_port)));
+        let target = match scene.odd_port() {
+            true => format!("location https://%[req.hdr(host),field(1,:)]:{}%[pathq]", wanted.https_port),
+            false => "scheme https".to_owned(),
+        };
+        let mut unless = "{ ssl_fc }";
+        if wanted.tls == Tls::Automatic {
+            out.line("acl issuer path_beg /.well-known/acme-challenge/");
+            out.line("use_backend certbot if issuer");
+            unless = "{ ssl_fc } || issuer";
+        }
+        out.line(format!("http-request redirect {target} code 301 unless {unless}"));
+    }
+    if let Some(cdn) = wanted.cdn {
+        out.gap();
+        out.note(cdn.note());
+        // A line of HAProxy has at most 64 words.
+        for networks in cdn.networks().chunks(12) {
+            out.line(format!("acl cdn src {}", networks.join(" ")));
+        }
+        out.line(format!(
+            "http-request set-src req.hdr({header}) if cdn {{ req.hdr({header}) -m found }}",
+            header = cdn.header()
+        ));
+    }
+    out.gap();
+    out.note("Set, not added to: what a visitor claims of himself is not believed.");
+    out.line("http-request set-header X-Forwarded-For %[src]");
+    out.line("http-request set-header X-Forwarded-Proto https if { ssl_fc }");
+    out.line("http-request set-header X-Forwarded-Proto http unless { ssl_fc }");
+    out.line("http-request set-header X-Forwarded-Host %[req.hdr(Host)]");
+    out.gap();
+    out.note(
+        "More is refused with 413, or over HTTP/2 by an end of that request alone. HAProxy goes by what the request says of its \
+         length; one that is sent in chunks says nothing, and the app's own limit has to do.",
+    );
+    out.line(format!(
+        "http-request deny deny_status 413 if {{ req.hdr_val(content-length) gt {} }}",
+        wanted.max_body
+    ));
+    out.gap();
+    for site in &scene.sites {
+        match site.hosts.as_slice() {
+            [] => out.line(format!("default_backend {}", site.ident)),
+            hosts => {
+                for host in hosts {
+                    // Case and port do not count.
+                    let test = match host.strip_prefix('*') {
+                        Some(end) => format!("req.hdr(host),field(1,:) -i -m end {end}"),
+                        None => format!("req.hdr(host),field(1,:) -i {host}"),
+                    };
+                    out.line(format!("use_backend {} if {{ {test} }}", site.ident));
+                }
+            }
+        }
+    }
+    out.close("");
+    if wanted.tls == Tls::Automatic {
+        out.gap();
+        out.open("backend certbot");
+        out.line("server certbot 127.0.0.1:8888");
+        out.close("");
+    }
+    Ok(())
+}
+
+fn certbot(out: &mut Text, scene: &Scene<'_>) {
+    let email = scene.wanted.email.as_ref().map_or_else(String::new, |email| format!(" --email {email}"));
+    out.note(
+        "Certificates: HAProxy asks no issuer before 3.2. Once, with this file printed by `ostler edge haproxy --no-tls` not yet in \
+         force and nothing on port 80 (later certbot is reached through the backend `certbot` below, and renews by itself):",
+    );
+    for site in &scene.sites {
+        let names: Vec<String> = site.hosts.iter().map(|host| format!("-d {host}")).collect();
+        out.command(&format!("certbot certonly --standalone {}{email} --agree-tos", names.join(" ")));
+    }
+    out.note("and for the renewals, in /etc/letsencrypt/cli.ini and /etc/letsencrypt/renewal-hooks/deploy/haproxy:");
+    out.command("http-01-port = 8888");
+    out.command(
+        "cat $RENEWED_LINEAGE/fullchain.pem $RENEWED_LINEAGE/privkey.pem >/etc/haproxy/certs/$(basename $RENEWED_LINEAGE).pem && \
+         systemctl reload haproxy",
+    );
+    out.note("From 3.2 on HAProxy can do it itself: see `acme` in its manual (experimental there).");
+}
+
+fn backend(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), String> {
+    out.gap();
+    out.open(format!("backend {}", site.ident));
+    out.note(&site.trust_note);
+    out.note(&site.wait_note);
+    out.line(format!("timeout server {}", words(site.wait)));
+    if site.websockets {
+        out.note(
+            "Websockets go through by themselves. One may be silent for so long; uvicorn pings every 20 s.",
+        );
+        out.line(format!("timeout tunnel {}", words(site.wait.max(std::time::Duration::from_secs(3600)))));
+    }
+    out.line("compression algo gzip");
+    out.line(
+        "compression type text/html text/plain text/css text/javascript text/xml application/javascript application/json \
+         application/xml image/svg+xml",
+    );
+    out.note(&site.reuse_note);
+    match site.reuse {
+        Some(reuse) => {
+            out.line("http-reuse safe");
+            // Idle connections are looked over twice in that time.
+            out.line(format!("default-server pool-purge-delay {}", words(reuse / 2)));
+        }
+        None => {
+            out.line("http-reuse never");
+            out.line("option http-server-close");
+        }
+    }
+    if !site.app.static_files.is_empty() {
+        let prefixes: Vec<&str> = site.app.static_files.keys().map(String::as_str).collect();
+        out.note(&format!(
+            "HAProxy serves no files, so {} of `static` go to the app: have them served by WhiteNoise (with \
+             ManifestStaticFilesStorage it says `immutable` for names with a hash), or by an nginx beside.",
+            prefixes.join(" and ")
+        ));
+    }
+    checks(out, scene, site);
+    out.line("option redispatch");
+    for (number, server) in site.servers.iter().enumerate() {
+        let at = match &server.at {
+            At::Unix(path) => {
+                text::path(Program::Haproxy, "the socket", &format!("unix@{}", path.display()))?
+            }
+            At::Tcp(..) => server.at.to_string(),
+        };
+        let elsewhere = match (site.check_port, server.health) {
+            (Some(port), Some(ip)) => format!(" addr {ip} port {port}"),
+            _ => String::new(),
+        };
+        // A name need not be known yet when HAProxy starts.
+        let late = match &server.at {
+            At::Tcp(host, _) if host.parse::<std::net::IpAddr>().is_err() => " init-addr last,libc,none",
+            _ => "",
+        };
+        out.line(format!("server app{} {at}{elsewhere}{late}", number + 1));
+    }
+    out.close("");
+    Ok(())
+}
+
+fn checks(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
+    let Some(port) = site.check_port else {
+        if site.servers.len() == 1 {
+            out.note(
+                "No check: where there is no other server, one that fails would only turn visitors away, and while it drains this \
+                 one goes on serving.",
+            );
+        }
+        return;
+    };
+    out.note("ostlerd answers, not a worker: 503 from the moment in which the server begins to drain.");
+    out.line(format!("option httpchk GET {}", site.check_path()));
+    let every = words(scene.check_every);
+    let agent = match &scene.served.agent {
+        Some(Address::Tcp(agent)) => {
+            out.note(
+                "The agent is quicker and tells how busy the server is. `check` stays: HAProxy takes an agent that does not answer \
+                 for no news.",
+            );
+            let every = words(scene.check_every / 2);
+            format!(
+                " weight 100 agent-check agent-port {} agent-inter {every} agent-send \"weight\\n\"",
+                agent.port()
+            )
+        }
+        _ => String::new(),
+    };
+    out.line(format!("default-server check port {port} inter {every} fall 3 rise 2{agent}"));
+}

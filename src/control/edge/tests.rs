@@ -1,0 +1,390 @@
+//! Nothing that is served, and nothing that is typed, can say anything to the program that reads the file but what is meant.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::config::{Address, Preset};
+use crate::plan::{ServedApp, WorkerClass};
+
+const ALL: [Program; 5] =
+    [Program::Nginx, Program::Haproxy, Program::Traefik, Program::Caddy, Program::Keepalived];
+const PROXIES: [Program; 4] = [Program::Nginx, Program::Haproxy, Program::Traefik, Program::Caddy];
+
+fn app(name: &str, listen: &[&str]) -> ServedApp {
+    ServedApp {
+        name: name.parse().unwrap(),
+        listen: listen.iter().map(|text| text.parse().unwrap()).collect(),
+        class: Some(WorkerClass::Gthread),
+        gunicorn: Some("27.0.1".into()),
+        keepalive: Some(Duration::from_secs(75)),
+        request_limit: None,
+        trusts: Some(vec!["127.0.0.1".into(), "::1".into()]),
+        host: Some("shop.example.com".into()),
+        static_files: BTreeMap::new(),
+    }
+}
+
+fn served(apps: Vec<ServedApp>) -> Served {
+    Served {
+        apps,
+        health: vec!["10.0.0.1:9180".parse().unwrap()],
+        agent: None,
+        track_file: Some(PathBuf::from("/run/ostler/keepalived")),
+        preset: Preset::None,
+        delay: Duration::from_secs(35),
+    }
+}
+
+fn wanted() -> Wanted {
+    Wanted {
+        source: "from a test".into(),
+        app: None,
+        own: None,
+        peers: Vec::new(),
+        hosts: Vec::new(),
+        tls: Tls::Off,
+        email: None,
+        cdn: None,
+        max_body: 10 << 20,
+        listen: None,
+        http_port: 80,
+        https_port: 443,
+        check_every: None,
+        main: false,
+        folder: PathBuf::from("/etc/traefik"),
+        vips: vec![vip("10.0.0.10/24").unwrap()],
+        interface: "eth0".into(),
+        priority: 100,
+        router_id: 51,
+    }
+}
+
+/// This server and another one.
+fn two() -> Wanted {
+    Wanted { own: Some(peer("10.0.0.1").unwrap()), peers: vec![peer("10.0.0.2").unwrap()], ..wanted() }
+}
+
+#[track_caller]
+fn file(program: Program, served: &Served, wanted: &Wanted) -> String {
+    print(program, served, wanted).unwrap_or_else(|why| panic!("{program:?}: {why}")).configuration
+}
+
+/// The lines that the program reads.
+fn code(text: &str) -> Vec<&str> {
+    text.lines().map(str::trim).filter(|line| !line.starts_with('#') && !line.is_empty()).collect()
+}
+
+#[track_caller]
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} is missing from:\n{text}");
+    }
+}
+
+#[test]
+fn two_servers_are_asked_for_their_health_at_the_address_of_each_by_who_can_ask() {
+    let shop = served(vec![app("shop", &["0.0.0.0:8000", "unix:/run/ostler/shop.sock"])]);
+    has(
+        &file(Program::Haproxy, &shop, &two()),
+        &[
+            "option httpchk GET /readyz/shop",
+            "default-server check port 9180 inter 2s fall 3 rise 2",
+            "server app1 10.0.0.1:8000",
+            "server app2 10.0.0.2:8000",
+        ],
+    );
+    has(
+        &file(Program::Caddy, &shop, &two()),
+        &["10.0.0.1:8000 10.0.0.2:8000 {", "health_port 9180", "/readyz/shop"],
+    );
+    has(&file(Program::Traefik, &shop, &two()), &["\"http://10.0.0.2:8000\"", "port: 9180", "interval: 30s"]);
+    let nginx = file(Program::Nginx, &shop, &two());
+    has(&nginx, &["server 10.0.0.2:8000 max_fails=1 fail_timeout=5s;", "proxy_next_upstream error timeout"]);
+}
+
+#[test]
+fn one_server_is_not_checked_and_is_reached_by_its_unix_socket() {
+    let shop = served(vec![app("shop", &["0.0.0.0:8000", "unix:/run/ostler/shop.sock"])]);
+    for (program, socket) in [
+        (Program::Nginx, "server unix:/run/ostler/shop.sock;"),
+        (Program::Haproxy, "server app1 unix@/run/ostler/shop.sock"),
+        (Program::Caddy, "reverse_proxy unix//run/ostler/shop.sock {"),
+        (Program::Traefik, "\"http://10.0.0.1:8000\""),
+    ] {
+        let text = file(program, &shop, &wanted());
+        has(&text, &[socket]);
+        assert!(!code(&text).iter().any(|line| line.contains("readyz")), "{text}");
+    }
+}
+
+#[test]
+fn connections_are_kept_two_seconds_less_than_by_the_worker_or_not_at_all() {
+    for (class, keepalive, nginx, caddy) in [
+        (WorkerClass::Gthread, 75, "keepalive_timeout 60s;", "keepalive 73s"),
+        (WorkerClass::Uvicorn, 10, "keepalive_timeout 8s;", "keepalive 8s"),
+        (WorkerClass::Gthread, 4, "keepalive_timeout 2s;", "keepalive 2s"),
+        (WorkerClass::Gthread, 2, "Connection close;", "keepalive off"),
+        (WorkerClass::Sync, 75, "Connection close;", "keepalive off"),
+        (WorkerClass::Tornado, 2, "keepalive_timeout 60s;", "keepalive 2m"),
+    ] {
+        let keepalive = Some(Duration::from_secs(keepalive));
+        let shop =
+            served(vec![ServedApp { class: Some(class), keepalive, ..app("shop", &["127.0.0.1:8000"]) }]);
+        has(&file(Program::Nginx, &shop, &wanted()), &[nginx]);
+        has(&file(Program::Caddy, &shop, &wanted()), &[caddy]);
+    }
+}
+
+#[test]
+fn who_is_not_believed_is_warned_of() {
+    let with = |class, trusts: &[&str], listen: &str| {
+        let trusts = Some(trusts.iter().map(|text| (*text).to_owned()).collect());
+        served(vec![ServedApp { class: Some(class), trusts, ..app("shop", &[listen]) }])
+    };
+    let unix = "unix:/run/ostler/shop.sock";
+    for (class, trusts, listen, warned) in [
+        (WorkerClass::Gthread, &["127.0.0.1"][..], "127.0.0.1:8000", None),
+        (WorkerClass::Gthread, &["10.9.9.9"], "127.0.0.1:8000", Some("\"127.0.0.1\" to args")),
+        (WorkerClass::Gthread, &["127.0.0.1"], "10.0.0.1:8000", Some("\"10.0.0.1\" to args")),
+        (WorkerClass::Gthread, &["10.0.0.0/8"], "10.0.0.1:8000", None),
+        (WorkerClass::Asgi, &["fd00::/8"], "[fd00::1]:8000", None),
+        (WorkerClass::Gthread, &["*"], "10.0.0.1:8000", None),
+        (WorkerClass::Sync, &["10.9.9.9"], unix, None),
+        (WorkerClass::Uvicorn, &["127.0.0.1"], unix, Some("\"*\" to args")),
+        (WorkerClass::Uvicorn, &["*"], unix, None),
+        (WorkerClass::Tornado, &[], "127.0.0.1:8000", None),
+    ] {
+        let printed = print(Program::Nginx, &with(class, trusts, listen), &wanted()).unwrap();
+        let warnings = printed.warnings.join("\n");
+        match warned {
+            Some(part) => has(&warnings, &[part]),
+            None => assert_eq!(warnings, "", "{class} {trusts:?} {listen}"),
+        }
+    }
+}
+
+#[test]
+fn a_machine_that_others_cannot_ask_or_that_stops_too_early_is_warned_of() {
+    let shop = served(vec![app("shop", &["0.0.0.0:8000"])]);
+    let warnings = |served: &Served| print(Program::Caddy, served, &two()).unwrap().warnings.join("\n");
+    assert_eq!(warnings(&shop), "");
+    let health = vec!["127.0.0.1:9180".parse().unwrap()];
+    has(&warnings(&Served { health, ..shop.clone() }), &["where no other machine can ask", "[health]"]);
+    has(&warnings(&Served { health: Vec::new(), ..shop.clone() }), &["answered on no TCP port"]);
+    has(&warnings(&Served { delay: Duration::ZERO, ..shop }), &["preset = \"caddy\""]);
+}
+
+#[test]
+fn what_cannot_be_is_said_in_a_sentence() {
+    let shop = || app("shop", &["127.0.0.1:8000"]);
+    let blog = || ServedApp { host: None, ..app("blog", &["127.0.0.1:8001"]) };
+    let one = served(vec![shop()]);
+    let both = served(vec![shop(), blog()]);
+    let nameless = served(vec![blog()]);
+    let unix = served(vec![app("shop", &["unix:/run/s.sock"])]);
+    let named = |text: &str| vec![host(text).unwrap()];
+    let at = |text: &str| vec![peer(text).unwrap()];
+    for (program, served, wanted, parts) in [
+        (Program::Nginx, &served(vec![]), wanted(), &["no app is served here"][..]),
+        (Program::Nginx, &one, Wanted { app: Some("shpo".into()), ..wanted() }, &["did you mean `shop`?"]),
+        (Program::Nginx, &both, wanted(), &["blog: no name of the site", "--host blog=blog.example.com"]),
+        (Program::Nginx, &both, Wanted { hosts: named("a.example.com"), ..wanted() }, &["is of which app?"]),
+        (Program::Nginx, &both, Wanted { hosts: named("blog=shop.example.com"), ..wanted() }, &["two sites"]),
+        (Program::Caddy, &nameless, Wanted { tls: Tls::Automatic, ..wanted() }, &["a certificate needs one"]),
+        (Program::Nginx, &both, Wanted { peers: at("10.0.0.2:9000"), ..wanted() }, &["is of which app?"]),
+        (Program::Nginx, &one, Wanted { peers: at("127.0.0.1"), ..wanted() }, &["is named twice"]),
+        (Program::Nginx, &unix, two(), &["listens on no TCP port", "HOST:PORT"]),
+        (Program::Traefik, &unix, wanted(), &["which Traefik cannot reach"]),
+        (Program::Keepalived, &one, Wanted { vips: vec![], ..two() }, &["--vip 10.0.0.10/24"]),
+        (Program::Keepalived, &one, wanted(), &["--self ADDRESS"]),
+        (Program::Keepalived, &one, Wanted { peers: vec![], ..two() }, &["--peer ADDRESS"]),
+        (Program::Keepalived, &one, Wanted { peers: at("app2:80"), ..two() }, &["without a port"]),
+        (Program::Keepalived, &one, Wanted { peers: at("fd00::2"), ..two() }, &["all by IPv4"]),
+    ] {
+        let why = print(program, served, &wanted).expect_err("printed");
+        assert!(!why.contains('\n'), "{why}");
+        has(&why, parts);
+    }
+}
+
+#[test]
+fn a_peer_a_host_and_an_address_are_what_they_look_like() {
+    for (text, host, port) in [
+        ("10.0.0.2", "10.0.0.2", None),
+        ("10.0.0.2:8000", "10.0.0.2", Some(8000)),
+        ("fd00::2", "fd00::2", None),
+        ("[fd00::2]:80", "fd00::2", Some(80)),
+        ("App2.internal:1", "app2.internal", Some(1)),
+    ] {
+        assert_eq!(peer(text), Ok(Peer { host: host.into(), port }), "{text}");
+    }
+    for text in
+        ["", ":80", "a b", "a:0", "a:65536", "a:x", "[a]:80", "http://a", "a;b", "a/b", "-a", "a\nb", "{a}"]
+    {
+        assert!(peer(text).is_err(), "{text}");
+        assert!(host(text).is_err(), "{text}");
+    }
+    assert!(host("*.example.com").is_ok() && host("shop=a.b").is_ok() && host("sh op=a.b").is_err());
+    assert!(vip("10.0.0.1/33").is_err() && vip("10.0.0.1").is_err() && vip("fd00::1/64").is_ok());
+    assert!(interface("eth0;").is_err() && interface("").is_err() && interface("br-lan.5").is_ok());
+    assert!(email("a b@c").is_err() && email("a@b\n").is_err() && email("o.p+s@example.com").is_ok());
+}
+
+/// Small and reproducible: xorshift.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % sides as u64).unwrap()
+    }
+
+    fn text(&mut self) -> String {
+        const PARTS: &[&str] = &[
+            "a",
+            "/",
+            " ",
+            "\n",
+            "\r",
+            ";",
+            "{",
+            "}",
+            "{{",
+            "}}",
+            "\"",
+            "'",
+            "`",
+            "$",
+            "$host",
+            "{$HOME}",
+            "#",
+            "\\",
+            "\t",
+            "|",
+            "é",
+            "\u{0}",
+            "\u{1b}[2J",
+            "evil yes;",
+            "\nevil: yes",
+            "%[env(HOME)]",
+            "*",
+            "..",
+            "::",
+            "\u{85}",
+            "\u{2028}",
+        ];
+        (0..1 + self.roll(8)).map(|_| PARTS[self.roll(PARTS.len())]).collect()
+    }
+}
+
+/// Every string that comes from a file, an interpreter or a person stands either in quotes of its language or not at all,
+/// so that no line of the file is of its making.
+#[test]
+fn hostile_names_never_make_a_line_of_their_own() {
+    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
+    let plain: BTreeMap<String, PathBuf> = [("/static/".to_owned(), PathBuf::from("/srv/x"))].into();
+    for round in 0..4000 {
+        let program = ALL[dice.roll(ALL.len())];
+        let mut shop = app("shop", &["0.0.0.0:8000", "[::1]:8001"]);
+        let mut want = if dice.roll(2) == 0 && program != Program::Keepalived { wanted() } else { two() };
+        shop.static_files.clone_from(&plain);
+        want.hosts = vec![host("shop.example.com").unwrap()];
+        let mut calm = served(vec![shop.clone()]);
+        let calm_text =
+            |served: &Served, want: &Wanted| print(program, served, want).map(|it| shape(&it.configuration));
+        let expected = calm_text(&calm, &want).unwrap();
+        match dice.roll(6) {
+            0 => {
+                shop.trusts = Some(vec![dice.text(), "127.0.0.1".into(), "10.0.0.1".into()]);
+            }
+            1 => shop.host = Some(dice.text()),
+            2 => {
+                shop.static_files =
+                    [("/static/".to_owned(), PathBuf::from(format!("/{}", dice.text())))].into();
+            }
+            3 => shop.gunicorn = Some(dice.text()),
+            4 => want.source = dice.text(),
+            _ => calm.track_file = Some(PathBuf::from(format!("/{}", dice.text()))),
+        }
+        calm.apps = vec![shop];
+        // An error is as good: one line for a person.
+        if let Ok(found) = calm_text(&calm, &want) {
+            assert_eq!(found, expected, "round {round}: {program:?} {calm:?} {:?}", want.source);
+        }
+    }
+}
+
+/// The lines that are read, each as its first word, and how deep it stands.
+fn shape(text: &str) -> Vec<String> {
+    assert!(!text.contains(['\r', '\u{0}', '\u{1b}']), "{text:?}");
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty());
+    lines
+        .map(|line| {
+            let depth = line.len() - line.trim_start().len();
+            format!("{depth} {}", line.split_whitespace().next().unwrap_or_default())
+        })
+        .collect()
+}
+
+#[test]
+fn paths_are_written_as_each_program_reads_them_or_refused() {
+    let with = |folder: &str| {
+        let static_files = [("/static/".to_owned(), PathBuf::from(folder))].into();
+        served(vec![ServedApp { static_files, ..app("shop", &["127.0.0.1:8000"]) }])
+    };
+    has(
+        &file(Program::Nginx, &with("/srv/my shop/a;b\"c"), &wanted()),
+        &["alias \"/srv/my shop/a;b\\\"c/\";"],
+    );
+    has(&file(Program::Caddy, &with("/srv/my shop"), &wanted()), &["root * \"/srv/my shop\""]);
+    for (program, folder) in
+        [(Program::Nginx, "/srv/$x"), (Program::Caddy, "/srv/{env.X}"), (Program::Nginx, "/a\nb")]
+    {
+        let why = print(program, &with(folder), &wanted()).expect_err("printed");
+        has(&why, &["cannot be written for", "choose another path"]);
+    }
+    let cert = |text: &str| Wanted { tls: Tls::Files { cert: text.into(), key: None }, ..wanted() };
+    let shop = served(vec![app("shop", &["127.0.0.1:8000"])]);
+    has(
+        &file(Program::Haproxy, &shop, &cert("/etc/my certs/a.pem")),
+        &["ssl crt '/etc/my certs/a.pem' alpn"],
+    );
+    has(
+        &file(Program::Traefik, &shop, &cert("/etc/my \"certs\"/a")),
+        &[r#"certFile: "/etc/my \"certs\"/a""#],
+    );
+    assert!(print(Program::Traefik, &shop, &cert("/etc/{{ env }}")).is_err());
+    assert!(print(Program::Haproxy, &shop, &cert("/etc/$HOME/a")).is_err());
+}
+
+#[test]
+fn ipv6_stands_in_brackets_wherever_a_port_follows() {
+    let shop = Served {
+        health: vec!["[fd00::1]:9180".parse::<Address>().unwrap()],
+        ..served(vec![app("shop", &["[fd00::1]:8000"])])
+    };
+    let two = Wanted {
+        peers: vec![peer("fd00::2").unwrap()],
+        listen: Some("fd00::9".parse().unwrap()),
+        ..wanted()
+    };
+    for program in PROXIES {
+        has(&file(program, &shop, &two), &["[fd00::1]:8000", "[fd00::2]:8000"]);
+    }
+    has(&file(Program::Nginx, &shop, &two), &["listen [fd00::9]:80;"]);
+}
+
+#[test]
+fn another_machine_serves_no_files_of_this_one() {
+    let static_files: BTreeMap<String, PathBuf> = [("/static/".to_owned(), PathBuf::from("/srv/x"))].into();
+    let shop = served(vec![ServedApp { static_files, ..app("shop", &["10.0.0.1:8000"]) }]);
+    for program in PROXIES {
+        let text = file(program, &shop, &two());
+        assert!(!code(&text).iter().any(|line| line.contains("/srv/x")), "{text}");
+        has(&text, &["WhiteNoise"]);
+    }
+}
