@@ -121,6 +121,8 @@ impl Shop {
             _ => vec!["--cert".to_owned(), text(&cert), "--key".to_owned(), text(&key)],
         };
         let mut options = vec!["--host", "shop.example.com", "--host", "localhost", "--max-body", "100KiB"];
+        // Nobody who comes in the tests is of its networks.
+        options.extend(["--cdn", "cloudflare"]);
         options.extend(files.iter().map(String::as_str));
         Front::start(edge, &self.site, &options)
     }
@@ -181,7 +183,15 @@ fn visitors_get_all_of_it(edge: &Edge, listen: Option<Target>) {
     let Target::Tcp(plain) = front.target else { panic!("an edge listens on TCP") };
 
     until("the edge knows the app", || (ask(at, "https", "/", &[]).status == "200").then_some(()));
-    let forged = ["--http2", "-H", "X-Forwarded-For: 6.6.6.6", "-H", "X-Forwarded-Proto: http"];
+    let forged = [
+        "--http2",
+        "-H",
+        "X-Forwarded-For: 6.6.6.6",
+        "-H",
+        "X-Forwarded-Proto: http",
+        "-H",
+        "CF-Connecting-IP: 6.6.6.6",
+    ];
     let answer = ask(at, "https", "/a?b", &forged).is("200");
     assert_eq!(answer.version, "2");
     let told: Value = serde_json::from_str(&answer.body).unwrap_or_else(|_| panic!("{}", answer.body));

@@ -267,7 +267,8 @@ pub fn installed(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not installed: run `bash tests/setup.sh` first"))
 }
 
-fn from_venv(name: &str) -> PathBuf {
+/// A program of the environment of edges.
+pub fn from_venv(name: &str) -> PathBuf {
     let program = venvs().join("edge/bin").join(name);
     assert!(program.exists(), "{} is missing: run `bash tests/venvs.sh` first", program.display());
     program

@@ -12,6 +12,7 @@ mod load;
 
 mod changes;
 mod features;
+mod forms;
 mod front;
 mod keepalived;
 mod pair;
