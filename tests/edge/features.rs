@@ -13,7 +13,7 @@ use crate::harness::{Said, Site, free_address, until};
 use crate::load::Target;
 
 /// Says what it was told of the visitor; a websocket gets its words back.
-const APP: &str = r#"
+pub const APP: &str = r#"
 import json
 
 async def application(scope, receive, send):

@@ -10,6 +10,7 @@ mod harness;
 #[path = "../daemon/load/mod.rs"]
 mod load;
 
+mod cdn;
 mod changes;
 mod features;
 mod forms;
