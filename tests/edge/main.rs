@@ -19,3 +19,4 @@ mod keepalived;
 mod pair;
 mod readme;
 mod table;
+mod trust;

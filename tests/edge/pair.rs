@@ -74,6 +74,8 @@ impl Server {
             .args(&args)
             .workers(2)
             .listen(Target::Tcp(SocketAddr::new(host, 8000)))
+            // Edges on the same machine that can, take this one.
+            .unix()
             .table("[rollout]\nsettle = \"300ms\"\nmax_surge = \"100%\"")
             .with("app.py", &release(name))
             .write();

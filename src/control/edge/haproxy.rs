@@ -139,19 +139,24 @@ fn frontend(out: &mut Text, scene: &Scene<'_>) -> Result<(), String> {
 fn certbot(out: &mut Text, scene: &Scene<'_>) {
     let email = scene.wanted.email.as_ref().map_or_else(String::new, |email| format!(" --email {email}"));
     out.note(
-        "Certificates: HAProxy asks no issuer before 3.2. Once, with this file printed by `ostler edge haproxy --no-tls` not yet in \
-         force and nothing on port 80 (later certbot is reached through the backend `certbot` below, and renews by itself):",
+        "Certificates: HAProxy asks no issuer itself before 3.2. Once, before it listens on port 80; later it leads the issuer's \
+         questions to certbot by the backend below, and the renewals go by themselves:",
     );
+    out.command("mkdir -p /etc/haproxy/certs");
     for site in &scene.sites {
         let names: Vec<String> = site.hosts.iter().map(|host| format!("-d {host}")).collect();
         out.command(&format!("certbot certonly --standalone {}{email} --agree-tos", names.join(" ")));
     }
-    out.note("and for the renewals, in /etc/letsencrypt/cli.ini and /etc/letsencrypt/renewal-hooks/deploy/haproxy:");
+    out.note("with this line in /etc/letsencrypt/cli.ini once HAProxy runs,");
     out.command("http-01-port = 8888");
-    out.command(
-        "cat $RENEWED_LINEAGE/fullchain.pem $RENEWED_LINEAGE/privkey.pem >/etc/haproxy/certs/$(basename $RENEWED_LINEAGE).pem && \
-         systemctl reload haproxy",
+    out.note(
+        "and this script as /etc/letsencrypt/renewal-hooks/deploy/haproxy, to be run by hand the first time:",
     );
+    out.command("#!/bin/sh");
+    out.command("for live in /etc/letsencrypt/live/*/; do");
+    out.command("cat $live/fullchain.pem $live/privkey.pem >/etc/haproxy/certs/$(basename $live).pem");
+    out.command("done");
+    out.command("systemctl try-reload-or-restart haproxy");
     out.note("From 3.2 on HAProxy can do it itself: see `acme` in its manual (experimental there).");
 }
 
@@ -187,7 +192,7 @@ fn backend(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Str
     if !site.app.static_files.is_empty() {
         let prefixes: Vec<&str> = site.app.static_files.keys().map(String::as_str).collect();
         out.note(&format!(
-            "HAProxy serves no files, so {} of `static` go to the app: have them served by WhiteNoise (with \
+            "HAProxy serves no files, so what is below {} goes to the app: have them served by WhiteNoise (with \
              ManifestStaticFilesStorage it says `immutable` for names with a hash), or by an nginx beside.",
             prefixes.join(" and ")
         ));
@@ -202,6 +207,9 @@ fn backend(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Str
             At::Tcp(..) => server.at.to_string(),
         };
         let elsewhere = match (site.check_port, server.health) {
+            (Some(port), Some(ip)) if agent(scene).is_some() => {
+                format!(" addr {ip} port {port} agent-addr {ip}")
+            }
             (Some(port), Some(ip)) => format!(" addr {ip} port {port}"),
             _ => String::new(),
         };
@@ -214,6 +222,14 @@ fn backend(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Str
     }
     out.close("");
     Ok(())
+}
+
+/// The port of the agent.
+fn agent(scene: &Scene<'_>) -> Option<u16> {
+    match &scene.served.agent {
+        Some(Address::Tcp(agent)) => Some(agent.port()),
+        _ => None,
+    }
 }
 
 fn checks(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
@@ -229,19 +245,16 @@ fn checks(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
     out.note("ostlerd answers, not a worker: 503 from the moment in which the server begins to drain.");
     out.line(format!("option httpchk GET {}", site.check_path()));
     let every = words(scene.check_every);
-    let agent = match &scene.served.agent {
-        Some(Address::Tcp(agent)) => {
+    let agent = match agent(scene) {
+        Some(port) => {
             out.note(
                 "The agent is quicker and tells how busy the server is. `check` stays: HAProxy takes an agent that does not answer \
                  for no news.",
             );
             let every = words(scene.check_every / 2);
-            format!(
-                " weight 100 agent-check agent-port {} agent-inter {every} agent-send \"weight\\n\"",
-                agent.port()
-            )
+            format!(" weight 100 agent-check agent-port {port} agent-inter {every} agent-send \"weight\\n\"")
         }
-        _ => String::new(),
+        None => String::new(),
     };
     out.line(format!("default-server check port {port} inter {every} fall 3 rise 2{agent}"));
 }

@@ -29,15 +29,15 @@ pub(super) use wanted::{Cdn, Host, Peer, Tls, Vip, Wanted, email, host, interfac
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Program {
-    /// nginx
+    /// A file of conf.d
     Nginx,
-    /// HAProxy
+    /// haproxy.cfg
     Haproxy,
-    /// Traefik, with its file provider
+    /// A file of its file provider, or with --main its own
     Traefik,
-    /// Caddy
+    /// Caddyfile
     Caddy,
-    /// keepalived: an address that moves to a server that is ready
+    /// keepalived.conf: an address that moves to a server that is ready
     Keepalived,
 }
 

@@ -227,7 +227,7 @@ fn service(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
     if !site.app.static_files.is_empty() {
         let prefixes: Vec<&str> = site.app.static_files.keys().map(String::as_str).collect();
         out.note(&format!(
-            "Traefik serves no files, so {} of `static` go to the app: have them served by WhiteNoise (with \
+            "Traefik serves no files, so what is below {} goes to the app: have them served by WhiteNoise (with \
              ManifestStaticFilesStorage it says `immutable` for names with a hash), or by an nginx beside.",
             prefixes.join(" and ")
         ));

@@ -2,7 +2,7 @@
 //!
 //! Of 20.1 to 27 alike: what comes over a Unix socket is believed by every class but uvicorn's, which sees no address there
 //! and believes nobody but where the list is `*`. tornado's never looks. 20.1 and 23 know single addresses, 127.0.0.1
-//! unless told otherwise; 27 knows networks too, and ::1 as well.
+//! unless told otherwise; from 24.1 on networks are known too, and ::1 is in the list.
 
 use std::net::IpAddr;
 
@@ -56,7 +56,7 @@ pub(super) fn of(app: &ServedApp, wanted: &Wanted, servers: &[Server]) -> (Strin
         }
         None => return (String::new(), None),
     };
-    let fits = app.trusts.as_ref().is_none_or(|list| covers(list, &needed));
+    let fits = app.trusts.as_ref().is_none_or(|list| covers(list, &needed, knows_networks(app)));
     let warning = (!fits).then(|| {
         format!(
             "{name}: gunicorn does not believe this edge that a visitor came over https:{}; add \"--forwarded-allow-ips\", \
@@ -78,9 +78,20 @@ fn known(app: &ServedApp) -> String {
 }
 
 /// Whether the list has the address, itself or in a network.
-pub(super) fn covers(list: &[String], wanted: &str) -> bool {
+fn covers(list: &[String], wanted: &str, networks: bool) -> bool {
     let ip = wanted.parse::<IpAddr>().ok();
-    list.iter().any(|entry| entry == "*" || entry == wanted || ip.is_some_and(|ip| within(entry, ip)))
+    list.iter()
+        .any(|entry| entry == "*" || entry == wanted || networks && ip.is_some_and(|ip| within(entry, ip)))
+}
+
+/// gunicorn itself from 24.1 on; uvicorn looks at the list in its own way.
+fn knows_networks(app: &ServedApp) -> bool {
+    let mut parts = app
+        .gunicorn
+        .iter()
+        .flat_map(|version| version.split('.'))
+        .map(|part| part.parse::<u32>().unwrap_or(0));
+    app.class == Some(WorkerClass::Uvicorn) || (parts.next(), parts.next()) >= (Some(24), Some(1))
 }
 
 fn within(network: &str, ip: IpAddr) -> bool {
