@@ -19,6 +19,7 @@ ip address add 173.245.48.1/32 dev lo
 "$1" -p . -e stderr -c main.conf 2>log &
 "$2" -db -f haproxy 2>>log &
 "$3" run --adapter caddyfile --config caddy 2>>log &
+"$4" --configFile=traefik.yml >traefik.log 2>&1 &
 for port in 8001 8002 8003; do
     until curl -s -o /dev/null http://127.0.0.1:$port/; do sleep 0.05; done
     for from in 173.245.48.1 127.0.0.1; do
@@ -26,12 +27,13 @@ for port in 8001 8002 8003; do
         echo
     done
 done
+until curl -s -o /dev/null -w "%{http_code}\n" http://127.0.0.1:8004/; do sleep 0.05; done
 "#;
 
 #[test]
 fn cloudflare_is_believed_about_a_visitor_and_nobody_else() {
     let site = Site::new();
-    site.app("shop").args(&["-k", "asgi"]).workers(1).unix().with("app.py", APP).write();
+    site.app("shop").args(&["-k", "asgi"]).workers(1).unix().tcp().with("app.py", APP).write();
     let ostlerd = site.start();
     ostlerd.serving("shop");
     let folder = tempfile::tempdir().expect("/tmp is writable");
@@ -53,6 +55,13 @@ fn cloudflare_is_believed_about_a_visitor_and_nobody_else() {
         }
         fs::write(folder.path().join(program), text).expect("the folder is ours");
     }
+    // In a network without an issuer, so that it asks none for a certificate.
+    let acme = ["--main", "--email", "ops@example.com", "--cdn", "cloudflare", "--listen", "127.0.0.1"];
+    let mut traefik =
+        site.ostler_command(&["edge", "traefik", "--http-port", "8004", "--https-port", "8005"]);
+    let own = Said::of(traefik.args(acme).arg("--folder").arg(folder.path())).exits(0).out;
+    fs::write(folder.path().join("traefik.yml"), own).expect("the folder is ours");
+    fs::create_dir(folder.path().join("dynamic")).expect("the folder is ours");
     let main = "daemon off; master_process off; pid nginx.pid;\nevents {}\nhttp {\n    access_log off;\n    \
                 client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;\n    \
                 uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n    include nginx;\n}\n";
@@ -64,12 +73,18 @@ fn cloudflare_is_believed_about_a_visitor_and_nobody_else() {
         command.arg("--map-root-user");
     }
     command.args(["sh", "-c", NAMESPACE, "namespace"]);
-    command.arg(installed("nginx")).arg(installed("haproxy")).arg(from_venv("caddy"));
+    command
+        .arg(installed("nginx"))
+        .arg(installed("haproxy"))
+        .arg(from_venv("caddy"))
+        .arg(from_venv("traefik"));
     for name in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
         command.env(name, folder.path());
     }
     let said = Said::of(command.current_dir(&folder)).exits(0);
-    let told = said.out.lines().map(|line| {
+    let (told, code) = said.out.trim_end().rsplit_once('\n').unwrap_or_default();
+    assert_eq!(code, "301", "Traefik sends visitors to TLS: {said}");
+    let told = told.lines().map(|line| {
         let told: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{said}"));
         told["x-forwarded-for"].as_str().unwrap_or_default().to_owned()
     });

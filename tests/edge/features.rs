@@ -88,10 +88,12 @@ struct Shop {
 }
 
 impl Shop {
-    fn new(listen: Option<Target>) -> Shop {
+    fn new(edge: &Edge, listen: Option<Target>) -> Shop {
         let site = Site::new();
         let keys = tempfile::tempdir().expect("/tmp is writable");
-        let folder = site.path("releases/my files");
+        // As hard as each language lets it be written.
+        let name = if edge.verb == "nginx" { "my \"files\"; #{x}'s \\d" } else { "my files; #'s" };
+        let folder = site.path("releases").join(name);
         fs::create_dir(&folder).expect("the folder is new");
         fs::write(folder.join("app.0123456789ab.css"), "a {}\n".repeat(1000)).expect("the folder is ours");
         fs::write(folder.join("robots.txt"), "all\n").expect("the folder is ours");
@@ -175,7 +177,7 @@ impl Answer {
 
 /// Everything that a visitor may ask of an edge.
 fn visitors_get_all_of_it(edge: &Edge, listen: Option<Target>) {
-    let shop = Shop::new(listen);
+    let shop = Shop::new(edge, listen);
     let ostlerd = shop.site.start();
     ostlerd.serving("shop");
     let front = shop.front(edge);

@@ -2,7 +2,8 @@
 //!
 //! Of 20.1 to 27 alike: what comes over a Unix socket is believed by every class but uvicorn's, which sees no address there
 //! and believes nobody but where the list is `*`. tornado's never looks. 20.1 and 23 know single addresses, 127.0.0.1
-//! unless told otherwise; from 24.1 on networks are known too, and ::1 is in the list.
+//! unless told otherwise; 23 has ::1 in its list as well,
+//! and from 24.1 on networks are known.
 
 use std::net::IpAddr;
 
