@@ -109,6 +109,7 @@ fn a_change_of_static_touches_no_worker_and_is_printed_at_once() {
     assert!(print().contains("alias /srv/one/;"), "{}", print());
     let pids = ostlerd.pids("shop");
     fs::write(&app.file, change(&app.text(), "/srv/one", "files")).expect("the site's folder is writable");
+    ostlerd.ostler(&["reload", "--dry-run"]).exits(0).says(&["nothing changes"]);
     ostlerd.ostler(&["reload"]).exits(0);
     let folder = app.directory.join("files");
     assert!(print().contains(&format!("alias {}/;", folder.display())), "{}", print());

@@ -268,6 +268,11 @@ fn servers(
                 if program == Program::Traefik { "reach" } else { "check beside other servers" }
             ));
         }
+        (None, None, None) if app.listen.iter().any(|it| matches!(it, Address::Systemd(_))) => {
+            return Err(format!(
+                "{name} listens where systemd says, which a running ostlerd alone knows: leave --config out"
+            ));
+        }
         (None, None, None) => {
             return Err(format!("{name} has no listener that is known: add `listen` to its file"));
         }
@@ -275,8 +280,11 @@ fn servers(
     let mut servers = vec![own];
     for peer in &wanted.peers {
         let at = At::Tcp(peer.host.clone(), port(peer.port)?);
-        if servers.iter().any(|server| server.at == at) {
-            return Err(format!("{at} is named twice: --peer is for the other servers, --self for this one"));
+        let own = tcp.iter().any(|it| at == At::Tcp(it.ip().to_string(), it.port()));
+        if own || servers.iter().any(|server| server.at == at) {
+            return Err(format!(
+                "{at} is this server, or named twice: --peer is for the other ones, --self for this one"
+            ));
         }
         servers.push(Server { at, health: None });
     }

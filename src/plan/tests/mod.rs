@@ -6,6 +6,7 @@ mod environment;
 mod migration;
 mod numbers;
 mod refused;
+mod served;
 mod settings;
 
 use std::collections::BTreeMap;
