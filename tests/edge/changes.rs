@@ -35,7 +35,7 @@ impl Stage<'_> {
     fn drain_and_back(&self) -> Row {
         let visitors = Visitors::of(&self.front);
         self.daemons[0].ostler(&["drain"]).exits(0);
-        if self.edge.checks {
+        if self.edge.checks.is_some() {
             self.front.reaches(&self.names[1..]);
         }
         visitors.more();

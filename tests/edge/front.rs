@@ -20,8 +20,9 @@ pub struct Edge {
     pub name: &'static str,
     /// `preset` of `[edge]`.
     pub preset: &'static str,
-    /// Whether it asks the servers for their health.
-    pub checks: bool,
+    /// How often it asks the servers for their health. Who takes one failure for all gets more time for an answer: on a
+    /// busy machine it may have to wait for a processor.
+    pub checks: Option<&'static str>,
     /// Whether HAProxy asks the agent as well.
     pub agent: bool,
     /// `ostler edge …`
@@ -35,7 +36,7 @@ pub struct Edge {
 pub const NGINX: Edge = Edge {
     name: "nginx (Debian's)",
     preset: "nginx",
-    checks: false,
+    checks: None,
     agent: false,
     verb: "nginx",
     changes: &[],
@@ -57,7 +58,7 @@ pub const NGINX_ALONE: Edge = Edge {
 pub const HAPROXY: Edge = Edge {
     name: "HAProxy, HTTP check",
     preset: "haproxy",
-    checks: true,
+    checks: Some("200ms"),
     agent: false,
     verb: "haproxy",
     changes: &[],
@@ -72,7 +73,7 @@ pub const HAPROXY_AGENT: Edge =
 pub const TRAEFIK: Edge = Edge {
     name: "Traefik",
     preset: "traefik",
-    checks: true,
+    checks: Some("1s"),
     agent: false,
     verb: "traefik",
     changes: &[],
@@ -83,7 +84,7 @@ pub const TRAEFIK: Edge = Edge {
 pub const CADDY: Edge = Edge {
     name: "Caddy",
     preset: "caddy",
-    checks: true,
+    checks: Some("1s"),
     agent: false,
     verb: "caddy",
     changes: &[],

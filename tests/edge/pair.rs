@@ -10,8 +10,7 @@ use crate::load::Target;
 /// What the servers' apps answer with, and so who answered.
 pub const NAMES: [&str; 2] = ["first", "second"];
 
-/// How long the servers go on after readiness has begun to fail: a dozen of the edges' checks, and far more
-/// than the next of them needs on a busy machine.
+/// How long the servers go on after readiness has begun to fail: more than each edge needs to notice.
 const DELAY: &str = "3s";
 
 /// One of them.
@@ -38,7 +37,8 @@ impl Pair {
     /// The edge with what the first server prints for both, once it sends visitors to both.
     pub fn front(&self, edge: &Edge) -> Front {
         let other = self.servers[1].host.to_string();
-        let options = ["--peer", &other, "--host", "localhost", "--no-tls", "--check-every", "200ms"];
+        let mut options = vec!["--peer", &other, "--host", "localhost", "--no-tls"];
+        options.extend(edge.checks.into_iter().flat_map(|every| ["--check-every", every]));
         let front = Front::start(edge, &self.servers[0].site, &options);
         front.reaches(&NAMES);
         front
@@ -63,7 +63,7 @@ impl Server {
             config.push_str(&format!("agent = \"{host}:9181\"\n"));
         }
         config.push_str(&format!("[edge]\npreset = \"{}\"\n", edge.preset));
-        if edge.checks {
+        if edge.checks.is_some() {
             config.push_str(&format!("delay = \"{DELAY}\"\n"));
         }
         fs::write(site.config(), config).expect("the site's folder is writable");

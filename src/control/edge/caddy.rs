@@ -163,6 +163,12 @@ fn proxy(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Strin
     if scene.wanted.cdn.is_some() {
         out.line("header_up X-Forwarded-For {client_ip}");
     }
+    if site.waits_for_bodies() {
+        out.note(
+            "A worker of class sync is busy for as long as a visitor takes to send his request: Caddy takes so much of it in first.",
+        );
+        out.line("request_buffers 64KiB");
+    }
     if site.websockets {
         out.note("Websockets go through by themselves; a reload of Caddy lets them go on for so long.");
         out.line("stream_close_delay 5m");

@@ -2,7 +2,7 @@
 
 use super::wanted::Cdn;
 
-/// Cloudflare's, of https://www.cloudflare.com/ips/.
+/// Cloudflare's, of <https://www.cloudflare.com/ips/>.
 const CLOUDFLARE: &[&str] = &[
     "173.245.48.0/20",
     "103.21.244.0/22",

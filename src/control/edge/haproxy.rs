@@ -189,6 +189,13 @@ fn backend(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Str
             out.line("option http-server-close");
         }
     }
+    if site.waits_for_bodies() {
+        out.note(
+            "A worker of class sync is busy for as long as a visitor takes to send his request: HAProxy takes it in first, as far \
+             as its buffer goes (tune.bufsize, 16 KiB).",
+        );
+        out.line("option http-buffer-request");
+    }
     if !site.app.static_files.is_empty() {
         let prefixes: Vec<&str> = site.app.static_files.keys().map(String::as_str).collect();
         out.note(&format!(

@@ -1,7 +1,7 @@
 //! nginx: a file of conf.d, for 1.18 and later.
 
 use super::Program;
-use super::site::{At, Scene, Site};
+use super::site::{At, Scene, Server, Site};
 use super::text::{self, Text};
 use super::wanted::{Tls, Wanted};
 
@@ -80,6 +80,11 @@ fn upstream(out: &mut Text, site: &Site<'_>) -> Result<(), String> {
              `down` behind it.",
         );
     }
+    let named =
+        |server: &Server| matches!(&server.at, At::Tcp(host, _) if host.parse::<std::net::IpAddr>().is_err());
+    if site.servers.iter().any(named) {
+        out.note("nginx looks a name up once, when it starts, and does not start where it finds none.");
+    }
     out.open(format!("upstream {} {{", site.ident));
     for server in &site.servers {
         let at = match &server.at {
@@ -88,6 +93,10 @@ fn upstream(out: &mut Text, site: &Site<'_>) -> Result<(), String> {
         };
         let marks = if several { " max_fails=1 fail_timeout=5s" } else { "" };
         out.line(format!("server {at}{marks};"));
+    }
+    if several {
+        out.note("So that what one of nginx's processes has found out, all of them know.");
+        out.line(format!("zone {} 128k;", site.ident));
     }
     out.note(&site.reuse_note);
     if let Some(reuse) = site.reuse {

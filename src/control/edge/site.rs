@@ -79,6 +79,11 @@ impl Site<'_> {
         all.map(|(prefix, folder)| (prefix.as_str(), folder.as_path())).collect()
     }
 
+    /// Whether a worker is busy for as long as a visitor takes to send his request.
+    pub(super) fn waits_for_bodies(&self) -> bool {
+        self.app.class == Some(WorkerClass::Sync)
+    }
+
     /// The path of the checks.
     pub(super) fn check_path(&self) -> String {
         format!("/readyz/{}", self.app.name)
