@@ -94,6 +94,7 @@ fn each_program_accepts_whatever_form_is_asked_for() {
             text = text.replace("app3.internal", "127.7.7.7");
             let said = check(program, folder.path(), &text);
             assert_eq!(said.code, Some(0), "{words:?}: {said}\n{text}");
+            assert!(!said.all().contains("not formatted"), "{words:?}: {said}\n{text}");
         }
     }
 }

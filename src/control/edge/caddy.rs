@@ -29,7 +29,6 @@ pub(super) fn print(scene: &Scene<'_>) -> Result<String, String> {
 
 fn global(out: &mut Text, scene: &Scene<'_>) {
     let wanted = scene.wanted;
-    out.gap();
     out.open("{");
     out.note("What is under way when Caddy is reloaded or stopped has so long to end.");
     out.line("grace_period 30s");
