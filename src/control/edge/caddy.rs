@@ -1,7 +1,8 @@
 //! Caddy: a whole Caddyfile, for 2.7 and later.
 
 use super::Program;
-use super::site::{At, Scene, Site};
+use super::servers::At;
+use super::site::{Scene, Site};
 use super::text::{self, Text};
 use super::times::check_timeout;
 use super::wanted::Tls;

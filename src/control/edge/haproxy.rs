@@ -1,7 +1,8 @@
 //! HAProxy: a whole haproxy.cfg, for 2.6 and later.
 
 use super::Program;
-use super::site::{At, Scene, Site};
+use super::servers::At;
+use super::site::{Scene, Site};
 use super::text::{self, Text};
 use super::wanted::Tls;
 use crate::config::{Address, words};

@@ -1,13 +1,14 @@
 //! What is served here, as the configuration of whatever stands in front: pure, from types to text.
 //!
-//! Read in this order: `wanted` (what the command line says), `site` (what every program needs to know of an app), `times`, `trust`
-//! and `text` (comments, and names that mean nothing to the program), then one file for each program.
+//! Read in this order: `wanted` (what the command line says), `site` with `servers` and `times` (what every program needs to
+//! know of an app), `trust` and `text` (comments, and names that mean nothing to the program), then one file for each program.
 
 mod caddy;
 mod cdn;
 mod haproxy;
 mod keepalived;
 mod nginx;
+mod servers;
 mod site;
 mod text;
 mod times;

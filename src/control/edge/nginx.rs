@@ -1,7 +1,8 @@
 //! nginx: a file of conf.d, for 1.18 and later.
 
 use super::Program;
-use super::site::{At, Scene, Server, Site};
+use super::servers::{At, Server};
+use super::site::{Scene, Site};
 use super::text::{self, Text};
 use super::wanted::{Tls, Wanted};
 

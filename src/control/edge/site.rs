@@ -1,16 +1,15 @@
 //! What every program needs to know of an app, decided once: names, servers, checks, connections, times.
 
 use std::collections::BTreeSet;
-use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::Program;
+use super::servers::{Server, check_port, servers};
 use super::times::{checks, preset_of, reuse, wait};
 use super::trust;
 use super::wanted::{Host, Tls, Wanted, is_host};
-use crate::config::{Address, words};
+use crate::config::words;
 use crate::control::protocol::no_such_app;
 use crate::plan::{Served, ServedApp, WorkerClass};
 
@@ -45,30 +44,6 @@ pub(super) struct Site<'a> {
     pub(super) websockets: bool,
     /// What the worker makes of the headers.
     pub(super) trust_note: String,
-}
-
-/// One of its servers.
-pub(super) struct Server {
-    pub(super) at: At,
-    /// Where its health is answered, if that is elsewhere than its app.
-    pub(super) health: Option<IpAddr>,
-}
-
-/// Where a server is.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) enum At {
-    Unix(PathBuf),
-    Tcp(String, u16),
-}
-
-impl fmt::Display for At {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            At::Unix(path) => write!(f, "unix:{}", path.display()),
-            At::Tcp(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            At::Tcp(host, port) => write!(f, "{host}:{port}"),
-        }
-    }
 }
 
 impl Site<'_> {
@@ -228,147 +203,4 @@ fn hosts(app: &ServedApp, wanted: &Wanted) -> Vec<String> {
     let mut seen = BTreeSet::new();
     hosts.retain(|host| seen.insert(host.clone()));
     hosts
-}
-
-fn servers(
-    program: Program,
-    served: &Served,
-    wanted: &Wanted,
-    app: &ServedApp,
-) -> Result<Vec<Server>, String> {
-    let name = &app.name;
-    let tcp: Vec<SocketAddr> = app.listen.iter().filter_map(tcp_of).collect();
-    let port = |port: Option<u16>| {
-        port.or(tcp.first().map(SocketAddr::port)).ok_or_else(|| {
-            format!("{name} listens on no TCP port, which other machines could reach: add one to its `listen`, or write HOST:PORT")
-        })
-    };
-    let unix = app.listen.iter().find_map(|address| match address {
-        Address::Unix(path) => Some(path.clone()),
-        _ => None,
-    });
-    // Traefik has no Unix sockets, and Caddy asks for health at the address of the server.
-    let takes_unix = match program {
-        Program::Traefik => false,
-        Program::Caddy => wanted.peers.is_empty(),
-        _ => true,
-    };
-    let own_health =
-        served.health.iter().filter_map(tcp_of).map(|it| it.ip()).find(|ip| !ip.is_unspecified());
-    let own = match (&wanted.own, unix, near(&tcp, own_health)) {
-        (Some(peer), _, _) => Server { at: At::Tcp(peer.host.clone(), port(peer.port)?), health: None },
-        (None, Some(path), _) if takes_unix => {
-            let health = Some(own_health.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-            Server { at: At::Unix(path), health }
-        }
-        (None, _, Some(address)) => Server {
-            at: At::Tcp(address.ip().to_string(), address.port()),
-            health: own_health.filter(|ip| *ip != address.ip()),
-        },
-        (None, Some(_), None) => {
-            return Err(format!(
-                "{name} listens on Unix sockets alone, which {} cannot {}: add an address such as \"127.0.0.1:8000\" to its \
-                 `listen`",
-                program.name(),
-                if program == Program::Traefik { "reach" } else { "check beside other servers" }
-            ));
-        }
-        (None, None, None) if app.listen.iter().any(|it| matches!(it, Address::Systemd(_))) => {
-            return Err(format!(
-                "{name} listens where systemd says, which a running ostlerd alone knows: leave --config out"
-            ));
-        }
-        (None, None, None) => {
-            return Err(format!("{name} has no listener that is known: add `listen` to its file"));
-        }
-    };
-    let mut servers = vec![own];
-    for peer in &wanted.peers {
-        let at = At::Tcp(peer.host.clone(), port(peer.port)?);
-        let own = tcp.iter().any(|it| at == At::Tcp(it.ip().to_string(), it.port()));
-        if own || servers.iter().any(|server| server.at == at) {
-            return Err(format!(
-                "{at} is this server, or named twice: --peer is for the other ones, --self for this one"
-            ));
-        }
-        servers.push(Server { at, health: None });
-    }
-    Ok(servers)
-}
-
-fn tcp_of(address: &Address) -> Option<SocketAddr> {
-    match address {
-        Address::Tcp(address) => Some(*address),
-        Address::Unix(_) | Address::Systemd(_) => None,
-    }
-}
-
-/// The address at which this machine itself finds the app: that of its health, where both are the same.
-fn near(listen: &[SocketAddr], health: Option<IpAddr>) -> Option<SocketAddr> {
-    let same = listen.iter().find(|address| Some(address.ip()) == health);
-    let mut address = **same.as_ref().or(listen.first().as_ref())?;
-    if address.ip().is_unspecified() {
-        let own = health.filter(|ip| ip.is_ipv4() == address.is_ipv4()).unwrap_or(match address.is_ipv4() {
-            true => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            false => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        });
-        address.set_ip(own);
-    }
-    Some(address)
-}
-
-/// Where every server is asked. Servers are taken to be configured alike.
-fn check_port(
-    program: Program,
-    served: &Served,
-    wanted: &Wanted,
-    servers: &[Server],
-    warnings: &mut Vec<String>,
-) -> Option<u16> {
-    let asked: Vec<SocketAddr> = served.health.iter().filter_map(tcp_of).collect();
-    let Some(first) = asked.iter().find(|it| !it.ip().is_loopback()).or(asked.first()) else {
-        let warning = "no server is checked, for health is answered on no TCP port: set listen = [\"0.0.0.0:9180\"], or \
-                       better the server's own address, in [health] of the main file, on every server, restart ostlerd \
-                       there, and print this again";
-        push_once(warnings, warning.to_owned());
-        return None;
-    };
-    let mut others = wanted.peers.iter().chain(&wanted.own);
-    if asked.iter().all(|it| it.ip().is_loopback())
-        && others.any(|peer| peer.ip().is_none_or(|ip| !ip.is_loopback()))
-    {
-        push_once(
-            warnings,
-            format!(
-                "health is answered on {first} alone, where no other machine can ask, so these checks fail for the other servers: \
-             set listen = [\"ADDRESS:{}\", \"{first}\"] with the server's own address in [health] of the main file, on \
-             every server, and `systemctl restart ostler` there",
-                first.port()
-            ),
-        );
-    }
-    if let Some(server) = servers.iter().find(|server| server.health.is_some())
-        && program != Program::Haproxy
-    {
-        push_once(
-            warnings,
-            format!(
-                "{} is asked for its health at its own address, where health does not listen: add {}:{} to listen of [health] in \
-             the main file",
-                server.at,
-                match &server.at {
-                    At::Tcp(host, _) => host,
-                    At::Unix(_) => "127.0.0.1",
-                },
-                first.port()
-            ),
-        );
-    }
-    Some(first.port())
-}
-
-fn push_once(warnings: &mut Vec<String>, warning: String) {
-    if !warnings.contains(&warning) {
-        warnings.push(warning);
-    }
 }

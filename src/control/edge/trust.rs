@@ -7,7 +7,7 @@
 
 use std::net::IpAddr;
 
-use super::site::{At, Server};
+use super::servers::{At, Server};
 use super::wanted::Wanted;
 use crate::config::shortened;
 use crate::plan::{ServedApp, WorkerClass};

@@ -1,4 +1,6 @@
-//! Nothing that is served, and nothing that is typed, can say anything to the program that reads the file but what is meant.
+//! What is printed, line by line, for the forms that there are; `hostile`: names that want more than that.
+
+mod hostile;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -249,135 +251,6 @@ fn a_peer_a_host_and_an_address_are_what_they_look_like() {
     assert!(email("a b@c").is_err() && email("a@b\n").is_err() && email("o.p+s@example.com").is_ok());
 }
 
-/// Small and reproducible: xorshift.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % sides as u64).unwrap()
-    }
-
-    fn text(&mut self) -> String {
-        const PARTS: &[&str] = &[
-            "a",
-            "/",
-            " ",
-            "\n",
-            "\r",
-            ";",
-            "{",
-            "}",
-            "{{",
-            "}}",
-            "\"",
-            "'",
-            "`",
-            "$",
-            "$host",
-            "{$HOME}",
-            "#",
-            "\\",
-            "\t",
-            "|",
-            "é",
-            "\u{0}",
-            "\u{1b}[2J",
-            "evil yes;",
-            "\nevil: yes",
-            "%[env(HOME)]",
-            "*",
-            "..",
-            "::",
-            "\u{85}",
-            "\u{2028}",
-        ];
-        (0..1 + self.roll(8)).map(|_| PARTS[self.roll(PARTS.len())]).collect()
-    }
-}
-
-/// Every string that comes from a file, an interpreter or a person stands either in quotes of its language or not at all,
-/// so that no line of the file is of its making.
-#[test]
-fn hostile_names_never_make_a_line_of_their_own() {
-    let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
-    let plain: BTreeMap<String, PathBuf> = [("/static/".to_owned(), PathBuf::from("/srv/x"))].into();
-    for round in 0..4000 {
-        let program = ALL[dice.roll(ALL.len())];
-        let mut shop = app("shop", &["0.0.0.0:8000", "[::1]:8001"]);
-        let mut want = if dice.roll(2) == 0 && program != Program::Keepalived { wanted() } else { two() };
-        shop.static_files.clone_from(&plain);
-        want.hosts = vec![host("shop.example.com").unwrap()];
-        let mut calm = served(vec![shop.clone()]);
-        let calm_text =
-            |served: &Served, want: &Wanted| print(program, served, want).map(|it| shape(&it.configuration));
-        let expected = calm_text(&calm, &want).unwrap();
-        match dice.roll(6) {
-            0 => {
-                shop.trusts = Some(vec![dice.text(), "127.0.0.1".into(), "10.0.0.1".into()]);
-            }
-            1 => shop.host = Some(dice.text()),
-            2 => {
-                shop.static_files =
-                    [("/static/".to_owned(), PathBuf::from(format!("/{}", dice.text())))].into();
-            }
-            3 => shop.gunicorn = Some(dice.text()),
-            4 => want.source = dice.text(),
-            _ => calm.track_file = Some(PathBuf::from(format!("/{}", dice.text()))),
-        }
-        calm.apps = vec![shop];
-        // An error is as good: one line for a person.
-        if let Ok(found) = calm_text(&calm, &want) {
-            assert_eq!(found, expected, "round {round}: {program:?} {calm:?} {:?}", want.source);
-        }
-    }
-}
-
-/// The lines that are read, each as its first word, and how deep it stands.
-fn shape(text: &str) -> Vec<String> {
-    assert!(!text.contains(['\r', '\u{0}', '\u{1b}']), "{text:?}");
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#') && !line.trim().is_empty());
-    lines
-        .map(|line| {
-            let depth = line.len() - line.trim_start().len();
-            format!("{depth} {}", line.split_whitespace().next().unwrap_or_default())
-        })
-        .collect()
-}
-
-#[test]
-fn paths_are_written_as_each_program_reads_them_or_refused() {
-    let with = |folder: &str| {
-        let static_files = [("/static/".to_owned(), PathBuf::from(folder))].into();
-        served(vec![ServedApp { static_files, ..app("shop", &["127.0.0.1:8000"]) }])
-    };
-    has(
-        &file(Program::Nginx, &with("/srv/my shop/a;b\"c"), &wanted()),
-        &["alias \"/srv/my shop/a;b\\\"c/\";"],
-    );
-    has(&file(Program::Caddy, &with("/srv/my shop"), &wanted()), &["root * \"/srv/my shop\""]);
-    for (program, folder) in
-        [(Program::Nginx, "/srv/$x"), (Program::Caddy, "/srv/{env.X}"), (Program::Nginx, "/a\nb")]
-    {
-        let why = print(program, &with(folder), &wanted()).expect_err("printed");
-        has(&why, &["cannot be written for", "choose another path"]);
-    }
-    let cert = |text: &str| Wanted { tls: Tls::Files { cert: text.into(), key: None }, ..wanted() };
-    let shop = served(vec![app("shop", &["127.0.0.1:8000"])]);
-    has(
-        &file(Program::Haproxy, &shop, &cert("/etc/my certs/a.pem")),
-        &["ssl crt '/etc/my certs/a.pem' alpn"],
-    );
-    has(
-        &file(Program::Traefik, &shop, &cert("/etc/my \"certs\"/a")),
-        &[r#"certFile: "/etc/my \"certs\"/a""#],
-    );
-    assert!(print(Program::Traefik, &shop, &cert("/etc/{{ env }}")).is_err());
-    assert!(print(Program::Haproxy, &shop, &cert("/etc/$HOME/a")).is_err());
-}
-
 #[test]
 fn ipv6_stands_in_brackets_wherever_a_port_follows() {
     let shop = Served {
@@ -403,5 +276,31 @@ fn another_machine_serves_no_files_of_this_one() {
         let text = file(program, &shop, &two());
         assert!(!code(&text).iter().any(|line| line.contains("/srv/x")), "{text}");
         has(&text, &["WhiteNoise"]);
+    }
+}
+
+#[test]
+fn a_server_is_asked_where_its_health_listens() {
+    let with = |listen: &str, health: &[&str]| Served {
+        health: health.iter().map(|text| text.parse().unwrap()).collect(),
+        ..served(vec![app("shop", &[listen])])
+    };
+    let here = Wanted { peers: vec![peer("10.0.0.2").unwrap()], ..wanted() };
+    for (listen, health, at, warned) in [
+        ("127.0.0.1:8000", &["10.0.0.1:9180", "127.0.0.1:9180"][..], "127.0.0.1:8000", false),
+        ("127.0.0.1:8000", &["0.0.0.0:9180"], "127.0.0.1:8000", false),
+        ("0.0.0.0:8000", &["10.0.0.1:9180"], "10.0.0.1:8000", false),
+        ("0.0.0.0:8000", &["0.0.0.0:9180"], "127.0.0.1:8000", false),
+        ("127.0.0.1:8000", &["10.0.0.1:9180"], "127.0.0.1:8000", true),
+    ] {
+        let printed = print(Program::Caddy, &with(listen, health), &here).unwrap();
+        has(&printed.configuration, &[at, "health_port 9180"]);
+        assert_eq!(
+            printed.warnings.join("").contains("where health does not listen"),
+            warned,
+            "{listen} {health:?}"
+        );
+        let haproxy = file(Program::Haproxy, &with(listen, health), &here);
+        assert_eq!(haproxy.contains(&format!("{at} addr 10.0.0.1 port 9180")), warned, "{haproxy}");
     }
 }
