@@ -4,7 +4,7 @@ use super::Program;
 use super::servers::At;
 use super::site::{Scene, Site};
 use super::text::{self, Text};
-use super::wanted::Tls;
+use super::wanted::{Tls, Wanted};
 use crate::config::{Address, words};
 
 /// The file.
@@ -48,13 +48,12 @@ pub(super) fn print(scene: &Scene<'_>) -> Result<String, String> {
 
 fn frontend(out: &mut Text, scene: &Scene<'_>) -> Result<(), String> {
     let wanted = scene.wanted;
-    let bind = |port: u16| match wanted.listen {
-        Some(ip) => format!("bind {}", std::net::SocketAddr::new(ip, port)),
-        None => format!("bind :{port}"),
-    };
     out.gap();
     out.open("frontend web");
-    out.line(bind(wanted.http_port));
+    if wanted.listen.is_none() {
+        out.note(super::text::WITHOUT_IPV6);
+    }
+    bind(out, wanted, wanted.http_port, "");
     if scene.tls() {
         let certs = match &wanted.tls {
             Tls::Files { key: Some(_), .. } => {
@@ -71,7 +70,7 @@ fn frontend(out: &mut Text, scene: &Scene<'_>) -> Result<(), String> {
             }
         };
         out.note("HTTP/2, and 1.1 for who does not speak it.");
-        out.line(format!("{} ssl crt {certs} alpn h2,http/1.1", bind(wanted.https_port)));
+        bind(out, wanted, wanted.https_port, &format!(" ssl crt {certs} alpn h2,http/1.1"));
         let target = match scene.odd_port() {
             true => format!("location https://%[req.hdr(host),field(1,:)]:{}%[pathq]", wanted.https_port),
             false => "scheme https".to_owned(),
@@ -135,6 +134,16 @@ fn frontend(out: &mut Text, scene: &Scene<'_>) -> Result<(), String> {
         out.close("");
     }
     Ok(())
+}
+
+fn bind(out: &mut Text, wanted: &Wanted, port: u16, more: &str) {
+    match wanted.listen {
+        Some(ip) => out.line(format!("bind {}{more}", std::net::SocketAddr::new(ip, port))),
+        None => {
+            out.line(format!("bind :{port}{more}"));
+            out.line(format!("bind :::{port} v6only{more}"));
+        }
+    }
 }
 
 fn certbot(out: &mut Text, scene: &Scene<'_>) {

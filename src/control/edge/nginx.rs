@@ -112,6 +112,7 @@ fn listen(out: &mut Text, wanted: &Wanted, port: u16, more: &str) {
     match wanted.listen {
         Some(ip) => out.line(format!("listen {}{more};", std::net::SocketAddr::new(ip, port))),
         None => {
+            out.note(text::WITHOUT_IPV6);
             out.line(format!("listen {port}{more};"));
             out.line(format!("listen [::]:{port}{more};"));
         }

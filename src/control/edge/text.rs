@@ -6,6 +6,9 @@ use crate::control::screen::one_line;
 /// Comments are broken here.
 const WIDTH: usize = 112;
 
+/// For lines that a machine without it does not take.
+pub(super) const WITHOUT_IPV6: &str = "Where IPv6 is switched off, the lines with :: have to go.";
+
 /// A file in the making.
 #[derive(Debug)]
 pub(super) struct Text {
