@@ -53,10 +53,35 @@ pub fn load(file: &Path, is_root: bool) -> Result<Config, Problems> {
     }
     let (apps, found) = assemble(checked);
     problems.extend(found);
-    if apps.is_empty() && problems.is_empty() {
-        problems.push(no_app(file, &directory, &listed.others));
-    }
     Ok(Config { file: file.to_owned(), apps: finish(apps, problems)?, edge, health })
+}
+
+/// What to say of files without an app where that is no error: every machine begins so.
+pub fn no_apps_yet(file: &Path) -> String {
+    let Problem { rule, help, .. } = no_app(file);
+    let parts: Vec<String> = [help, rule].into_iter().filter(|part| !part.is_empty()).collect();
+    format!("no apps yet: {}", parts.join("; "))
+}
+
+/// What is wrong with files without an app where one runs.
+pub fn no_app_left(file: &Path) -> Problems {
+    Problems::new(vec![no_app(file)])
+}
+
+fn no_app(file: &Path) -> Problem {
+    let directory = Config::apps_dir(file);
+    let rule = match list(&directory).unwrap_or_default().others.as_slice() {
+        [] => String::new(),
+        others => {
+            let some: Vec<&str> = others.iter().take(5).map(String::as_str).collect();
+            format!("only *.toml counts; {} has {}", directory.display(), some.join(", "))
+        }
+    };
+    Problem::new(whole(file), "no app is configured").rule(rule).help(format!(
+        "write {}/NAME.toml with directory, python, app, listen and user (or a table [apps.NAME] in {})",
+        directory.display(),
+        file.display()
+    ))
 }
 
 /// What a directory holds.
@@ -148,20 +173,6 @@ fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Box<Problem> {
             .rule("TOML is UTF-8")
             .help("save the file as UTF-8, for example with `iconv -f latin1 -t utf-8`"),
     )
-}
-
-fn no_app(file: &Path, directory: &Path, others: &[String]) -> Problem {
-    let rule = match others {
-        [] => String::new(),
-        others => {
-            let some: Vec<&str> = others.iter().take(5).map(String::as_str).collect();
-            format!("only *.toml counts; {} has {}", directory.display(), some.join(", "))
-        }
-    };
-    Problem::new(whole(file), "no app is configured").rule(rule).help(format!(
-        "write {}/NAME.toml with directory, python, app, listen and user (or a table [apps.NAME] in this file)",
-        directory.display()
-    ))
 }
 
 fn whole(path: &Path) -> Place {

@@ -27,7 +27,7 @@ pub use assemble::parse_app;
 pub use edge::{Edge, Preset};
 pub use env_file::parse_env_file;
 pub use error::{Fault, Place, Problem, Problems, Spot};
-pub use load::load;
+pub use load::{load, no_app_left, no_apps_yet};
 pub use migrate::{DatabaseUrl, MigrateConfig, OverrideConfig};
 pub use types::{
     Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Limits, Listen, ProbeConfig, RolloutConfig,

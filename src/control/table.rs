@@ -19,7 +19,7 @@ pub(super) fn render(status: &Status, screen: Screen) -> String {
         page.line(0, &screen.paint(Ink::Yellow, &drain_words(drain)));
     }
     if status.apps.is_empty() {
-        page.line(0, "no apps: add one to apps.d, then `ostler reload`");
+        page.line(0, "no apps yet: put one into apps.d");
     }
     let widest = status.apps.iter().map(|app| app.name.as_str().len()).max().unwrap_or(0);
     for app in &status.apps {

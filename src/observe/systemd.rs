@@ -51,7 +51,7 @@ pub fn line(status: &Status) -> String {
 fn summary(status: &Status) -> String {
     let serving = status.apps.iter().filter(|app| serves(app)).count();
     let apps = match (serving, status.apps.len()) {
-        (_, 0) => "no apps".to_owned(),
+        (_, 0) => "no apps yet: put one into apps.d".to_owned(),
         (1, 1) => "1 app serves".to_owned(),
         (serving, all) if serving == all => format!("{all} apps serve"),
         (serving, all) => format!("{serving} of {all} apps serve"),
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn the_line_counts_what_serves_and_names_what_does_not() {
         use AppState::{Failed, Serving, Stopped};
-        assert_eq!(line(&machine(&[])), "no apps");
+        assert_eq!(line(&machine(&[])), "no apps yet: put one into apps.d");
         assert_eq!(line(&machine(&[Serving])), "1 app serves");
         assert_eq!(line(&machine(&[Serving, Serving])), "2 apps serve");
         let mut failed = machine(&[Serving, Failed, Stopped]);

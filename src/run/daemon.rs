@@ -21,7 +21,7 @@ use super::state::{self, State};
 use super::strays::Strays;
 use super::watch::Watch;
 use super::{health, listeners, prepare, reaper};
-use crate::config::{Address, Config, Problems};
+use crate::config::{self, Address, Config, Problems};
 use crate::control;
 use crate::observe::Status;
 use crate::plan::{Plan, Refusal};
@@ -112,14 +112,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let control = control_socket(&places.runtime.join("control.sock"), &mut handover)?;
     // Not before the runtime directory is ours alone.
     let left = what_is_left(&places.runtime);
-    let config = match (read, &left) {
-        (Ok(config), _) => config,
-        (Err(problems), Some(left)) => {
-            tracing::error!("{problems}\nthe last good configuration stays in force");
-            Config::clone(&left.kept.config)
-        }
-        (Err(problems), None) => return Err(StartError::Config(problems)),
-    };
+    let config = in_force(places, read, left.as_ref()).map_err(StartError::Config)?;
     make_directory(&places.runtime.join("scoreboards"), 0o700)?;
     make_directory(&places.state, 0o755)?;
     let signals = Signals::listen().map_err(failed_to("handle signals in", Path::new("ostlerd")))?;
@@ -175,6 +168,34 @@ fn control_socket(path: &Path, handover: &mut Handover) -> Result<control::Bound
     }
 }
 
+/// The configuration to go on with. Where apps run, the last good one outlives files that are bad or name no app.
+fn in_force(
+    places: &Places,
+    read: Result<Config, Problems>,
+    left: Option<&State>,
+) -> Result<Config, Problems> {
+    let last_good = left.map(|left| &left.kept.config);
+    let read = match (read, last_good) {
+        (Ok(config), Some(last)) if config.apps.is_empty() && !last.apps.is_empty() => {
+            Err(config::no_app_left(&places.config))
+        }
+        (read, _) => read,
+    };
+    match (read, last_good) {
+        (Ok(config), _) => {
+            if config.apps.is_empty() {
+                tracing::info!("{}", config::no_apps_yet(&places.config));
+            }
+            Ok(config)
+        }
+        (Err(problems), Some(last)) => {
+            tracing::error!("{problems}\nthe last good configuration stays in force");
+            Ok(Config::clone(last))
+        }
+        (Err(problems), None) => Err(problems),
+    }
+}
+
 /// What an earlier ostlerd has left, where that can be adopted.
 fn what_is_left(runtime: &Path) -> Option<State> {
     let path = state::path(runtime);
@@ -213,7 +234,7 @@ async fn begin(shell: &mut Shell, config: &Config, strays: Option<Strays>) -> Re
     });
     let plan = Plan { apps: apps.collect(), machine: crate::plan::machine(&config.edge), ..Plan::default() };
     let refusals = refusals(&plan);
-    if refusals.len() == plan.apps.len() {
+    if !refusals.is_empty() && refusals.len() == plan.apps.len() {
         return Err(StartError::NothingToRun(refusals));
     }
     Ok(Supervisor::new(plan, seed()))

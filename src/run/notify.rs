@@ -188,13 +188,15 @@ mod tests {
     fn what_is_known_is_not_told_again() {
         let (systemd, mut notifier) = pair(None);
         notifier.tell(&status(false), true, false);
-        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nSTATUS=no apps\n"));
+        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nSTATUS=no apps yet: put one into apps.d\n"));
         notifier.tell(&status(false), true, false);
         assert_eq!(heard(&systemd), None);
         notifier.tell(&status(true), true, false);
         assert_eq!(
             heard(&systemd).as_deref(),
-            Some("STOPPING=1\nSTATUS=stopping: no apps\nEXTEND_TIMEOUT_USEC=60000000\n")
+            Some(
+                "STOPPING=1\nSTATUS=stopping: no apps yet: put one into apps.d\nEXTEND_TIMEOUT_USEC=60000000\n"
+            )
         );
     }
 
@@ -254,7 +256,7 @@ mod tests {
         notifier.tell(&status(false), true, false);
         while heard(&systemd).is_some_and(|words| words == "x") {}
         notifier.tell(&status(false), true, false);
-        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nSTATUS=no apps\n"));
+        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nSTATUS=no apps yet: put one into apps.d\n"));
     }
 
     #[test]

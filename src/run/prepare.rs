@@ -23,13 +23,17 @@ pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Res
 }
 
 /// Reads the configuration and prepares every app of it; one that cannot be refuses them all. Apps that are `known` keep
-/// their release.
+/// their release. Where apps run, one without any is refused as well: it is likelier that a folder is not mounted.
 pub(super) async fn all_or_nothing(
     children: &Children,
     file: &Path,
     known: &BTreeMap<AppName, Known>,
+    apps_run: bool,
 ) -> Result<Found, Refusal> {
     let config = read(file).map_err(refusal)?;
+    if config.apps.is_empty() && apps_run {
+        return Err(refusal(config::no_app_left(file)));
+    }
     let looked = all(children, &config, known).await.into_iter();
     let apps = looked.map(|(name, looked)| Ok((name, looked?))).collect::<Result<_, Refusal>>()?;
     let (machine, health) = (plan::machine(&config.edge), config.health.clone());

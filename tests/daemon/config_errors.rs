@@ -113,11 +113,6 @@ fn a_folder_where_a_file_should_be_is_refused() {
 }
 
 #[test]
-fn an_empty_configuration_says_what_to_write() {
-    is_refused(&Site::new(), &["no app", "apps.d"]);
-}
-
-#[test]
 fn a_missing_main_file_is_named() {
     let site = Site::new();
     fs::remove_file(site.config()).expect("the site is ours");

@@ -22,6 +22,7 @@ mod hooks;
 mod logs;
 mod metrics;
 mod migrations;
+mod no_apps;
 mod recycling;
 mod releases;
 mod reload;

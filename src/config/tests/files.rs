@@ -28,8 +28,15 @@ impl Folder {
 
     /// What is printed, with the folder's name as `/etc/ostler`.
     fn refused(&self) -> String {
-        let printed = self.load().expect_err("accepted").to_string();
-        printed.replace(self.0.path().to_str().unwrap(), "/etc/ostler")
+        self.printed(self.load().expect_err("accepted"))
+    }
+
+    fn printed(&self, told: impl ToString) -> String {
+        told.to_string().replace(self.0.path().to_str().unwrap(), "/etc/ostler")
+    }
+
+    fn main(&self) -> PathBuf {
+        self.0.path().join("ostler.toml")
     }
 }
 
@@ -76,20 +83,28 @@ fn what_editors_and_packages_leave_behind_is_not_read() {
 }
 
 #[test]
-fn no_app_at_all_is_told_where_to_put_one() {
+fn no_app_at_all_is_no_error_and_is_told_where_to_put_one() {
     let folder = Folder::new(&[("ostler.toml", "")]);
+    assert!(folder.load().unwrap().apps.is_empty());
     same(
-        &folder.refused(),
+        &folder.printed(no_app_left(&folder.main())),
         r"
 error: no app is configured
  --> /etc/ostler/ostler.toml
-  = help: write /etc/ostler/apps.d/NAME.toml with directory, python, app, listen and user (or a table [apps.NAME] in this file)
+  = help: write /etc/ostler/apps.d/NAME.toml with directory, python, app, listen and user (or a table [apps.NAME] in /etc/ostler/ostler.toml)
 
 1 problem in 1 file
 ",
     );
     let folder = Folder::new(&[("ostler.toml", ""), ("apps.d/shop.conf", "")]);
-    says(&folder.refused(), &["= rule: only *.toml counts; /etc/ostler/apps.d has shop.conf"]);
+    let told = folder.printed(no_apps_yet(&folder.main()));
+    says(
+        &told,
+        &[
+            "no apps yet: write /etc/ostler/apps.d/NAME.toml",
+            "only *.toml counts; /etc/ostler/apps.d has shop.conf",
+        ],
+    );
 }
 
 #[test]

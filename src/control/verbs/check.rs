@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::json;
 
 use super::VerbError;
-use crate::config::AppName;
+use crate::config::{self, AppName};
 use crate::control::config_file;
 use crate::control::protocol::exit;
 use crate::control::screen::{complain, plain, say};
@@ -26,9 +26,12 @@ pub(super) fn run(file: &Path, json: bool) -> Result<u8, VerbError> {
         Ok(config) => {
             if !json {
                 let apps: Vec<&str> = config.apps.keys().map(AppName::as_str).collect();
-                let count = if apps.len() == 1 { "1 app".to_owned() } else { format!("{} apps", apps.len()) };
-                let colon = if apps.is_empty() { "" } else { ": " };
-                say(&format!("{}: ok, {count}{colon}{}", file.display(), apps.join(", ")))?;
+                let found = match apps.len() {
+                    0 => config::no_apps_yet(file),
+                    1 => format!("1 app: {}", apps[0]),
+                    count => format!("{count} apps: {}", apps.join(", ")),
+                };
+                say(&format!("{}: ok, {}", file.display(), plain(&found)))?;
             }
             Ok(0)
         }

@@ -112,6 +112,9 @@ impl Judge<'_> {
         if !common.is_ok() {
             return common;
         }
+        if self.status.apps.is_empty() {
+            return Verdict::Fail("no app is configured".to_owned());
+        }
         let (mut failing, mut warning) = (String::new(), String::new());
         for app in self.status.apps.iter().filter(|app| !excluded(app.name.as_str())) {
             let (list, reason) = match self.app(app) {

@@ -74,8 +74,9 @@ impl Shell {
     ) {
         let (children, file) = (self.children.clone(), self.config_file.clone());
         let (inbox, known) = (self.outbox.inbox.clone(), self.known.of(running));
+        let apps_run = !self.apps.is_empty();
         tokio::spawn(async move {
-            let looked = prepare::all_or_nothing(&children, &file, &known).await;
+            let looked = prepare::all_or_nothing(&children, &file, &known, apps_run).await;
             let _ = inbox.send(Inbound::Reread { id, purpose, looked, turn });
         });
     }
