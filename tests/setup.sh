@@ -23,6 +23,8 @@ for service in nginx haproxy keepalived; do
     [[ -x /usr/sbin/$service ]] || services+=("$service")
 done
 packages+=("${services[@]}")
+# The .rpm; the .deb needs nothing that Debian does not have anyway.
+has rpmbuild || packages+=(rpm)
 has curl || packages+=(curl)
 has openssl || packages+=(openssl)
 has unshare || packages+=(util-linux)

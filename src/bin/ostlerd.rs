@@ -4,41 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ostler::run::{Places, aftermath, check, handover, launch, run};
-
-/// Runs the gunicorn workers of this machine's Python web apps.
-///
-/// Stays in the foreground; managed with `systemctl` where it is installed as a service, and with `ostler`.
-#[derive(Debug, Parser)]
-#[command(
-    name = "ostlerd",
-    version,
-    after_help = "\
-Signals: TERM, INT stop gracefully (a second INT at once); HUP rereads the configuration and restarts what changed;\n\
-USR1 reopens the apps' log files; USR2 runs the binary on disk in place of this one, workers going on; TTIN, TTOU add and take a worker of the only app.\n\
-Exit status: 0 stopped as asked, 1 failed, 64 usage, 75 another ostlerd runs, 78 configuration."
-)]
-struct Arguments {
-    /// The main configuration file; apps are in `apps.d` beside it [default: $CONFIGURATION_DIRECTORY/ostler.toml or
-    /// /etc/ostler/ostler.toml]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Sockets and scoreboards [default: $RUNTIME_DIRECTORY or /run/ostler]
-    #[arg(long, value_name = "DIR")]
-    runtime_dir: Option<PathBuf>,
-    /// What outlives a reboot [default: $STATE_DIRECTORY or /var/lib/ostler]
-    #[arg(long, value_name = "DIR")]
-    state_dir: Option<PathBuf>,
-    /// Check the configuration and every app's interpreter, start nothing
-    #[arg(long)]
-    check: bool,
-    /// Only say whether this binary can take over what another ostlerd has written down in FILE
-    #[arg(long, value_name = "FILE", hide = true)]
-    check_handover: Option<PathBuf>,
-    /// Only end what an ostlerd has left that died while systemd stopped it: for `ExecStopPost=`
-    #[arg(long, hide = true)]
-    finish_stop: bool,
-}
+use ostler::run::{Arguments, Places, aftermath, check, handover, launch, run};
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == launch::ARGUMENT) {
@@ -77,8 +43,9 @@ fn main() -> ExitCode {
     }
     let ended = runtime.block_on(async {
         if only_check {
-            return check(&places).await.map(|config| {
-                println!("{}: {} apps, all can be run", config.file.display(), config.apps.len());
+            return check(&places).await.map(|config| match config.apps.len() {
+                0 => println!("{}", ostler::config::no_apps_yet(&config.file)),
+                count => println!("{}: {count} apps, all can be run", config.file.display()),
             });
         }
         run(&places).await

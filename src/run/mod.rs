@@ -1,12 +1,13 @@
 //! The shell: processes, sockets, time. It holds no decisions.
 //!
-//! Read in this order: `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
+//! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
 //! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 //! What outlives ostlerd: `state` and `keeper` (written), `adopt` and `strays` (found again), `handover`, `aftermath`.
 
 mod adopt;
 pub mod aftermath;
+mod arguments;
 mod captured;
 pub mod daemon;
 mod doors;
@@ -51,4 +52,5 @@ pub mod watched;
 pub mod worker_process;
 pub mod world;
 
+pub use arguments::Arguments;
 pub use daemon::{Places, StartError, check, run};

@@ -5,6 +5,7 @@ mod edge;
 mod files;
 mod garbage;
 mod health;
+mod manual;
 mod migrate;
 mod printed;
 mod ranges;
