@@ -19,6 +19,11 @@ const SEE_ALSO: &str = ".SH \"SEE ALSO\"\n\\fBostlerd\\fR(8), \\fBostler\\fR(1),
 
 fn main() -> io::Result<()> {
     let to = std::env::args_os().nth(1).map(PathBuf::from).expect("usage: pages DIR");
+    write(&to)
+}
+
+/// Makes both folders below `to`.
+pub fn write(to: &Path) -> io::Result<()> {
     let (man, completions) = (to.join("man"), to.join("completions"));
     fs::create_dir_all(&man)?;
     fs::create_dir_all(&completions)?;

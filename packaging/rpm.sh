@@ -3,7 +3,7 @@
 #
 #   packaging/rpm.sh STAGED VERSION OUT
 #
-# The same files make the same package.
+# The same files make the same package. OSTLER_RPM_PAYLOAD is rpm's %_binary_payload, w6.xzdio unless it says otherwise.
 set -euo pipefail
 umask 022
 
@@ -18,7 +18,7 @@ mkdir -p "$out"
 LC_ALL=C rpmbuild -bb --quiet --target "$architecture-linux" \
     --define "_topdir $work" --define "_rpmdir $work/out" --define "_tmppath $work" \
     --define "staged $staged" --define "staged_version $version" \
-    --define "staged_maintainer $maintainer" \
+    --define "staged_payload ${OSTLER_RPM_PAYLOAD:-w6.xzdio}" --define "staged_maintainer $maintainer" \
     --define "staged_date $(LC_ALL=C date --utc --date="@$SOURCE_DATE_EPOCH" '+%a %b %d %Y')" \
     "$here/rpm/ostler.spec" >"$work/log" 2>&1 || {
     cat "$work/log" >&2

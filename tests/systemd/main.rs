@@ -13,6 +13,9 @@ mod harness;
 #[path = "../daemon/load/mod.rs"]
 mod load;
 mod machine;
+mod package;
+#[path = "../../packaging/pages.rs"]
+mod pages;
 mod site;
 
 mod booted;

@@ -5,6 +5,8 @@ mod found;
 mod limits;
 mod logs;
 mod machines;
+mod packages;
+mod rpm;
 mod scopes;
 mod sockets;
 mod stops;
