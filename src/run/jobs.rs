@@ -36,6 +36,11 @@ pub(super) async fn is_stop(children: &Children) -> bool {
     }
 }
 
+/// Whether ostlerd is about to be ended, for good or not. False where nothing says so.
+pub(super) async fn is_end(children: &Children) -> bool {
+    job(children).await.is_ok_and(|job| matches!(job.as_deref(), Some("stop" | "restart" | "try-restart")))
+}
+
 /// What systemd is about to do with the unit that this process belongs to.
 async fn job(children: &Children) -> io::Result<Option<String>> {
     let Some(unit) = unit() else { return Ok(None) };

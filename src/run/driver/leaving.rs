@@ -13,6 +13,9 @@ use crate::supervise::{Moment, Outcome, Request, RequestId};
 /// How long whoever asked may take to receive the answer.
 const LAST_WORDS: Duration = Duration::from_millis(100);
 
+/// Why there is no re-execution any more.
+const STOPPED: &str = "ostlerd is being stopped or started again; the next start runs the binary on disk";
+
 /// The next ostlerd is due.
 #[derive(Debug)]
 pub(super) enum Leaving {
@@ -66,6 +69,9 @@ impl Driver {
         if self.leaving.is_some() {
             return self.shell.answer(id, refuse("ostlerd is being re-executed already".to_owned()));
         }
+        if self.is_stopping() {
+            return self.shell.answer(id, refuse(STOPPED.to_owned()));
+        }
         let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
         if let Some(app) = view.apps.iter().find(|app| app.migration.is_some()) {
             let reason = format!("{} migrates its databases; try again when that has ended", app.name);
@@ -81,6 +87,12 @@ impl Driver {
             let checked = handover::check(children, program.clone(), state).await;
             let _ = inbox.send(Inbound::SuccessorChecked { id, program, checked });
         });
+    }
+
+    /// Whether this ostlerd ends for good: the next one would know nothing of that.
+    fn is_stopping(&self) -> bool {
+        let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
+        view.drain.is_some_and(|drain| drain.stopping)
     }
 
     pub(super) fn successor_checked(&mut self, id: RequestId, program: PathBuf, checked: Result<(), String>) {
@@ -120,6 +132,13 @@ impl Driver {
     pub(super) async fn leave(&mut self) -> bool {
         let written = !self.keeper.has_failed();
         match self.leaving.take() {
+            // systemd may have asked for an end meanwhile, of which nothing has arrived here yet.
+            Some(Leaving::Reexec { id, .. })
+                if self.is_stopping() || jobs::is_end(self.shell.children()).await =>
+            {
+                self.shell.answer(id, Outcome::Refused { reason: STOPPED.to_owned() });
+                false
+            }
             Some(Leaving::Reexec { id, .. }) if !written => {
                 let path = self.keeper.path().display();
                 let reason =

@@ -209,6 +209,37 @@ fn an_upgrade_within_a_migration_or_a_rollout_ends_soon_and_disturbs_neither() {
 }
 
 #[test]
+fn an_upgrade_while_ostlerd_starts_or_stops_hinders_neither() {
+    let packages = Packages::new();
+    let (old, new) = (packages.package(Kind::Deb, OLD), packages.package(Kind::Deb, NEW));
+    let machine = machine(&packages);
+    apt_install(&machine, &old).exits(0);
+    machine.tell("systemctl stop ostler");
+    put_shop(&machine, "");
+    machine.write("/srv/shop/app.py", super::unit::PATIENT);
+    machine.write("/etc/ostler/ostler.toml", "[edge]\ndelay = \"5s\"\n");
+    machine.tell("systemctl start --no-block ostler");
+    let starting = "0 of 1 apps serve; shop: starting";
+    until("the app boots", || (machine.property("ostler", "StatusText") == starting).then_some(()));
+    apt_install(&machine, &new).exits(0);
+    installed(&machine, NEW);
+    machine.write("/srv/go", "");
+    until("it has started", || (machine.property("ostler", "ActiveState") == "active").then_some(()));
+    until("the app serves", || (machine.property("ostler", "StatusText") == "1 app serves").then_some(()));
+    assert_eq!(machine.property("ostler", "NRestarts"), "0");
+    let visitors = visitors(&machine);
+    let mut stop = machine.command(&["systemctl", "stop", "ostler"]).spawn().expect("sh starts");
+    until("it drains", || crate::site::status(&machine).draining.then_some(()));
+    let tallies = visitors.map(Running::stop);
+    apt_install(&machine, &old).exits(0).says(&["ostlerd is being stopped"]);
+    installed(&machine, OLD);
+    assert!(stop.wait().expect("the child is ours").success());
+    assert_eq!(machine.property("ostler", "Result"), "success");
+    assert_eq!(machine.tell("find /proc -maxdepth 1 -user nobody"), "");
+    tallies.iter().for_each(crate::load::Tally::lost_nothing);
+}
+
+#[test]
 fn where_nothing_may_be_started_nothing_is_and_the_unit_is_on_for_the_next_boot() {
     let packages = Packages::new();
     let package = packages.package(Kind::Deb, OLD);
