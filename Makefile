@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm endurance bench packages packages-twice venvs rootfs setup lint clean
+.PHONY: help demo test test-vm endurance bench packages packages-twice packages-lint venvs rootfs setup lint clean
 
 export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
@@ -19,7 +19,7 @@ help:
 	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'
 	@echo 'make endurance  a thousand rollouts, crashes, restarts and re-executions in a row; as root, half an hour'
 	@echo 'make bench   ostler beside plain gunicorn: throughput, reloads, recovery, memory'
-	@echo 'make packages  a .deb and an .rpm in target/packages; make packages-twice shows that two builds are the same'
+	@echo 'make packages  a .deb and an .rpm in target/packages; packages-twice, packages-lint check them'
 	@echo 'make lint    formatting, clippy, documentation'
 	@echo 'make clean   remove what was built'
 
@@ -47,6 +47,9 @@ packages: setup
 
 packages-twice: packages
 	@bash packaging/twice.sh
+
+packages-lint:
+	@bash packaging/lint.sh
 
 setup:
 	@bash tests/setup.sh

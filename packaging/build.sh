@@ -22,6 +22,13 @@ home=${CARGO_HOME:-$HOME/.cargo}
 export RUSTFLAGS="--remap-path-prefix=$root=/ostler --remap-path-prefix=$home=/cargo --remap-path-prefix=$(rustc --print sysroot)=/rust"
 cargo build --release --locked --bins --example pages
 
+# EL 9 and Ubuntu 22.04 have no later one; the packages say so, and must not say less than the truth.
+needed=$(objdump -T "$CARGO_TARGET_DIR"/release/{ostlerd,ostler} | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
+[[ $(printf '%s\n' "$needed" GLIBC_2.34 | sort -V | tail -n 1) == GLIBC_2.34 ]] || {
+    echo "packaging/build.sh: the programs need $needed, and the packages promise to run with GLIBC_2.34" >&2
+    exit 1
+}
+
 mkdir -p "$out"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
