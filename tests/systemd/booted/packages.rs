@@ -122,7 +122,7 @@ fn an_upgrade_touches_no_worker_and_loses_nothing_also_where_the_new_ostlerd_can
     let broken = packages.pack(Kind::Deb, &broken, "8.8.8");
     let machine = machine(&packages);
     apt_install(&machine, &old).exits(0);
-    put_shop(&machine, "workers = 2");
+    put_shop(&machine, "workers = 2\nargs = [\"-k\", \"gthread\", \"--threads\", \"4\"]");
     let edited = "[edge]\ndelay = \"0s\"\n";
     machine.write("/etc/ostler/ostler.toml", edited);
     until("the app serves", || (machine.property("ostler", "StatusText") == "1 app serves").then_some(()));
