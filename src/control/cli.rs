@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::edge::{Cdn, Host, Peer, Program, Vip};
+use super::import::Import;
 use super::protocol::{LONGEST_DRAIN, exit};
 use super::screen::complain;
 use super::verbs;
@@ -132,6 +133,11 @@ pub(super) enum Verb {
         #[arg(default_value = "/etc/ostler/ostler.toml")]
         file: PathBuf,
     },
+    /// Turn a gunicorn.service, a Procfile, a section of supervisord's or a start script into an app's file
+    ///
+    /// Prints the file, with comments on everything that is not in it, why, and what to do. Nothing is run, and gunicorn.conf.py
+    /// stays what it is. What no file says is asked for: exit 1 names the options to give. Needs no ostlerd.
+    Import(Import),
     /// Show what happens, as it happens; ends only with ostlerd
     Events,
     /// Print the configuration of what stands in front, for the apps that run here
@@ -338,6 +344,7 @@ mod tests {
             "start shop",
             "reload",
             "check",
+            "import x.service",
             "events",
             "drain",
             "undrain",

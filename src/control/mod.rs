@@ -14,6 +14,7 @@ mod difference;
 mod edge;
 mod follow;
 mod history;
+mod import;
 mod live;
 mod pending;
 mod progress;

@@ -81,7 +81,7 @@ fn binds(app: &App, settings: &Settings) -> Result<Vec<Address>, Refusal> {
 }
 
 /// gunicorn takes some shapes that `listen` leaves out for clarity.
-fn bind_address(bind: &str) -> Result<Address, String> {
+pub(crate) fn bind_address(bind: &str) -> Result<Address, String> {
     let plain = bind.trim();
     let plain = plain.strip_prefix("tcp://").unwrap_or(plain);
     let full = match plain.rsplit_once(':') {

@@ -19,6 +19,7 @@ mod drain;
 mod health;
 mod health_abuse;
 mod hooks;
+mod import;
 mod logs;
 mod metrics;
 mod migrations;

@@ -5,6 +5,7 @@ mod demo;
 mod drain;
 mod edge;
 mod events;
+mod import;
 mod migrate;
 mod reexec;
 mod reload;
@@ -68,6 +69,7 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         Verb::Wait { app } => wait::run(&client, app.as_deref()).await,
         Verb::Reexec => reexec::run(&client, common.json).await,
         Verb::Check { file } => check::run(&file, common.json),
+        Verb::Import(arguments) => import::run(&arguments, common.json),
         Verb::Events => events::run(&client, common.json).await,
         Verb::Demo(arguments) => demo::run(arguments, common.json).await,
         Verb::Edge(arguments) => edge::run(&client, *arguments, &common).await,

@@ -17,4 +17,6 @@ pub use ostlerd::{Ostlerd, Said, ready};
 pub use proc::{Proc, is_root, kill};
 pub use python::{ASGI, DJANGO, WSGI};
 pub use site::Site;
+#[allow(unused_imports, reason = "for the tests of the import")]
+pub use site::{readable, usual_user};
 pub use wait::{eventually, until};

@@ -58,6 +58,12 @@ impl Site {
         self.path("run/control.sock")
     }
 
+    /// The variable by which the processes of this site are found again.
+    #[allow(dead_code, reason = "for the tests of the import")]
+    pub fn mark(&self) -> (&'static str, &str) {
+        (MARK, &self.mark)
+    }
+
     /// An app that is not written yet, as the tests' usual user.
     pub fn app(&self, name: &str) -> AppFile {
         AppFile::new(name, self.root.path(), usual_user(), (MARK, &self.mark))
@@ -148,7 +154,7 @@ impl Drop for Site {
 
 /// Whom apps run as: `nobody` where the tests are root and nobody can reach the environments, root where
 /// only root can (a checkout below /root), and ourselves otherwise.
-fn usual_user() -> Option<&'static str> {
+pub fn usual_user() -> Option<&'static str> {
     static USER: OnceLock<Option<&'static str>> = OnceLock::new();
     *USER.get_or_init(|| {
         let open = |path: &Path| fs::metadata(path).is_ok_and(|it| it.permissions().mode() & 0o005 == 0o005);
@@ -161,7 +167,7 @@ fn usual_user() -> Option<&'static str> {
 }
 
 /// Lets every user read a file or enter a folder of the tests.
-pub(super) fn readable(path: &Path) {
+pub fn readable(path: &Path) {
     let mode = if path.is_dir() { 0o755 } else { 0o644 };
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("the file is ours");
 }

@@ -1,0 +1,100 @@
+//! The app's file while it is put together.
+
+use std::collections::BTreeMap;
+
+use super::conf::Conf;
+use super::holes;
+
+/// What was found so far. Values may have holes.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    /// The files, for the first line.
+    pub(super) from: Vec<String>,
+    /// A name that the file suggests.
+    pub(super) name: Option<String>,
+    pub(super) directory: Option<String>,
+    pub(super) python: Python,
+    pub(super) app: Option<String>,
+    pub(super) listen: Vec<String>,
+    pub(super) user: Option<String>,
+    pub(super) group: Option<String>,
+    pub(super) workers: Option<String>,
+    pub(super) args: Vec<String>,
+    pub(super) env: BTreeMap<String, String>,
+    pub(super) env_files: Vec<String>,
+    pub(super) umask: Option<String>,
+    pub(super) socket_mode: Option<String>,
+    pub(super) log_file: Option<String>,
+    /// Keys of `[limits]`, their values as TOML.
+    pub(super) limits: BTreeMap<&'static str, String>,
+    /// gunicorn's own configuration file.
+    pub(super) conf: Option<Conf>,
+    /// Where gunicorn was started, for what is relative on its command line.
+    pub(super) started_in: Option<String>,
+    pub(super) notes: Vec<Note>,
+}
+
+/// What is known of the interpreter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Python {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// The interpreter itself, perhaps only a name for `PATH`.
+    Interpreter(String),
+    /// gunicorn's script, whose first line names it; perhaps only a name for `PATH`.
+    Script(String),
+    /// The tool that chooses one, with the question that it answers.
+    Tool { name: String, ask: String },
+}
+
+/// Something that is not in the app's file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    /// As it stood.
+    pub(crate) what: String,
+    /// Why not, or what to do.
+    pub(crate) why: String,
+    /// Whether somebody has to do something.
+    pub(crate) todo: bool,
+}
+
+impl Draft {
+    /// Left out, and nothing is lost by it.
+    pub(super) fn left_out(&mut self, what: impl AsRef<str>, why: impl Into<String>) {
+        self.note(what.as_ref(), why.into(), false);
+    }
+
+    /// Left out, and its owner has something to do or to decide.
+    pub(super) fn leave_to_owner(&mut self, what: impl AsRef<str>, why: impl Into<String>) {
+        self.note(what.as_ref(), why.into(), true);
+    }
+
+    fn note(&mut self, what: &str, why: String, todo: bool) {
+        let note = Note { what: holes::plain(what), why, todo };
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+    }
+
+    /// A path as a process in the app's directory would understand it.
+    pub(super) fn absolute(&self, path: &str) -> String {
+        absolute(path, self.directory.as_deref())
+    }
+}
+
+/// `path` below `directory`, where it is not absolute.
+pub(super) fn absolute(path: &str, directory: Option<&str>) -> String {
+    match directory {
+        Some(directory) if !path.starts_with('/') => {
+            let path = path.trim_start_matches("./");
+            format!("{}/{path}", directory.trim_end_matches('/')).trim_end_matches("/.").to_owned()
+        }
+        _ => path.to_owned(),
+    }
+}
+
+/// The last part of a path.
+pub(super) fn base(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

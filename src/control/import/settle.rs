@@ -1,0 +1,294 @@
+//! What is still open when the files are read: decided from what is beside them, else asked for.
+
+use std::path::Path;
+
+use crate::config::{Address, AppName};
+
+use super::draft::{Draft, Python, absolute, base};
+use super::{Given, ImportError, Look, Need, conf, holes};
+
+/// Names of units and modules that say nothing about the app.
+const NAMELESS: [&str; 14] = [
+    "gunicorn", "app", "web", "wsgi", "asgi", "main", "server", "run", "config", "core", "project", "django",
+    "current", "src",
+];
+
+/// A draft with nothing open.
+pub(super) struct Settled {
+    pub(super) name: AppName,
+    pub(super) draft: Draft,
+    pub(super) python: String,
+    /// Whether the project has a manage.py, whose migrations ostlerd runs.
+    pub(super) migrates: bool,
+}
+
+/// Fills in, and asks for all that is missing at once.
+pub(super) fn settle(mut draft: Draft, given: &Given, look: &Look<'_>) -> Result<Settled, ImportError> {
+    let mut needs = Vec::new();
+    say(&mut draft, given);
+    own_paths(&mut draft);
+    if draft.directory.as_deref().is_none_or(|it| !it.starts_with('/') && !holes::open(it)) {
+        let what = "`directory`, where the release stands and gunicorn was started".to_owned();
+        needs.push(Need { what, option: "--directory /srv/shop/current".to_owned() });
+    }
+    let python = python(&draft, given, look).unwrap_or_else(|need| {
+        needs.push(need);
+        String::new()
+    });
+    if draft.app.is_none() {
+        needs.push(Need {
+            what: "`app`, as module:attribute".to_owned(),
+            option: "--app shop.wsgi:application".to_owned(),
+        });
+    }
+    if draft.user.is_none() {
+        let what = "`user`, whom the workers run as (they ran as whoever started gunicorn; that was root, if it was systemd)";
+        needs.push(Need { what: what.to_owned(), option: "--user shop".to_owned() });
+    }
+    listen(&mut draft, &mut needs);
+    workers(&mut draft);
+    conf::notes(&mut draft);
+    needs.extend(open(&draft, &python));
+    let name = match name(&draft, given) {
+        Ok(name) => Some(name),
+        Err(what) => {
+            needs.push(Need { what, option: "--name shop".to_owned() });
+            None
+        }
+    };
+    match name {
+        Some(name) if needs.is_empty() => {
+            let manage = absolute("manage.py", draft.directory.as_deref());
+            let migrates = (look.exists)(Path::new(&manage));
+            Ok(Settled { name, draft, python, migrates })
+        }
+        _ => {
+            needs.dedup();
+            Err(ImportError::Needs(needs))
+        }
+    }
+}
+
+/// What the command line says, and after it gunicorn.conf.py.
+fn say(draft: &mut Draft, given: &Given) {
+    if let Some(directory) = &given.directory {
+        draft.directory = Some(directory.clone());
+    }
+    if let Some(app) = &given.app {
+        draft.app = Some(app.clone());
+    }
+    if let Some(user) = &given.user {
+        draft.user = Some(user.clone());
+    }
+    if !given.listen.is_empty() {
+        draft.listen.clone_from(&given.listen);
+    }
+    let Some(conf) = draft.conf.clone() else { return };
+    let text = |name: &str| conf.text(name).map(str::to_owned);
+    draft.app = draft.app.take().or_else(|| text("wsgi_app"));
+    draft.user = draft.user.take().or_else(|| text("user"));
+    draft.group = draft.group.take().or_else(|| text("group"));
+    draft.directory = draft.directory.take().or_else(|| text("chdir"));
+}
+
+/// `PATH=/srv/venv/bin:$PATH` names itself: there is nothing of ostlerd's in a worker's environment.
+fn own_paths(draft: &mut Draft) {
+    for (name, value) in &mut draft.env {
+        let own = holes::hole(name);
+        if !value.contains(&own) {
+            continue;
+        }
+        let system = if name == "PATH" { "/usr/local/bin:/usr/bin:/bin" } else { "" };
+        let parts = value.split(':').map(|part| if part == own { system } else { part });
+        *value = parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(":");
+    }
+    for name in
+        ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
+    {
+        if draft.env.remove(name).is_some() {
+            draft.left_out(name, "systemd speaks to ostlerd with it, and it would mislead a worker");
+        }
+    }
+}
+
+/// The interpreter.
+fn python(draft: &Draft, given: &Given, look: &Look<'_>) -> Result<String, Need> {
+    const OPTION: &str = "--python /srv/shop/venv/bin/python";
+    let need = |what: String, option: &str| Need { what, option: option.to_owned() };
+    if let Some(python) = &given.python {
+        return Ok(python.clone());
+    }
+    let there = |path: &str| path.starts_with('/') && (look.exists)(Path::new(path));
+    let beside = || {
+        let places = [".venv", "venv", "env", "../venv", "../.venv"];
+        let paths = places.map(|it| absolute(&format!("{it}/bin/python"), draft.directory.as_deref()));
+        paths.into_iter().find(|path| there(path))
+    };
+    match &draft.python {
+        Python::Interpreter(path) if path.contains('/') => Ok(absolute(path, draft.started_in.as_deref())),
+        Python::Script(path) if path.contains('/') => {
+            Ok(interpreter(&absolute(path, draft.started_in.as_deref()), look))
+        }
+        Python::Tool { name, ask } => beside().ok_or_else(|| {
+            need(
+                format!("`python`: {name} chose it"),
+                &format!("--python \"$({ask})\", asked as the app's user"),
+            )
+        }),
+        Python::Interpreter(program) | Python::Script(program) => in_path(draft, program, look)
+            .map(|path| if path.ends_with("gunicorn") { interpreter(&path, look) } else { path })
+            .or_else(beside)
+            .or_else(|| {
+                let system = ["/usr/local/bin", "/usr/bin"].map(|bin| format!("{bin}/{program}"));
+                let found = system.into_iter().find(|path| there(path))?;
+                Some(if found.ends_with("gunicorn") { interpreter(&found, look) } else { found })
+            })
+            .ok_or_else(|| need(format!("`python`: {program:?} was found by PATH"), OPTION)),
+        Python::Unknown => beside().ok_or_else(|| {
+            need("`python`, the interpreter of the app's virtual environment".to_owned(), OPTION)
+        }),
+    }
+}
+
+/// In the folders of the app's own PATH, or of its VIRTUAL_ENV.
+fn in_path(draft: &Draft, program: &str, look: &Look<'_>) -> Option<String> {
+    let own = draft.env.get("VIRTUAL_ENV").map(|venv| format!("{venv}/bin"));
+    let path = draft.env.get("PATH").map(String::as_str).unwrap_or_default();
+    let folders = own.iter().map(String::as_str).chain(path.split(':')).filter(|it| it.starts_with('/'));
+    let mut found = folders.map(|folder| format!("{}/{program}", folder.trim_end_matches('/')));
+    let system = |path: &String| path.starts_with("/usr/") || path.starts_with("/bin/");
+    found.find(|path| !system(path) && (look.exists)(Path::new(path)))
+}
+
+/// The interpreter that a script of a virtual environment names, or the one beside it.
+fn interpreter(script: &str, look: &Look<'_>) -> String {
+    let text = (look.read)(Path::new(script)).unwrap_or_default();
+    let named = text.lines().next().and_then(|line| line.strip_prefix("#!"));
+    let named = named.and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+    if named.starts_with('/') && base(named).starts_with(['p']) {
+        return named.to_owned();
+    }
+    match script.rsplit_once('/') {
+        Some(("/usr/bin" | "/usr/local/bin" | "/bin", _)) | None => "/usr/bin/python3".to_owned(),
+        Some((bin, _)) => format!("{bin}/python"),
+    }
+}
+
+/// The addresses, in the shapes that `listen` takes; gunicorn's own default where nobody says.
+fn listen(draft: &mut Draft, needs: &mut Vec<Need>) {
+    if draft.listen.is_empty() {
+        let elsewhere = draft.conf.as_ref().is_some_and(|conf| !conf.known || conf.sets("bind"))
+            || draft.env.get("GUNICORN_CMD_ARGS").is_some_and(|it| it.contains("-b"));
+        match draft.env.get("PORT") {
+            _ if elsewhere => return,
+            Some(port) => draft.listen.push(format!("0.0.0.0:{port}")),
+            None => draft.listen.push("127.0.0.1:8000".to_owned()),
+        }
+    }
+    let mut listen: Vec<String> = Vec::new();
+    for bind in std::mem::take(&mut draft.listen) {
+        if holes::open(&bind) {
+            listen.push(bind);
+            continue;
+        }
+        let bind = match bind.strip_prefix("unix:") {
+            Some(path) if !path.starts_with(['/', '@']) => {
+                format!("unix:{}", absolute(path, draft.started_in.as_deref()))
+            }
+            _ => bind,
+        };
+        match crate::plan::bind_address(&bind) {
+            Ok(address) => listen.push(address.to_string()),
+            Err(why) => {
+                let option = "--listen 127.0.0.1:8000, or the .socket unit where it is one of systemd's";
+                needs.push(Need {
+                    what: format!("an address to listen on (gunicorn's bind {why})"),
+                    option: option.to_owned(),
+                });
+            }
+        }
+    }
+    let read = |text: &String| text.parse::<Address>().ok();
+    let mut kept: Vec<String> = Vec::new();
+    for text in listen {
+        let clash = kept.iter().any(|other| match (read(other), read(&text)) {
+            (Some(other), Some(address)) => other.clashes_with(&address),
+            _ => *other == text,
+        });
+        match clash {
+            true => draft.left_out(format!("--bind {text}"), "another address of the app is the same"),
+            false => kept.push(text),
+        }
+    }
+    draft.listen = kept;
+}
+
+fn workers(draft: &mut Draft) {
+    let Some(text) = draft.workers.clone().filter(|it| !holes::open(it)) else { return };
+    draft.workers = match text.parse::<u32>() {
+        Ok(count) if count > 0 => Some(count.to_string()),
+        _ => {
+            draft.leave_to_owner(
+                format!("--workers {text}"),
+                "must be a number of 1 or more; without it there is one worker",
+            );
+            None
+        }
+    };
+}
+
+/// Every hole that is left.
+fn open(draft: &Draft, python: &str) -> Vec<Need> {
+    let one = |value: &Option<String>, what: &str| holes::needs(value.as_deref().unwrap_or_default(), what);
+    let mut needs = Vec::new();
+    needs.extend(holes::needs(python, "`python`"));
+    for (value, what) in [
+        (&draft.directory, "`directory`"),
+        (&draft.app, "`app`"),
+        (&draft.user, "`user`"),
+        (&draft.group, "`group`"),
+        (&draft.workers, "`workers`"),
+        (&draft.umask, "`umask`"),
+        (&draft.socket_mode, "`socket_mode`"),
+        (&draft.log_file, "`log_file`"),
+    ] {
+        needs.extend(one(value, what));
+    }
+    needs.extend(draft.listen.iter().flat_map(|it| holes::needs(it, "an address to listen on")));
+    needs.extend(draft.args.iter().flat_map(|it| holes::needs(it, "one of gunicorn's arguments")));
+    needs.extend(draft.env_files.iter().flat_map(|it| holes::needs(it, "a file of `env_files`")));
+    for (name, value) in &draft.env {
+        needs.extend(holes::needs(name, "a name in `env`"));
+        needs.extend(holes::needs(value, &format!("`env.{}`", holes::plain(name))));
+    }
+    let mut asked: Vec<Need> = Vec::new();
+    for need in needs {
+        if !asked.iter().any(|other| other.option == need.option) {
+            asked.push(need);
+        }
+    }
+    asked
+}
+
+/// What was given; else the file's name, without what says nothing; else the module's, or the folder's.
+fn name(draft: &Draft, given: &Given) -> Result<AppName, String> {
+    if let Some(name) = &given.name {
+        return name.parse().map_err(|why: String| format!("`--name`: {why}"));
+    }
+    let unit = draft.name.as_deref().map(|name| {
+        let words: Vec<&str> = name.split(['-', '_', '@']).filter(|word| !NAMELESS.contains(word)).collect();
+        if words.is_empty() {
+            String::new()
+        } else {
+            name.replace('@', "-").replace("gunicorn", "").trim_matches(['-', '_']).to_owned()
+        }
+    });
+    let module = draft.app.as_deref().and_then(|app| app.split(['.', ':']).next().map(str::to_owned));
+    let folder = |up: usize| {
+        draft.directory.as_deref().and_then(|path| path.trim_end_matches('/').rsplit('/').nth(up))
+    };
+    let candidates = [unit, module, folder(0).map(str::to_owned), folder(1).map(str::to_owned)];
+    let good = |name: &String| !NAMELESS.contains(&name.as_str()) && name.parse::<AppName>().is_ok();
+    let found = candidates.into_iter().flatten().find(good);
+    found.and_then(|name| name.parse().ok()).ok_or_else(|| "the app's name".to_owned())
+}

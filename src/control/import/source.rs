@@ -1,0 +1,150 @@
+//! Tells the kinds of files apart, and has each read.
+
+use std::collections::BTreeMap;
+
+use super::draft::{Draft, base};
+use super::{Given, ImportError, Look, Source, conf, holes, procfile, script, supervisor, unit};
+
+/// More wrappers and scripts, one in the other, nobody has.
+const DEEPEST: u8 = 16;
+
+/// What all readers work with.
+pub(super) struct Reading<'a> {
+    pub(super) given: &'a Given,
+    pub(super) look: &'a Look<'a>,
+    /// The file, for messages.
+    pub(super) place: String,
+    pub(super) draft: Draft,
+    /// Variables of a script that are not exported.
+    pub(super) variables: BTreeMap<String, String>,
+    /// How many wrappers and scripts were entered.
+    pub(super) depth: u8,
+}
+
+impl Reading<'_> {
+    /// The value of a variable, as far as anybody has said it.
+    pub(super) fn value(&self, name: &str) -> Option<String> {
+        let said = self.given.set.get(name);
+        said.or_else(|| self.variables.get(name)).or_else(|| self.draft.env.get(name)).cloned()
+    }
+
+    /// Goes into a wrapper or a script.
+    pub(super) fn deeper(&mut self) -> Result<(), ImportError> {
+        self.depth += 1;
+        match self.depth > DEEPEST {
+            true => Err(self
+                .error("its scripts call each other without an end", "give the line that starts gunicorn")),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn error(&self, what: impl Into<String>, remedy: impl Into<String>) -> ImportError {
+        ImportError::at(&self.place, what, remedy)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Unit,
+    Socket,
+    Supervisor,
+    Conf,
+    Script,
+    Procfile,
+    Line,
+}
+
+/// Reads every file into one draft.
+pub(super) fn read(sources: &[Source], given: &Given, look: &Look<'_>) -> Result<Draft, ImportError> {
+    let mut reading = Reading {
+        given,
+        look,
+        place: String::new(),
+        draft: Draft { directory: given.directory.clone(), ..Draft::default() },
+        variables: BTreeMap::new(),
+        depth: 0,
+    };
+    let mut units = Vec::new();
+    let mut sockets = Vec::new();
+    let mut confs = Vec::new();
+    let mut main = None;
+    for source in sources {
+        let source = Source { path: source.path.clone(), text: holes::clean(&source.text) };
+        let place = source.path.display().to_string();
+        reading.draft.from.push(place.clone());
+        match kind(&source) {
+            Some(Kind::Unit) => units.push(source),
+            Some(Kind::Socket) => sockets.push(source),
+            Some(Kind::Conf) => confs.push(source),
+            Some(kind) if main.is_none() => main = Some((kind, source)),
+            Some(_) => {
+                let remedy = "import one at a time; only units with their drop-ins and sockets go together";
+                return Err(ImportError::at(place, "this is a second app", remedy));
+            }
+            None => {
+                let what = "this is no systemd unit, Procfile, supervisord section, start script or gunicorn.conf.py";
+                return Err(ImportError::at(place, what, "give the file that starts gunicorn"));
+            }
+        }
+    }
+    match (units.is_empty(), main) {
+        (false, Some((_, other))) => {
+            let place = other.path.display().to_string();
+            return Err(ImportError::at(
+                place,
+                "this is a second app beside the unit",
+                "import one at a time",
+            ));
+        }
+        (false, None) => unit::read(&mut reading, &units, &sockets)?,
+        (true, Some((kind, source))) => one(&mut reading, kind, &source)?,
+        (true, None) if confs.is_empty() => {
+            let from = reading.draft.from.join(", ");
+            let remedy = "give the .service unit as well";
+            return Err(ImportError::at(from, "this alone starts no gunicorn", remedy));
+        }
+        (true, None) => {}
+    }
+    for source in &confs {
+        conf::given(&mut reading.draft, source);
+    }
+    Ok(reading.draft)
+}
+
+fn one(reading: &mut Reading<'_>, kind: Kind, source: &Source) -> Result<(), ImportError> {
+    reading.place = source.path.display().to_string();
+    match kind {
+        Kind::Supervisor => supervisor::read(reading, source),
+        Kind::Procfile => procfile::read(reading, source),
+        _ => script::read(reading, &source.text),
+    }
+}
+
+fn kind(source: &Source) -> Option<Kind> {
+    let text = &source.text;
+    let path = source.path.to_string_lossy().into_owned();
+    let has = |head: &str| text.lines().any(|line| line.trim() == head);
+    let section = |head: &str| text.lines().any(|line| line.trim_start().starts_with(head));
+    if has("[Service]") {
+        return Some(Kind::Unit);
+    }
+    if has("[Socket]") {
+        return Some(Kind::Socket);
+    }
+    if section("[program:") || section("[fcgi-program:") {
+        return Some(Kind::Supervisor);
+    }
+    if path.ends_with(".py") {
+        return Some(Kind::Conf);
+    }
+    if text.starts_with("#!") {
+        return Some(Kind::Script);
+    }
+    let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    if base(&path).starts_with("Procfile")
+        || lines().next().is_some_and(|line| procfile::entry(line).is_some())
+    {
+        return Some(Kind::Procfile);
+    }
+    text.contains("gunicorn").then_some(Kind::Line)
+}

@@ -1,0 +1,169 @@
+//! Whatever comes in: a file that ostlerd takes, or one clear error; never a panic.
+
+use super::{Given, Place};
+
+/// xorshift64*: a seed that failed can be run again.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn below(&mut self, most: usize) -> usize {
+        (self.next() % most.max(1) as u64) as usize
+    }
+}
+
+const SEEDS: [(&str, &str); 5] = [
+    (
+        "/etc/systemd/system/shop@x.service",
+        "[Service]\nUser=shop\nWorkingDirectory=/srv/shop\nEnvironment=\"A=b c\" 'D=%i'\nEnvironmentFile=-/etc/e\nUMask=022\n\
+         LimitNOFILE=1\nMemoryMax=5%\nExecStartPre=x\nExecStart=-/v/bin/gunicorn -w ${A} --bind=$D \\\n -k x shop.wsgi\nKillMode=x\n",
+    ),
+    (
+        "/srv/shop/Procfile",
+        "release: x\nweb: A=\"$B\" sh -c 'exec gunicorn shop.wsgi -b 0.0.0.0:${PORT:-80} -w $(nproc) > x 2>&1'\n",
+    ),
+    (
+        "/etc/supervisor/conf.d/shop.conf",
+        "[program:shop]\ncommand=su shop -c \"/v/bin/gunicorn shop.wsgi -w%(ENV_N)s\" ; x\n  -t 5\nenvironment=A=\"b\",C='d'\ndirectory=/srv\n",
+    ),
+    (
+        "/srv/start.sh",
+        "#!/bin/sh\ncd /srv\n. venv/bin/activate\nexport A=1 B\nexec env X=y python -m gunicorn -e C=d -m 7 shop.wsgi | tee x\n",
+    ),
+    (
+        "/srv/gunicorn.conf.py",
+        "bind = 'unix:x'\nwsgi_app = \"shop.wsgi\"\nuser = 'shop' # x\nx = '''\ndaemon = 1\n'''\ndef pre_fork(a):\n  pass\n",
+    ),
+];
+
+const SNIPPETS: [&str; 44] = [
+    "\"",
+    "'",
+    "\\",
+    "\\\n",
+    "\n",
+    "\r",
+    "\0",
+    "$",
+    "${",
+    "}",
+    "$(",
+    ")",
+    "`",
+    "%",
+    "%(",
+    ")s",
+    "%%",
+    "=",
+    ":",
+    ";",
+    "|",
+    "&&",
+    ">",
+    "2>&1",
+    "#",
+    "[",
+    "]",
+    "[Service]\n",
+    "[program:x]\n",
+    "ExecStart=",
+    "gunicorn ",
+    "sh -c ",
+    "su x ",
+    "env ",
+    "-",
+    "--",
+    "-w",
+    "-b",
+    "\"\"\"",
+    "\u{e000}",
+    "\u{e001}",
+    "ä",
+    "💥",
+    "\u{7f}",
+];
+
+fn mutated(random: &mut Random, text: &str) -> String {
+    let mut letters: Vec<char> = text.chars().collect();
+    for _ in 0..=random.below(5) {
+        let at = random.below(letters.len() + 1);
+        match random.below(4) {
+            0 => {
+                let end = (at + random.below(12)).min(letters.len());
+                letters.drain(at..end);
+            }
+            1 => {
+                let end = (at + random.below(40)).min(letters.len());
+                let copy: Vec<char> = letters[at..end].to_vec();
+                let to = random.below(letters.len() + 1);
+                letters.splice(to..to, copy);
+            }
+            _ => {
+                letters.splice(at..at, SNIPPETS[random.below(SNIPPETS.len())].chars());
+            }
+        }
+    }
+    letters.into_iter().collect()
+}
+
+fn given(random: &mut Random) -> Given {
+    let say = |random: &mut Random, text: &str| (random.below(2) == 0).then(|| text.to_owned());
+    Given {
+        name: say(random, "shop"),
+        app: say(random, "shop.wsgi"),
+        python: say(random, "/v/bin/python"),
+        directory: say(random, "/srv/shop"),
+        user: say(random, "shop"),
+        listen: say(random, "127.0.0.1:8000").into_iter().collect(),
+        set: [("PORT", "8000"), ("N", "3"), ("B", "a b"), ("(nproc)", "2")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into(),
+    }
+}
+
+#[test]
+fn mutated_files_give_a_file_that_ostlerd_takes_or_one_error() {
+    let place = Place::default().with("/srv/shop/venv/bin/python", "").with("/srv/start.sh", SEEDS[3].1);
+    let mut taken = 0;
+    for seed in 1..=8_000u64 {
+        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+        let (path, text) = SEEDS[random.below(SEEDS.len())];
+        let text = mutated(&mut random, text);
+        let given = given(&mut random);
+        // `import` itself reads again what it wrote, as ostlerd does.
+        match place.import(path, &text, &given) {
+            Ok(imported) => {
+                taken += 1;
+                assert!(!imported.text.contains(['\u{e000}', '\0']), "seed {seed}: {}", imported.text);
+            }
+            Err(error) => {
+                let said = error.to_string();
+                assert!(said.len() > 20 && !said.contains('\u{e000}'), "seed {seed}: {said}");
+            }
+        }
+    }
+    assert!(taken > 1000, "only {taken} of them were taken: the mutations reach nothing");
+}
+
+#[test]
+fn wrappers_without_end_are_an_error() {
+    for endless in [
+        "su ".repeat(100_000),
+        "exec ".repeat(100_000),
+        "x x x gunicorn ".repeat(50_000),
+        "sh -c ".repeat(10_000),
+    ] {
+        let _ = super::line(&endless);
+        let _ = super::line(&format!("{endless} gunicorn shop.wsgi"));
+    }
+    let loops = Place::default().with("/srv/a.sh", "#!/bin/sh\nexec ./a.sh # gunicorn\n");
+    let error =
+        loops.import("/srv/Procfile", "web: ./a.sh # gunicorn", &Given::default()).unwrap_err().to_string();
+    assert!(error.contains("call each other without an end"), "{error}");
+}

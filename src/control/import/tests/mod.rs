@@ -1,0 +1,62 @@
+//! Laws of the import: what is carried over, what is said of the rest, and that nothing panics.
+
+mod commands;
+mod garbage;
+mod kinds;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::{Given, ImportError, Imported, Look, Source, import};
+
+/// A machine with these files.
+#[derive(Clone, Debug, Default)]
+struct Place(BTreeMap<String, String>);
+
+impl Place {
+    fn with(mut self, path: &str, text: &str) -> Place {
+        self.0.insert(path.to_owned(), text.to_owned());
+        self
+    }
+
+    fn import(&self, path: &str, text: &str, given: &Given) -> Result<Imported, ImportError> {
+        self.import_all(&[(path, text)], given)
+    }
+
+    fn import_all(&self, files: &[(&str, &str)], given: &Given) -> Result<Imported, ImportError> {
+        let source = |(path, text): &(&str, &str)| Source { path: path.into(), text: (*text).to_owned() };
+        let sources: Vec<Source> = files.iter().map(source).collect();
+        let exists = |path: &Path| self.0.contains_key(&path.display().to_string());
+        let read = |path: &Path| self.0.get(&path.display().to_string()).cloned();
+        import(&sources, given, &Look { exists: &exists, read: &read })
+    }
+}
+
+/// The user that a Procfile does not know.
+fn as_shop() -> Given {
+    Given { user: Some("shop".to_owned()), ..Given::default() }
+}
+
+/// A line `web: …` in a release with a virtual environment, run as `shop`.
+fn line(command: &str) -> Result<Imported, ImportError> {
+    let place =
+        Place::default().with("/srv/shop/venv/bin/python", "").with("/srv/shop/venv/bin/gunicorn", "");
+    place.import("/srv/shop/Procfile", &format!("web: {command}"), &as_shop())
+}
+
+#[track_caller]
+fn text(imported: Result<Imported, ImportError>) -> String {
+    imported.unwrap_or_else(|error| panic!("{error}")).text
+}
+
+/// The lines of the file that are no comments.
+fn keys(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).collect()
+}
+
+#[track_caller]
+fn has(text: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(text.contains(part), "{part:?} should be in\n{text}");
+    }
+}
