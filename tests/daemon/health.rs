@@ -26,7 +26,7 @@ fn shop(site: &Site) -> AppFile {
 }
 
 /// What comes back for these bytes until the other end closes.
-fn raw(address: SocketAddr, request: &str) -> String {
+pub fn raw(address: SocketAddr, request: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a time");
     stream.write_all(request.as_bytes()).expect("it reads");

@@ -12,6 +12,7 @@ mod load;
 mod adoption;
 mod app_errors;
 mod client;
+mod cloud;
 mod config_errors;
 mod control_errors;
 mod deaths;
