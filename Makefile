@@ -59,6 +59,7 @@ venvs: setup
 
 rootfs: setup
 	@bash tests/rootfs.sh "$$OSTLER_ROOTFS"
+	@bash tests/debs.sh
 
 lint: setup
 	cargo fmt --check

@@ -89,6 +89,22 @@ take_promtool() {
     echo "made $bin/promtool"
 }
 
+# What README's guide installs, for machines without a network.
+take_wheels() {
+    local wheels=$dir/wheels pins="django==5.2.19 gunicorn==27.0.1 psycopg[binary]==3.3.9 packaging==26.3" stamp log
+    stamp=$(printf '%s\n' "$version" "$pins" | sha256sum | cut -d' ' -f1)
+    [[ -r $wheels/.stamp && $(<"$wheels/.stamp") == "$stamp" ]] && return 0
+    log=$(mktemp)
+    rm -rf "$wheels"
+    # Words, split on purpose: one requirement each.
+    # shellcheck disable=SC2086
+    "$dir/gunicorn-27/bin/python" -m pip download --quiet --no-input --disable-pip-version-check --dest "$wheels" $pins \
+        >"$log" 2>&1 || fail "pip could not download $pins: $(tail -n 3 "$log")"
+    echo "$stamp" >"$wheels/.stamp"
+    rm -f "$log"
+    echo "made $wheels"
+}
+
 command -v flock >/dev/null || fail "flock is missing (on Debian: apt-get install util-linux)"
 version=$("$python" -VV 2>/dev/null) || fail "$python does not run: name a Python with PYTHON=/path/to/python3"
 mkdir -p "$dir"
@@ -99,3 +115,4 @@ for name in gunicorn-20.1 gunicorn-23 gunicorn-27 migrate-a migrate-b edge; do
     build "$name"
 done
 take_promtool
+take_wheels

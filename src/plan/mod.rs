@@ -26,8 +26,8 @@ pub use environment::environment;
 pub use facts::{EnvFile, Facts, Paths};
 pub use migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
 pub use prepare::prepare;
-pub use served::{Seen, Served, ServedApp, served};
 pub(crate) use prepare::why_ignored;
+pub use served::{Seen, Served, ServedApp, served};
 pub(crate) use sockets::bind_address;
 pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, MachinePolicy, Plan, Policy, Prepared, Probe, Readiness,

@@ -16,6 +16,7 @@ mod machine;
 mod package;
 #[path = "../../packaging/pages.rs"]
 mod pages;
+mod readme;
 mod site;
 
 mod booted;

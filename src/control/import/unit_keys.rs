@@ -87,7 +87,7 @@ const KEYS: &[(&str, Becomes)] = &[
     (
         "Limit*",
         Decide(
-            "of these limits ostler has `nofile` only; DefaultLimit…= of systemd or pam_limits do not reach workers either",
+            "of these limits ostler has `nofile` only; the others are those of ostler.service: `systemctl edit ostler`",
         ),
     ),
     ("MemoryHigh", Size("memory_high")),
@@ -121,12 +121,16 @@ const KEYS: &[(&str, Becomes)] = &[
     ("PrivateUsers", Decide(SANDBOX)),
     ("PrivateNetwork", Decide(SANDBOX)),
     ("PrivateMounts", Done("ostler.service has it")),
+    ("ProtectKernel*", Done("ostler.service has it")),
     ("Protect*", Decide(SANDBOX)),
     ("ReadWritePaths", Decide(SANDBOX)),
     ("ReadOnlyPaths", Decide(SANDBOX)),
     ("InaccessiblePaths", Decide(SANDBOX)),
     ("ReadWriteDirectories", Decide(SANDBOX)),
+    ("RestrictRealtime", Done("ostler.service has it")),
+    ("RestrictAddressFamilies", Done("ostler.service has the usual ones")),
     ("Restrict*", Decide(SANDBOX)),
+    ("SystemCallArchitectures", Done("ostler.service has it")),
     ("SystemCall*", Decide(SANDBOX)),
     ("Capabilit*", Decide("workers have no capability; a port below 1024 is bound by ostlerd")),
     ("AmbientCapabilities", Decide("workers have no capability; a port below 1024 is bound by ostlerd")),
@@ -167,7 +171,7 @@ pub(super) fn take(draft: &mut Draft, key: &str, value: &str) {
 
 fn no_limit(draft: &mut Draft, shown: &str, value: &str) {
     match value {
-        "infinity" | "" => draft.left_out(shown, "without the key there is no limit"),
+        "infinity" | "" => draft.left_out(shown, "without the key there is no limit but ostlerd's own"),
         _ => draft.leave_to_owner(
             shown,
             "a share or a word cannot be carried over: write the number under [limits]",

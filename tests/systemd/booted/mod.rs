@@ -2,6 +2,7 @@
 
 mod endurance;
 mod found;
+mod guide;
 mod limits;
 mod logs;
 mod machines;

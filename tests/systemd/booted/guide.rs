@@ -1,0 +1,88 @@
+//! README, followed to the letter: every block of commands that is marked so, in its order, on a Debian with nothing but
+//! the base system. Of the world outside, the machine has an archive of packages (`tests/debs.sh`) and one of wheels.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::{Said, until, venvs};
+use crate::machine::Machine;
+use crate::package::{Kind, OLD, Packages};
+use crate::readme::{RunBy, blocks, readme};
+use crate::site::status;
+
+/// What somebody who comes from gunicorn has.
+const GUNICORN: &str = "[Unit]\nDescription=gunicorn\nAfter=network.target\n\n[Service]\nUser=shop\nGroup=shop\n\
+    WorkingDirectory=/srv/shop/current\nExecStart=/srv/shop/venv/bin/gunicorn --workers 1 --bind 127.0.0.1:8001 \
+    shop.wsgi:application\nRestart=always\n\n[Install]\nWantedBy=multi-user.target\n";
+
+/// What the answers to apt's questions, and a network, would be.
+const APT: &str = "APT::Get::Assume-Yes \"true\";\nDpkg::Use-Pty \"false\";\n";
+const SOURCES: &str = "deb [trusted=yes] file:/opt/debs ./\n";
+const PIP: &str = "[global]\nno-index = true\nfind-links = /opt/wheels\ndisable-pip-version-check = true\n";
+
+/// A folder that a script of tests/ makes.
+#[track_caller]
+fn made_by(script: &str, folder: PathBuf) -> PathBuf {
+    assert!(folder.exists(), "{} is missing: run `bash tests/{script}` first", folder.display());
+    fs::canonicalize(folder).expect("it is there")
+}
+
+fn debs() -> PathBuf {
+    let beside = || {
+        let rootfs = std::env::var_os("OSTLER_ROOTFS").map(PathBuf::from);
+        let rootfs = rootfs.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/rootfs"));
+        rootfs.with_file_name("debs")
+    };
+    made_by("debs.sh", std::env::var_os("OSTLER_DEBS").map_or_else(beside, PathBuf::from))
+}
+
+fn newcomers_machine(packages: &Packages) -> Machine {
+    let package = PathBuf::from(packages.package(Kind::Deb, OLD));
+    let name = package.file_name().expect("it is a file").to_string_lossy().into_owned();
+    let wheels = made_by("venvs.sh", venvs().join("wheels"));
+    let machine = Machine::bare(&[
+        (debs(), "/opt/debs".into()),
+        (wheels, "/opt/wheels".into()),
+        (package, format!("/root/{name}").into()),
+    ]);
+    machine.write("/etc/apt/apt.conf.d/90answers", APT);
+    machine.write("/etc/apt/sources.list", SOURCES);
+    machine.write("/etc/pip.conf", PIP);
+    machine.write("/etc/systemd/system/gunicorn.service", GUNICORN);
+    // The tests' Debian leaves documentation out, where the examples are.
+    machine.tell("rm -f /etc/dpkg/dpkg.cfg.d/*mmdebstrap*");
+    // A container has its host's, mounted, where the package tzdata wants to put a link.
+    machine.tell("! mountpoint --quiet /etc/localtime || umount /etc/localtime; rm -f /etc/localtime");
+    machine.tell("apt-get update");
+    machine
+}
+
+#[test]
+fn the_readme_is_true_from_the_first_line_to_the_last() {
+    let packages = Packages::new();
+    let machine = newcomers_machine(&packages);
+    let mut page = None;
+    for block in blocks(&readme()) {
+        let RunBy::Guide { code, says } = block.run_by else { continue };
+        let mut shell = machine.command(&["bash", "-euc", &format!("cd /root; {}", block.text)]);
+        let said = Said::of(shell.env("DEBIAN_FRONTEND", "noninteractive"));
+        let words: Vec<&str> = says.iter().map(String::as_str).collect();
+        assert_eq!(said.code, Some(code), "README.md:{}: {}\n{said}", block.line, block.text);
+        let said = said.says(&words);
+        if block.text.contains("https://shop.example.com/") {
+            page = Some(said.out);
+        }
+    }
+    let page = page.expect("the guide visits the shop");
+    assert!(page.contains("Django site admin"), "{page}");
+    let migrated = machine
+        .tell("runuser -u shop -- psql --tuples-only --command 'SELECT count(*) FROM django_migrations'");
+    assert!(migrated.trim().parse::<u32>().is_ok_and(|count| count > 10), "{migrated}");
+    for worker in status(&machine).apps.iter().flat_map(|app| &app.workers) {
+        let pid = worker.pid.expect("it runs");
+        assert_eq!(machine.tell(&format!("stat --format=%U /proc/{pid}")), "shop");
+    }
+    until("the termination notice is watched for", || {
+        (machine.property("ostler-termination-notice", "ActiveState") == "active").then_some(())
+    });
+}
