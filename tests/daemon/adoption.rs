@@ -331,6 +331,9 @@ fn wait_tells_how_the_last_rollout_ended() {
     app.release("app.py", "import nothing_of_that_name\n");
     ostlerd.restart_fails("shop");
     ostlerd.ostler(&["wait", "shop"]).exits(1).says(&["nothing_of_that_name", "g1 goes on serving"]);
+    let said = ostlerd.ostler(&["wait", "--json"]).exits(1).says(&["nothing_of_that_name"]);
+    let end: serde_json::Value = serde_json::from_str(said.out.trim()).expect("one line, one object");
+    assert_eq!((end["app"].as_str(), end["generation"].as_u64()), (Some("shop"), Some(1)), "{end}");
     app.release("app.py", WSGI);
     ostlerd.restart("shop");
     ostlerd.ostler(&["wait", "shop"]).exits(0);

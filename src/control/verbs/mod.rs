@@ -66,7 +66,7 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         Verb::Reload { dry_run } => reload::run(&client, dry_run, common.json).await,
         Verb::Drain { length } => drain::run(&client, length, common.json).await,
         Verb::Undrain => undrain::run(&client, common.json).await,
-        Verb::Wait { app } => wait::run(&client, app.as_deref()).await,
+        Verb::Wait { app } => wait::run(&client, app.as_deref(), common.json).await,
         Verb::Reexec => reexec::run(&client, common.json).await,
         Verb::Check { file } => check::run(&file, common.json),
         Verb::Import(arguments) => import::run(&arguments, common.json),

@@ -1,13 +1,17 @@
 //! `ostler wait [APP]`: how the rollouts end, as an exit status.
 
+use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::VerbError;
+use crate::config::AppName;
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{exit, no_such_app};
 use crate::control::screen::{complain, plain, say};
 use crate::observe::{AppStatus, Status};
-use crate::supervise::AppState;
+use crate::supervise::{AppState, GenerationId};
 
 /// From one look to the next.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -16,7 +20,7 @@ const PERIOD: Duration = Duration::from_millis(200);
 const AWAY: u32 = 50;
 
 /// Waits until nothing is under way; 1 where something did not end well.
-pub(super) async fn run(client: &Client, app: Option<&str>) -> Result<u8, VerbError> {
+pub(super) async fn run(client: &Client, app: Option<&str>, json: bool) -> Result<u8, VerbError> {
     let mut away = 0;
     loop {
         match client.status().await {
@@ -24,7 +28,7 @@ pub(super) async fn run(client: &Client, app: Option<&str>) -> Result<u8, VerbEr
                 away = 0;
                 let apps = chosen(&status, app)?;
                 if !apps.iter().any(|app| is_under_way(app)) {
-                    return tell(&apps);
+                    return tell(&apps, json);
                 }
             }
             // Only one that was there can be away.
@@ -52,25 +56,50 @@ fn is_under_way(app: &AppStatus) -> bool {
     app.rollout.is_some() || boots
 }
 
-fn tell(apps: &[&AppStatus]) -> Result<u8, VerbError> {
+fn tell(apps: &[&AppStatus], json: bool) -> Result<u8, VerbError> {
     let mut code = 0;
-    for app in apps {
-        let name = &app.name;
-        let why = match &app.last_rollout {
-            Some(last) if !last.committed => last.reason.clone().or_else(|| Some("rolled back".to_owned())),
-            _ if app.state == AppState::Failed => app.problem.clone().or_else(|| Some("failed".to_owned())),
-            _ => None,
-        };
-        match (why, app.generation) {
-            (Some(why), serving) => {
-                code = exit::FAILED;
-                let rest =
-                    serving.map_or_else(String::new, |it| format!("; generation {it} goes on serving"));
-                complain(&plain(&format!("{name}: {why}{rest}")));
-            }
-            (None, Some(generation)) => say(&format!("{name}: generation {generation} serves"))?,
-            (None, None) => say(&format!("{name}: stopped"))?,
+    for end in apps.iter().map(|app| End::of(app)) {
+        if end.reason.is_some() {
+            code = exit::FAILED;
+        }
+        match &end.reason {
+            _ if json => say(&serde_json::to_string(&end).expect("names, numbers and text"))?,
+            Some(_) => complain(&plain(&end.to_string())),
+            None => say(&end.to_string())?,
         }
     }
     Ok(code)
+}
+
+/// How it stands with an app of which nothing is under way.
+#[derive(Serialize)]
+struct End<'a> {
+    app: &'a AppName,
+    /// What serves; none where it is stopped, or failed from the first.
+    generation: Option<GenerationId>,
+    /// What did not end well.
+    reason: Option<&'a str>,
+}
+
+impl<'a> End<'a> {
+    fn of(app: &'a AppStatus) -> End<'a> {
+        let reason = match &app.last_rollout {
+            Some(last) if !last.committed => Some(last.reason.as_deref().unwrap_or("rolled back")),
+            _ if app.state == AppState::Failed => Some(app.problem.as_deref().unwrap_or("failed")),
+            _ => None,
+        };
+        End { app: &app.name, generation: app.generation, reason }
+    }
+}
+
+impl fmt::Display for End<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.app;
+        match (self.reason, self.generation) {
+            (Some(why), Some(serving)) => write!(f, "{name}: {why}; generation {serving} goes on serving"),
+            (Some(why), None) => write!(f, "{name}: {why}"),
+            (None, Some(generation)) => write!(f, "{name}: generation {generation} serves"),
+            (None, None) => write!(f, "{name}: stopped"),
+        }
+    }
 }

@@ -206,13 +206,13 @@ impl<'a> Ostlerd<'a> {
         self.ended = Some(self.child.wait().expect("the child is ours"));
     }
 
-    /// Ends it as `kill -9` does, and the workers with it.
+    /// Ends it as `kill -9` does, and the workers with it; when it returns, none of them runs.
     pub fn kill(mut self) {
         self.signal(Signal::SIGKILL);
         self.ended = Some(self.child.wait().expect("the child is ours"));
-        for process in self.site.processes() {
-            kill(process.0, Signal::SIGKILL);
-        }
+        let workers = self.site.processes();
+        workers.iter().for_each(|process| kill(process.0, Signal::SIGKILL));
+        until("what was killed has ended", || (!workers.iter().any(|it| it.lives())).then_some(()));
     }
 
     /// Waits for one that was killed; what it ran is the test's to end.
