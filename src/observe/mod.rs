@@ -16,6 +16,7 @@ pub use date::timestamp;
 pub use log::{announce, init as init_log, stderr_is_the_journal};
 pub use migration::{AbortStatus, MigrationStatus, MigrationStep, OperationStatus, backend, next_step, time};
 pub use status::{
-    AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, Release, Status, WorkerStatus,
+    AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, QueueStatus, Release, Status,
+    WorkerStatus,
 };
 pub use systemd::{Stage, line as status_line};

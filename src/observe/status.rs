@@ -112,6 +112,20 @@ pub struct AppHealth {
     pub listen_queue: Option<u32>,
     /// How many the kernel lets wait.
     pub listen_backlog: Option<u32>,
+    /// The same of each listener that the kernel tells of, in the order of `listeners`.
+    #[serde(default)]
+    pub queues: Vec<QueueStatus>,
+}
+
+/// The connections that wait at one listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus {
+    /// Which.
+    pub listener: String,
+    /// How many wait for a worker.
+    pub waiting: u32,
+    /// How many the kernel lets wait.
+    pub limit: u32,
 }
 
 /// One worker.
@@ -155,8 +169,8 @@ pub struct Facts {
 pub struct AppFacts {
     /// Where it listens.
     pub listeners: Vec<String>,
-    /// Connections that wait, and how many may: of all listeners.
-    pub queue: Option<(u32, u32)>,
+    /// Connections that wait, of each listener that the kernel tells of.
+    pub queues: Vec<QueueStatus>,
     /// Its release.
     pub release: Release,
 }
@@ -230,8 +244,9 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
             optional: readiness.optional,
             min_ready: readiness.min_ready,
             capacity: blueprint.and_then(|it| it.capacity),
-            listen_queue: known.queue.map(|(waiting, _)| waiting),
-            listen_backlog: known.queue.map(|(_, most)| most),
+            listen_queue: sum(&known.queues, |queue| queue.waiting),
+            listen_backlog: sum(&known.queues, |queue| queue.limit),
+            queues: known.queues,
         },
         workers: app
             .workers
@@ -249,4 +264,9 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
             })
             .collect(),
     }
+}
+
+/// Of all queues together; `None` where none is known.
+fn sum(queues: &[QueueStatus], of: impl Fn(&QueueStatus) -> u32) -> Option<u32> {
+    queues.iter().map(of).reduce(u32::saturating_add)
 }

@@ -6,14 +6,18 @@ use nix::libc;
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
 
 use super::listeners::{Bound, SocketName};
+use crate::observe::QueueStatus;
 
-/// Connections that wait and how many may, of all these sockets; `None` where the kernel tells of none.
-pub(super) fn of(bound: &[Bound]) -> Option<(u32, u32)> {
-    let add = |(a, b): (u32, u32), (c, d)| (a.saturating_add(c), b.saturating_add(d));
-    bound.iter().filter_map(|bound| queue(bound.fd.as_fd(), &bound.name)).reduce(add)
+/// Connections that wait and how many may, of each of these sockets that the kernel tells of.
+pub(super) fn of(bound: &[Bound]) -> Vec<QueueStatus> {
+    let status = |bound: &Bound| {
+        let (waiting, limit) = queue(bound.fd.as_fd(), &bound.name)?;
+        Some(QueueStatus { listener: bound.name.to_string(), waiting, limit })
+    };
+    bound.iter().filter_map(status).collect()
 }
 
-/// The same of one listener.
+/// Connections that wait at one listener, and how many may.
 pub(super) fn queue(listener: BorrowedFd<'_>, name: &SocketName) -> Option<(u32, u32)> {
     match name {
         SocketName::Unix(_) => unix_queue(listener),

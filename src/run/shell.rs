@@ -385,6 +385,6 @@ impl Home {
     fn facts(&self, releases: &Releases) -> AppFacts {
         let all = self.listeners.all();
         let listeners = all.iter().map(|bound| bound.name.to_string()).collect();
-        AppFacts { listeners, queue: listen_queue::of(all), release: releases.of(&self.blueprint) }
+        AppFacts { listeners, queues: listen_queue::of(all), release: releases.of(&self.blueprint) }
     }
 }
