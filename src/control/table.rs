@@ -1,7 +1,8 @@
 //! The status, drawn for people.
 
-use crate::observe::{AppStatus, ConfigStatus, DrainStatus, Status, WorkerStatus};
-use crate::supervise::{AppState, LastWords, PhaseView, RolloutView, WorkerState};
+use crate::observe::words::{app_word, drain_words, worker_tone, worker_word};
+use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, notes};
+use crate::supervise::{LastWords, WorkerState};
 
 use super::screen::{Ink, Screen, bytes, duration, one_line, plain};
 use super::verdict;
@@ -64,29 +65,11 @@ impl Page {
         if let Some(directory) = &app.directory {
             self.line(2, &format!("code from {}", one_line(directory)));
         }
-        if let Some(rollout) = &app.rollout {
-            self.line(2, &self.screen.paint(Ink::Cyan, &rollout_words(rollout)));
-        }
-        self.migration(app);
-        // What is wrong because of a migration has been said with it.
-        let migration = app.last_migration.as_ref().filter(|last| !last.verdict.kind.is_good());
-        let said = migration.map(|last| format!("migration {}: {}", last.verdict.kind, last.verdict.reason));
-        let is_news = |words: &Option<String>| words.is_none() || *words != said;
-        if let Some(last) = app.last_rollout.as_ref().filter(|last| !last.committed && is_news(&last.reason))
-        {
-            let generation = last.generation.map(|id| format!(" to {id}")).unwrap_or_default();
-            let reason = one_line(last.reason.as_deref().unwrap_or("no reason was given"));
-            let words = format!("the last rollout{generation} was rolled back: {reason}");
-            self.line(2, &self.screen.paint(Ink::Red, &words));
-        }
-        if let Some(change) = &app.release_changed {
-            self.line(2, &self.screen.paint(Ink::Yellow, &one_line(change)));
-        }
-        if let Some(problem) = app.problem.as_ref().filter(|_| is_news(&app.problem)) {
-            self.line(2, &self.screen.paint(Ink::Red, &format!("problem: {}", one_line(problem))));
-        }
-        if let Some(seconds) = app.backoff_seconds {
-            self.line(2, &self.screen.paint(Ink::Yellow, &format!("next start in {}", duration(seconds))));
+        for note in notes(app) {
+            self.line(2, &self.screen.paint(note.tone.into(), &note.text));
+            if note.topic == Topic::LastMigration {
+                self.remedies(app);
+            }
         }
         if let Some(words) = &app.last_words {
             self.last_words(words);
@@ -94,19 +77,8 @@ impl Page {
         self.workers(&app.workers);
     }
 
-    fn migration(&mut self, app: &AppStatus) {
-        if let Some(migration) = &app.migration {
-            let ink = if migration.is_troubled() { Ink::Yellow } else { Ink::Cyan };
-            self.line(2, &self.screen.paint(ink, &format!("migration: {}", one_line(&migration.summary))));
-        }
-        let Some(last) = app.last_migration.as_ref().filter(|last| !last.verdict.kind.is_good()) else {
-            return;
-        };
-        let words = format!(
-            "the last migration of {}: {}: {}",
-            last.database, last.verdict.kind, last.verdict.reason
-        );
-        self.line(2, &self.screen.paint(Ink::Red, &one_line(&words)));
+    fn remedies(&mut self, app: &AppStatus) {
+        let Some(last) = &app.last_migration else { return };
         for line in verdict::remedies(app.name.as_str(), &last.verdict).lines() {
             self.line(4, &plain(line));
         }
@@ -151,7 +123,7 @@ impl Page {
                 };
                 match (number, column) {
                     (0, _) => self.screen.paint(Ink::Faint, &padded),
-                    (_, STATE) => self.screen.paint(worker_ink(workers[number - 1].state), &padded),
+                    (_, STATE) => self.screen.paint(worker_tone(workers[number - 1].state).into(), &padded),
                     _ => padded,
                 }
             });
@@ -183,76 +155,15 @@ fn row(worker: &WorkerStatus) -> [String; 9] {
 /// `shop  serving  g7  4 of 4 workers ready  gthread, gunicorn 27.0.1`
 fn headline(app: &AppStatus, widest: usize, screen: Screen) -> String {
     let ready = app.workers.iter().filter(|worker| worker.state == WorkerState::Ready).count();
-    let (word, ink) = app_word(app.state);
-    let mut parts =
-        vec![screen.paint(Ink::Bold, &format!("{:<widest$}", app.name.as_str())), screen.paint(ink, word)];
+    let (word, tone) = app_word(app.state);
+    let mut parts = vec![
+        screen.paint(Ink::Bold, &format!("{:<widest$}", app.name.as_str())),
+        screen.paint(tone.into(), word),
+    ];
     parts.extend(app.generation.map(|id| id.to_string()));
     parts.push(format!("{ready} of {} workers ready", app.workers_wanted));
     parts.extend(app.runs.as_deref().map(one_line));
     parts.join("  ")
-}
-
-/// `draining since 2m05s: readiness fails; the edge notices within 3.0s; ends by itself in 10m`
-fn drain_words(drain: &DrainStatus) -> String {
-    let mut words = format!("draining since {}: readiness fails", duration(drain.since_seconds));
-    if drain.edge_wait_seconds > 0.0 {
-        words.push_str(&format!("; the edge notices within {}", duration(drain.edge_wait_seconds)));
-    }
-    match (drain.stopping, drain.ends_in_seconds) {
-        (true, _) => words.push_str("; ostlerd stops after it"),
-        (false, Some(left)) => words.push_str(&format!("; ends by itself in {}", duration(left))),
-        (false, None) => words.push_str("; `ostler undrain` ends it"),
-    }
-    words
-}
-
-fn rollout_words(rollout: &RolloutView) -> String {
-    let to = rollout.generation.map(|id| format!(" to {id}")).unwrap_or_default();
-    let phase = match rollout.phase {
-        PhaseView::Preparing => "preparing",
-        PhaseView::Migrating => "migrating",
-        PhaseView::Replacing => "replacing workers",
-        PhaseView::Settling => "watching the new workers",
-        PhaseView::RollingBack => "rolling back",
-    };
-    let failures = match rollout.failures {
-        0 => String::new(),
-        1 => ", 1 failure".to_owned(),
-        n => format!(", {n} failures"),
-    };
-    format!("rollout{to}: {phase}, {} of {} ready{failures}", rollout.ready, rollout.wanted)
-}
-
-fn app_word(state: AppState) -> (&'static str, Ink) {
-    match state {
-        AppState::Starting => ("starting", Ink::Cyan),
-        AppState::Serving => ("serving", Ink::Green),
-        AppState::RollingOut => ("rolling out", Ink::Cyan),
-        AppState::RollingBack => ("rolling back", Ink::Yellow),
-        AppState::Degraded => ("degraded", Ink::Yellow),
-        AppState::Failed => ("failed", Ink::Red),
-        AppState::Stopping => ("stopping", Ink::Yellow),
-        AppState::Stopped => ("stopped", Ink::Faint),
-    }
-}
-
-fn worker_word(state: WorkerState) -> &'static str {
-    match state {
-        WorkerState::Booting => "booting",
-        WorkerState::Held => "held",
-        WorkerState::Ready => "ready",
-        WorkerState::Draining => "draining",
-        WorkerState::Ending => "ending",
-    }
-}
-
-fn worker_ink(state: WorkerState) -> Ink {
-    match state {
-        WorkerState::Ready => Ink::Green,
-        WorkerState::Booting | WorkerState::Held => Ink::Cyan,
-        WorkerState::Draining => Ink::Yellow,
-        WorkerState::Ending => Ink::Red,
-    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 use super::*;
-use crate::supervise::{GenerationId, LastRollout, WorkerId};
+use crate::observe::DrainStatus;
+use crate::supervise::{AppState, GenerationId, LastRollout, WorkerId};
 
 const DARK: Screen = Screen { live: false, colour: false };
 

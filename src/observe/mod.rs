@@ -6,15 +6,18 @@ pub mod health;
 mod log;
 mod metrics;
 mod migration;
+mod notes;
 mod status;
 mod systemd;
 #[cfg(test)]
 mod testing;
+pub mod words;
 
 pub use counters::{Counters, CountersRecord};
 pub use date::timestamp;
 pub use log::{announce, init as init_log, stderr_is_the_journal};
 pub use migration::{AbortStatus, MigrationStatus, MigrationStep, OperationStatus, backend, next_step, time};
+pub use notes::{Note, Topic, notes};
 pub use status::{
     AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, QueueStatus, Release, Status,
     WorkerStatus,

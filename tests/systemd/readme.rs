@@ -198,16 +198,16 @@ fn below<'r>(readme: &'r str, heading: &str) -> &'r str {
 
 #[test]
 fn every_state_that_ostler_status_shows_is_explained() {
-    let table = read("src/control/table.rs").expect("it is there");
+    let states = read("src/observe/words.rs").expect("it is there");
     let outcomes = read("src/supervise/migration/outcome.rs").expect("it is there");
-    let mut words = arms(&table, "fn app_word(");
-    words.extend(arms(&table, "fn worker_word("));
-    words.extend(arms(&table, "let phase = match").into_iter().take(5));
+    let mut words = arms(&states, "fn app_word(");
+    words.extend(arms(&states, "fn worker_word("));
+    words.extend(arms(&states, "let phase = match").into_iter().take(5));
     words.extend(arms(&outcomes, "impl fmt::Display for VerdictKind"));
     assert!(words.len() >= 8 + 5 + 5 + 7, "{words:?}");
     let readme = readme();
-    let states = below(&readme, "### What each state means");
-    let missing = words.into_iter().filter(|word| !states.contains(&format!("`{word}`"))).collect();
+    let explained = below(&readme, "### What each state means");
+    let missing = words.into_iter().filter(|word| !explained.contains(&format!("`{word}`"))).collect();
     none("states that README does not explain", missing);
 }
 

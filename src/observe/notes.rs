@@ -1,0 +1,74 @@
+//! What is to be said of an app beside its numbers, one sentence each. Pure.
+
+use super::AppStatus;
+use super::words::{Tone, duration, one_line, rollout_words};
+
+/// What a sentence is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// The rollout that is under way.
+    Rollout,
+    /// The migration that is under way.
+    Migration,
+    /// The last migration, which did not succeed.
+    LastMigration,
+    /// The last rollout, which was rolled back.
+    LastRollout,
+    /// The release on disk, which is another than the one that serves.
+    Release,
+    /// What is wrong now.
+    Problem,
+    /// The next start, which is waited for.
+    Backoff,
+}
+
+/// A sentence about an app, on one line and without control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What it is about.
+    pub topic: Topic,
+    /// How it is to be taken.
+    pub tone: Tone,
+    /// The sentence.
+    pub text: String,
+}
+
+/// All that is to be said of `app`, nothing of it twice.
+pub fn notes(app: &AppStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let mut say = |topic, tone, text: &str| notes.push(Note { topic, tone, text: one_line(text) });
+    if let Some(rollout) = &app.rollout {
+        say(Topic::Rollout, Tone::Busy, &rollout_words(rollout));
+    }
+    if let Some(migration) = &app.migration {
+        let tone = if migration.is_troubled() { Tone::Warn } else { Tone::Busy };
+        say(Topic::Migration, tone, &format!("migration: {}", migration.summary));
+    }
+    // What is wrong because of a migration is said with it, and not once more.
+    let failed = app.last_migration.as_ref().filter(|last| !last.verdict.kind.is_good());
+    let said = failed.map(|last| format!("migration {}: {}", last.verdict.kind, last.verdict.reason));
+    if let Some(last) = failed {
+        let words = format!(
+            "the last migration of {}: {}: {}",
+            last.database, last.verdict.kind, last.verdict.reason
+        );
+        say(Topic::LastMigration, Tone::Bad, &words);
+    }
+    let is_news = |words: &Option<String>| words.is_none() || *words != said;
+    if let Some(last) = app.last_rollout.as_ref().filter(|last| !last.committed && is_news(&last.reason)) {
+        let generation = last.generation.map(|id| format!(" to {id}")).unwrap_or_default();
+        let reason = last.reason.as_deref().unwrap_or("no reason was given");
+        let words = format!("the last rollout{generation} was rolled back: {reason}");
+        say(Topic::LastRollout, Tone::Bad, &words);
+    }
+    if let Some(change) = &app.release_changed {
+        say(Topic::Release, Tone::Warn, change);
+    }
+    if let Some(problem) = app.problem.as_ref().filter(|_| is_news(&app.problem)) {
+        say(Topic::Problem, Tone::Bad, &format!("problem: {problem}"));
+    }
+    if let Some(seconds) = app.backoff_seconds {
+        say(Topic::Backoff, Tone::Warn, &format!("next start in {}", duration(seconds)));
+    }
+    notes
+}

@@ -1,0 +1,160 @@
+//! Words for people: states, times, sizes, and other people's text without what would steer a terminal. Pure.
+
+use std::borrow::Cow;
+
+use super::DrainStatus;
+use crate::supervise::{AppState, PhaseView, RolloutView, WorkerState};
+
+/// How something is to be taken; a colour where there are colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// As usual.
+    #[default]
+    Plain,
+    /// Well.
+    Good,
+    /// Under way.
+    Busy,
+    /// To be looked at.
+    Warn,
+    /// Wrong.
+    Bad,
+    /// Of no weight.
+    Faint,
+}
+
+/// `text` without control characters other than tabs and line ends: what an app writes must not steer a terminal.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.contains(harmful) {
+        Cow::Owned(text.chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect())
+    } else {
+        Cow::Borrowed(text)
+    }
+}
+
+/// `text` on one line.
+pub fn one_line(text: &str) -> String {
+    plain(text).split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `0.3s`, `42s`, `2m05s`, `3h12m`, `4d03h`.
+pub fn duration(seconds: f64) -> String {
+    let whole = if seconds.is_finite() { seconds.max(0.0) as u64 } else { 0 };
+    match whole {
+        0..10 => format!("{:.1}s", seconds.max(0.0)),
+        10..60 => format!("{whole}s"),
+        60..3600 => format!("{}m{:02}s", whole / 60, whole % 60),
+        3600..86400 => format!("{}h{:02}m", whole / 3600, whole / 60 % 60),
+        _ => format!("{}d{:02}h", whole / 86400, whole / 3600 % 24),
+    }
+}
+
+/// `812 B`, `84.2 MiB`.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = count as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
+}
+
+/// `draining since 2m05s: readiness fails; the edge notices within 3.0s; ends by itself in 10m`
+pub fn drain_words(drain: &DrainStatus) -> String {
+    let mut words = format!("draining since {}: readiness fails", duration(drain.since_seconds));
+    if drain.edge_wait_seconds > 0.0 {
+        words.push_str(&format!("; the edge notices within {}", duration(drain.edge_wait_seconds)));
+    }
+    match (drain.stopping, drain.ends_in_seconds) {
+        (true, _) => words.push_str("; ostlerd stops after it"),
+        (false, Some(left)) => words.push_str(&format!("; ends by itself in {}", duration(left))),
+        (false, None) => words.push_str("; `ostler undrain` ends it"),
+    }
+    words
+}
+
+/// `rollout to g8: replacing workers, 2 of 4 ready`
+pub fn rollout_words(rollout: &RolloutView) -> String {
+    let to = rollout.generation.map(|id| format!(" to {id}")).unwrap_or_default();
+    let phase = match rollout.phase {
+        PhaseView::Preparing => "preparing",
+        PhaseView::Migrating => "migrating",
+        PhaseView::Replacing => "replacing workers",
+        PhaseView::Settling => "watching the new workers",
+        PhaseView::RollingBack => "rolling back",
+    };
+    let failures = match rollout.failures {
+        0 => String::new(),
+        1 => ", 1 failure".to_owned(),
+        n => format!(", {n} failures"),
+    };
+    format!("rollout{to}: {phase}, {} of {} ready{failures}", rollout.ready, rollout.wanted)
+}
+
+/// How an app is, in a word.
+pub fn app_word(state: AppState) -> (&'static str, Tone) {
+    match state {
+        AppState::Starting => ("starting", Tone::Busy),
+        AppState::Serving => ("serving", Tone::Good),
+        AppState::RollingOut => ("rolling out", Tone::Busy),
+        AppState::RollingBack => ("rolling back", Tone::Warn),
+        AppState::Degraded => ("degraded", Tone::Warn),
+        AppState::Failed => ("failed", Tone::Bad),
+        AppState::Stopping => ("stopping", Tone::Warn),
+        AppState::Stopped => ("stopped", Tone::Faint),
+    }
+}
+
+/// How a worker is, in a word.
+pub fn worker_word(state: WorkerState) -> &'static str {
+    match state {
+        WorkerState::Booting => "booting",
+        WorkerState::Held => "held",
+        WorkerState::Ready => "ready",
+        WorkerState::Draining => "draining",
+        WorkerState::Ending => "ending",
+    }
+}
+
+/// How a worker's state is to be taken.
+pub fn worker_tone(state: WorkerState) -> Tone {
+    match state {
+        WorkerState::Ready => Tone::Good,
+        WorkerState::Booting | WorkerState::Held => Tone::Busy,
+        WorkerState::Draining => Tone::Warn,
+        WorkerState::Ending => Tone::Bad,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_app_writes_cannot_steer_the_terminal() {
+        assert_eq!(plain("a\x1b[2Jb\tc\nd"), "a\u{fffd}[2Jb\tc\nd");
+        assert_eq!(one_line("a\n  b\r\nc"), "a b\u{fffd} c");
+        assert!(matches!(plain("häuser"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn durations_are_short() {
+        let cases =
+            [(0.34, "0.3s"), (42.9, "42s"), (125.0, "2m05s"), (11_520.0, "3h12m"), (356_400.0, "4d03h")];
+        for (seconds, text) in cases {
+            assert_eq!(duration(seconds), text);
+        }
+        assert_eq!(duration(f64::NAN), "0.0s");
+        assert_eq!(duration(-1.0), "0.0s");
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(bytes(812), "812 B");
+        assert_eq!(bytes(84 * 1024 * 1024 + 200 * 1024), "84.2 MiB");
+        assert_eq!(bytes(u64::MAX), "16777216.0 TiB");
+    }
+}
