@@ -1,5 +1,6 @@
 //! The view, shown to the world.
 
+mod board;
 mod counters;
 mod date;
 pub mod health;
@@ -7,19 +8,24 @@ mod log;
 mod metrics;
 mod migration;
 mod notes;
+mod page;
 mod status;
 mod systemd;
 #[cfg(test)]
 mod testing;
+mod trend;
 pub mod words;
 
+pub use board::{AppRow, Board, Cell, WorkerRow, heights};
 pub use counters::{Counters, CountersRecord};
 pub use date::timestamp;
 pub use log::{announce, init as init_log, stderr_is_the_journal};
 pub use migration::{AbortStatus, MigrationStatus, MigrationStep, OperationStatus, backend, next_step, time};
 pub use notes::{Note, Topic, notes};
+pub use page::host;
 pub use status::{
     AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, QueueStatus, Release, Status,
     WorkerStatus,
 };
 pub use systemd::{Stage, line as status_line};
+pub use trend::Trend;

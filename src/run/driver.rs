@@ -115,7 +115,8 @@ impl Driver {
     /// What health is answered from.
     pub fn health(&self, saturation: Saturation) -> Sources {
         let (status, vitals) = (self.desk.status.subscribe(), self.vitals.subscribe());
-        Sources { status, vitals, pulse: self.pulse.clone(), saturation, token: None }
+        let (pulse, viewers) = (self.pulse.clone(), Default::default());
+        Sources { status, vitals, pulse, saturation, token: None, viewers }
     }
 
     /// Runs until the core says that everything has ended.

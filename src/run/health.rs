@@ -81,8 +81,9 @@ impl Ports {
             tokio::spawn(health::serve_agent(listener(bound)?, sources.clone()));
         }
         if let Some(path) = &config.track_file {
-            tokio::spawn(health::keep_track_file(path.clone(), sources));
+            tokio::spawn(health::keep_track_file(path.clone(), sources.clone()));
         }
+        tokio::spawn(health::draw_page(sources));
         Ok(())
     }
 }

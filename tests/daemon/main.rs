@@ -25,6 +25,7 @@ mod logs;
 mod metrics;
 mod migrations;
 mod no_apps;
+mod page;
 mod recycling;
 mod releases;
 mod reload;

@@ -6,8 +6,10 @@ use std::fmt::Write;
 use serde_json::{Map, Value, json};
 
 use super::judge::{Judge, Verdict};
-use crate::observe::AppStatus;
-use crate::observe::metrics;
+use crate::observe::{AppStatus, Board, host, metrics, page};
+
+const STRANGE_TO_THE_PAGE: &str =
+    "fail: this page is for the loopback, asked for as localhost, the Unix socket or a bearer token\n";
 
 /// How it is asked. HEAD and OPTIONS get the status of GET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +46,10 @@ pub enum Form {
     Metrics,
     /// `text/plain; version=0.0.4`
     ClassicMetrics,
+    /// `text/html`: the status page
+    Page,
+    /// `text/event-stream`: the page again and again; the body is made by who has the connection
+    Events,
 }
 
 /// What is answered.
@@ -89,13 +95,14 @@ impl Judge<'_> {
     pub fn answer(&self, question: &Question<'_>) -> Answer {
         let path = question.path;
         let app = path.strip_prefix("/readyz/");
-        if !matches!(path, "/livez" | "/readyz" | "/metrics") && app.is_none() {
-            return Answer::text(404, "fail: the paths are /livez, /readyz, /readyz/APP and /metrics\n");
+        if !matches!(path, "/" | "/events" | "/livez" | "/readyz" | "/metrics") && app.is_none() {
+            return Answer::text(404, "fail: the paths are /, /livez, /readyz, /readyz/APP and /metrics\n");
         }
         if question.method == Method::Other {
             return Answer::text(405, "fail: the methods are GET, HEAD and OPTIONS\n");
         }
         match (path, app) {
+            ("/" | "/events", _) => self.page(question),
             ("/livez", _) => self.livez(question),
             ("/metrics", _) if question.trusted => Answer {
                 code: 200,
@@ -112,6 +119,18 @@ impl Judge<'_> {
             },
             _ => self.readyz(question),
         }
+    }
+
+    fn page(&self, question: &Question<'_>) -> Answer {
+        let (form, body) = match (question.trusted, question.path) {
+            (false, _) => return Answer::text(403, STRANGE_TO_THE_PAGE),
+            (true, "/") => {
+                let board = Board::new(self.status, self.vitals.trend());
+                (Form::Page, page::page(&board, &self.machine(|_| false), host()).into())
+            }
+            (true, _) => (Form::Events, "".into()),
+        };
+        Answer { code: 200, form, body, leave_at_once: false }
     }
 
     fn livez(&self, question: &Question<'_>) -> Answer {

@@ -206,11 +206,35 @@ fn health_json_has_a_check_for_each_app() {
 
 #[test]
 fn what_cannot_be_asked_is_404_or_405_and_never_a_redirect() {
-    for path in ["/", "", "*", "/readyz/", "/livez/", "/READYZ", "//readyz", "/readyz/../shop", "/health"] {
+    for path in [
+        "",
+        "*",
+        "/index.html",
+        "/events/",
+        "/readyz/",
+        "/livez/",
+        "/READYZ",
+        "//readyz",
+        "/readyz/../shop",
+        "/health",
+    ] {
         assert_eq!(ask(&well(), Question { path, ..FRIEND }).code, 404, "{path}");
     }
-    for path in ["/livez", "/readyz", "/readyz/shop", "/metrics"] {
+    for path in ["/", "/events", "/livez", "/readyz", "/readyz/shop", "/metrics"] {
         assert_eq!(ask(&well(), Question { path, method: Method::Other, ..FRIEND }).code, 405, "{path}");
+    }
+}
+
+#[test]
+fn the_page_is_for_who_may_see_details() {
+    let shown = ask(&well(), Question { path: "/", ..FRIEND });
+    assert_eq!((shown.code, shown.form), (200, Form::Page));
+    assert!(shown.body.contains(">shop<"), "{}", shown.body);
+    assert_eq!(ask(&well(), Question { path: "/events", ..FRIEND }).form, Form::Events);
+    for path in ["/", "/events"] {
+        let refused = ask(&well(), Question { path, ..STRANGER });
+        assert_eq!((refused.code, refused.form), (403, Form::Text));
+        assert!(refused.body.starts_with("fail: ") && !refused.body.contains("shop"), "{}", refused.body);
     }
 }
 

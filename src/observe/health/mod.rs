@@ -6,6 +6,7 @@
 mod agent;
 mod answer;
 mod judge;
+mod page;
 mod pressure;
 mod pulse;
 mod serve;
@@ -19,12 +20,14 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::Status;
+pub use super::page::{Viewers, draw as draw_page};
 use crate::config::Saturation;
 
 pub use agent::serve as serve_agent;
 pub use answer::{Answer, Form, Method, Question};
 pub use judge::{Judge, Verdict};
 pub use pressure::Pressure;
+pub(super) use pressure::{all_busy, queue_fills};
 pub use pulse::Pulse;
 pub use serve::{Listener, serve};
 pub use token::{Token, TokenError};
@@ -44,11 +47,13 @@ pub struct Sources {
     pub saturation: Saturation,
     /// Lets strangers see details.
     pub token: Option<Token>,
+    /// Who watches the page.
+    pub viewers: Viewers,
 }
 
 impl Sources {
     /// Asks something of a judge that sees the present state.
-    fn judged<T>(&self, ask: impl FnOnce(&Judge<'_>) -> T) -> T {
+    pub(super) fn judged<T>(&self, ask: impl FnOnce(&Judge<'_>) -> T) -> T {
         let status = self.status.borrow();
         let vitals = self.vitals.borrow();
         let (loop_age, saturation) = (self.pulse.age(), self.saturation);

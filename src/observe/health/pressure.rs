@@ -58,11 +58,13 @@ pub(super) fn is_pressed(app: &AppStatus) -> bool {
     all_busy(app) || queue_fills(app)
 }
 
-fn all_busy(app: &AppStatus) -> bool {
+/// Whether no ready worker can take one more request.
+pub(in crate::observe) fn all_busy(app: &AppStatus) -> bool {
     busy_percent(app) == Some(100)
 }
 
-fn queue_fills(app: &AppStatus) -> bool {
+/// Whether connections pile up.
+pub(in crate::observe) fn queue_fills(app: &AppStatus) -> bool {
     let (Some(waiting), Some(most)) = (app.health.listen_queue, app.health.listen_backlog) else {
         return false;
     };

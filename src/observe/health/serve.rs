@@ -6,12 +6,13 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
@@ -19,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Sources;
 use super::answer::{Answer, Form, Method, Question};
+use super::page::{self, Live};
 use super::timed::{Phase, Timed};
 
 /// The largest request head; more is 431.
@@ -29,6 +31,10 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// What accept does after an error that will not go away at once (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// What the kernel keeps for a connection that takes nothing, in bytes: whoever watches the page slowly sees what is now,
+/// and not what was long ago.
+const SEND_BUFFER: usize = 16 * 1024;
 
 /// Where questions come in.
 #[derive(Debug)]
@@ -96,6 +102,11 @@ struct House {
 
 impl House {
     fn take_in(&mut self, caller: Caller) {
+        // Where it stays as large as it was, no more is lost than some memory.
+        let _ = match &caller {
+            Caller::Tcp(stream, _) => setsockopt(stream, SndBuf, &SEND_BUFFER),
+            Caller::Unix(stream) => setsockopt(stream, SndBuf, &SEND_BUFFER),
+        };
         let phase = Phase::begun(self.origin);
         let (timer, sources) = (phase.clone(), self.sources.clone());
         let task = match caller {
@@ -152,7 +163,7 @@ where
 {
     let phase = stream.phase.clone();
     let service = service_fn(|request| {
-        let response = respond(&request, near, &sources);
+        let response = respond(&request, near, &sources, &phase);
         phase.answered();
         std::future::ready(Ok::<_, Infallible>(response))
     });
@@ -166,7 +177,9 @@ where
     let _ = connection.await;
 }
 
-fn respond<B>(request: &Request<B>, near: bool, sources: &Sources) -> Response<Full<Bytes>> {
+pub(super) type Reply = Response<Either<Full<Bytes>, Live>>;
+
+fn respond<B>(request: &Request<B>, near: bool, sources: &Sources, phase: &Phase) -> Reply {
     let headers = request.headers();
     let method = match *request.method() {
         hyper::Method::GET | hyper::Method::HEAD | hyper::Method::OPTIONS => Method::Ask,
@@ -175,10 +188,15 @@ fn respond<B>(request: &Request<B>, near: bool, sources: &Sources) -> Response<F
     let accepts = |form| headers.get(header::ACCEPT).is_some_and(|accept| names(accept, form));
     let json = accepts(b"application/health+json".as_slice());
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-    let trusted = is_trusted(headers, near, sources);
+    let is_page = matches!(path, "/" | "/events");
+    let trusted = is_trusted(headers, near && (!is_page || page::names_this_machine(headers)), sources);
     let question = Question { method, path, query, json, trusted };
     let answer = sources.judged(|judge| judge.answer(&question));
-    response(if accepts(b"application/openmetrics-text".as_slice()) { answer } else { answer.classic() })
+    if answer.form == Form::Events && *request.method() == hyper::Method::GET {
+        return page::stream(sources, phase);
+    }
+    let answer = if accepts(b"application/openmetrics-text".as_slice()) { answer } else { answer.classic() };
+    response(answer).map(Either::Left)
 }
 
 /// Details are told on this machine, unless it only passes on what somebody else asks, and to who has the token.
@@ -197,7 +215,7 @@ fn names(accept: &HeaderValue, form: &[u8]) -> bool {
     })
 }
 
-fn response(answer: Answer) -> Response<Full<Bytes>> {
+pub(super) fn response(answer: Answer) -> Response<Full<Bytes>> {
     let body = match answer.body {
         std::borrow::Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
         std::borrow::Cow::Owned(text) => Bytes::from(text),
@@ -207,6 +225,8 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
         Form::Health => "application/health+json",
         Form::ClassicMetrics => "text/plain; version=0.0.4; charset=utf-8",
         Form::Metrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        Form::Page => "text/html; charset=utf-8",
+        Form::Events => "text/event-stream",
     });
     let mut response = Response::new(Full::new(body));
     *response.status_mut() =
@@ -214,6 +234,9 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, form);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if answer.form == Form::Page {
+        page::guard(headers);
+    }
     if answer.code == 405 {
         headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
         // What came with such a request is not read.
@@ -245,11 +268,17 @@ mod tests {
     fn details_are_not_told_to_who_is_far_nor_through_a_proxy() {
         let (_, status) = tokio::sync::watch::channel(std::sync::Arc::new(status(vec![])));
         let (_, vitals) = tokio::sync::watch::channel(Vitals::default());
-        let sources =
-            Sources { status, vitals, pulse: Pulse::new(), saturation: Default::default(), token: None };
+        let sources = Sources {
+            status,
+            vitals,
+            pulse: Pulse::new(),
+            saturation: Default::default(),
+            token: None,
+            viewers: Default::default(),
+        };
         let asked = |name: &'static str, near| {
             let request = Request::get("/metrics").header(name, "x").body(()).unwrap();
-            respond(&request, near, &sources).status().as_u16()
+            respond(&request, near, &sources, &Phase::begun(Instant::now())).status().as_u16()
         };
         assert_eq!(asked("host", true), 200);
         assert_eq!(asked("host", false), 403);

@@ -5,21 +5,22 @@ use std::time::Duration;
 
 use super::pressure::{Gauge, Pressure, is_pressed};
 use crate::config::AppName;
-use crate::observe::Status;
 use crate::observe::counters::Counters;
+use crate::observe::{Status, Trend};
 use crate::supervise::{News, WorkerId};
 
-/// Counters and the pressure on each app.
+/// Counters, the pressure on each app, and how it went in the last minute.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Vitals {
     counters: Counters,
     gauges: BTreeMap<AppName, Gauge>,
+    trend: Trend,
 }
 
 impl Vitals {
     /// Goes on from what an earlier ostlerd had counted.
     pub fn with(counters: Counters) -> Vitals {
-        Vitals { counters, gauges: BTreeMap::new() }
+        Vitals { counters, ..Vitals::default() }
     }
 
     /// Something happened.
@@ -35,6 +36,7 @@ impl Vitals {
     /// A new picture, at the time `now` counted from anywhere.
     pub fn seen(&mut self, status: &Status, now: Duration) {
         self.counters.seen(status);
+        self.trend.seen(status, now);
         for app in &status.apps {
             match self.gauges.get_mut(&app.name) {
                 Some(gauge) => gauge.look(is_pressed(app), now),
@@ -52,5 +54,10 @@ impl Vitals {
     /// What was counted.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Requests per second.
+    pub fn trend(&self) -> &Trend {
+        &self.trend
     }
 }
