@@ -29,7 +29,8 @@ has curl || packages+=(curl)
 has openssl || packages+=(openssl)
 has unshare || packages+=(util-linux)
 has ip || packages+=(iproute2)
-# A browser for the status page: the largest of all, half a minute.
+# A terminal for `ostler top`, and a browser for the status page: the largest of all, half a minute.
+has tmux || packages+=(tmux)
 [[ -x /usr/bin/chromium ]] || packages+=(chromium)
 # A Debian of their own for the tests of systemd, which only root can boot.
 if ((EUID == 0)); then

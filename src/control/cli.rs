@@ -62,6 +62,11 @@ pub(super) enum Verb {
         /// Only this app
         app: Option<String>,
     },
+    /// Show the same live: rates, the listen queue, what is under way; with keys for restart, scale and drain
+    ///
+    /// Needs a terminal. `?` shows the keys; everything that changes something asks first. It stays through a restart of
+    /// ostlerd, and shows what was last seen meanwhile. Quitting it does not interrupt what is under way.
+    Top,
     /// Roll an app out anew: new workers prove themselves, then old ones drain; no request is lost
     ///
     /// Shows each step, and exits 0 when the new generation serves, 1 when it was rolled back (the reason and the

@@ -224,8 +224,13 @@ impl Client {
     ) -> Result<T, ClientError> {
         match tokio::time::timeout(PATIENCE, asking).await {
             Ok(answer) => answer,
-            Err(_) => Err(self.broken(&format_args!("no answer within {PATIENCE:?}"))),
+            Err(_) => Err(self.silent(PATIENCE)),
         }
+    }
+
+    /// The error of who has waited so long.
+    pub(super) fn silent(&self, patience: Duration) -> ClientError {
+        self.broken(&format_args!("no answer within {patience:?}"))
     }
 
     async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {

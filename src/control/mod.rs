@@ -24,6 +24,7 @@ mod screen;
 mod server;
 mod stream;
 mod table;
+mod top;
 mod verbs;
 mod verdict;
 

@@ -36,5 +36,6 @@ mod signals;
 mod stops;
 mod strays;
 mod supervision;
+mod top;
 mod verbs;
 mod workers;

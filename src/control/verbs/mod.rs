@@ -14,6 +14,7 @@ mod scale;
 mod start;
 mod status;
 mod stop;
+mod top;
 mod undrain;
 mod wait;
 
@@ -58,6 +59,7 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
     let client = Client::new(&common.socket);
     let done = match verb {
         Verb::Status { app } => status::run(&client, app.as_deref(), common.json).await,
+        Verb::Top => top::run(&client, common.json).await,
         Verb::Migrate(arguments) => migrate::run(&client, &arguments, common.json).await,
         Verb::Restart { app } => restart::run(&client, &app, common.json).await,
         Verb::Scale { app, workers } => scale::run(&client, &app, workers, common.json).await,

@@ -1,0 +1,140 @@
+//! `ostler top`: the picture, live, with keys for what is done most.
+//!
+//! Read in this order: `state` (what is shown, and what a key does), `dialog`, `draw` with `table` and `boxes`; then
+//! `terminal` and `errand`, which touch the world.
+
+mod boxes;
+mod dialog;
+mod draw;
+mod errand;
+mod ink;
+mod key;
+mod state;
+mod table;
+mod terminal;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
+
+use crate::observe::Status;
+
+use super::client::{Client, ClientError};
+use super::screen::{Screen, complain, one_line};
+use super::verbs::VerbError;
+use state::{Top, Wish};
+use terminal::{Said, Stage};
+
+/// How often a picture is taken.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// How long one may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Steps of changes that may wait to be shown.
+const STEPS: usize = 256;
+
+/// The exit status after a signal is 128 and its number.
+const TERMINATED: u8 = 143;
+const HUNG_UP: u8 = 129;
+
+/// Shows the picture until somebody has seen enough; gives the exit status.
+pub(super) async fn run(client: &Client, screen: Screen) -> Result<u8, VerbError> {
+    // Where there is nothing to show yet, the error is as of every other verb.
+    let first = client.glance().await?;
+    let began = Instant::now();
+    let mut top = Top::default();
+    top.seen(&first, Duration::ZERO);
+    let mut stage = Stage::open()?;
+    let status = watch(client, screen, &mut top, &mut stage, began).await;
+    stage.leave().await;
+    for what in top.unfinished() {
+        complain(&format!("ostler: the {what} goes on; watch it with `ostler events`"));
+    }
+    status
+}
+
+async fn watch(
+    client: &Client,
+    screen: Screen,
+    top: &mut Top,
+    stage: &mut Stage,
+    began: Instant,
+) -> Result<u8, VerbError> {
+    let (mut terminated, mut hung_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let (telling, mut heard) = mpsc::channel(STEPS);
+    let mut tasks = JoinSet::new();
+    let (taken, mut pictures) = mpsc::channel(1);
+    tasks.spawn(look(client.clone(), taken));
+    let mut stale = true;
+    loop {
+        if stale && stage.is_free() {
+            stage.draw(|frame| draw::draw(frame, top, screen.colour, began.elapsed()))?;
+            stale = false;
+        }
+        tokio::select! {
+            biased;
+            _ = terminated.recv() => return Ok(TERMINATED),
+            _ = hung_up.recv() => return Ok(HUNG_UP),
+            _ = interrupted.recv() => return Ok(0),
+            said = stage.said() => match said {
+                Said::Drawn => {}
+                Said::Gone => return Ok(HUNG_UP),
+                Said::Event(event) => {
+                    stale = true;
+                    match key::key(&event).map(|key| top.key(key)) {
+                        Some(Wish::Quit) => return Ok(0),
+                        Some(Wish::Change(number, change)) => {
+                            tasks.spawn(errand::run(number, client.clone(), change, telling.clone()));
+                        }
+                        Some(Wish::Nothing) | None => {}
+                    }
+                }
+            },
+            Some(news) = heard.recv() => match news {
+                // Shown with the next picture.
+                errand::Heard::Step(number, news) => top.step(number, &news),
+                errand::Heard::End(number, ending) => {
+                    top.ended(number, ending);
+                    stale = true;
+                }
+            },
+            Some(picture) = pictures.recv() => {
+                match picture {
+                    Ok(status) => top.seen(&status, began.elapsed()),
+                    Err(error) => top.missed(why(&error), began.elapsed()),
+                }
+                stale = true;
+            }
+        }
+    }
+}
+
+/// Takes pictures, one a second and no more than are looked at.
+async fn look(client: Client, taken: mpsc::Sender<Result<Status, ClientError>>) {
+    let mut tick = interval(PERIOD);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let picture = match timeout(PATIENCE, client.glance()).await {
+            Ok(picture) => picture,
+            Err(_) => Err(client.silent(PATIENCE)),
+        };
+        if taken.send(picture).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn why(error: &ClientError) -> String {
+    match error {
+        ClientError::Unreachable { .. } | ClientError::Broken { .. } => "ostlerd is not reachable".to_owned(),
+        ClientError::Refused { message, .. } => one_line(message),
+    }
+}
