@@ -29,7 +29,7 @@ const EXIT_STATUSES: &str = "\
 Exit status:
   0   done
   1   failed: rolled back, not migrated, or (status) something is wrong
-  64  usage: no such verb, app or number
+  64  usage: no such verb, app, release or number
   69  ostlerd is not reachable
   75  refused for now: try again
   77  not allowed
@@ -73,6 +73,17 @@ pub(super) enum Verb {
     /// worker's own last words are on standard error; the old generation goes on serving), 75 when it could not
     /// begin. Interrupting the command does not interrupt the rollout.
     Restart {
+        /// The app
+        app: String,
+        /// Have the link that `directory` leads through (`current`) lead to this release first; back where it does not serve
+        #[arg(long, value_name = "DIR")]
+        release: Option<PathBuf>,
+    },
+    /// Roll an app out to the release that ran before, and have its link lead there
+    ///
+    /// Goes one release back, not to and fro: after it, name a release with `ostler restart APP --release DIR`. While a
+    /// rollout is under way it goes back to what still serves. What migrations have done to the databases stays. Exit statuses are those of `ostler restart`, and 64 where there is no such release.
+    Rollback {
         /// The app
         app: String,
     },

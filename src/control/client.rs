@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use crate::config::AppName;
 use crate::observe::Status;
 
-use super::protocol::{Drain, Refusal, Scale, exit, line};
+use super::protocol::{Drain, Refusal, Restart, Scale, exit, line};
 
 /// ostlerd answers from memory; one that takes this long hangs.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -71,6 +71,10 @@ pub struct Client {
 pub enum Change {
     /// Roll out anew.
     Restart(AppName),
+    /// Roll out this release, an absolute path.
+    Release(AppName, String),
+    /// Roll out the release before.
+    Rollback(AppName),
     /// Bring the databases up to date.
     Migrate(AppName),
     /// End the migration that is under way.
@@ -104,7 +108,8 @@ pub enum Change {
 impl Change {
     fn path(&self) -> String {
         match self {
-            Change::Restart(app) => format!("/v1/apps/{app}/restart"),
+            Change::Restart(app) | Change::Release(app, _) => format!("/v1/apps/{app}/restart"),
+            Change::Rollback(app) => format!("/v1/apps/{app}/rollback"),
             Change::Migrate(app) => format!("/v1/apps/{app}/migrate"),
             Change::AbortMigration(app) => format!("/v1/apps/{app}/migrate/abort"),
             Change::ResolveMigration(app) => format!("/v1/apps/{app}/migrate/resolve"),
@@ -133,6 +138,8 @@ impl Change {
     pub fn app(&self) -> Option<&AppName> {
         match self {
             Change::Restart(app)
+            | Change::Release(app, _)
+            | Change::Rollback(app)
             | Change::Migrate(app)
             | Change::AbortMigration(app)
             | Change::ResolveMigration(app)
@@ -152,6 +159,7 @@ impl Change {
 
     fn body(&self) -> Bytes {
         match self {
+            Change::Release(_, release) => line(&Restart { release: Some(release.clone()) }),
             Change::Scale(_, workers) => line(&Scale { workers: *workers }),
             Change::Drain(length) => line(&Drain { for_seconds: length.map(|length| length.as_secs_f64()) }),
             _ => Bytes::new(),

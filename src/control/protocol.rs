@@ -5,7 +5,8 @@
 //! | `GET /v1/status` | [`Status`](crate::observe::Status) |
 //! | `GET /v1/status?glance` | the same without a look at the releases on disk |
 //! | `GET /v1/events` | endless lines of news, or `{"lagged": n}` where the listener was too slow for n of them |
-//! | `POST /v1/apps/NAME/restart`, `stop`, `start` | lines of news about NAME, the last line is the outcome |
+//! | `POST /v1/apps/NAME/restart`, `rollback`, `stop`, `start` | lines of news about NAME, the last line is the outcome |
+//! | `POST /v1/apps/NAME/restart`, body `{"release": "/srv/NAME/releases/2"}` | the same, for another release |
 //! | `POST /v1/apps/NAME/migrate`, `migrate/abort`, `migrate/resolve` | the same |
 //! | `POST /v1/apps/NAME/migrate/plan` | the same; the outcome is `migrations_pending`, and nothing is changed |
 //! | `GET /v1/apps/NAME/migrations` | the same; the outcome is `migration_history` |
@@ -60,6 +61,15 @@ fn failed() -> u8 {
 pub(super) struct Lagged {
     /// How many lines.
     pub(super) lagged: u64,
+}
+
+/// The body of `restart`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Restart {
+    /// The release that the link is to lead to, an absolute path; where it leads now where it is not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) release: Option<String>,
 }
 
 /// The body of `scale`.

@@ -12,15 +12,18 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::oneshot;
 
 use crate::config::AppName;
-use crate::supervise;
+use crate::supervise::{self, Target};
 
 use super::access::Visitor;
 use super::desk::{Ask, Desk, Wish};
-use super::protocol::{Drain, LONGEST_DRAIN, MOST_WORKERS, Refusal, Scale, exit, line, no_such_app};
+use super::protocol::{Drain, LONGEST_DRAIN, MOST_WORKERS, Refusal, Restart, Scale, exit, line, no_such_app};
 use super::stream::{self, Lines};
 
 /// The largest body that is read.
 const LARGEST_BODY: usize = 64 * 1024;
+
+/// The longest path that the kernel takes.
+const LONGEST_PATH: usize = 4095;
 
 /// How long a look at the releases may take.
 const LOOK_TIME: Duration = Duration::from_secs(2);
@@ -88,10 +91,14 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
             change_all(visitor, "undrain")?;
             ask(desk, None, Wish::Request(supervise::Request::Undrain))
         }
-        (&Method::POST, ["v1", "apps", name, verb @ ("restart" | "stop" | "start" | "scale")]) => {
+        (
+            &Method::POST,
+            ["v1", "apps", name, verb @ ("restart" | "rollback" | "stop" | "start" | "scale")],
+        ) => {
             let app = changeable(name, visitor, desk)?;
             let wish = match *verb {
-                "restart" => supervise::Request::Restart(app.clone()),
+                "restart" => restart(request, &app).await?,
+                "rollback" => supervise::Request::Switch(app.clone(), Target::Before),
                 "stop" => supervise::Request::Stop(app.clone()),
                 "start" => supervise::Request::Start(app.clone()),
                 _ => supervise::Request::Scale(app.clone(), scale(request, &app).await?),
@@ -121,7 +128,10 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
         }
         (_, ["v1", "status" | "events" | "served" | "reload" | "reexec" | "drain" | "undrain"])
         | (_, ["v1", "reload", "dry-run"])
-        | (_, ["v1", "apps", _, "restart" | "stop" | "start" | "scale" | "migrate" | "migrations"])
+        | (
+            _,
+            ["v1", "apps", _, "restart" | "rollback" | "stop" | "start" | "scale" | "migrate" | "migrations"],
+        )
         | (_, ["v1", "apps", _, "migrate", "abort" | "resolve" | "plan"]) => refuse(
             StatusCode::METHOD_NOT_ALLOWED,
             exit::USAGE,
@@ -223,6 +233,28 @@ async fn length(request: Request<Incoming>) -> Result<Option<Duration>, Refused>
             refuse(StatusCode::BAD_REQUEST, exit::USAGE, why)
         }
     }
+}
+
+/// Which release an app is rolled out with.
+async fn restart(request: Request<Incoming>, app: &AppName) -> Result<supervise::Request, Refused> {
+    let body = body(request).await?;
+    if body.is_empty() {
+        return Ok(supervise::Request::Restart(app.clone()));
+    }
+    let release = match serde_json::from_slice(&body) {
+        Ok(Restart { release: None }) => return Ok(supervise::Request::Restart(app.clone())),
+        Ok(Restart { release: Some(release) }) => release,
+        Err(error) => {
+            let example = r#"{"release": "/srv/shop/releases/2"}"#;
+            let why = format!("the body must be empty or like {example}: {error}");
+            return refuse(StatusCode::BAD_REQUEST, exit::USAGE, why);
+        }
+    };
+    if !release.starts_with('/') || release.contains('\0') || release.len() > LONGEST_PATH {
+        let why = format!("{release:.100?} is no absolute path of at most {LONGEST_PATH} bytes");
+        return refuse(StatusCode::BAD_REQUEST, exit::USAGE, why);
+    }
+    Ok(supervise::Request::Switch(app.clone(), Target::Release(release.into())))
 }
 
 async fn scale(request: Request<Incoming>, app: &AppName) -> Result<u32, Refused> {

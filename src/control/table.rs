@@ -63,7 +63,8 @@ impl Page {
             self.line(2, &format!("listens on {}", one_line(&app.listeners.join("  "))));
         }
         if let Some(directory) = &app.directory {
-            self.line(2, &format!("code from {}", one_line(directory)));
+            let before = app.before.as_ref().map(|it| format!(", before it from {}", one_line(it)));
+            self.line(2, &format!("code from {}{}", one_line(directory), before.unwrap_or_default()));
         }
         for note in notes(app) {
             self.line(2, &self.screen.paint(note.tone.into(), &note.text));

@@ -68,6 +68,9 @@ pub struct AppStatus {
     pub generation: Option<GenerationId>,
     /// The release's directory of that generation.
     pub directory: Option<String>,
+    /// The same of the release that ran before, where one is known: what `ostler rollback` goes back to.
+    #[serde(default)]
+    pub before: Option<String>,
     /// Worker class and gunicorn's version, `gthread, gunicorn 27.0.1`.
     pub runs: Option<String>,
     /// How many workers should serve.
@@ -173,6 +176,8 @@ pub struct AppFacts {
     pub queues: Vec<QueueStatus>,
     /// Its release.
     pub release: Release,
+    /// The folder of the release that ran before.
+    pub before: Option<PathBuf>,
 }
 
 /// A release, against what the serving generation was made from.
@@ -229,6 +234,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
         state: app.state,
         generation: app.generation,
         directory: blueprint.map(|it| it.directory.display().to_string()),
+        before: known.before.map(|it| it.display().to_string()),
         runs: blueprint.map(|it| format!("{}, gunicorn {}", it.class, it.gunicorn)),
         workers_wanted: app.wanted,
         listeners: known.listeners,

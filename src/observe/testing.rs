@@ -16,6 +16,7 @@ pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         state: AppState::Serving,
         generation: Some(GenerationId(1)),
         directory: None,
+        before: None,
         runs: None,
         workers_wanted: workers.len() as u32,
         listeners: vec![],

@@ -16,6 +16,7 @@ use super::process::Children;
 use super::scope::{Group, Scopes};
 use super::scoreboard::monotonic_now;
 use super::shell::Shell;
+use super::shell::links::put_back_all;
 use super::signals::Signals;
 use super::state::{self, State};
 use super::strays::Strays;
@@ -137,7 +138,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
             end_others(shell.children(), &shell.facts().pids).await;
             supervisor
         }
-        None => begin(&mut shell, &config, strays).await?,
+        None => begin(&mut shell, places, &config, strays).await?,
     };
     shell.close_unclaimed(&config);
     let first = Status::new(&supervisor.view(Moment::ZERO), &shell.facts());
@@ -221,7 +222,13 @@ fn go_on(shell: &mut Shell, left: &State) -> Supervisor {
 }
 
 /// A supervisor for the configuration, with nothing running yet.
-async fn begin(shell: &mut Shell, config: &Config, strays: Option<Strays>) -> Result<Supervisor, StartError> {
+async fn begin(
+    shell: &mut Shell,
+    places: &Places,
+    config: &Config,
+    strays: Option<Strays>,
+) -> Result<Supervisor, StartError> {
+    put_back_all(config, &places.state);
     let looked = prepare::all(shell.children(), config, &BTreeMap::new()).await;
     if let Some(strays) = strays {
         strays.end().await;

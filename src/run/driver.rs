@@ -210,6 +210,10 @@ impl Driver {
                 let id = self.shell.expect_answer(None);
                 self.reload(id, Purpose::Reload);
             }
+            Inbound::LinkMoved { app, fact, before } => {
+                self.shell.link_moved(&app, before);
+                self.fact(Event::LinkHeard { app, fact });
+            }
             Inbound::ReleasesLooked { found } => self.shell.releases_looked(found),
             Inbound::SuccessorChecked { id, program, checked } => {
                 self.successor_checked(id, program, checked)

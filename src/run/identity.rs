@@ -70,6 +70,14 @@ pub fn account(user: &str, group: Option<&str>) -> Result<Account, Refusal> {
     Ok(Account { name: found.name, uid: found.uid.as_raw(), gid: gid.as_raw(), groups, home: found.dir })
 }
 
+/// The user of this number, and where there is none of that name (a container), the bare number with `gid`.
+pub fn account_of_uid(uid: u32, gid: u32) -> Account {
+    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+    let known = user.and_then(|user| account(&user.name, None).ok());
+    let home = PathBuf::from("/");
+    known.unwrap_or_else(|| Account { name: uid.to_string(), uid, gid, groups: vec![gid], home })
+}
+
 fn group(name: &str) -> Result<Group, Refusal> {
     let found = Group::from_name(name).map_err(|error| {
         Refusal::new(format!(

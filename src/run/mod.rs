@@ -1,7 +1,7 @@
 //! The shell: processes, sockets, time. It holds no decisions.
 //!
 //! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
-//! (an app looked at), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
+//! (an app looked at), `link` (a release switched to), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 //! What outlives ostlerd: `state` and `keeper` (written), `adopt` and `strays` (found again), `handover`, `aftermath`.
 
@@ -27,6 +27,7 @@ pub mod launch;
 pub mod launch_fds;
 mod limits;
 mod lines;
+mod link;
 pub mod listen_error;
 mod listen_queue;
 pub mod listeners;

@@ -30,6 +30,7 @@ mod answers;
 mod effects;
 mod ended;
 mod legacy;
+pub(super) mod links;
 mod looks;
 mod served;
 
@@ -44,6 +45,7 @@ pub struct Shell {
     children: Children,
     passed: Arc<Passed>,
     runtime_directory: PathBuf,
+    state_directory: PathBuf,
     config_file: PathBuf,
     config: Arc<Config>,
     effects: Vec<Effect>,
@@ -61,6 +63,8 @@ pub struct Shell {
     outbox: Outbox,
     known: KnownApps,
     releases: Releases,
+    /// What each app ran before the release that it runs.
+    before: BTreeMap<AppName, PathBuf>,
     /// Reading the configuration excludes every other look at it, so that what was read later is in force later.
     turns: Arc<RwLock<()>>,
 }
@@ -110,6 +114,7 @@ impl Shell {
             children,
             passed: Arc::new(passed),
             runtime_directory: runtime.clone(),
+            state_directory: state.clone(),
             config_file: config.file.clone(),
             config: Arc::new(config.clone()),
             effects: Vec::new(),
@@ -123,6 +128,7 @@ impl Shell {
             outbox,
             known: KnownApps::default(),
             releases: Releases::default(),
+            before: BTreeMap::new(),
             turns: Arc::default(),
         }
     }
@@ -131,6 +137,7 @@ impl Shell {
     pub fn perform(&mut self, action: Action) {
         match action {
             Action::Prepare { app } => self.prepare(app),
+            Action::MoveLink { app, order } => self.effects.push(Effect::MoveLink(app, order)),
             Action::SpawnWorker { worker, generation, blueprint, hold } => {
                 if let Err(reason) = self.spawn(worker, generation, blueprint, hold) {
                     self.report(Event::SpawnFailed { worker, reason });
@@ -356,7 +363,8 @@ impl Shell {
     /// What the picture needs beyond the core's view.
     pub fn facts(&self) -> Facts {
         let pids = self.workers.iter().map(|(id, running)| (*id, running.handle.pid())).collect();
-        let apps = self.apps.iter().map(|(name, home)| (name.clone(), home.facts(&self.releases))).collect();
+        let facts = |(name, home): (&AppName, &Home)| (name.clone(), home.facts(&self.releases));
+        let apps = self.apps.iter().map(facts).map(|it| self.with_before(it)).collect();
         let (config, readiness) = (self.config_status.clone(), self.readiness.clone());
         Facts { pids, apps, config, readiness }
     }
@@ -385,6 +393,7 @@ impl Home {
     fn facts(&self, releases: &Releases) -> AppFacts {
         let all = self.listeners.all();
         let listeners = all.iter().map(|bound| bound.name.to_string()).collect();
-        AppFacts { listeners, queues: listen_queue::of(all), release: releases.of(&self.blueprint) }
+        let (queues, release) = (listen_queue::of(all), releases.of(&self.blueprint));
+        AppFacts { listeners, queues, release, before: None }
     }
 }

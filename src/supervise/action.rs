@@ -11,6 +11,7 @@ use super::event::{GenerationId, WorkerId};
 use super::migration::{MigrationOrder, RunId};
 use super::news::News;
 use super::request::{Outcome, RequestId};
+use super::switch::LinkOrder;
 
 /// One thing to do.
 #[derive(Clone, Debug)]
@@ -19,6 +20,13 @@ pub enum Action {
     Prepare {
         /// The app.
         app: AppName,
+    },
+    /// Do something about the link that the app's directory leads through; answer with `LinkHeard`.
+    MoveLink {
+        /// The app.
+        app: AppName,
+        /// What to do.
+        order: LinkOrder,
     },
     /// Start a worker; answer with `WorkerLoaded`/`WorkerReady`, `SpawnFailed` or `WorkerExited`.
     SpawnWorker {

@@ -126,6 +126,7 @@ impl App {
         self.databases.last_plan = left.last_plan;
         self.databases.post_deploy = left.post_deploy;
         self.migrate_anew(turn, left.wanted);
+        self.take_over_link(turn, left.switch);
     }
 
     /// A migration that was under way is begun anew: its first step is to sweep what the old one left behind, and to find

@@ -16,6 +16,7 @@ use super::news::{Cause, Happening, News};
 use super::random::Random;
 use super::request::{Outcome, RequestId};
 use super::rollout::{Phase, Rollout};
+use super::switch::Switch;
 use super::time::Moment;
 use super::view::LastRollout;
 use super::worker::{Life, Worker};
@@ -114,6 +115,7 @@ pub(super) struct App {
     pub(super) serving: Option<Generation>,
     pub(super) rollout: Option<Rollout>,
     pub(super) preparing: Option<Preparing>,
+    pub(super) switch: Switch,
     pub(super) databases: Databases,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) bucket: Bucket,
@@ -141,6 +143,7 @@ impl App {
             serving: None,
             rollout: None,
             preparing: None,
+            switch: Switch::default(),
             databases: Databases::default(),
             workers: BTreeMap::new(),
             bucket: Bucket::default(),

@@ -152,7 +152,7 @@ impl App {
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.id);
         let preparing = preparing.waiters.into_iter().chain(preparing.again).map(|(id, _)| id);
         let databases = self.stop_databases(turn);
-        let interrupted = preparing.chain(rollout).chain(waiting).chain(databases);
+        let interrupted = preparing.chain(rollout).chain(waiting).chain(databases).chain(self.switch.stop());
         for waiter in interrupted {
             let reason = format!("{} is being stopped", self.name);
             self.answer(turn, waiter, Outcome::Refused { reason });

@@ -229,7 +229,7 @@ impl App {
         for worker in self.select(|worker| worker.is_live() && !stays(worker)) {
             self.end(turn, worker, Cause::Stop);
         }
-        if !self.workers.is_empty() || !self.databases.is_idle() {
+        if !self.workers.is_empty() || !self.databases.is_idle() || self.switch.is_open() {
             return;
         }
         let Mode::Stopping { waiters, then, .. } = std::mem::replace(&mut self.mode, Mode::Stopped) else {

@@ -183,7 +183,8 @@ impl Supervisor {
     /// Leaves when every app has stopped, or when waiting has become pointless.
     pub(super) fn finish_shutdown(&mut self, actions: &mut Vec<Action>) {
         // An app that is stopped may still have a person's word written down.
-        let is_over = |app: &App| app.mode == Mode::Stopped && app.databases.is_idle();
+        let is_over =
+            |app: &App| app.mode == Mode::Stopped && app.databases.is_idle() && !app.switch.is_open();
         let left = !self.apps.values().all(is_over);
         let Some(shutdown) = &mut self.shutdown else { return };
         let overdue = shutdown.latest.is_some_and(|latest| self.now >= latest);

@@ -7,6 +7,7 @@ use crate::plan::{Plan, Prepared};
 
 use super::migration::{MigrationFact, RunId};
 use super::request::{Request, RequestId};
+use super::switch::LinkFact;
 
 /// The name of a worker in the core and for users; never reused within one ostlerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -48,6 +49,13 @@ pub enum Event {
         app: AppName,
         /// What to run, or why not.
         prepared: Box<Prepared>,
+    },
+    /// `MoveLink` has ended.
+    LinkHeard {
+        /// The app.
+        app: AppName,
+        /// What came of it.
+        fact: LinkFact,
     },
     /// A new configuration is in force, every app of it prepared.
     PlanMade {

@@ -20,6 +20,7 @@ use super::migration::{LastMigration, Opening};
 use super::news::Cause;
 use super::rollout::{Phase, Rollout};
 use super::supervisor::Supervisor;
+use super::switch::SwitchLeft;
 use super::time::Moment;
 use super::view::LastRollout;
 use super::worker::{Life, Worker};
@@ -61,6 +62,8 @@ pub(super) struct AppLeft {
     pub(super) migration_problem: Option<String>,
     pub(super) last_plan: Option<AppPlan>,
     pub(super) post_deploy: Option<Opening>,
+    #[serde(default)]
+    pub(super) switch: SwitchLeft,
 }
 
 /// A plan whose databases are to be brought up to date.
@@ -215,6 +218,7 @@ impl App {
             migration_problem: self.databases.problem.clone(),
             last_plan: self.databases.last_plan.clone(),
             post_deploy: self.databases.owed_post_deploy().cloned(),
+            switch: self.switch.left(),
         }
     }
 }

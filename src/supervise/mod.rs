@@ -22,6 +22,7 @@ mod random;
 mod request;
 mod rollout;
 mod supervisor;
+mod switch;
 mod time;
 mod view;
 mod worker;
@@ -39,6 +40,7 @@ pub use migration::{
 pub use news::{Cause, Happening, Level, News};
 pub use request::{Outcome, Request, RequestId};
 pub use supervisor::Supervisor;
+pub use switch::{LinkFact, LinkOrder, Target};
 pub use time::Moment;
 pub use view::{
     AppState, AppView, DrainView, LastRollout, PhaseView, RolloutView, View, WorkerState, WorkerView,

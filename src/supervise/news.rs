@@ -1,6 +1,7 @@
 //! What happened, for the log, the event stream and whoever waits: one type, said once.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,9 @@ pub enum Happening {
     RolledBack { generation: GenerationId, serving: Option<GenerationId>, reason: String },
     RolloutSuperseded { generation: GenerationId, by: GenerationId },
     PrepareFailed { reason: String, detail: String },
+    LinkTurned { to: PathBuf },
+    LinkPutBack,
+    LinkStuck { reason: String },
     Scaled { from: u32, to: u32 },
     Serving { generation: GenerationId, workers: u32 },
     MigrationStarted { run: RunId, database: String, pending: Vec<String> },
@@ -136,6 +140,7 @@ impl Happening {
             SpawnFailed { .. } | RollingBack { .. } | RolledBack { .. } | PrepareFailed { .. } => {
                 Level::Error
             }
+            LinkStuck { .. } => Level::Error,
             MigrationEnded { verdict, .. } if verdict.kind.is_good() => Level::Info,
             MigrationEnded { verdict, .. } if verdict.kind == VerdictKind::Retryable => Level::Warn,
             MigrationEnded { .. } | NotRolledOut { .. } | PostDeployFailed { .. } => Level::Error,
@@ -262,6 +267,11 @@ impl fmt::Display for Happening {
                 write!(f, "the rollout to {generation} gives way to {by}")
             }
             PrepareFailed { reason, .. } => write!(f, "cannot be prepared: {reason}"),
+            LinkTurned { to } => {
+                write!(f, "the link leads to {} now, and back if that does not serve", to.display())
+            }
+            LinkPutBack => write!(f, "the link leads to the release that serves again"),
+            LinkStuck { reason } => write!(f, "{reason}"),
             Scaled { from, to } => write!(f, "scaled from {from} to {to} workers"),
             Serving { generation, workers } => {
                 write!(f, "generation {generation} serves with {workers} workers")

@@ -62,9 +62,10 @@ impl App {
     }
 
     /// Whether a release is looked at for more than its migration.
-    fn prepares_rollout(&self) -> bool {
-        let preparing = self.preparing.as_ref();
-        preparing.is_some_and(|it| it.waiters.iter().any(|(_, purpose)| *purpose == Purpose::Rollout))
+    pub(super) fn prepares_rollout(&self) -> bool {
+        let looks = self.preparing.iter().flat_map(|it| it.waiters.iter().chain(&it.again));
+        let mut purposes = looks.map(|(_, purpose)| *purpose);
+        self.switch.is_turning() || purposes.any(|it| it == Purpose::Rollout)
     }
 
     fn rollout_view(&self) -> Option<RolloutView> {
@@ -98,6 +99,9 @@ impl App {
         if let Some(problem) = &self.databases.problem {
             return Some(problem.clone());
         }
+        if let Some(problem) = self.switch.problem() {
+            return Some(problem);
+        }
         match state {
             AppState::Failed | AppState::Degraded | AppState::RollingBack | AppState::Starting => {
                 self.last_words.as_ref().map(|words| words.message.clone())
@@ -116,6 +120,11 @@ impl App {
             Phase::Settling { until } => Some(until),
             _ => None,
         });
-        workers.chain(settle).chain(self.wake).chain(self.databases.deadline()).min()
+        workers
+            .chain(settle)
+            .chain(self.wake)
+            .chain(self.databases.deadline())
+            .chain(self.switch.deadline())
+            .min()
     }
 }

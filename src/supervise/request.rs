@@ -10,6 +10,7 @@ use crate::plan::{AppChange, Effect, Served};
 
 use super::event::{GenerationId, LastWords};
 use super::migration::{HistoryEntry, Opened, Verdict};
+use super::switch::Target;
 
 /// The number of a request; answers carry it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,6 +21,8 @@ pub struct RequestId(pub u64);
 pub enum Request {
     /// Roll the app out anew from what is on disk now.
     Restart(AppName),
+    /// Have the app's link lead there, and roll out; where that does not commit, it leads back.
+    Switch(AppName, Target),
     /// Keep so many workers until the configuration says otherwise.
     Scale(AppName, u32),
     /// Add (or take) so many workers: TTIN and TTOU.

@@ -51,6 +51,10 @@ impl Rollout {
 impl App {
     /// A restart (or a start) is asked for: look at the release anew.
     pub(super) fn prepare(&mut self, turn: &mut Turn<'_>, id: RequestId, purpose: Purpose) {
+        if self.switch.is_moving() {
+            // Half of one release and half of another must not be looked at.
+            return self.switch.wait(id, purpose);
+        }
         if let Some(preparing) = &mut self.preparing {
             preparing.again.push((id, purpose));
             self.announce(turn, Happening::RolloutRequested { joined: true });

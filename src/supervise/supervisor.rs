@@ -83,6 +83,7 @@ impl Supervisor {
             self.with_app(name, &mut out, |app, turn| {
                 app.expire(turn);
                 app.converge(turn);
+                app.settle_link(turn);
             });
         }
         self.apps.retain(|_, app| app.mode != Mode::Removed);
@@ -157,6 +158,9 @@ impl Supervisor {
                     out.actions.push(Action::ReleaseApp { app });
                 }
             }
+            Event::LinkHeard { app, fact } => {
+                self.with_app(&app, out, |app, turn| app.link_heard(turn, fact));
+            }
             Event::PlanMade { id, plan } => self.plan_made(id, plan, out),
             Event::QueueEmptied { app } => drop(self.with_app(&app, out, |app, _| app.queue_emptied())),
             Event::WorkersObserved { seen } => {
@@ -202,7 +206,7 @@ impl Supervisor {
             Request::Drain(length) => return self.drain(id, *length, out),
             Request::Undrain => return self.undrain(id, out),
             Request::Restart(app) | Request::Stop(app) | Request::Start(app) => app.clone(),
-            Request::Scale(app, _) | Request::ScaleBy(app, _) => app.clone(),
+            Request::Scale(app, _) | Request::ScaleBy(app, _) | Request::Switch(app, _) => app.clone(),
             Request::Migrate(app) | Request::AbortMigration(app) | Request::ResolveMigration(app) => {
                 app.clone()
             }
@@ -213,6 +217,7 @@ impl Supervisor {
         }
         self.with_app(&app, out, |app, turn| match request {
             Request::Restart(_) => app.restart(turn, id),
+            Request::Switch(_, target) => app.switch(turn, id, target),
             Request::Start(_) => app.start(turn, id),
             Request::Stop(_) => app.stop(turn, Some(id), Then::Rest),
             Request::Scale(_, workers) => app.scale(turn, id, i64::from(workers)),

@@ -52,6 +52,7 @@ pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
         state,
         generation: Some(GenerationId(1)),
         directory: None,
+        before: None,
         runs: Some("gthread, gunicorn 23.0.0".into()),
         workers_wanted: 2,
         listeners: vec!["127.0.0.1:8000".into()],
@@ -158,6 +159,7 @@ fn answer_wish(
         }
         Wish::Request(
             Request::Restart(app)
+            | Request::Switch(app, _)
             | Request::Stop(app)
             | Request::Start(app)
             | Request::Scale(app, _)

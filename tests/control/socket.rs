@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
 use ostler::control::{Line, Wish};
-use ostler::supervise::{Happening, Outcome, Request};
+use ostler::supervise::{Happening, Outcome, Request, Target};
 use serde_json::Value;
 
 use crate::fake::{Fake, PATIENCE, name, news, ready, wait_until};
@@ -150,6 +150,41 @@ fn a_number_of_workers_that_makes_no_sense_changes_nothing() {
         b"POST /v1/apps/shop/scale HTTP/1.1\r\nhost: x\r\ncontent-length: 14\r\n\r\n{\"workers\": 7}",
     );
     assert_eq!(fake.next_wish(), Wish::Request(Request::Scale(name("shop"), 7)));
+}
+
+#[test]
+fn a_release_that_makes_no_sense_changes_nothing() {
+    let fake = Fake::start();
+    let long = format!(r#"{{"release": "/{}"}}"#, "x".repeat(4095));
+    let cases = [
+        (r#"{"release": "releases/2"}"#, "no absolute path"),
+        (r#"{"release": ""}"#, "no absolute path"),
+        (r#"{"release": "/srv/\u0000"}"#, "no absolute path"),
+        (&long, "no absolute path"),
+        (r#"{"release": 2}"#, "must be empty or like"),
+        (r#"{"relase": "/srv"}"#, "must be empty or like"),
+        ("[[[[", "must be empty or like"),
+    ];
+    for (body, expected) in cases {
+        let (code, answer) = fake.post("/v1/apps/shop/restart", body);
+        assert_eq!((code, &answer["exit"]), (400, &Value::from(64)), "{body}");
+        assert!(answer["error"].as_str().unwrap().contains(expected), "{body}: {answer}");
+    }
+    let asks = |body: &str| {
+        let length = body.len();
+        fake.exchange(
+            format!(
+                "POST /v1/apps/shop/restart HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n{body}"
+            )
+            .as_bytes(),
+        );
+        fake.next_wish()
+    };
+    let release = Target::Release("/srv/2".into());
+    assert_eq!(asks(r#"{"release": "/srv/2"}"#), Wish::Request(Request::Switch(name("shop"), release)));
+    assert_eq!(asks("{}"), Wish::Request(Request::Restart(name("shop"))));
+    fake.exchange(b"POST /v1/apps/shop/rollback HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(fake.next_wish(), Wish::Request(Request::Switch(name("shop"), Target::Before)));
 }
 
 #[test]

@@ -36,6 +36,7 @@ mod signals;
 mod stops;
 mod strays;
 mod supervision;
+mod switch;
 mod top;
 mod verbs;
 mod workers;

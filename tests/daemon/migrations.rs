@@ -4,7 +4,7 @@ use std::fs;
 
 use ostler::supervise::VerdictKind;
 
-use crate::harness::{AppFile, Site};
+use crate::harness::{AppFile, Said, Site, readable};
 
 const MANAGE: &str = r#"
 import os, sys
@@ -124,4 +124,48 @@ fn a_migration_that_fails_leaves_the_old_workers_and_is_told() {
     assert_eq!(ostlerd.serving("shop").generation, before.generation);
     assert_eq!(ostlerd.pids("shop"), pids);
     assert_eq!(verdicts(&site).pop().expect("it is in the history").1, VerdictKind::Failed);
+}
+
+#[test]
+fn a_rollback_leaves_the_databases_as_they_are_and_says_so() {
+    let site = Site::new();
+    let mut project = project(&site);
+    let root = site.path("srv");
+    let release = |id: &str| root.join("releases").join(id);
+    fs::create_dir_all(release("")).expect("the site's folder is writable");
+    for folder in [root.clone(), release("")] {
+        readable(&folder);
+    }
+    fs::rename(&project.directory, release("1")).expect("the folder is ours");
+    let copy = |from: &str, to: &str| {
+        let mut cp = std::process::Command::new("cp");
+        Said::of(cp.arg("-a").args([release(from), release(to)])).exits(0);
+    };
+    copy("1", "2");
+    let price = "migrations.AddField('order', 'price', models.IntegerField(default=1))";
+    fs::write(release("2").join("shop/migrations/0002_price.py"), migration(price)).expect("it is ours");
+    fs::write(release("2").join("app.py"), app("price")).expect("it is ours");
+    copy("2", "3");
+    let bad = migration("migrations.RunSQL('SELECT no_such_column FROM shop_order')");
+    let bad = bad.replace("0001_initial", "0002_price");
+    fs::write(release("3").join("shop/migrations/0003_bad.py"), bad).expect("it is ours");
+    std::os::unix::fs::symlink("releases/1", root.join("current")).expect("the folder is ours");
+    project.directory = root.join("current");
+    fs::write(&project.file, project.text()).expect("the site is ours");
+    let current = || fs::read_link(root.join("current")).expect("it is a link").display().to_string();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let switch = |id: &str| {
+        let dir = release(id).display().to_string();
+        ostlerd.ostler(&["restart", "shop", "--release", &dir])
+    };
+    switch("2").exits(0).says(&["applied shop.0002_price"]);
+    assert_eq!(current(), "releases/2");
+    let pids = ostlerd.pids("shop");
+    switch("3").exits(1).says(&["migration failed", "no_such_column"]);
+    assert_eq!((current().as_str(), ostlerd.pids("shop")), ("releases/2", pids));
+    ostlerd.ostler(&["rollback", "shop"]).exits(0).says(&["shop.0002_price", "g3 serves"]);
+    assert_eq!(current(), "releases/1");
+    let applied = |name: &str| (vec![name.to_owned()], VerdictKind::Applied);
+    assert_eq!(verdicts(&site)[..2], [applied("shop.0001_initial"), applied("shop.0002_price")]);
 }

@@ -73,13 +73,26 @@ impl Disk {
         Plan { apps: prepared.collect(), machine: self.machine, ..Plan::default() }
     }
 
+    pub(crate) fn app_mut(&mut self, name: &AppName) -> Option<&mut OnDisk> {
+        self.apps.iter_mut().find(|app| app.name == *name)
+    }
+
+    pub(crate) fn any(&self, rng: &mut Rng) -> AppName {
+        self.apps[rng.below(self.apps.len() as u64) as usize].name.clone()
+    }
+
     fn deploy(&mut self, index: usize, bad: f64, rng: &mut Rng) {
+        self.apps[index].version = self.another(bad, rng);
+    }
+
+    /// A release that no link leads to yet.
+    pub(crate) fn another(&mut self, bad: f64, rng: &mut Rng) -> u64 {
         self.versions += 1;
-        self.apps[index].version = self.versions;
         if rng.chance(bad) {
             let kinds = [Release::FailsToBoot, Release::SticksInBoot, Release::Crashes, Release::Hangs];
             self.bad.insert(self.versions, kinds[rng.below(4) as usize]);
         }
+        self.versions
     }
 
     fn edit(&mut self, index: usize, bad: f64, rng: &mut Rng) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::plan::{Blueprint, Policy, RolloutPolicy, Surge};
-use ostler::supervise::{AppState, AppView, GenerationId, Moment, Observation, Rung};
+use ostler::supervise::{AppState, AppView, GenerationId, LinkFact, Moment, Observation, Rung};
 
 /// A worker that was asked for and is not known to be gone.
 #[derive(Clone, Debug)]
@@ -62,6 +62,8 @@ pub(crate) struct Crew {
     pub(crate) admitted_since_start: BTreeSet<GenerationId>,
     /// Generations of rollouts that failed with nothing to go back to.
     pub(crate) given_up: BTreeSet<GenerationId>,
+    /// Whether its link leads to a release that is not proven, and can be put back.
+    pub(crate) unproven: bool,
     /// What the last view said of it.
     pub(crate) view: Option<AppView>,
     /// The highest number of workers wanted since the rollout began.
@@ -111,9 +113,18 @@ impl Crew {
             allowances: VecDeque::new(),
             admitted_since_start: BTreeSet::new(),
             given_up: BTreeSet::new(),
+            unproven: false,
             view: None,
             peak: 0,
             old_count: None,
+        }
+    }
+
+    pub(crate) fn link_heard(&mut self, fact: &LinkFact) {
+        match fact {
+            LinkFact::Turned { .. } => self.unproven = true,
+            LinkFact::Settled | LinkFact::Stuck { .. } => self.unproven = false,
+            LinkFact::There | LinkFact::NotTurned { .. } => {}
         }
     }
 

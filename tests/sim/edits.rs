@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use ostler::config::{Address, AppName, Listen};
 use ostler::plan::{Blueprint, Effect, Plan, Resources, diff};
-use ostler::supervise::{Action, AppState, Event, Exit, Moment, Outcome, RequestId, Supervisor, WorkerId};
+use ostler::supervise::{
+    Action, AppState, Event, Exit, LinkFact, Moment, Outcome, RequestId, Supervisor, WorkerId,
+};
 
 use crate::rng::Rng;
 use crate::scenario::{app_plan, name, policy};
@@ -39,6 +41,9 @@ impl Calm {
                 }
                 Action::Limit { app, resources } => {
                     assert_ne!(self.limits.insert(app, resources), Some(resources), "told twice");
+                }
+                Action::MoveLink { app, .. } => {
+                    self.facts.push_back(Event::LinkHeard { app, fact: LinkFact::Settled });
                 }
                 Action::ReleaseApp { app } => drop(self.limits.remove(&app)),
                 Action::AdmitWorker { worker } => self.facts.push_back(Event::WorkerReady { worker }),

@@ -77,11 +77,15 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
         Flaw::ForgetsNumbers => file["next_worker"] = 0.into(),
         Flaw::ForgetsTheDrain => file["drain"] = Value::Null,
         Flaw::TakesTheDeadForLiving => found.values_mut().for_each(|found| found.alive = true),
-        Flaw::ForgetsAWorker | Flaw::ForgetsTheStopped | Flaw::ForgetsGenerations => {
+        Flaw::ForgetsAWorker
+        | Flaw::ForgetsTheStopped
+        | Flaw::ForgetsGenerations
+        | Flaw::ForgetsTheSwitch => {
             let apps = file["apps"].as_object_mut().into_iter().flatten();
             for (_, app) in apps {
                 match flaw {
                     Flaw::ForgetsAWorker => drop(app["workers"].as_array_mut().map(Vec::pop)),
+                    Flaw::ForgetsTheSwitch => drop(app.as_object_mut().map(|it| it.remove("switch"))),
                     Flaw::ForgetsGenerations => app["generations"] = 0.into(),
                     _ => app["mode"] = "running".into(),
                 }
@@ -154,6 +158,7 @@ pub(crate) fn put_right(
         (book.open, book.command) = (false, false);
     }
     for crew in ledger.crews.values_mut() {
+        crew.unproven = false;
         crew.allow_a_change(now);
     }
 }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use ostler::plan::{Blueprint, Plan};
 use ostler::supervise::{
-    Action, Cause, Event, Found, Happening, Legacy, Moment, News, Outcome, PhaseView, Request, Rung,
-    Supervisor, View, WorkerId,
+    Action, Cause, Event, Found, Happening, Legacy, LinkOrder, Moment, News, Outcome, PhaseView, Request,
+    Rung, Supervisor, View, WorkerId,
 };
 
 use crate::laws::Law;
 use crate::ledger::Ledger;
 use crate::misdeeds::Misdeed;
+use crate::mishearing::misheard;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -60,6 +61,10 @@ pub(crate) enum Flaw {
     ForgetsTheDrain,
     TakesTheDeadForLiving,
     ForgetsWhatRuns,
+    ForgetsTheSwitch,
+    LeavesTheLink,
+    KeepsTheUnproven,
+    AnswersBeforeTheLink,
 }
 
 /// Which law each flaw breaks.
@@ -71,6 +76,10 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::ForgetsTheDrain, Law::ReadinessFailsWhileDrained),
     (Flaw::TakesTheDeadForLiving, Law::ViewsAreTrue),
     (Flaw::ForgetsWhatRuns, Law::TheSamePlanRollsNothingOut),
+    (Flaw::ForgetsTheSwitch, Law::LinksLeadToTheProven),
+    (Flaw::LeavesTheLink, Law::LinksLeadToTheProven),
+    (Flaw::KeepsTheUnproven, Law::LinksFollowWhatServes),
+    (Flaw::AnswersBeforeTheLink, Law::AnswersWaitForTheLink),
     (Flaw::DrainsTheLast, Law::LastReadyWorkerIsKept),
     (Flaw::TakesBootingForReady, Law::ReadyNeverFallsUnderTheFloor),
     (Flaw::CommitsWhenFirstIsReady, Law::CommitOnlyAtFullStrength),
@@ -205,25 +214,6 @@ impl Subject {
     }
 }
 
-/// The event as the flaw takes it.
-fn misheard(flaw: Option<Flaw>, mut event: Event) -> Event {
-    if let Event::Requested { request, .. } = &mut event {
-        match (flaw, &request) {
-            (Some(Flaw::TakesADrainForAShutdown), Request::Drain(_)) => *request = Request::Shutdown,
-            (Some(Flaw::ShutsDownAtOnce), Request::Shutdown) => *request = Request::ShutdownNow,
-            _ => {}
-        }
-    }
-    if let (Some(Flaw::ForgetsWhatRuns), Event::PlanMade { plan, .. }) = (flaw, &mut event) {
-        for plan in plan.apps.values_mut().filter_map(|it| it.as_mut().ok()) {
-            let mut other = Blueprint::clone(&plan.blueprint);
-            other.release.newest += 1;
-            plan.blueprint = other.into();
-        }
-    }
-    event
-}
-
 /// Does something to the actions that the flaw stands for.
 fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> Vec<Action> {
     let mut done = Vec::with_capacity(actions.len() + 1);
@@ -231,6 +221,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
         match (flaw, &action) {
             (Flaw::NeverKills, Action::SignalWorker { rung: Rung::Kill, .. }) => continue,
             (Flaw::LosesAnswers, Action::Answer { .. }) => continue,
+            (Flaw::LeavesTheLink, Action::MoveLink { order: LinkOrder::PutBack(_), .. }) => continue,
             (Flaw::AnswersTwice, Action::Answer { .. })
             | (Flaw::DrainsAgain, Action::SignalWorker { .. }) => {
                 done.push(action.clone());
@@ -271,6 +262,9 @@ fn changed(flaw: Flaw, mut action: Action) -> Action {
             let mut other = Blueprint::clone(blueprint);
             other.release.files += worker.0;
             *blueprint = std::sync::Arc::new(other);
+        }
+        (Flaw::KeepsTheUnproven, Action::MoveLink { order: order @ LinkOrder::PutBack(_), .. }) => {
+            *order = LinkOrder::Keep(crate::links::folder(u64::MAX));
         }
         (Flaw::HoldsAll, Action::SpawnWorker { hold, .. }) => *hold = true,
         (Flaw::ActsOnAWhim, Action::SpawnWorker { worker, .. }) => {
@@ -315,6 +309,14 @@ fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Action> {
             let generation = ledger.crews.get(app)?.newest?;
             let happening = Happening::RolloutSuperseded { generation, by: generation };
             Some(Action::Announce(News { app: app.clone(), happening }))
+        }
+        (Flaw::AnswersBeforeTheLink, Action::MoveLink { app, order: LinkOrder::PutBack(_) }) => {
+            let named = |it: &Option<Request>| matches!(it, Some(Request::Switch(it, _)) if it == app);
+            let (id, _) = ledger.asked.iter().find(|(_, it)| it.answers == 0 && named(&it.request))?;
+            Some(Action::Answer {
+                id: *id,
+                outcome: Outcome::Done { message: "done".to_owned(), generation: None },
+            })
         }
         (Flaw::AdmitsAtOnce, Action::SpawnWorker { worker, hold: true, .. }) => {
             Some(Action::AdmitWorker { worker: *worker })

@@ -92,6 +92,11 @@ impl Ledger {
                     book.hear(fact);
                 }
             }
+            Event::LinkHeard { app, fact } => {
+                if let Some(crew) = self.crews.get_mut(app) {
+                    crew.link_heard(fact);
+                }
+            }
             Event::QueueEmptied { app } => drop(self.emptying.remove(app)),
             Event::Requested { id, request } => self.requested(now, *id, request),
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
@@ -131,6 +136,7 @@ impl Ledger {
                 return;
             }
             Request::Restart(app)
+            | Request::Switch(app, _)
             | Request::Scale(app, _)
             | Request::ScaleBy(app, _)
             | Request::Stop(app)
@@ -148,7 +154,7 @@ impl Ledger {
                 crew.stopped = true;
                 crew.was_stopped = true;
             }
-            Request::Start(_) | Request::Restart(_) => {
+            Request::Start(_) | Request::Restart(_) | Request::Switch(..) => {
                 crew.stopped = false;
             }
             _ => {}
@@ -312,11 +318,13 @@ impl Ledger {
         }
         let (app, starts) = match &asked.request {
             Some(Request::Stop(app)) => (app, false),
-            Some(Request::Start(app) | Request::Restart(app)) => (app, true),
+            Some(Request::Start(app) | Request::Restart(app) | Request::Switch(app, _)) => (app, true),
             _ => return,
         };
         let asks_again = |it: &Asked| match &it.request {
-            Some(Request::Start(other) | Request::Restart(other)) => it.answers == 0 && other == app,
+            Some(Request::Start(other) | Request::Restart(other) | Request::Switch(other, _)) => {
+                it.answers == 0 && other == app
+            }
             _ => false,
         };
         let again = self.asked.values().any(asks_again);

@@ -4,8 +4,8 @@
 //! `OSTLER_SIM_SEEDS=n` is how many fresh seeds are tried, 20,000 if it is not set;
 //! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
 //!
-//! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `databases` (`site`, `command`) and `asks`
-//! (what happens), `ledger` with `crew`, `drain` and `book` (what is known), `laws` (what must hold), `flaw` with `misdeeds` (what must be found), `run` (all together).
+//! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `databases` (`site`, `command`), `links` and `asks`
+//! (what happens), `ledger` with `crew`, `drain` and `book` (what is known), `laws` (what must hold), `flaw` with `misdeeds` and `mishearing` (what must be found), `run` (all together).
 
 mod asks;
 mod book;
@@ -16,9 +16,12 @@ mod drain;
 mod edits;
 mod fall;
 mod flaw;
+mod garbage;
 mod laws;
 mod ledger;
+mod links;
 mod misdeeds;
+mod mishearing;
 mod process;
 mod rng;
 mod run;
@@ -83,6 +86,12 @@ const REMEMBERED: &[u64] = &[
     2_795_571_439_090_735,
     // A person's word is written down in an app that is stopped when ostlerd is asked to leave.
     1_795_471_439_447_381,
+    // A release is named while another is looked at; a link that was being turned when ostlerd fell is stuck; a worker dies,
+    // or is scaled away, while what was kept is written down.
+    1_795_727_778_001_943,
+    1_795_727_778_004_324,
+    1_795_727_778_000_977,
+    1_795_727_996_014_920,
 ];
 
 /// How many seeds a flaw may survive.
@@ -234,6 +243,13 @@ const OCCURRENCES: &[&str] = &[
     "no migration of",
     "has no migrations",
     "ostlerd was ended at once; the next one looks",
+    "Keep(",
+    "PutBack(",
+    "There }",
+    "and back if that does not serve",
+    "the link leads to the release that serves again",
+    "the link cannot be put back",
+    "no release is known that ran before",
     ": NotMigrated",
     ": Done",
     ": RolledBack",

@@ -255,9 +255,10 @@ impl Run {
             return Ok(());
         }
         let calm_from = Moment::at(self.world.scenario.calm_from);
-        let verdict = self.all_is_well();
-        let well = verdict.is_ok();
+        let (verdict, linked) = (self.all_is_well(), self.links_lead_to_the_proven());
+        let well = verdict.is_ok() && linked.is_ok();
         if self.now.since(self.said_good_bye.unwrap_or(calm_from)) > BOUND && !self.ledger.exited {
+            self.options.code.holds(Law::LinksLeadToTheProven, || linked)?;
             let law = if well { Law::AnswersComeInTime } else { Law::TheWantedPlanIsServed };
             self.options.code.holds(law, || verdict)?;
             self.options.code.holds(Law::AnswersComeInTime, || all_answered(&self.ledger))?;
@@ -280,6 +281,17 @@ impl Run {
             self.said_good_bye = Some(self.now);
             let request = if self.world.rng.chance(0.8) { Request::Shutdown } else { Request::ShutdownNow };
             self.world.ask_after(Duration::from_secs(1), request);
+        }
+    }
+
+    /// No link leads to a release that was named and does not serve.
+    fn links_lead_to_the_proven(&self) -> Verdict {
+        let planned = |app| self.ledger.crews.get(app).is_some_and(|crew| crew.planned);
+        match self.world.links.unproven().find(|(app, _)| planned(app)) {
+            Some((app, version)) => {
+                Err(format!("the link of {app} leads to v{version}, which is not proven"))
+            }
+            None => Ok(()),
         }
     }
 

@@ -183,7 +183,7 @@ pub(crate) fn policy(rng: &mut Rng) -> Policy {
 pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
     Arc::new(Blueprint {
         app: app.clone(),
-        directory: PathBuf::from("/srv"),
+        directory: crate::links::folder(version),
         python: PathBuf::from("/usr/bin/python3"),
         entry: "wsgi:application".to_owned(),
         args: Vec::new(),

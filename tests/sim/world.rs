@@ -6,10 +6,13 @@ use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::plan::{AppPlan, Blueprint, Refusal};
-use ostler::supervise::{Action, Event, Exit, LastWords, MigrationFact, Moment, RunId, Rung, WorkerId};
+use ostler::supervise::{
+    Action, Event, Exit, LastWords, LinkOrder, MigrationFact, Moment, RunId, Rung, WorkerId,
+};
 
 use crate::asks::Disk;
 use crate::databases::{Databases, Later};
+use crate::links::{Links, carry_out};
 use crate::process::{Boot, Process, Release, Stage};
 use crate::rng::Rng;
 use crate::scenario::{Faults, Scenario, app_plan};
@@ -35,6 +38,10 @@ enum Due {
     Migration(RunId, Later),
     /// Somebody asks for something about databases.
     AskDatabases,
+    /// A link is turned, kept or put back.
+    Link(AppName, LinkOrder),
+    /// Somebody names a release.
+    AskSwitch,
     /// Somebody asks for just this.
     AskFor(Box<ostler::supervise::Request>),
 }
@@ -44,8 +51,9 @@ pub(crate) struct World {
     pub(crate) scenario: Scenario,
     pub(crate) disk: Disk,
     pub(crate) databases: Databases,
+    pub(crate) links: Links,
     pub(crate) processes: BTreeMap<WorkerId, Process>,
-    gone: Vec<WorkerId>,
+    pub(crate) gone: Vec<WorkerId>,
     /// Every worker that there was a process of.
     begun: BTreeSet<WorkerId>,
     queue: BinaryHeap<Reverse<(Moment, u64)>>,
@@ -61,7 +69,9 @@ impl World {
         let disk = Disk::drawn(&scenario, &mut rng);
         let sites = scenario.apps.iter().map(|(app, _)| app.clone()).zip(scenario.migrates.iter().cloned());
         let databases = Databases::drawn(rng.clone(), scenario.troubles, sites);
+        let links = Links::drawn(&rng);
         let mut world = World {
+            links,
             rng,
             scenario,
             disk,
@@ -80,6 +90,9 @@ impl World {
             let at = world.rng.millis(0, world.scenario.calm_from.as_millis() as u64 - 1);
             let times = if world.rng.chance(0.2) { 2 } else { 1 };
             (0..times).for_each(|_| world.after(at, Due::Ask));
+        }
+        for at in world.links.asks(world.scenario.calm_from) {
+            world.after(at, Due::AskSwitch);
         }
         if !world.databases.sites.is_empty() {
             for _ in 0..world.databases.rng.within(1, 6) {
@@ -150,12 +163,18 @@ impl World {
             Due::Exits(worker, exit) => self.exits(worker, exit),
             Due::Prepared(app) => return Some(self.prepared(app)),
             Due::Look if self.deaf => self.after(self.scenario.look, Due::Look),
-            Due::Ask | Due::AskFor(_) if self.deaf => {}
+            Due::Ask | Due::AskFor(_) | Due::AskSwitch if self.deaf => {}
             Due::Look => return Some(self.look()),
             Due::Migration(run, later) => {
                 let fact = self.migration(run, later)?;
                 return Some(Event::MigrationHeard { run, fact: Box::new(fact) });
             }
+            Due::Link(app, order) => {
+                let fact = carry_out(self, &app, &order).filter(|_| !self.deaf)?;
+                let delay = self.links.rng.millis(0, 15);
+                self.after(delay, Due::Fact(Box::new(Event::LinkHeard { app, fact })));
+            }
+            Due::AskSwitch => return crate::links::ask(self),
             Due::AskDatabases => return crate::asks::ask_databases(self),
             Due::Ask => return crate::asks::ask(self),
             Due::AskFor(request) => {
@@ -184,6 +203,10 @@ impl World {
                 self.take_over();
             }
             Action::ShutDoors { app } => self.empties(app),
+            Action::MoveLink { app, order } => {
+                let delay = self.links.rng.millis(0, 40);
+                self.after(delay, Due::Link(app.clone(), order.clone()));
+            }
             _ => {}
         }
     }
@@ -372,27 +395,5 @@ impl World {
             seen.push((process.worker, process.look(self.now, &mut self.rng)));
         }
         Event::WorkersObserved { seen }
-    }
-
-    /// A fact that is none: about nobody, about the dead, or said already.
-    fn garbage(&mut self) -> Event {
-        let nobody = WorkerId(u64::MAX - self.rng.below(3));
-        let dead = self.gone.get(self.rng.below(self.gone.len() as u64) as usize).copied().unwrap_or(nobody);
-        let serving = self.processes.values().find(|process| process.stage == Stage::Serving);
-        let again = serving.map_or(dead, |process| process.worker);
-        let somebody = if self.rng.chance(0.5) { nobody } else { dead };
-        match self.rng.below(8) {
-            0 => Event::WorkerReady { worker: somebody },
-            1 => Event::WorkerExited { worker: somebody, exit: Exit::Unknown },
-            2 => Event::WorkerLoaded { worker: somebody },
-            3 => Event::SpawnFailed { worker: nobody, reason: "nobody".to_owned() },
-            4 => Event::WorkerFailed { worker: somebody, words: LastWords::default() },
-            5 => Event::WorkersObserved { seen: vec![(somebody, Default::default())] },
-            6 => Event::WorkerReady { worker: again },
-            _ => Event::AppPrepared {
-                app: "ghost".parse().expect("a valid name"),
-                prepared: Box::new(Err(Refusal::default())),
-            },
-        }
     }
 }

@@ -38,6 +38,7 @@ fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         state: AppState::Serving,
         generation: Some(GenerationId(7)),
         directory: Some("/srv/shop/releases/42".into()),
+        before: None,
         runs: Some("gthread, gunicorn 27.0.1".into()),
         workers_wanted: workers.len() as u32,
         listeners: vec!["127.0.0.1:8000".into()],

@@ -10,6 +10,7 @@ mod migrate;
 mod reexec;
 mod reload;
 mod restart;
+mod rollback;
 mod scale;
 mod start;
 mod status;
@@ -61,7 +62,8 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         Verb::Status { app } => status::run(&client, app.as_deref(), common.json).await,
         Verb::Top => top::run(&client, common.json).await,
         Verb::Migrate(arguments) => migrate::run(&client, &arguments, common.json).await,
-        Verb::Restart { app } => restart::run(&client, &app, common.json).await,
+        Verb::Restart { app, release } => restart::run(&client, &app, release.as_deref(), common.json).await,
+        Verb::Rollback { app } => rollback::run(&client, &app, common.json).await,
         Verb::Scale { app, workers } => scale::run(&client, &app, workers, common.json).await,
         Verb::Stop { app } => stop::run(&client, &app, common.json).await,
         Verb::Start { app } => start::run(&client, &app, common.json).await,

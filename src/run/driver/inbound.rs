@@ -8,7 +8,7 @@ use crate::config::AppName;
 use crate::plan::Refusal;
 use crate::run::known::{Found, Looked};
 use crate::run::releases;
-use crate::supervise::{Event, RequestId};
+use crate::supervise::{Event, LinkFact, RequestId};
 
 /// What reaches the driver from the tasks of the shell.
 #[derive(Debug)]
@@ -57,6 +57,15 @@ pub enum Inbound {
     EndExplained {
         /// Whether it starts it again at once.
         restart: bool,
+    },
+    /// An order about an app's link is done; what the app ran before is known anew.
+    LinkMoved {
+        /// The app.
+        app: AppName,
+        /// What came of it.
+        fact: LinkFact,
+        /// The release before the one that runs.
+        before: Option<PathBuf>,
     },
     /// The releases were looked at.
     ReleasesLooked {

@@ -1,10 +1,11 @@
 //! What is done to workers once the state that it follows from is written down.
 
+use crate::config::AppName;
 use crate::run::shell::Shell;
-use crate::supervise::{Rung, WorkerId};
+use crate::supervise::{LinkOrder, Rung, WorkerId};
 
-/// Something to do to a worker; of one that has gone meanwhile nothing is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Something to do to a worker, or to a link; of a worker that has gone meanwhile nothing is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::run) enum Effect {
     /// Lets its program run.
     Release(WorkerId),
@@ -12,6 +13,8 @@ pub(in crate::run) enum Effect {
     Admit(WorkerId),
     /// Sends a signal.
     Signal(WorkerId, Rung),
+    /// Has an app's link lead elsewhere, or stay.
+    MoveLink(AppName, LinkOrder),
 }
 
 impl Shell {
@@ -21,7 +24,10 @@ impl Shell {
     }
 
     pub(in crate::run) fn effect(&mut self, effect: Effect) {
-        let (Effect::Release(worker) | Effect::Admit(worker) | Effect::Signal(worker, _)) = effect;
+        let worker = match effect {
+            Effect::MoveLink(app, order) => return self.move_link(app, order),
+            Effect::Release(worker) | Effect::Admit(worker) | Effect::Signal(worker, _) => worker,
+        };
         let Some(running) = self.workers.get_mut(&worker) else { return };
         let (what, done) = match effect {
             Effect::Release(_) => {
@@ -35,6 +41,7 @@ impl Shell {
                 running.killed |= rung == Rung::Kill;
                 ("signalled", running.handle.signal(rung))
             }
+            Effect::MoveLink(..) => return,
         };
         if let Err(error) = done {
             let app = running.blueprint.app.as_str();

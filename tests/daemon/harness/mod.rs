@@ -6,6 +6,7 @@ mod master;
 mod ostlerd;
 mod proc;
 mod python;
+mod releases;
 mod site;
 mod wait;
 
@@ -16,6 +17,8 @@ pub use master::Master;
 pub use ostlerd::{Ostlerd, Said, ready};
 pub use proc::{Proc, is_root, kill};
 pub use python::{ASGI, DJANGO, WSGI};
+#[allow(unused_imports, reason = "for the tests of releases")]
+pub use releases::Releases;
 pub use site::Site;
 #[allow(unused_imports, reason = "for the tests of the import")]
 pub use site::{readable, usual_user};

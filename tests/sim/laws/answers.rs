@@ -61,6 +61,14 @@ fn strength(step: &Step<'_>, request: &Request, generation: Option<GenerationId>
             }
             Ok(())
         }
+        // It was at full strength when it was kept; a worker may have died while that was written down.
+        Request::Switch(app, _) => {
+            let view = step.view.apps.iter().find(|view| view.name == *app);
+            match view.and_then(|view| view.generation).max(generation) {
+                newest if newest == generation => Ok(()),
+                newest => Err(format!("{newest:?} serves")),
+            }
+        }
         Request::Scale(app, asked) => {
             let (ready, wanted) = (step.ledger.count(app).ready, wanted(app));
             if ready < *asked || wanted != *asked {

@@ -2,6 +2,7 @@
 
 mod answers;
 mod drains;
+mod links;
 mod lives;
 mod migrations;
 mod ready;
@@ -72,6 +73,9 @@ pub(crate) enum Law {
     TheHistoryEndsWhatItBegins,
     RunsEnd,
     AStopIsBounded,
+    LinksFollowWhatServes,
+    AnswersWaitForTheLink,
+    LinksLeadToTheProven,
     SameSeedSameTrace,
 }
 
@@ -156,6 +160,8 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::MigrationsTouchNoWorker, migrations::migrations_touch_no_worker),
     (Law::RunsEnd, migrations::runs_end),
     (Law::AStopIsBounded, migrations::a_stop_is_bounded),
+    (Law::LinksFollowWhatServes, links::links_follow_what_serves),
+    (Law::AnswersWaitForTheLink, links::answers_wait_for_the_link),
     (Law::ViewsAreTrue, views::views_are_true),
     (Law::StatesAreTrue, views::states_are_true),
 ];

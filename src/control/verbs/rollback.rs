@@ -1,0 +1,10 @@
+//! `ostler rollback APP`.
+
+use super::{VerbError, app_name};
+use crate::control::client::{Change, Client};
+use crate::control::follow::follow;
+
+/// Rolls an app out to the release that ran before.
+pub(super) async fn run(client: &Client, app: &str, json: bool) -> Result<u8, VerbError> {
+    follow(client, &Change::Rollback(app_name(app)?), "the rollout", json).await
+}

@@ -1,0 +1,31 @@
+//! Facts that are none.
+
+use ostler::plan::Refusal;
+use ostler::supervise::{Event, Exit, LastWords, WorkerId};
+
+use crate::process::Stage;
+use crate::world::World;
+
+impl World {
+    /// A fact that is none: about nobody, about the dead, or said already.
+    pub(crate) fn garbage(&mut self) -> Event {
+        let nobody = WorkerId(u64::MAX - self.rng.below(3));
+        let dead = self.gone.get(self.rng.below(self.gone.len() as u64) as usize).copied().unwrap_or(nobody);
+        let serving = self.processes.values().find(|process| process.stage == Stage::Serving);
+        let again = serving.map_or(dead, |process| process.worker);
+        let somebody = if self.rng.chance(0.5) { nobody } else { dead };
+        match self.rng.below(8) {
+            0 => Event::WorkerReady { worker: somebody },
+            1 => Event::WorkerExited { worker: somebody, exit: Exit::Unknown },
+            2 => Event::WorkerLoaded { worker: somebody },
+            3 => Event::SpawnFailed { worker: nobody, reason: "nobody".to_owned() },
+            4 => Event::WorkerFailed { worker: somebody, words: LastWords::default() },
+            5 => Event::WorkersObserved { seen: vec![(somebody, Default::default())] },
+            6 => Event::WorkerReady { worker: again },
+            _ => Event::AppPrepared {
+                app: "ghost".parse().expect("a valid name"),
+                prepared: Box::new(Err(Refusal::default())),
+            },
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Planted bugs of what the core takes a fact for.
+
+use ostler::plan::Blueprint;
+use ostler::supervise::{Event, Request};
+
+use crate::flaw::Flaw;
+
+/// The event as the flaw takes it.
+pub(crate) fn misheard(flaw: Option<Flaw>, mut event: Event) -> Event {
+    if let Event::Requested { request, .. } = &mut event {
+        match (flaw, &request) {
+            (Some(Flaw::TakesADrainForAShutdown), Request::Drain(_)) => *request = Request::Shutdown,
+            (Some(Flaw::ShutsDownAtOnce), Request::Shutdown) => *request = Request::ShutdownNow,
+            _ => {}
+        }
+    }
+    if let (Some(Flaw::ForgetsWhatRuns), Event::PlanMade { plan, .. }) = (flaw, &mut event) {
+        for plan in plan.apps.values_mut().filter_map(|it| it.as_mut().ok()) {
+            let mut other = Blueprint::clone(&plan.blueprint);
+            other.release.newest += 1;
+            plan.blueprint = other.into();
+        }
+    }
+    event
+}
