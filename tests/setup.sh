@@ -32,6 +32,10 @@ has ip || packages+=(iproute2)
 # A terminal for `ostler top`, and a browser for the status page: the largest of all, half a minute.
 has tmux || packages+=(tmux)
 [[ -x /usr/bin/chromium ]] || packages+=(chromium)
+# What deployments are tried through, and what reads their workflow.
+[[ -x /usr/sbin/sshd ]] || services+=(ssh) packages+=(openssh-server)
+has ssh || packages+=(openssh-client)
+/usr/bin/python3 -c 'import yaml' >/dev/null 2>&1 || packages+=(python3-yaml)
 # A Debian of their own for the tests of systemd, which only root can boot.
 if ((EUID == 0)); then
     has mmdebstrap || packages+=(mmdebstrap)

@@ -16,6 +16,7 @@ mod cloud;
 mod config_errors;
 mod control_errors;
 mod deaths;
+mod deploy;
 mod drain;
 mod health;
 mod health_abuse;
