@@ -21,6 +21,7 @@ mod drain;
 mod health;
 mod health_abuse;
 mod hooks;
+mod image;
 mod import;
 mod logs;
 mod metrics;
