@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm endurance bench packages packages-twice packages-lint venvs rootfs setup lint clean
+.PHONY: help demo test test-vm endurance bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs setup lint clean
 
 export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
@@ -18,7 +18,8 @@ help:
 	@echo 'make test    every test, with real gunicorn 20.1, 23 and 27'
 	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'
 	@echo 'make endurance  a thousand rollouts, crashes, restarts and re-executions in a row; as root, half an hour'
-	@echo 'make bench   ostler beside plain gunicorn: throughput, reloads, recovery, memory'
+	@echo 'make bench   ostler beside gunicorn, Granian, uWSGI, circus, supervisord, systemd: writes tests/bench/results.md'
+	@echo 'make bench-quick  shows in a minute or so that all of it runs'
 	@echo 'make packages  a .deb and an .rpm in target/packages; packages-twice, packages-lint check them'
 	@echo 'make lint    formatting, clippy, documentation'
 	@echo 'make clean   remove what was built'
@@ -39,8 +40,16 @@ test-vm: setup venvs $(if $(root),rootfs)
 endurance: setup venvs $(if $(root),rootfs)
 	OSTLER_ROUNDS=1000 cargo test --locked --test systemd booted::endurance -- --nocapture
 
-bench: setup venvs
-	cargo bench --locked --bench ostler
+# BENCH='--only latency --with uwsgi' repeats a part, and writes nothing of it into the checkout.
+bench: bench-venv $(if $(root),rootfs)
+	cargo bench --locked --bench ostler -- $(BENCH)
+
+# Of the build that the tests have: only that it runs is of interest.
+bench-quick: bench-venv
+	cargo bench --locked --profile dev --bench ostler -- --quick
+
+bench-venv: setup venvs
+	@bash tests/venvs.sh "$$OSTLER_VENVS" bench
 
 packages: setup
 	@bash packaging/build.sh target/packages

