@@ -62,6 +62,7 @@ pub(super) fn check(
         log_file: checker.read(&section, "log_file", "\"/var/log/shop.log\"", values::path),
         optional: checker.read(&section, "optional", "true", values::flag).unwrap_or(false),
         min_ready: min_ready(checker, &section),
+        preload: checker.read(&section, "preload", "true", values::flag),
         probe: probe(checker, &section),
         rollout: rollout(checker, &section),
         limits: limits(checker, &section),

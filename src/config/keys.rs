@@ -42,8 +42,9 @@ pub(super) const APP: Shape = Shape {
         "limits",
         "migrate",
         "static",
+        "preload",
     ],
-    planned: &["health", "edge", "preload"],
+    planned: &["health", "edge"],
 };
 
 /// `[health]`, of the main file.

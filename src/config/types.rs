@@ -166,6 +166,8 @@ pub struct App {
     pub optional: bool,
     /// Ready workers that it takes for the app to be ready, default 1.
     pub min_ready: Option<u32>,
+    /// Whether workers are forked from a process that has loaded the app; `None` leaves it to gunicorn's `preload_app`.
+    pub preload: Option<bool>,
     /// `[probe]`.
     pub probe: Option<ProbeConfig>,
     /// `[rollout]`.

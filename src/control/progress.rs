@@ -50,6 +50,8 @@ impl Progress {
                     ..Progress::default()
                 };
             }
+            Happening::ZygoteStarted { .. } => self.phase = "loading the app".to_owned(),
+            Happening::ZygoteDied { zygote, .. } => self.phase = format!("{zygote} died"),
             Happening::WorkerStarted { worker, .. } => self.phase = format!("{worker} boots"),
             Happening::WorkerHeld { worker, .. } => self.phase = format!("{worker} proves itself"),
             Happening::WorkerReady { generation, ready, wanted, .. }

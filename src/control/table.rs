@@ -1,7 +1,7 @@
 //! The status, drawn for people.
 
 use crate::observe::words::{app_word, drain_words, worker_tone, worker_word};
-use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, notes};
+use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, ZygoteStatus, notes};
 use crate::supervise::{LastWords, WorkerState};
 
 use super::screen::{Ink, Screen, bytes, duration, one_line, plain};
@@ -76,6 +76,16 @@ impl Page {
             self.last_words(words);
         }
         self.workers(&app.workers);
+        app.zygotes.iter().for_each(|zygote| self.zygote(zygote));
+    }
+
+    fn zygote(&mut self, zygote: &ZygoteStatus) {
+        let state = if zygote.ready { "workers are forked from it" } else { "it loads the app" };
+        let pid = zygote.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
+        let memory = zygote.rss_bytes.map_or_else(|| "-".to_owned(), bytes);
+        let ZygoteStatus { id, generation, age_seconds, .. } = zygote;
+        let age = duration(*age_seconds);
+        self.line(2, &format!("zygote {id} of {generation}: pid {pid}, {age} old, {memory}, {state}"));
     }
 
     fn remedies(&mut self, app: &AppStatus) {

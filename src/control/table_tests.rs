@@ -35,6 +35,7 @@ fn shop() -> AppStatus {
         health: Default::default(),
         backoff_seconds: None,
         workers: vec![worker(9, 12), worker(10, 12345)],
+        zygotes: vec![],
     }
 }
 
@@ -148,4 +149,22 @@ fn colour_is_only_added() {
         bare.lines().map(str::trim_end).collect::<Vec<_>>(),
         render(&status(shop()), DARK).lines().collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn a_preloaded_app_shows_what_its_workers_are_forked_from() {
+    let text = render(&status(AppStatus { zygotes: vec![zygote()], ..shop() }), DARK);
+    let expected = "  zygote w8 of g7: pid 808, 2m05s old, 96.0 MiB, workers are forked from it\n";
+    assert!(text.ends_with(expected), "{text}");
+}
+
+fn zygote() -> crate::observe::ZygoteStatus {
+    crate::observe::ZygoteStatus {
+        id: WorkerId(8),
+        pid: Some(808),
+        generation: GenerationId(7),
+        ready: true,
+        rss_bytes: Some(96 << 20),
+        age_seconds: 125.0,
+    }
 }

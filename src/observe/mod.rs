@@ -25,7 +25,7 @@ pub use notes::{Note, Topic, notes};
 pub use page::host;
 pub use status::{
     AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, QueueStatus, Release, Status,
-    WorkerStatus,
+    WorkerStatus, ZygoteStatus,
 };
 pub use systemd::{Stage, line as status_line};
 pub use trend::Trend;

@@ -100,6 +100,9 @@ pub struct AppStatus {
     pub health: AppHealth,
     /// Every worker.
     pub workers: Vec<WorkerStatus>,
+    /// With `preload`: the processes that workers are forked from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zygotes: Vec<ZygoteStatus>,
 }
 
 /// What health is decided from, beside the workers.
@@ -148,6 +151,23 @@ pub struct WorkerStatus {
     pub in_flight: u32,
     /// Age of the oldest of them.
     pub oldest_request_seconds: Option<f64>,
+    /// Resident memory.
+    pub rss_bytes: Option<u64>,
+    /// Since its start.
+    pub age_seconds: f64,
+}
+
+/// A process that has loaded the app, to fork workers from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ZygoteStatus {
+    /// Its name.
+    pub id: WorkerId,
+    /// Its process; `None` between the decision to start it and its start.
+    pub pid: Option<i32>,
+    /// Its generation.
+    pub generation: GenerationId,
+    /// Whether it has loaded the app and forks.
+    pub ready: bool,
     /// Resident memory.
     pub rss_bytes: Option<u64>,
     /// Since its start.
@@ -267,6 +287,18 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
                 oldest_request_seconds: worker.oldest_request.map(|age| age.as_secs_f64()),
                 rss_bytes: worker.rss,
                 age_seconds: worker.age.as_secs_f64(),
+            })
+            .collect(),
+        zygotes: app
+            .zygotes
+            .iter()
+            .map(|zygote| ZygoteStatus {
+                id: zygote.id,
+                pid: facts.pids.get(&zygote.id).copied(),
+                generation: zygote.generation,
+                ready: zygote.ready,
+                rss_bytes: zygote.rss,
+                age_seconds: zygote.age.as_secs_f64(),
             })
             .collect(),
     }

@@ -30,6 +30,7 @@ pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         release_changed: None,
         health: AppHealth { min_ready: 1, ..AppHealth::default() },
         workers,
+        zygotes: vec![],
     }
 }
 

@@ -204,6 +204,7 @@ impl Fields {
             probe,
             log_file,
             hooks,
+            preload,
             release: Fingerprint { files, newest },
         } = blueprint;
         self.set("directory", directory.display());
@@ -236,6 +237,7 @@ impl Fields {
         self.set_some("log_file", log_file.as_ref().map(|it| it.display()));
         let hooks: Vec<&str> = hooks.iter().map(|hook| hook.name()).collect();
         self.set("hooks", hooks.join(", "));
+        self.set("preload", preload);
         self.set("release", format!("{files} files, the newest of {}", newest / 1_000_000_000));
     }
 

@@ -57,6 +57,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
         }),
         log_file: facts.paths.log_file.clone(),
         hooks: hooks(settings),
+        preload: app.preload.unwrap_or(settings.preload_app),
         release: facts.release,
     };
     let policy = policy::policy(app, facts, class, notes);
@@ -121,11 +122,6 @@ fn not_followed(app: &App, facts: &Facts, account: &Account, notes: &mut Vec<Str
     if settings.master_hooks.iter().any(|name| name == "pre_exec") {
         notes.push(format!(
             "{name}: the hook pre_exec does not run: it is about gunicorn's master replacing itself on SIGUSR2"
-        ));
-    }
-    if settings.preload_app {
-        notes.push(format!(
-            "{name}: gunicorn's preload_app is not followed by this version: each worker loads the app itself"
         ));
     }
     notes.extend(

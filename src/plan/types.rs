@@ -104,6 +104,9 @@ pub struct Blueprint {
     pub log_file: Option<PathBuf>,
     /// The hooks of gunicorn's master that the app sets; where there is one, a process of their own runs them.
     pub hooks: Vec<Hook>,
+    /// Whether a zygote loads the app and its workers are forked from it.
+    #[serde(default)]
+    pub preload: bool,
     /// What the release looked like when it was prepared.
     pub release: Fingerprint,
 }

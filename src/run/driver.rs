@@ -214,6 +214,11 @@ impl Driver {
                 self.shell.link_moved(&app, before);
                 self.fact(Event::LinkHeard { app, fact });
             }
+            Inbound::Forked { worker, born } => {
+                if let Some(event) = self.shell.forked(worker, born) {
+                    self.fact(event);
+                }
+            }
             Inbound::ReleasesLooked { found } => self.shell.releases_looked(found),
             Inbound::SuccessorChecked { id, program, checked } => {
                 self.successor_checked(id, program, checked)

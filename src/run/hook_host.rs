@@ -217,7 +217,7 @@ impl Conversation {
                     Message::Failed(failed) => {
                         return Err(Trouble::Failed(one_line(&last_words(&failed).message)));
                     }
-                    Message::Loaded | Message::Ready | Message::Settings(_) => {}
+                    Message::Loaded | Message::Ready | Message::Settings(_) | Message::Forked => {}
                 }
             }
             if ended {

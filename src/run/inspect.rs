@@ -205,6 +205,6 @@ fn answer_of(message: Message) -> Option<Answer> {
             let words = last_words(&failed);
             Some(Answer::Failed(Refusal { reason: words.message, detail: words.traceback }))
         }
-        Message::Loaded | Message::Ready | Message::Ran(_) => None,
+        Message::Loaded | Message::Ready | Message::Ran(_) | Message::Forked => None,
     }
 }

@@ -15,7 +15,8 @@ pub(super) const MOST: usize = 253;
 pub(super) fn send(to: BorrowedFd<'_>, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
     let rights = [ControlMessage::ScmRights(&fds)];
-    sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(b"f")], &rights, MsgFlags::MSG_NOSIGNAL, None)?;
+    let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+    sendmsg::<()>(to.as_raw_fd(), &[IoSlice::new(b"f")], &rights, flags, None)?;
     Ok(())
 }
 

@@ -52,6 +52,7 @@ pub mod watch;
 pub mod watched;
 pub mod worker_process;
 pub mod world;
+mod zygote;
 
 pub use arguments::Arguments;
 pub use daemon::{Places, StartError, check, run};

@@ -174,6 +174,11 @@ impl Children {
 pub struct Gate(OwnedFd);
 
 impl Gate {
+    /// The gate of a process that waits for a byte on the other end of this socket.
+    pub(super) fn on(socket: OwnedFd) -> Gate {
+        Gate(socket)
+    }
+
     /// Lets the program run. A process that is gone already is no error: whoever watches it hears of that.
     pub fn open(self) {
         let _ = nix::sys::socket::send(self.0.as_raw_fd(), b"g", nix::sys::socket::MsgFlags::MSG_NOSIGNAL);

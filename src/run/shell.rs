@@ -1,11 +1,13 @@
 //! What the core decides, done: processes, sockets, answers. It holds what only the operating system knows.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{RwLock, oneshot};
+use tokio::task::AbortHandle;
 
 use super::daemon::{self, Places};
 use super::driver::Outbox;
@@ -20,11 +22,11 @@ use super::passed::Passed;
 use super::process::{Children, Gate};
 use super::releases::Releases;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
-use super::worker_process::{self, WorkerHandle};
+use super::worker_process::WorkerHandle;
 use crate::config::{AppName, Config, HealthConfig, Listen};
 use crate::observe::{AppFacts, ConfigStatus, Facts};
 use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, Resources, WorkerClass};
-use crate::supervise::{Action, Event, GenerationId, News, Observation, Outcome, RequestId, Rung, WorkerId};
+use crate::supervise::{Action, Event, News, Observation, Outcome, RequestId, Rung, WorkerId};
 
 mod answers;
 mod effects;
@@ -33,6 +35,7 @@ mod legacy;
 pub(super) mod links;
 mod looks;
 mod served;
+mod spawns;
 
 pub(super) use effects::Effect;
 
@@ -54,6 +57,7 @@ pub struct Shell {
     readiness: BTreeMap<AppName, Readiness>,
     apps: BTreeMap<AppName, Home>,
     workers: BTreeMap<WorkerId, Running>,
+    unborn: BTreeMap<WorkerId, Expected>,
     hooks: Hooks,
     migrations: Migrations,
     limits: Limits,
@@ -85,6 +89,8 @@ struct Running {
     slot: Option<Slot>,
     /// Held back until it is written down.
     gate: Option<Gate>,
+    /// Of a zygote: where it is told to fork.
+    commands: Option<OwnedFd>,
     /// When the kernel started it.
     began: u64,
     cgroup: Option<String>,
@@ -93,6 +99,16 @@ struct Running {
     started: Instant,
     /// When its slot last made sense: a worker that writes garbage there has no fresh heartbeat.
     sane: Instant,
+}
+
+/// A worker that a zygote was told to fork.
+#[derive(Debug)]
+struct Expected {
+    blueprint: Arc<Blueprint>,
+    zygote: WorkerId,
+    slot: Slot,
+    /// Waits for its first word.
+    waiting: AbortHandle,
 }
 
 impl Shell {
@@ -123,6 +139,7 @@ impl Shell {
             readiness: config.apps.iter().map(|(name, app)| (name.clone(), app.into())).collect(),
             apps: BTreeMap::new(),
             workers: BTreeMap::new(),
+            unborn: BTreeMap::new(),
             answers: BTreeMap::new(),
             requests: 0,
             outbox,
@@ -138,9 +155,18 @@ impl Shell {
         match action {
             Action::Prepare { app } => self.prepare(app),
             Action::MoveLink { app, order } => self.effects.push(Effect::MoveLink(app, order)),
-            Action::SpawnWorker { worker, generation, blueprint, hold } => {
-                if let Err(reason) = self.spawn(worker, generation, blueprint, hold) {
+            Action::SpawnWorker { worker, generation, blueprint, hold, from } => {
+                let spawned = match from {
+                    Some(zygote) => self.fork((worker, generation), blueprint, hold, zygote),
+                    None => self.spawn(worker, generation, blueprint, hold),
+                };
+                if let Err(reason) = spawned {
                     self.report(Event::SpawnFailed { worker, reason });
+                }
+            }
+            Action::StartZygote { zygote, generation, blueprint } => {
+                if let Err(reason) = self.start_zygote(zygote, generation, blueprint) {
+                    self.report(Event::SpawnFailed { worker: zygote, reason });
                 }
             }
             Action::AdmitWorker { worker } => self.effects.push(Effect::Admit(worker)),
@@ -223,57 +249,6 @@ impl Shell {
             };
         }
         Ok(Plan { apps, machine: plan.machine, needs_restart: plan.needs_restart })
-    }
-
-    fn spawn(
-        &mut self,
-        worker: WorkerId,
-        generation: GenerationId,
-        blueprint: Arc<Blueprint>,
-        hold: bool,
-    ) -> Result<(), String> {
-        let passed = self.passed();
-        let home = self.apps.get_mut(&blueprint.app).ok_or("its listeners are closed")?;
-        home.listeners.open_again(blueprint.account.as_ref(), &passed).map_err(|it| it.to_string())?;
-        if home.listeners.lacks(&blueprint.listen) {
-            let bound = home.listeners.bind_missing(&blueprint.listen, blueprint.account.as_ref(), &passed);
-            bound.map_err(|error| error.to_string())?;
-        }
-        self.memory.watch(&blueprint.app);
-        let slot = home.scoreboard.claim().map_err(|error| format!("no place on the scoreboard: {error}"))?;
-        let started = worker_process::start(
-            &self.children,
-            (worker, generation),
-            &blueprint,
-            hold,
-            &home.listeners,
-            (&home.scoreboard, &slot),
-        );
-        match started {
-            Ok(worker_process::StartedWorker { handle, watch, gate, cgroup }) => {
-                tokio::spawn(watch.run(self.outbox.facts.clone()));
-                let now = Instant::now();
-                let (began, slot, gate) = (legacy::began(handle.pid()), Some(slot), Some(gate));
-                let running = Running {
-                    blueprint,
-                    handle,
-                    slot,
-                    gate,
-                    began,
-                    cgroup,
-                    killed: false,
-                    started: now,
-                    sane: now,
-                };
-                self.workers.insert(worker, running);
-                self.effects.push(Effect::Release(worker));
-                Ok(())
-            }
-            Err(reason) => {
-                home.scoreboard.release(slot);
-                Err(reason)
-            }
-        }
     }
 
     /// Has the hook of gunicorn's master run that is due now, where the app sets hooks.

@@ -21,7 +21,10 @@ use crate::supervise::{GenerationId, Legacy, WorkerId};
 use crate::worker::CONTRACT;
 
 /// The version of the file's format. It differs where an older ostlerd could misunderstand it, or a newer one this.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
+
+/// The oldest that is still understood: in 1 there are no zygotes.
+const OLDEST: u32 = 1;
 
 /// A longer file is none of ours.
 const MOST: u64 = 64 * 1024 * 1024;
@@ -91,7 +94,9 @@ pub(super) enum Unusable {
     TooLong(u64),
     #[error("it is cut off or damaged: {0}")]
     Damaged(serde_json::Error),
-    #[error("it has the format {found} of ostlerd {by}, and this ostlerd knows the format {VERSION} alone")]
+    #[error(
+        "it has the format {found} of ostlerd {by}, and this ostlerd knows the formats {OLDEST} to {VERSION} alone"
+    )]
     OtherVersion { found: u32, by: String },
     #[error("its workers speak the contract {found}, and this ostlerd the contract {CONTRACT} alone")]
     OtherContract { found: u64 },
@@ -107,7 +112,7 @@ impl Header {
     }
 
     fn check(&self) -> Result<(), Unusable> {
-        if self.version != VERSION {
+        if !(OLDEST..=VERSION).contains(&self.version) {
             return Err(Unusable::OtherVersion { found: self.version, by: self.ostlerd.clone() });
         }
         if self.contract != CONTRACT {

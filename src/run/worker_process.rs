@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::launch::{CONTROL, LaunchSpec};
-use super::listeners::Listeners;
+use super::listeners::{Bound, Listeners};
 use super::memory_file;
 use super::messages::{Messages, last_words};
 use super::process::{Children, Gate, Process};
@@ -24,7 +24,7 @@ use crate::worker::{BOOTSTRAP, ListenerOrder, Message, Orders, ProbeOrder, bundl
 
 const SHIM: i32 = 3;
 const ORDERS: i32 = 4;
-const SCOREBOARD: i32 = 6;
+pub(super) const SCOREBOARD: i32 = 6;
 const FIRST_LISTENER: i32 = 7;
 
 /// A worker that was started: a handle to act on it, and what has to be polled to hear of it.
@@ -70,16 +70,7 @@ pub fn start(
     (scoreboard, slot): (&Scoreboard, &Slot),
 ) -> Result<StartedWorker, String> {
     let sockets = listeners.of(&blueprint.listen);
-    let mut orders = Orders::worker(blueprint.app.as_str(), worker.0, generation.0, slot.order());
-    orders.entry = Some(blueprint.entry.clone());
-    orders.args = blueprint.args.clone();
-    orders.listeners = (FIRST_LISTENER..)
-        .zip(&sockets)
-        .map(|(fd, bound)| ListenerOrder { fd, address: bound.name.order() })
-        .collect();
-    orders.hold = hold;
-    orders.probe = blueprint.probe.as_ref().map(probe_order);
-    orders.log_file = blueprint.log_file.as_ref().map(|file| file.display().to_string());
+    let orders = orders((worker, generation), blueprint, hold, &sockets, slot);
     let title = format!("ostler: {} [{worker} {generation}]", blueprint.app);
     let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
     let cgroup = scope.as_ref().map(|place| place.cgroup());
@@ -89,15 +80,47 @@ pub fn start(
     let mut fds = vec![(scoreboard.fd(), SCOREBOARD)];
     fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()).zip(FIRST_LISTENER..));
     fds.extend(stream.iter().flat_map(|stream| stream.outputs()));
-    let ((process, gate), control) = start_held(children, &spec, (&bundle(), &orders.to_json()), &fds)
+    let ((process, gate), control) = start_held(children, &spec, (&bundle(), &orders.to_json()), &fds, None)
         .map_err(|error| format!("cannot make a process for {worker} of {}: {error}", blueprint.app))?;
+    Ok(started(worker, blueprint, (process, control), gate, cgroup))
+}
+
+/// A worker whose process is there.
+pub(super) fn started(
+    worker: WorkerId,
+    blueprint: &Blueprint,
+    (process, control): (Process, UnixStream),
+    gate: Gate,
+    cgroup: Option<String>,
+) -> StartedWorker {
     let (process, control) = (Arc::new(process), Arc::new(control));
-    Ok(StartedWorker {
+    StartedWorker {
         handle: WorkerHandle { worker, process: process.clone(), control: Arc::downgrade(&control) },
         watch: WorkerWatch { app: blueprint.app.clone(), worker, process, control },
         gate,
         cgroup,
-    })
+    }
+}
+
+/// What a worker is told, its listeners being at the numbers of the contract.
+pub(super) fn orders(
+    (worker, generation): (WorkerId, GenerationId),
+    blueprint: &Blueprint,
+    hold: bool,
+    sockets: &[&Bound],
+    slot: &Slot,
+) -> Orders {
+    let mut orders = Orders::worker(blueprint.app.as_str(), worker.0, generation.0, slot.order());
+    orders.entry = Some(blueprint.entry.clone());
+    orders.args = blueprint.args.clone();
+    orders.listeners = (FIRST_LISTENER..)
+        .zip(sockets)
+        .map(|(fd, bound)| ListenerOrder { fd, address: bound.name.order() })
+        .collect();
+    orders.hold = hold;
+    orders.probe = blueprint.probe.as_ref().map(probe_order);
+    orders.log_file = blueprint.log_file.as_ref().map(|file| file.display().to_string());
+    orders
 }
 
 fn probe_order(probe: &Probe) -> ProbeOrder {
@@ -132,16 +155,19 @@ pub(super) fn start_interpreter(
     (bundle, orders): (&[u8], &[u8]),
     others: &[(BorrowedFd<'_>, i32)],
 ) -> io::Result<(Process, UnixStream)> {
-    let ((process, gate), control) = start_held(children, spec, (bundle, orders), others)?;
+    let ((process, gate), control) = start_held(children, spec, (bundle, orders), others, None)?;
     gate.open();
     Ok((process, control))
 }
 
-fn start_held(
+/// The same with the gate still shut; the interpreter gets our end of the control socket as well, where a number for it
+/// is given.
+pub(super) fn start_held(
     children: &Children,
     spec: &LaunchSpec,
     (bundle, orders): (&[u8], &[u8]),
     others: &[(BorrowedFd<'_>, i32)],
+    our_end: Option<i32>,
 ) -> io::Result<((Process, Gate), UnixStream)> {
     let shim = memory_file::sealed("ostler-shim", bundle)?;
     let orders = memory_file::sealed("ostler-orders", orders)?;
@@ -149,10 +175,12 @@ fn start_held(
     let ours = control_stream(ours)?;
     let mut fds = vec![(shim.as_fd(), SHIM), (orders.as_fd(), ORDERS), (theirs.as_fd(), CONTROL)];
     fds.extend_from_slice(others);
-    Ok((children.spawn_held(spec, &fds)?, ours))
+    fds.extend(our_end.map(|number| (ours.as_fd(), number)));
+    let held = children.spawn_held(spec, &fds)?;
+    Ok((held, ours))
 }
 
-fn control_stream(fd: OwnedFd) -> io::Result<UnixStream> {
+pub(super) fn control_stream(fd: OwnedFd) -> io::Result<UnixStream> {
     let stream = std::os::unix::net::UnixStream::from(fd);
     stream.set_nonblocking(true)?;
     UnixStream::from_std(stream)
@@ -249,7 +277,7 @@ fn event_of(worker: WorkerId, message: Message) -> Option<Event> {
         Message::Loaded => Some(Event::WorkerLoaded { worker }),
         Message::Ready => Some(Event::WorkerReady { worker }),
         Message::Failed(failed) => Some(Event::WorkerFailed { worker, words: last_words(&failed) }),
-        Message::Settings(_) | Message::Ran(_) => None,
+        Message::Settings(_) | Message::Ran(_) | Message::Forked => None,
     }
 }
 

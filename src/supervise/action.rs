@@ -38,6 +38,19 @@ pub enum Action {
         blueprint: Arc<Blueprint>,
         /// Whether it waits for `AdmitWorker` before it takes visitors.
         hold: bool,
+        /// The zygote that forks it, answered with `WorkerForked` before anything else; `None` where the worker loads the
+        /// app itself.
+        from: Option<WorkerId>,
+    },
+    /// Start a process that loads the app and forks workers; answer with `WorkerReady`, `SpawnFailed` or `WorkerExited`
+    /// of its name.
+    StartZygote {
+        /// Its name from now on; no worker has it.
+        zygote: WorkerId,
+        /// Its generation.
+        generation: GenerationId,
+        /// What it is started from.
+        blueprint: Arc<Blueprint>,
     },
     /// Let a held worker take visitors.
     AdmitWorker {
@@ -51,7 +64,7 @@ pub enum Action {
         /// The bounds; those that are not set are taken away.
         resources: Resources,
     },
-    /// Send a signal to a worker.
+    /// Send a signal to a worker, or to a zygote. A worker that has not been forked yet is given up, and has ended.
     SignalWorker {
         /// Which one.
         worker: WorkerId,

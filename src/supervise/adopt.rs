@@ -12,6 +12,8 @@
 //! | told to drain | serving, by its slot | the word has not reached it: it serves as it did, and what follows is decided anew |
 //! | told to drain before it served | not draining, by its slot | told again |
 //! | told to die | alive | told again |
+//! | a zygote that can be commanded | alive | it forks on |
+//! | any other zygote | alive | it is ended; the next is started when it is needed |
 //!
 //! A rollout that was being watched is watched anew, for all of `settle`.
 //!
@@ -22,13 +24,14 @@ use std::collections::BTreeMap;
 use super::action::{Action, Rung};
 use super::app::{App, Mode, Then, Turn};
 use super::event::{Exit, WorkerId};
-use super::legacy::{AppLeft, Legacy, ModeLeft, WantedLeft};
+use super::legacy::{AppLeft, Legacy, ModeLeft, WantedLeft, ZygoteLeft, ZygoteLifeLeft};
 use super::news::{Cause, Happening};
 use super::random::Random;
 use super::rollout::Phase;
 use super::supervisor::{Out, Supervisor};
 use super::time::Moment;
 use super::worker::{Life, Worker};
+use super::zygote::{Zygote, ZygoteLife};
 
 /// What was found of a worker that an earlier ostlerd started; one of which nothing was found is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +78,8 @@ impl Supervisor {
             supervisor.with_new_app(name, &mut out, |app, turn| app.take_over(turn, left, found));
         }
         supervisor.homes.retain(|worker, app| {
-            supervisor.apps.get(app).is_some_and(|app| app.workers.contains_key(worker))
+            let there = |app: &App| app.workers.contains_key(worker) || app.zygotes.contains_key(worker);
+            supervisor.apps.get(app).is_some_and(there)
         });
         supervisor.first = out.actions;
         supervisor
@@ -120,6 +124,10 @@ impl App {
             let id = worker.id;
             self.workers.insert(id, worker);
             self.find(turn, id, found(id));
+        }
+        for zygote in left.zygotes {
+            let found = found(zygote.id);
+            self.find_zygote(turn, zygote, found);
         }
         self.databases.last = left.last_migration;
         self.databases.problem = left.migration_problem;
@@ -167,6 +175,26 @@ impl App {
         }
         if !alive {
             self.worker_exited(turn, id, Exit::Unknown);
+        }
+    }
+
+    fn find_zygote(&mut self, turn: &mut Turn<'_>, left: ZygoteLeft, Found { alive, stage }: Found) {
+        let ZygoteLeft { id, generation, started, life } = left;
+        let (seen, words) = Default::default();
+        let begun = matches!(stage, Some(Stage::Booting | Stage::Ready));
+        let (life, goes_on) = match life {
+            ZygoteLifeLeft::Loading { until } => (ZygoteLife::Loading { until }, begun),
+            ZygoteLifeLeft::Ready => (ZygoteLife::Ready, stage == Some(Stage::Ready)),
+            ZygoteLifeLeft::Ending { .. } => (ZygoteLife::Ready, false),
+        };
+        let orphaned = ZygoteLife::Ending { cause: Cause::Orphaned, rung: Rung::Drain, next: None };
+        let life = if goes_on || alive { life } else { orphaned };
+        self.zygotes.insert(id, Zygote { id, generation, started, life, seen, words });
+        match (alive, goes_on) {
+            (false, _) => self.zygote_gone(turn, id, Ok(Exit::Unknown)),
+            (true, false) => self.end_zygote(turn, id, Cause::Orphaned),
+            (true, true) if stage == Some(Stage::Ready) => self.zygote_ready(turn, id),
+            (true, true) => {}
         }
     }
 

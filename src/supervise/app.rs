@@ -10,16 +10,18 @@ use crate::plan::{AppPlan, Blueprint, Migrate, Policy, Prepared, Refusal, Resour
 use super::action::{Action, Rung};
 use super::budget::{Backoff, Bucket};
 use super::event::{Exit, GenerationId, LastWords, Observation, WorkerId};
+use super::loss::Lost;
 use super::migrating::Databases;
 use super::migration::RunId;
 use super::news::{Cause, Happening, News};
 use super::random::Random;
 use super::request::{Outcome, RequestId};
-use super::rollout::{Phase, Rollout};
+use super::rollout::Rollout;
 use super::switch::Switch;
 use super::time::Moment;
 use super::view::LastRollout;
 use super::worker::{Life, Worker};
+use super::zygote::Zygote;
 
 /// What one call of `handle` works with: the time, and where decisions go.
 pub(super) struct Turn<'a> {
@@ -118,6 +120,7 @@ pub(super) struct App {
     pub(super) switch: Switch,
     pub(super) databases: Databases,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
+    pub(super) zygotes: BTreeMap<WorkerId, Zygote>,
     pub(super) bucket: Bucket,
     /// The number of workers that a command asked for.
     pub(super) scale: Option<u32>,
@@ -146,6 +149,7 @@ impl App {
             switch: Switch::default(),
             databases: Databases::default(),
             workers: BTreeMap::new(),
+            zygotes: BTreeMap::new(),
             bucket: Bucket::default(),
             scale: None,
             generations: 0,
@@ -191,7 +195,7 @@ impl App {
             .map(|generation| &generation.policy)
     }
 
-    fn generation_mut(&mut self, id: GenerationId) -> Option<&mut Generation> {
+    pub(super) fn generation_mut(&mut self, id: GenerationId) -> Option<&mut Generation> {
         let rolling = self.rollout.as_mut().map(|rollout| &mut rollout.generation);
         rolling.into_iter().chain(self.serving.as_mut()).find(|generation| generation.id == id)
     }
@@ -219,6 +223,14 @@ impl App {
         ready.first().copied()
     }
 
+    /// A zygote has made it.
+    pub(super) fn worker_forked(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+        let Some(worker) = self.workers.get_mut(&id).filter(|worker| worker.unborn) else { return };
+        worker.unborn = false;
+        let generation = worker.generation;
+        self.announce(turn, Happening::WorkerStarted { worker: id, generation });
+    }
+
     pub(super) fn worker_loaded(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         let generation = worker.generation;
@@ -234,6 +246,7 @@ impl App {
     }
 
     pub(super) fn worker_ready(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+        self.zygote_ready(turn, id);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         if !matches!(worker.life, Life::Booting { .. }) {
             return;
@@ -258,10 +271,13 @@ impl App {
     pub(super) fn worker_failed(&mut self, id: WorkerId, words: LastWords) {
         if let Some(worker) = self.workers.get_mut(&id) {
             worker.words = words;
+        } else if let Some(zygote) = self.zygotes.get_mut(&id) {
+            zygote.words = words;
         }
     }
 
     pub(super) fn worker_exited(&mut self, turn: &mut Turn<'_>, id: WorkerId, exit: Exit) {
+        self.zygote_gone(turn, id, Ok(exit));
         let Some(worker) = self.workers.remove(&id) else { return };
         let (generation, ready) = (worker.generation, worker.is_ready());
         if let Life::Ending { .. } = worker.life {
@@ -275,16 +291,17 @@ impl App {
             let when = if ready { "died" } else { "did not boot" };
             words.message = format!("worker {id} {when}: {exit}");
         }
-        self.lost(turn, &worker, ready, words);
+        self.lost(turn, Lost::worker(&worker, ready, words));
     }
 
     pub(super) fn spawn_failed(&mut self, turn: &mut Turn<'_>, id: WorkerId, reason: String) {
+        self.zygote_gone(turn, id, Err(reason.clone()));
         let Some(worker) = self.workers.remove(&id) else { return };
         let generation = worker.generation;
         self.announce(turn, Happening::SpawnFailed { worker: id, generation, reason: reason.clone() });
         let message = format!("worker {id} could not be started: {reason}");
         if worker.is_live() {
-            self.lost(turn, &worker, false, LastWords { message, traceback: String::new() });
+            self.lost(turn, Lost::worker(&worker, false, LastWords { message, traceback: String::new() }));
         }
     }
 
@@ -292,6 +309,7 @@ impl App {
     pub(super) fn observed(&mut self, turn: &mut Turn<'_>, seen: Vec<(WorkerId, Observation)>) {
         let mut hung = Vec::new();
         for (id, seen) in seen {
+            self.zygote_observed(turn, id, seen);
             let Some(generation) = self.workers.get(&id).map(|worker| worker.generation) else { continue };
             let Some(policy) = self.policy(generation).cloned() else { continue };
             let Some(worker) = self.workers.get_mut(&id) else { continue };
@@ -303,13 +321,14 @@ impl App {
         }
         for (worker, cause) in hung {
             let message = format!("worker {} hung: {cause}", worker.id);
-            self.lost(turn, &worker, true, LastWords { message, traceback: String::new() });
+            self.lost(turn, Lost::worker(&worker, true, LastWords { message, traceback: String::new() }));
         }
     }
 
     /// What time alone does to its databases and its workers: patience that is over, boots that took too long, age.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
         self.expire_databases(turn);
+        self.expire_zygotes(turn);
         let ids: Vec<WorkerId> = self.workers.keys().copied().collect();
         for id in ids {
             let Some(policy) =
@@ -340,7 +359,10 @@ impl App {
         let (cause, age) = (Cause::BootTimeout, turn.now.since(worker.spawned));
         self.announce(turn, Happening::WorkerHung { worker: id, generation, cause, age });
         self.end(turn, id, cause);
-        self.lost(turn, &worker, false, LastWords { message, traceback: String::new() });
+        if worker.unborn {
+            self.blame_zygote(turn, generation);
+        }
+        self.lost(turn, Lost::worker(&worker, false, LastWords { message, traceback: String::new() }));
     }
 
     fn climb(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
@@ -365,31 +387,5 @@ impl App {
             self.announce(turn, Happening::WorkerDraining { worker: id, generation, cause });
         }
         turn.actions.push(Action::SignalWorker { worker: id, rung });
-    }
-
-    /// A worker is lost that should have served: the budgets pay, and a rollout counts it.
-    fn lost(&mut self, turn: &mut Turn<'_>, worker: &Worker, was_ready: bool, words: LastWords) {
-        self.last_words = Some(words.clone());
-        if was_ready {
-            let per_minute = self.policy(worker.generation).map_or(60, |policy| policy.restarts_per_minute);
-            self.bucket.died(turn.now, per_minute);
-        } else if let Some(generation) = self.generation_mut(worker.generation)
-            && let Some(delay) = generation.backoff.failed(turn.now, worker.spawned, turn.random)
-        {
-            let (generation, failures) = (generation.id, generation.backoff.failures());
-            self.announce(turn, Happening::BackingOff { generation, failures, delay });
-        }
-        self.count_failure(turn, worker.generation, words);
-    }
-
-    fn count_failure(&mut self, turn: &mut Turn<'_>, generation: GenerationId, words: LastWords) {
-        let Some(rollout) = &mut self.rollout else { return };
-        if rollout.generation.id != generation || matches!(rollout.phase, Phase::RollingBack { .. }) {
-            return;
-        }
-        rollout.failures += 1;
-        if rollout.failures >= rollout.generation.policy.rollout.max_boot_failures {
-            self.roll_back(turn, words);
-        }
     }
 }

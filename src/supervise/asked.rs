@@ -207,6 +207,7 @@ impl App {
                 turn.actions.push(Action::SignalWorker { worker: worker.id, rung });
             }
         }
+        self.kill_zygotes(turn, Cause::Stop);
         self.kill_databases(turn);
     }
 

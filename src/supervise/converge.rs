@@ -33,6 +33,7 @@ impl App {
         self.refill_serving(turn);
         self.shrink(turn);
         self.answer_waiting(turn);
+        self.retire_zygotes(turn);
         self.drop_what_is_not_needed(turn);
         self.begin_what_waits(turn);
     }
@@ -113,7 +114,7 @@ impl App {
         let goal = self.goal();
         let hold = self.needs_canary();
         while self.count(|it| it.generation == id && it.is_live()) < goal {
-            if !self.may_start(turn, id, !self.is_rolling_out()) {
+            if !self.may_start(turn, id, !self.is_rolling_out()) || !self.can_start(turn, id) {
                 return;
             }
             let worn = self.rollout.is_none() && self.worn().is_some();
@@ -148,6 +149,7 @@ impl App {
         while self.count(|it| Some(it.generation) != target && it.is_live()) < self.reserve()
             && self.count(Worker::is_live) < self.cap()
             && self.may_start(turn, id, true)
+            && self.can_start(turn, id)
         {
             self.spawn(turn, id, blueprint.clone(), false);
         }
@@ -210,7 +212,8 @@ impl App {
     /// Once only the serving generation is left, the shell may close what only others used.
     fn drop_what_is_not_needed(&mut self, turn: &mut Turn<'_>) {
         let Some(serving) = self.serving.as_ref().filter(|_| self.rollout.is_none()) else { return };
-        let others = self.workers.values().any(|worker| worker.generation != serving.id);
+        let others = self.workers.values().any(|worker| worker.generation != serving.id)
+            || self.zygotes.values().any(|zygote| zygote.generation != serving.id);
         // A plan that waits for its migration has its listeners bound already.
         if !self.settled && !others && self.databases.wanted().is_none() {
             let blueprint = serving.blueprint.clone();
@@ -229,7 +232,9 @@ impl App {
         for worker in self.select(|worker| worker.is_live() && !stays(worker)) {
             self.end(turn, worker, Cause::Stop);
         }
-        if !self.workers.is_empty() || !self.databases.is_idle() || self.switch.is_open() {
+        self.retire_zygotes(turn);
+        let processes = !self.workers.is_empty() || !self.zygotes.is_empty();
+        if processes || !self.databases.is_idle() || self.switch.is_open() {
             return;
         }
         let Mode::Stopping { waiters, then, .. } = std::mem::replace(&mut self.mode, Mode::Stopped) else {
@@ -273,6 +278,7 @@ impl App {
         let jitter = turn.random.up_to(policy.max_requests_jitter);
         let most_requests = if policy.max_requests > 0 { policy.max_requests + jitter } else { 0 };
         let life = Life::Booting { hold, until: turn.now + policy.boot_timeout };
+        let from = if blueprint.preload { self.zygote_of(generation) } else { None };
         self.workers.insert(
             worker,
             Worker {
@@ -283,11 +289,14 @@ impl App {
                 seen: Default::default(),
                 words: Default::default(),
                 most_requests,
+                unborn: from.is_some(),
                 due: None,
             },
         );
-        turn.actions.push(Action::SpawnWorker { worker, generation, blueprint, hold });
-        self.announce(turn, Happening::WorkerStarted { worker, generation });
+        turn.actions.push(Action::SpawnWorker { worker, generation, blueprint, hold, from });
+        if from.is_none() {
+            self.announce(turn, Happening::WorkerStarted { worker, generation });
+        }
     }
 
     /// Whether a worker of `generation` may be started now; where not, `wake` is when.

@@ -71,6 +71,11 @@ pub enum Event {
         /// Why, in words.
         reason: String,
     },
+    /// A zygote has made the worker: there is a process of it.
+    WorkerForked {
+        /// Which one.
+        worker: WorkerId,
+    },
     /// A held worker has loaded the app and passed its probe; it takes no visitor yet.
     WorkerLoaded {
         /// Which one.

@@ -24,6 +24,7 @@ use super::switch::SwitchLeft;
 use super::time::Moment;
 use super::view::LastRollout;
 use super::worker::{Life, Worker};
+use super::zygote::{Zygote, ZygoteLife};
 
 /// What an ostlerd leaves to the next one. Moments count from the same origin under both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -50,6 +51,8 @@ pub(super) struct AppLeft {
     pub(super) serving: Option<GenerationLeft>,
     pub(super) rollout: Option<RolloutLeft>,
     pub(super) workers: Vec<WorkerLeft>,
+    #[serde(default)]
+    pub(super) zygotes: Vec<ZygoteLeft>,
     pub(super) bucket: Bucket,
     pub(super) scale: Option<u32>,
     pub(super) generations: u64,
@@ -123,6 +126,23 @@ pub(super) struct WorkerLeft {
     pub(super) most_requests: u64,
 }
 
+/// A process that workers are forked from; one that was ending is ended again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct ZygoteLeft {
+    pub(super) id: WorkerId,
+    pub(super) generation: GenerationId,
+    pub(super) started: Moment,
+    pub(super) life: ZygoteLifeLeft,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum ZygoteLifeLeft {
+    Loading { until: Moment },
+    Ready,
+    Ending { cause: Cause },
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum LifeLeft {
@@ -142,10 +162,17 @@ pub(super) enum LifeLeft {
 }
 
 impl Legacy {
-    /// Every worker with its app and generation, by its number.
+    /// Whether a process is one that workers are forked from.
+    pub fn is_zygote(&self, id: WorkerId) -> bool {
+        self.apps.values().any(|left| left.zygotes.iter().any(|zygote| zygote.id == id))
+    }
+
+    /// Every worker and every zygote with its app and generation, by its number.
     pub fn workers(&self) -> impl Iterator<Item = (&AppName, WorkerId, GenerationId)> {
         let of = |(app, left): (_, &AppLeft)| {
-            left.workers.iter().map(move |worker| (app, worker.id, worker.generation)).collect::<Vec<_>>()
+            let workers = left.workers.iter().map(move |worker| (app, worker.id, worker.generation));
+            let zygotes = left.zygotes.iter().map(move |zygote| (app, zygote.id, zygote.generation));
+            workers.chain(zygotes).collect::<Vec<_>>()
         };
         self.apps.iter().flat_map(of)
     }
@@ -204,6 +231,7 @@ impl App {
             serving: self.serving.as_ref().map(GenerationLeft::from),
             rollout: self.rollout.as_ref().map(RolloutLeft::from),
             workers: self.workers.values().map(WorkerLeft::from).collect(),
+            zygotes: self.zygotes.values().map(ZygoteLeft::from).collect(),
             bucket: self.bucket.clone(),
             scale: self.scale,
             generations: self.generations,
@@ -289,6 +317,17 @@ impl From<RolloutLeft> for Rollout {
     }
 }
 
+impl From<&Zygote> for ZygoteLeft {
+    fn from(it: &Zygote) -> Self {
+        let life = match it.life {
+            ZygoteLife::Loading { until } => ZygoteLifeLeft::Loading { until },
+            ZygoteLife::Ready => ZygoteLifeLeft::Ready,
+            ZygoteLife::Ending { cause, .. } => ZygoteLifeLeft::Ending { cause },
+        };
+        ZygoteLeft { id: it.id, generation: it.generation, started: it.started, life }
+    }
+}
+
 impl From<&Worker> for WorkerLeft {
     fn from(it: &Worker) -> Self {
         let life = match it.life.clone() {
@@ -321,6 +360,8 @@ impl From<WorkerLeft> for Worker {
             seen: Default::default(),
             words: LastWords::default(),
             most_requests: it.most_requests,
+            // One that had not been forked when its ostlerd ended never is.
+            unborn: false,
             due: None,
         }
     }

@@ -14,6 +14,7 @@ mod drain;
 mod errands;
 mod event;
 mod legacy;
+mod loss;
 mod migrating;
 mod migration;
 mod news;
@@ -26,6 +27,7 @@ mod switch;
 mod time;
 mod view;
 mod worker;
+mod zygote;
 
 pub use action::{Action, Rung};
 pub use adopt::{Found, Stage};
@@ -44,4 +46,5 @@ pub use switch::{LinkFact, LinkOrder, Target};
 pub use time::Moment;
 pub use view::{
     AppState, AppView, DrainView, LastRollout, PhaseView, RolloutView, View, WorkerState, WorkerView,
+    ZygoteView,
 };

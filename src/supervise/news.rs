@@ -83,6 +83,12 @@ impl fmt::Display for Cause {
 pub enum Happening {
     RolloutRequested { joined: bool },
     RolloutStarted { generation: GenerationId, from: Option<GenerationId>, workers: u32 },
+    ZygoteStarted { zygote: WorkerId, generation: GenerationId },
+    ZygoteReady { zygote: WorkerId, generation: GenerationId, took: Duration },
+    ZygoteHung { zygote: WorkerId, generation: GenerationId, cause: Cause, age: Duration },
+    ZygoteEnding { zygote: WorkerId, generation: GenerationId, cause: Cause },
+    ZygoteExited { zygote: WorkerId, generation: GenerationId, reason: String },
+    ZygoteDied { zygote: WorkerId, generation: GenerationId, ready: bool, reason: String },
     WorkerStarted { worker: WorkerId, generation: GenerationId },
     WorkerHeld { worker: WorkerId, generation: GenerationId, settle: Duration },
     WorkerReady { worker: WorkerId, generation: GenerationId, ready: u32, wanted: u32, took: Duration },
@@ -136,6 +142,7 @@ impl Happening {
     pub fn level(&self) -> Level {
         use Happening::*;
         match self {
+            ZygoteDied { .. } | ZygoteHung { .. } => Level::Warn,
             WorkerDied { .. } | WorkerHung { .. } | WorkerKilled { .. } | BackingOff { .. } => Level::Warn,
             SpawnFailed { .. } | RollingBack { .. } | RolledBack { .. } | PrepareFailed { .. } => {
                 Level::Error
@@ -173,6 +180,12 @@ impl Happening {
         use Happening::*;
         match self {
             RolloutStarted { generation, .. }
+            | ZygoteStarted { generation, .. }
+            | ZygoteReady { generation, .. }
+            | ZygoteHung { generation, .. }
+            | ZygoteEnding { generation, .. }
+            | ZygoteExited { generation, .. }
+            | ZygoteDied { generation, .. }
             | WorkerStarted { generation, .. }
             | WorkerHeld { generation, .. }
             | WorkerReady { generation, .. }
@@ -206,6 +219,29 @@ impl fmt::Display for Happening {
             }
             RolloutStarted { generation, from: None, workers } => {
                 write!(f, "starting generation {generation}, {workers} workers")
+            }
+            ZygoteStarted { zygote, generation } => {
+                write!(f, "zygote {zygote} of {generation} loads the app")
+            }
+            ZygoteReady { zygote, generation, took } => {
+                let took = took.as_secs_f64();
+                write!(
+                    f,
+                    "zygote {zygote} of {generation} has loaded the app after {took:.2} s; workers are forked from it"
+                )
+            }
+            ZygoteHung { zygote, generation, cause, age } => {
+                write!(f, "zygote {zygote} of {generation} hangs: {cause} ({:.1} s)", age.as_secs_f64())
+            }
+            ZygoteEnding { zygote, generation, cause } => {
+                write!(f, "zygote {zygote} of {generation} ends: {cause}")
+            }
+            ZygoteExited { zygote, generation, reason } => {
+                write!(f, "zygote {zygote} of {generation} ended: {reason}")
+            }
+            ZygoteDied { zygote, generation, ready, reason } => {
+                let when = if *ready { "died; its workers serve on" } else { "failed to load the app" };
+                write!(f, "zygote {zygote} of {generation} {when}: {reason}")
             }
             WorkerStarted { worker, generation } => write!(f, "worker {worker} of {generation} started"),
             WorkerHeld { worker, settle, .. } => {

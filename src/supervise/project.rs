@@ -29,6 +29,7 @@ impl App {
             last_words: self.last_words.clone().filter(|_| state != AppState::Serving),
             backoff: self.wake.map(|wake| wake.since(now)).filter(|wait| *wait > Duration::ZERO),
             workers: self.workers.values().map(|worker| worker.view(now)).collect(),
+            zygotes: self.zygote_views(now),
         }
     }
 
@@ -125,6 +126,7 @@ impl App {
             .chain(self.wake)
             .chain(self.databases.deadline())
             .chain(self.switch.deadline())
+            .chain(self.zygote_deadline())
             .min()
     }
 }

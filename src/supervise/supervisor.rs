@@ -134,6 +134,7 @@ impl Supervisor {
     fn record(&mut self, event: Event, out: &mut Out) {
         let worker = match &event {
             Event::SpawnFailed { worker, .. }
+            | Event::WorkerForked { worker }
             | Event::WorkerLoaded { worker }
             | Event::WorkerReady { worker }
             | Event::WorkerFailed { worker, .. }
@@ -177,6 +178,9 @@ impl Supervisor {
             Event::SpawnFailed { worker: id, reason } => {
                 self.homes.remove(&id);
                 self.with_home(worker, out, |app, turn| app.spawn_failed(turn, id, reason));
+            }
+            Event::WorkerForked { worker: id } => {
+                self.with_home(worker, out, |app, turn| app.worker_forked(turn, id));
             }
             Event::WorkerLoaded { worker: id } => {
                 self.with_home(worker, out, |app, turn| app.worker_loaded(turn, id));
@@ -295,7 +299,9 @@ impl Supervisor {
 
     fn note_homes(&mut self, actions: &[Action]) {
         for action in actions {
-            if let Action::SpawnWorker { worker, blueprint, .. } = action {
+            if let Action::SpawnWorker { worker, blueprint, .. }
+            | Action::StartZygote { zygote: worker, blueprint, .. } = action
+            {
                 self.homes.insert(*worker, blueprint.app.clone());
             }
         }

@@ -66,6 +66,8 @@ pub struct AppView {
     pub backoff: Option<Duration>,
     /// Every worker that has not been reaped, oldest first.
     pub workers: Vec<WorkerView>,
+    /// The processes that workers are forked from, oldest first.
+    pub zygotes: Vec<ZygoteView>,
 }
 
 /// How an app is.
@@ -149,6 +151,21 @@ pub struct WorkerView {
     pub in_flight: u32,
     /// Age of the oldest of them.
     pub oldest_request: Option<Duration>,
+    /// Resident memory in bytes, as last read.
+    pub rss: Option<u64>,
+}
+
+/// A process that has loaded the app, to fork workers from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ZygoteView {
+    /// Its name.
+    pub id: WorkerId,
+    /// Its generation.
+    pub generation: GenerationId,
+    /// Whether it forks.
+    pub ready: bool,
+    /// Since its start.
+    pub age: Duration,
     /// Resident memory in bytes, as last read.
     pub rss: Option<u64>,
 }

@@ -40,6 +40,8 @@ pub(super) struct Worker {
     pub(super) words: LastWords,
     /// Recycle after so many requests; 0 is never.
     pub(super) most_requests: u64,
+    /// Whether it is to be forked and no process of it is known yet.
+    pub(super) unborn: bool,
     /// Why it should be replaced when there is room, once that is so.
     pub(super) due: Option<Cause>,
 }

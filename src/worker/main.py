@@ -6,7 +6,7 @@ import socket
 import sys
 import traceback
 
-from _ostler import host, output, settings, shift, slot
+from _ostler import host, output, settings, shift, slot, zygote
 from _ostler.text import said, trace_of
 from _ostler.wire import Control, Failure, leave
 
@@ -30,6 +30,9 @@ def run(orders):
         elif orders["mode"] == "hooks":
             output.by_line(orders["app"])
             host.run(orders, control)
+        elif orders["mode"] == "zygote":
+            output.by_line(orders["app"])
+            zygote.run(orders, control, Made, work)
         else:
             output.by_line(orders["app"])
             work(orders, control)
@@ -42,27 +45,42 @@ def run(orders):
         sys.exit(3)
 
 
-def work(orders, control):
+class Made:
+    """What a worker is made of: the same for all workers of a zygote."""
+
+    def __init__(self, orders):
+        self.app = settings.load(orders)
+        cfg = self.app.cfg
+        settings.take_over(cfg)
+        self.log = settings.logger(cfg)
+        self.cls = settings.worker_class(cfg)
+        self.mixin = mixin_for(self.cls, cfg)
+        try:
+            settings.set_environment(cfg)
+            if hasattr(self.cls, "check_config"):
+                self.cls.check_config(cfg, self.log)
+        except Exception as error:
+            raise does_not_start(error) from None
+
+
+def does_not_start(error):
+    return Failure("boot", "the worker does not start: " + said(error), trace_of(error))
+
+
+def work(orders, control, made=None):
     board = slot.Slot(orders["slot"]["offset"], orders["slot"]["size"])
     heartbeat = slot.Heartbeat(board, control)
-    app = settings.load(orders)
-    cfg = app.cfg
-    settings.take_over(cfg)
-    log = settings.logger(cfg)
-    cls = settings.worker_class(cfg)
-    mixin = mixin_for(cls, cfg)
+    made = made or Made(orders)
+    app, log, cls, cfg = made.app, made.log, made.cls, made.app.cfg
     try:
-        settings.set_environment(cfg)
-        if hasattr(cls, "check_config"):
-            cls.check_config(cfg, log)
         listeners = [listener(order, cfg, log) for order in orders["listeners"]]
     except Exception as error:
-        raise Failure("boot", "the worker does not start: " + said(error), trace_of(error)) from None
+        raise does_not_start(error) from None
 
     from gunicorn.workers import base
     base.WorkerTmp = lambda cfg: heartbeat
     time = shift.Shift(orders, control, board, heartbeat)
-    worker_type = type(cls.__name__, (mixin, cls), {"shift": time, "__module__": cls.__module__})
+    worker_type = type(cls.__name__, (made.mixin, cls), {"shift": time, "__module__": cls.__module__})
     # Half of gunicorn's timeout, as its arbiter has it, but a beat a second at least.
     timeout = min(cfg.timeout / 2.0, 1.0) or 1.0
     worker = worker_type(orders["worker"], os.getppid(), listeners, app, timeout, cfg, log)

@@ -48,6 +48,8 @@ pub enum Mode {
     Inspect,
     /// Load the settings, run the master's hooks as they are named.
     Hooks,
+    /// Load the app, fork workers on command.
+    Zygote,
 }
 
 /// One inherited listening socket.
@@ -151,6 +153,8 @@ pub enum Message {
     Settings(Box<Settings>),
     /// A hook of the master has run.
     Ran(RanMessage),
+    /// A zygote has made this worker, and it waits to be known.
+    Forked,
 }
 
 /// The answer to a [`HookOrder`](super::HookOrder).

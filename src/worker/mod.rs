@@ -31,7 +31,7 @@
 //! `entry` (gunicorn's `wsgi_app` says it then), `probe`, `probe.host` and `log_file` may be null; `mode` may be
 //! `inspect` (no scoreboard, no listeners): load the settings, send one `settings` message, exit 0; or `hooks` (the
 //! same descriptors as `inspect`): load the settings, then run hooks of gunicorn's master as ostlerd names them, see
-//! below.
+//! below; or `zygote`: load the app once and fork workers, see below too.
 //!
 //! A probe is good where it is answered 2xx or 3xx: many apps redirect a plain request to https or to a login.
 //! An application of tornado's own kind cannot be called in process: it passes, with a warning in its log.
@@ -41,7 +41,8 @@
 //! | message | meaning |
 //! | --- | --- |
 //! | `{"event": "loaded"}` | only where `hold` is true: the app is loaded and the probe passed; the worker now waits for one byte `g` before it takes visitors, and exits quietly on end of file |
-//! | `{"event": "ready"}` | the first heartbeat |
+//! | `{"event": "ready"}` | the first heartbeat; of a zygote: it can fork |
+//! | `{"event": "forked"}` | from a worker that a zygote has made: here it is; see below |
 //! | `{"event": "failed", "stage": …, "message": …, "traceback": …}` | it cannot serve and exits; `stage` is `settings`, `import`, `attribute`, `hook`, `probe` or `boot`; `message` is one sentence; `traceback` may be empty, and is the start of the body where the probe was answered badly |
 //! | `{"event": "settings", …}` | the answer to `inspect`: see [`Settings`] |
 //! | `{"event": "ran", "hook": …, "error": …}` | in mode `hooks`: the hook has run; `error` is what it raised, and absent where it raised nothing |
@@ -62,6 +63,16 @@
 //! itself. `on_starting`, `when_ready`, `on_reload` and `on_exit` have no more fields than the first line.
 //! SIGUSR1 opens the log files anew, as in a worker; SIGTERM, SIGINT, SIGHUP and SIGUSR2 do nothing.
 //! `pre_fork` runs beside the start of its worker, and so may run after it: `worker.pid` is known.
+//!
+//! In mode `zygote` the process loads the app, sends `ready`, and forks workers. It has a slot of its own, which it beats
+//! as a worker does, no listeners, and at descriptor 7 ostlerd's end of its control socket, so that the next ostlerd can
+//! take it from there. A command is one byte with descriptors beside it (`SCM_RIGHTS`): the orders (mode `worker`), the
+//! worker's control socket, the scoreboard, the listeners. The worker that comes of it is ostlerd's child where ostlerd
+//! is the zygote's parent, has a session of its own, and sends `forked` on its own control socket: by the credentials
+//! that the kernel adds ostlerd knows its pid. It then waits for one byte before it does anything, and exits quietly on
+//! end of file. From there on it is a worker like others, with its descriptors as they are listed above; only the
+//! listeners have other numbers. Where the zygote cannot fork, it sends `failed` on the worker's control socket.
+//! SIGTERM, SIGQUIT and SIGINT end a zygote at once, SIGUSR1 opens the log files anew, SIGHUP and SIGUSR2 do nothing.
 //!
 //! The worker's slot of the scoreboard, native byte order, 8-byte fields, times in nanoseconds of `CLOCK_MONOTONIC`:
 //!
@@ -84,7 +95,7 @@
 //!
 //! In the order of their execution: `text` fits words into messages, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
 //! scoreboard, `settings` reads gunicorn's; `drain`, `probe` and `hold` are the rules for going and coming; `shift` is
-//! what all classes share, with sync and gevent; then one module for each other class; `main` is what gunicorn's arbiter
+//! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app and forks; `main` is what gunicorn's arbiter
 //! does for a worker.
 //! None may import asyncio or threading before the app's worker class does: gevent patches them first.
 
@@ -108,7 +119,7 @@ pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
 
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 15] = [
+const MODULES: [(&str, &str); 16] = [
     TEXT,
     ("wire", include_str!("wire.py")),
     ("output", include_str!("output.py")),
@@ -123,6 +134,7 @@ const MODULES: [(&str, &str); 15] = [
     ("tornado", include_str!("tornado.py")),
     ("asgi", include_str!("asgi.py")),
     ("uvicorn", include_str!("uvicorn.py")),
+    ("zygote", include_str!("zygote.py")),
     ("main", include_str!("main.py")),
 ];
 

@@ -31,6 +31,14 @@ class Slot:
         self.fields = fields
         self.start, self.finish = table(fields)
 
+    def forget(self):
+        """In a child that gets a slot of its own."""
+        self.fields.release()
+        try:
+            self.map.close()
+        except BufferError:
+            pass  # the app's garbage: it is unmapped with the process
+
     def loaded(self):
         self.fields[STATE] = LOADED
 

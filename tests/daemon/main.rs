@@ -28,6 +28,8 @@ mod metrics;
 mod migrations;
 mod no_apps;
 mod page;
+mod preload;
+mod preload_figures;
 mod recycling;
 mod releases;
 mod reload;

@@ -18,4 +18,5 @@ CONCURRENT = {"gthread", "gevent", "asgi", "uvicorn", "uvicorn.workers"}
 def shop(at, **settings):
     entry, args = CLASSES[at.kind]
     settings.setdefault("entry", entry)
+    settings.setdefault("preload", getattr(at, "preload", False))
     return Shop(at.venv, at.directory, args=args + settings.pop("more", []), **settings)

@@ -6,6 +6,7 @@ DIR is made by tests/venvs.sh. The last line is `N passed, N failed`; the exit s
 
 import argparse
 import concurrent.futures
+import ctypes
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import booting  # noqa: E402
+import forking  # noqa: E402
 import holding  # noqa: E402
 import hooks  # noqa: E402
 import serving  # noqa: E402
@@ -23,13 +25,14 @@ from kinds import CLASSES  # noqa: E402
 from supervisor import ROOT  # noqa: E402
 
 VERSIONS = ["20.1", "23", "27"]
+PR_SET_CHILD_SUBREAPER = 36
 
 
 class Place:
     """Where one law is tried: a gunicorn, a worker class, a folder."""
 
-    def __init__(self, venvs, version, kind):
-        self.version, self.kind = version, kind
+    def __init__(self, venvs, version, kind, preload=False):
+        self.version, self.kind, self.preload = version, kind, preload
         self.venv = os.path.join(venvs, "gunicorn-" + version)
         self.notes = []
 
@@ -45,14 +48,16 @@ def cases(venvs, word):
             laws = holding.LAWS + serving.LAWS if kind != "uvicorn.workers" else [serving.a_replaced_worker_loses_no_request]
             for law in laws:
                 yield law, Place(venvs, version, kind)
-        for law in booting.LAWS + hooks.LAWS:
+            for law in forking.OF_WORKERS if kind != "uvicorn.workers" else []:
+                yield law, Place(venvs, version, kind, preload=True)
+        for law in booting.LAWS + hooks.LAWS + forking.LAWS:
             yield law, Place(venvs, version, "any")
     for law in booting.ONCE:
         yield law, Place(venvs, VERSIONS[-1], "any")
 
 
 def name_of(law, place):
-    return "%s [%s %s]" % (law.__name__, place.kind, place.version)
+    return "%s [%s %s%s]" % (law.__name__, place.kind, place.version, " preloaded" * place.preload)
 
 
 def attempt(law, place):
@@ -86,6 +91,8 @@ def main():
     parser.add_argument("-k", metavar="WORD", default="", help="only laws whose name has this in it")
     parser.add_argument("-j", metavar="N", type=int, default=2, help="at the same time (default 2)")
     options = parser.parse_args()
+    # What zygotes fork twice is ours, as it is ostlerd's.
+    assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     os.closerange(3, 1024)  # whatever we were started with must not reach the workers
     venvs = os.path.abspath(options.venvs)
     for version in VERSIONS:

@@ -46,27 +46,41 @@ class Worker:
 
     def __init__(self, shop, number, **orders):
         self.shop, self.number = shop, number
-        ours, theirs = socket.socketpair()
-        self.control, theirs = ours, high(theirs.detach())
-        self.pending, self.messages = b"", []
+        theirs = self.connect()
         fds = shop.listener_fds()
-        self.orders = {
-            "contract": 1, "mode": "worker", "app": "shop", "worker": number, "generation": 1,
-            "entry": shop.entry, "args": shop.args, "slot": {"offset": number * SLOT, "size": SLOT},
-            "listeners": [dict(described, fd=7 + index) for index, described in enumerate(shop.described)],
-            "hold": False, "probe": None, "log_file": None}
-        self.orders.update(orders)
-        given = [memfd(bundle()), memfd(self.orders), theirs, shop.scoreboard] + fds
+        self.orders = self.told(**orders)
+        given = [memfd(bundle()), memfd(self.orders), theirs, shop.scoreboard] + self.beyond(fds)
         actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                    (os.POSIX_SPAWN_DUP2, shop.output, 1), (os.POSIX_SPAWN_DUP2, shop.output, 2)]
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + index) for index, fd in enumerate(given)]
-        argv = ["env", "-C", shop.directory, shop.python, "-c", source("bootstrap.py"), "shop"]
+        argv = ["env", "-C", shop.directory, shop.python, "-c", source("bootstrap.py"), self.title]
         self.pid = os.posix_spawn("/usr/bin/env", argv, shop.environment, file_actions=actions,
                                   setsigmask=[], setsigdef=range(1, 32))
         self.pidfd = high(os.pidfd_open(self.pid))
-        self.status = None
-        for fd in given[:3]:
+        for fd in given[:3] + [self.our_end] * (self.our_end is not None):
             os.close(fd)
+
+    our_end = None
+    title, mode, status = "shop", "worker", None
+
+    def connect(self):
+        self.control, theirs = socket.socketpair()
+        self.pending, self.messages = b"", []
+        return high(theirs.detach())
+
+    def told(self, **orders):
+        number, shop = self.number, self.shop
+        told = {
+            "contract": 1, "mode": self.mode, "app": "shop", "worker": number, "generation": 1,
+            "entry": shop.entry, "args": shop.args, "slot": {"offset": number * SLOT, "size": SLOT},
+            "listeners": [dict(described, fd=7 + index) for index, described in enumerate(shop.described)],
+            "hold": False, "probe": None, "log_file": None}
+        told.update(orders)
+        return told
+
+    def beyond(self, listeners):
+        """The descriptors after the scoreboard."""
+        return listeners
 
     def hear(self, event, within=30):
         """The next message, which has to be `event`."""
@@ -126,10 +140,42 @@ class Worker:
             os.close(self.pidfd)
 
 
+class Zygote(Worker):
+    """The process that workers are forked from."""
+
+    title, mode = "ostler: shop [zygote g1]", "zygote"
+
+    def beyond(self, listeners):
+        self.our_end = high(os.dup(self.control.fileno()))
+        return [self.our_end]
+
+
+class Forked(Worker):
+    """A worker that a zygote has made."""
+
+    def __init__(self, shop, number, **orders):
+        self.shop, self.number = shop, number
+        theirs = self.connect()
+        self.control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.orders = self.told(**orders)
+        written = memfd(self.orders)
+        fds = [written, theirs, shop.scoreboard] + shop.listener_fds()
+        socket.send_fds(shop.zygote.control, [b"f"], fds)
+        os.close(written)
+        os.close(theirs)
+        line, ancillary, _, _ = self.control.recvmsg(100, socket.CMSG_SPACE(12))
+        credentials = [data for _, kind, data in ancillary if kind == socket.SCM_CREDENTIALS]
+        self.pid = struct.unpack("3i", credentials[0])[0]
+        message = json.loads(line)
+        assert message == {"event": "forked"}, message
+        self.pidfd = high(os.pidfd_open(self.pid))
+        self.control.sendall(b"g")
+
+
 class Shop:
     """An app: its listeners, its scoreboard, its workers."""
 
-    def __init__(self, venv, directory, entry="wsgi:application", args=(), families=("inet",), env=None):
+    def __init__(self, venv, directory, entry="wsgi:application", args=(), families=("inet",), env=None, preload=False):
         self.python = os.path.join(venv, "bin", "python")
         self.directory, self.entry, self.args = directory, entry, list(args)
         self.environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": APPS, "HOME": directory,
@@ -139,6 +185,7 @@ class Shop:
         self.output = high(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644))
         self.scoreboard = high(os.memfd_create("scoreboard"))
         os.truncate(self.scoreboard, 64 * SLOT)
+        self.preload, self.zygote = preload, None
         self.workers, self.numbers = [], iter(range(1, 64))
         self.listeners = [listening(family, directory) for family in families]
         self.described = [{"family": family, "address": plain(listener.getsockname())}
@@ -151,9 +198,15 @@ class Shop:
         return self.high_listeners
 
     def spawn(self, **orders):
-        worker = Worker(self, next(self.numbers), **orders)
+        if self.preload and self.zygote is None:
+            self.hatch().hear("ready")
+        worker = (Forked if self.preload else Worker)(self, next(self.numbers), **orders)
         self.workers.append(worker)
         return worker
+
+    def hatch(self, **orders):
+        self.zygote = Zygote(self, next(self.numbers), listeners=[], **orders)
+        return self.zygote
 
     def ready(self, **orders):
         worker = self.spawn(**orders)
@@ -175,7 +228,7 @@ class Shop:
         return self
 
     def __exit__(self, *_):
-        for worker in self.workers:
+        for worker in self.workers + [self.zygote] * bool(self.zygote):
             worker.close()
         for listener in self.listeners:
             listener.close()

@@ -9,7 +9,7 @@ use ostler::supervise::{Event, Request, RequestId};
 
 use crate::process::Release;
 use crate::rng::Rng;
-use crate::scenario::{Scenario, app_plan};
+use crate::scenario::{Preload, Scenario, app_plan};
 use crate::world::World;
 
 /// What lies on the disk of one app.
@@ -19,8 +19,19 @@ pub(crate) struct OnDisk {
     pub(crate) version: u64,
     pub(crate) policy: Policy,
     pub(crate) migrate: Option<Arc<Migrate>>,
+    preload: Preload,
     present: bool,
     broken: bool,
+}
+
+impl OnDisk {
+    /// What it comes to.
+    pub(crate) fn plan(&self) -> AppPlan {
+        let plan = app_plan(&self.name, self.version, &self.policy);
+        let preload = self.preload.of(self.version);
+        let blueprint = Arc::new(Blueprint { preload, ..Blueprint::clone(&plan.blueprint) });
+        AppPlan { migrate: self.migrate.clone(), blueprint, ..plan }
+    }
 }
 
 pub(crate) struct Disk {
@@ -39,6 +50,7 @@ impl Disk {
             version: 0,
             policy: policy.clone(),
             migrate: scenario.migrates[n].clone(),
+            preload: scenario.preloads[n],
             present: n < scenario.first,
             broken: rng.chance(scenario.faults.prepare_fails * 0.3),
         });
@@ -66,7 +78,7 @@ impl Disk {
             let plan = if app.broken {
                 Err(Refusal { reason: "no such user".to_owned(), detail: String::new() })
             } else {
-                Ok(AppPlan { migrate: app.migrate.clone(), ..app_plan(&app.name, app.version, &app.policy) })
+                Ok(app.plan())
             };
             (app.name.clone(), plan)
         });

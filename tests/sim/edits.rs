@@ -39,6 +39,10 @@ impl Calm {
                     let ready = Event::WorkerReady { worker };
                     self.facts.push_back(if hold { Event::WorkerLoaded { worker } } else { ready });
                 }
+                Action::StartZygote { zygote, blueprint, .. } => {
+                    self.running.insert(zygote, blueprint);
+                    self.facts.push_back(Event::WorkerReady { worker: zygote });
+                }
                 Action::Limit { app, resources } => {
                     assert_ne!(self.limits.insert(app, resources), Some(resources), "told twice");
                 }
@@ -95,7 +99,7 @@ fn edited(rng: &mut Rng, plan: &Plan) -> Plan {
         return plan;
     };
     let mut blueprint = (*old.blueprint).clone();
-    match rng.below(7) {
+    match rng.below(8) {
         0 => old.policy.workers = rng.within(1, 6) as u32,
         1 => {
             let workers = old.policy.workers;
@@ -112,6 +116,7 @@ fn edited(rng: &mut Rng, plan: &Plan) -> Plan {
             let address = Address::Tcp(([127, 0, 0, 1], port).into());
             blueprint.listen = vec![Listen { address, mode: None, backlog: 2048 }];
         }
+        6 => blueprint.preload ^= true,
         5 if plan.apps.len() > 1 => {
             plan.apps.remove(&app);
             return plan;

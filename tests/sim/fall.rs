@@ -78,6 +78,7 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
         Flaw::ForgetsTheDrain => file["drain"] = Value::Null,
         Flaw::TakesTheDeadForLiving => found.values_mut().for_each(|found| found.alive = true),
         Flaw::ForgetsAWorker
+        | Flaw::ForgetsZygotes
         | Flaw::ForgetsTheStopped
         | Flaw::ForgetsGenerations
         | Flaw::ForgetsTheSwitch => {
@@ -86,6 +87,7 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
                 match flaw {
                     Flaw::ForgetsAWorker => drop(app["workers"].as_array_mut().map(Vec::pop)),
                     Flaw::ForgetsTheSwitch => drop(app.as_object_mut().map(|it| it.remove("switch"))),
+                    Flaw::ForgetsZygotes => app["zygotes"] = Value::Array(Vec::new()),
                     Flaw::ForgetsGenerations => app["generations"] = 0.into(),
                     _ => app["mode"] = "running".into(),
                 }
@@ -153,6 +155,12 @@ pub(crate) fn put_right(
             let exit = Exit::Unknown;
             ledger.hear(now, &Event::WorkerExited { worker: id, exit });
         }
+    }
+    ledger.zygotes.retain(|id, _| left.contains(id) && found.get(id).is_some_and(|found| found.alive));
+    for (id, zygote) in &mut ledger.zygotes {
+        zygote.signals.clear();
+        zygote.hung = false;
+        zygote.ready = found.get(id).is_some_and(|found| found.stage == Some(Stage::Ready));
     }
     for book in ledger.books.values_mut() {
         (book.open, book.command) = (false, false);

@@ -10,7 +10,6 @@ use ostler::supervise::{
     Rung, Supervisor, View, WorkerId,
 };
 
-use crate::laws::Law;
 use crate::ledger::Ledger;
 use crate::misdeeds::Misdeed;
 use crate::mishearing::misheard;
@@ -65,60 +64,12 @@ pub(crate) enum Flaw {
     LeavesTheLink,
     KeepsTheUnproven,
     AnswersBeforeTheLink,
+    ForksFromNone,
+    StartsTwoZygotes,
+    KeepsZygotes,
+    HidesZygotes,
+    ForgetsZygotes,
 }
-
-/// Which law each flaw breaks.
-pub(crate) const FLAWS: &[(Flaw, Law)] = &[
-    (Flaw::ForgetsNumbers, Law::NamesAreNeverReused),
-    (Flaw::ForgetsGenerations, Law::GenerationsArePinned),
-    (Flaw::ForgetsAWorker, Law::ViewsAreTrue),
-    (Flaw::ForgetsTheStopped, Law::StoppedStaysStopped),
-    (Flaw::ForgetsTheDrain, Law::ReadinessFailsWhileDrained),
-    (Flaw::TakesTheDeadForLiving, Law::ViewsAreTrue),
-    (Flaw::ForgetsWhatRuns, Law::TheSamePlanRollsNothingOut),
-    (Flaw::ForgetsTheSwitch, Law::LinksLeadToTheProven),
-    (Flaw::LeavesTheLink, Law::LinksLeadToTheProven),
-    (Flaw::KeepsTheUnproven, Law::LinksFollowWhatServes),
-    (Flaw::AnswersBeforeTheLink, Law::AnswersWaitForTheLink),
-    (Flaw::DrainsTheLast, Law::LastReadyWorkerIsKept),
-    (Flaw::TakesBootingForReady, Law::ReadyNeverFallsUnderTheFloor),
-    (Flaw::CommitsWhenFirstIsReady, Law::CommitOnlyAtFullStrength),
-    (Flaw::StartsTwo, Law::LiveWorkersAreBounded),
-    (Flaw::DrainsAgain, Law::RungsGoUpwardsOnce),
-    (Flaw::AbortsInsteadOfDraining, Law::OnlyTheHungAreAborted),
-    (Flaw::OverlooksHangs, Law::TheHungAreEnded),
-    (Flaw::NeverKills, Law::EscalationEndsInKill),
-    (Flaw::KillsTheDead, Law::TheDeadAreLeftAlone),
-    (Flaw::LivesTooFast, Law::NoSpawnStorm),
-    (Flaw::LivesTooFast, Law::BootFailuresBackOff),
-    (Flaw::DeadlineStandsStill, Law::DeadlinesAdvance),
-    (Flaw::ReusesNames, Law::NamesAreNeverReused),
-    (Flaw::MixesReleases, Law::GenerationsArePinned),
-    (Flaw::AnswersTwice, Law::AnswersComeOnce),
-    (Flaw::StopsAtOnce, Law::AnswersAreTrue),
-    (Flaw::SaysDoneAtOnce, Law::StrengthIsAsAnswered),
-    (Flaw::GivesUpRollingBack, Law::RollbackRestoresTheOld),
-    (Flaw::NeverJoins, Law::EqualBlueprintsJoin),
-    (Flaw::LosesAnswers, Law::AnswersComeInTime),
-    (Flaw::TakesBootingForReady, Law::RecyclingKeepsStrength),
-    (Flaw::RecyclesTheHealthy, Law::OnlyTheDueAreRecycled),
-    (Flaw::ShrinksAtWill, Law::ResizeFollowsAChange),
-    (Flaw::AdmitsAtOnce, Law::AdmissionWaitsForSettle),
-    (Flaw::HoldsAll, Law::OnlyTheFirstIsHeld),
-    (Flaw::StartsTheStopped, Law::StoppedStaysStopped),
-    (Flaw::ReleasesEarly, Law::ReleaseComesLast),
-    (Flaw::ClosesListenersEarly, Law::ListenersOutliveTheirWorkers),
-    (Flaw::ExitsEarly, Law::ExitComesLast),
-    (Flaw::StartsInShutdown, Law::ShutdownStartsNothing),
-    (Flaw::ShowsTheDead, Law::ViewsAreTrue),
-    (Flaw::SaysServing, Law::StatesAreTrue),
-    (Flaw::DeafToLoaded, Law::TheWantedPlanIsServed),
-    (Flaw::HidesTheDrain, Law::ReadinessFailsWhileDrained),
-    (Flaw::TakesADrainForAShutdown, Law::ADrainEndsNobody),
-    (Flaw::ShutsDownAtOnce, Law::AShutdownWaitsForTheEdge),
-    (Flaw::SaysDrainedAtOnce, Law::ADrainIsAnsweredInItsTime),
-    (Flaw::ActsOnAWhim, Law::SameSeedSameTrace),
-];
 
 static WHIM: AtomicU64 = AtomicU64::new(0);
 const HASTE: u32 = 60;
@@ -205,6 +156,7 @@ impl Subject {
         match self.flaw {
             Some(Flaw::ShowsTheDead) => return self.last_view.replace(view.clone()).unwrap_or(view),
             Some(Flaw::HidesTheDrain) => view.draining = false,
+            Some(Flaw::HidesZygotes) => view.apps.iter_mut().for_each(|app| app.zygotes.clear()),
             Some(Flaw::SaysServing) => {
                 view.apps.iter_mut().for_each(|app| app.state = ostler::supervise::AppState::Serving);
             }
@@ -228,6 +180,19 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             }
             (Flaw::StartsTwo, Action::SpawnWorker { worker, .. }) => {
                 (1..4).for_each(|n| done.push(spawn_as(&action, WorkerId(worker.0 + n * 1_000_000))));
+            }
+            (Flaw::StartsTwoZygotes, Action::StartZygote { zygote, generation, blueprint }) => {
+                let (generation, blueprint) = (*generation, blueprint.clone());
+                done.push(Action::StartZygote {
+                    zygote: WorkerId(zygote.0 + 5_000_000),
+                    generation,
+                    blueprint,
+                });
+            }
+            (Flaw::KeepsZygotes, Action::SignalWorker { worker, .. })
+                if ledger.zygotes.contains_key(worker) =>
+            {
+                continue;
             }
             (Flaw::ReusesNames, Action::SpawnWorker { .. }) => {
                 done.push(spawn_as(&action, WorkerId(1)));
@@ -267,6 +232,7 @@ fn changed(flaw: Flaw, mut action: Action) -> Action {
             *order = LinkOrder::Keep(crate::links::folder(u64::MAX));
         }
         (Flaw::HoldsAll, Action::SpawnWorker { hold, .. }) => *hold = true,
+        (Flaw::ForksFromNone, Action::SpawnWorker { from, .. }) => *from = None,
         (Flaw::ActsOnAWhim, Action::SpawnWorker { worker, .. }) => {
             worker.0 += 10_000_000 * WHIM.fetch_add(1, Ordering::Relaxed);
         }
@@ -374,7 +340,8 @@ fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Action> {
 fn start_one(ledger: &Ledger, app: &ostler::config::AppName) -> Option<Action> {
     let (generation, blueprint) = ledger.crews.get(app)?.generations.last_key_value()?;
     let worker = WorkerId(77_000_000);
-    Some(Action::SpawnWorker { worker, generation: *generation, blueprint: blueprint.clone(), hold: false })
+    let (generation, blueprint) = (*generation, blueprint.clone());
+    Some(Action::SpawnWorker { worker, generation, blueprint, hold: false, from: None })
 }
 
 /// In a rollback, or a rollout, the only ready worker.

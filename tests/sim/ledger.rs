@@ -14,6 +14,7 @@ use ostler::supervise::{
 use crate::book::Book;
 use crate::crew::{Crew, Hand};
 use crate::drain::Machine;
+use crate::zygote::Zygote;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
@@ -28,6 +29,7 @@ pub(crate) struct Asked {
 pub(crate) struct Ledger {
     pub(crate) crews: BTreeMap<AppName, Crew>,
     pub(crate) hands: BTreeMap<WorkerId, Hand>,
+    pub(crate) zygotes: BTreeMap<WorkerId, Zygote>,
     pub(crate) names: BTreeSet<WorkerId>,
     pub(crate) asked: BTreeMap<RequestId, Asked>,
     pub(crate) machine: Machine,
@@ -86,7 +88,7 @@ impl Ledger {
     pub(crate) fn hear(&mut self, now: Moment, event: &Event) {
         self.machine.hear(now, event);
         match event {
-            Event::TimePassed => {}
+            Event::TimePassed | Event::WorkerForked { .. } => {}
             Event::MigrationHeard { run, fact } => {
                 if let Some(book) = self.books.get_mut(run) {
                     book.hear(fact);
@@ -198,6 +200,9 @@ impl Ledger {
     }
 
     fn ready(&mut self, now: Moment, worker: WorkerId) {
+        if let Some(zygote) = self.zygotes.get_mut(&worker) {
+            zygote.ready |= zygote.is_live();
+        }
         let Some(hand) = self.hands.get_mut(&worker) else { return };
         if hand.ready.is_none() {
             hand.ready = Some(now);
@@ -212,6 +217,7 @@ impl Ledger {
     }
 
     fn gone(&mut self, now: Moment, worker: WorkerId) {
+        self.zygote_gone(now, worker);
         let Some(hand) = self.hands.remove(&worker) else { return };
         let Some(crew) = self.crews.get_mut(&hand.app) else { return };
         if hand.signals.is_empty() {
@@ -223,6 +229,7 @@ impl Ledger {
     }
 
     fn observed(&mut self, worker: WorkerId, seen: Observation) {
+        self.zygote_observed(worker, seen);
         let Some(hand) = self.hands.get_mut(&worker) else { return };
         let Some(crew) = self.crews.get(&hand.app) else { return };
         let silent = crew.policy.hang_timeout.is_some_and(|limit| seen.beat_age > limit);
@@ -235,9 +242,13 @@ impl Ledger {
     /// Writes down what the core does.
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
         match action {
-            Action::SpawnWorker { worker, generation, blueprint, hold } => {
+            Action::SpawnWorker { worker, generation, blueprint, hold, .. } => {
                 self.names.insert(*worker);
                 self.spawned(now, *worker, *generation, blueprint, *hold);
+            }
+            Action::StartZygote { zygote, generation, blueprint } => {
+                self.names.insert(*zygote);
+                self.hatched(now, *zygote, *generation, blueprint);
             }
             Action::AdmitWorker { worker } => {
                 if let Some(hand) = self.hands.get_mut(worker) {
@@ -295,6 +306,7 @@ impl Ledger {
     }
 
     fn signalled(&mut self, now: Moment, worker: WorkerId, rung: Rung) {
+        self.zygote_signalled(now, worker, rung);
         let Some(hand) = self.hands.get_mut(&worker) else { return };
         hand.signals.push((now, rung));
         let Some(crew) = self.crews.get_mut(&hand.app) else { return };

@@ -4,8 +4,9 @@
 //! `OSTLER_SIM_SEEDS=n` is how many fresh seeds are tried, 20,000 if it is not set;
 //! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
 //!
-//! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `databases` (`site`, `command`), `links` and `asks`
-//! (what happens), `ledger` with `crew`, `drain` and `book` (what is known), `laws` (what must hold), `flaw` with `misdeeds` and `mishearing` (what must be found), `run` (all together).
+//! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `nest`, `databases` (`site`, `command`),
+//! `links` and `asks` (what happens), `ledger` with `crew`, `drain` and `book` (what is known), `laws` (what must hold),
+//! `flaw` with `flaws`, `misdeeds` and `mishearing` (what must be found), `run` (all together).
 
 mod asks;
 mod book;
@@ -16,12 +17,14 @@ mod drain;
 mod edits;
 mod fall;
 mod flaw;
+mod flaws;
 mod garbage;
 mod laws;
 mod ledger;
 mod links;
 mod misdeeds;
 mod mishearing;
+mod nest;
 mod process;
 mod rng;
 mod run;
@@ -29,10 +32,12 @@ mod scenario;
 mod site;
 mod trace;
 mod world;
+mod zygote;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use flaw::{FLAWS, Flaw};
+use flaw::Flaw;
+use flaws::FLAWS;
 use laws::{Code, Law};
 use misdeeds::MISDEEDS;
 use run::{Failure, Options, run};
@@ -182,6 +187,14 @@ const OCCURRENCES: &[&str] = &[
     "Abort w",
     "Kill w",
     "KeepOnly",
+    "StartZygote",
+    "WorkerForked",
+    "has loaded the app after",
+    "failed to load the app",
+    "died; its workers serve on",
+    "zygote w1 of g1 hangs",
+    "its zygote has ended",
+    "the zygote cannot fork",
     "ReleaseApp",
     "Exit",
     "ostlerd falls",

@@ -74,7 +74,7 @@ impl Misdeed {
             (Misdeed::StartsUnmigrated, MigrationOrder::Open(opening)) => {
                 let (worker, generation) = (WorkerId(88_000_000), GenerationId(9999));
                 let blueprint = opening.blueprint.clone();
-                vec![action, Action::SpawnWorker { worker, generation, blueprint, hold: false }]
+                vec![action, Action::SpawnWorker { worker, generation, blueprint, hold: false, from: None }]
             }
             (Misdeed::DrainsMeanwhile, MigrationOrder::LockDatabase) => {
                 let serving = ledger.crews.get(&app).and_then(|crew| crew.view.as_ref()?.generation);

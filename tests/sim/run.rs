@@ -181,9 +181,12 @@ impl Run {
         let due = self.falls.last().is_some_and(|fall| fall.half_done && fall.at <= now);
         let half_done = due
             && !self.world.is_calm()
-            && actions
-                .iter()
-                .any(|it| matches!(it, Action::SpawnWorker { .. } | Action::SignalWorker { .. }));
+            && actions.iter().any(|it| {
+                matches!(
+                    it,
+                    Action::SpawnWorker { .. } | Action::StartZygote { .. } | Action::SignalWorker { .. }
+                )
+            });
         for action in &actions {
             code.judge_action(&self.ledger, now, action)?;
             if let Action::Migrate { app, run, order: MigrationOrder::RecordMigration(record) } = action {

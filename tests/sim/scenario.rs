@@ -68,6 +68,35 @@ pub(crate) struct Scenario {
     pub(crate) edge_delay: Duration,
     /// How long an ordinary boot takes, at most.
     pub(crate) boot: Duration,
+    /// Which releases of an app are preloaded.
+    pub(crate) preloads: Vec<Preload>,
+}
+
+/// Whether the workers of an app are forked from a zygote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Preload {
+    Never,
+    Always,
+    /// Every other release.
+    Changing,
+}
+
+impl Preload {
+    pub(crate) fn of(self, version: u64) -> bool {
+        match self {
+            Preload::Never => false,
+            Preload::Always => true,
+            Preload::Changing => version % 2 == 1,
+        }
+    }
+
+    fn drawn(rng: &mut Rng) -> Preload {
+        match rng.below(5) {
+            0..2 => Preload::Never,
+            2..4 => Preload::Always,
+            _ => Preload::Changing,
+        }
+    }
 }
 
 impl Scenario {
@@ -86,6 +115,9 @@ impl Scenario {
         let count = rng.within(1, 3);
         let one = |rng: &mut Rng| (migrated && rng.chance(0.7)).then(|| migrate(rng));
         let migrates = (0..count).map(|_| one(&mut aside)).collect();
+        let preloads = aside.chance(0.6);
+        let one = |rng: &mut Rng| if preloads { Preload::drawn(rng) } else { Preload::Never };
+        let preloads = (0..count).map(|_| one(&mut aside)).collect();
         let apps = (0..count).map(|n| (name(n), policy(rng))).collect();
         Scenario {
             mood,
@@ -99,6 +131,7 @@ impl Scenario {
             asks: rng.within(1, 12),
             edge_delay,
             boot: rng.millis(200, 3000),
+            preloads,
         }
     }
 }
@@ -198,6 +231,7 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
         probe: None,
         log_file: None,
         hooks: Vec::new(),
+        preload: false,
         release: Fingerprint { files: version, newest: 0 },
     })
 }

@@ -58,9 +58,14 @@ fn event(event: &Event) -> String {
 
 fn action(action: &Action) -> String {
     match action {
-        Action::SpawnWorker { worker, generation, blueprint, hold } => {
+        Action::SpawnWorker { worker, generation, blueprint, hold, from } => {
             let held = if *hold { " held" } else { "" };
-            format!("SpawnWorker {worker} {}/{generation} v{}{held}", blueprint.app, blueprint.release.files)
+            let from = from.map_or(String::new(), |zygote| format!(" from {zygote}"));
+            let (app, version) = (&blueprint.app, blueprint.release.files);
+            format!("SpawnWorker {worker} {app}/{generation} v{version}{held}{from}")
+        }
+        Action::StartZygote { zygote, generation, blueprint } => {
+            format!("StartZygote {zygote} {}/{generation} v{}", blueprint.app, blueprint.release.files)
         }
         Action::SignalWorker { worker, rung } => format!("{rung:?} {worker}"),
         Action::AdmitWorker { worker } => format!("AdmitWorker {worker}"),

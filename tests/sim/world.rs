@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::plan::{AppPlan, Blueprint, Refusal};
+use ostler::plan::{Blueprint, Refusal};
 use ostler::supervise::{
     Action, Event, Exit, LastWords, LinkOrder, MigrationFact, Moment, RunId, Rung, WorkerId,
 };
@@ -13,19 +13,22 @@ use ostler::supervise::{
 use crate::asks::Disk;
 use crate::databases::{Databases, Later};
 use crate::links::{Links, carry_out};
+use crate::nest::Nest;
 use crate::process::{Boot, Process, Release, Stage};
 use crate::rng::Rng;
-use crate::scenario::{Faults, Scenario, app_plan};
+use crate::scenario::{Faults, Scenario};
 
 /// Something that will happen.
 #[derive(Debug)]
-enum Due {
+pub(crate) enum Due {
     /// The core hears this.
     Fact(Box<Event>),
     /// A worker's boot comes to its end.
     Booted(WorkerId),
     /// A worker runs its loop.
     Serving(WorkerId),
+    /// A zygote makes a worker.
+    Forks(WorkerId),
     /// A process ends.
     Exits(WorkerId, Exit),
     /// A preparation ends.
@@ -53,13 +56,15 @@ pub(crate) struct World {
     pub(crate) databases: Databases,
     pub(crate) links: Links,
     pub(crate) processes: BTreeMap<WorkerId, Process>,
+    /// Workers that are to be forked.
+    pub(crate) nest: Nest,
     pub(crate) gone: Vec<WorkerId>,
     /// Every worker that there was a process of.
     begun: BTreeSet<WorkerId>,
     queue: BinaryHeap<Reverse<(Moment, u64)>>,
     entries: BTreeMap<u64, Due>,
     count: u64,
-    now: Moment,
+    pub(crate) now: Moment,
     /// Nobody is there to be told, or to be asked.
     deaf: bool,
 }
@@ -77,6 +82,7 @@ impl World {
             disk,
             databases,
             processes: BTreeMap::new(),
+            nest: Nest::default(),
             gone: Vec::new(),
             begun: BTreeSet::new(),
             queue: BinaryHeap::new(),
@@ -113,7 +119,7 @@ impl World {
         self.now.since_origin() >= self.scenario.calm_from
     }
 
-    fn after(&mut self, delay: Duration, due: Due) {
+    pub(crate) fn after(&mut self, delay: Duration, due: Due) {
         self.count += 1;
         self.queue.push(Reverse((self.now + delay, self.count)));
         self.entries.insert(self.count, due);
@@ -125,7 +131,7 @@ impl World {
     }
 
     /// The core hears it soon, or, where facts come late, somewhat later.
-    fn tell(&mut self, event: Event) {
+    pub(crate) fn tell(&mut self, event: Event) {
         if self.deaf {
             if let Event::WorkerExited { worker, .. } = event {
                 self.gone.push(worker);
@@ -160,6 +166,7 @@ impl World {
             }
             Due::Booted(worker) => self.booted(worker),
             Due::Serving(worker) => self.serving(worker),
+            Due::Forks(worker) => self.forks(worker),
             Due::Exits(worker, exit) => self.exits(worker, exit),
             Due::Prepared(app) => return Some(self.prepared(app)),
             Due::Look if self.deaf => self.after(self.scenario.look, Due::Look),
@@ -194,7 +201,11 @@ impl World {
                 let delay = self.rng.millis(20, most);
                 self.after(delay, Due::Prepared(app.clone()));
             }
+            Action::SpawnWorker { worker, blueprint, hold, from: Some(zygote), .. } => {
+                self.fork(*worker, blueprint, *hold, *zygote);
+            }
             Action::SpawnWorker { worker, blueprint, hold, .. } => self.spawn(*worker, blueprint, *hold),
+            Action::StartZygote { zygote, blueprint, .. } => self.spawn(*zygote, blueprint, false),
             Action::AdmitWorker { worker } => self.admit(*worker),
             Action::SignalWorker { worker, rung } => self.signal(*worker, *rung),
             Action::Migrate { app, run, order } => {
@@ -251,10 +262,15 @@ impl World {
             self.tell(Event::SpawnFailed { worker, reason });
             return;
         }
+        self.begin(worker, blueprint, hold, self.scenario.boot);
+    }
+
+    pub(crate) fn begin(&mut self, worker: WorkerId, blueprint: &Blueprint, hold: bool, boot: Duration) {
+        let faults = self.faults();
         let release = if self.is_calm() { Release::Good } else { self.disk.release(blueprint) };
         let process = Process::drawn(&mut self.rng, &faults, release, self.now, worker, hold);
         if process.boot != Boot::Sticks {
-            let most = self.scenario.boot.as_millis() as u64;
+            let most = boot.as_millis() as u64;
             let delay = self.rng.millis(20, most);
             self.after(delay, Due::Booted(worker));
         }
@@ -310,6 +326,9 @@ impl World {
     }
 
     fn signal(&mut self, worker: WorkerId, rung: Rung) {
+        if self.nest.take(worker).is_some() {
+            return self.tell(Event::WorkerExited { worker, exit: Exit::Unknown });
+        }
         let Some(process) = self.processes.get(&worker) else { return };
         let Some(delay) = process.takes(rung, self.now, &mut self.rng) else { return };
         if let Some(process) = self.processes.get_mut(&worker).filter(|_| rung == Rung::Drain) {
@@ -323,9 +342,13 @@ impl World {
         self.after(delay, Due::Exits(worker, exit));
     }
 
-    fn exits(&mut self, worker: WorkerId, exit: Exit) {
+    pub(crate) fn exits(&mut self, worker: WorkerId, exit: Exit) {
         if self.processes.remove(&worker).is_some() {
             self.tell(Event::WorkerExited { worker, exit });
+        }
+        for unborn in self.nest.orphans(worker) {
+            let reason = "its zygote has ended, or has made nothing of it".to_owned();
+            self.tell(Event::SpawnFailed { worker: unborn, reason });
         }
     }
 
@@ -333,6 +356,7 @@ impl World {
     pub(crate) fn ostlerd_falls(&mut self) {
         self.deaf = true;
         self.databases.ostlerd_falls();
+        self.nest = Nest::default();
         self.entries.retain(|_, due| !matches!(due, Due::Fact(_) | Due::Prepared(_)));
         let mut waiting = Vec::new();
         for process in self.processes.values_mut() {
@@ -371,10 +395,7 @@ impl World {
         let fails = self.faults().prepare_fails;
         let known = self.disk.app(&app);
         let prepared = match known {
-            Some(disk) if !self.rng.chance(fails) => {
-                let migrate = disk.migrate.clone();
-                Ok(AppPlan { migrate, ..app_plan(&app, disk.version, &disk.policy) })
-            }
+            Some(disk) if !self.rng.chance(fails) => Ok(disk.plan()),
             _ => Err(Refusal { reason: "the directory is not there".to_owned(), detail: String::new() }),
         };
         Event::AppPrepared { app, prepared: Box::new(prepared) }

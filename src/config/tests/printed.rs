@@ -87,19 +87,19 @@ error: `workers` is 0
 #[test]
 fn what_is_planned_is_not_called_unknown() {
     same(
-        &refused("[preload]\nfreeze = 5"),
+        &refused("[health]\nlisten = 5"),
         r"
-error: `preload` is not supported by this version
+error: `health` is not supported by this version
  --> /etc/ostler/apps.d/shop.toml:7:2
   |
-7 | [preload]
-  |  ^^^^^^^
+7 | [health]
+  |  ^^^^^^
   = help: leave it out until you run a version that has it
 
 1 problem in 1 file
 ",
     );
-    for key in ["health = {}", "edge = {}", "preload = true"] {
+    for key in ["health = {}", "edge = {}"] {
         says(&refused(key), &["is not supported by this version"]);
     }
 }

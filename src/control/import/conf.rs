@@ -23,7 +23,7 @@ pub(super) struct Conf {
 }
 
 /// The settings that have no effect, as gunicorn calls them.
-const IGNORED: [&str; 14] = [
+const IGNORED: [&str; 13] = [
     "daemon",
     "pidfile",
     "reload",
@@ -32,7 +32,6 @@ const IGNORED: [&str; 14] = [
     "reuse_port",
     "initgroups",
     "worker_tmp_dir",
-    "preload_app",
     "check_config",
     "print_config",
     "spew",

@@ -25,6 +25,7 @@ pub(super) struct Draft {
     pub(super) umask: Option<String>,
     pub(super) socket_mode: Option<String>,
     pub(super) log_file: Option<String>,
+    pub(super) preload: bool,
     /// Keys of `[limits]`, their values as TOML.
     pub(super) limits: BTreeMap<&'static str, String>,
     /// gunicorn's own configuration file.

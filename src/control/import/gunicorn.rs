@@ -130,7 +130,7 @@ fn option(reading: &mut Reading<'_>, flag: &Flag, value: &str) {
         "paste" | "paster" => {
             draft.leave_to_owner(shown, "PasteDeploy's files are not read: give the app with --app")
         }
-        "preload" => draft.left_out(shown, ignored("preload_app")),
+        "preload" => draft.preload = true,
         "config" => {
             conf::named(reading, value);
         }
@@ -168,7 +168,6 @@ fn option(reading: &mut Reading<'_>, flag: &Flag, value: &str) {
 /// Why one of gunicorn's settings is not followed, by its name in gunicorn.conf.py.
 pub(super) fn ignored(setting: &str) -> &'static str {
     match setting {
-        "preload_app" => "each worker loads the app itself",
         "reload_extra_file" => crate::plan::why_ignored("reload_extra_files"),
         "no_control_socket" => crate::plan::why_ignored("control_socket"),
         setting => crate::plan::why_ignored(setting),

@@ -47,6 +47,7 @@ fn page(name: &AppName, draft: &Draft, python: &str, migrates: bool) -> String {
     page.perhaps("env_files", (!draft.env_files.is_empty()).then(|| list(&draft.env_files)));
     page.perhaps("umask", draft.umask.as_deref().map(mode));
     page.perhaps("log_file", draft.log_file.as_deref().map(quoted));
+    page.perhaps("preload", draft.preload.then(|| "true".to_owned()));
     if !draft.env.is_empty() {
         page.section("env");
         for (name, value) in &draft.env {

@@ -94,7 +94,6 @@ fn what_gunicorn_says_and_ostlerd_does_not_do_is_noted_once_each() {
         gid: 33,
         chdir: Some("/srv/elsewhere".to_owned()),
         master_hooks: ["on_exit", "pre_fork", "pre_exec", "mystery"].map(str::to_owned).to_vec(),
-        preload_app: true,
         notes: vec!["worker_class was given twice".to_owned()],
         ..defaults()
     };
@@ -111,10 +110,19 @@ fn what_gunicorn_says_and_ostlerd_does_not_do_is_noted_once_each() {
         "shop: the hook pre_fork runs in a process beside the workers, while its worker starts and not strictly \
          before; what the worker itself needs belongs into post_fork",
         "shop: the hook pre_exec does not run: it is about gunicorn's master replacing itself on SIGUSR2",
-        "shop: gunicorn's preload_app is not followed by this version: each worker loads the app itself",
         "shop: worker_class was given twice",
     ];
     assert_eq!(notes, expected);
+}
+
+#[test]
+fn the_apps_file_decides_about_preload_and_gunicorn_where_it_does_not_say() {
+    let preloads = |file: &str, preload_app: bool| {
+        let settings = Settings { preload_app, ..defaults() };
+        planned(&listening(file), &facts(settings)).0.blueprint.preload
+    };
+    assert_eq!([preloads("", false), preloads("", true)], [false, true]);
+    assert_eq!([preloads("preload = true", false), preloads("preload = false", true)], [true, false]);
 }
 
 #[test]

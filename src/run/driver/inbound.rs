@@ -8,7 +8,8 @@ use crate::config::AppName;
 use crate::plan::Refusal;
 use crate::run::known::{Found, Looked};
 use crate::run::releases;
-use crate::supervise::{Event, LinkFact, RequestId};
+use crate::run::zygote::Newborn;
+use crate::supervise::{Event, LinkFact, RequestId, WorkerId};
 
 /// What reaches the driver from the tasks of the shell.
 #[derive(Debug)]
@@ -66,6 +67,13 @@ pub enum Inbound {
         fact: LinkFact,
         /// The release before the one that runs.
         before: Option<PathBuf>,
+    },
+    /// A worker that was to be forked has said its first word, or will not.
+    Forked {
+        /// Which one.
+        worker: WorkerId,
+        /// What has become of it, or why nothing has.
+        born: Result<Newborn, String>,
     },
     /// The releases were looked at.
     ReleasesLooked {

@@ -28,6 +28,9 @@ impl Shell {
             Effect::MoveLink(app, order) => return self.move_link(app, order),
             Effect::Release(worker) | Effect::Admit(worker) | Effect::Signal(worker, _) => worker,
         };
+        if let Effect::Signal(..) = effect {
+            self.give_up(worker);
+        }
         let Some(running) = self.workers.get_mut(&worker) else { return };
         let (what, done) = match effect {
             Effect::Release(_) => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,6 +20,7 @@ use crate::run::passed::Passed;
 use crate::run::scoreboard::{Place, Scoreboard, Slot};
 use crate::run::state::{self, Kept, WorkerRecord};
 use crate::run::worker_process::{WorkerHandle, watch_adopted};
+use crate::run::zygote;
 use crate::supervise::{Found, GenerationId, Legacy, Stage, WorkerId};
 
 impl Shell {
@@ -77,13 +78,18 @@ impl Shell {
                     scoreboard.as_mut().ok().zip(record.slot).and_then(|(it, slot)| it.take_over(slot));
                 let stage = slot.as_ref().zip(scoreboard.as_ref().ok()).and_then(|(at, it)| it.stage(at));
                 let alive = living.contains_key(&record.id);
+                let is_zygote = kept.legacy.is_zygote(record.id);
+                let commands = living.get(&record.id).filter(|_| is_zygote);
+                let commands = commands.and_then(|it| zygote::commands_of(&it.process));
+                // A zygote that cannot be commanded is of no use.
+                let stage = stage.filter(|_| !is_zygote || commands.is_some());
                 found.insert(record.id, Found { alive, stage });
                 match living.remove(&record.id) {
                     Some(living) => {
                         let boots = matches!(stage, Some(Stage::Empty | Stage::Booting));
                         let place = slot.as_ref().zip(scoreboard.as_ref().ok()).filter(|_| boots);
                         let place = place.and_then(|(slot, scoreboard)| scoreboard.place(slot).ok());
-                        self.adopt(record, living, blueprint, (slot, place));
+                        self.adopt(record, living, blueprint, (slot, place), commands);
                     }
                     None => {
                         if let (Ok(scoreboard), Some(slot)) = (&mut scoreboard, slot) {
@@ -108,6 +114,10 @@ impl Shell {
             }
         }
         self.passed = Arc::new(self.passed.without_own());
+        for (_, worker, _) in kept.legacy.workers() {
+            // Nothing is known of the process of a worker that was still to be forked: it has not begun.
+            found.entry(worker).or_insert(Found { alive: false, stage: Some(Stage::Empty) });
+        }
         found
     }
 
@@ -132,6 +142,7 @@ impl Shell {
         Living { process }: Living,
         blueprint: Arc<Blueprint>,
         (slot, boots): (Option<Slot>, Option<Place>),
+        commands: Option<OwnedFd>,
     ) {
         self.memory.watch(&record.app);
         let process = Arc::new(process);
@@ -142,6 +153,7 @@ impl Shell {
             handle: WorkerHandle::adopted(record.id, process),
             slot,
             gate: None,
+            commands,
             began: record.started,
             cgroup: record.cgroup.clone(),
             killed: false,

@@ -13,7 +13,8 @@ const LAST_PATIENCE: Duration = Duration::from_secs(20);
 /// Every rung at most once, each higher than the one before.
 pub(super) fn rungs_go_upwards_once(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let Action::SignalWorker { worker, rung } = action else { return Ok(()) };
-    let last = ledger.hands.get(worker).and_then(|hand| hand.signals.last());
+    let zygote = ledger.zygotes.get(worker).and_then(|zygote| zygote.signals.last());
+    let last = ledger.hands.get(worker).and_then(|hand| hand.signals.last()).or(zygote);
     match last {
         Some((_, last)) if last >= rung => Err(format!("{worker} got {rung:?} after {last:?}")),
         _ => Ok(()),
@@ -71,7 +72,7 @@ pub(super) fn the_dead_are_left_alone(ledger: &Ledger, _: Moment, action: &Actio
     let (Action::SignalWorker { worker, .. } | Action::AdmitWorker { worker }) = action else {
         return Ok(());
     };
-    if ledger.hands.contains_key(worker) {
+    if ledger.hands.contains_key(worker) || ledger.zygotes.contains_key(worker) {
         return Ok(());
     }
     Err(format!(

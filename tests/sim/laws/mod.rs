@@ -9,6 +9,7 @@ mod ready;
 mod rollouts;
 mod spawns;
 mod views;
+mod zygotes;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -77,6 +78,12 @@ pub(crate) enum Law {
     AnswersWaitForTheLink,
     LinksLeadToTheProven,
     SameSeedSameTrace,
+    WorkersComeOfTheirZygote,
+    OneZygoteForEachGeneration,
+    ZygotesEndWithTheirNeed,
+    ZygotesEndInTime,
+    HungZygotesAreEnded,
+    ZygotesAreShown,
 }
 
 /// A law that does not hold.
@@ -117,6 +124,8 @@ const ON_ACTION: &[(Law, ActionLaw)] = &[
     (Law::GenerationsArePinned, spawns::generations_are_pinned),
     (Law::StoppedStaysStopped, spawns::stopped_stays_stopped),
     (Law::ShutdownStartsNothing, spawns::shutdown_starts_nothing),
+    (Law::WorkersComeOfTheirZygote, zygotes::workers_come_of_their_zygote),
+    (Law::OneZygoteForEachGeneration, zygotes::one_zygote_for_each_generation),
     (Law::ADrainEndsNobody, drains::a_drain_ends_nobody),
     (Law::AShutdownWaitsForTheEdge, drains::a_shutdown_waits_for_the_edge),
     (Law::ADrainIsAnsweredInItsTime, drains::a_drain_is_answered_in_its_time),
@@ -162,6 +171,10 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::AStopIsBounded, migrations::a_stop_is_bounded),
     (Law::LinksFollowWhatServes, links::links_follow_what_serves),
     (Law::AnswersWaitForTheLink, links::answers_wait_for_the_link),
+    (Law::ZygotesEndWithTheirNeed, zygotes::zygotes_end_with_their_need),
+    (Law::ZygotesEndInTime, zygotes::zygotes_end_in_time),
+    (Law::HungZygotesAreEnded, zygotes::hung_zygotes_are_ended),
+    (Law::ZygotesAreShown, zygotes::zygotes_are_shown),
     (Law::ViewsAreTrue, views::views_are_true),
     (Law::StatesAreTrue, views::states_are_true),
 ];

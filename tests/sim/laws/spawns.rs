@@ -64,7 +64,7 @@ pub(super) fn shutdown_starts_nothing(ledger: &Ledger, _: Moment, action: &Actio
 
 /// In a rollout the first worker of the new generation is held back, and only one at a time.
 pub(super) fn only_the_first_is_held(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::SpawnWorker { worker, generation, blueprint, hold } = action else { return Ok(()) };
+    let Action::SpawnWorker { worker, generation, blueprint, hold, .. } = action else { return Ok(()) };
     let Some(crew) = ledger.crews.get(&blueprint.app) else { return Ok(()) };
     let proven = crew.admitted_since_start.contains(generation);
     let serves = ledger.of(&blueprint.app).any(|(_, hand)| hand.is_ready());

@@ -1,0 +1,164 @@
+//! How workers and zygotes come to be: started, or forked.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::effects::Effect;
+use super::{Expected, Home, Running, Shell, legacy};
+use crate::plan::Blueprint;
+use crate::run::driver::Inbound;
+use crate::run::scoreboard::Slot;
+use crate::run::worker_process::{self, StartedWorker};
+use crate::run::zygote::{self, Newborn};
+use crate::supervise::{Event, Exit, GenerationId, WorkerId};
+
+impl Shell {
+    pub(super) fn spawn(
+        &mut self,
+        worker: WorkerId,
+        generation: GenerationId,
+        blueprint: Arc<Blueprint>,
+        hold: bool,
+    ) -> Result<(), String> {
+        let children = self.children.clone();
+        let (home, slot) = self.home_and_slot(&blueprint)?;
+        let board = (&home.scoreboard, &slot);
+        match worker_process::start(&children, (worker, generation), &blueprint, hold, &home.listeners, board)
+        {
+            Ok(started) => {
+                self.runs(worker, blueprint, started, slot);
+                Ok(())
+            }
+            Err(reason) => {
+                home.scoreboard.release(slot);
+                Err(reason)
+            }
+        }
+    }
+
+    pub(super) fn start_zygote(
+        &mut self,
+        zygote: WorkerId,
+        generation: GenerationId,
+        blueprint: Arc<Blueprint>,
+    ) -> Result<(), String> {
+        let children = self.children.clone();
+        let (home, slot) = self.home_and_slot(&blueprint)?;
+        match zygote::start(&children, (zygote, generation), &blueprint, (&home.scoreboard, &slot)) {
+            Ok((started, commands)) => {
+                self.runs(zygote, blueprint, started, slot);
+                self.workers.entry(zygote).and_modify(|running| running.commands = Some(commands));
+                Ok(())
+            }
+            Err(reason) => {
+                home.scoreboard.release(slot);
+                Err(reason)
+            }
+        }
+    }
+
+    /// Tells a zygote to fork a worker; the driver gets `Forked`.
+    pub(super) fn fork(
+        &mut self,
+        (worker, generation): (WorkerId, GenerationId),
+        blueprint: Arc<Blueprint>,
+        hold: bool,
+        zygote: WorkerId,
+    ) -> Result<(), String> {
+        let gone = || format!("its zygote {zygote} is not there");
+        let commands = self.workers.get(&zygote).and_then(|running| running.commands.as_ref());
+        let commands = commands.ok_or_else(gone)?.try_clone().map_err(|error| error.to_string())?;
+        let (home, slot) = self.home_and_slot(&blueprint)?;
+        let sockets = home.listeners.of(&blueprint.listen);
+        let orders = worker_process::orders((worker, generation), &blueprint, hold, &sockets, &slot);
+        use std::os::fd::AsFd;
+        match zygote::fork(commands.as_fd(), &orders, &home.scoreboard, &sockets) {
+            Ok(unborn) => {
+                let inbox = self.outbox.inbox.clone();
+                let task = tokio::spawn(async move {
+                    let born = unborn.born().await;
+                    // The driver outlives its tasks.
+                    let _ = inbox.send(Inbound::Forked { worker, born });
+                });
+                let waiting = task.abort_handle();
+                self.unborn.insert(worker, Expected { blueprint, zygote, slot, waiting });
+                Ok(())
+            }
+            Err(error) => {
+                home.scoreboard.release(slot);
+                Err(format!("its zygote {zygote} cannot be told to fork it: {error}"))
+            }
+        }
+    }
+
+    /// A worker that was to be forked has said its first word; what the core hears of that.
+    pub(in crate::run) fn forked(
+        &mut self,
+        worker: WorkerId,
+        born: Result<Newborn, String>,
+    ) -> Option<Event> {
+        // Of one that was given up nothing is kept: it ends with its control socket.
+        let Expected { blueprint, zygote, slot, .. } = self.unborn.remove(&worker)?;
+        let cgroup = self.workers.get(&zygote).and_then(|running| running.cgroup.clone());
+        let known = born.and_then(|it| it.known(&self.children, worker, &blueprint, cgroup));
+        match known {
+            Ok(started) => {
+                self.runs(worker, blueprint, started, slot);
+                Some(Event::WorkerForked { worker })
+            }
+            Err(reason) => {
+                self.release(&blueprint, slot);
+                Some(Event::SpawnFailed { worker, reason })
+            }
+        }
+    }
+
+    /// Gives up a worker that was to be forked, where it has not been yet.
+    pub(super) fn give_up(&mut self, worker: WorkerId) {
+        let Some(Expected { blueprint, slot, waiting, .. }) = self.unborn.remove(&worker) else { return };
+        waiting.abort();
+        self.release(&blueprint, slot);
+        self.report(Event::WorkerExited { worker, exit: Exit::Unknown });
+    }
+
+    fn release(&mut self, blueprint: &Blueprint, slot: Slot) {
+        if let Some(home) = self.apps.get_mut(&blueprint.app) {
+            home.scoreboard.release(slot);
+        }
+    }
+
+    /// The app's sockets, bound and open, and a place on its scoreboard.
+    fn home_and_slot(&mut self, blueprint: &Blueprint) -> Result<(&mut Home, Slot), String> {
+        let passed = self.passed();
+        let home = self.apps.get_mut(&blueprint.app).ok_or("its listeners are closed")?;
+        home.listeners.open_again(blueprint.account.as_ref(), &passed).map_err(|it| it.to_string())?;
+        if home.listeners.lacks(&blueprint.listen) {
+            let bound = home.listeners.bind_missing(&blueprint.listen, blueprint.account.as_ref(), &passed);
+            bound.map_err(|error| error.to_string())?;
+        }
+        self.memory.watch(&blueprint.app);
+        let slot = home.scoreboard.claim().map_err(|error| format!("no place on the scoreboard: {error}"))?;
+        Ok((home, slot))
+    }
+
+    fn runs(&mut self, id: WorkerId, blueprint: Arc<Blueprint>, started: StartedWorker, slot: Slot) {
+        let StartedWorker { handle, watch, gate, cgroup } = started;
+        tokio::spawn(watch.run(self.outbox.facts.clone()));
+        let now = Instant::now();
+        let (began, slot, gate) = (legacy::began(handle.pid()), Some(slot), Some(gate));
+        let running = Running {
+            blueprint,
+            handle,
+            slot,
+            gate,
+            commands: None,
+            began,
+            cgroup,
+            killed: false,
+            started: now,
+            sane: now,
+        };
+        self.workers.insert(id, running);
+        self.effects.push(Effect::Release(id));
+    }
+}

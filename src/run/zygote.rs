@@ -1,0 +1,197 @@
+//! Zygotes: processes that have loaded an app, and how workers come of them.
+//!
+//! ```text
+//! ostlerd ── orders, control socket, scoreboard, listeners ──► zygote ── fork ──► fork ──► the worker
+//!    ▲                                                                             │ exits    │
+//!    └──────────────── "forked", with a pid that the kernel vouches for ──────────────────────┘
+//! ```
+//!
+//! What a zygote runs is the app's, and so is what it says. A pid is believed of the kernel alone, and watched only once
+//! its process, which by then cannot be mistaken for another any more, is seen to hold the very socket that it was made
+//! with. Until that is written down the worker does nothing.
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, getsockopt, recvmsg, setsockopt,
+    socketpair, sockopt,
+};
+use nix::unistd::geteuid;
+use tokio::net::UnixStream;
+
+use super::launch::{CONTROL, LaunchSpec};
+use super::listeners::{Bound, inode_of};
+use super::messages::{Messages, last_words};
+use super::process::{Children, Gate, Process};
+use super::scope::Inhabitants;
+use super::scoreboard::{Scoreboard, Slot};
+use super::state::cgroup_of;
+use super::worker_process::{self, SCOREBOARD, StartedWorker};
+use super::{launch_fds, memory_file};
+use crate::plan::Blueprint;
+use crate::supervise::{GenerationId, WorkerId};
+use crate::worker::{Message, Mode, Orders, bundle};
+
+/// The number at which a zygote holds our end of its control socket.
+const OUR_END: i32 = 7;
+
+/// No greeting is longer.
+const GREETING_MOST: usize = 16 * 1024;
+
+/// A worker that is being forked.
+#[derive(Debug)]
+pub(super) struct Unborn {
+    control: UnixStream,
+    /// The other end, as the kernel numbers it.
+    other_end: u64,
+}
+
+/// A worker that says that it is there.
+#[derive(Debug)]
+pub struct Newborn {
+    control: UnixStream,
+    other_end: u64,
+    pid: i32,
+}
+
+/// Starts a zygote of `blueprint`, and says where it is commanded. The error is words for `SpawnFailed`.
+pub(super) fn start(
+    children: &Children,
+    (zygote, generation): (WorkerId, GenerationId),
+    blueprint: &Blueprint,
+    (scoreboard, slot): (&Scoreboard, &Slot),
+) -> Result<(StartedWorker, OwnedFd), String> {
+    let mut orders = worker_process::orders((zygote, generation), blueprint, false, &[], slot);
+    // Its workers answer the probe, each for itself.
+    (orders.mode, orders.probe) = (Mode::Zygote, None);
+    let title = format!("ostler: {} [zygote {generation}]", blueprint.app);
+    let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
+    let cgroup = scope.as_ref().map(|place| place.cgroup());
+    let mut spec = LaunchSpec { scope, ..worker_process::launch_spec(blueprint, title) };
+    let stream = children.stream(blueprint);
+    spec.env.extend(stream.iter().map(|stream| stream.variable()));
+    let mut fds = vec![(scoreboard.fd(), SCOREBOARD)];
+    fds.extend(stream.iter().flat_map(|stream| stream.outputs()));
+    let told = (&bundle()[..], &orders.to_json()[..]);
+    let started = worker_process::start_held(children, &spec, told, &fds, Some(OUR_END));
+    let failed =
+        |error: io::Error| format!("cannot make a process for the zygote of {}: {error}", blueprint.app);
+    let ((process, gate), control) = started.map_err(failed)?;
+    let commands = control.as_fd().try_clone_to_owned().map_err(failed)?;
+    Ok((worker_process::started(zygote, blueprint, (process, control), gate, cgroup), commands))
+}
+
+/// Where a zygote of an earlier ostlerd is commanded, by a copy of what that one has left with it.
+pub(super) fn commands_of(process: &Process) -> Option<OwnedFd> {
+    let fd = process.descriptor(OUR_END).ok()?;
+    getsockopt(&fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream).then_some(fd)
+}
+
+/// Tells a zygote to fork a worker. Nobody waits: what comes of it is heard on the worker's own control socket.
+pub(super) fn fork(
+    commands: BorrowedFd<'_>,
+    orders: &Orders,
+    scoreboard: &Scoreboard,
+    sockets: &[&Bound],
+) -> io::Result<Unborn> {
+    let written = memory_file::sealed("ostler-orders", &orders.to_json())?;
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    // Before anything can be said on it: the kernel then adds who says it.
+    setsockopt(&ours, sockopt::PassCred, &true)?;
+    let other_end = inode_of(theirs.as_fd()).ok_or_else(io::Error::last_os_error)?;
+    let control = worker_process::control_stream(ours)?;
+    let mut fds = vec![written.as_fd(), theirs.as_fd(), scoreboard.fd()];
+    fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()));
+    launch_fds::send(commands, &fds)?;
+    Ok(Unborn { control, other_end })
+}
+
+impl Unborn {
+    /// Waits until the worker is there. The error is words for `SpawnFailed`.
+    pub(super) async fn born(self) -> Result<Newborn, String> {
+        let Unborn { control, other_end } = self;
+        loop {
+            let readable = control.readable().await;
+            readable.map_err(|error| format!("its control socket cannot be read: {error}"))?;
+            match control.try_io(tokio::io::Interest::READABLE, || greeting(control.as_fd())) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(format!("its control socket cannot be read: {error}")),
+                Ok(Greeting::End) => return Err("its zygote has ended, or has made nothing of it".to_owned()),
+                Ok(Greeting::Failed(words)) => return Err(words),
+                Ok(Greeting::Forked(pid)) => return Ok(Newborn { control, other_end, pid }),
+                Ok(Greeting::Strange) => return Err("what has been forked does not say so".to_owned()),
+            }
+        }
+    }
+}
+
+/// The first that is heard of a worker.
+enum Greeting {
+    Forked(i32),
+    Failed(String),
+    Strange,
+    End,
+}
+
+fn greeting(control: BorrowedFd<'_>) -> io::Result<Greeting> {
+    let mut buffer = vec![0; GREETING_MOST];
+    let mut data = [IoSliceMut::new(&mut buffer)];
+    let mut space = nix::cmsg_space!(nix::libc::ucred);
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(control.as_raw_fd(), &mut data, Some(&mut space), flags)?;
+    let count = message.bytes;
+    let pid = message.cmsgs()?.find_map(|it| match it {
+        ControlMessageOwned::ScmCredentials(who) => Some(who.pid()),
+        _ => None,
+    });
+    if count == 0 {
+        return Ok(Greeting::End);
+    }
+    let heard = Messages::default().push(&buffer[..count]);
+    Ok(match (heard.into_iter().next(), pid) {
+        (Some(Message::Forked), Some(pid)) if pid > 0 => Greeting::Forked(pid),
+        (Some(Message::Failed(failed)), _) => Greeting::Failed(last_words(&failed).message),
+        _ => Greeting::Strange,
+    })
+}
+
+impl Newborn {
+    /// The worker, if its process is what it has to be: `cgroup` is its zygote's. The error is words for `SpawnFailed`.
+    pub(super) fn known(
+        self,
+        children: &Children,
+        worker: WorkerId,
+        blueprint: &Blueprint,
+        cgroup: Option<String>,
+    ) -> Result<StartedWorker, String> {
+        let Newborn { control, other_end, pid } = self;
+        let uid = blueprint.account.as_ref().map_or(geteuid().as_raw(), |account| account.uid);
+        let is_it = || {
+            holds(pid, other_end)
+                && uid_of(pid) == Some(uid)
+                && cgroup
+                    .as_ref()
+                    .is_none_or(|wanted| cgroup_of(pid).is_some_and(|it| it.starts_with(wanted)))
+        };
+        let failed = |error: io::Error| format!("process {pid} cannot be watched: {error}");
+        let process = children.adopt(pid, is_it).map_err(failed)?;
+        let process =
+            process.ok_or_else(|| format!("process {pid} has ended, or is none of its zygote's"))?;
+        let gate = Gate::on(control.as_fd().try_clone_to_owned().map_err(failed)?);
+        Ok(worker_process::started(worker, blueprint, (process, control), gate, cgroup))
+    }
+}
+
+/// Whether a process has this socket where a worker has its control socket.
+fn holds(pid: i32, socket: u64) -> bool {
+    let held = std::fs::read_link(format!("/proc/{pid}/fd/{CONTROL}"));
+    held.is_ok_and(|it| it.to_str() == Some(&format!("socket:[{socket}]")))
+}
+
+/// Whom a process runs as.
+fn uid_of(pid: i32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
+}

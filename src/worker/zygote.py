@@ -1,0 +1,265 @@
+"""The zygote: loads the app once, and forks workers from it at ostlerd's word. gunicorn's `preload_app`, without its master."""
+
+import faulthandler
+import gc
+import json
+import os
+import posix  # Never gevent's: a fork is a fork, and a wait waits.
+import signal
+import stat
+import sys
+import warnings
+
+import _socket  # Never gevent's: nothing else is to run in here while it waits.
+
+from _ostler import settings, shift, slot
+from _ostler.text import said, trace_of
+from _ostler.wire import CONTROL, Control, Failure
+
+OSTLERDS_END = 7  # of the control socket, held so that the next ostlerd can take it from here
+MOST = 253  # descriptors in one message
+BEAT = 1.0
+ENDING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
+DEAF = (signal.SIGHUP, signal.SIGUSR2)
+
+
+def run(orders, control, prepare, work):
+    """Never comes back in the zygote; in a worker it does what a worker does."""
+    board = slot.Slot(orders["slot"]["offset"], orders["slot"]["size"])
+    heartbeat = slot.Heartbeat(board, control)
+    made = prepare(orders)
+    before = descriptors()
+    load(made.app, made.log, settings.family(made.cls))
+    warn(made.log, before)
+    handlers = take_signals(orders, made)
+    # What there is by now is never garbage: looking for garbage in it would unshare every page.
+    gc.collect()
+    gc.freeze()
+    heartbeat.notify()
+    orders, middle = wait_for_commands(heartbeat)
+    board.forget()
+    give_signals_back(handlers)
+    begin(orders, middle)
+    work(orders, Control(), made)
+
+
+def load(app, log, family):
+    """The import, which fails in the words in which a worker's would."""
+    from gunicorn import util
+    from gunicorn.errors import AppImportError
+
+    util._setproctitle("zygote [%s]" % app.cfg.proc_name)
+    if family == "gevent":
+        from gevent import monkey
+        monkey.patch_all()  # as the worker does before its own import
+    log.info("Loading the app to fork workers from, pid: %s", os.getpid())
+    words = "the import of %s failed: " % app.app_uri
+    try:
+        app.wsgi()
+    except AppImportError as error:
+        raise Failure("attribute", str(error), trace_of(error), 4) from None
+    except SystemExit as stop:
+        raise Failure("import", words + "exit status %s" % stop.code, trace_of(stop)) from None
+    except Exception as error:
+        log.exception("Exception while loading the application")
+        raise Failure("import", words + said(error), trace_of(error)) from None
+
+
+def warn(log, before):
+    """What a fork does not carry over, or carries over to everybody."""
+    threading = sys.modules.get("threading")
+    others = [thread.name for thread in threading.enumerate()
+              if thread is not threading.main_thread()] if threading else []
+    if others:
+        log.warning("preload: these threads, which the import has started, run in no worker: %s. "
+                    "Start them in the hook post_fork, or with the first request.", listed(others))
+    sockets = [fd for fd, is_socket in descriptors().items() if is_socket and fd not in before]
+    peers = [peer for peer in map(peer_of, sorted(sockets)) if peer]
+    if peers:
+        log.warning("preload: these connections, which the import has opened, are shared by all workers, "
+                    "who will read each other's answers: %s. Open them in the hook post_fork, or with the first "
+                    "request.", listed(peers))
+
+
+def listed(names):
+    shown = ", ".join(str(name)[:80] for name in names[:20])
+    return shown if len(names) <= 20 else "%s and %d more" % (shown, len(names) - 20)
+
+
+def descriptors():
+    """Those that are open, and which of them are sockets."""
+    try:
+        names = os.listdir("/proc/self/fd")
+    except OSError:
+        return {}
+    found = {}
+    for fd in map(int, names):
+        try:
+            found[fd] = stat.S_ISSOCK(os.fstat(fd).st_mode)
+        except OSError:
+            pass  # that of the listing itself
+    return found
+
+
+def peer_of(fd):
+    """Whom a socket is a connection to; None where it is none."""
+    try:
+        connection = _socket.socket(fileno=os.dup(fd))
+    except OSError:
+        return None
+    try:
+        if connection.type & 0xF != _socket.SOCK_STREAM:
+            return None
+        peer = connection.getpeername()
+        return "%s:%s" % peer[:2] if isinstance(peer, tuple) else str(peer) or "a socket pair"
+    except OSError:
+        return None  # it listens, or is not connected yet
+    finally:
+        connection.close()
+
+
+def take_signals(orders, made):
+    """Python handlers, not SIG_IGN, which programs that hooks start would inherit. Answers what was there before."""
+    def end(number, frame):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)  # what the app wants done at exit is for processes that have served
+
+    def reopen(number, frame):
+        shift.reopen_output(orders, made.app.cfg, made.log)
+        made.log.reopen_files()
+
+    before = {}
+    wanted = dict.fromkeys(ENDING, end)
+    wanted.update(dict.fromkeys(DEAF, lambda number, frame: None))
+    wanted[signal.SIGUSR1] = reopen
+    for number, handler in wanted.items():
+        before[number] = signal.signal(number, handler)
+    faulthandler.register(shift.STACKS, file=2, all_threads=True)
+    return before
+
+
+def give_signals_back(handlers):
+    faulthandler.unregister(shift.STACKS)
+    for number, handler in handlers.items():
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def wait_for_commands(heartbeat):
+    """Comes back in workers alone, once for each command: with the orders, and the process between it and the zygote."""
+    commands = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fileno=CONTROL)
+    commands.settimeout(BEAT)
+    space = _socket.CMSG_SPACE(4 * MOST)
+    while True:
+        heartbeat.notify()
+        try:
+            byte, ancillary, _, _ = commands.recvmsg(1, space, _socket.MSG_CMSG_CLOEXEC)
+        except _socket.timeout:
+            continue
+        if not byte:
+            os._exit(0)  # only where somebody has closed the end that is kept here
+        fds = [int.from_bytes(data[at:at + 4], sys.byteorder)
+               for _, _, data in ancillary for at in range(0, len(data) - 3, 4)]
+        # Whatever else comes is no command.
+        middle = fork_twice(fds) if len(fds) >= 3 else None
+        if middle is not None:
+            commands.detach()
+            return orders_of(fds), middle
+        for fd in fds:
+            os.close(fd)
+
+
+def fork_twice(fds):
+    """None in the zygote; in the worker, whose parent is to be ostlerd, the number of the process in between."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # A signal to one of them must not find the zygote's handlers in another.
+    signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
+    try:
+        child = fork()
+    except OSError as error:
+        tell(fds, error)
+        child = 0
+    else:
+        if child == 0:
+            middle = posix.getpid()
+            try:
+                if fork():
+                    posix._exit(0)
+                return middle
+            except OSError as error:
+                tell(fds, error)
+                posix._exit(0)
+    if child:
+        try:
+            posix.waitpid(child, 0)
+        except ChildProcessError:
+            pass  # the app ignores SIGCHLD, or waits for every child itself
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+    return None
+
+
+def fork():
+    with warnings.catch_warnings():
+        # Of threads that live it was warned before, by their names.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return posix.fork()
+
+
+def tell(fds, error):
+    """On the control socket of the worker that will not be."""
+    control = Control()
+    control.fd = fds[1]
+    control.failed(Failure("boot", "the zygote cannot fork: %s" % said(error)))
+
+
+def orders_of(fds):
+    """Puts the descriptors where those of a worker are, and reads the orders."""
+    orders, control, scoreboard, *listeners = fds
+    text = os.pread(orders, os.fstat(orders).st_size, 0)
+    os.close(orders)
+    for fd, place in ((control, CONTROL), (scoreboard, slot.SCOREBOARD)):
+        posix.dup2(fd, place, False)
+        os.close(fd)
+    os.close(OSTLERDS_END)
+    read = json.loads(text)
+    for order, fd in zip(read["listeners"], listeners):
+        order["fd"] = fd
+    return read
+
+
+def begin(orders, middle):
+    """A worker of its own: its session, its parent, its name, its random numbers; then ostlerd's word that it is known."""
+    posix.setsid()
+    while posix.getppid() == middle:
+        posix.sched_yield()
+    control = Control()
+    control.send("forked")
+    try:
+        known = os.read(CONTROL, 1)
+    except OSError:
+        known = b""
+    if not known:
+        os._exit(0)
+    name_process(orders)
+    for module in ("random", "numpy.random"):
+        if module in sys.modules:
+            sys.modules[module].seed()
+
+
+def name_process(orders):
+    """Puts the worker's title where the zygote's is on the command line, as far as there is room."""
+    title = ("ostler: %s [w%d g%d]" % (orders["app"], orders["worker"], orders["generation"])).encode()
+    try:
+        with open("/proc/self/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+        with open("/proc/self/cmdline", "rb") as file:
+            old = file.read().rstrip(b"\0").rpartition(b"\0")[2]
+        start, end = int(fields[45]), int(fields[46])
+        if old.startswith(b"ostler: ") and len(title) <= len(old) and end - start > len(old):
+            with open("/proc/self/mem", "r+b", 0) as memory:
+                memory.seek(end - 1 - len(old))
+                memory.write(title.ljust(len(old), b"\0"))
+    except (OSError, ValueError, IndexError):
+        pass  # its title is the zygote's, then

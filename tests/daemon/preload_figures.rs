@@ -1,0 +1,74 @@
+//! What `preload` is for, in figures: printed and not judged, but for what must never be worse.
+
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{AppFile, Ostlerd, Proc, Site, WSGI, kill, ready, until};
+use crate::load::get;
+
+/// Some 60 MiB of small objects, and an import that takes its time.
+const LARGE: &str = "
+import time
+time.sleep(0.3)
+STOCK = [{'name': 'article %d' % number, 'price': number * 1.5, 'tags': [str(number), str(number + 1)]}
+         for number in range(120_000)]
+";
+
+fn shop(site: &Site, preload: bool) -> AppFile {
+    let text = format!("{LARGE}{WSGI}").replace(
+        "    return \"%d %s\"",
+        "    sum(it['price'] for it in STOCK[::100]); import gc; gc.collect()\n    return \"%d %s\"",
+    );
+    let preload = format!("preload = {preload}");
+    site.app("shop").tcp().workers(4).key(&preload).with("app.py", &text).write()
+}
+
+/// Memory of the workers and of what they are forked from, when each has served and looked for garbage.
+fn memory(ostlerd: &Ostlerd<'_>, app: &AppFile) -> u64 {
+    let mut pids = ostlerd.pids("shop");
+    let mut served = std::collections::BTreeSet::new();
+    until("each worker has served", || {
+        let text = get(&app.target(), "/").expect("it answers").text();
+        served.insert(text.split(' ').next().unwrap_or_default().to_owned());
+        (served.len() == pids.len()).then_some(())
+    });
+    pids.extend(ostlerd.app("shop").zygotes.iter().filter_map(|it| it.pid));
+    pids.into_iter().map(|pid| Proc(pid).pss()).sum()
+}
+
+/// From SIGKILL of a worker to a ready one more, in milliseconds; the middle of nine.
+fn kill_to_ready(ostlerd: &Ostlerd<'_>) -> u128 {
+    let mut times: Vec<u128> = (0..9)
+        .map(|_| {
+            let app = ostlerd.serving("shop");
+            let newest = app.workers.iter().map(|it| it.id.0).max().unwrap_or_default();
+            let said = ostlerd.log().len();
+            let began = Instant::now();
+            kill(ready(&app)[0].pid.expect("it is ready"), Signal::SIGKILL);
+            until("another is ready", || ostlerd.log()[said..].contains("(4 of 4)").then_some(()));
+            let took = began.elapsed().as_millis();
+            assert!(ostlerd.serving("shop").workers.iter().any(|it| it.id.0 > newest));
+            took
+        })
+        .collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[test]
+fn preloaded_workers_take_less_memory_and_are_there_sooner() {
+    let mut figures = Vec::new();
+    for preload in [false, true] {
+        let site = Site::new();
+        let app = shop(&site, preload);
+        let ostlerd = site.start();
+        ostlerd.serving("shop");
+        let memory = memory(&ostlerd, &app);
+        let time = kill_to_ready(&ostlerd);
+        println!("preload = {preload}: 4 workers {} MiB PSS, kill to ready {time} ms", memory >> 20);
+        figures.push(memory);
+    }
+    println!("memory {:.2} of what it is without", figures[1] as f64 / figures[0] as f64);
+    assert!(figures[1] < figures[0], "{figures:?}");
+}

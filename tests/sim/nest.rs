@@ -1,0 +1,69 @@
+//! Workers that zygotes were told to fork, and have not forked yet.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ostler::plan::Blueprint;
+use ostler::supervise::{Event, Exit, WorkerId};
+
+use crate::world::{Due, World};
+
+/// One of them.
+#[derive(Clone, Debug)]
+pub(crate) struct Egg {
+    pub(crate) blueprint: Blueprint,
+    pub(crate) hold: bool,
+    zygote: WorkerId,
+}
+
+/// All of them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Nest(BTreeMap<WorkerId, Egg>);
+
+impl Nest {
+    pub(crate) fn expect(&mut self, worker: WorkerId, blueprint: &Blueprint, hold: bool, zygote: WorkerId) {
+        self.0.insert(worker, Egg { blueprint: blueprint.clone(), hold, zygote });
+    }
+
+    /// It is forked now, or given up.
+    pub(crate) fn take(&mut self, worker: WorkerId) -> Option<Egg> {
+        self.0.remove(&worker)
+    }
+
+    /// Those that a zygote that has ended will not fork.
+    pub(crate) fn orphans(&mut self, zygote: WorkerId) -> Vec<WorkerId> {
+        let orphans: Vec<WorkerId> =
+            self.0.iter().filter(|(_, egg)| egg.zygote == zygote).map(|(worker, _)| *worker).collect();
+        orphans.iter().for_each(|worker| drop(self.0.remove(worker)));
+        orphans
+    }
+}
+
+impl World {
+    /// A zygote is told to fork; it may hang, or die of it.
+    pub(crate) fn fork(&mut self, worker: WorkerId, blueprint: &Blueprint, hold: bool, zygote: WorkerId) {
+        let faults = self.faults();
+        let Some(process) = self.processes.get(&zygote) else {
+            let reason = "its zygote is not there".to_owned();
+            return self.tell(Event::SpawnFailed { worker, reason });
+        };
+        let hung = process.hung(self.now);
+        self.nest.expect(worker, blueprint, hold, zygote);
+        if self.rng.chance(faults.crashes * 0.2) {
+            self.exits(zygote, Exit::Signal(11));
+        } else if !hung && !self.rng.chance(faults.hangs * 0.2) {
+            let delay = self.rng.millis(2, 60);
+            self.after(delay, Due::Forks(worker));
+        }
+    }
+
+    pub(crate) fn forks(&mut self, worker: WorkerId) {
+        let Some(egg) = self.nest.take(worker) else { return };
+        if self.rng.chance(self.faults().spawn_fails) {
+            let reason = "the zygote cannot fork: Resource temporarily unavailable".to_owned();
+            return self.tell(Event::SpawnFailed { worker, reason });
+        }
+        self.tell(Event::WorkerForked { worker });
+        self.begin(worker, &egg.blueprint, egg.hold, Duration::from_millis(80));
+    }
+}
