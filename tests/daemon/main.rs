@@ -29,6 +29,7 @@ mod migrations;
 mod no_apps;
 mod page;
 mod preload;
+mod preload_abuse;
 mod preload_figures;
 mod recycling;
 mod releases;

@@ -15,3 +15,4 @@ mod strangers;
 mod survival;
 mod told;
 mod unit;
+mod zygotes;
