@@ -42,6 +42,7 @@ pub(super) fn check(
     if is_root && !section.has("user") {
         checker.problems.push(no_user(place.clone(), &name));
     }
+    let workers = super::workers::check(checker, &section);
     let all = |items: Vec<(PathBuf, Place)>| items.into_iter().map(|(path, _)| path).collect();
     let app = App {
         name: name.clone(),
@@ -54,14 +55,14 @@ pub(super) fn check(
         backlog: checker.read(&section, "backlog", "2048", values::count(1..=65_535)),
         user,
         group: checker.read(&section, "group", "\"shop\"", names::login),
-        workers: checker.read(&section, "workers", "4", values::workers),
+        workers,
         args: args(checker, &section),
         env: env(checker, &section),
         env_files: all(checker.read_list(&section, "env_files", "[\"/etc/ostler/shop.env\"]", values::path)),
         umask: checker.read(&section, "umask", "0o022", values::mode),
         log_file: checker.read(&section, "log_file", "\"/var/log/shop.log\"", values::path),
         optional: checker.read(&section, "optional", "true", values::flag).unwrap_or(false),
-        min_ready: min_ready(checker, &section),
+        min_ready: min_ready(checker, &section, workers),
         preload: checker.read(&section, "preload", "true", values::flag),
         probe: probe(checker, &section),
         rollout: rollout(checker, &section),
@@ -93,11 +94,11 @@ fn no_user(place: Place, name: &AppName) -> Problem {
         .help(format!("name the user that the workers become, for example user = \"{name}\""))
 }
 
-/// A number of workers that the app can have: with a fixed number of them, no more than those.
-fn min_ready(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Option<u32> {
-    let workers = section.field("workers", "").and_then(|field| values::workers(field.value.get_ref()).ok());
+/// A number of workers that the app always has: no more than a fixed number of them, or the least of a range.
+fn min_ready(checker: &mut Checker<'_>, section: &Section<'_, '_>, workers: Option<Workers>) -> Option<u32> {
     let most = match workers {
         Some(Workers::Count(count)) => count,
+        Some(Workers::Range(range)) => range.min,
         _ => values::WORKERS_MOST,
     };
     checker.read(section, "min_ready", "1", values::count(1..=most))

@@ -47,6 +47,9 @@ pub(super) const APP: Shape = Shape {
     planned: &["health", "edge"],
 };
 
+/// `workers`, where it is a range.
+pub(super) const WORKERS: Shape = Shape { title: "workers", known: &["min", "max", "idle"], planned: &[] };
+
 /// `[health]`, of the main file.
 pub(super) const HEALTH: Shape = Shape {
     title: "health",

@@ -19,6 +19,7 @@ mod source;
 mod static_files;
 mod types;
 mod values;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -31,7 +32,7 @@ pub use load::{load, no_app_left, no_apps_yet};
 pub use migrate::{DatabaseUrl, MigrateConfig, OverrideConfig};
 pub use types::{
     Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Limits, Listen, ProbeConfig, RolloutConfig,
-    Saturation, SurgeConfig, Workers,
+    Saturation, SurgeConfig, Workers, WorkersRange,
 };
 
 pub(crate) use migrate::is_database_url;

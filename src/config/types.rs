@@ -188,6 +188,19 @@ pub enum Workers {
     Count(u32),
     /// 2 × CPUs + 1.
     Auto,
+    /// As many as the load needs.
+    Range(WorkersRange),
+}
+
+/// `workers = { min = 2, max = 16 }`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkersRange {
+    /// Never fewer, 1 to 1000.
+    pub min: u32,
+    /// Never more, `min` to 1000.
+    pub max: u32,
+    /// How long there must have been too little to do before there is one less; default 5 min.
+    pub idle: Option<Duration>,
 }
 
 /// `[probe]`.

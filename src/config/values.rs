@@ -91,7 +91,7 @@ pub(super) fn count(range: RangeInclusive<u32>) -> impl Fn(&DeValue<'_>) -> Read
     move |value| wide(value).map(|number| u32::try_from(number).expect("within a range of u32"))
 }
 
-/// `4` or `"auto"`.
+/// `4` or `"auto"`; a range is a table of its own.
 pub(super) fn workers(value: &DeValue<'_>) -> Read<Workers> {
     match value {
         DeValue::String(text) if text == "auto" => Ok(Workers::Auto),
@@ -101,14 +101,11 @@ pub(super) fn workers(value: &DeValue<'_>) -> Read<Workers> {
             "to run no worker use `ostler stop NAME`, or take the app's file away",
         )),
         DeValue::Integer(_) => count(1..=WORKERS_MOST)(value).map(Workers::Count),
-        DeValue::Table(_) => Err(Fault::new(
-            "is a range",
-            "a range of workers is not supported by this version",
-            "write a number, or \"auto\" for 2 × CPUs + 1",
-        )),
         other => {
-            let mut fault =
-                wrong_type(other, &format!("must be a whole number from 1 to {WORKERS_MOST}, or \"auto\""));
+            let rule = format!(
+                "must be a whole number from 1 to {WORKERS_MOST}, or \"auto\", or a range such as {{ min = 2, max = 16 }}"
+            );
+            let mut fault = wrong_type(other, &rule);
             if let Some(text) = other.as_str() {
                 fault.what = format!("is {:?}", shortened(text, 40));
                 if text.parse::<u32>().is_ok() {

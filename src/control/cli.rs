@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::edge::{Cdn, Host, Peer, Program, Vip};
 use super::import::Import;
-use super::protocol::{LONGEST_DRAIN, exit};
+use super::protocol::{LONGEST_DRAIN, ScaleTo, exit};
 use super::screen::complain;
 use super::verbs;
 
@@ -93,13 +93,13 @@ pub(super) enum Verb {
     /// pending, 1 when it did not succeed (the reason, what is left behind and what to do are on standard error), 75 when it
     /// could not begin. Interrupting the command does not interrupt the migration: --abort does.
     Migrate(Migrate),
-    /// Keep N workers of an app, until the configuration says otherwise
+    /// Keep N workers of an app, until the configuration says otherwise; `auto` takes that back
     Scale {
         /// The app
         app: String,
-        /// How many workers, 1 to 1000
-        #[arg(value_name = "N", allow_negative_numbers = true)]
-        workers: i64,
+        /// How many workers, 1 to 1000; or `auto`: as many as the configuration says, or the load needs
+        #[arg(value_name = "N|auto", allow_negative_numbers = true)]
+        workers: ScaleTo,
     },
     /// Drain an app's workers and close its listeners
     Stop {
@@ -356,6 +356,7 @@ mod tests {
             "migrate shop --abort",
             "migrate shop --resolve",
             "scale shop 3",
+            "scale shop auto",
             "stop shop",
             "start shop",
             "reload",

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use crate::config::AppName;
 use crate::observe::Status;
 
-use super::protocol::{Drain, Refusal, Restart, Scale, exit, line};
+use super::protocol::{Auto, Drain, Refusal, Restart, Scale, ScaleTo, exit, line};
 
 /// ostlerd answers from memory; one that takes this long hangs.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -93,6 +93,8 @@ pub enum Change {
     Start(AppName),
     /// Keep so many workers.
     Scale(AppName, i64),
+    /// Take that back: as many as configured, or as the load needs.
+    Unscale(AppName),
     /// Read the configuration again.
     Reload,
     /// Fail readiness, for so long after the edge has noticed or until `Undrain`.
@@ -118,7 +120,7 @@ impl Change {
             Change::Served => "/v1/served".to_owned(),
             Change::Stop(app) => format!("/v1/apps/{app}/stop"),
             Change::Start(app) => format!("/v1/apps/{app}/start"),
-            Change::Scale(app, _) => format!("/v1/apps/{app}/scale"),
+            Change::Scale(app, _) | Change::Unscale(app) => format!("/v1/apps/{app}/scale"),
             Change::Reload => "/v1/reload".to_owned(),
             Change::Drain(_) => "/v1/drain".to_owned(),
             Change::Undrain => "/v1/undrain".to_owned(),
@@ -147,6 +149,7 @@ impl Change {
             | Change::MigrationHistory(app)
             | Change::Stop(app)
             | Change::Start(app)
+            | Change::Unscale(app)
             | Change::Scale(app, _) => Some(app),
             Change::Reload
             | Change::Reexec
@@ -160,7 +163,8 @@ impl Change {
     fn body(&self) -> Bytes {
         match self {
             Change::Release(_, release) => line(&Restart { release: Some(release.clone()) }),
-            Change::Scale(_, workers) => line(&Scale { workers: *workers }),
+            Change::Scale(_, workers) => line(&Scale { workers: ScaleTo::Count(*workers) }),
+            Change::Unscale(_) => line(&Scale { workers: ScaleTo::Auto(Auto::Auto) }),
             Change::Drain(length) => line(&Drain { for_seconds: length.map(|length| length.as_secs_f64()) }),
             _ => Bytes::new(),
         }

@@ -32,4 +32,5 @@ pub use bind::{BindError, Bound, bind, is_held, take_over};
 pub use client::{Client, ClientError, Feed};
 pub use desk::{Ask, Desk, DeskEnds, Wish, desk};
 pub use protocol::Line;
+pub use protocol::{Auto, ScaleTo};
 pub use server::serve;

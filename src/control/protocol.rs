@@ -10,7 +10,7 @@
 //! | `POST /v1/apps/NAME/migrate`, `migrate/abort`, `migrate/resolve` | the same |
 //! | `POST /v1/apps/NAME/migrate/plan` | the same; the outcome is `migrations_pending`, and nothing is changed |
 //! | `GET /v1/apps/NAME/migrations` | the same; the outcome is `migration_history` |
-//! | `POST /v1/apps/NAME/scale`, body `{"workers": N}` | the same |
+//! | `POST /v1/apps/NAME/scale`, body `{"workers": N}` or `{"workers": "auto"}` | the same |
 //! | `POST /v1/drain`, body `{"for_seconds": N}` or none | lines of news about every app, the last line is the outcome |
 //! | `POST /v1/undrain` | the same |
 //! | `POST /v1/reload` | lines of news about every app, the last line is the outcome |
@@ -77,7 +77,36 @@ pub(super) struct Restart {
 #[serde(deny_unknown_fields)]
 pub(super) struct Scale {
     /// How many workers should serve.
-    pub(super) workers: i64,
+    pub(super) workers: ScaleTo,
+}
+
+/// How many workers: a number, or `"auto"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ScaleTo {
+    /// So many, until the configuration says otherwise.
+    Count(i64),
+    /// What was asked for before is taken back.
+    Auto(Auto),
+}
+
+/// The word for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Auto {
+    /// `"auto"`.
+    Auto,
+}
+
+impl std::str::FromStr for ScaleTo {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.parse() {
+            Ok(count) => Ok(ScaleTo::Count(count)),
+            Err(_) if text == "auto" => Ok(ScaleTo::Auto(Auto::Auto)),
+            Err(_) => Err("it must be a number of workers, or `auto`".to_owned()),
+        }
+    }
 }
 
 /// The body of `drain`.

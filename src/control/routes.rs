@@ -16,7 +16,9 @@ use crate::supervise::{self, Target};
 
 use super::access::Visitor;
 use super::desk::{Ask, Desk, Wish};
-use super::protocol::{Drain, LONGEST_DRAIN, MOST_WORKERS, Refusal, Restart, Scale, exit, line, no_such_app};
+use super::protocol::{
+    Drain, LONGEST_DRAIN, MOST_WORKERS, Refusal, Restart, Scale, ScaleTo, exit, line, no_such_app,
+};
 use super::stream::{self, Lines};
 
 /// The largest body that is read.
@@ -101,7 +103,7 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
                 "rollback" => supervise::Request::Switch(app.clone(), Target::Before),
                 "stop" => supervise::Request::Stop(app.clone()),
                 "start" => supervise::Request::Start(app.clone()),
-                _ => supervise::Request::Scale(app.clone(), scale(request, &app).await?),
+                _ => scale(request, &app).await?,
             };
             ask(desk, Some(app), Wish::Request(wish))
         }
@@ -257,12 +259,13 @@ async fn restart(request: Request<Incoming>, app: &AppName) -> Result<supervise:
     Ok(supervise::Request::Switch(app.clone(), Target::Release(release.into())))
 }
 
-async fn scale(request: Request<Incoming>, app: &AppName) -> Result<u32, Refused> {
+async fn scale(request: Request<Incoming>, app: &AppName) -> Result<supervise::Request, Refused> {
     let body = body(request).await?;
     let wanted = match serde_json::from_slice::<Scale>(&body) {
-        Ok(Scale { workers }) => workers,
+        Ok(Scale { workers: ScaleTo::Count(workers) }) => workers,
+        Ok(Scale { workers: ScaleTo::Auto(_) }) => return Ok(supervise::Request::Unscale(app.clone())),
         Err(error) => {
-            let why = format!("the body must be like {{\"workers\": 4}}: {error}");
+            let why = format!("the body must be like {{\"workers\": 4}}, or \"auto\" in place of 4: {error}");
             return refuse(StatusCode::BAD_REQUEST, exit::USAGE, why);
         }
     };
@@ -271,7 +274,10 @@ async fn scale(request: Request<Incoming>, app: &AppName) -> Result<u32, Refused
             let why = format!("scale to 0 is not possible: `ostler stop {app}`");
             refuse(StatusCode::BAD_REQUEST, exit::USAGE, why)
         }
-        1..=MOST_WORKERS => Ok(u32::try_from(wanted).expect("at most MOST_WORKERS")),
+        1..=MOST_WORKERS => {
+            let wanted = u32::try_from(wanted).expect("at most MOST_WORKERS");
+            Ok(supervise::Request::Scale(app.clone(), wanted))
+        }
         _ => {
             let why = format!("{wanted} workers are not possible: give a number from 1 to {MOST_WORKERS}");
             refuse(StatusCode::BAD_REQUEST, exit::USAGE, why)

@@ -2,7 +2,7 @@
 
 use crate::observe::words::{app_word, drain_words, worker_tone, worker_word};
 use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, ZygoteStatus, notes};
-use crate::supervise::{LastWords, WorkerState};
+use crate::supervise::{LastWords, ScalingView, WorkerState};
 
 use super::screen::{Ink, Screen, bytes, duration, one_line, plain};
 use super::verdict;
@@ -66,6 +66,7 @@ impl Page {
             let before = app.before.as_ref().map(|it| format!(", before it from {}", one_line(it)));
             self.line(2, &format!("code from {}{}", one_line(directory), before.unwrap_or_default()));
         }
+        self.scaling(app.scaling.as_ref());
         for note in notes(app) {
             self.line(2, &self.screen.paint(note.tone.into(), &note.text));
             if note.topic == Topic::LastMigration {
@@ -92,6 +93,21 @@ impl Page {
         let Some(last) = &app.last_migration else { return };
         for line in verdict::remedies(app.name.as_str(), &last.verdict).lines() {
             self.line(4, &plain(line));
+        }
+    }
+
+    fn scaling(&mut self, scaling: Option<&ScalingView>) {
+        let Some(scaling) = scaling else { return };
+        let range = format!("{} to {} workers", scaling.min, scaling.max);
+        let words = match (scaling.by_hand, &scaling.last) {
+            (true, _) => format!("{range}, as the load needs: not now, their number was given by hand"),
+            (false, Some(last)) => format!("{range}, as the load needs; {}", one_line(last)),
+            (false, None) => format!("{range}, as the load needs"),
+        };
+        self.line(2, &words);
+        if let Some(held) = &scaling.held_back {
+            let words = format!("not more workers: {}", one_line(held));
+            self.line(2, &self.screen.paint(Ink::Yellow, &words));
         }
     }
 

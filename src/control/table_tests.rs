@@ -24,6 +24,7 @@ fn shop() -> AppStatus {
         before: None,
         runs: Some("gthread, gunicorn 27.0.1".into()),
         workers_wanted: 2,
+        scaling: None,
         listeners: vec!["127.0.0.1:8000".into()],
         migration: None,
         last_migration: None,
@@ -58,6 +59,25 @@ shop  serving  g7  2 of 2 workers ready  gthread, gunicorn 27.0.1
   w10     810  g7   ready  2m05s     12345    1    0.2s  64.0 MiB
 ";
     assert_eq!(render(&status(shop()), DARK), expected);
+}
+
+#[test]
+fn workers_that_follow_the_load_are_said_to_with_why_they_are_so_many() {
+    let lines = |by_hand, last: Option<&str>, held: Option<&str>| {
+        let words = |words: Option<&str>| words.map(str::to_owned);
+        let (last, held_back) = (words(last), words(held));
+        let scaling = Some(ScalingView { min: 2, max: 16, by_hand, last, held_back });
+        let page = render(&status(AppStatus { scaling, ..shop() }), DARK);
+        page.lines().filter(|line| line.contains("workers")).skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let range = "  2 to 16 workers, as the load needs";
+    assert_eq!(lines(false, None, None), [range]);
+    assert_eq!(lines(true, None, None), [format!("{range}: not now, their number was given by hand")]);
+    let grown = "grown from 2 to 4 workers: all 2 workers are busy";
+    assert_eq!(
+        lines(false, Some(grown), Some("no memory")),
+        [format!("{range}; {grown}"), "  not more workers: no memory".to_owned()]
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::health::{Judge, Pressure};
 use super::{AppStatus, WorkerStatus};
-use crate::supervise::WorkerState;
+use crate::supervise::{ScalingView, WorkerState};
 
 type Labels = Vec<(&'static str, String)>;
 type Whole = Family<Labels, Gauge>;
@@ -116,6 +116,19 @@ fn apps(registry: &mut Registry, judge: &Judge<'_>) {
     registry.register("workers", "Workers by state", workers);
     let wanted = each(judge, |app| Some(app.workers_wanted.into()));
     registry.register("workers_wanted", "Workers that should serve", wanted);
+    let range = |of: fn(&ScalingView) -> i64| each(judge, move |app| app.scaling.as_ref().map(of));
+    registry.register(
+        "workers_min",
+        "Workers that there are always, where the load decides",
+        range(|it| it.min.into()),
+    );
+    registry.register(
+        "workers_max",
+        "Workers that there may be, where the load decides",
+        range(|it| it.max.into()),
+    );
+    let held = "Whether the load asks for more workers than memory allows";
+    registry.register("workers_held_by_memory", held, range(|it| it.held_back.is_some().into()));
     let ready = each(judge, |app| Some(judge.app(app).is_ok().into()));
     registry.register("app_ready", "Whether the app is ready by itself", ready);
     let saturated = each(judge, |app| Some((judge.vitals.pressure(&app.name) != Pressure::None).into()));

@@ -9,7 +9,8 @@ use super::MigrationStatus;
 use crate::config::AppName;
 use crate::plan::Readiness;
 use crate::supervise::{
-    AppState, GenerationId, LastMigration, LastRollout, LastWords, RolloutView, View, WorkerId, WorkerState,
+    AppState, GenerationId, LastMigration, LastRollout, LastWords, RolloutView, ScalingView, View, WorkerId,
+    WorkerState,
 };
 
 /// The machine as `status` shows it.
@@ -75,6 +76,9 @@ pub struct AppStatus {
     pub runs: Option<String>,
     /// How many workers should serve.
     pub workers_wanted: u32,
+    /// Where the load decides how many: within which numbers, and why so many.
+    #[serde(default)]
+    pub scaling: Option<ScalingView>,
     /// Where it listens.
     pub listeners: Vec<String>,
     /// The migration under way.
@@ -257,6 +261,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
         before: known.before.map(|it| it.display().to_string()),
         runs: blueprint.map(|it| format!("{}, gunicorn {}", it.class, it.gunicorn)),
         workers_wanted: app.wanted,
+        scaling: app.scaling.clone(),
         listeners: known.listeners,
         migration: app.migration.as_ref().map(MigrationStatus::from),
         last_migration: app.last_migration.clone(),

@@ -12,7 +12,8 @@ use crate::config::{AppName, HealthConfig, words};
 
 use super::migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
 use super::types::{
-    Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, Resources, RolloutPolicy, Surge,
+    Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, Resources, RolloutPolicy,
+    Surge, WorkerRange,
 };
 
 /// The keys of `[health]` that differ: its sockets are bound once, when ostlerd starts.
@@ -91,13 +92,18 @@ pub struct KeyChange {
 pub fn effect(old: &AppPlan, new: &AppPlan) -> Effect {
     if old.blueprint != new.blueprint {
         Effect::Rollout
-    } else if old.policy.workers != new.policy.workers {
+    } else if numbers(&old.policy) != numbers(&new.policy) {
         Effect::Resize
     } else if old.policy != new.policy || old.migrate != new.migrate {
         Effect::InPlace
     } else {
         Effect::Nothing
     }
+}
+
+/// How many workers there may be, whatever else is in the policy.
+fn numbers(policy: &Policy) -> (u32, Option<(u32, u32)>) {
+    (policy.workers, policy.range.map(|range| (range.min, range.max)))
 }
 
 /// Every app of either plan, by name, with what changes. An app that could not be prepared counts as not there.
@@ -244,6 +250,7 @@ impl Fields {
     fn policy(&mut self, policy: &Policy) {
         let Policy {
             workers,
+            range,
             boot_timeout,
             hang_timeout,
             request_timeout,
@@ -260,7 +267,13 @@ impl Fields {
             resources: Resources { memory_high, memory_max, cpu_weight, tasks_max },
         } = policy;
         let time = |limit: &Option<Duration>| limit.map(words);
-        self.set("workers", workers);
+        match range {
+            Some(WorkerRange { min, max, idle }) => {
+                self.set("workers", format_args!("{min} to {max}"));
+                self.set("workers.idle", words(*idle));
+            }
+            None => self.set("workers", workers),
+        }
         self.set("rollout.boot_timeout", words(*boot_timeout));
         self.set_some("limits.timeout", time(hang_timeout));
         self.set_some("limits.request_timeout", time(request_timeout));

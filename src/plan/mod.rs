@@ -31,5 +31,5 @@ pub use served::{Seen, Served, ServedApp, served};
 pub(crate) use sockets::bind_address;
 pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, MachinePolicy, Plan, Policy, Prepared, Probe, Readiness,
-    Refusal, Resources, RolloutPolicy, Surge, WorkerClass,
+    Refusal, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange,
 };

@@ -6,9 +6,12 @@ use crate::config::{App, SurgeConfig, WORKERS_MOST, Workers, words};
 use crate::worker::Settings;
 
 use super::facts::Facts;
-use super::types::{Policy, Readiness, Resources, RolloutPolicy, Surge, WorkerClass};
+use super::types::{Policy, Readiness, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
+/// So long there is too little to do before a worker goes, where nothing else is said: longer than most lulls, short
+/// against the hours that a peak lasts.
+const IDLE: Duration = Duration::from_secs(5 * 60);
 const REQUESTS_MOST: u64 = 1_000_000_000;
 
 /// The app's policy. What gunicorn says is bounded: no number of its can stall or flood the machine.
@@ -17,6 +20,7 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
     let mut notes = Bounds { app: app.name.as_str(), notes };
     let limits = &app.limits;
     let workers = workers(app, facts, &mut notes);
+    let range = range(app);
     let timeout = limits
         .timeout
         .unwrap_or_else(|| notes.seconds("timeout", settings.timeout, DAY, Duration::from_secs(30)));
@@ -27,6 +31,7 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
     let positive = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
     Policy {
         workers,
+        range,
         boot_timeout: app.rollout.boot_timeout.unwrap_or(Duration::from_secs(60)),
         hang_timeout: positive(Some(timeout)),
         request_timeout: positive(limits.request_timeout),
@@ -41,7 +46,9 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
             .unwrap_or_else(|| notes.requests("max_requests_jitter", settings.max_requests_jitter)),
         max_age: positive(limits.max_age),
         max_rss: limits.max_rss,
-        restarts_per_minute: limits.restarts_per_minute.unwrap_or(workers.saturating_mul(15).max(60)),
+        restarts_per_minute: limits
+            .restarts_per_minute
+            .unwrap_or(range.map_or(workers, |range| range.max).saturating_mul(15).max(60)),
         rollout: RolloutPolicy {
             max_surge: match app.rollout.max_surge {
                 Some(SurgeConfig::Workers(count)) => Surge::Workers(count),
@@ -61,10 +68,17 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
     }
 }
 
+fn range(app: &App) -> Option<WorkerRange> {
+    let Some(Workers::Range(range)) = app.workers else { return None };
+    let (min, max) = (range.min.clamp(1, WORKERS_MOST), range.max.clamp(1, WORKERS_MOST));
+    Some(WorkerRange { min, max: max.max(min), idle: range.idle.unwrap_or(IDLE) })
+}
+
 fn workers(app: &App, facts: &Facts, notes: &mut Bounds<'_>) -> u32 {
     let Settings { workers, workers_set, .. } = facts.settings;
     match app.workers {
         Some(Workers::Count(count)) => count.clamp(1, WORKERS_MOST),
+        Some(Workers::Range(range)) => range.min.clamp(1, WORKERS_MOST),
         Some(Workers::Auto) => facts.cpus.saturating_mul(2).saturating_add(1).clamp(1, WORKERS_MOST),
         None if workers_set && !(1..=WORKERS_MOST).contains(&workers) => {
             let used = workers.clamp(1, WORKERS_MOST);

@@ -183,8 +183,11 @@ pub struct Fingerprint {
 /// How many workers, how long things may take, and when a worker is replaced.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Policy {
-    /// How many workers serve.
+    /// How many workers serve; where the load decides, how many it begins with.
     pub workers: u32,
+    /// Within which numbers the load decides.
+    #[serde(default)]
+    pub range: Option<WorkerRange>,
     /// From the start of a worker to its first heartbeat.
     pub boot_timeout: Duration,
     /// A heartbeat older than this is a hang (gunicorn's `timeout`); `None` is never.
@@ -214,6 +217,17 @@ pub struct Policy {
     /// What all its processes together may take of the machine.
     #[serde(default)]
     pub resources: Resources,
+}
+
+/// Numbers of workers within which the load decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerRange {
+    /// Never fewer, at least 1.
+    pub min: u32,
+    /// Never more.
+    pub max: u32,
+    /// How long there must have been too little to do before there is one less.
+    pub idle: Duration,
 }
 
 /// The limits of an app's slice: of its workers, what they start, and its migration together. `None` is none.

@@ -135,6 +135,8 @@ impl Driver {
         while !self.exit {
             self.pulse.beat();
             let due = self.supervisor.next_deadline().map(|due| self.origin + due.since_origin());
+            let (load_due, apps) = self.supervisor.next_load_look().unzip();
+            let load_due = load_due.map(|due| self.origin + due.since_origin());
             tokio::select! {
                 Some(event) = self.facts.recv() => self.heard(event),
                 Some(inbound) = self.inbox.recv() => self.inbound(inbound),
@@ -147,6 +149,13 @@ impl Driver {
                 }
                 effects = self.keeper.done() => self.put_in_effect(effects),
                 () = sleep(due) => self.fact(Event::TimePassed),
+                () = sleep(load_due) => {
+                    let looked = self.shell.look_at_load(apps.unwrap_or_default());
+                    // It comes often, and most of the time nothing follows: then the picture stays as it is.
+                    if !self.tell(looked) {
+                        continue;
+                    }
+                }
             }
             while let Ok(event) = self.facts.try_recv() {
                 self.heard(event);
@@ -334,8 +343,15 @@ impl Driver {
     }
 
     fn fact(&mut self, event: Event) {
+        self.tell(event);
+    }
+
+    /// Tells the core, and does what it says; whether that was anything.
+    fn tell(&mut self, event: Event) -> bool {
         tracing::trace!(?event, "event");
-        for action in self.supervisor.handle(Moment::at(self.origin.elapsed()), event) {
+        let actions = self.supervisor.handle(Moment::at(self.origin.elapsed()), event);
+        let any = !actions.is_empty();
+        for action in actions {
             tracing::trace!(?action, "action");
             match action {
                 Action::Exit => self.exit = true,
@@ -349,6 +365,7 @@ impl Driver {
                 action => self.shell.perform(action),
             }
         }
+        any
     }
 
     fn publish(&mut self) {

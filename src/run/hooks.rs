@@ -85,7 +85,9 @@ impl Hooks {
                     calls.of_worker(Hook::ChildExit, *generation, *worker, pid);
                 }
             }
-            Happening::Scaled { from, to } => calls.scaled(*from, *to),
+            Happening::Scaled { from, to } | Happening::ScaledByLoad { from, to, .. } => {
+                calls.scaled(*from, *to)
+            }
             Happening::Serving { .. } => calls.at_full_strength(),
             Happening::RolloutCommitted { .. } => {
                 calls.hand_over();

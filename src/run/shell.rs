@@ -33,6 +33,7 @@ mod effects;
 mod ended;
 mod legacy;
 pub(super) mod links;
+mod load;
 mod looks;
 mod served;
 mod spawns;

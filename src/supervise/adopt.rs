@@ -103,6 +103,7 @@ impl App {
         }
         self.bucket = left.bucket;
         self.scale = left.scale;
+        self.scaling.begin_with(left.load);
         self.generations = left.generations;
         self.refusal = left.refusal;
         self.last_rollout = left.last_rollout;

@@ -17,6 +17,7 @@ use super::news::{Cause, Happening, News};
 use super::random::Random;
 use super::request::{Outcome, RequestId};
 use super::rollout::Rollout;
+use super::scaling::Scaling;
 use super::switch::Switch;
 use super::time::Moment;
 use super::view::LastRollout;
@@ -124,6 +125,7 @@ pub(super) struct App {
     pub(super) bucket: Bucket,
     /// The number of workers that a command asked for.
     pub(super) scale: Option<u32>,
+    pub(super) scaling: Scaling,
     pub(super) generations: u64,
     /// Requests that wait until the app serves at full strength.
     pub(super) waiting: Vec<Waiting>,
@@ -152,6 +154,7 @@ impl App {
             zygotes: BTreeMap::new(),
             bucket: Bucket::default(),
             scale: None,
+            scaling: Scaling::default(),
             generations: 0,
             waiting: Vec::new(),
             refusal: None,
@@ -172,6 +175,7 @@ impl App {
     }
 
     pub(super) fn next_generation(&mut self, plan: AppPlan) -> Generation {
+        self.follow_load_from_here();
         self.generations += 1;
         Generation {
             id: GenerationId(self.generations),
@@ -202,7 +206,8 @@ impl App {
 
     /// How many workers of a generation with this policy are wanted.
     pub(super) fn wanted(&self, policy: &Policy) -> u32 {
-        self.scale.unwrap_or(policy.workers)
+        let by_load = policy.range.map(|range| self.scaling.wanted(range));
+        self.scale.or(by_load).unwrap_or(policy.workers)
     }
 
     pub(super) fn ready_workers(&self) -> usize {

@@ -69,7 +69,8 @@ impl App {
         let from = self.wanted(&running.policy);
         if effect == Effect::Resize {
             self.scale = None;
-            self.overtake_scaling(turn, policy.workers);
+            self.scaling.begin_with(Some(from));
+            self.overtake_scaling(turn, self.wanted(policy));
         }
         let to = self.wanted(policy);
         if from != to {
@@ -184,6 +185,7 @@ impl App {
             Mode::Running | Mode::Stopped | Mode::Removed => {}
         }
         self.scale = None;
+        self.scaling.begin_with(None);
         let patience = self.serving.as_ref().map_or(EMPTYING_MOST, |serving| serving.policy.drain_timeout);
         let emptying = (self.ready_workers() > 0).then_some(turn.now + patience.min(EMPTYING_MOST));
         self.mode = Mode::Stopping { waiters: id.into_iter().collect(), then, emptying };
@@ -237,6 +239,29 @@ impl App {
         self.overtake_scaling(turn, wanted);
         self.waiting.push(Waiting { id, done: format!("scaled from {from} to {wanted}"), scale: true });
         self.announce(turn, Happening::Scaled { from, to: wanted });
+    }
+
+    /// Takes back what a command asked for: the configuration's number counts, or the load does, from where it is now.
+    pub(super) fn scale_as_configured(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+        let Some(policy) = self.target().filter(|_| self.mode == Mode::Running).map(|it| it.policy.clone())
+        else {
+            let reason = format!("{} does not run; `ostler start {}` first", self.name, self.name);
+            return self.answer(turn, id, Outcome::Refused { reason });
+        };
+        let from = self.wanted(&policy);
+        if self.scale.take().is_some() {
+            self.scaling.begin_with(Some(from));
+        }
+        let to = self.wanted(&policy);
+        self.overtake_scaling(turn, to);
+        let done = match policy.range {
+            Some(range) => format!("{} to {} workers, as the load needs", range.min, range.max),
+            None => format!("scaled from {from} to {to}, as configured"),
+        };
+        self.waiting.push(Waiting { id, done, scale: true });
+        if from != to {
+            self.announce(turn, Happening::Scaled { from, to });
+        }
     }
 
     /// Whoever waits for another number of workers will not get it.

@@ -181,9 +181,9 @@ impl App {
 
     /// Those who wait for the app to serve at full strength.
     fn answer_waiting(&mut self, turn: &mut Turn<'_>) {
+        let wanted = self.serving.as_ref().map_or(0, |serving| self.wanted(&serving.policy)) as usize;
         let Some(serving) = self.serving.as_mut().filter(|_| self.rollout.is_none()) else { return };
         let id = serving.id;
-        let wanted = self.scale.unwrap_or(serving.policy.workers) as usize;
         let count = |ready: bool| {
             let of = |it: &&Worker| it.generation == id && if ready { it.is_ready() } else { it.is_live() };
             self.workers.values().filter(of).count()
@@ -385,7 +385,7 @@ impl App {
         wanted.saturating_sub(self.count(|it| Some(it.generation) == target && it.is_ready()))
     }
 
-    fn count(&self, which: impl Fn(&Worker) -> bool) -> usize {
+    pub(super) fn count(&self, which: impl Fn(&Worker) -> bool) -> usize {
         self.workers.values().filter(|worker| which(worker)).count()
     }
 

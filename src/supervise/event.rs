@@ -7,6 +7,7 @@ use crate::plan::{Plan, Prepared};
 
 use super::migration::{MigrationFact, RunId};
 use super::request::{Request, RequestId};
+use super::scaling::{AppLoad, MachineMemory};
 use super::switch::LinkFact;
 
 /// The name of a worker in the core and for users; never reused within one ostlerd.
@@ -116,6 +117,13 @@ pub enum Event {
     WorkersObserved {
         /// One entry for each worker that could be read.
         seen: Vec<(WorkerId, Observation)>,
+    },
+    /// A look at how much the apps have to do whose workers follow the load.
+    LoadObserved {
+        /// Those that could be looked at.
+        apps: Vec<AppLoad>,
+        /// The machine's memory, where it is known.
+        memory: Option<MachineMemory>,
     },
 }
 

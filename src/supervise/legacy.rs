@@ -55,6 +55,9 @@ pub(super) struct AppLeft {
     pub(super) zygotes: Vec<ZygoteLeft>,
     pub(super) bucket: Bucket,
     pub(super) scale: Option<u32>,
+    /// How many workers the load takes.
+    #[serde(default)]
+    pub(super) load: Option<u32>,
     pub(super) generations: u64,
     pub(super) refusal: Option<Refusal>,
     pub(super) last_rollout: Option<LastRollout>,
@@ -234,6 +237,7 @@ impl App {
             zygotes: self.zygotes.values().map(ZygoteLeft::from).collect(),
             bucket: self.bucket.clone(),
             scale: self.scale,
+            load: self.scaling.left(),
             generations: self.generations,
             refusal: self.refusal.clone(),
             last_rollout: self.last_rollout.clone(),

@@ -22,6 +22,7 @@ mod project;
 mod random;
 mod request;
 mod rollout;
+mod scaling;
 mod supervisor;
 mod switch;
 mod time;
@@ -41,10 +42,11 @@ pub use migration::{
 };
 pub use news::{Cause, Happening, Level, News};
 pub use request::{Outcome, Request, RequestId};
+pub use scaling::{AppLoad, MachineMemory, WorkerLoad};
 pub use supervisor::Supervisor;
 pub use switch::{LinkFact, LinkOrder, Target};
 pub use time::Moment;
 pub use view::{
-    AppState, AppView, DrainView, LastRollout, PhaseView, RolloutView, View, WorkerState, WorkerView,
-    ZygoteView,
+    AppState, AppView, DrainView, LastRollout, PhaseView, RolloutView, ScalingView, View, WorkerState,
+    WorkerView, ZygoteView,
 };

@@ -109,6 +109,8 @@ pub enum Happening {
     LinkPutBack,
     LinkStuck { reason: String },
     Scaled { from: u32, to: u32 },
+    ScaledByLoad { from: u32, to: u32, reason: String },
+    HeldByMemory { workers: u32, reason: String },
     Serving { generation: GenerationId, workers: u32 },
     MigrationStarted { run: RunId, database: String, pending: Vec<String> },
     MigrationQueued,
@@ -144,6 +146,7 @@ impl Happening {
         match self {
             ZygoteDied { .. } | ZygoteHung { .. } => Level::Warn,
             WorkerDied { .. } | WorkerHung { .. } | WorkerKilled { .. } | BackingOff { .. } => Level::Warn,
+            HeldByMemory { .. } => Level::Warn,
             SpawnFailed { .. } | RollingBack { .. } | RolledBack { .. } | PrepareFailed { .. } => {
                 Level::Error
             }
@@ -309,6 +312,11 @@ impl fmt::Display for Happening {
             LinkPutBack => write!(f, "the link leads to the release that serves again"),
             LinkStuck { reason } => write!(f, "{reason}"),
             Scaled { from, to } => write!(f, "scaled from {from} to {to} workers"),
+            ScaledByLoad { from, to, reason } => {
+                let how = if to > from { "grown" } else { "shrunk" };
+                write!(f, "{how} from {from} to {to} workers: {reason}")
+            }
+            HeldByMemory { workers, reason } => write!(f, "held at {workers} workers: {reason}"),
             Serving { generation, workers } => {
                 write!(f, "generation {generation} serves with {workers} workers")
             }

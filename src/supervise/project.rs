@@ -20,6 +20,7 @@ impl App {
             generation: self.serving.as_ref().map(|serving| serving.id),
             blueprint: self.serving.as_ref().map(|serving| serving.blueprint.clone()),
             wanted,
+            scaling: self.scaling_view(),
             readiness: policy.map(|policy| policy.readiness),
             migration: self.databases.migration_view(now),
             last_migration: self.databases.last.clone(),
@@ -34,7 +35,7 @@ impl App {
     }
 
     fn state(&self, wanted: usize) -> AppState {
-        let ready = self.ready_workers();
+        let (ready, wanted) = (self.ready_workers(), self.strength(wanted));
         match &self.mode {
             Mode::Stopped | Mode::Removed => return AppState::Stopped,
             Mode::Stopping { .. } => return AppState::Stopping,

@@ -25,6 +25,8 @@ pub enum Request {
     Switch(AppName, Target),
     /// Keep so many workers until the configuration says otherwise.
     Scale(AppName, u32),
+    /// Take back what `Scale` asked for: the configuration decides again, or the load.
+    Unscale(AppName),
     /// Add (or take) so many workers: TTIN and TTOU.
     ScaleBy(AppName, i32),
     /// Drain the app and close its listeners.

@@ -175,6 +175,7 @@ impl Supervisor {
                     self.with_app(&home, out, |app, turn| app.observed(turn, seen));
                 }
             }
+            Event::LoadObserved { apps, memory } => self.load_observed(&apps, memory, out),
             Event::SpawnFailed { worker: id, reason } => {
                 self.homes.remove(&id);
                 self.with_home(worker, out, |app, turn| app.spawn_failed(turn, id, reason));
@@ -210,7 +211,8 @@ impl Supervisor {
             Request::Drain(length) => return self.drain(id, *length, out),
             Request::Undrain => return self.undrain(id, out),
             Request::Restart(app) | Request::Stop(app) | Request::Start(app) => app.clone(),
-            Request::Scale(app, _) | Request::ScaleBy(app, _) | Request::Switch(app, _) => app.clone(),
+            Request::Scale(app, _) | Request::ScaleBy(app, _) | Request::Unscale(app) => app.clone(),
+            Request::Switch(app, _) => app.clone(),
             Request::Migrate(app) | Request::AbortMigration(app) | Request::ResolveMigration(app) => {
                 app.clone()
             }
@@ -225,6 +227,7 @@ impl Supervisor {
             Request::Start(_) => app.start(turn, id),
             Request::Stop(_) => app.stop(turn, Some(id), Then::Rest),
             Request::Scale(_, workers) => app.scale(turn, id, i64::from(workers)),
+            Request::Unscale(_) => app.scale_as_configured(turn, id),
             Request::ScaleBy(_, step) => app.scale_by(turn, id, step),
             Request::Migrate(_) => app.migrate(turn, id),
             Request::AbortMigration(_) => app.abort_migration(turn, id),

@@ -48,6 +48,8 @@ pub struct AppView {
     pub blueprint: Option<Arc<Blueprint>>,
     /// How many workers should serve.
     pub wanted: u32,
+    /// Where the load decides how many: within which numbers, and why so many.
+    pub scaling: Option<ScalingView>,
     /// When it counts as ready; `None` while nothing of it could be prepared.
     pub readiness: Option<Readiness>,
     /// The migration that is under way.
@@ -68,6 +70,21 @@ pub struct AppView {
     pub workers: Vec<WorkerView>,
     /// The processes that workers are forked from, oldest first.
     pub zygotes: Vec<ZygoteView>,
+}
+
+/// How the number of an app's workers follows its load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScalingView {
+    /// Never fewer.
+    pub min: u32,
+    /// Never more.
+    pub max: u32,
+    /// Whether somebody has given a number by hand, which counts until the configuration changes or `ostler scale APP auto`.
+    pub by_hand: bool,
+    /// The last change that the load made, in words.
+    pub last: Option<String>,
+    /// Why there are not more workers although the load asks for them, where memory is the reason.
+    pub held_back: Option<String>,
 }
 
 /// How an app is.

@@ -36,6 +36,7 @@ mod releases;
 mod reload;
 mod rollouts;
 mod saturation;
+mod scaling;
 mod settings;
 mod signals;
 mod stops;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ostler::config::AppName;
-use ostler::plan::{AppPlan, Blueprint, MachinePolicy, Migrate, Plan, Policy, Refusal};
+use ostler::plan::{AppPlan, Blueprint, MachinePolicy, Migrate, Plan, Policy, Refusal, WorkerRange};
 use ostler::supervise::{Event, Request, RequestId};
 
 use crate::process::Release;
@@ -20,6 +20,8 @@ pub(crate) struct OnDisk {
     pub(crate) policy: Policy,
     pub(crate) migrate: Option<Arc<Migrate>>,
     preload: Preload,
+    /// How far its number of workers follows the load, where it does.
+    spread: Option<u32>,
     present: bool,
     broken: bool,
 }
@@ -31,6 +33,14 @@ impl OnDisk {
         let preload = self.preload.of(self.version);
         let blueprint = Arc::new(Blueprint { preload, ..Blueprint::clone(&plan.blueprint) });
         AppPlan { migrate: self.migrate.clone(), blueprint, ..plan }
+    }
+
+    /// Has so many workers; some of those that follow the load do so no more, or again.
+    fn resize(&mut self, workers: u32) {
+        self.policy.workers = workers;
+        let idle = std::time::Duration::from_secs(5);
+        let spread = self.spread.filter(|_| !workers.is_multiple_of(3));
+        self.policy.range = spread.map(|spread| WorkerRange { min: workers, max: workers + spread, idle });
     }
 }
 
@@ -49,6 +59,7 @@ impl Disk {
             name: name.clone(),
             version: 0,
             policy: policy.clone(),
+            spread: policy.range.map(|range| range.max - range.min),
             migrate: scenario.migrates[n].clone(),
             preload: scenario.preloads[n],
             present: n < scenario.first,
@@ -109,7 +120,7 @@ impl Disk {
 
     fn edit(&mut self, index: usize, bad: f64, rng: &mut Rng) {
         match rng.below(10) {
-            0..3 => self.apps[index].policy.workers = rng.within(1, 6) as u32,
+            0..3 => self.apps[index].resize(rng.within(1, 6) as u32),
             3..5 => self.apps[index].present ^= true,
             5 => self.apps[index].broken ^= bad > 0.0,
             6..9 => self.deploy(index, bad, rng),
@@ -138,6 +149,9 @@ pub(crate) fn ask(world: &mut World) -> Option<Event> {
             Request::Restart(app)
         }
         40..52 => Request::Scale(app, world.rng.within(1, 7) as u32),
+        52..60 if world.disk.apps[index].spread.is_some() && world.loads.rng.chance(0.7) => {
+            Request::Unscale(app)
+        }
         52..60 => Request::ScaleBy(app, world.rng.within(0, 6) as i32 - 3),
         60..68 => {
             if world.rng.chance(0.7) {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::load::LoadBook;
 use ostler::config::AppName;
 use ostler::plan::{Blueprint, Policy, RolloutPolicy, Surge};
 use ostler::supervise::{AppState, AppView, GenerationId, LinkFact, Moment, Observation, Rung};
@@ -68,6 +69,7 @@ pub(crate) struct Crew {
     pub(crate) view: Option<AppView>,
     /// The highest number of workers wanted since the rollout began.
     pub(crate) peak: u32,
+    pub(crate) load: LoadBook,
     /// How many workers of the old generations served when the rollout began.
     pub(crate) old_count: Option<u32>,
 }
@@ -76,6 +78,7 @@ impl Crew {
     pub(crate) fn unknown() -> Self {
         let policy = Policy {
             workers: 0,
+            range: None,
             boot_timeout: Duration::ZERO,
             hang_timeout: None,
             request_timeout: None,
@@ -116,6 +119,7 @@ impl Crew {
             unproven: false,
             view: None,
             peak: 0,
+            load: LoadBook::default(),
             old_count: None,
         }
     }
@@ -167,7 +171,8 @@ impl Crew {
 
     /// Every change may start so many workers.
     pub(crate) fn allow_a_change(&mut self, now: Moment) {
-        let most = self.wanted().max(self.policy.workers).max(7);
+        let range = self.policy.range.map_or(0, |range| range.max);
+        let most = self.wanted().max(self.policy.workers).max(range).max(7);
         let surge = self.policy.rollout.max_surge.of(most);
         self.changed = now;
         self.allowances.push_back((now, 2 * (most + surge) + self.policy.rollout.max_boot_failures));

@@ -74,6 +74,7 @@ pub(crate) fn risen(
 
 fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
     match flaw {
+        Flaw::Load(misjudged) => misjudged.leaves(file),
         Flaw::ForgetsNumbers => file["next_worker"] = 0.into(),
         Flaw::ForgetsTheDrain => file["drain"] = Value::Null,
         Flaw::TakesTheDeadForLiving => found.values_mut().for_each(|found| found.alive = true),
@@ -168,5 +169,6 @@ pub(crate) fn put_right(
     for crew in ledger.crews.values_mut() {
         crew.unproven = false;
         crew.allow_a_change(now);
+        crew.load.begin_anew();
     }
 }

@@ -13,6 +13,7 @@ use ostler::supervise::{
 use crate::ledger::Ledger;
 use crate::misdeeds::Misdeed;
 use crate::mishearing::misheard;
+use crate::misjudged::Misjudged;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -53,6 +54,7 @@ pub(crate) enum Flaw {
     ShutsDownAtOnce,
     SaysDrainedAtOnce,
     Migration(Misdeed),
+    Load(Misjudged),
     ForgetsNumbers,
     ForgetsGenerations,
     ForgetsAWorker,
@@ -121,6 +123,7 @@ impl Subject {
             Some(Flaw::Migration(misdeed)) => {
                 actions.into_iter().flat_map(|action| misdeed.instead(action, ledger)).collect()
             }
+            Some(Flaw::Load(misjudged)) => misjudged.instead(actions, event, ledger),
             Some(flaw) => pervert(flaw, actions, event, ledger),
             None => actions,
         }
@@ -155,6 +158,7 @@ impl Subject {
         let mut view = self.core.view(self.clock(now));
         match self.flaw {
             Some(Flaw::ShowsTheDead) => return self.last_view.replace(view.clone()).unwrap_or(view),
+            Some(Flaw::Load(misjudged)) => misjudged.shows(&mut view),
             Some(Flaw::HidesTheDrain) => view.draining = false,
             Some(Flaw::HidesZygotes) => view.apps.iter_mut().for_each(|app| app.zygotes.clear()),
             Some(Flaw::SaysServing) => {

@@ -7,23 +7,15 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::plan::{Blueprint, Plan, Prepared};
 use ostler::supervise::{
-    Action, AppState, AppView, Event, GenerationId, Happening, Moment, Observation, Outcome, Request,
-    RequestId, RunId, Rung, View, WorkerId,
+    Action, AppView, Event, GenerationId, Happening, Moment, Observation, RequestId, RunId, Rung, View,
+    WorkerId,
 };
 
+use crate::asked::Asked;
 use crate::book::Book;
 use crate::crew::{Crew, Hand};
 use crate::drain::Machine;
 use crate::zygote::Zygote;
-
-#[derive(Clone, Debug)]
-pub(crate) struct Asked {
-    pub(crate) request: Option<Request>,
-    pub(crate) answers: u32,
-    pub(crate) at: Moment,
-    /// Whether its app was stopped before.
-    was_stopped: bool,
-}
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
@@ -36,6 +28,7 @@ pub(crate) struct Ledger {
     /// What is known of each migration.
     pub(crate) books: BTreeMap<RunId, Book>,
     pub(crate) exited: bool,
+    pub(crate) memory_is_tight: bool,
     /// Until when the workers of an app that stops may take the connections that wait.
     emptying: BTreeMap<AppName, Moment>,
     /// Apps whose stop has begun and not ended.
@@ -122,46 +115,13 @@ impl Ledger {
                 }
             }
             Event::WorkerExited { worker, .. } => self.gone(now, *worker),
+            Event::LoadObserved { apps, memory } => self.load_seen(now, apps, *memory),
             Event::WorkersObserved { seen } => {
                 for (worker, observation) in seen {
                     self.observed(*worker, *observation);
                 }
             }
         }
-    }
-
-    fn requested(&mut self, now: Moment, id: RequestId, request: &Request) {
-        let mut asked = Asked { request: Some(request.clone()), answers: 0, at: now, was_stopped: false };
-        let app = match request {
-            Request::Shutdown | Request::ShutdownNow | Request::Drain(_) | Request::Undrain => {
-                self.asked.insert(id, asked);
-                return;
-            }
-            Request::Restart(app)
-            | Request::Switch(app, _)
-            | Request::Scale(app, _)
-            | Request::ScaleBy(app, _)
-            | Request::Stop(app)
-            | Request::Start(app)
-            | Request::Migrate(app)
-            | Request::AbortMigration(app)
-            | Request::ResolveMigration(app) => app,
-        };
-        let crew = self.crews.get_mut(app);
-        asked.was_stopped = crew.as_ref().is_some_and(|crew| crew.stopped);
-        self.asked.insert(id, asked);
-        let Some(crew) = crew.filter(|_| !self.machine.shutdown) else { return };
-        match request {
-            Request::Stop(_) => {
-                crew.stopped = true;
-                crew.was_stopped = true;
-            }
-            Request::Start(_) | Request::Restart(_) | Request::Switch(..) => {
-                crew.stopped = false;
-            }
-            _ => {}
-        }
-        crew.allow_a_change(now);
     }
 
     fn prepared(&mut self, now: Moment, app: &AppName, prepared: &Prepared) {
@@ -321,34 +281,6 @@ impl Ledger {
         }
     }
 
-    fn answered(&mut self, id: RequestId, outcome: &Outcome) {
-        let Some(asked) = self.asked.get_mut(&id) else { return };
-        asked.answers += 1;
-        let asked = asked.clone();
-        if matches!(outcome, Outcome::Done { .. }) {
-            return;
-        }
-        let (app, starts) = match &asked.request {
-            Some(Request::Stop(app)) => (app, false),
-            Some(Request::Start(app) | Request::Restart(app) | Request::Switch(app, _)) => (app, true),
-            _ => return,
-        };
-        let asks_again = |it: &Asked| match &it.request {
-            Some(Request::Start(other) | Request::Restart(other) | Request::Switch(other, _)) => {
-                it.answers == 0 && other == app
-            }
-            _ => false,
-        };
-        let again = self.asked.values().any(asks_again);
-        let Some(crew) = self.crews.get_mut(app) else { return };
-        let down = crew.view.as_ref().map(|view| view.state);
-        if !starts {
-            crew.stopped = false;
-        } else if !again && matches!(down, Some(AppState::Stopping | AppState::Stopped)) {
-            crew.stopped |= asked.was_stopped;
-        }
-    }
-
     fn announced(&mut self, now: Moment, app: &AppName, happening: &Happening) {
         let Some(crew) = self.crews.get_mut(app) else { return };
         if let Happening::MigrationEnded { verdict, .. } = happening {
@@ -357,6 +289,9 @@ impl Ledger {
             crew.migrated.extend(blueprint);
             // A rollout may follow.
             crew.allow_a_change(now);
+        }
+        if let Happening::ScaledByLoad { from, to, .. } = happening {
+            crew.scaled_by_load(now, *from, *to);
         }
         match happening {
             Happening::NotRolledOut { serving: None, .. } => crew.not_started = true,

@@ -4,10 +4,11 @@
 //! `OSTLER_SIM_SEEDS=n` is how many fresh seeds are tried, 20,000 if it is not set;
 //! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
 //!
-//! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `nest`, `databases` (`site`, `command`),
-//! `links` and `asks` (what happens), `ledger` with `crew`, `drain` and `book` (what is known), `laws` (what must hold),
-//! `flaw` with `flaws`, `misdeeds` and `mishearing` (what must be found), `run` (all together).
+//! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `lives`, `nest`, `databases` (`site`, `command`),
+//! `links`, `load` and `asks` (what happens), `ledger` with `asked`, `crew`, `drain` and `book` (what is known), `laws` (what must
+//! hold), `flaw` with `flaws`, `misdeeds`, `mishearing` and `misjudged` (what must be found), `run` (all together).
 
+mod asked;
 mod asks;
 mod book;
 mod command;
@@ -19,11 +20,15 @@ mod fall;
 mod flaw;
 mod flaws;
 mod garbage;
+mod held;
 mod laws;
 mod ledger;
 mod links;
+mod lives;
+mod load;
 mod misdeeds;
 mod mishearing;
+mod misjudged;
 mod nest;
 mod process;
 mod rng;
@@ -40,6 +45,7 @@ use flaw::Flaw;
 use flaws::FLAWS;
 use laws::{Code, Law};
 use misdeeds::MISDEEDS;
+use misjudged::MISJUDGED;
 use run::{Failure, Options, run};
 
 /// Seeds that once broke a law, or that are rare cases: tried every time.
@@ -69,6 +75,10 @@ const REMEMBERED: &[u64] = &[
     9_895_771_439_077_625,
     // A rollback ends beside workers of a rollout that was overtaken before.
     1_195_771_439_109_148,
+    // The most that a range allows is raised while everybody has long been busy.
+    1_795_729_639_002_999,
+    // A worker did not boot, and before another had, fewer were wanted: later the load asks for more.
+    1_795_730_477_005_716,
     200_008,
     200_012,
     200_047,
@@ -97,6 +107,8 @@ const REMEMBERED: &[u64] = &[
     1_795_727_778_004_324,
     1_795_727_778_000_977,
     1_795_727_996_014_920,
+    // The load keeps all busy at the most that there may be, and then ostlerd is shut down.
+    1_795_731_782_000_620,
 ];
 
 /// How many seeds a flaw may survive.
@@ -211,6 +223,11 @@ const OCCURRENCES: &[&str] = &[
     "before the next start",
     "removed from the configuration",
     "scaled from",
+    "grown from",
+    "shrunk from",
+    "held at",
+    "as the load needs",
+    "as configured",
     "Abort(Cancel)",
     "Abort(Interrupt)",
     "Abort(Terminate)",
@@ -301,7 +318,7 @@ fn differs(seed: u64, flaw: Option<Flaw>) -> Option<(String, String)> {
 #[test]
 fn each_law_catches_its_planted_flaw() {
     let mut missed = Vec::new();
-    for (flaw, law) in FLAWS.iter().chain(MISDEEDS) {
+    for (flaw, law) in FLAWS.iter().chain(MISDEEDS).chain(MISJUDGED) {
         match (0..PATIENCE).find(|seed| catches(*seed, *flaw, *law)) {
             Some(seed) => println!("{law:?} finds {flaw:?} with seed {seed}"),
             None => missed.push((*flaw, *law)),

@@ -7,6 +7,9 @@ use crate::flaw::Flaw;
 
 /// The event as the flaw takes it.
 pub(crate) fn misheard(flaw: Option<Flaw>, mut event: Event) -> Event {
+    if let Some(Flaw::Load(misjudged)) = flaw {
+        misjudged.hears(&mut event);
+    }
     if let Event::Requested { request, .. } = &mut event {
         match (flaw, &request) {
             (Some(Flaw::TakesADrainForAShutdown), Request::Drain(_)) => *request = Request::Shutdown,

@@ -11,7 +11,7 @@ use ostler::supervise::{
 use crate::crew::Crew;
 use crate::fall::{Fall, falls, plan_after, put_right};
 use crate::flaw::{Flaw, Subject};
-use crate::laws::{Code, Law, Step, Verdict, Violation};
+use crate::laws::{Code, Law, Step, Verdict, Violation, the_load_is_remembered};
 use crate::ledger::Ledger;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
@@ -126,6 +126,11 @@ impl Run {
             }
             let deadline = self.subject.next_deadline();
             let wakes = deadline.map(|at| at.max(self.now) + self.lateness());
+            if let Some(event) = self.load_is_due(wakes) {
+                self.step(event)?;
+                self.judge_progress()?;
+                continue;
+            }
             let event = match (wakes, self.world.next_at()) {
                 (Some(wakes), next) if next.is_none_or(|next| wakes <= next) => {
                     self.pass(wakes);
@@ -144,6 +149,18 @@ impl Run {
         }
         self.options.code.holds(Law::DeadlinesAdvance, || self.is_in_bounds())?;
         self.options.code.holds(Law::AnswersComeInTime, || all_answered(&self.ledger))
+    }
+
+    /// The look at the load, where it is what happens next.
+    fn load_is_due(&mut self, wakes: Option<Moment>) -> Option<Event> {
+        let (due, apps) = self.subject.core.next_load_look()?;
+        let at = due.max(self.now);
+        let others = [wakes, self.world.next_at()];
+        if others.into_iter().flatten().any(|other| other < at) {
+            return None;
+        }
+        self.pass(at);
+        Some(self.world.look_at_load(apps))
     }
 
     /// A flawed core may go on for ever, where another law is judged than the one that would say so.
@@ -237,7 +254,9 @@ impl Run {
             legacy.workers().map(|(_, id, _)| (id, self.world.found(id))).collect();
         put_right(&mut self.ledger, now, legacy, &found);
         self.subject.rise(legacy, &found, now, self.steps);
-        self.view = self.subject.view(now);
+        let before = std::mem::replace(&mut self.view, self.subject.view(now));
+        let code = self.options.code;
+        code.holds(Law::TheLoadIsRemembered, || the_load_is_remembered(&before, &self.view))?;
         self.ledger.see(now, &self.view);
         let plan = plan_after(&self.subject.core, self.world.disk.plan());
         let id = self.world.disk.next_request();

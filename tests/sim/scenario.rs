@@ -8,6 +8,7 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::plan::{
     AppPlan, Blueprint, Fingerprint, Migrate, Policy, Resources, RolloutPolicy, Surge, WorkerClass,
+    WorkerRange,
 };
 
 use crate::rng::Rng;
@@ -118,7 +119,10 @@ impl Scenario {
         let preloads = aside.chance(0.6);
         let one = |rng: &mut Rng| if preloads { Preload::drawn(rng) } else { Preload::Never };
         let preloads = (0..count).map(|_| one(&mut aside)).collect();
-        let apps = (0..count).map(|n| (name(n), policy(rng))).collect();
+        let mut apps: Vec<(AppName, Policy)> = (0..count).map(|n| (name(n), policy(rng))).collect();
+        if aside.chance(0.25) {
+            apps.iter_mut().for_each(|(_, policy)| policy.range = Some(range(policy.workers, &mut aside)));
+        }
         Scenario {
             mood,
             faults: faults(mood, rng),
@@ -187,6 +191,7 @@ pub(crate) fn policy(rng: &mut Rng) -> Policy {
     let boot_timeout = rng.millis(6000, 20_000);
     Policy {
         workers: rng.within(1, 6) as u32,
+        range: None,
         boot_timeout,
         hang_timeout: rng.chance(0.8).then(|| rng.millis(3000, 10_000)),
         request_timeout: rng.chance(0.4).then(|| rng.millis(5000, 20_000)),
@@ -234,6 +239,12 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
         preload: false,
         release: Fingerprint { files: version, newest: 0 },
     })
+}
+
+/// The load decides, from so many workers on.
+pub(crate) fn range(workers: u32, rng: &mut Rng) -> WorkerRange {
+    let max = workers + rng.below(7) as u32;
+    WorkerRange { min: workers, max, idle: Duration::from_secs(5) }
 }
 
 pub(crate) fn app_plan(app: &AppName, version: u64, policy: &Policy) -> AppPlan {

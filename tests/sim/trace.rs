@@ -44,6 +44,14 @@ fn event(event: &Event) -> String {
             }
             Err(refusal) => format!("AppPrepared {app}: {}", refusal.reason),
         },
+        Event::LoadObserved { apps, memory } => {
+            let apps = apps.iter().map(|it| {
+                let busy: u32 = it.workers.iter().map(|(_, load)| load.in_flight).sum();
+                format!("{} {busy} of {} busy, {:?} wait", it.app, it.workers.len(), it.waiting)
+            });
+            let free = memory.map_or(0, |memory| memory.available >> 30);
+            format!("LoadObserved {free}G: {}", apps.collect::<Vec<_>>().join(", "))
+        }
         Event::WorkersObserved { seen } => {
             let seen = seen.iter().map(|(worker, it)| {
                 let oldest = it.oldest_request.map_or(0.0, |age| age.as_secs_f64());

@@ -42,6 +42,7 @@ fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         before: None,
         runs: Some("gthread, gunicorn 27.0.1".into()),
         workers_wanted: workers.len() as u32,
+        scaling: None,
         listeners: vec!["127.0.0.1:8000".into()],
         migration: None,
         last_migration: None,

@@ -22,6 +22,7 @@ fn names(change: &AppChange) -> Vec<&str> {
 fn each_key_of_the_configuration_causes_the_least_that_does() {
     for (text, effect, key) in [
         ("workers = 7", Effect::Resize, "workers"),
+        ("workers = { min = 2, max = 7 }", Effect::Resize, "workers"),
         ("backlog = 7", Effect::Rollout, "backlog of 127.0.0.1:8000"),
         ("socket_mode = 0o600", Effect::Rollout, "socket_mode of unix:/run/ostler/shop.sock"),
         ("umask = 0o077", Effect::Rollout, "umask"),
@@ -50,6 +51,10 @@ fn each_key_of_the_configuration_causes_the_least_that_does() {
         assert!(names(&change).contains(&key), "{text}: {change:?}");
     }
     assert_eq!(change("workers = 4", "workers = 4").effect, Effect::Nothing);
+    let range = "workers = { min = 2, max = 7 }";
+    assert_eq!(change(range, range).effect, Effect::Nothing);
+    assert_eq!(change(range, "workers = { min = 2, max = 8 }").effect, Effect::Resize);
+    assert_eq!(change(range, "workers = { min = 2, max = 7, idle = \"1m\" }").effect, Effect::InPlace);
 }
 
 /// The change of a Django project's migrations, as keys with both values.

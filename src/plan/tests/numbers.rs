@@ -11,6 +11,7 @@ fn without_any_word_the_defaults_are_these() {
     let (plan, _) = planned(&listening(""), &facts(defaults()));
     let expected = Policy {
         workers: 1,
+        range: None,
         boot_timeout: s(60),
         hang_timeout: Some(s(30)),
         request_timeout: None,
@@ -80,6 +81,16 @@ fn auto_is_two_workers_for_each_cpu_and_one() {
 fn a_timeout_of_zero_is_never() {
     let settings = Settings { timeout: 0.0, ..defaults() };
     assert_eq!(planned(&listening(""), &facts(settings)).0.policy.hang_timeout, None);
+}
+
+#[test]
+fn a_range_begins_with_its_least_and_is_bounded_by_its_most() {
+    let range = |toml: &str| planned(&listening(toml), &facts(defaults())).0.policy;
+    let policy = range("workers = { min = 2, max = 16 }");
+    assert_eq!(policy.range, Some(WorkerRange { min: 2, max: 16, idle: s(300) }));
+    assert_eq!((policy.workers, policy.restarts_per_minute), (2, 240));
+    let idle = range("workers = { min = 1, max = 1, idle = \"90s\" }").range.map(|range| range.idle);
+    assert_eq!(idle, Some(s(90)));
 }
 
 #[test]

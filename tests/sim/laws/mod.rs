@@ -7,6 +7,7 @@ mod lives;
 mod migrations;
 mod ready;
 mod rollouts;
+mod scaling;
 mod spawns;
 mod views;
 mod zygotes;
@@ -18,6 +19,7 @@ use ostler::config::AppName;
 use ostler::supervise::{Action, Event, Moment, View};
 
 use crate::ledger::{Count, Ledger};
+pub(crate) use scaling::the_load_is_remembered;
 
 /// A law's name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +79,13 @@ pub(crate) enum Law {
     LinksFollowWhatServes,
     AnswersWaitForTheLink,
     LinksLeadToTheProven,
+    WantedIsWithinTheRange,
+    StepsAreBounded,
+    ScalingIsSteady,
+    TheBusyAreLeftAlone,
+    NothingGrowsWithoutMemory,
+    TheLoadIsFollowed,
+    TheLoadIsRemembered,
     SameSeedSameTrace,
     WorkersComeOfTheirZygote,
     OneZygoteForEachGeneration,
@@ -147,6 +156,10 @@ const ON_ACTION: &[(Law, ActionLaw)] = &[
     (Law::TheDirtyRunNothing, migrations::the_dirty_run_nothing),
     (Law::VerdictsComeAfterALook, migrations::verdicts_come_after_a_look),
     (Law::TheHistoryEndsWhatItBegins, migrations::the_history_ends_what_it_begins),
+    (Law::StepsAreBounded, scaling::steps_are_bounded),
+    (Law::ScalingIsSteady, scaling::scaling_is_steady),
+    (Law::TheBusyAreLeftAlone, scaling::the_busy_are_left_alone),
+    (Law::NothingGrowsWithoutMemory, scaling::nothing_grows_without_memory),
 ];
 
 /// Judged when all actions of a step are written down.
@@ -175,6 +188,8 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::ZygotesEndInTime, zygotes::zygotes_end_in_time),
     (Law::HungZygotesAreEnded, zygotes::hung_zygotes_are_ended),
     (Law::ZygotesAreShown, zygotes::zygotes_are_shown),
+    (Law::WantedIsWithinTheRange, scaling::wanted_is_within_the_range),
+    (Law::TheLoadIsFollowed, scaling::the_load_is_followed),
     (Law::ViewsAreTrue, views::views_are_true),
     (Law::StatesAreTrue, views::states_are_true),
 ];

@@ -55,7 +55,11 @@ pub(super) fn states_are_true(step: &Step<'_>) -> Verdict {
         let Count { live, ready } = step.ledger.count(&app.name);
         let right = match app.state {
             AppState::Starting => ready == 0 || ready < app.wanted,
-            AppState::Serving => ready >= app.wanted,
+            // Those that the load has just asked for may boot.
+            AppState::Serving => match &app.scaling {
+                Some(scaling) if !scaling.by_hand => ready >= scaling.min,
+                _ => ready >= app.wanted,
+            },
             AppState::RollingOut | AppState::RollingBack => app.rollout.is_some(),
             AppState::Degraded => ready > 0 && ready < app.wanted,
             AppState::Failed => ready == 0,

@@ -1,0 +1,79 @@
+//! Who has asked for what, and what they were told.
+
+use ostler::supervise::{AppState, Moment, Outcome, Request, RequestId};
+
+use crate::ledger::Ledger;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) request: Option<Request>,
+    pub(crate) answers: u32,
+    pub(crate) at: Moment,
+    /// Whether its app was stopped before.
+    pub(crate) was_stopped: bool,
+}
+
+impl Ledger {
+    pub(crate) fn requested(&mut self, now: Moment, id: RequestId, request: &Request) {
+        let mut asked = Asked { request: Some(request.clone()), answers: 0, at: now, was_stopped: false };
+        let app = match request {
+            Request::Shutdown | Request::ShutdownNow | Request::Drain(_) | Request::Undrain => {
+                self.asked.insert(id, asked);
+                return;
+            }
+            Request::Restart(app)
+            | Request::Switch(app, _)
+            | Request::Scale(app, _)
+            | Request::ScaleBy(app, _)
+            | Request::Unscale(app)
+            | Request::Stop(app)
+            | Request::Start(app)
+            | Request::Migrate(app)
+            | Request::AbortMigration(app)
+            | Request::ResolveMigration(app) => app,
+        };
+        let crew = self.crews.get_mut(app);
+        asked.was_stopped = crew.as_ref().is_some_and(|crew| crew.stopped);
+        self.asked.insert(id, asked);
+        let Some(crew) = crew.filter(|_| !self.machine.shutdown) else { return };
+        match request {
+            Request::Stop(_) => {
+                crew.stopped = true;
+                crew.was_stopped = true;
+            }
+            Request::Start(_) | Request::Restart(_) | Request::Switch(..) => {
+                crew.stopped = false;
+            }
+            _ => {}
+        }
+        crew.allow_a_change(now);
+    }
+
+    pub(crate) fn answered(&mut self, id: RequestId, outcome: &Outcome) {
+        let Some(asked) = self.asked.get_mut(&id) else { return };
+        asked.answers += 1;
+        let asked = asked.clone();
+        if matches!(outcome, Outcome::Done { .. }) {
+            return;
+        }
+        let (app, starts) = match &asked.request {
+            Some(Request::Stop(app)) => (app, false),
+            Some(Request::Start(app) | Request::Restart(app) | Request::Switch(app, _)) => (app, true),
+            _ => return,
+        };
+        let asks_again = |it: &Asked| match &it.request {
+            Some(Request::Start(other) | Request::Restart(other) | Request::Switch(other, _)) => {
+                it.answers == 0 && other == app
+            }
+            _ => false,
+        };
+        let again = self.asked.values().any(asks_again);
+        let Some(crew) = self.crews.get_mut(app) else { return };
+        let down = crew.view.as_ref().map(|view| view.state);
+        if !starts {
+            crew.stopped = false;
+        } else if !again && matches!(down, Some(AppState::Stopping | AppState::Stopped)) {
+            crew.stopped |= asked.was_stopped;
+        }
+    }
+}

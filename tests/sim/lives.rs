@@ -1,0 +1,109 @@
+//! What becomes of the processes of the simulated machine, from their start to their end.
+
+use std::time::Duration;
+
+use ostler::plan::Blueprint;
+use ostler::supervise::{Event, Exit, LastWords, Rung, WorkerId};
+
+use crate::process::{Boot, Process, Release, Stage};
+use crate::world::{Due, World};
+
+impl World {
+    pub(crate) fn spawn(&mut self, worker: WorkerId, blueprint: &Blueprint, hold: bool) {
+        let faults = self.faults();
+        if self.rng.chance(faults.spawn_fails) {
+            let reason = "fork: Resource temporarily unavailable (os error 11)".to_owned();
+            self.tell(Event::SpawnFailed { worker, reason });
+            return;
+        }
+        self.begin(worker, blueprint, hold, self.scenario.boot);
+    }
+
+    pub(crate) fn begin(&mut self, worker: WorkerId, blueprint: &Blueprint, hold: bool, boot: Duration) {
+        let faults = self.faults();
+        let release = if self.is_calm() { Release::Good } else { self.disk.release(blueprint) };
+        let process = Process::drawn(&mut self.rng, &faults, release, self.now, worker, hold);
+        if process.boot != Boot::Sticks {
+            let most = boot.as_millis() as u64;
+            let delay = self.rng.millis(20, most);
+            self.after(delay, Due::Booted(worker));
+        }
+        self.begun.insert(worker);
+        self.loads.spawned(worker, &blueprint.app);
+        self.processes.insert(worker, process);
+    }
+
+    pub(crate) fn booted(&mut self, worker: WorkerId) {
+        let Some(process) = self.processes.get_mut(&worker) else { return };
+        match process.boot {
+            Boot::Loads if process.hold && process.orphaned => self.exits(worker, Exit::Code(0)),
+            Boot::Loads if process.hold => {
+                process.stage = Stage::Waiting;
+                let crash = process.crashes_after;
+                self.tell(Event::WorkerLoaded { worker });
+                self.crash_after(worker, crash);
+            }
+            Boot::Loads => {
+                let crash = process.crashes_after;
+                self.serving(worker);
+                self.crash_after(worker, crash);
+            }
+            Boot::FailsInWords => {
+                let message = "ModuleNotFoundError: No module named 'shop'".to_owned();
+                let words = LastWords { message, traceback: String::new() };
+                self.tell(Event::WorkerFailed { worker, words });
+                let delay = self.rng.millis(1, 100);
+                self.after(delay, Due::Exits(worker, Exit::Code(3)));
+            }
+            Boot::Dies => self.exits(worker, Exit::Signal(11)),
+            Boot::Sticks => {}
+        }
+    }
+
+    fn crash_after(&mut self, worker: WorkerId, crash: Option<Duration>) {
+        if let Some(delay) = crash {
+            self.after(delay, Due::Exits(worker, Exit::Signal(11)));
+        }
+    }
+
+    pub(crate) fn admit(&mut self, worker: WorkerId) {
+        if self.processes.get(&worker).is_some_and(|process| process.stage == Stage::Waiting) {
+            let delay = self.rng.millis(1, 60);
+            self.after(delay, Due::Serving(worker));
+        }
+    }
+
+    pub(crate) fn serving(&mut self, worker: WorkerId) {
+        let Some(process) = self.processes.get_mut(&worker) else { return };
+        process.stage = Stage::Serving;
+        process.serving_since = self.now;
+        self.tell(Event::WorkerReady { worker });
+    }
+
+    pub(crate) fn signal(&mut self, worker: WorkerId, rung: Rung) {
+        if self.nest.take(worker).is_some() {
+            return self.tell(Event::WorkerExited { worker, exit: Exit::Unknown });
+        }
+        let Some(process) = self.processes.get(&worker) else { return };
+        let Some(delay) = process.takes(rung, self.now, &mut self.rng) else { return };
+        if let Some(process) = self.processes.get_mut(&worker).filter(|_| rung == Rung::Drain) {
+            process.draining = true;
+        }
+        let exit = match rung {
+            Rung::Drain | Rung::Stacks | Rung::Quit => Exit::Code(0),
+            Rung::Abort => Exit::Signal(6),
+            Rung::Kill => Exit::Signal(9),
+        };
+        self.after(delay, Due::Exits(worker, exit));
+    }
+
+    pub(crate) fn exits(&mut self, worker: WorkerId, exit: Exit) {
+        if self.processes.remove(&worker).is_some() {
+            self.tell(Event::WorkerExited { worker, exit });
+        }
+        for unborn in self.nest.orphans(worker) {
+            let reason = "its zygote has ended, or has made nothing of it".to_owned();
+            self.tell(Event::SpawnFailed { worker: unborn, reason });
+        }
+    }
+}
