@@ -67,7 +67,7 @@ impl App {
     pub(super) fn prepares_rollout(&self) -> bool {
         let looks = self.preparing.iter().flat_map(|it| it.waiters.iter().chain(&it.again));
         let mut purposes = looks.map(|(_, purpose)| *purpose);
-        self.switch.is_turning() || purposes.any(|it| it == Purpose::Rollout)
+        self.switch.leads_to_a_rollout() || purposes.any(|it| it == Purpose::Rollout)
     }
 
     fn rollout_view(&self) -> Option<RolloutView> {

@@ -132,9 +132,11 @@ impl Switch {
         self.stuck.as_ref().map(|(reason, _)| reason.clone())
     }
 
-    /// Whether it is being turned to a release that is to be brought in.
-    pub(super) fn is_turning(&self) -> bool {
-        matches!(self.ordered, Some(Ordered::Turn { overtaken: false, .. }))
+    /// Whether a rollout follows: it is being turned to a release that is to be brought in, or one waits until it stands
+    /// still.
+    pub(super) fn leads_to_a_rollout(&self) -> bool {
+        let waits = self.requests.iter().any(|(_, purpose)| *purpose == Purpose::Rollout);
+        waits || matches!(self.ordered, Some(Ordered::Turn { overtaken: false, .. }))
     }
 
     /// When it is tried again to put it back.
