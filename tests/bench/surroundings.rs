@@ -59,7 +59,7 @@ impl fmt::Display for Surroundings {
         let Surroundings { cpus, processor, memory, kernel, python, versions, load } = self;
         write!(
             f,
-            "ostler {} beside {versions}; {python}, Linux {kernel}, {cpus} × {processor}, {memory} GiB; load average {}",
+            "Measured: ostler {} beside {versions}; {python}, Linux {kernel}, {cpus} × {processor}, {memory} GiB; load average {}",
             env!("CARGO_PKG_VERSION"),
             load.join(" at the beginning, at the end ")
         )

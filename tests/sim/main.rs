@@ -109,6 +109,8 @@ const REMEMBERED: &[u64] = &[
     1_795_727_996_014_920,
     // The load keeps all busy at the most that there may be, and then ostlerd is shut down.
     1_795_731_782_000_620,
+    // Taken away while its link cannot be put back, then configured again, and the link moved by hand.
+    1_795_731_883_006_893,
 ];
 
 /// How many seeds a flaw may survive.

@@ -309,7 +309,10 @@ impl Run {
     /// No link leads to a release that was named and does not serve.
     fn links_lead_to_the_proven(&self) -> Verdict {
         let planned = |app| self.ledger.crews.get(app).is_some_and(|crew| crew.planned);
-        match self.world.links.unproven().find(|(app, _)| planned(app)) {
+        // One that somebody has moved elsewhere is theirs, whatever is written down.
+        let there = |app, version| self.world.disk.app(app).is_some_and(|disk| disk.version == version);
+        let mut unproven = self.world.links.unproven();
+        match unproven.find(|(app, version)| planned(app) && there(app, *version)) {
             Some((app, version)) => {
                 Err(format!("the link of {app} leads to v{version}, which is not proven"))
             }
