@@ -60,6 +60,8 @@ fn of_the_app(site: &Site, app: &AppFile) -> Vec<Row> {
         row("backlog", 100, Rollout),
         row("socket_mode", "600", Nothing),
         row("umask", "027", Rollout),
+        row("preload", true, Rollout),
+        row("preload", false, Rollout),
         row("log_file", shown(&site.path("logs/shop.log")), Rollout),
         row("env", env, Rollout),
         row("env_files", vec![shown(&site.path("shop.env"))], Rollout),
