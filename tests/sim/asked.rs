@@ -1,5 +1,6 @@
 //! Who has asked for what, and what they were told.
 
+use ostler::config::AppName;
 use ostler::supervise::{AppState, Moment, Outcome, Request, RequestId};
 
 use crate::ledger::Ledger;
@@ -11,6 +12,16 @@ pub(crate) struct Asked {
     pub(crate) at: Moment,
     /// Whether its app was stopped before.
     pub(crate) was_stopped: bool,
+}
+
+impl Asked {
+    /// Whether it has that app run.
+    pub(crate) fn starts(&self, app: &AppName) -> bool {
+        match &self.request {
+            Some(Request::Start(it) | Request::Restart(it) | Request::Switch(it, _)) => it == app,
+            _ => false,
+        }
+    }
 }
 
 impl Ledger {
@@ -44,6 +55,8 @@ impl Ledger {
             Request::Start(_) | Request::Restart(_) | Request::Switch(..) => {
                 crew.stopped = false;
             }
+            // What serves may want more than what is brought in.
+            Request::Unscale(_) => crew.peak = crew.peak.max(crew.most_configured),
             _ => {}
         }
         crew.allow_a_change(now);
@@ -61,13 +74,7 @@ impl Ledger {
             Some(Request::Start(app) | Request::Restart(app) | Request::Switch(app, _)) => (app, true),
             _ => return,
         };
-        let asks_again = |it: &Asked| match &it.request {
-            Some(Request::Start(other) | Request::Restart(other) | Request::Switch(other, _)) => {
-                it.answers == 0 && other == app
-            }
-            _ => false,
-        };
-        let again = self.asked.values().any(asks_again);
+        let again = self.asked.values().any(|it| it.answers == 0 && it.starts(app));
         let Some(crew) = self.crews.get_mut(app) else { return };
         let down = crew.view.as_ref().map(|view| view.state);
         if !starts {

@@ -69,6 +69,8 @@ pub(crate) struct Crew {
     pub(crate) view: Option<AppView>,
     /// The highest number of workers wanted since the rollout began.
     pub(crate) peak: u32,
+    /// The most workers that it has been configured to have.
+    pub(crate) most_configured: u32,
     pub(crate) load: LoadBook,
     /// How many workers of the old generations served when the rollout began.
     pub(crate) old_count: Option<u32>,
@@ -119,6 +121,7 @@ impl Crew {
             unproven: false,
             view: None,
             peak: 0,
+            most_configured: 0,
             load: LoadBook::default(),
             old_count: None,
         }
@@ -148,6 +151,13 @@ impl Crew {
     /// Whether workers should run at all.
     pub(crate) fn should_run(&self) -> bool {
         self.planned && !self.stopped
+    }
+
+    /// It is configured so from now on.
+    pub(crate) fn goes_by(&mut self, policy: &Policy) {
+        let workers = policy.range.map_or(policy.workers, |range| range.min);
+        self.most_configured = self.most_configured.max(workers);
+        self.policy = policy.clone();
     }
 
     pub(crate) fn wanted(&self) -> u32 {

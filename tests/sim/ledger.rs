@@ -127,7 +127,7 @@ impl Ledger {
     fn prepared(&mut self, now: Moment, app: &AppName, prepared: &Prepared) {
         let Some(crew) = self.crews.get_mut(app) else { return };
         if let Ok(plan) = prepared {
-            crew.policy = plan.policy.clone();
+            crew.goes_by(&plan.policy);
             // An answer that comes too late is none: the app was taken away and brought back meanwhile.
             crew.startable |= crew.view.as_ref().is_some_and(|view| view.rollout.is_some());
         }
@@ -142,9 +142,11 @@ impl Ledger {
                 let (generations, newest) = (crew.generations.clone(), crew.newest);
                 let policy = crew.policy.clone();
                 *crew = Crew { generations, newest, policy, planned: true, ..Crew::unknown() };
+                // It begins anew, whatever is answered to those who asked for it before.
+                self.asked.values_mut().filter(|it| it.starts(app)).for_each(|it| it.was_stopped = false);
             }
             if let Ok(plan) = prepared {
-                crew.policy = plan.policy.clone();
+                crew.goes_by(&plan.policy);
                 crew.migrates = plan.migrate.is_some();
                 crew.startable = true;
             } else if !crew.runs() || crew.has_nothing() {

@@ -111,6 +111,10 @@ const REMEMBERED: &[u64] = &[
     1_795_731_782_000_620,
     // Taken away while its link cannot be put back, then configured again, and the link moved by hand.
     1_795_731_883_006_893,
+    // A number given by hand is taken back in a rollout to an app of fewer workers.
+    1_795_733_363_010_690,
+    // Stopped, released anew, taken away and configured again, before it was said that nothing came of the release.
+    1_800_000_000_121_433,
 ];
 
 /// How many seeds a flaw may survive.
