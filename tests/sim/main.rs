@@ -115,6 +115,8 @@ const REMEMBERED: &[u64] = &[
     1_795_733_363_010_690,
     // Stopped, released anew, taken away and configured again, before it was said that nothing came of the release.
     1_800_000_000_121_433,
+    // The zygote of what is brought in dies while nobody is there, and with it the rollout.
+    1_930_000_000_026_533,
 ];
 
 /// How many seeds a flaw may survive.

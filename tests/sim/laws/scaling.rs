@@ -107,7 +107,10 @@ pub(super) fn the_load_is_followed(step: &Step<'_>) -> Verdict {
 /// Whoever takes over wants as many workers as whoever was there before.
 pub(crate) fn the_load_is_remembered(before: &View, after: &View) -> Verdict {
     for old in before.apps.iter().filter(|app| by_load(app)) {
-        let new = after.apps.iter().find(|app| app.name == old.name && app.wanted > 0);
+        // Where what was brought in has failed meanwhile, another generation's range is meant.
+        let range = |app: &AppView| app.scaling.as_ref().map(|it| (it.min, it.max));
+        let meant = |app: &&AppView| app.name == old.name && range(app) == range(old);
+        let new = after.apps.iter().filter(meant).find(|app| app.wanted > 0);
         if let Some(new) = new.filter(|new| by_load(new) && new.wanted != old.wanted) {
             return Err(format!("{}: {} workers were wanted, and now {}", old.name, old.wanted, new.wanted));
         }
