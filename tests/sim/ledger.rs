@@ -247,6 +247,8 @@ impl Ledger {
         hold: bool,
     ) {
         let app = blueprint.app.clone();
+        // Whoever had it started has had their way, whatever they are answered in the end.
+        self.asked.values_mut().filter(|it| it.starts(&app)).for_each(|it| it.was_stopped = false);
         let crew = self.crews.entry(app.clone()).or_insert_with(Crew::unknown);
         crew.generations.insert(generation, blueprint.clone());
         crew.newest = crew.newest.max(Some(generation));

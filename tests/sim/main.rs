@@ -117,6 +117,8 @@ const REMEMBERED: &[u64] = &[
     1_800_000_000_121_433,
     // The zygote of what is brought in dies while nobody is there, and with it the rollout.
     1_930_000_000_026_533,
+    // Stopped, released anew and serving; then ostlerd is shut down before that release was proven, and dies.
+    2_010_000_000_022_674,
 ];
 
 /// How many seeds a flaw may survive.
