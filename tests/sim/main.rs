@@ -119,6 +119,8 @@ const REMEMBERED: &[u64] = &[
     1_930_000_000_026_533,
     // Stopped, released anew and serving; then ostlerd is shut down before that release was proven, and dies.
     2_010_000_000_022_674,
+    // ostlerd dies while it turns a link.
+    2_130_000_000_009_971,
 ];
 
 /// How many seeds a flaw may survive.

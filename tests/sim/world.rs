@@ -263,6 +263,7 @@ impl World {
         self.databases.ostlerd_falls();
         self.nest = Nest::default();
         self.entries.retain(|_, due| !matches!(due, Due::Fact(_) | Due::Prepared(_)));
+        self.links_stand_still();
         let mut waiting = Vec::new();
         for process in self.processes.values_mut() {
             process.orphaned = true;
@@ -275,6 +276,21 @@ impl World {
             if !self.entries.values().any(|due| matches!(due, Due::Serving(it) if *it == worker)) {
                 let delay = self.rng.millis(1, 60);
                 self.after(delay, Due::Exits(worker, Exit::Code(0)));
+            }
+        }
+    }
+
+    /// What ostlerd was doing about links is done by now, or never will be.
+    fn links_stand_still(&mut self) {
+        let is_link = |due: &Due| matches!(due, Due::Link(..));
+        let orders: Vec<u64> =
+            self.entries.iter().filter(|(_, due)| is_link(due)).map(|(number, _)| *number).collect();
+        for number in orders {
+            if let Some(Due::Link(app, order)) = self.entries.remove(&number)
+                && self.links.rng.chance(0.5)
+            {
+                // Nobody is left to hear of it.
+                let _ = carry_out(self, &app, &order);
             }
         }
     }
