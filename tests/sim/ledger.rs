@@ -7,8 +7,8 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::plan::{Blueprint, Plan, Prepared};
 use ostler::supervise::{
-    Action, AppView, Event, GenerationId, Happening, Moment, Observation, RequestId, RunId, Rung, View,
-    WorkerId,
+    Action, AppView, Event, GenerationId, Happening, LinkFact, Moment, Observation, RequestId, RunId, Rung,
+    View, WorkerId,
 };
 
 use crate::asked::Asked;
@@ -31,6 +31,8 @@ pub(crate) struct Ledger {
     pub(crate) memory_is_tight: bool,
     /// Until when the workers of an app that stops may take the connections that wait.
     emptying: BTreeMap<AppName, Moment>,
+    /// Apps that were taken away with their link where it was: it is whoever's who configures them again.
+    pub(crate) left_links: BTreeSet<AppName>,
     /// Apps whose stop has begun and not ended.
     pub(crate) stopping: BTreeSet<AppName>,
 }
@@ -88,6 +90,9 @@ impl Ledger {
                 }
             }
             Event::LinkHeard { app, fact } => {
+                if let LinkFact::Turned { .. } = fact {
+                    self.left_links.remove(app);
+                }
                 if let Some(crew) = self.crews.get_mut(app) {
                     crew.link_heard(fact);
                 }
@@ -223,6 +228,9 @@ impl Ledger {
             Action::SignalWorker { worker, rung } => self.signalled(now, *worker, *rung),
             Action::Answer { id, outcome } => self.answered(*id, outcome),
             Action::Announce(news) => {
+                if let Happening::Removed = news.happening {
+                    self.left_links.insert(news.app.clone());
+                }
                 match news.happening {
                     Happening::Stopping => drop(self.stopping.insert(news.app.clone())),
                     Happening::Stopped | Happening::Removed => drop(self.stopping.remove(&news.app)),

@@ -121,6 +121,8 @@ const REMEMBERED: &[u64] = &[
     2_010_000_000_022_674,
     // ostlerd dies while it turns a link.
     2_130_000_000_009_971,
+    // Taken away while its link cannot be put back, configured again, and stopped before it is proven.
+    2_210_000_000_013_356,
 ];
 
 /// How many seeds a flaw may survive.

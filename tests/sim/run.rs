@@ -312,7 +312,8 @@ impl Run {
         // One that somebody has moved elsewhere is theirs, whatever is written down.
         let there = |app, version| self.world.disk.app(app).is_some_and(|disk| disk.version == version);
         let mut unproven = self.world.links.unproven();
-        match unproven.find(|(app, version)| planned(app) && there(app, *version)) {
+        let left = |app| self.ledger.left_links.contains(app);
+        match unproven.find(|(app, version)| planned(app) && there(app, *version) && !left(app)) {
             Some((app, version)) => {
                 Err(format!("the link of {app} leads to v{version}, which is not proven"))
             }
