@@ -144,7 +144,9 @@ pub(crate) fn put_right(
         if let Some((_, last @ Rung::Kill)) = hand.signals.last_mut() {
             *last = Rung::Quit;
         }
-        if alive && untold && hand.signals.iter().all(|(_, rung)| *rung == Rung::Drain) {
+        let told_to_drain =
+            !hand.signals.is_empty() && hand.signals.iter().all(|(_, rung)| *rung == Rung::Drain);
+        if alive && untold && told_to_drain {
             hand.signals.clear();
             // It serves after all, and is heard of anew.
             hand.ready = None;
@@ -157,7 +159,13 @@ pub(crate) fn put_right(
             ledger.hear(now, &Event::WorkerExited { worker: id, exit });
         }
     }
-    ledger.zygotes.retain(|id, _| left.contains(id) && found.get(id).is_some_and(|found| found.alive));
+    let lives = |id: &WorkerId| found.get(id).is_some_and(|found| found.alive);
+    let dead: Vec<WorkerId> =
+        ledger.zygotes.keys().filter(|id| left.contains(id) && !lives(id)).copied().collect();
+    for worker in dead {
+        ledger.hear(now, &Event::WorkerExited { worker, exit: Exit::Unknown });
+    }
+    ledger.zygotes.retain(|id, _| left.contains(id));
     for (id, zygote) in &mut ledger.zygotes {
         zygote.signals.clear();
         zygote.hung = false;

@@ -123,6 +123,8 @@ const REMEMBERED: &[u64] = &[
     2_130_000_000_009_971,
     // Taken away while its link cannot be put back, configured again, and stopped before it is proven.
     2_210_000_000_013_356,
+    // The last zygote that a rollback may try dies while nobody is there.
+    2_330_000_000_033_653,
 ];
 
 /// How many seeds a flaw may survive.
