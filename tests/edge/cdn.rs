@@ -21,13 +21,19 @@ ip address add 173.245.48.1/32 dev lo
 "$3" run --adapter caddyfile --config caddy 2>>log &
 "$4" --configFile=traefik.yml >traefik.log 2>&1 &
 for port in 8001 8002 8003; do
-    until curl -s -o /dev/null http://127.0.0.1:$port/; do sleep 0.05; done
+    until curl -sf -o /dev/null http://127.0.0.1:$port/; do sleep 0.05; done
     for from in 173.245.48.1 127.0.0.1; do
         curl -s --interface $from -H "CF-Connecting-IP: 203.0.113.9" http://127.0.0.1:$port/
         echo
     done
 done
-until curl -s -o /dev/null -w "%{http_code}\n" http://127.0.0.1:8004/; do sleep 0.05; done
+# Traefik listens before it has read what it is to do there: 404 until then.
+code=
+for _ in $(seq 600); do
+    code=$(curl -s -o /dev/null -w "%{http_code}" http://127.0.0.1:8004/) && [ "$code" != 404 ] && break
+    sleep 0.05
+done
+echo "$code"
 "#;
 
 #[test]
