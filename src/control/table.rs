@@ -1,8 +1,8 @@
 //! The status, drawn for people.
 
-use crate::observe::words::{app_word, drain_words, worker_tone, worker_word};
-use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, ZygoteStatus, notes};
-use crate::supervise::{LastWords, ScalingView, WorkerState};
+use crate::observe::words::{app_word, drain_words, worker_tone, worker_word, zygote_words};
+use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, notes};
+use crate::supervise::{LastWords, WorkerState};
 
 use super::screen::{Ink, Screen, bytes, duration, one_line, plain};
 use super::verdict;
@@ -66,7 +66,6 @@ impl Page {
             let before = app.before.as_ref().map(|it| format!(", before it from {}", one_line(it)));
             self.line(2, &format!("code from {}{}", one_line(directory), before.unwrap_or_default()));
         }
-        self.scaling(app.scaling.as_ref());
         for note in notes(app) {
             self.line(2, &self.screen.paint(note.tone.into(), &note.text));
             if note.topic == Topic::LastMigration {
@@ -77,37 +76,15 @@ impl Page {
             self.last_words(words);
         }
         self.workers(&app.workers);
-        app.zygotes.iter().for_each(|zygote| self.zygote(zygote));
-    }
-
-    fn zygote(&mut self, zygote: &ZygoteStatus) {
-        let state = if zygote.ready { "workers are forked from it" } else { "it loads the app" };
-        let pid = zygote.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
-        let memory = zygote.rss_bytes.map_or_else(|| "-".to_owned(), bytes);
-        let ZygoteStatus { id, generation, age_seconds, .. } = zygote;
-        let age = duration(*age_seconds);
-        self.line(2, &format!("zygote {id} of {generation}: pid {pid}, {age} old, {memory}, {state}"));
+        for zygote in &app.zygotes {
+            self.line(2, &format!("zygote {}", zygote_words(zygote)));
+        }
     }
 
     fn remedies(&mut self, app: &AppStatus) {
         let Some(last) = &app.last_migration else { return };
         for line in verdict::remedies(app.name.as_str(), &last.verdict).lines() {
             self.line(4, &plain(line));
-        }
-    }
-
-    fn scaling(&mut self, scaling: Option<&ScalingView>) {
-        let Some(scaling) = scaling else { return };
-        let range = format!("{} to {} workers", scaling.min, scaling.max);
-        let words = match (scaling.by_hand, &scaling.last) {
-            (true, _) => format!("{range}, as the load needs: not now, their number was given by hand"),
-            (false, Some(last)) => format!("{range}, as the load needs; {}", one_line(last)),
-            (false, None) => format!("{range}, as the load needs"),
-        };
-        self.line(2, &words);
-        if let Some(held) = &scaling.held_back {
-            let words = format!("not more workers: {}", one_line(held));
-            self.line(2, &self.screen.paint(Ink::Yellow, &words));
         }
     }
 

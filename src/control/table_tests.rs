@@ -1,6 +1,6 @@
 use super::*;
 use crate::observe::DrainStatus;
-use crate::supervise::{AppState, GenerationId, LastRollout, WorkerId};
+use crate::supervise::{AppState, GenerationId, LastRollout, ScalingView, WorkerId};
 
 const DARK: Screen = Screen { live: false, colour: false };
 

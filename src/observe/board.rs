@@ -3,7 +3,9 @@
 
 use super::health::{all_busy, queue_fills};
 use super::notes::{Note, notes};
-use super::words::{Tone, app_word, bytes, drain_words, duration, one_line, plain, worker_tone, worker_word};
+use super::words::{
+    Tone, app_word, bytes, drain_words, duration, one_line, plain, worker_tone, worker_word, zygote_words,
+};
 use super::{AppStatus, Status, Trend, WorkerStatus};
 use crate::config::AppName;
 use crate::supervise::{WorkerId, WorkerState};
@@ -224,6 +226,9 @@ fn facts(app: &AppStatus) -> Vec<(&'static str, Cell)> {
     let plain = |text: &String| Cell::new(Tone::Plain, one_line(text));
     facts.extend(app.directory.as_ref().map(|directory| ("code from", plain(directory))));
     facts.extend(app.runs.as_ref().map(|runs| ("runs", plain(runs))));
+    let zygotes =
+        app.zygotes.iter().map(|zygote| ("forked from", Cell::new(Tone::Plain, zygote_words(zygote))));
+    facts.extend(zygotes);
     facts
 }
 
@@ -281,8 +286,8 @@ pub fn heights(course: &[Option<f64>], steps: u8) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::observe::QueueStatus;
-    use crate::observe::testing::{app, status, worker};
-    use crate::supervise::{AppState, LastWords};
+    use crate::observe::testing::{app, status, worker, zygote};
+    use crate::supervise::{AppState, LastWords, ScalingView};
     use std::time::Duration;
 
     fn board(app: AppStatus) -> Board {
@@ -321,6 +326,20 @@ mod tests {
         assert_eq!(row.in_flight.tone, Tone::Warn);
         assert_eq!(row.facts[0].1, Cell::new(Tone::Warn, "127.0.0.1:8000, 40 of 128 wait"));
         assert_eq!(row.facts[1].1, Cell::new(Tone::Plain, "unix:/x"));
+    }
+
+    #[test]
+    fn what_decides_the_number_of_workers_and_what_they_are_forked_from_is_said() {
+        let mut shop = app("shop", vec![worker(1, WorkerState::Ready)]);
+        let (last, held_back) = (Some("grown from 1 to 2 workers: why".into()), Some("no memory".into()));
+        shop.scaling = Some(ScalingView { min: 1, max: 4, by_hand: false, last, held_back });
+        shop.zygotes = vec![zygote(8)];
+        let row = &board(shop).apps[0];
+        let said: Vec<(Tone, &str)> = row.notes.iter().map(|note| (note.tone, &*note.text)).collect();
+        let range = "1 to 4 workers, as the load needs; grown from 1 to 2 workers: why";
+        assert_eq!(said, [(Tone::Plain, range), (Tone::Warn, "not more workers: no memory")]);
+        let from = "w8 of g1: pid 808, 2m05s old, 96.0 MiB, workers are forked from it";
+        assert_eq!(row.facts, [("forked from", Cell::new(Tone::Plain, from))]);
     }
 
     #[test]

@@ -148,10 +148,35 @@ fn apps(registry: &mut Registry, judge: &Judge<'_>) {
         Unit::Bytes,
         rss,
     );
+    zygotes(registry, judge);
     let queue = each(judge, |app| app.health.listen_queue.map(i64::from));
     registry.register("listen_queue_connections", "Connections that wait, of all listeners", queue);
     let most = each(judge, |app| app.health.listen_backlog.map(i64::from));
     registry.register("listen_queue_limit_connections", "Connections that may wait", most);
+}
+
+/// With `preload`: what workers are forked from.
+fn zygotes(registry: &mut Registry, judge: &Judge<'_>) {
+    let count = Whole::default();
+    for app in &judge.status.apps {
+        for (state, is_ready) in [("loading", false), ("ready", true)] {
+            let mut labels = named(app.name.as_str());
+            labels.push(("state", state.to_owned()));
+            let of = app.zygotes.iter().filter(|zygote| zygote.ready == is_ready).count();
+            count.get_or_create(&labels).set(of as i64);
+        }
+    }
+    registry.register("zygotes", "Processes that workers are forked from, by state", count);
+    let rss = each(judge, |app| {
+        let total = app.zygotes.iter().filter_map(|zygote| zygote.rss_bytes).fold(0, u64::saturating_add);
+        Some(i64::try_from(total).unwrap_or(i64::MAX))
+    });
+    registry.register_with_unit(
+        "zygotes_resident_memory",
+        "Resident memory of what workers are forked from",
+        Unit::Bytes,
+        rss,
+    );
 }
 
 /// What is under way, and whether the last one left something to do.

@@ -1,7 +1,7 @@
 //! What is to be said of an app beside its numbers, one sentence each. Pure.
 
 use super::AppStatus;
-use super::words::{Tone, duration, one_line, rollout_words};
+use super::words::{Tone, duration, one_line, rollout_words, scaling_words};
 
 /// What a sentence is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +20,10 @@ pub enum Topic {
     Problem,
     /// The next start, which is waited for.
     Backoff,
+    /// The number of workers, which follows the load.
+    Scaling,
+    /// The memory that there is not for more workers.
+    Memory,
 }
 
 /// A sentence about an app, on one line and without control characters.
@@ -69,6 +73,12 @@ pub fn notes(app: &AppStatus) -> Vec<Note> {
     }
     if let Some(seconds) = app.backoff_seconds {
         say(Topic::Backoff, Tone::Warn, &format!("next start in {}", duration(seconds)));
+    }
+    if let Some(scaling) = &app.scaling {
+        say(Topic::Scaling, Tone::Plain, &scaling_words(scaling));
+        if let Some(held) = &scaling.held_back {
+            say(Topic::Memory, Tone::Warn, &format!("not more workers: {held}"));
+        }
     }
     notes
 }

@@ -1,6 +1,6 @@
 //! Pictures for the tests of this module.
 
-use super::{AppHealth, AppStatus, ConfigStatus, Status, WorkerStatus};
+use super::{AppHealth, AppStatus, ConfigStatus, Status, WorkerStatus, ZygoteStatus};
 use crate::supervise::{AppState, GenerationId, MigrationPhase, MigrationView, RunId, WorkerId, WorkerState};
 use std::time::Duration;
 
@@ -46,6 +46,17 @@ pub(super) fn worker(id: u64, state: WorkerState) -> WorkerStatus {
         oldest_request_seconds: None,
         rss_bytes: Some(1 << 20),
         age_seconds: 1.0,
+    }
+}
+
+pub(super) fn zygote(id: u64) -> ZygoteStatus {
+    ZygoteStatus {
+        id: WorkerId(id),
+        pid: Some(808),
+        generation: GenerationId(1),
+        ready: true,
+        rss_bytes: Some(96 << 20),
+        age_seconds: 125.0,
     }
 }
 

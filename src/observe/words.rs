@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::DrainStatus;
-use crate::supervise::{AppState, PhaseView, RolloutView, WorkerState};
+use super::{DrainStatus, ZygoteStatus};
+use crate::supervise::{AppState, PhaseView, RolloutView, ScalingView, WorkerState};
 
 /// How something is to be taken; a colour where there are colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +92,26 @@ pub fn rollout_words(rollout: &RolloutView) -> String {
         n => format!(", {n} failures"),
     };
     format!("rollout{to}: {phase}, {} of {} ready{failures}", rollout.ready, rollout.wanted)
+}
+
+/// `2 to 16 workers, as the load needs; grown from 2 to 4 workers: all 2 workers are busy`
+pub fn scaling_words(scaling: &ScalingView) -> String {
+    let range = format!("{} to {} workers, as the load needs", scaling.min, scaling.max);
+    match (scaling.by_hand, &scaling.last) {
+        (true, _) => format!("{range}: not now, their number was given by hand"),
+        (false, Some(last)) => format!("{range}; {last}"),
+        (false, None) => range,
+    }
+}
+
+/// `w8 of g7: pid 808, 2m05s old, 96.0 MiB, workers are forked from it`
+pub fn zygote_words(zygote: &ZygoteStatus) -> String {
+    let none = || "-".to_owned();
+    let pid = zygote.pid.map_or_else(none, |pid| pid.to_string());
+    let memory = zygote.rss_bytes.map_or_else(none, bytes);
+    let state = if zygote.ready { "workers are forked from it" } else { "it loads the app" };
+    let ZygoteStatus { id, generation, .. } = zygote;
+    format!("{id} of {generation}: pid {pid}, {} old, {memory}, {state}", duration(zygote.age_seconds))
 }
 
 /// How an app is, in a word.

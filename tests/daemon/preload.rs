@@ -8,6 +8,7 @@ use ostler::observe::{AppStatus, ZygoteStatus};
 use ostler::supervise::GenerationId;
 
 use crate::harness::{ASGI, AppFile, Gunicorn, Ostlerd, Proc, Site, WSGI, kill, ready, until};
+use crate::health::{ask, listens};
 use crate::load::{Load, answers, get};
 
 const GTHREAD: &[&str] = &["-k", "gthread", "--threads", "4"];
@@ -339,4 +340,22 @@ fn a_stop_leaves_nothing_and_a_start_makes_a_new_zygote() {
     ostlerd.serving("shop");
     assert_ne!(zygote(&ostlerd).pid, before.pid);
     answers(&app.target(), "1");
+}
+
+#[test]
+fn a_zygote_is_in_the_metrics_and_on_the_page() {
+    let site = Site::new();
+    let address = listens(&site, "");
+    shop(&site).write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let zygote = zygote(&ostlerd);
+    let metrics = ask(address, "/metrics").1;
+    for line in ["zygotes{app=\"shop\",state=\"ready\"} 1", "zygotes{app=\"shop\",state=\"loading\"} 0"] {
+        assert!(metrics.contains(&format!("\nostler_{line}\n")), "{line}: {metrics}");
+    }
+    assert!(!metrics.contains("ostler_zygotes_resident_memory_bytes{app=\"shop\"} 0\n"), "{metrics}");
+    let page = ask(address, "/").1;
+    let words = format!("{} of {}: pid {}, ", zygote.id, zygote.generation, pid_of(&zygote));
+    assert!(page.contains(&words), "{words}: {page}");
 }
