@@ -115,32 +115,51 @@ struct Model {
 
 /// Lets the visitors of a shape come to so many workers, each of which takes `boot` to be there.
 pub(crate) fn run(shape: &Shape, workers: Workers, boot: Duration, seed: u64) -> Run {
-    let first = match workers {
-        Workers::Fixed(count) => count,
-        Workers::Range { min, .. } => min,
-    };
-    let (waits, waited) = Default::default();
-    let mut model = Model {
-        core: Supervisor::new(plan(workers), seed),
-        random: Random(seed),
-        boot: boot.as_micros() as u64,
-        now: 0,
-        due: BinaryHeap::new(),
-        workers: BTreeMap::new(),
-        queue: VecDeque::new(),
-        facts: VecDeque::from([Event::TimePassed]),
-        deadline: None,
-        look: None,
-        run: Run { waits, wanted: vec![(0.0, first)], waited, paid: 0.0 },
-    };
-    model.go(shape);
+    let mut model = Model::new(workers, boot, seed);
+    model.go(shape, shape.seconds);
+    let left: Vec<WorkerId> = model.workers.keys().copied().collect();
+    left.into_iter().for_each(|worker| model.pay(worker));
     model.run.waits.sort_by(f64::total_cmp);
     model.run
 }
 
+/// How many seconds after all workers got something to do that does not end, and so many visitors more came who wait,
+/// there are more workers. Before it nobody came for `quiet` seconds.
+pub(crate) fn noticed(workers: Workers, quiet: f64, waiting: usize) -> f64 {
+    let nobody = Shape { name: "nobody", seconds: quiet + 30.0, rate: |_| 0.0 };
+    let mut model = Model::new(workers, Duration::from_millis(20), 0);
+    model.go(&nobody, quiet);
+    model.now = (quiet * 1e6) as u64;
+    model.workers.values_mut().for_each(|it| it.busy = true);
+    model.queue.extend(std::iter::repeat_n(model.now, waiting));
+    model.go(&nobody, nobody.seconds);
+    model.run.wanted.get(1).map_or(f64::INFINITY, |(at, _)| at - quiet)
+}
+
 impl Model {
-    fn go(&mut self, shape: &Shape) {
-        let end = (shape.seconds * 1e6) as u64;
+    fn new(workers: Workers, boot: Duration, seed: u64) -> Model {
+        let first = match workers {
+            Workers::Fixed(count) => count,
+            Workers::Range { min, .. } => min,
+        };
+        let (waits, waited) = Default::default();
+        Model {
+            core: Supervisor::new(plan(workers), seed),
+            random: Random(seed),
+            boot: boot.as_micros() as u64,
+            now: 0,
+            due: BinaryHeap::new(),
+            workers: BTreeMap::new(),
+            queue: VecDeque::new(),
+            facts: VecDeque::from([Event::TimePassed]),
+            deadline: None,
+            look: None,
+            run: Run { waits, wanted: vec![(0.0, first)], waited, paid: 0.0 },
+        }
+    }
+
+    fn go(&mut self, shape: &Shape, until: f64) {
+        let end = (until * 1e6) as u64;
         // Nobody comes before the first workers are there.
         let mut arrival = 5_000_000;
         while self.now < end {
@@ -162,8 +181,6 @@ impl Model {
                 self.facts.push_back(Event::TimePassed);
             }
         }
-        let workers: Vec<WorkerId> = self.workers.keys().copied().collect();
-        workers.into_iter().for_each(|worker| self.pay(worker));
     }
 
     /// Tells the core what has become known.

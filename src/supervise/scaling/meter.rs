@@ -8,16 +8,17 @@ use crate::supervise::WorkerId;
 use crate::supervise::time::Moment;
 
 /// From one look to the next where there is something to do, and where there is not.
-const BRISK: Duration = Duration::from_millis(200);
-const LEISURELY: Duration = Duration::from_millis(500);
+const BRISK: Duration = Duration::from_millis(150);
+const LEISURELY: Duration = Duration::from_millis(200);
 
 /// After a longer pause between two looks nothing is known of what was between them.
 const BLIND: Duration = Duration::from_secs(10);
 
 /// The load is averaged over so long: what comes and goes within a second or two needs no other number of workers.
 const SMOOTHED: Duration = Duration::from_secs(5);
-/// And over so long, where there may be too few: the deeper the queue, the sooner it shows.
-const LATELY: Duration = Duration::from_millis(1500);
+/// And over so long, where there may be too few: within a second three quarters of what there is to do are seen, and
+/// chance is not taken for a crowd.
+const LATELY: Duration = Duration::from_millis(680);
 
 /// A worker whose requests do not say whether it is busy is so from this share of a processor on.
 const BUSY_SHARE: f64 = 0.85;

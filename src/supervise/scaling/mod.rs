@@ -25,7 +25,7 @@ pub use seen::{AppLoad, MachineMemory, WorkerLoad};
 
 /// So long nobody must have had time before more workers are started, and so much of what there are workers for must there
 /// have been to do meanwhile: for a moment all are busy by chance now and then, however many there are.
-const PRESSED: Duration = Duration::from_millis(600);
+const PRESSED: Duration = Duration::from_millis(700);
 const MUCH: f64 = 0.75;
 
 /// Workers that boot count as there for so long; after it, more may be started beside them.
@@ -167,7 +167,7 @@ impl App {
         (load, machine): (&AppLoad, Option<MachineMemory>),
     ) {
         let from = self.scaling.wanted(range);
-        let needed = from + step(from, glance);
+        let needed = from + step(from, glance, self.scaling.meter.lately());
         let room = self.room(load, machine);
         let to =
             needed.min(range.max).min(from.saturating_add(room.as_ref().map_or(u32::MAX, |room| room.0)));
@@ -283,21 +283,19 @@ impl Supervisor {
     }
 }
 
-/// How many more than `from` a load like this takes: as many as are known to be missing, at most as many again. Where
-/// all are busy and nobody is seen to wait, a quarter more; half as many again where workers take in more than they can do
-/// at once, and nobody sees it wait.
-fn step(from: u32, glance: &Glance) -> u32 {
+/// How many more than `from` a load like this takes: as many as are known to be missing now and were `lately`, at most as
+/// many again. Where all are busy and nobody is seen to wait, a quarter more; half as many again where workers take in
+/// more than they can do at once, and nobody sees it wait.
+fn step(from: u32, glance: &Glance, lately: f64) -> u32 {
     let hidden = glance.capacity != Some(1);
     let some = if hidden { from.div_ceil(2) } else { (from / 4).max(1) };
-    let missing = match glance.waiting {
-        0 => some,
-        _ if glance.capacity.is_none() => some,
-        _ => ((glance.load() - f64::from(glance.ready)).ceil().max(1.0) as u32).max(if hidden {
-            some
-        } else {
-            1
-        }),
-    };
+    let missing =
+        match glance.waiting {
+            0 => some,
+            _ if glance.capacity.is_none() => some,
+            _ => ((glance.load().min(lately) - f64::from(glance.ready)).ceil().max(1.0) as u32)
+                .max(if hidden { some } else { 1 }),
+        };
     missing.min(from)
 }
 
@@ -342,7 +340,7 @@ mod tests {
             (glance(4, 3.9, 90, None), 2),
             (glance(1, 1.0, 0, None), 1),
         ] {
-            assert_eq!(step(seen.ready, &seen), more, "{seen:?}");
+            assert_eq!(step(seen.ready, &seen, seen.load()), more, "{seen:?}");
         }
     }
 
