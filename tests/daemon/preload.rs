@@ -8,7 +8,7 @@ use ostler::observe::{AppStatus, ZygoteStatus};
 use ostler::supervise::GenerationId;
 
 use crate::harness::{ASGI, AppFile, Gunicorn, Ostlerd, Proc, Site, WSGI, kill, ready, until};
-use crate::health::{ask, listens};
+use crate::health::{ask, listens, raw};
 use crate::load::{Load, answers, get};
 
 const GTHREAD: &[&str] = &["-k", "gthread", "--threads", "4"];
@@ -355,7 +355,7 @@ fn a_zygote_is_in_the_metrics_and_on_the_page() {
         assert!(metrics.contains(&format!("\nostler_{line}\n")), "{line}: {metrics}");
     }
     assert!(!metrics.contains("ostler_zygotes_resident_memory_bytes{app=\"shop\"} 0\n"), "{metrics}");
-    let page = ask(address, "/").1;
+    let page = raw(address, "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     let words = format!("{} of {}: pid {}, ", zygote.id, zygote.generation, pid_of(&zygote));
     assert!(page.contains(&words), "{words}: {page}");
 }
