@@ -14,8 +14,9 @@ use crate::wrk;
 
 use super::{beside_gunicorn, by_turns};
 
-const HOW: &str = "Requests a second, 2 workers, 8 connections that stay open; both servers are up and asked by turns. Ratios \
-    are of the two of one round; medians, and the range. The client of the tests reads and judges every answer, so it is slower. \
+const HOW: &str = "Requests a second, 1 worker (of more, the one that wakes first takes most connections, and chance decides), 8 \
+    connections that stay open; both servers are up and asked by turns. Ratios are of the two of one round; medians, and the \
+    range. The client of the tests reads and judges every answer, so it is slower. \
     Of the processor: what the workers used for a request of wrk's, ostler's against gunicorn's, which other work on the machine \
     changes less.";
 
@@ -55,31 +56,45 @@ pub fn run(effort: Effort, with: &[Contestant]) -> Found {
     found
 }
 
+/// Processes differ by chance for as long as they live, so each class is measured on several.
+const PROCESSES: usize = 3;
+
 /// By wrk and by the tests' client: ours, theirs, and the ratio; and the ratio of what a request costs.
 fn class_of(effort: Effort, contestants: &[Contestant], class: Class) -> ([[Series; 3]; 2], Series) {
-    let shop = Shop { class, ..Shop::of(SMALL, 2) };
-    let servers: Vec<_> = contestants.iter().map(|it| it.start(&shop)).collect();
-    let workers: Vec<Vec<Proc>> =
-        servers.iter().map(|it| it.workers().into_iter().map(Proc).collect()).collect();
+    let shop = Shop { class, ..Shop::of(SMALL, 1) };
     let mut of: [[Series; 3]; 2] = Default::default();
     let mut cost = Series::default();
-    let ways: [fn(&Target, Duration) -> f64; 2] = [|target, time| wrk::rate(target, "/", 8, time), client];
-    for round in 0..effort.rounds(5) {
-        for ((way, of), at_wrk) in ways.iter().zip(&mut of).zip([true, false]) {
-            let (mut rates, mut costs) = ([0.0; 2], [0.0; 2]);
-            for (at, _) in by_turns(contestants, round) {
+    for _ in 0..effort.rounds(PROCESSES) {
+        let servers: Vec<_> = contestants.iter().map(|it| it.start(&shop)).collect();
+        let workers: Vec<Vec<Proc>> =
+            servers.iter().map(|it| it.workers().into_iter().map(Proc).collect()).collect();
+        let targets: Vec<Target> = servers.iter().map(|it| it.target()).collect();
+        let [by_wrk, by_client] = &mut of;
+        for round in 0..effort.rounds(5) {
+            let mut costs = [0.0; 2];
+            rates(contestants, round, by_wrk, |at| {
                 let before = Used::by(&workers[at]);
-                rates[at] = way(&servers[at].target(), effort.seconds(1.0));
-                costs[at] = Used::by(&workers[at]).since(before).cpu.as_secs_f64() / rates[at];
-                of[at].add(rates[at]);
-            }
-            of[2].add(rates[0] / rates[1]);
-            if at_wrk {
-                cost.add(costs[0] / costs[1]);
-            }
+                let rate = wrk::rate(&targets[at], "/", 8, effort.seconds(1.0));
+                costs[at] = Used::by(&workers[at]).since(before).cpu.as_secs_f64() / rate;
+                rate
+            });
+            cost.add(costs[0] / costs[1]);
+        }
+        for round in 0..effort.rounds(2) {
+            rates(contestants, round, by_client, |at| client(&targets[at], effort.seconds(1.0)));
         }
     }
     (of, cost)
+}
+
+/// Both of one round, and their ratio.
+fn rates(contestants: &[Contestant], round: usize, of: &mut [Series; 3], mut rate: impl FnMut(usize) -> f64) {
+    let mut rates = [0.0; 2];
+    for (at, _) in by_turns(contestants, round) {
+        rates[at] = rate(at);
+        of[at].add(rates[at]);
+    }
+    of[2].add(rates[0] / rates[1]);
 }
 
 /// Asks without a pause.
