@@ -135,8 +135,8 @@ impl Driver {
         while !self.exit {
             self.pulse.beat();
             let due = self.supervisor.next_deadline().map(|due| self.origin + due.since_origin());
-            let (load_due, apps) = self.supervisor.next_load_look().unzip();
-            let load_due = load_due.map(|due| self.origin + due.since_origin());
+            let load = self.supervisor.next_load_look();
+            let load_due = load.as_ref().map(|load| self.origin + load.due.since_origin());
             tokio::select! {
                 Some(event) = self.facts.recv() => self.heard(event),
                 Some(inbound) = self.inbox.recv() => self.inbound(inbound),
@@ -150,7 +150,8 @@ impl Driver {
                 effects = self.keeper.done() => self.put_in_effect(effects),
                 () = sleep(due) => self.fact(Event::TimePassed),
                 () = sleep(load_due) => {
-                    let looked = self.shell.look_at_load(apps.unwrap_or_default());
+                    let Some(load) = load else { continue };
+                    let looked = self.shell.look_at_load(load);
                     // It comes often, and most of the time nothing follows: then the picture stays as it is.
                     if !self.tell(looked) {
                         continue;

@@ -38,7 +38,8 @@ fn slice(group: &Path) -> Option<u64> {
 }
 
 fn text(path: &Path) -> Option<String> {
-    let mut text = String::new();
+    // The kernel writes the whole file anew for each read.
+    let mut text = String::with_capacity(4096);
     File::open(path).ok()?.take(MOST).read_to_string(&mut text).ok()?;
     Some(text)
 }

@@ -122,7 +122,7 @@ pub enum Event {
     LoadObserved {
         /// Those that could be looked at.
         apps: Vec<AppLoad>,
-        /// The machine's memory, where it is known.
+        /// The machine's memory, where it is known and was asked for.
         memory: Option<MachineMemory>,
     },
 }

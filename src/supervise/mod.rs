@@ -42,7 +42,7 @@ pub use migration::{
 };
 pub use news::{Cause, Happening, Level, News};
 pub use request::{Outcome, Request, RequestId};
-pub use scaling::{AppLoad, MachineMemory, WorkerLoad};
+pub use scaling::{AppLoad, LoadLook, MachineMemory, WorkerLoad};
 pub use supervisor::Supervisor;
 pub use switch::{LinkFact, LinkOrder, Target};
 pub use time::Moment;

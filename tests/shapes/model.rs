@@ -195,7 +195,7 @@ impl Model {
         }
         let micros = |at: Moment| at.since_origin().as_micros() as u64;
         self.deadline = self.core.next_deadline().map(|at| micros(at) + 1);
-        self.look = self.core.next_load_look().map(|(at, apps)| (micros(at), apps));
+        self.look = self.core.next_load_look().map(|look| (micros(look.due), look.apps));
     }
 
     fn perform(&mut self, action: Action) {

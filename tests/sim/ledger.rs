@@ -28,6 +28,7 @@ pub(crate) struct Ledger {
     /// What is known of each migration.
     pub(crate) books: BTreeMap<RunId, Book>,
     pub(crate) exited: bool,
+    /// Whether it is at the newest look at the load, seen or not.
     pub(crate) memory_is_tight: bool,
     /// Until when the workers of an app that stops may take the connections that wait.
     emptying: BTreeMap<AppName, Moment>,
@@ -120,7 +121,7 @@ impl Ledger {
                 }
             }
             Event::WorkerExited { worker, .. } => self.gone(now, *worker),
-            Event::LoadObserved { apps, memory } => self.load_seen(now, apps, *memory),
+            Event::LoadObserved { apps, .. } => self.load_seen(now, apps),
             Event::WorkersObserved { seen } => {
                 for (worker, observation) in seen {
                     self.observed(*worker, *observation);

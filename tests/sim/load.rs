@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::supervise::{AppLoad, Event, MachineMemory, Moment, WorkerId, WorkerLoad};
+use ostler::supervise::{AppLoad, Event, LoadLook, MachineMemory, Moment, WorkerId, WorkerLoad};
 
 use crate::crew::Crew;
 use crate::ledger::{Count, Ledger};
@@ -36,21 +36,22 @@ impl Loads {
         self.homes.insert(worker, app.clone());
     }
 
-    /// A look at `apps`. In the calm nothing changes any more.
+    /// A look as it is asked for, and whether memory is tight. In the calm nothing changes any more.
     pub(crate) fn look(
         &mut self,
         (now, calm): (Moment, bool),
-        apps: Vec<AppName>,
+        look: LoadLook,
         processes: &BTreeMap<WorkerId, Process>,
-    ) -> Event {
+    ) -> (bool, Event) {
         if calm {
             self.memory = Some(AMPLE);
         } else if self.memory_until <= now {
             self.memory = [Some(AMPLE), Some(AMPLE), Some(TIGHT), None][self.rng.below(4) as usize];
             self.memory_until = now + self.rng.millis(2000, 20_000);
         }
-        let apps = apps.into_iter().map(|app| self.load(now, calm, app, processes)).collect();
-        Event::LoadObserved { apps, memory: self.memory }
+        let apps = look.apps.into_iter().map(|app| self.load(now, calm, app, processes)).collect();
+        let event = Event::LoadObserved { apps, memory: self.memory.filter(|_| look.memory) };
+        (self.memory == Some(TIGHT), event)
     }
 
     fn load(
@@ -128,8 +129,7 @@ impl LoadBook {
 
 impl Ledger {
     /// Writes down a look at the load of apps.
-    pub(crate) fn load_seen(&mut self, now: Moment, apps: &[AppLoad], memory: Option<MachineMemory>) {
-        self.memory_is_tight = memory == Some(TIGHT);
+    pub(crate) fn load_seen(&mut self, now: Moment, apps: &[AppLoad]) {
         for load in apps {
             let (count, free) = (self.count(&load.app), !self.memory_is_tight);
             // One that drains may go on taking visitors for a moment.
@@ -161,8 +161,8 @@ impl Crew {
 }
 
 impl World {
-    pub(crate) fn look_at_load(&mut self, apps: Vec<AppName>) -> Event {
+    pub(crate) fn look_at_load(&mut self, look: LoadLook) -> (bool, Event) {
         let at = (self.now, self.is_calm());
-        self.loads.look(at, apps, &self.processes)
+        self.loads.look(at, look, &self.processes)
     }
 }

@@ -153,14 +153,16 @@ impl Run {
 
     /// The look at the load, where it is what happens next.
     fn load_is_due(&mut self, wakes: Option<Moment>) -> Option<Event> {
-        let (due, apps) = self.subject.core.next_load_look()?;
-        let at = due.max(self.now);
+        let look = self.subject.core.next_load_look()?;
+        let at = look.due.max(self.now);
         let others = [wakes, self.world.next_at()];
         if others.into_iter().flatten().any(|other| other < at) {
             return None;
         }
         self.pass(at);
-        Some(self.world.look_at_load(apps))
+        let (memory_is_tight, event) = self.world.look_at_load(look);
+        self.ledger.memory_is_tight = memory_is_tight;
+        Some(event)
     }
 
     /// A flawed core may go on for ever, where another law is judged than the one that would say so.

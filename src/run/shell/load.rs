@@ -9,18 +9,18 @@ use super::{Home, Running, Shell};
 use crate::config::AppName;
 use crate::run::scoreboard::monotonic_now;
 use crate::run::{listen_queue, memory};
-use crate::supervise::{AppLoad, Event, WorkerId, WorkerLoad};
+use crate::supervise::{AppLoad, Event, LoadLook, WorkerId, WorkerLoad};
 
 impl Shell {
-    /// A look at each of `apps`.
-    pub fn look_at_load(&self, apps: Vec<AppName>) -> Event {
+    /// A look at the load as it is asked for.
+    pub fn look_at_load(&self, LoadLook { apps, memory, .. }: LoadLook) -> Event {
         let now = monotonic_now();
-        let apps = apps.into_iter().map(|app| self.load_of(app, now)).collect();
-        Event::LoadObserved { apps, memory: memory::of_machine() }
+        let apps = apps.into_iter().map(|app| self.load_of(app, now, memory)).collect();
+        Event::LoadObserved { apps, memory: memory.then(memory::of_machine).flatten() }
     }
 
     /// One that cannot be looked at has nothing to do.
-    fn load_of(&self, app: AppName, now: u64) -> AppLoad {
+    fn load_of(&self, app: AppName, now: u64, memory: bool) -> AppLoad {
         let Some(home) = self.apps.get(&app) else {
             return AppLoad { app, workers: Vec::new(), waiting: None, memory: None };
         };
@@ -29,7 +29,7 @@ impl Shell {
         let workers: Vec<(WorkerId, WorkerLoad)> = workers.collect();
         let queues = listen_queue::of(home.listeners.all()).into_iter();
         let waiting = queues.map(|it| it.waiting).reduce(u32::saturating_add);
-        AppLoad { workers, waiting, memory: memory::of_slice(&app), app }
+        AppLoad { workers, waiting, memory: memory.then(|| memory::of_slice(&app)).flatten(), app }
     }
 }
 

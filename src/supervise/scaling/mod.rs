@@ -21,7 +21,7 @@ use super::supervisor::{Out, Supervisor};
 use super::time::Moment;
 use super::view::ScalingView;
 use meter::{Glance, Meter};
-pub use seen::{AppLoad, MachineMemory, WorkerLoad};
+pub use seen::{AppLoad, LoadLook, MachineMemory, WorkerLoad};
 
 /// So long nobody must have had time before more workers are started, and so much of what there are workers for must there
 /// have been to do meanwhile: for a moment all are busy by chance now and then, however many there are.
@@ -269,11 +269,14 @@ impl App {
 }
 
 impl Supervisor {
-    /// When the load of apps must be looked at next, and of which: those whose workers follow it.
-    pub fn next_load_look(&self) -> Option<(Moment, Vec<AppName>)> {
-        let looks = self.apps.iter().filter_map(|(name, app)| Some((app.next_load_look()?, name)));
-        let (due, names): (Vec<Moment>, Vec<&AppName>) = looks.unzip();
-        Some((due.into_iter().min()?, names.into_iter().cloned().collect()))
+    /// When the load of apps must be looked at next, and of which.
+    pub fn next_load_look(&self) -> Option<LoadLook> {
+        let looks = self.apps.iter().filter_map(|(name, app)| Some((app.next_load_look()?, name, app)));
+        let looks: Vec<(Moment, &AppName, &App)> = looks.collect();
+        // More are started only where nobody had time at an earlier look already.
+        let memory = looks.iter().any(|(due, _, app)| app.scaling.meter.pressed_for(*due).is_some());
+        let due = looks.iter().map(|(due, ..)| *due).min()?;
+        Some(LoadLook { due, apps: looks.into_iter().map(|(_, name, _)| name.clone()).collect(), memory })
     }
 
     pub(super) fn load_observed(&mut self, apps: &[AppLoad], memory: Option<MachineMemory>, out: &mut Out) {

@@ -4,6 +4,18 @@ use std::time::Duration;
 
 use crate::config::AppName;
 use crate::supervise::WorkerId;
+use crate::supervise::time::Moment;
+
+/// A look at the load that is due: of those apps whose workers follow it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadLook {
+    /// When.
+    pub due: Moment,
+    /// At which apps.
+    pub apps: Vec<AppName>,
+    /// Whether at memory, too: it matters only where there may have to be more workers.
+    pub memory: bool,
+}
 
 /// How much one app had to do at one moment.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +26,8 @@ pub struct AppLoad {
     pub workers: Vec<(WorkerId, WorkerLoad)>,
     /// Connections that wait for a worker, of all listeners; `None` where the kernel does not tell.
     pub waiting: Option<u32>,
-    /// Bytes that its slice takes, without what the kernel gives back when it is asked; `None` where nobody counts.
+    /// Bytes that its slice takes, without what the kernel gives back when it is asked; `None` where nobody counts, or
+    /// nobody wanted to know.
     pub memory: Option<u64>,
 }
 
