@@ -1,7 +1,7 @@
 //! Who has asked for what, and what they were told.
 
 use ostler::config::AppName;
-use ostler::supervise::{AppState, Moment, Outcome, Request, RequestId};
+use ostler::supervise::{AppState, GenerationId, Moment, Outcome, Request, RequestId};
 
 use crate::ledger::Ledger;
 
@@ -12,9 +12,15 @@ pub(crate) struct Asked {
     pub(crate) at: Moment,
     /// Whether its app was stopped before.
     pub(crate) was_stopped: bool,
+    /// What was shown as serving at the time.
+    pub(crate) served: Option<GenerationId>,
 }
 
 impl Asked {
+    pub(crate) fn by(request: Option<Request>, at: Moment) -> Asked {
+        Asked { request, answers: 0, at, was_stopped: false, served: None }
+    }
+
     /// Whether it has that app run.
     pub(crate) fn starts(&self, app: &AppName) -> bool {
         match &self.request {
@@ -26,7 +32,7 @@ impl Asked {
 
 impl Ledger {
     pub(crate) fn requested(&mut self, now: Moment, id: RequestId, request: &Request) {
-        let mut asked = Asked { request: Some(request.clone()), answers: 0, at: now, was_stopped: false };
+        let mut asked = Asked::by(Some(request.clone()), now);
         let app = match request {
             Request::Shutdown | Request::ShutdownNow | Request::Drain(_) | Request::Undrain => {
                 self.asked.insert(id, asked);
@@ -45,6 +51,7 @@ impl Ledger {
         };
         let crew = self.crews.get_mut(app);
         asked.was_stopped = crew.as_ref().is_some_and(|crew| crew.stopped);
+        asked.served = crew.as_ref().and_then(|crew| crew.view.as_ref()?.generation);
         self.asked.insert(id, asked);
         let Some(crew) = crew.filter(|_| !self.machine.shutdown) else { return };
         match request {

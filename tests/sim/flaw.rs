@@ -7,7 +7,7 @@ use std::time::Duration;
 use ostler::plan::{Blueprint, Plan};
 use ostler::supervise::{
     Action, Cause, Event, Found, Happening, Legacy, LinkOrder, Moment, News, Outcome, PhaseView, Request,
-    Rung, Supervisor, View, WorkerId,
+    RolloutView, Rung, Supervisor, View, WorkerId,
 };
 
 use crate::ledger::Ledger;
@@ -50,6 +50,7 @@ pub(crate) enum Flaw {
     DeafToLoaded,
     ActsOnAWhim,
     HidesTheDrain,
+    HidesWhatIsComing,
     TakesADrainForAShutdown,
     ShutsDownAtOnce,
     SaysDrainedAtOnce,
@@ -160,6 +161,12 @@ impl Subject {
             Some(Flaw::ShowsTheDead) => return self.last_view.replace(view.clone()).unwrap_or(view),
             Some(Flaw::Load(misjudged)) => misjudged.shows(&mut view),
             Some(Flaw::HidesTheDrain) => view.draining = false,
+            Some(Flaw::HidesWhatIsComing) => {
+                let hidden = |it: &RolloutView| it.phase == PhaseView::Preparing;
+                view.apps
+                    .iter_mut()
+                    .for_each(|app| app.rollout = app.rollout.take().filter(|it| !hidden(it)));
+            }
             Some(Flaw::HidesZygotes) => view.apps.iter_mut().for_each(|app| app.zygotes.clear()),
             Some(Flaw::SaysServing) => {
                 view.apps.iter_mut().for_each(|app| app.state = ostler::supervise::AppState::Serving);

@@ -55,6 +55,7 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::StartsInShutdown, Law::ShutdownStartsNothing),
     (Flaw::ShowsTheDead, Law::ViewsAreTrue),
     (Flaw::SaysServing, Law::StatesAreTrue),
+    (Flaw::HidesWhatIsComing, Law::WhatIsComingIsShown),
     (Flaw::DeafToLoaded, Law::TheWantedPlanIsServed),
     (Flaw::HidesTheDrain, Law::ReadinessFailsWhileDrained),
     (Flaw::TakesADrainForAShutdown, Law::ADrainEndsNobody),

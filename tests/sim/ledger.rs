@@ -102,7 +102,7 @@ impl Ledger {
             Event::Requested { id, request } => self.requested(now, *id, request),
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
             Event::PlanMade { id, plan } => {
-                self.asked.insert(*id, Asked { request: None, answers: 0, at: now, was_stopped: false });
+                self.asked.insert(*id, Asked::by(None, now));
                 // In a shutdown it is refused.
                 if !self.machine.shutdown {
                     self.planned(now, plan);

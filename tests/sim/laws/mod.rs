@@ -61,6 +61,7 @@ pub(crate) enum Law {
     ADrainIsAnsweredInItsTime,
     ViewsAreTrue,
     StatesAreTrue,
+    WhatIsComingIsShown,
     TheWantedPlanIsServed,
     OneMigrationAtATime,
     TheClosedAreLeftAlone,
@@ -192,6 +193,7 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::TheLoadIsFollowed, scaling::the_load_is_followed),
     (Law::ViewsAreTrue, views::views_are_true),
     (Law::StatesAreTrue, views::states_are_true),
+    (Law::WhatIsComingIsShown, views::what_is_coming_is_shown),
 ];
 
 /// Which laws are in force: all, or one alone.

@@ -1,8 +1,9 @@
 //! Laws about the picture that the rest of the daemon is given.
 
-use ostler::supervise::{AppState, AppView, Rung, WorkerState, WorkerView};
+use ostler::supervise::{AppState, AppView, Request, Rung, WorkerState, WorkerView};
 
 use super::{Step, Verdict};
+use crate::asked::Asked;
 use crate::crew::Hand;
 use crate::ledger::Count;
 
@@ -75,6 +76,21 @@ pub(super) fn states_are_true(step: &Step<'_>) -> Verdict {
                 "{} is {:?} with {ready} of {wanted} workers ready, {live} live",
                 app.name, app.state
             ));
+        }
+    }
+    Ok(())
+}
+
+/// Who has asked for a restart and waits sees it under way: else somebody who looks takes what serves for the new code.
+pub(super) fn what_is_coming_is_shown(step: &Step<'_>) -> Verdict {
+    for app in step.view.apps.iter().filter(|app| app.state == AppState::Serving && app.rollout.is_none()) {
+        let restarts = |request: &Request| matches!(request, Request::Restart(it) if *it == app.name);
+        let waits = |asked: &&Asked| {
+            let is_old = asked.served.is_some() && asked.served == app.generation;
+            is_old && asked.answers == 0 && asked.request.as_ref().is_some_and(restarts)
+        };
+        if let Some(asked) = step.ledger.asked.values().find(waits) {
+            return Err(format!("{} is shown as serving, and {:?} has no answer", app.name, asked.request));
         }
     }
     Ok(())
