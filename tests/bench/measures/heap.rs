@@ -11,7 +11,7 @@ use crate::load::get;
 use crate::numbers::{figure, mib};
 use crate::watch::pss;
 
-const HOW: &str = "PSS of 4 sync workers and their supervisor; the app keeps 150,000 small dictionaries, and every worker has \
+const HOW: &str = "PSS of 4 sync workers and their supervisor; the app keeps 150,000 dictionaries with a list in each, and every worker has \
     collected its garbage some times, which is what takes shared memory apart.";
 
 /// ostler's key for it. One that does not know it is shown without.

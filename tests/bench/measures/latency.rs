@@ -28,7 +28,7 @@ struct Of {
 
 pub fn run(effort: Effort, with: &[Contestant]) -> Found {
     let mut of: Vec<Of> = with.iter().map(|_| Of::default()).collect();
-    for round in 0..effort.rounds(3) {
+    for round in 0..effort.rounds(5) {
         for (at, contestant) in by_turns(with, round) {
             once(effort, contestant, &mut of[at]);
         }
