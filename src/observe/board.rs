@@ -226,8 +226,7 @@ fn facts(app: &AppStatus) -> Vec<(&'static str, Cell)> {
     let plain = |text: &String| Cell::new(Tone::Plain, one_line(text));
     facts.extend(app.directory.as_ref().map(|directory| ("code from", plain(directory))));
     facts.extend(app.runs.as_ref().map(|runs| ("runs", plain(runs))));
-    let zygotes =
-        app.zygotes.iter().map(|zygote| ("forked from", Cell::new(Tone::Plain, zygote_words(zygote))));
+    let zygotes = app.zygotes.iter().map(|zygote| ("zygote", Cell::new(Tone::Plain, zygote_words(zygote))));
     facts.extend(zygotes);
     facts
 }
@@ -339,7 +338,7 @@ mod tests {
         let range = "1 to 4 workers, as the load needs; grown from 1 to 2 workers: why";
         assert_eq!(said, [(Tone::Plain, range), (Tone::Warn, "not more workers: no memory")]);
         let from = "w8 of g1: pid 808, 2m05s old, 96.0 MiB, workers are forked from it";
-        assert_eq!(row.facts, [("forked from", Cell::new(Tone::Plain, from))]);
+        assert_eq!(row.facts, [("zygote", Cell::new(Tone::Plain, from))]);
     }
 
     #[test]

@@ -7,4 +7,7 @@ mod drain;
 mod fake;
 mod migrate;
 mod people;
+#[path = "../daemon/harness/program.rs"]
+#[allow(dead_code, unreachable_pub, reason = "all of it is for the daemon's tests")]
+mod program;
 mod socket;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use crate::fake::{Fake, name, text};
+use crate::program;
 
 /// A user id that nobody has, so that no group can be found for it either.
 const SOMEBODY: u32 = 61_234;
@@ -15,8 +16,7 @@ fn public_command(fake: &Fake) -> PathBuf {
     let folder = fake.folder.path();
     std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
     let command = folder.join("ostler");
-    std::fs::copy(env!("CARGO_BIN_EXE_ostler"), &command).unwrap();
-    std::fs::set_permissions(&command, PermissionsExt::from_mode(0o755)).unwrap();
+    program::copy(env!("CARGO_BIN_EXE_ostler"), &command);
     command
 }
 

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use ostler::supervise::WorkerState;
 
 use crate::die::Die;
-use crate::harness::{Ostlerd, Site, WSGI, kill, ready, until};
+use crate::harness::{Ostlerd, Site, WSGI, kill, program, ready, until};
 use crate::load::{Connection, Load, Target};
 
 const GTHREAD: &[&str] = &["-k", "gthread", "--threads", "4"];
@@ -184,15 +184,13 @@ fn a_binary_that_cannot_take_over_changes_nothing() {
     let site = Site::new();
     site.app("shop").tcp().workers(1).with("app.py", WSGI).write();
     let copy = site.path("ostlerd-copy");
-    std::fs::copy(env!("CARGO_BIN_EXE_ostlerd"), &copy).expect("the folder is writable");
+    program::copy(env!("CARGO_BIN_EXE_ostlerd"), &copy);
     let ostlerd = site.start_as(&copy);
     let pids = sorted(ready(&ostlerd.serving("shop")).iter().filter_map(|it| it.pid).collect());
     // As a package upgrade does it: the old file goes, a new one takes its name.
     let replace = |text: &str| {
         let new = site.path("ostlerd-new");
-        std::fs::write(&new, text).expect("the folder is writable");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(&new, mode).expect("the file is ours");
+        program::write(&new, text.as_bytes());
         std::fs::rename(&new, &copy).expect("the folder is writable");
     };
     replace("#!/bin/sh\necho 'it has the format 7, and this ostlerd knows 9' >&2\nexit 1\n");

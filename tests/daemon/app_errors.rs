@@ -10,7 +10,7 @@ use std::process::Command;
 
 use ostler::supervise::AppState;
 
-use crate::harness::{AppFile, Said, Site, WSGI, free_address, is_root};
+use crate::harness::{AppFile, Said, Site, WSGI, free_address, is_root, program};
 use crate::load::{Target, get};
 
 fn shop(site: &Site) -> AppFile {
@@ -145,9 +145,9 @@ fn a_privileged_port_is_not_permitted_to_others() {
     address.set_port(81);
     site.app("shop").user(None).listen(Target::Tcp(address)).with("app.py", WSGI).write();
     // A copy, and a folder to write to: the one that was built may lie where only root can reach.
-    let program = site.path("ostlerd");
-    fs::copy(env!("CARGO_BIN_EXE_ostlerd"), &program).expect("the site is ours");
+    let copy = site.path("ostlerd");
+    program::copy(env!("CARGO_BIN_EXE_ostlerd"), &copy);
     fs::set_permissions(site.path("."), fs::Permissions::from_mode(0o777)).expect("the site is ours");
-    let said = Said::of(site.command_of(&program).uid(65534).gid(65534));
+    let said = Said::of(site.command_of(&copy).uid(65534).gid(65534));
     said.exits(78).says(&[&address.to_string(), "root"]);
 }

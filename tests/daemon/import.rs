@@ -1,11 +1,10 @@
 //! `ostler import` of what people have: what it writes passes `ostler check`, and serves.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use crate::harness::{Gunicorn, Said, Site, WSGI, free_address, readable, usual_user};
+use crate::harness::{Gunicorn, Said, Site, WSGI, free_address, program, readable, usual_user};
 use crate::load::{Target, get};
 
 /// A release with an app, and what the files say of it.
@@ -90,7 +89,10 @@ fn a_section_of_supervisords_serves_with_its_start_script_and_gunicorns_own_file
     release.put("gunicorn.conf.py", "bind = \"BIND\"\nworker_class = \"gthread\"\npidfile = \"/x\"\n");
     let script =
         release.put("start.sh", "#!/bin/sh\ncd DIRECTORY\nexport MARK\nexec GUNICORN shop:application\n");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+    // Written once more, as what is to be run.
+    let text = fs::read(&script).expect("the file is ours");
+    fs::remove_file(&script).expect("the file is ours");
+    program::write(&script, &text);
     let section = "[program:shop]\ncommand=DIRECTORY/start.sh\nuser=USER\nenvironment=COLOUR=\"red\"\n";
     let env = release.serves("shop.conf", section, &[]);
     assert!(env.contains("\"COLOUR\": \"red\""), "{env}");

@@ -150,7 +150,7 @@ async fn what_the_account_may_not_enter_is_named_through_links() {
         std::fs::create_dir_all(path).unwrap();
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
     }
-    std::fs::copy("/bin/true", closed.join("python")).unwrap();
+    crate::program::copy("/bin/true", &closed.join("python"));
     std::os::unix::fs::symlink("../closed/python", open.join("python")).unwrap();
     let mut spec = spec(&[open.join("python").to_str().unwrap()]);
     spec.account = Some(account);

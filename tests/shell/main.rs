@@ -8,6 +8,9 @@ mod launch;
 mod listeners;
 mod migration;
 mod process;
+#[path = "../daemon/harness/program.rs"]
+#[allow(unreachable_pub, reason = "all of it is for the daemon's tests")]
+mod program;
 mod real;
 mod support;
 mod worker;

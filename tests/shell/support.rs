@@ -12,6 +12,8 @@ use ostler::run::launch::LaunchSpec;
 use ostler::run::process::{Children, Process};
 use ostler::supervise::Exit;
 
+use crate::program;
+
 pub(crate) const PYTHON: &str = "/usr/bin/python3";
 
 pub(crate) fn children() -> Children {
@@ -94,19 +96,8 @@ pub(crate) fn lives(pid: i32) -> bool {
 
 /// A program file.
 pub(crate) fn script(folder: &Path, name: &str, code: &str) -> PathBuf {
-    use std::os::unix::fs::PermissionsExt;
     let path = folder.join(name);
-    // Written under another name by a process of its own: a descriptor that is open for writing while another
-    // test forks would make the program "busy".
-    let mut copy = std::process::Command::new("/usr/bin/install")
-        .args(["-m", "755", "/dev/stdin"])
-        .arg(&path)
-        .stdin(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    std::io::Write::write_all(&mut copy.stdin.take().unwrap(), code.as_bytes()).unwrap();
-    assert!(copy.wait().unwrap().success());
-    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o755);
+    program::write(&path, code.as_bytes());
     path
 }
 

@@ -5,6 +5,7 @@ mod app;
 mod master;
 mod ostlerd;
 mod proc;
+pub mod program;
 mod python;
 mod releases;
 mod site;
