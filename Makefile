@@ -4,10 +4,12 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-vm endurance bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs setup lint clean
+.PHONY: help demo test test-systemd test-vm endurance bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs setup lint clean
 
 export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
+# Whose systemd `make test-systemd` boots.
+SYSTEMD ?= trixie
 # Only root can boot a machine; everybody else leaves those tests out, and is told so.
 root := $(filter 0,$(shell id -u))
 # The tests of the daemon wait more than they work; more than this makes a machine of two cores crowded.
@@ -16,6 +18,7 @@ export RUST_TEST_THREADS ?= 4
 help:
 	@echo 'make demo    a Django project under ostler: load, a deployment, a release that fails'
 	@echo 'make test    every test, with real gunicorn 20.1, 23 and 27'
+	@echo 'make test-systemd  the tests on a booted Debian with another systemd: SYSTEMD=trixie, or bookworm-backports; as root'
 	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'
 	@echo 'make endurance  a thousand rollouts, crashes, restarts and re-executions in a row; as root, half an hour'
 	@echo 'make bench   ostler beside gunicorn, Granian, uWSGI, circus, supervisord, systemd: writes tests/bench/results.md'
@@ -33,6 +36,12 @@ test: setup venvs $(if $(root),rootfs)
 	/usr/bin/python3 tests/shim/run.py
 	/usr/bin/python3 tests/migrate_db/run.py
 	@echo 'ostler: every test passed$(if $(root),,, but for those of systemd: they need root)'
+
+# Its packages are not those that the guide installs.
+test-systemd: setup venvs
+	OSTLER_SYSTEMD=$(SYSTEMD) bash tests/rootfs.sh target/rootfs-$(SYSTEMD)
+	bash tests/debs.sh
+	OSTLER_ROOTFS=$(CURDIR)/target/rootfs-$(SYSTEMD) cargo test --locked --test systemd booted:: -- --skip booted::guide
 
 test-vm: setup venvs $(if $(root),rootfs)
 	@bash tests/vm.sh

@@ -119,12 +119,12 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let signals = Signals::listen().map_err(failed_to("handle signals in", Path::new("ostlerd")))?;
     handover::let_signals_in();
     let children = Children::new();
+    use_scopes(&children);
     let strays = left.is_none().then(|| Strays::of(&children, &places.runtime));
     handover.sockets.extend(strays.iter().flat_map(Strays::sockets));
     let passed = Passed::take().with_own(handover.sockets, &handover.names);
     let stored = passed.stored();
     let health = health::open(&config.health, &places.runtime, &passed)?;
-    use_scopes(&children);
     Journal::detect().into_iter().for_each(|journal| children.use_journal(journal));
     reaper::take_orphans(&children).map_err(failed_to("take orphans in", Path::new("ostlerd")))?;
 

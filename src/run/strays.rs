@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::adopt::SCOREBOARD;
 use super::listeners::inode_of;
 use super::process::{Children, Process};
+use super::scope::{Group, Scopes};
 use crate::supervise::Rung;
 
 /// So long they may take: their own time is not known either, and visitors wait.
@@ -28,11 +29,11 @@ pub(super) struct Strays(Vec<Process>);
 impl Strays {
     /// Finds them.
     pub(super) fn of(children: &Children, runtime_directory: &Path) -> Strays {
-        let scoreboards = runtime_directory.join("scoreboards");
+        let scopes = children.scopes().map(Scopes::inhabited).unwrap_or_default();
+        let in_scopes: Vec<i32> = scopes.iter().flat_map(Group::members).collect();
         let is_one = |pid: i32| {
-            // The file may be gone: then the kernel says so behind its name.
             let held = fs::read_link(format!("/proc/{pid}/fd/{SCOREBOARD}"));
-            held.is_ok_and(|path| path.parent() == Some(&scoreboards))
+            held.is_ok_and(|path| is_scoreboard(&path, runtime_directory, in_scopes.contains(&pid)))
         };
         let numbers = fs::read_dir("/proc").into_iter().flatten();
         let pids = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
@@ -82,5 +83,33 @@ impl Strays {
                 }
             }
         }
+    }
+}
+
+/// Whether a file that is open is the scoreboard of an app of this runtime directory, by its name as the kernel gives it.
+fn is_scoreboard(path: &Path, runtime_directory: &Path, in_scope: bool) -> bool {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    // The file may be gone: then the kernel says so behind its name. Where systemd has taken the whole directory away
+    // (from 254 on, at a stop of a unit that waits to be started again), its mount went with it, and only what was below
+    // is left of the name.
+    let below = folder == "/scoreboards" && path.as_os_str().as_encoded_bytes().ends_with(b" (deleted)");
+    folder == runtime_directory.join("scoreboards") || in_scope && below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scoreboard_is_known_by_its_name_also_where_its_directory_is_gone() {
+        let is_one =
+            |path: &str, in_scope| is_scoreboard(Path::new(path), Path::new("/run/ostler"), in_scope);
+        assert!(is_one("/run/ostler/scoreboards/shop", false));
+        assert!(is_one("/run/ostler/scoreboards/shop (deleted)", false));
+        assert!(is_one("/scoreboards/shop (deleted)", true));
+        assert!(!is_one("/scoreboards/shop (deleted)", false), "that of nobody knows whom");
+        assert!(!is_one("/scoreboards/shop", true));
+        assert!(!is_one("/tmp/other/scoreboards/shop", true), "that of another ostlerd");
+        assert!(!is_one("pipe:[5031923]", true));
     }
 }
