@@ -94,7 +94,8 @@ impl Tally {
     /// Fails the test where anything was lost, or hardly anything was asked.
     #[track_caller]
     pub fn lost_nothing(&self) {
-        assert_eq!(self.lost(), 0, "requests were lost: {self}");
+        let lost: Vec<&Sample> = self.samples.iter().filter(|it| it.outcome != Outcome::Ok).take(5).collect();
+        assert_eq!(self.lost(), 0, "requests were lost: {self}, the first of them {lost:?}");
         assert!(self.samples.len() >= 20, "too few requests to say anything: {self}");
     }
 
