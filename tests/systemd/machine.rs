@@ -204,7 +204,8 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let journal = self.command(&["journalctl", "--no-pager", "-n", "60"]).output();
+            let journal =
+                self.command(&["journalctl", "--no-pager", "-o", "short-precise", "-n", "600"]).output();
             let journal = journal.map(|it| String::from_utf8_lossy(&it.stdout).into_owned());
             eprintln!("--- the end of the machine's journal\n{}", journal.unwrap_or_default());
         }
