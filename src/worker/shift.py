@@ -26,6 +26,19 @@ class Shift:
         self.control.send("loaded")
 
 
+class Parent(int):
+    """The number of a process that is equal to every other: gunicorn compares it with what it asks for a moment later,
+    and ostlerd may die in between."""
+
+    def __eq__(self, other):
+        return True
+
+    def __ne__(self, other):
+        return False
+
+    __hash__ = int.__hash__
+
+
 class Shifted:
     """Goes before gunicorn's class in a subclass that has `shift` as an attribute."""
 
@@ -33,7 +46,7 @@ class Shifted:
     multithread = False
 
     # gunicorn's workers leave when their parent changes; these outlive it.
-    ppid = property(lambda self: os.getppid(), lambda self, value: None)
+    ppid = property(lambda self: Parent(os.getppid()), lambda self, value: None)
 
     def init_signals(self):
         super().init_signals()

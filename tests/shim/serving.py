@@ -193,6 +193,20 @@ def a_worker_outlives_its_parent(at):
                 os.kill(pid, signal.SIGKILL)
 
 
+def a_parent_that_changes_while_it_is_looked_at_twice_is_no_reason_to_leave(at):
+    # gunicorn compares what it asked for with what it asks for: between the two ostlerd may have died.
+    with open(os.path.join(at.directory, "gunicorn.conf.py"), "w", encoding="utf-8") as file:
+        file.write("import itertools, os\nos.getppid = itertools.count(1000).__next__\n")
+    with shop(at) as app:
+        worker = app.ready()
+        started = worker.field(16)
+        until(lambda: worker.field(16) > started + 1_200_000_000, "it beats on")
+        assert Client(app, keep=False).get()[0] == 200
+        assert "Parent changed" not in app.printed(), app.printed()
+        worker.kill(signal.SIGTERM)
+        assert worker.ended() == 0, (worker.status, app.printed())
+
+
 class Remote:
     """The address of another process' listener, for a client."""
 
@@ -226,4 +240,5 @@ def heartbeat(pid):
 LAWS = [a_worker_leaves_the_listener_as_it_was, a_worker_serves_all_its_listeners, a_replaced_worker_loses_no_request,
         a_replaced_worker_on_a_unix_socket_loses_no_request, a_request_in_flight_shows_when_it_began,
         every_request_of_a_burst_is_counted, a_worker_has_its_own_descriptors_and_its_children_none,
-        signals_are_taken_as_the_contract_says, a_worker_outlives_its_parent]
+        signals_are_taken_as_the_contract_says, a_worker_outlives_its_parent,
+        a_parent_that_changes_while_it_is_looked_at_twice_is_no_reason_to_leave]
