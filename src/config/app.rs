@@ -39,7 +39,7 @@ pub(super) fn check(
     let python = required(checker, &section, &place, "python", "\"/srv/shop/venv/bin/python\"", values::path);
     let entry = required(checker, &section, &place, "app", "\"shop.wsgi:application\"", names::entry);
     let user = checker.read(&section, "user", "\"shop\"", names::login);
-    if is_root && !section.has("user") {
+    if is_root && !section.has("user") && !section.nests_an_app() {
         checker.problems.push(no_user(place.clone(), &name));
     }
     let workers = super::workers::check(checker, &section);
@@ -82,7 +82,7 @@ fn required<T>(
     example: &'static str,
     read: impl Fn(&DeValue<'_>) -> Result<T, Fault>,
 ) -> Option<T> {
-    if !section.has(key) {
+    if !section.has(key) && !section.nests_an_app() {
         checker.missing(place, key, example);
     }
     checker.read(section, key, example, read)

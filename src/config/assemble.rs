@@ -15,21 +15,22 @@ use super::{health, keys};
 ///
 /// `is_root` is whether ostlerd runs as root, where `user` is required.
 pub fn parse_app(name: &AppName, text: &str, file: &Path, is_root: bool) -> Result<App, Problems> {
-    let (checked, problems) = app_file(name, text, file, is_root);
+    let folder = file.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+    let (checked, problems) = app_file(name, text, (file, &folder.join("ostler.toml")), is_root);
     let (apps, more) = assemble(checked.into_iter().collect());
     finish(apps, problems.into_iter().chain(more).collect())
         .map(|mut apps| apps.remove(name).expect("no problem, so the app is there"))
 }
 
-/// The app of one file of `apps.d`.
+/// The app of one file of `apps.d`, beside the main one.
 pub(super) fn app_file(
     name: &AppName,
     text: &str,
-    file: &Path,
+    (file, main): (&Path, &Path),
     is_root: bool,
 ) -> (Option<Checked>, Vec<Problem>) {
     let source = Source { file, text };
-    let mut checker = Checker::new(source);
+    let mut checker = Checker::new(source, main);
     let checked =
         checker.parse().map(|table| app::check(&mut checker, name.clone(), &table, source.whole(), is_root));
     (checked, checker.problems)
@@ -47,7 +48,7 @@ pub(super) struct Main {
 /// The main file, checked.
 pub(super) fn main_file(text: &str, file: &Path, is_root: bool) -> (Main, Vec<Problem>) {
     let source = Source { file, text };
-    let mut checker = Checker::new(source);
+    let mut checker = Checker::new(source, file);
     let mut main = Main::default();
     if let Some(tree) = checker.parse() {
         let section = checker.section(&keys::MAIN, &tree);

@@ -4,17 +4,22 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::path::Path;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::belongs::{self, Standing};
 use super::error::{Fault, Place, Problem};
-use super::keys::{Shape, advice};
+use super::keys::Shape;
 use super::source::{Source, shortened};
 use super::values::wrong_type;
 
 /// The problems of one file, as they are found.
 pub(super) struct Checker<'s> {
     pub(super) source: Source<'s>,
+    /// The main file, that an app's file may have to be told of.
+    main: &'s Path,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -33,8 +38,8 @@ pub(super) struct Field<'t, 'i> {
 }
 
 impl<'s> Checker<'s> {
-    pub(super) fn new(source: Source<'s>) -> Checker<'s> {
-        Checker { source, problems: Vec::new() }
+    pub(super) fn new(source: Source<'s>, main: &'s Path) -> Checker<'s> {
+        Checker { source, main, problems: Vec::new() }
     }
 
     /// The file's tree; `None` where it is not TOML. A file with a slip in its syntax is judged by its syntax
@@ -59,22 +64,20 @@ impl<'s> Checker<'s> {
         shape: &'static Shape,
         table: &'t DeTable<'i>,
     ) -> Section<'t, 'i> {
-        for key in table.keys() {
+        for (key, value) in table {
             let name: &str = key.get_ref();
             if shape.known.contains(&name) {
                 continue;
             }
             let place = self.source.place(key.span());
             let shown = shortened(name, 60);
-            let within = match shape.title {
-                "" | "the main file" => String::new(),
-                title => format!(" in [{title}]"),
-            };
             self.problems.push(match shape.planned.contains(&name) {
                 true => Problem::new(place, format!("`{shown}` is not supported by this version"))
                     .help("leave it out until you run a version that has it"),
                 false => {
-                    Problem::new(place, format!("unknown key `{shown}`{within}")).help(advice(shape, name))
+                    let standing = Standing { file: self.source.file, main: self.main };
+                    let stray = belongs::judge(shape, name, value.get_ref(), standing);
+                    Problem::new(place, stray.message).rule(stray.rule).help(stray.help)
                 }
             });
         }
@@ -179,6 +182,11 @@ impl<'t, 'i> Section<'t, 'i> {
         debug_assert!(self.shape.known.contains(&key), "{key} is missing from its shape");
         let value = self.table.get(key)?;
         Some(Field { key, example, value })
+    }
+
+    /// Whether the app's keys stand one table too deep.
+    pub(super) fn nests_an_app(&self) -> bool {
+        belongs::nests_an_app(self.table)
     }
 
     pub(super) fn has(&self, key: &str) -> bool {

@@ -44,7 +44,7 @@ pub(super) const APP: Shape = Shape {
         "static",
         "preload",
     ],
-    planned: &["health", "edge"],
+    planned: &[],
 };
 
 /// `workers`, where it is a range.
@@ -169,27 +169,9 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("name", "an app's name is its file's: apps.d/NAME.toml"),
 ];
 
-/// What to do about the unknown `key` of this table.
-pub(super) fn advice(shape: &Shape, key: &str) -> String {
-    let like = key.to_ascii_lowercase().replace('-', "_");
-    if let Some((_, words)) = ELSEWHERE.iter().find(|(other, _)| *other == like) {
-        return (*words).to_owned();
-    }
-    if let Some(known) = closest(shape.known, &like) {
-        return format!("did you mean `{known}`?");
-    }
-    if let Some(home) =
-        [&LIMITS, &ROLLOUT, &PROBE, &MIGRATE].into_iter().find(|home| home.known.contains(&like.as_str()))
-    {
-        return format!("`{like}` belongs under [{}]", home.title);
-    }
-    if APP.known.contains(&like.as_str()) {
-        return match shape.title == MAIN.title {
-            true => "keys of an app stand in apps.d/NAME.toml, or under [apps.NAME] in this file".to_owned(),
-            false => format!("`{like}` belongs to the app itself: write it above the first [section]"),
-        };
-    }
-    format!("the keys here are {}", shape.known.join(", "))
+/// What to do about a key that others use.
+pub(super) fn elsewhere(key: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(other, _)| *other == key).map(|(_, words)| *words)
 }
 
 /// The known key that is nearest to `key`, where one is near enough for a slip of the fingers.

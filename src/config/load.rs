@@ -44,7 +44,7 @@ pub fn load(file: &Path, is_root: bool) -> Result<Config, Problems> {
     for path in &listed.files {
         match name_of(path).and_then(|name| Ok((name, read(path)?))) {
             Ok((name, text)) => {
-                let (app, found) = app_file(&name, &text, path, is_root);
+                let (app, found) = app_file(&name, &text, (path, file), is_root);
                 checked.extend(app);
                 problems.extend(found);
             }

@@ -1,11 +1,12 @@
 //! Text to types: what the files say, with every problem of every file reported at once.
 //!
 //! Read in this order: `types`, `load` (finds the files), `assemble` (puts their apps together), `app` (one app, with `migrate`),
-//! `check` (walks a tree and collects problems), `values` and `names` (one value), `keys`, `error`.
+//! `check` (walks a tree and collects problems), `values` and `names` (one value), `keys`, `belongs` (a key in the wrong place), `error`.
 
 mod address;
 mod app;
 mod assemble;
+mod belongs;
 mod check;
 mod edge;
 mod env_file;

@@ -186,8 +186,8 @@ fn the_problems_of_every_file_are_shown_at_once() {
     says(
         &folder.refused(),
         &[
-            "unknown key `workers`\n --> /etc/ostler/ostler.toml:1:1",
-            "keys of an app stand in apps.d/NAME.toml, or under [apps.NAME] in this file",
+            "`workers` belongs to an app, not to the main file\n --> /etc/ostler/ostler.toml:1:1",
+            "move it into /etc/ostler/apps.d/NAME.toml, or below [apps.NAME] in this file",
             "`daemon` is not supported by this version\n --> /etc/ostler/ostler.toml:2:2",
             "`directory` is an integer\n --> /etc/ostler/apps.d/a.toml:1:13",
             "not TOML: ",

@@ -147,7 +147,7 @@ const BAD: &[(&str, &str)] = &[
     ("override = 5", "`override` is an integer|must be a table"),
     ("override = { \"shop.0007\" = 5 }", "`override.shop.0007` is an integer|must be a table"),
     ("override = { \"a b\" = {} }", "`override.a b` is no name of a migration"),
-    ("override = { x = { tries = 5 } }", "unknown key `tries` in [migrate.override]|belongs under [migrate]"),
+    ("override = { x = { tries = 5 } }", "`tries` belongs under [migrate], not under [migrate.override]"),
     ("override = { x = { timeout = 0 } }", "`timeout` is 0|from 1s to 7d"),
     (
         "[migrate.override.shop.0007_price]\ntimeout = \"1h\"",
@@ -157,7 +157,7 @@ const BAD: &[(&str, &str)] = &[
     ("lock-timeout = 5", "did you mean `lock_timeout`?"),
     ("overrides = {}", "[migrate.override.\"shop.0007_price\"]"),
     ("boot_timeout = 5", "`boot_timeout` belongs under [rollout]"),
-    ("user = \"shop\"", "`user` belongs to the app itself"),
+    ("user = \"shop\"", "`user` belongs above the first [section], not under [migrate]"),
     // Good by themselves.
     ("command = [\"x\"]\ndatabase = \"default\"", "`database` makes no sense beside `command`|database_url"),
     ("command = [\"x\"]\n[migrate.override.a]", "`override` makes no sense beside `command`"),

@@ -1,6 +1,7 @@
 //! What is accepted, and what every bad input prints.
 
 mod accepted;
+mod belongs;
 mod edge;
 mod files;
 mod garbage;

@@ -85,39 +85,12 @@ error: `workers` is 0
 }
 
 #[test]
-fn what_is_planned_is_not_called_unknown() {
-    same(
-        &refused("[health]\nlisten = 5"),
-        r"
-error: `health` is not supported by this version
- --> /etc/ostler/apps.d/shop.toml:7:2
-  |
-7 | [health]
-  |  ^^^^^^
-  = help: leave it out until you run a version that has it
-
-1 problem in 1 file
-",
-    );
-    for key in ["health = {}", "edge = {}"] {
-        says(&refused(key), &["is not supported by this version"]);
-    }
-}
-
-#[test]
 fn a_key_from_elsewhere_is_sent_home() {
-    says(&refused("timeout = 30"), &["unknown key `timeout`", "`timeout` belongs under [limits]"]);
-    says(&refused("boot_timeout = 30"), &["`boot_timeout` belongs under [rollout]"]);
-    says(
-        &refused("[limits]\nworkers = 3"),
-        &["unknown key `workers` in [limits]", "above the first [section]"],
-    );
     says(&refused("bind = \"x\""), &["unknown key `bind`", "the key is `listen`"]);
     says(&refused("threads = 4"), &["args = [\"--threads\", \"4\"]"]);
     says(&refused("max-memory = 4"), &["the key is `max_rss` for one worker"]);
     says(&refused("[limits]\nMemoryMax = \"1G\""), &["the key is `memory_max`, in [limits]"]);
     says(&refused("Workers = 4"), &["did you mean `workers`?"]);
-    says(&refused("[apps.shop]\nworkers = 4"), &["without [apps.NAME]"]);
     says(&refused("zzz = 4"), &["the keys here are directory, python, app"]);
 }
 
