@@ -267,7 +267,11 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
         last_migration: app.last_migration.clone(),
         rollout: app.rollout.clone(),
         last_rollout: app.last_rollout.clone(),
-        release_changed: known.release.note(&app.name, app.generation),
+        release_changed: match app.rollout {
+            // What it brings in is not known yet to be another.
+            Some(_) => None,
+            None => known.release.note(&app.name, app.generation),
+        },
         problem: app.problem.clone(),
         last_words: app.last_words.clone(),
         backoff_seconds: app.backoff.map(|wait| wait.as_secs_f64()),

@@ -29,6 +29,8 @@ pub use prepare::prepare;
 pub(crate) use prepare::why_ignored;
 pub use served::{Seen, Served, ServedApp, served};
 pub(crate) use sockets::bind_address;
+#[cfg(test)]
+pub(crate) use tests::sample;
 pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, MachinePolicy, Plan, Policy, Prepared, Probe, Readiness,
     Refusal, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange,

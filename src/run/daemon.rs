@@ -135,13 +135,14 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
         Some(left) => {
             let supervisor = go_on(&mut shell, left);
             // A migration that nobody watches, most of all: what it has done is found out when it is begun anew.
-            end_others(shell.children(), &shell.facts().pids).await;
+            end_others(shell.children(), &shell.pids()).await;
             supervisor
         }
         None => begin(&mut shell, places, &config, strays).await?,
     };
     shell.close_unclaimed(&config);
-    let first = Status::new(&supervisor.view(Moment::ZERO), &shell.facts());
+    let view = supervisor.view(Moment::ZERO);
+    let first = Status::new(&view, &shell.facts(&view));
     let (desk, ends) = control::desk(first);
     tokio::spawn(control::serve(control, desk));
     tokio::spawn(watch.run(changes));

@@ -141,7 +141,10 @@ impl Driver {
                 Some(event) = self.facts.recv() => self.heard(event),
                 Some(inbound) = self.inbox.recv() => self.inbound(inbound),
                 Some(ask) = self.desk.asks.recv() => self.asked(ask),
-                Some(asked) = self.desk.looks.recv() => self.shell.look_at_releases(asked),
+                Some(asked) = self.desk.looks.recv() => {
+                    let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
+                    self.shell.look_at_releases(&view, asked);
+                }
                 signal = self.signals.next() => self.signalled(signal),
                 _ = look.tick() => {
                     self.look();
@@ -371,7 +374,7 @@ impl Driver {
 
     fn publish(&mut self) {
         let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
-        let status = Status::new(&view, &self.shell.facts());
+        let status = Status::new(&view, &self.shell.facts(&view));
         self.vitals.send_modify(|vitals| vitals.seen(&status, self.origin.elapsed()));
         self.systemd.keep_sockets(&self.shell.sockets());
         self.reloads.retain(|id| self.shell.awaits(*id));

@@ -1,6 +1,9 @@
 //! Whether releases have changed since what serves was made from them: looked at when somebody asks for the status.
+//!
+//! What a look found is believed of the generation that it looked at, and of no other; of an app whose link ostlerd itself
+//! moves, nothing is believed that was seen before the link rested. So what serves is never said to be on its way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +19,9 @@ use crate::plan::Blueprint;
 /// A look reads every directory of every release: not more often than this.
 const SELDOM: Duration = Duration::from_secs(10);
 
+/// What is looked at: the directory as it is configured, and what serves from it.
+pub type Served = (PathBuf, Arc<Blueprint>);
+
 /// What was found, and for which blueprint.
 pub type Found = BTreeMap<AppName, (Arc<Blueprint>, Release)>;
 
@@ -25,14 +31,19 @@ pub struct Releases {
     found: Found,
     looked: Option<Instant>,
     under_way: bool,
+    /// Apps whose link has moved since the look that is under way began.
+    overtaken: BTreeSet<AppName>,
+    /// Apps whose link is being moved.
+    moving: BTreeSet<AppName>,
     waiting: Vec<oneshot::Sender<()>>,
     done: Vec<oneshot::Sender<()>>,
 }
 
 impl Releases {
-    /// Somebody wants to know; whether it takes a look.
-    pub fn asked(&mut self, answer: oneshot::Sender<()>) -> bool {
-        let fresh = self.looked.is_some_and(|looked| looked.elapsed() < SELDOM);
+    /// Somebody wants to know of what serves now; whether it takes a look.
+    pub fn asked(&mut self, served: &[Served], answer: oneshot::Sender<()>) -> bool {
+        let is_known = served.iter().all(|(_, blueprint)| self.found_of(blueprint).is_some());
+        let fresh = is_known && self.looked.is_some_and(|looked| looked.elapsed() < SELDOM);
         match fresh && !self.under_way {
             true => self.done.push(answer),
             false => self.waiting.push(answer),
@@ -42,23 +53,45 @@ impl Releases {
         begin
     }
 
-    /// Looks at each release: its directory as configured, and what serves from it.
-    pub fn look(apps: Vec<(PathBuf, Arc<Blueprint>)>, inbox: tokio::sync::mpsc::UnboundedSender<Inbound>) {
+    /// Looks at each release.
+    pub fn look(served: Vec<Served>, inbox: tokio::sync::mpsc::UnboundedSender<Inbound>) {
         tokio::task::spawn_blocking(move || {
-            let look = |(written, blueprint): (PathBuf, Arc<Blueprint>)| {
+            let look = |(written, blueprint): Served| {
                 let change = known::release_change(&written, &blueprint.directory, blueprint.release);
                 (blueprint.app.clone(), (blueprint, change))
             };
-            let _ = inbox.send(Inbound::ReleasesLooked { found: apps.into_iter().map(look).collect() });
+            let _ = inbox.send(Inbound::ReleasesLooked { found: served.into_iter().map(look).collect() });
         });
     }
 
     /// A look has ended.
     pub fn looked(&mut self, found: Found) {
         self.found = found;
+        for app in std::mem::take(&mut self.overtaken) {
+            self.found.remove(&app);
+        }
         self.looked = Some(Instant::now());
         self.under_way = false;
         self.done.append(&mut self.waiting);
+    }
+
+    /// The app's link is about to be moved.
+    pub fn link_moves(&mut self, app: &AppName) {
+        self.moving.insert(app.clone());
+        self.forget(app);
+    }
+
+    /// The app's link rests.
+    pub fn link_rests(&mut self, app: &AppName) {
+        self.moving.remove(app);
+        self.forget(app);
+    }
+
+    fn forget(&mut self, app: &AppName) {
+        self.found.remove(app);
+        if self.under_way {
+            self.overtaken.insert(app.clone());
+        }
     }
 
     /// What was found is in the picture now.
@@ -71,7 +104,69 @@ impl Releases {
 
     /// How the release of what serves has changed, as far as is known.
     pub fn of(&self, serving: &Arc<Blueprint>) -> Release {
+        let rests = !self.moving.contains(&serving.app);
+        self.found_of(serving).filter(|_| rests).cloned().unwrap_or_default()
+    }
+
+    fn found_of(&self, serving: &Arc<Blueprint>) -> Option<&Release> {
         let found = self.found.get(&serving.app).filter(|(blueprint, _)| Arc::ptr_eq(blueprint, serving));
-        found.map(|(_, change)| change.clone()).unwrap_or_default()
+        found.map(|(_, change)| change)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan;
+
+    /// What serves: a folder, and a blueprint made from it.
+    fn served(folder: &str) -> Served {
+        let blueprint =
+            Blueprint { directory: folder.into(), ..Blueprint::clone(&plan::sample("").blueprint) };
+        (PathBuf::from("/srv/shop/current"), Arc::new(blueprint))
+    }
+
+    fn moved(to: &str, (_, blueprint): &Served) -> Found {
+        Found::from([(blueprint.app.clone(), (blueprint.clone(), Release::Moved(PathBuf::from(to))))])
+    }
+
+    fn begin(releases: &mut Releases, served: &Served) -> bool {
+        releases.asked(std::slice::from_ref(served), oneshot::channel().0)
+    }
+
+    #[test]
+    fn what_was_found_of_one_generation_is_not_said_of_the_next() {
+        let (old, new) = (served("/srv/shop/releases/1"), served("/srv/shop/releases/2"));
+        let mut releases = Releases::default();
+        assert!(begin(&mut releases, &old));
+        releases.looked(moved("/srv/shop/releases/2", &old));
+        assert_eq!(releases.of(&old.1), Release::Moved("/srv/shop/releases/2".into()));
+        assert!(!begin(&mut releases, &old), "it was looked at just now");
+        assert_eq!(releases.of(&new.1), Release::AsItWas);
+        assert!(begin(&mut releases, &new), "nothing is known of it");
+    }
+
+    #[test]
+    fn what_was_seen_while_the_link_moved_is_not_believed() {
+        let (served, app) = (served("/srv/shop/releases/1"), "shop".parse().expect("a name"));
+        let mut releases = Releases::default();
+        // Seen while the link led to a release that was put back again.
+        releases.link_moves(&app);
+        assert!(begin(&mut releases, &served));
+        releases.link_rests(&app);
+        releases.link_moves(&app);
+        releases.link_rests(&app);
+        releases.looked(moved("/srv/shop/releases/2", &served));
+        assert_eq!(releases.of(&served.1), Release::AsItWas);
+        // Seen before, and said after.
+        assert!(begin(&mut releases, &served));
+        releases.looked(moved("/srv/shop/releases/2", &served));
+        releases.link_moves(&app);
+        assert_eq!(releases.of(&served.1), Release::AsItWas);
+        releases.link_rests(&app);
+        assert_eq!(releases.of(&served.1), Release::AsItWas);
+        assert!(begin(&mut releases, &served), "it is looked at anew");
+        releases.looked(moved("/srv/shop/releases/3", &served));
+        assert_eq!(releases.of(&served.1), Release::Moved("/srv/shop/releases/3".into()));
     }
 }

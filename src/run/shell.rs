@@ -24,9 +24,9 @@ use super::releases::Releases;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
 use super::worker_process::WorkerHandle;
 use crate::config::{AppName, Config, HealthConfig, Listen};
-use crate::observe::{AppFacts, ConfigStatus, Facts};
+use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
 use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, Resources, WorkerClass};
-use crate::supervise::{Action, Event, News, Observation, Outcome, RequestId, Rung, WorkerId};
+use crate::supervise::{Action, Event, News, Observation, Outcome, RequestId, Rung, View, WorkerId};
 
 mod answers;
 mod effects;
@@ -155,7 +155,10 @@ impl Shell {
     pub fn perform(&mut self, action: Action) {
         match action {
             Action::Prepare { app } => self.prepare(app),
-            Action::MoveLink { app, order } => self.effects.push(Effect::MoveLink(app, order)),
+            Action::MoveLink { app, order } => {
+                self.releases.link_moves(&app);
+                self.effects.push(Effect::MoveLink(app, order));
+            }
             Action::SpawnWorker { worker, generation, blueprint, hold, from } => {
                 let spawned = match from {
                     Some(zygote) => self.fork((worker, generation), blueprint, hold, zygote),
@@ -336,13 +339,22 @@ impl Shell {
         self.apps.iter().map(|(name, home)| (name.clone(), of(home))).collect()
     }
 
+    /// The process of each worker.
+    pub fn pids(&self) -> BTreeMap<WorkerId, i32> {
+        self.workers.iter().map(|(id, running)| (*id, running.handle.pid())).collect()
+    }
+
     /// What the picture needs beyond the core's view.
-    pub fn facts(&self) -> Facts {
-        let pids = self.workers.iter().map(|(id, running)| (*id, running.handle.pid())).collect();
-        let facts = |(name, home): (&AppName, &Home)| (name.clone(), home.facts(&self.releases));
+    pub fn facts(&self, view: &View) -> Facts {
+        let serving: BTreeMap<&AppName, &Arc<Blueprint>> =
+            view.apps.iter().filter_map(|app| Some((&app.name, app.blueprint.as_ref()?))).collect();
+        let facts = |(name, home): (&AppName, &Home)| {
+            let release = serving.get(name).map(|blueprint| self.releases.of(blueprint));
+            (name.clone(), home.facts(release.unwrap_or_default()))
+        };
         let apps = self.apps.iter().map(facts).map(|it| self.with_before(it)).collect();
         let (config, readiness) = (self.config_status.clone(), self.readiness.clone());
-        Facts { pids, apps, config, readiness }
+        Facts { pids: self.pids(), apps, config, readiness }
     }
 
     /// The end: kills what is left of every worker, lets the last hooks run, and removes what was made in the runtime
@@ -366,10 +378,9 @@ impl Shell {
 }
 
 impl Home {
-    fn facts(&self, releases: &Releases) -> AppFacts {
+    fn facts(&self, release: Release) -> AppFacts {
         let all = self.listeners.all();
         let listeners = all.iter().map(|bound| bound.name.to_string()).collect();
-        let (queues, release) = (listen_queue::of(all), releases.of(&self.blueprint));
-        AppFacts { listeners, queues, release, before: None }
+        AppFacts { listeners, queues: listen_queue::of(all), release, before: None }
     }
 }

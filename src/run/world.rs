@@ -15,6 +15,9 @@ use crate::plan::{Account, EnvFile, Fingerprint, Paths, Refusal};
 /// More than this of a release is not looked at for its fingerprint.
 const FINGERPRINT_ENTRIES: usize = 20_000;
 
+/// So many entries that do not count are passed over for each that would.
+const OTHERS_MOST: usize = 10;
+
 /// Longer files hold no environment.
 const ENV_FILE_MOST: u64 = 1024 * 1024;
 
@@ -129,7 +132,8 @@ pub fn cpus() -> u32 {
 }
 
 /// A mark of the release's Python files: names of folders that hold no source are skipped, links are not followed,
-/// and of a very large tree the first 20,000 entries count. A folder that cannot be read counts as empty.
+/// and of a very large tree the first 20,000 folders and files of these count: what else is written beside them, such as
+/// `__pycache__` with the first import, changes nothing. A folder that cannot be read counts as empty.
 pub fn fingerprint(directory: &Path) -> Fingerprint {
     fingerprint_within(directory, FINGERPRINT_ENTRIES)
 }
@@ -137,12 +141,12 @@ pub fn fingerprint(directory: &Path) -> Fingerprint {
 fn fingerprint_within(directory: &Path, most: usize) -> Fingerprint {
     let mut mark = Fingerprint::default();
     let mut folders = VecDeque::from([directory.to_owned()]);
-    let mut looked = 0;
+    let (mut looked, mut counted) = (0, 0);
     while let Some(folder) = folders.pop_front() {
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
             looked += 1;
-            if looked > most {
+            if counted >= most || looked > most.saturating_mul(OTHERS_MOST) {
                 return mark;
             }
             let name = entry.file_name();
@@ -151,11 +155,13 @@ fn fingerprint_within(directory: &Path, most: usize) -> Fingerprint {
             if kind.is_dir() {
                 let skipped = name.starts_with('.') || name == "node_modules" || name == "__pycache__";
                 if !skipped && !entry.path().join("pyvenv.cfg").exists() {
+                    counted += 1;
                     folders.push_back(entry.path());
                 }
             } else if name.ends_with(".py")
                 && let Ok(meta) = entry.metadata()
             {
+                counted += 1;
                 mark.files += 1;
                 let changed = nanoseconds(meta.mtime(), meta.mtime_nsec());
                 mark.newest = mark.newest.max(changed).max(nanoseconds(meta.ctime(), meta.ctime_nsec()));

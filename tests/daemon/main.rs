@@ -44,5 +44,6 @@ mod strays;
 mod supervision;
 mod switch;
 mod top;
+mod truth;
 mod verbs;
 mod workers;

@@ -100,6 +100,11 @@ fn planned(app: &App, facts: &Facts) -> (AppPlan, Vec<String>) {
     (prepared.unwrap_or_else(|refusal| panic!("{refusal}")), notes)
 }
 
+/// A plan of an app that says what it must, and `more`; for the tests of those who are handed plans.
+pub(crate) fn sample(more: &str) -> AppPlan {
+    planned(&listening(more), &facts(defaults())).0
+}
+
 /// The reason of a refusal, which is one line.
 #[track_caller]
 fn reason(app: &App, facts: &Facts) -> String {

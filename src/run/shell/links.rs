@@ -40,6 +40,7 @@ impl Shell {
 
     /// The release that ran before what serves, for who looks.
     pub fn link_moved(&mut self, app: &AppName, before: Option<PathBuf>) {
+        self.releases.link_rests(app);
         match before {
             Some(before) => drop(self.before.insert(app.clone(), before)),
             None => drop(self.before.remove(app)),

@@ -11,8 +11,8 @@ use crate::run::doors;
 use crate::run::driver::{Inbound, Purpose};
 use crate::run::known::Looked;
 use crate::run::prepare;
-use crate::run::releases::{self, Releases};
-use crate::supervise::{Event, Outcome, RequestId};
+use crate::run::releases::{self, Releases, Served};
+use crate::supervise::{Event, Outcome, RequestId, View};
 
 impl Shell {
     pub(super) fn prepare(&self, app: AppName) {
@@ -105,16 +105,19 @@ impl Shell {
         plan
     }
 
-    /// Somebody wants to know whether releases have changed since what serves was made.
-    pub fn look_at_releases(&mut self, asked: oneshot::Sender<()>) {
-        if !self.releases.asked(asked) {
-            return;
-        }
-        let apps = self.apps.iter().filter_map(|(name, home)| {
-            let known = self.known.get(name, &home.blueprint)?;
-            Some((known.app.directory.clone(), home.blueprint.clone()))
+    /// Somebody wants to know whether releases have changed since what serves was made. Where a rollout is on, that is
+    /// said when it has ended.
+    pub fn look_at_releases(&mut self, view: &View, asked: oneshot::Sender<()>) {
+        let rest = view.apps.iter().filter(|app| app.rollout.is_none());
+        let served = rest.filter_map(|app| {
+            let blueprint = app.blueprint.clone()?;
+            let known = self.known.get(&app.name, &blueprint)?;
+            Some((known.app.directory.clone(), blueprint))
         });
-        Releases::look(apps.collect(), self.outbox.inbox.clone());
+        let served: Vec<Served> = served.collect();
+        if self.releases.asked(&served, asked) {
+            Releases::look(served, self.outbox.inbox.clone());
+        }
     }
 
     /// They were looked at.

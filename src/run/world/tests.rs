@@ -170,6 +170,20 @@ fn a_fingerprint_of_a_huge_tree_comes_to_an_end() {
 }
 
 #[test]
+fn what_the_first_import_writes_changes_the_fingerprint_of_no_tree_however_large() {
+    let shop = Shop::new();
+    for file in 0..5 {
+        shop.file(&format!("huge/a/{file}.py"), "");
+    }
+    let mark = fingerprint_within(&shop.path("huge"), 6);
+    assert_eq!(mark.files, 5);
+    for written in ["huge/__pycache__/x.pyc", "huge/a/__pycache__/x.pyc", "huge/app.log", "huge/a/0.json"] {
+        shop.file(written, "");
+        assert_eq!(fingerprint_within(&shop.path("huge"), 6), mark, "{written}");
+    }
+}
+
+#[test]
 fn files_of_environment_are_read_in_their_order() {
     let shop = Shop::new();
     let files = [shop.file("a.env", "A=1\nB='two'\n"), shop.file("b.env", "A=2")];

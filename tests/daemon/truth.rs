@@ -1,0 +1,99 @@
+//! What `ostler status` says of releases is true at the moment it is said.
+
+use std::process::{Child, Stdio};
+
+use crate::harness::{AppFile, Ostlerd, Releases, Site, WSGI, until, usual_user};
+use crate::load::{answers, get};
+
+const GTHREAD: &[&str] = &["-k", "gthread", "--threads", "4"];
+
+fn code(release: &str, more: &str) -> String {
+    format!("{WSGI}\nRELEASE = {release:?}\n{more}\n")
+}
+
+/// A shop that serves release 1, and release 2 with that code.
+fn shop(site: &Site, second: &str) -> (Releases, AppFile) {
+    let releases = Releases::new(site, usual_user());
+    releases.add("1", &[("app.py", WSGI)]);
+    releases.add("2", &[("app.py", second)]);
+    releases.link("releases/1");
+    let rollout = "[rollout]\nsettle = \"300ms\"\nmax_boot_failures = 1\nboot_timeout = \"60s\"";
+    let app = releases.app(site.app("shop").args(GTHREAD).tcp().workers(2).table(rollout)).write();
+    (releases, app)
+}
+
+fn begin(site: &Site, args: &[&str]) -> Child {
+    let mut command = site.ostler_command(args);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ostler starts")
+}
+
+/// Looks at the status until the app serves and nothing of another generation is left: nothing is to come.
+#[track_caller]
+fn nothing_is_to_come(ostlerd: &Ostlerd<'_>, until: impl Fn() -> bool) {
+    ostlerd.wait("shop", "is as it should be", |app| {
+        assert_eq!(app.release_changed, None, "{app:#?}");
+        let old = app.workers.iter().any(|worker| Some(worker.generation) != app.generation);
+        app.rollout.is_none() && !old && until()
+    });
+}
+
+#[test]
+fn what_serves_is_not_said_to_be_on_its_way_while_old_workers_finish() {
+    let site = Site::new();
+    let (releases, app) = shop(&site, &code("2", ""));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    // Longer than what was looked at last is believed.
+    for path in ["/sleep?13", "/sleep?14"] {
+        let target = app.target();
+        std::thread::spawn(move || get(&target, path));
+    }
+    until("the requests are under way", || {
+        let flying: u32 = ostlerd.app("shop").workers.iter().map(|worker| worker.in_flight).sum();
+        (flying == 2).then_some(())
+    });
+    let to = releases.root.join("releases/2").display().to_string();
+    ostlerd.ostler(&["restart", "shop", "--release", &to]).exits(0);
+    answers(&app.target(), "2");
+    let old =
+        |it: &ostler::observe::AppStatus| it.workers.iter().any(|at| Some(at.generation) != it.generation);
+    assert!(old(&ostlerd.app("shop")), "an old worker still has its request");
+    nothing_is_to_come(&ostlerd, || true);
+
+    ostlerd.ostler(&["rollback", "shop"]).exits(0);
+    answers(&app.target(), "1");
+    nothing_is_to_come(&ostlerd, || true);
+}
+
+#[test]
+fn a_release_that_was_put_back_is_not_said_to_be_on_its_way() {
+    let site = Site::new();
+    let (releases, _app) = shop(&site, "import time\ntime.sleep(12)\nimport no_such_module");
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let to = releases.root.join("releases/2").display().to_string();
+    let mut restart = begin(&site, &["restart", "shop", "--release", &to]);
+    let mut ended = None;
+    until("the restart has failed", || {
+        assert_eq!(ostlerd.app("shop").release_changed, None);
+        ended = restart.try_wait().expect("the child is ours");
+        ended
+    });
+    assert_eq!(ended.and_then(|it| it.code()), Some(1));
+    assert_eq!(releases.current(), "releases/1");
+    nothing_is_to_come(&ostlerd, || true);
+}
+
+#[test]
+fn a_release_that_was_tried_by_hand_and_failed_is_still_named() {
+    let site = Site::new();
+    let (releases, app) = shop(&site, "import no_such_module");
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    releases.link("releases/2");
+    ostlerd.restart_fails("shop");
+    let named = ostlerd.wait("shop", "has another release", |app| app.release_changed.is_some());
+    let note = named.release_changed.expect("waited for");
+    assert!(note.contains("the release is now") && note.contains("releases/2"), "{note}");
+    answers(&app.target(), "1");
+}
