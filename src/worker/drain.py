@@ -14,12 +14,12 @@ class Drain:
         self.empty = 0
         self.slot.draining()
 
-    def over(self, connections, drops=False):
+    def over(self, connections, under_way=False):
         """Whether no connection has been left for two looks, or none of them can expect more time.
 
         A request that began before the drain may have promised keep-alive, so the wait for idle connections
-        counts from the end of the last of those. `drops` says that the class's own shutdown would not wait
-        for what is in flight.
+        counts from the end of the last of those. `under_way` says that something is that the class's own shutdown
+        would not wait for.
         """
         now = monotonic_ns()
         if not connections:
@@ -27,11 +27,11 @@ class Drain:
             self.empty += 1
             return self.empty > 1
         self.empty = 0
-        if self.slot.busy(before=self.began):
+        if under_way or self.slot.busy(before=self.began):
             self.mark = now
         if now - self.began >= self.graceful + self.linger:
             return True
-        return now - self.mark >= self.linger and not (drops and self.slot.busy())
+        return now - self.mark >= self.linger
 
 
 def say_close():

@@ -16,6 +16,7 @@ class Tornado(Wsgi):
 
         # Its own first heartbeat comes a second after it serves.
         IOLoop.current().add_callback(self.notify)
+        note_requests()
         super().run()
 
     def handle_exit(self, sig, frame):
@@ -38,7 +39,10 @@ class Tornado(Wsgi):
             self.look()
 
     def look(self):
-        if not self.drain.over(len(self.server._connections), drops=True):
+        connections, busy = self.server._connections, self.shift.slot.busy()
+        # A WebSocket is no connection of the server's any more. The loop's end would cut off whatever is under way.
+        under_way = busy or any(map(under_way_on, connections))
+        if not self.drain.over(len(connections) or busy, under_way):
             self.ioloop.call_later(LOOK, self.look)
             return
         self.alive = False
@@ -61,6 +65,25 @@ class Tornado(Wsgi):
         else:
             self.plain = self.wsgi
             self.wsgi = counted_wsgi(self.plain, start, finish)
+
+
+def note_requests():
+    """Has a connection know the request that it is at: for tornado the handler's end is not yet the answer's end."""
+    from tornado.httpserver import HTTPServer
+
+    start_request = HTTPServer.start_request
+
+    def noting(self, server_conn, request_conn):
+        server_conn.ostler_request = request_conn
+        return start_request(self, server_conn, request_conn)
+
+    HTTPServer.start_request = noting
+
+
+def under_way_on(connection):
+    """Whether a request's head has come whose answer has not left to its last byte."""
+    request = getattr(connection, "ostler_request", None)
+    return request is not None and request._request_start_line is not None and not request._finish_future.done()
 
 
 def counted_wsgi(app, start, finish):

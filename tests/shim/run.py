@@ -17,6 +17,7 @@ import traceback
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import booting  # noqa: E402
+import draining  # noqa: E402
 import forking  # noqa: E402
 import holding  # noqa: E402
 import hooks  # noqa: E402
@@ -45,7 +46,7 @@ def cases(venvs, word):
         for kind in CLASSES:
             if kind == "asgi" and version != "27":
                 continue  # there is none, or one that drains badly
-            laws = holding.LAWS + serving.LAWS if kind != "uvicorn.workers" else [serving.a_replaced_worker_loses_no_request]
+            laws = holding.LAWS + serving.LAWS + draining.LAWS if kind != "uvicorn.workers" else [serving.a_replaced_worker_loses_no_request]
             for law in laws:
                 yield law, Place(venvs, version, kind)
             for law in forking.OF_WORKERS if kind != "uvicorn.workers" else []:

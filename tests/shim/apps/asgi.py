@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 
+LARGE, PIECE = 40 * 1024 * 1024, 65536
 
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
@@ -27,9 +28,30 @@ async def application(scope, receive, send):
     body = b"%d %s %s" % (os.getpid(), scope["scheme"].encode(), headers.get(b"host", b""))
     if path == "/children":
         body = subprocess.run(["ls", "/proc/self/fd"], close_fds=False, stdout=subprocess.PIPE).stdout
+    if path == "/upload":
+        body = b"%d" % await uploaded(receive)
+    if path == "/large":
+        body = b"x" * LARGE
+    if path == "/stream":
+        return await stream(send)
     await send({"type": "http.response.start", "status": status,
                 "headers": [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
+
+
+async def uploaded(receive):
+    total, more = 0, True
+    while more:
+        message = await receive()
+        total, more = total + len(message.get("body", b"")), message.get("more_body", False)
+    return total
+
+
+async def stream(send):
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
+    for _ in range(LARGE // PIECE):
+        await send({"type": "http.response.body", "body": b"x" * PIECE, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def no_lifespan(scope, receive, send):

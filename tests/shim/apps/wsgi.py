@@ -4,6 +4,8 @@ import os
 import subprocess
 import time
 
+LARGE, PIECE = 40 * 1024 * 1024, 65536
+
 
 def application(environ, start_response):
     path = environ["PATH_INFO"]
@@ -20,6 +22,13 @@ def application(environ, start_response):
         status = "400 Bad Request"
     if path == "/children":
         body = subprocess.run(["ls", "/proc/self/fd"], close_fds=False, stdout=subprocess.PIPE).stdout
+    if path == "/upload":
+        body = b"%d" % len(environ["wsgi.input"].read())
+    if path == "/large":
+        body = b"x" * LARGE
+    if path == "/stream":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return (b"x" * PIECE for _ in range(LARGE // PIECE))
     start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 
