@@ -15,6 +15,7 @@ fn shop() -> AppStatus {
         oldest_request_seconds: Some(0.25),
         rss_bytes: Some(64 << 20),
         age_seconds: 125.0,
+        keeps_idle_seconds: None,
     };
     AppStatus {
         name: "shop".parse().unwrap(),

@@ -1,7 +1,7 @@
 //! What is to be said of an app beside its numbers, one sentence each. Pure.
 
-use super::AppStatus;
 use super::words::{Tone, duration, one_line, rollout_words, scaling_words};
+use super::{AppStatus, WorkerStatus};
 
 /// What a sentence is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Topic {
     Scaling,
     /// The memory that there is not for more workers.
     Memory,
+    /// Workers that drain, and have nothing under way.
+    Idle,
 }
 
 /// A sentence about an app, on one line and without control characters.
@@ -74,6 +76,9 @@ pub fn notes(app: &AppStatus) -> Vec<Note> {
     if let Some(seconds) = app.backoff_seconds {
         say(Topic::Backoff, Tone::Warn, &format!("next start in {}", duration(seconds)));
     }
+    if let Some(words) = idle_words(&app.workers) {
+        say(Topic::Idle, Tone::Plain, &words);
+    }
     if let Some(scaling) = &app.scaling {
         say(Topic::Scaling, Tone::Plain, &scaling_words(scaling));
         if let Some(held) = &scaling.held_back {
@@ -81,4 +86,17 @@ pub fn notes(app: &AppStatus) -> Vec<Note> {
         }
     }
     notes
+}
+
+/// `w1 drains with no request under way, and stays for idle connections, at most for the keep-alive of 1m15s`
+fn idle_words(workers: &[WorkerStatus]) -> Option<String> {
+    let idle = || workers.iter().filter_map(|worker| Some((worker.id, worker.keeps_idle_seconds?)));
+    let longest = idle().map(|(_, seconds)| seconds).reduce(f64::max)?;
+    let names: Vec<String> = idle().map(|(id, _)| id.to_string()).collect();
+    let (drain, stay) = if names.len() == 1 { ("drains", "stays") } else { ("drain", "stay") };
+    Some(format!(
+        "{} {drain} with no request under way, and {stay} for idle connections, at most for the keep-alive of {}",
+        names.join(", "),
+        duration(longest),
+    ))
 }

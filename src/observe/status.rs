@@ -159,6 +159,9 @@ pub struct WorkerStatus {
     pub rss_bytes: Option<u64>,
     /// Since its start.
     pub age_seconds: f64,
+    /// Where it drains and nothing is under way: for how long it may stay for connections that a client keeps open.
+    #[serde(default)]
+    pub keeps_idle_seconds: Option<f64>,
 }
 
 /// A process that has loaded the app, to fork workers from.
@@ -296,6 +299,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
                 oldest_request_seconds: worker.oldest_request.map(|age| age.as_secs_f64()),
                 rss_bytes: worker.rss,
                 age_seconds: worker.age.as_secs_f64(),
+                keeps_idle_seconds: worker.keeps_idle.map(|limit| limit.as_secs_f64()),
             })
             .collect(),
         zygotes: app

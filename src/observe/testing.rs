@@ -46,6 +46,7 @@ pub(super) fn worker(id: u64, state: WorkerState) -> WorkerStatus {
         oldest_request_seconds: None,
         rss_bytes: Some(1 << 20),
         age_seconds: 1.0,
+        keeps_idle_seconds: None,
     }
 }
 

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::adopt::Living;
 use super::daemon::{self, Places};
 use super::listeners::Listeners;
 use super::passed::Passed;
 use super::process::Children;
-use super::state::{self, State};
+use super::state::{self, State, WorkerRecord};
 use super::unix_socket::SocketFile;
 use super::{adopt, doors, jobs};
 use crate::config::Address;
@@ -74,6 +75,7 @@ async fn finish(children: &Children, left: &State) {
     }
     let _ = timeout(QUEUES, doors::emptied(listeners.shut())).await;
     for (worker, living) in &living {
+        hurry(kept.workers.iter().find(|record| record.id == *worker), living);
         if let Err(error) = living.process.signal_rung(Rung::Drain) {
             tracing::error!(%worker, %error, "worker {worker} could not be signalled");
         }
@@ -82,6 +84,21 @@ async fn finish(children: &Children, left: &State) {
         if timeout_at(deadline, living.process.ended()).await.is_err() {
             tracing::warn!("process {} has not finished in time and is killed", living.process.pid());
         }
+    }
+}
+
+/// Says in a worker's slot that its app stops; one that cannot be told takes a little longer.
+fn hurry(record: Option<&WorkerRecord>, living: &Living) {
+    let (board, index) = (adopt::scoreboard_of(living), record.and_then(|record| record.slot));
+    let told = board.zip(index).and_then(|(mut board, index)| {
+        let slot = board.take_over(index)?;
+        Some(board.hurry(&slot))
+    });
+    if let Some(Err(error)) = told {
+        let pid = living.process.pid();
+        tracing::warn!(
+            "process {pid} cannot be told that its app stops, and waits for its keep-alive: {error}"
+        );
     }
 }
 

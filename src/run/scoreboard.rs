@@ -21,6 +21,9 @@ use crate::worker::{CONTRACT, SLOT_SIZE};
 /// Where the table of requests in flight begins.
 const TABLE: usize = 64;
 
+/// Where ostlerd says that the app stops.
+const HURRY: u64 = 56;
+
 /// A worker reads the clock itself; a little ahead of our own reading is in order, more is garbage.
 const AHEAD: u64 = 1_000_000_000;
 
@@ -112,6 +115,11 @@ impl Scoreboard {
     /// The same slot, to be read by whoever waits for its worker.
     pub(super) fn place(&self, slot: &Slot) -> io::Result<Place> {
         Ok(Place { file: self.file.try_clone()?, offset: slot.offset() })
+    }
+
+    /// Writes into a worker's slot that its app stops: all that ostlerd ever says there.
+    pub(super) fn hurry(&self, slot: &Slot) -> io::Result<()> {
+        self.file.write_all_at(&1u64.to_ne_bytes(), slot.offset() + HURRY)
     }
 
     /// The file, for the workers.

@@ -176,6 +176,7 @@ impl Shell {
             Action::AdmitWorker { worker } => self.effects.push(Effect::Admit(worker)),
             Action::Limit { app, resources } => self.limits.set(app, resources),
             Action::SignalWorker { worker, rung } => self.effects.push(Effect::Signal(worker, rung)),
+            Action::HurryWorker { worker } => self.effects.push(Effect::Hurry(worker)),
             Action::Migrate { app, run, order } => self.migrations.perform(app, run, order),
             Action::ShutDoors { app } => self.shut_doors(app),
             Action::KeepOnly { app, blueprint } => {

@@ -71,6 +71,12 @@ pub enum Action {
         /// What to send.
         rung: Rung,
     },
+    /// Tell a worker that drains that its app stops: what is idle need not be waited for. It may be told before it is
+    /// asked to drain.
+    HurryWorker {
+        /// Which one.
+        worker: WorkerId,
+    },
     /// Do something for a migration; the order says what answers it.
     Migrate {
         /// Whose.

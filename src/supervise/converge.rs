@@ -232,6 +232,7 @@ impl App {
         for worker in self.select(|worker| worker.is_live() && !stays(worker)) {
             self.end(turn, worker, Cause::Stop);
         }
+        self.hurry(turn);
         self.retire_zygotes(turn);
         let processes = !self.workers.is_empty() || !self.zygotes.is_empty();
         if processes || !self.databases.is_idle() || self.switch.is_open() {
@@ -291,6 +292,7 @@ impl App {
                 most_requests,
                 unborn: from.is_some(),
                 due: None,
+                hurried: false,
             },
         );
         turn.actions.push(Action::SpawnWorker { worker, generation, blueprint, hold, from });

@@ -367,6 +367,8 @@ impl From<WorkerLeft> for Worker {
             // One that had not been forked when its ostlerd ended never is.
             unborn: false,
             due: None,
+            // Told again, it does nothing.
+            hurried: false,
         }
     }
 }

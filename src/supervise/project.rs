@@ -29,7 +29,7 @@ impl App {
             problem: self.problem(state),
             last_words: self.last_words.clone().filter(|_| state != AppState::Serving),
             backoff: self.wake.map(|wake| wake.since(now)).filter(|wait| *wait > Duration::ZERO),
-            workers: self.workers.values().map(|worker| worker.view(now)).collect(),
+            workers: self.workers.values().map(|it| it.view(now, self.policy(it.generation))).collect(),
             zygotes: self.zygote_views(now),
         }
     }

@@ -170,6 +170,8 @@ pub struct WorkerView {
     pub oldest_request: Option<Duration>,
     /// Resident memory in bytes, as last read.
     pub rss: Option<u64>,
+    /// Where it drains and nothing is under way: for how long it may stay for connections that a client keeps open.
+    pub keeps_idle: Option<Duration>,
 }
 
 /// A process that has loaded the app, to fork workers from.

@@ -29,6 +29,8 @@ use super::view::{WorkerState, WorkerView};
 const STACKS_GRACE: Duration = Duration::from_millis(500);
 /// From SIGABRT or SIGQUIT to SIGKILL: time for the app's hooks.
 const LAST_GRACE: Duration = Duration::from_secs(2);
+/// What a worker gives its idle connections once it has heard that its app stops.
+const STOP_LINGER: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
@@ -44,6 +46,8 @@ pub(super) struct Worker {
     pub(super) unborn: bool,
     /// Why it should be replaced when there is room, once that is so.
     pub(super) due: Option<Cause>,
+    /// Whether it has been told that its app stops.
+    pub(super) hurried: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -105,6 +109,15 @@ impl Worker {
         Some(higher)
     }
 
+    /// Its app stops: it drains for what is under way, and no longer for its keep-alive. True the first time.
+    pub(super) fn hurry(&mut self, now: Moment, policy: &Policy) -> bool {
+        let Life::Ending { rung: Rung::Drain, next, .. } = &mut self.life else { return false };
+        let shorter = policy.keepalive.saturating_sub(STOP_LINGER);
+        let due = now + policy.drain_timeout.saturating_sub(shorter);
+        *next = Some(next.map_or(due, |next| next.min(due)));
+        !std::mem::replace(&mut self.hurried, true)
+    }
+
     /// Takes a look into account. A worker drained of requests need not be waited for where `quiet_drain` says so:
     /// a sync worker that drains can be stuck reading from a client that never sends anything.
     pub(super) fn observe(&mut self, now: Moment, seen: Observation, policy: &Policy) {
@@ -157,7 +170,14 @@ impl Worker {
         }
     }
 
-    pub(super) fn view(&self, now: Moment) -> WorkerView {
+    /// How long it may stay for idle connections, where it stays for nothing else.
+    fn keeps_idle(&self, policy: &Policy) -> Option<Duration> {
+        let drains = matches!(self.life, Life::Ending { rung: Rung::Drain, was_ready: true, .. });
+        let stays = drains && self.seen.in_flight == 0 && policy.quiet_drain.is_none();
+        stays.then_some(if self.hurried { policy.keepalive.min(STOP_LINGER) } else { policy.keepalive })
+    }
+
+    pub(super) fn view(&self, now: Moment, policy: Option<&Policy>) -> WorkerView {
         WorkerView {
             id: self.id,
             generation: self.generation,
@@ -173,6 +193,7 @@ impl Worker {
             in_flight: self.seen.in_flight,
             oldest_request: self.seen.oldest_request,
             rss: self.seen.rss,
+            keeps_idle: policy.and_then(|policy| self.keeps_idle(policy)),
         }
     }
 }

@@ -70,8 +70,10 @@ class Asgi(Shifted):
             self.look()
 
     def look(self):
-        """gunicorn's own shutdown waits for requests, and closes idle connections at once."""
+        """gunicorn's own shutdown waits for every connection, also for those that are idle."""
         if self.drain.over(self.nr_conns):
+            if not self.shift.slot.busy() and not self.shift.websockets:
+                self.nr_conns = 0
             super().handle_exit_signal()
         elif self.alive:
             self.loop.call_later(LOOK, self.look)

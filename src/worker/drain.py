@@ -2,6 +2,9 @@
 
 from time import monotonic_ns
 
+# What an idle connection gets once nobody is expected to send any more; what a client has sent by then is on its way.
+STOP_LINGER = 2_000_000_000
+
 
 class Drain:
     """Begins where the worker has stopped accepting; its caller asks now and then whether it is over."""
@@ -11,6 +14,8 @@ class Drain:
         self.linger = int(worker.cfg.keepalive * 1e9)
         self.graceful = int(worker.cfg.graceful_timeout * 1e9)
         self.began = self.mark = monotonic_ns()
+        self.latest = self.began + self.graceful + self.linger
+        self.hurried = False
         self.empty = 0
         self.slot.draining()
 
@@ -22,6 +27,11 @@ class Drain:
         would not wait for.
         """
         now = monotonic_ns()
+        if not self.hurried and self.slot.hurried():
+            # The app stops: an edge that was asked to drain sends nothing more on the connections that it keeps.
+            self.hurried = True
+            self.linger = min(self.linger, STOP_LINGER)
+            self.latest = min(self.latest, now + self.graceful + self.linger)
         if not connections:
             # A connection may have been accepted and not be counted yet.
             self.empty += 1
@@ -29,7 +39,7 @@ class Drain:
         self.empty = 0
         if under_way or self.slot.busy(before=self.began):
             self.mark = now
-        if now - self.began >= self.graceful + self.linger:
+        if now >= self.latest:
             return True
         return now - self.mark >= self.linger
 

@@ -5,6 +5,7 @@ import os
 import signal
 
 from _ostler import hold, probe
+from _ostler.drain import Drain
 
 STACKS = signal.SIGRTMIN + 5
 
@@ -20,6 +21,7 @@ class Shift:
         self.stage = "boot"
         self.words = ""
         self.background = None
+        self.websockets = 0
 
     def announce(self):
         self.slot.loaded()
@@ -136,13 +138,25 @@ class Sync(Wsgi):
 
 
 class Gevent(Wsgi):
-    """Its own drain answers what it has and waits for idle connections; only the listener's name gets lost."""
+    """Its own drain answers what it has and waits for idle connections, also where the app stops; and the listener's name
+    gets lost."""
 
     multithread = True
+    drain = None
 
     def run(self):
         self.named = {id(listener): Named(listener.getsockname()) for listener in self.sockets}
         super().run()
+
+    def notify(self):
+        super().notify()
+        if self.alive:
+            return
+        if self.drain is None:
+            self.drain = Drain(self)
+        # How many connections there are only its servers know; without any it ends by itself.
+        if self.drain.over(True, self.shift.slot.busy()) and self.drain.hurried:
+            raise SystemExit(0)
 
     def handle(self, listener, client, addr):
         super().handle(self.named.get(id(listener), listener), client, addr)
@@ -172,6 +186,12 @@ def counted_asgi(app, shift):
                 return await app(scope, receive, send)
             finally:
                 finish(entry)
+        if scope["type"] == "websocket":
+            shift.websockets += 1
+            try:
+                return await app(scope, receive, send)
+            finally:
+                shift.websockets -= 1
         if scope["type"] == "lifespan":
             send = listening(send, shift)
         return await app(scope, receive, send)

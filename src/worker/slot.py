@@ -7,7 +7,7 @@ from time import monotonic_ns
 
 SCOREBOARD = 6
 CONTRACT = 1
-STATE, HEARTBEAT, FINISHED, CROWDED, TABLE = 1, 2, 3, 4, 8
+STATE, HEARTBEAT, FINISHED, CROWDED, HURRY, TABLE = 1, 2, 3, 4, 7, 8
 BOOTING, LOADED, READY, DRAINING = 1, 2, 3, 4
 
 
@@ -44,6 +44,10 @@ class Slot:
 
     def draining(self):
         self.fields[STATE] = DRAINING
+
+    def hurried(self):
+        """Whether ostlerd, whose field this one is, has written that the app stops."""
+        return self.fields[HURRY] != 0
 
     def busy(self, before=None):
         """Whether a request is in flight that started `before` that time (any, where it is None)."""

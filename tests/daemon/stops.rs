@@ -1,8 +1,10 @@
 //! Connections that wait in the kernel's queue when an app stops: the workers answer them first.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use ostler::observe::WorkerStatus;
+use ostler::supervise::WorkerState;
 
 use crate::harness::{ASGI, AppFile, Ostlerd, Site, WSGI};
 use crate::load::{Connection, Loss, Target, get};
@@ -61,5 +63,78 @@ fn who_waits_on_a_unix_socket_when_ostlerd_ends_is_answered() {
         let mut ostlerd = site.start();
         all_are_answered(class, &app, &ostlerd, || ostlerd.signal(Signal::SIGTERM));
         assert!(ostlerd.ends().success());
+    }
+}
+
+/// Two connections that their client keeps open and sends nothing more on, each after a request that was answered.
+fn idle(app: &AppFile) -> Vec<Connection> {
+    let idle = |_| {
+        let mut connection = Connection::open(&app.target(), Duration::from_secs(60)).expect("it listens");
+        assert_eq!(connection.ask("/", "x", true).map(|answer| answer.status), Ok(200));
+        connection
+    };
+    (0..2).map(idle).collect()
+}
+
+/// Every class that keeps connections, with an hour for those that are idle.
+fn patient(site: &Site, class: &str, text: &str) -> AppFile {
+    let args = ["-k", class, "--keep-alive", "3600", "--graceful-timeout", "3600"];
+    site.app("shop").tcp().workers(1).args(&args).with("app.py", text).write()
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_keep_alive_of_idle_connections() {
+    for (class, text) in &CLASSES[1..] {
+        let site = Site::new();
+        let app = patient(&site, class, text);
+        let mut ostlerd = site.start();
+        ostlerd.serving("shop");
+        let idle = idle(&app);
+        let asked = Instant::now();
+        ostlerd.signal(Signal::SIGTERM);
+        assert!(ostlerd.ends().success(), "{class}");
+        let took = asked.elapsed();
+        // Five seconds on a machine that has nothing else to do.
+        assert!(took < Duration::from_secs(20), "{class}: {took:?}");
+        drop(idle);
+    }
+}
+
+#[test]
+fn a_worker_that_drains_for_a_rollout_stays_for_idle_connections_until_a_stop() {
+    for (class, text) in &CLASSES[1..] {
+        let site = Site::new();
+        let app = patient(&site, class, text);
+        let mut ostlerd = site.start();
+        ostlerd.serving("shop");
+        let mut idle = idle(&app);
+        ostlerd.restart("shop");
+        let status = ostlerd.ostler(&["status"]);
+        status.says(&["draining", "idle connections", "keep-alive"]);
+        let drains = |it: &WorkerStatus| it.state == WorkerState::Draining;
+        assert!(ostlerd.app("shop").workers.iter().any(drains), "{class}");
+        let answer = idle[0].ask("/", "x", true).map(|answer| (answer.status, answer.close));
+        // gthread and gevent close with the answer, as the others.
+        assert_eq!(answer, Ok((200, true)), "{class}");
+        ostlerd.signal(Signal::SIGTERM);
+        assert!(ostlerd.ends().success(), "{class}");
+    }
+}
+
+#[test]
+fn a_stop_waits_for_a_request_though_other_connections_are_idle() {
+    for (class, text) in &CLASSES[1..] {
+        let site = Site::new();
+        let app = patient(&site, class, text);
+        let mut ostlerd = site.start();
+        ostlerd.serving("shop");
+        let idle = idle(&app);
+        let mut busy = Connection::open(&app.target(), Duration::from_secs(60)).expect("it listens");
+        busy.send(b"GET /sleep?5 HTTP/1.1\r\nHost: x\r\n\r\n");
+        ostlerd.wait("shop", "has a request", |app| app.workers.iter().any(|it| it.in_flight > 0));
+        ostlerd.signal(Signal::SIGTERM);
+        assert_eq!(busy.response().map(|answer| answer.status), Ok(200), "{class}");
+        assert!(ostlerd.ends().success(), "{class}");
+        drop(idle);
     }
 }

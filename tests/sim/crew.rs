@@ -21,6 +21,8 @@ pub(crate) struct Hand {
     pub(crate) ready: Option<Moment>,
     pub(crate) failed: bool,
     pub(crate) hung: bool,
+    /// Whether it has heard that its app stops.
+    pub(crate) hurried: bool,
     pub(crate) seen: Observation,
     pub(crate) signals: Vec<(Moment, Rung)>,
 }

@@ -25,6 +25,7 @@ pub(crate) enum Flaw {
     AbortsInsteadOfDraining,
     OverlooksHangs,
     NeverKills,
+    NeverHurries,
     KillsTheDead,
     LivesTooFast,
     DeadlineStandsStill,
@@ -183,6 +184,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
     for action in actions {
         match (flaw, &action) {
             (Flaw::NeverKills, Action::SignalWorker { rung: Rung::Kill, .. }) => continue,
+            (Flaw::NeverHurries, Action::HurryWorker { .. }) => continue,
             (Flaw::LosesAnswers, Action::Answer { .. }) => continue,
             (Flaw::LeavesTheLink, Action::MoveLink { order: LinkOrder::PutBack(_), .. }) => continue,
             (Flaw::AnswersTwice, Action::Answer { .. })

@@ -51,6 +51,7 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::StartsTheStopped, Law::StoppedStaysStopped),
     (Flaw::ReleasesEarly, Law::ReleaseComesLast),
     (Flaw::ClosesListenersEarly, Law::ListenersOutliveTheirWorkers),
+    (Flaw::NeverHurries, Law::AStopHurriesWhoDrains),
     (Flaw::ExitsEarly, Law::ExitComesLast),
     (Flaw::StartsInShutdown, Law::ShutdownStartsNothing),
     (Flaw::ShowsTheDead, Law::ViewsAreTrue),

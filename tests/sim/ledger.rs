@@ -223,6 +223,11 @@ impl Ledger {
                     hand.admitted = true;
                 }
             }
+            Action::HurryWorker { worker } => {
+                if let Some(hand) = self.hands.get_mut(worker) {
+                    hand.hurried = true;
+                }
+            }
             Action::ShutDoors { app } => {
                 self.emptying.insert(app.clone(), now + Duration::from_secs(10));
             }
@@ -272,6 +277,7 @@ impl Ledger {
             ready: None,
             failed: false,
             hung: false,
+            hurried: false,
             seen: Observation::default(),
             signals: Vec::new(),
         };

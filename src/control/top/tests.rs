@@ -28,6 +28,7 @@ fn worker(id: u64, requests: u64) -> WorkerStatus {
         oldest_request_seconds: Some(0.25),
         rss_bytes: Some(64 << 20),
         age_seconds: 125.0,
+        keeps_idle_seconds: None,
     }
 }
 

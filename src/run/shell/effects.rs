@@ -13,6 +13,8 @@ pub(in crate::run) enum Effect {
     Admit(WorkerId),
     /// Sends a signal.
     Signal(WorkerId, Rung),
+    /// Tells it that its app stops.
+    Hurry(WorkerId),
     /// Has an app's link lead elsewhere, or stay.
     MoveLink(AppName, LinkOrder),
 }
@@ -27,6 +29,7 @@ impl Shell {
         let worker = match effect {
             Effect::MoveLink(app, order) => return self.move_link(app, order),
             Effect::Release(worker) | Effect::Admit(worker) | Effect::Signal(worker, _) => worker,
+            Effect::Hurry(worker) => worker,
         };
         if let Effect::Signal(..) = effect {
             self.give_up(worker);
@@ -43,6 +46,11 @@ impl Shell {
             Effect::Signal(_, rung) => {
                 running.killed |= rung == Rung::Kill;
                 ("signalled", running.handle.signal(rung))
+            }
+            Effect::Hurry(_) => {
+                let board = self.apps.get(&running.blueprint.app).map(|home| &home.scoreboard);
+                let told = board.zip(running.slot.as_ref()).map(|(board, slot)| board.hurry(slot));
+                ("told that its app stops", told.unwrap_or(Ok(())))
             }
             Effect::MoveLink(..) => return,
         };

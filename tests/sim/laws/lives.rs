@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{Action, Moment, Rung};
+use ostler::supervise::{Action, AppState, AppView, Moment, Rung};
 
 use super::{Step, Verdict, seconds};
 use crate::ledger::Ledger;
@@ -67,9 +67,25 @@ pub(super) fn escalation_ends_in_kill(step: &Step<'_>) -> Verdict {
     Ok(())
 }
 
+/// Where an app stops, every worker of it that drains has been told so, whatever it drains for.
+pub(super) fn a_stop_hurries_who_drains(step: &Step<'_>) -> Verdict {
+    let stops = |app: &&AppView| app.state == AppState::Stopping;
+    for app in step.view.apps.iter().filter(stops).map(|app| &app.name) {
+        let drains = |hand: &crate::crew::Hand| matches!(hand.signals[..], [(_, Rung::Drain)]);
+        let patient = step.ledger.of(app).find(|(_, hand)| drains(hand) && !hand.hurried);
+        if let Some((worker, _)) = patient {
+            return Err(format!("{app} stops, and {worker} waits for its keep-alive"));
+        }
+    }
+    Ok(())
+}
+
 /// Signals go to those that may live.
 pub(super) fn the_dead_are_left_alone(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let (Action::SignalWorker { worker, .. } | Action::AdmitWorker { worker }) = action else {
+    let (Action::SignalWorker { worker, .. }
+    | Action::AdmitWorker { worker }
+    | Action::HurryWorker { worker }) = action
+    else {
         return Ok(());
     };
     if ledger.hands.contains_key(worker) || ledger.zygotes.contains_key(worker) {
