@@ -11,6 +11,7 @@ mod check;
 mod edge;
 mod env_file;
 mod error;
+mod foreign;
 mod health;
 mod keys;
 mod load;
@@ -36,6 +37,7 @@ pub use types::{
     Saturation, SurgeConfig, Workers, WorkersRange,
 };
 
+pub(crate) use foreign::{instead_of_class, own_program};
 pub(crate) use migrate::is_database_url;
 pub(crate) use names::env_name_fault;
 pub(crate) use source::shortened;

@@ -210,11 +210,43 @@ fn user(reading: &mut Reading<'_>, name: &str, words: &[String]) -> Result<bool,
     }
 }
 
+/// Why nothing can be made of a command that is not gunicorn's: what is known of the program, and what would do.
+pub(super) fn not_gunicorn(reading: &Reading<'_>, what: &str, program: &str) -> ImportError {
+    let what = format!("{what} but {program:?}");
+    match crate::config::own_program(base(program)) {
+        Some(served) => reading.error(
+            format!("{what}, which starts its server by itself, with settings of its own"),
+            format!("name the app that it serves with --app, and it is imported with that ({served})"),
+        ),
+        None => reading.error(what, "give the unit, or the line, that does; or name the app with --app"),
+    }
+}
+
+/// A program that starts a server by itself: what it serves has to be said by whoever imports it.
+fn own(reading: &mut Reading<'_>, first: &str, after: &[String]) -> bool {
+    let known = crate::config::own_program(base(first));
+    if reading.given.app.is_none() || known.is_none() {
+        return false;
+    }
+    if first.contains('/') || reading.draft.python == Python::Unknown {
+        reading.draft.python = Python::Script(first.to_owned());
+    }
+    reading.draft.started_in = reading.draft.directory.clone();
+    let line: Vec<&str> = std::iter::once(first).chain(after.iter().map(String::as_str)).collect();
+    let why = "it started its server by itself: what it was told here, and what it sets by itself, belongs into `listen`, \
+               `workers`, `args` and `env`";
+    reading.draft.leave_to_owner(line.join(" "), why);
+    true
+}
+
 /// A program that is not known: a script to look into, or a wrapper to name.
 fn other(reading: &mut Reading<'_>, first: &str, after: &[String]) -> Result<bool, ImportError> {
     let path = reading.draft.absolute(first);
     let behind = until_gunicorn(after);
     if behind.is_empty() {
+        if own(reading, first, after) {
+            return Ok(true);
+        }
         let is_script = |text: &String| {
             let head = text.lines().next().unwrap_or_default();
             head.starts_with("#!") && (head.contains("sh") && text.contains("gunicorn"))

@@ -32,6 +32,8 @@ pub(super) struct Draft {
     pub(super) conf: Option<Conf>,
     /// Where gunicorn was started, for what is relative on its command line.
     pub(super) started_in: Option<String>,
+    /// Lines that ran migrations.
+    pub(super) ran_migrations: Vec<String>,
     pub(super) notes: Vec<Note>,
 }
 
@@ -76,6 +78,14 @@ impl Draft {
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
+    }
+
+    /// The folders of gunicorn's `--pythonpath`, as they are found from `directory`.
+    pub(super) fn python_paths(&self) -> Vec<String> {
+        let after =
+            self.args.iter().zip(self.args.iter().skip(1)).filter(|(flag, _)| *flag == "--pythonpath");
+        let folders = after.flat_map(|(_, folders)| folders.split(',')).filter(|it| !it.is_empty());
+        folders.map(|folder| self.absolute(folder).trim_end_matches('/').to_owned()).collect()
     }
 
     /// A path as a process in the app's directory would understand it.

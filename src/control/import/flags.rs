@@ -145,3 +145,24 @@ pub(super) fn long(name: &str) -> Option<&'static Flag> {
 pub(super) fn letter(letter: char) -> Option<&'static Flag> {
     FLAGS.iter().find(|flag| flag.short == Some(letter))
 }
+
+/// Whether gunicorn has a setting of this name in its gunicorn.conf.py.
+pub(super) fn is_setting(name: &str) -> bool {
+    const OTHERS: [&str; 14] = [
+        "accesslog",
+        "access_log_format",
+        "capture_output",
+        "check_config",
+        "errorlog",
+        "forwarded_allow_ips",
+        "keepalive",
+        "logconfig",
+        "loglevel",
+        "pidfile",
+        "preload_app",
+        "proc_name",
+        "raw_env",
+        "wsgi_app",
+    ];
+    OTHERS.contains(&name) || FLAGS.iter().any(|flag| flag.long.replace('-', "_") == name)
+}

@@ -33,9 +33,7 @@ pub(super) fn read(reading: &mut Reading<'_>, source: &Source) -> Result<(), Imp
     for (other, line) in entries.iter().filter(|(other, _)| other != name) {
         let what = format!("{other}: {line}");
         match *other {
-            "release" if line.contains("manage.py migrate") => reading
-                .draft
-                .left_out(what, "ostlerd runs a Django project's migrations itself, before each rollout"),
+            "release" if line.contains("manage.py migrate") => reading.draft.ran_migrations.push(what),
             "release" => reading.draft.leave_to_owner(
                 what,
                 "run it before `ostler restart`, or as `command` of [migrate] if it migrates a database",

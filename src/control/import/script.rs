@@ -14,7 +14,7 @@ pub(super) fn read(reading: &mut Reading<'_>, text: &str) -> Result<(), ImportEr
     const REMEDY: &str = "give the one line of it that starts gunicorn, as a Procfile: `web: gunicorn …`";
     reading.deeper()?;
     let steps = shell::parse(text).map_err(|slip| reading.error(slip, REMEDY))?;
-    let mut found = false;
+    let (mut found, mut own) = (false, None);
     for step in steps {
         let shown = shown(&step);
         if found {
@@ -29,24 +29,27 @@ pub(super) fn read(reading: &mut Reading<'_>, text: &str) -> Result<(), ImportEr
         if prepares(reading, &words, &shown) {
             continue;
         }
+        let first = words[0].clone();
         if command::run(reading, words)? {
             found = true;
             redirects(reading, &step);
         } else if step.then == "|" || QUIET.iter().any(|quiet| shown.starts_with(quiet)) {
             reading.draft.left_out(shown, "it says or prepares something, and starts nothing");
         } else if shown.contains("manage.py migrate") {
-            reading
-                .draft
-                .left_out(shown, "ostlerd runs a Django project's migrations itself, before each rollout");
+            reading.draft.ran_migrations.push(shown);
         } else {
+            own = own.or(Some(first).filter(|first| crate::config::own_program(base(first)).is_some()));
             reading
                 .draft
                 .leave_to_owner(shown, "it ran before gunicorn: make it a step of building the release");
         }
     }
-    match found {
-        true => Ok(()),
-        false => Err(reading.error("gunicorn is not started in it", "give the file that starts gunicorn")),
+    match (found, own) {
+        (true, _) => Ok(()),
+        (false, Some(own)) => Err(command::not_gunicorn(reading, "it does not start gunicorn", &own)),
+        (false, None) => {
+            Err(reading.error("gunicorn is not started in it", "give the file that starts gunicorn"))
+        }
     }
 }
 

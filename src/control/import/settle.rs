@@ -48,6 +48,7 @@ pub(super) fn settle(mut draft: Draft, given: &Given, look: &Look<'_>) -> Result
     listen(&mut draft, &mut needs);
     workers(&mut draft);
     conf::notes(&mut draft);
+    class(&mut draft);
     needs.extend(open(&draft, &python));
     let name = match name(&draft, given) {
         Ok(name) => Some(name),
@@ -58,14 +59,92 @@ pub(super) fn settle(mut draft: Draft, given: &Given, look: &Look<'_>) -> Result
     };
     match name {
         Some(name) if needs.is_empty() => {
-            let manage = absolute("manage.py", draft.directory.as_deref());
-            let migrates = (look.exists)(Path::new(&manage));
+            let migrates = migrations(&mut draft, look);
+            below_the_release(&mut draft);
             Ok(Settled { name, draft, python, migrates })
         }
         _ => {
             needs.dedup();
             Err(ImportError::Needs(needs))
         }
+    }
+}
+
+/// Says what becomes of the project's migrations, by ostlerd's own rule: a manage.py in `directory` itself.
+fn migrations(draft: &mut Draft, look: &Look<'_>) -> bool {
+    let there = |path: &str| (look.exists)(Path::new(path));
+    let migrates = there(&absolute("manage.py", draft.directory.as_deref()));
+    let ran = std::mem::take(&mut draft.ran_migrations);
+    if migrates {
+        for line in ran {
+            draft.left_out(line, "ostlerd runs a Django project's migrations itself, before each rollout");
+        }
+        return true;
+    }
+    let none = "ostlerd runs no migrations of this app, for `directory` itself has no manage.py: run them before \
+                `ostler restart`, or name what runs them as `command` in [migrate]";
+    for line in &ran {
+        draft.leave_to_owner(line, none);
+    }
+    let elsewhere =
+        draft.python_paths().into_iter().map(|folder| format!("{folder}/manage.py")).find(|it| there(it));
+    if let Some(found) = elsewhere.filter(|_| ran.is_empty()) {
+        let command = below(&found, draft.directory.as_deref());
+        let command =
+            format!("{none}, for example command = [\"python\", \"{command}\", \"migrate\", \"--noinput\"]");
+        draft.leave_to_owner(found, command);
+    }
+    false
+}
+
+/// `path` as it is called from `directory`, where it is below it.
+fn below(path: &str, directory: Option<&str>) -> String {
+    let directory = directory.unwrap_or_default().trim_end_matches('/');
+    match path.strip_prefix(directory).and_then(|rest| rest.strip_prefix('/')) {
+        Some("") => ".".to_owned(),
+        Some(rest) if !directory.is_empty() => rest.to_owned(),
+        _ if path == directory && !directory.is_empty() => ".".to_owned(),
+        _ => path.to_owned(),
+    }
+}
+
+/// What gunicorn reads from below `directory` is named from there: ostlerd resolves the links of `directory` once for each
+/// generation, and a whole path would lead a worker of the old one into the new release.
+fn below_the_release(draft: &mut Draft) {
+    const READ: [&str; 6] =
+        ["-c", "--log-config", "--log-config-json", "--certfile", "--keyfile", "--ca-certs"];
+    let directory = draft.directory.clone();
+    for at in 1..draft.args.len() {
+        let value = &draft.args[at];
+        draft.args[at] = match draft.args[at - 1].as_str() {
+            "--pythonpath" => {
+                value.split(',').map(|it| below(it, directory.as_deref())).collect::<Vec<_>>().join(",")
+            }
+            flag if READ.contains(&flag) => match value.strip_prefix("file:") {
+                Some(file) => format!("file:{}", below(file, directory.as_deref())),
+                None => below(value, directory.as_deref()),
+            },
+            _ => continue,
+        };
+    }
+}
+
+/// A worker class that ostlerd is known not to run.
+fn class(draft: &mut Draft) {
+    let why = |class: &str| {
+        let instead = crate::config::instead_of_class(class)?;
+        Some(format!("ostlerd does not run this worker class: use {instead}; without one it is sync"))
+    };
+    while let Some(at) = draft.args.iter().position(|arg| arg == "-k") {
+        let Some(class) = draft.args.get(at + 1).cloned() else { break };
+        let Some(why) = why(&class) else { break };
+        draft.args.drain(at..at + 2);
+        draft.leave_to_owner(format!("--worker-class {class}"), why);
+    }
+    let Some(conf) = &draft.conf else { return };
+    let named = conf.text("worker_class").map(|class| (format!("worker_class in {}", conf.name), why(class)));
+    if let Some((what, Some(why))) = named {
+        draft.leave_to_owner(what, why);
     }
 }
 
@@ -160,8 +239,20 @@ fn in_path(draft: &Draft, program: &str, look: &Look<'_>) -> Option<String> {
     found.find(|path| !system(path) && (look.exists)(Path::new(path)))
 }
 
-/// The interpreter that a script of a virtual environment names, or the one beside it.
+/// The interpreter beside a virtual environment's script, as it was called: what the script's first line names is where
+/// the environment was made, which may be the old release behind a link. Elsewhere the one that the script names.
 fn interpreter(script: &str, look: &Look<'_>) -> String {
+    let beside = script.rsplit_once('/').map(|(bin, _)| (bin, format!("{bin}/python")));
+    let environment = |bin: &str| {
+        let root = bin.rsplit_once('/').map_or("", |(root, _)| root);
+        ["pyvenv.cfg", "conda-meta"].iter().any(|it| (look.exists)(Path::new(&format!("{root}/{it}"))))
+    };
+    if let Some((bin, python)) = &beside
+        && environment(bin)
+        && (look.exists)(Path::new(python))
+    {
+        return python.clone();
+    }
     let text = (look.read)(Path::new(script)).unwrap_or_default();
     let named = text.lines().next().and_then(|line| line.strip_prefix("#!"));
     let named = named.and_then(|line| line.split_whitespace().next()).unwrap_or_default();

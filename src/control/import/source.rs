@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::draft::{Draft, base};
-use super::{Given, ImportError, Look, Source, conf, holes, procfile, script, supervisor, unit};
+use super::{Given, ImportError, Look, Source, conf, flags, holes, procfile, script, supervisor, unit};
 
 /// More wrappers and scripts, one in the other, nobody has.
 const DEEPEST: u8 = 16;
@@ -139,6 +139,13 @@ fn kind(source: &Source) -> Option<Kind> {
     }
     if text.starts_with("#!") {
         return Some(Kind::Script);
+    }
+    // `gunicorn.conf`, `shop.gunicorn`: gunicorn reads a file of any name as Python.
+    let settings = conf::scan(base(&path), text).settings;
+    let starts = |line: &str| !line.trim_start().starts_with('#') && line.contains("gunicorn ");
+    let sets = settings.keys().any(|name| flags::is_setting(name)) && !text.lines().any(starts);
+    if sets && base(&path).contains("gunicorn") {
+        return Some(Kind::Conf);
     }
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     if base(&path).starts_with("Procfile")

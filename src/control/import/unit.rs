@@ -154,7 +154,7 @@ fn before(reading: &mut Reading<'_>, value: &str) {
     let shown = format!("ExecStartPre={value}");
     let draft = &mut reading.draft;
     if value.contains("manage.py migrate") {
-        draft.left_out(shown, "ostlerd runs a Django project's migrations itself, before each rollout");
+        draft.ran_migrations.push(shown);
     } else if value.contains("mkdir") || value.contains("install -d") {
         draft.leave_to_owner(
             shown,
@@ -276,10 +276,7 @@ fn start(
         .collect();
     match command::run(reading, expanded)? {
         true => Ok(()),
-        false => {
-            let what = format!("ExecStart= does not start gunicorn but {:?}", words[0]);
-            Err(reading.error(what, "give the unit, or the line, that does"))
-        }
+        false => Err(command::not_gunicorn(reading, "ExecStart= does not start gunicorn", &words[0])),
     }
 }
 

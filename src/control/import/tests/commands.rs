@@ -59,7 +59,10 @@ fn every_wrapper_comes_off_or_is_named() {
         ("dotenv -f .env run gunicorn shop.wsgi", &["# - dotenv:", "env_files"]),
         ("nice -n 5 gunicorn shop.wsgi", &["# - nice -n 5:"]),
         ("./wait-for-it.sh db:5432 -- gunicorn shop.wsgi", &["# - ./wait-for-it.sh db:5432 --:"]),
-        ("python manage.py migrate && gunicorn shop.wsgi", &["Left out", "python manage.py migrate:"]),
+        (
+            "python manage.py migrate && gunicorn shop.wsgi",
+            &["To do", "python manage.py migrate: ostlerd runs no migrations"],
+        ),
         ("python manage.py collectstatic; gunicorn shop.wsgi", &["To do", "python manage.py collectstatic:"]),
         ("gunicorn shop.wsgi >> /var/log/shop.log 2>&1", &["log_file = \"/var/log/shop.log\""]),
         ("gunicorn shop.wsgi | tee x.log", &["# - tee x.log:"]),

@@ -74,9 +74,10 @@ fn a_unit_becomes_the_apps_file() {
             "# - PrivateTmp=true:",
             "# - Colour=blue:",
             "# - RuntimeDirectory=gunicorn:",
+            "# - ExecStartPre=/srv/shop/venv/bin/python manage.py migrate --noinput: ostlerd runs no migrations",
         ],
     );
-    has(left, &["KillMode=mixed", "ExecReload=", "--pid /run/x.pid", "ExecStartPre=", "Type=notify"]);
+    has(left, &["KillMode=mixed", "ExecReload=", "--pid /run/x.pid", "Type=notify"]);
 }
 
 #[test]
@@ -325,7 +326,7 @@ fn gunicorns_own_file_alone_is_enough_where_the_rest_is_said() {
     };
     let conf = "wsgi_app = \"shop.wsgi\"\nbind = [\"127.0.0.1:8000\"]\n";
     let text = text(Place::default().import("/srv/shop/gunicorn.conf.py", conf, &given));
-    has(&text, &["app = \"shop.wsgi\"", "args = [\"-c\", \"/srv/shop/gunicorn.conf.py\"]"]);
+    has(&text, &["app = \"shop.wsgi\"", "args = [\"-c\", \"gunicorn.conf.py\"]"]);
 }
 
 #[test]

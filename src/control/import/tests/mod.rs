@@ -3,6 +3,7 @@
 mod commands;
 mod garbage;
 mod kinds;
+mod releases;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,0 +1,153 @@
+//! Releases behind a link: what is imported belongs to whichever release the link leads to. And what ostlerd cannot run.
+
+use super::{Given, Place, as_shop, has, keys, line, text};
+
+/// contrib/netbox.service of NetBox 4.
+const NETBOX: &str = "[Unit]\nDescription=NetBox WSGI Service\nAfter=network-online.target\nWants=network-online.target\n\n\
+    [Service]\nType=simple\n\nUser=netbox\nGroup=netbox\nPIDFile=/var/tmp/netbox.pid\nWorkingDirectory=/opt/netbox\n\n\
+    ExecStart=/opt/netbox/venv/bin/gunicorn --pid /var/tmp/netbox.pid --pythonpath /opt/netbox/netbox \
+    --config /opt/netbox/gunicorn.py netbox.wsgi\n\nRestart=on-failure\nRestartSec=30\nPrivateTmp=true\n";
+
+/// contrib/gunicorn.py of NetBox 4.
+const NETBOX_CONF: &str = "bind = '127.0.0.1:8001'\nworkers = 5\nthreads = 3\ntimeout = 120\nmax_requests = 5000\n\
+    max_requests_jitter = 500\n";
+
+/// /opt/netbox is a link to netbox-4.4.1, where its upgrade.sh has made the environment.
+fn netbox() -> Place {
+    Place::default()
+        .with("/opt/netbox/gunicorn.py", NETBOX_CONF)
+        .with("/opt/netbox/netbox/manage.py", "")
+        .with("/opt/netbox/venv/pyvenv.cfg", "")
+        .with("/opt/netbox/venv/bin/python", "")
+        .with("/opt/netbox/venv/bin/gunicorn", "#!/opt/netbox-4.4.1/venv/bin/python3\n")
+}
+
+#[test]
+fn netbox_stays_with_the_release_that_its_link_leads_to() {
+    let text = text(netbox().import("/etc/systemd/system/netbox.service", NETBOX, &Given::default()));
+    assert_eq!(
+        keys(&text),
+        [
+            "directory = \"/opt/netbox\"",
+            "python = \"/opt/netbox/venv/bin/python\"",
+            "app = \"netbox.wsgi\"",
+            "user = \"netbox\"",
+            "group = \"netbox\"",
+            "args = [\"--pythonpath\", \"netbox\", \"-c\", \"gunicorn.py\"]",
+        ]
+    );
+    has(&text, &["# listen: gunicorn's own `bind` decides"]);
+}
+
+#[test]
+fn migrations_that_ostlerd_does_not_run_are_left_to_somebody() {
+    let text = text(netbox().import("/etc/systemd/system/netbox.service", NETBOX, &Given::default()));
+    let (_, todo) = text.split_once("# To do:").expect("there is something to do");
+    has(
+        todo,
+        &[
+            "/opt/netbox/netbox/manage.py: ostlerd runs no migrations of this app",
+            "\"netbox/manage.py\", \"migrate\"",
+        ],
+    );
+    let ran = NETBOX.replace(
+        "ExecStart=",
+        "ExecStartPre=/opt/netbox/venv/bin/python netbox/manage.py migrate\nExecStart=",
+    );
+    let text = super::text(netbox().import("/etc/systemd/system/netbox.service", &ran, &Given::default()));
+    let (todo, _) = text.split_once("# Left out").expect("something is left out");
+    has(todo, &["manage.py migrate: ostlerd runs no migrations of this app"]);
+    let place = netbox().with("/opt/netbox/manage.py", "");
+    let text = super::text(place.import("/etc/systemd/system/netbox.service", &ran, &Given::default()));
+    let (todo, left) = text.split_once("# Left out").expect("something is left out");
+    assert!(!todo.contains("runs no migrations"), "{todo}");
+    has(left, &["manage.py migrate: ostlerd runs a Django project's migrations itself"]);
+}
+
+#[test]
+fn what_is_read_from_below_the_release_is_named_from_there() {
+    for (arguments, kept) in [
+        ("-c /srv/shop/conf/g.py", "\"-c\", \"conf/g.py\""),
+        ("-c file:/srv/shop/g.py", "\"-c\", \"file:g.py\""),
+        ("-c python:shop.gunicorn", "\"-c\", \"python:shop.gunicorn\""),
+        ("-c /etc/shop/g.py", "\"-c\", \"/etc/shop/g.py\""),
+        ("-c /srv/shopping/g.py", "\"-c\", \"/srv/shopping/g.py\""),
+        ("--pythonpath /srv/shop/lib,/srv/shop,/opt/lib", "\"lib,.,/opt/lib\""),
+        ("--log-config /srv/shop/log.ini", "\"--log-config\", \"log.ini\""),
+        ("--access-logfile /srv/shop/access.log", "\"--access-logfile\", \"/srv/shop/access.log\""),
+    ] {
+        let text = text(line(&format!("gunicorn {arguments} shop.wsgi")));
+        assert!(text.contains(kept), "{arguments}\n{text}");
+    }
+}
+
+#[test]
+fn the_interpreter_of_a_script_outside_of_an_environment_is_the_one_that_it_names() {
+    let place = Place::default()
+        .with("/opt/tools/bin/python", "")
+        .with("/opt/tools/bin/gunicorn", "#!/opt/py/bin/python3.12\n");
+    let unit = "[Service]\nUser=x\nWorkingDirectory=/srv\nExecStart=/opt/tools/bin/gunicorn shop.wsgi\n";
+    let text = text(place.import("/etc/systemd/system/shop.service", unit, &Given::default()));
+    has(&text, &["python = \"/opt/py/bin/python3.12\""]);
+}
+
+#[test]
+fn gunicorns_own_file_may_have_any_name() {
+    let place = Place::default().with("/srv/shop/venv/bin/python", "");
+    let conf = "bind = '127.0.0.1:8001'\nworkers = 3\nwsgi_app = 'shop.wsgi'\nreload = True\n";
+    let text = text(place.import(
+        "/srv/shop/gunicorn.conf",
+        conf,
+        &Given { directory: Some("/srv/shop".into()), ..as_shop() },
+    ));
+    has(&text, &["app = \"shop.wsgi\"", "args = [\"-c\", \"gunicorn.conf\"]", "reload in gunicorn.conf"]);
+    let files = [
+        ("/srv/shop/Procfile", "web: gunicorn -c gunicorn.conf shop.wsgi"),
+        ("/srv/shop/gunicorn.conf", conf),
+    ];
+    let text = super::text(place.import_all(&files, &as_shop()));
+    has(&text, &["args = [\"-c\", \"gunicorn.conf\"]", "reload in gunicorn.conf"]);
+}
+
+#[test]
+fn a_program_that_starts_its_own_server_is_named_and_imported_with_the_app_that_it_serves() {
+    for (command, known) in [
+        ("/srv/shop/venv/bin/pulpcore-api --bind 127.0.0.1:24817", "pulpcore.app.wsgi:application"),
+        ("mlflow server --host 0.0.0.0", "mlflow.server:app"),
+        ("uvicorn shop.asgi:app --port 8000", "uvicorn_worker.UvicornWorker"),
+    ] {
+        let error = line(command).expect_err("it is no gunicorn").to_string();
+        has(&error, &["starts its server by itself", "--app", known]);
+        let unit = format!("[Service]\nUser=x\nWorkingDirectory=/srv/shop\nExecStart={command}\n");
+        let place = Place::default().with("/srv/shop/venv/bin/python", "");
+        let import = |given: &Given| place.import("/etc/systemd/system/shop.service", &unit, given);
+        let error = import(&Given::default()).expect_err("it is no gunicorn").to_string();
+        has(&error, &["starts its server by itself", "--app", known]);
+        let given = Given { app: Some("a.wsgi:app".into()), ..Given::default() };
+        has(
+            &text(import(&given)),
+            &["app = \"a.wsgi:app\"", "/srv/shop/venv/bin/python", "# To do:", command],
+        );
+    }
+}
+
+#[test]
+fn a_worker_class_that_ostlerd_does_not_run_is_named() {
+    let text = text(line("gunicorn -k eventlet --threads 2 shop.wsgi"));
+    has(
+        &text,
+        &[
+            "args = [\"--threads\", \"2\"]",
+            "# To do:",
+            "--worker-class eventlet: ostlerd does not run",
+            "use gevent",
+        ],
+    );
+    let place = Place::default().with("/srv/shop/venv/bin/python", "");
+    let files = [
+        ("/srv/shop/Procfile", "web: gunicorn shop.wsgi"),
+        ("/srv/shop/gunicorn.conf.py", "worker_class = 'aiohttp.GunicornWebWorker'\n"),
+    ];
+    let text = super::text(place.import_all(&files, &as_shop()));
+    has(&text, &["# To do:", "worker_class in gunicorn.conf.py: ostlerd does not run"]);
+}
