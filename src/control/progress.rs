@@ -50,7 +50,7 @@ impl Progress {
                     ..Progress::default()
                 };
             }
-            Happening::ZygoteStarted { .. } => self.phase = "loading the app".to_owned(),
+            Happening::ZygoteStarted { loads, .. } => self.phase = format!("loading {}", loads.what()),
             Happening::ZygoteDied { zygote, .. } => self.phase = format!("{zygote} died"),
             Happening::WorkerStarted { worker, .. } => self.phase = format!("{worker} boots"),
             Happening::WorkerHeld { worker, .. } => self.phase = format!("{worker} proves itself"),

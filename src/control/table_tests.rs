@@ -184,6 +184,7 @@ fn zygote() -> crate::observe::ZygoteStatus {
         id: WorkerId(8),
         pid: Some(808),
         generation: GenerationId(7),
+        loads: crate::plan::Preload::App,
         ready: true,
         rss_bytes: Some(96 << 20),
         age_seconds: 125.0,

@@ -155,7 +155,7 @@ fn apps(registry: &mut Registry, judge: &Judge<'_>) {
     registry.register("listen_queue_limit_connections", "Connections that may wait", most);
 }
 
-/// With `preload`: what workers are forked from.
+/// With `preload`, or a `gunicorn.conf.py`: what workers are forked from.
 fn zygotes(registry: &mut Registry, judge: &Judge<'_>) {
     let count = Whole::default();
     for app in &judge.status.apps {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MigrationStatus;
 use crate::config::AppName;
-use crate::plan::Readiness;
+use crate::plan::{Preload, Readiness};
 use crate::supervise::{
     AppState, GenerationId, LastMigration, LastRollout, LastWords, RolloutView, ScalingView, View, WorkerId,
     WorkerState,
@@ -104,7 +104,7 @@ pub struct AppStatus {
     pub health: AppHealth,
     /// Every worker.
     pub workers: Vec<WorkerStatus>,
-    /// With `preload`: the processes that workers are forked from.
+    /// With `preload`, or a `gunicorn.conf.py`: the processes that workers are forked from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zygotes: Vec<ZygoteStatus>,
 }
@@ -164,7 +164,7 @@ pub struct WorkerStatus {
     pub keeps_idle_seconds: Option<f64>,
 }
 
-/// A process that has loaded the app, to fork workers from.
+/// A process that has loaded the app, or gunicorn's settings, to fork workers from.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ZygoteStatus {
     /// Its name.
@@ -173,7 +173,10 @@ pub struct ZygoteStatus {
     pub pid: Option<i32>,
     /// Its generation.
     pub generation: GenerationId,
-    /// Whether it has loaded the app and forks.
+    /// What it loads: `app`, or `settings`.
+    #[serde(default)]
+    pub loads: Preload,
+    /// Whether it has loaded that and forks.
     pub ready: bool,
     /// Resident memory.
     pub rss_bytes: Option<u64>,
@@ -309,6 +312,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
                 id: zygote.id,
                 pid: facts.pids.get(&zygote.id).copied(),
                 generation: zygote.generation,
+                loads: zygote.loads,
                 ready: zygote.ready,
                 rss_bytes: zygote.rss,
                 age_seconds: zygote.age.as_secs_f64(),

@@ -55,6 +55,7 @@ pub(super) fn zygote(id: u64) -> ZygoteStatus {
         id: WorkerId(id),
         pid: Some(808),
         generation: GenerationId(1),
+        loads: crate::plan::Preload::App,
         ready: true,
         rss_bytes: Some(96 << 20),
         age_seconds: 125.0,

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{DrainStatus, ZygoteStatus};
+use crate::plan::Preload;
 use crate::supervise::{AppState, PhaseView, RolloutView, ScalingView, WorkerState};
 
 /// How something is to be taken; a colour where there are colours.
@@ -109,8 +110,12 @@ pub fn zygote_words(zygote: &ZygoteStatus) -> String {
     let none = || "-".to_owned();
     let pid = zygote.pid.map_or_else(none, |pid| pid.to_string());
     let memory = zygote.rss_bytes.map_or_else(none, bytes);
-    let state = if zygote.ready { "workers are forked from it" } else { "it loads the app" };
-    let ZygoteStatus { id, generation, .. } = zygote;
+    let ZygoteStatus { id, generation, loads, .. } = zygote;
+    let state = match (zygote.ready, loads) {
+        (false, _) => format!("it loads {}", loads.what()),
+        (true, Preload::App) => "workers are forked from it".to_owned(),
+        (true, _) => format!("workers are forked from it, which has loaded {}", loads.what()),
+    };
     format!("{id} of {generation}: pid {pid}, {} old, {memory}, {state}", duration(zygote.age_seconds))
 }
 

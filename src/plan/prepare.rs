@@ -8,7 +8,7 @@ use crate::worker::{Hook, Settings};
 
 use super::environment::environment;
 use super::facts::Facts;
-use super::types::{Account, AppPlan, Blueprint, Prepared, Probe, WorkerClass};
+use super::types::{Account, AppPlan, Blueprint, Preload, Prepared, Probe, WorkerClass};
 use super::{migration, policy, sockets, support};
 
 /// Most notes that one app's interpreter may cause in the log.
@@ -57,7 +57,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
         }),
         log_file: facts.paths.log_file.clone(),
         hooks: hooks(settings),
-        preload: app.preload.unwrap_or(settings.preload_app),
+        preload: preload(app, settings),
         release: facts.release,
     };
     let policy = policy::policy(app, facts, class, notes);
@@ -70,6 +70,14 @@ fn capacity(class: WorkerClass, settings: &Settings) -> Option<u32> {
         WorkerClass::Sync => Some(1),
         WorkerClass::Gthread => Some(settings.threads.clamp(1, THREADS_MOST)),
         WorkerClass::Gevent | WorkerClass::Tornado | WorkerClass::Asgi | WorkerClass::Uvicorn => None,
+    }
+}
+
+fn preload(app: &App, settings: &Settings) -> Preload {
+    match app.preload.unwrap_or(settings.preload_app) {
+        true => Preload::App,
+        false if settings.conf.is_some() => Preload::Settings,
+        false => Preload::Nothing,
     }
 }
 

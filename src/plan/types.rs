@@ -104,9 +104,9 @@ pub struct Blueprint {
     pub log_file: Option<PathBuf>,
     /// The hooks of gunicorn's master that the app sets; where there is one, a process of their own runs them.
     pub hooks: Vec<Hook>,
-    /// Whether a zygote loads the app and its workers are forked from it.
-    #[serde(default)]
-    pub preload: bool,
+    /// What a zygote loads, once for all workers of a generation.
+    #[serde(default, deserialize_with = "Preload::read")]
+    pub preload: Preload,
     /// What the release looked like when it was prepared.
     pub release: Fingerprint,
 }
@@ -153,6 +153,54 @@ impl fmt::Display for WorkerClass {
             WorkerClass::Tornado => "tornado",
             WorkerClass::Asgi => "asgi",
             WorkerClass::Uvicorn => "uvicorn",
+        })
+    }
+}
+
+/// How much a generation loads once, in a zygote that its workers are forked from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Preload {
+    /// Nothing: each worker is an interpreter of its own.
+    #[default]
+    Nothing,
+    /// gunicorn's settings, where a file of code (`gunicorn.conf.py`) is among them: it runs once, as under gunicorn.
+    Settings,
+    /// The app as well.
+    App,
+}
+
+impl Preload {
+    /// What the zygote loads, in words.
+    pub fn what(self) -> &'static str {
+        match self {
+            Preload::App => "the app",
+            Preload::Settings | Preload::Nothing => "gunicorn's settings",
+        }
+    }
+
+    /// An earlier ostlerd wrote a flag.
+    fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Preload, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Flag(bool),
+            Word(Preload),
+        }
+        Ok(match Written::deserialize(from)? {
+            Written::Flag(true) => Preload::App,
+            Written::Flag(false) => Preload::Nothing,
+            Written::Word(preload) => preload,
+        })
+    }
+}
+
+impl fmt::Display for Preload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Preload::Nothing => "false",
+            Preload::Settings => "false, but gunicorn.conf.py runs once for all workers",
+            Preload::App => "true",
         })
     }
 }

@@ -21,9 +21,9 @@ use crate::supervise::{GenerationId, Legacy, WorkerId};
 use crate::worker::CONTRACT;
 
 /// The version of the file's format. It differs where an older ostlerd could misunderstand it, or a newer one this.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
-/// The oldest that is still understood: in 1 there are no zygotes.
+/// The oldest that is still understood: in 1 there are no zygotes, in 2 each of them has loaded the app.
 const OLDEST: u32 = 1;
 
 /// A longer file is none of ours.

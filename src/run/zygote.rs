@@ -1,4 +1,4 @@
-//! Zygotes: processes that have loaded an app, and how workers come of them.
+//! Zygotes: processes that have loaded an app, or its settings, and how workers come of them.
 //!
 //! ```text
 //! ostlerd ── orders, control socket, scoreboard, listeners ──► zygote ── fork ──► fork ──► the worker
@@ -29,7 +29,7 @@ use super::scoreboard::{Scoreboard, Slot};
 use super::state::cgroup_of;
 use super::worker_process::{self, SCOREBOARD, StartedWorker};
 use super::{launch_fds, memory_file};
-use crate::plan::Blueprint;
+use crate::plan::{Blueprint, Preload};
 use crate::supervise::{GenerationId, WorkerId};
 use crate::worker::{Message, Mode, Orders, bundle};
 
@@ -64,7 +64,8 @@ pub(super) fn start(
 ) -> Result<(StartedWorker, OwnedFd), String> {
     let mut orders = worker_process::orders((zygote, generation), blueprint, false, &[], slot);
     // Its workers answer the probe, each for itself.
-    (orders.mode, orders.probe) = (Mode::Zygote, None);
+    let mode = if blueprint.preload == Preload::App { Mode::Zygote } else { Mode::Settings };
+    (orders.mode, orders.probe) = (mode, None);
     let title = format!("ostler: {} [zygote {generation}]", blueprint.app);
     let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
     let cgroup = scope.as_ref().map(|place| place.cgroup());

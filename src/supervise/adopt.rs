@@ -180,7 +180,7 @@ impl App {
     }
 
     fn find_zygote(&mut self, turn: &mut Turn<'_>, left: ZygoteLeft, Found { alive, stage }: Found) {
-        let ZygoteLeft { id, generation, started, life } = left;
+        let ZygoteLeft { id, generation, loads, started, life } = left;
         let (seen, words) = Default::default();
         let begun = matches!(stage, Some(Stage::Booting | Stage::Ready));
         let (life, goes_on) = match life {
@@ -190,7 +190,7 @@ impl App {
         };
         let orphaned = ZygoteLife::Ending { cause: Cause::Orphaned, rung: Rung::Drain, next: None };
         let life = if goes_on || alive { life } else { orphaned };
-        self.zygotes.insert(id, Zygote { id, generation, started, life, seen, words });
+        self.zygotes.insert(id, Zygote { id, generation, loads, started, life, seen, words });
         match (alive, goes_on) {
             (false, _) => self.zygote_gone(turn, id, Ok(Exit::Unknown)),
             (true, false) => self.end_zygote(turn, id, Cause::Orphaned),

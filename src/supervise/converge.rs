@@ -7,6 +7,8 @@
 //! - `floor`: our decisions never leave fewer ready workers than this;
 //! - `reserve`: so many workers of the old generation are kept for those the new one does not have ready yet.
 
+use crate::plan::Preload;
+
 use super::action::Action;
 use super::app::{App, Generation, Mode, Then, Turn, Waiting};
 use super::event::{GenerationId, WorkerId};
@@ -279,7 +281,7 @@ impl App {
         let jitter = turn.random.up_to(policy.max_requests_jitter);
         let most_requests = if policy.max_requests > 0 { policy.max_requests + jitter } else { 0 };
         let life = Life::Booting { hold, until: turn.now + policy.boot_timeout };
-        let from = if blueprint.preload { self.zygote_of(generation) } else { None };
+        let from = self.zygote_of(generation).filter(|_| blueprint.preload != Preload::Nothing);
         self.workers.insert(
             worker,
             Worker {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, MachinePolicy, Migrate, Policy, Refusal};
+use crate::plan::{AppPlan, Blueprint, MachinePolicy, Migrate, Policy, Preload, Refusal};
 
 use super::action::Rung;
 use super::app::{App, Generation, Mode, Then};
@@ -134,8 +134,15 @@ pub(super) struct WorkerLeft {
 pub(super) struct ZygoteLeft {
     pub(super) id: WorkerId,
     pub(super) generation: GenerationId,
+    /// An earlier ostlerd had only such as have loaded the app.
+    #[serde(default = "the_app")]
+    pub(super) loads: Preload,
     pub(super) started: Moment,
     pub(super) life: ZygoteLifeLeft,
+}
+
+fn the_app() -> Preload {
+    Preload::App
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -328,7 +335,7 @@ impl From<&Zygote> for ZygoteLeft {
             ZygoteLife::Ready => ZygoteLifeLeft::Ready,
             ZygoteLife::Ending { cause, .. } => ZygoteLifeLeft::Ending { cause },
         };
-        ZygoteLeft { id: it.id, generation: it.generation, started: it.started, life }
+        ZygoteLeft { id: it.id, generation: it.generation, loads: it.loads, started: it.started, life }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
+use crate::plan::Preload;
 
 use super::event::{Exit, GenerationId, LastWords, WorkerId};
 use super::migration::{AbortReason, AbortRung, Backend, RunId, Verdict, VerdictKind, tell};
@@ -83,12 +84,12 @@ impl fmt::Display for Cause {
 pub enum Happening {
     RolloutRequested { joined: bool },
     RolloutStarted { generation: GenerationId, from: Option<GenerationId>, workers: u32 },
-    ZygoteStarted { zygote: WorkerId, generation: GenerationId },
-    ZygoteReady { zygote: WorkerId, generation: GenerationId, took: Duration },
+    ZygoteStarted { zygote: WorkerId, generation: GenerationId, loads: Preload },
+    ZygoteReady { zygote: WorkerId, generation: GenerationId, loads: Preload, took: Duration },
     ZygoteHung { zygote: WorkerId, generation: GenerationId, cause: Cause, age: Duration },
     ZygoteEnding { zygote: WorkerId, generation: GenerationId, cause: Cause },
     ZygoteExited { zygote: WorkerId, generation: GenerationId, reason: String },
-    ZygoteDied { zygote: WorkerId, generation: GenerationId, ready: bool, reason: String },
+    ZygoteDied { zygote: WorkerId, generation: GenerationId, loads: Preload, ready: bool, reason: String },
     WorkerStarted { worker: WorkerId, generation: GenerationId },
     WorkerHeld { worker: WorkerId, generation: GenerationId, settle: Duration },
     WorkerReady { worker: WorkerId, generation: GenerationId, ready: u32, wanted: u32, took: Duration },
@@ -223,14 +224,14 @@ impl fmt::Display for Happening {
             RolloutStarted { generation, from: None, workers } => {
                 write!(f, "starting generation {generation}, {workers} workers")
             }
-            ZygoteStarted { zygote, generation } => {
-                write!(f, "zygote {zygote} of {generation} loads the app")
+            ZygoteStarted { zygote, generation, loads } => {
+                write!(f, "zygote {zygote} of {generation} loads {}", loads.what())
             }
-            ZygoteReady { zygote, generation, took } => {
-                let took = took.as_secs_f64();
+            ZygoteReady { zygote, generation, loads, took } => {
+                let (what, took) = (loads.what(), took.as_secs_f64());
                 write!(
                     f,
-                    "zygote {zygote} of {generation} has loaded the app after {took:.2} s; workers are forked from it"
+                    "zygote {zygote} of {generation} has loaded {what} after {took:.2} s; workers are forked from it"
                 )
             }
             ZygoteHung { zygote, generation, cause, age } => {
@@ -242,9 +243,16 @@ impl fmt::Display for Happening {
             ZygoteExited { zygote, generation, reason } => {
                 write!(f, "zygote {zygote} of {generation} ended: {reason}")
             }
-            ZygoteDied { zygote, generation, ready, reason } => {
-                let when = if *ready { "died; its workers serve on" } else { "failed to load the app" };
-                write!(f, "zygote {zygote} of {generation} {when}: {reason}")
+            ZygoteDied { zygote, generation, loads, ready, reason } => {
+                let what = loads.what();
+                write!(f, "zygote {zygote} of {generation} ")?;
+                match ready {
+                    true => write!(
+                        f,
+                        "died; its workers serve on, and another loads {what} when it is needed: {reason}"
+                    ),
+                    false => write!(f, "failed to load {what}: {reason}"),
+                }
             }
             WorkerStarted { worker, generation } => write!(f, "worker {worker} of {generation} started"),
             WorkerHeld { worker, settle, .. } => {

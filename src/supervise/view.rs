@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::{Blueprint, Readiness};
+use crate::plan::{Blueprint, Preload, Readiness};
 
 use super::event::{GenerationId, LastWords, WorkerId};
 use super::migration::{LastMigration, MigrationView};
@@ -174,13 +174,15 @@ pub struct WorkerView {
     pub keeps_idle: Option<Duration>,
 }
 
-/// A process that has loaded the app, to fork workers from.
+/// A process that has loaded the app, or gunicorn's settings, to fork workers from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ZygoteView {
     /// Its name.
     pub id: WorkerId,
     /// Its generation.
     pub generation: GenerationId,
+    /// What it loads.
+    pub loads: Preload,
     /// Whether it forks.
     pub ready: bool,
     /// Since its start.

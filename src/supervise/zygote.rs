@@ -1,4 +1,4 @@
-//! The process of a generation that has loaded the app, and from which its workers are forked.
+//! The process of a generation that has loaded the app, or gunicorn's settings, and from which its workers are forked.
 //!
 //! ```text
 //!             first heartbeat                    asked to end, hung, too large,
@@ -15,7 +15,7 @@
 
 use std::time::Duration;
 
-use crate::plan::Policy;
+use crate::plan::{Policy, Preload};
 
 use super::action::{Action, Rung};
 use super::app::{App, Generation, Mode, Turn};
@@ -35,6 +35,7 @@ pub(super) struct Zygote {
     /// Processes have one series of names, whatever they are for.
     pub(super) id: WorkerId,
     pub(super) generation: GenerationId,
+    pub(super) loads: Preload,
     pub(super) started: Moment,
     pub(super) life: ZygoteLife,
     pub(super) seen: Observation,
@@ -109,7 +110,7 @@ impl App {
     pub(super) fn can_start(&mut self, turn: &mut Turn<'_>, generation: GenerationId) -> bool {
         let known = [self.serving.as_ref(), self.rollout.as_ref().map(|rollout| &rollout.generation)];
         let Some(found) = known.into_iter().flatten().find(|it| it.id == generation) else { return true };
-        if !found.blueprint.preload || self.zygote_of(generation).is_some() {
+        if found.blueprint.preload == Preload::Nothing || self.zygote_of(generation).is_some() {
             return true;
         }
         if self.zygotes.values().any(|it| it.generation == generation && it.is_live()) {
@@ -118,9 +119,11 @@ impl App {
         let (blueprint, boot_timeout) = (found.blueprint.clone(), found.policy.boot_timeout);
         *turn.next_worker += 1;
         let id = WorkerId(*turn.next_worker);
+        let loads = blueprint.preload;
         let zygote = Zygote {
             id,
             generation,
+            loads,
             started: turn.now,
             life: ZygoteLife::Loading { until: turn.now + boot_timeout },
             seen: Observation::default(),
@@ -128,7 +131,7 @@ impl App {
         };
         self.zygotes.insert(id, zygote);
         turn.actions.push(Action::StartZygote { zygote: id, generation, blueprint });
-        self.announce(turn, Happening::ZygoteStarted { zygote: id, generation });
+        self.announce(turn, Happening::ZygoteStarted { zygote: id, generation, loads });
         false
     }
 
@@ -163,14 +166,14 @@ impl App {
             return;
         }
         zygote.life = ZygoteLife::Ready;
-        let (generation, took) = (zygote.generation, turn.now.since(zygote.started));
-        self.announce(turn, Happening::ZygoteReady { zygote: id, generation, took });
+        let (generation, loads, took) = (zygote.generation, zygote.loads, turn.now.since(zygote.started));
+        self.announce(turn, Happening::ZygoteReady { zygote: id, generation, loads, took });
     }
 
     /// It could not be started, or has ended, however.
     pub(super) fn zygote_gone(&mut self, turn: &mut Turn<'_>, id: WorkerId, why: Result<Exit, String>) {
         let Some(zygote) = self.zygotes.remove(&id) else { return };
-        let Zygote { generation, started, mut words, life, .. } = zygote;
+        let Zygote { generation, loads, started, mut words, life, .. } = zygote;
         let told = match &why {
             Ok(exit) => exit.to_string(),
             Err(reason) => reason.clone(),
@@ -183,10 +186,10 @@ impl App {
             "" => told.clone(),
             message => format!("{told}: {message}"),
         };
-        self.announce(turn, Happening::ZygoteDied { zygote: id, generation, ready, reason });
+        self.announce(turn, Happening::ZygoteDied { zygote: id, generation, loads, ready, reason });
         if !ready {
             if words.message.is_empty() {
-                words.message = format!("zygote {id} could not load the app: {told}");
+                words.message = format!("zygote {id} could not load {}: {told}", loads.what());
             }
             self.lost(turn, Lost { generation, spawned: started, was_ready: false, words });
         }
@@ -216,7 +219,7 @@ impl App {
     pub(super) fn expire_zygotes(&mut self, turn: &mut Turn<'_>) {
         for id in self.select_zygotes(|it| it.deadline().is_some_and(|due| due <= turn.now)) {
             let Some(zygote) = self.zygotes.get_mut(&id) else { continue };
-            let (generation, spawned) = (zygote.generation, zygote.started);
+            let (generation, loads, spawned) = (zygote.generation, zygote.loads, zygote.started);
             match zygote.life {
                 ZygoteLife::Loading { .. } => {
                     let (cause, age) = (Cause::BootTimeout, turn.now.since(spawned));
@@ -224,7 +227,8 @@ impl App {
                     self.end_zygote(turn, id, cause);
                     let limit = self.policy(generation).map(|it| it.boot_timeout).unwrap_or_default();
                     let message = format!(
-                        "zygote {id} had not loaded the app within boot_timeout ({} s)",
+                        "zygote {id} had not loaded {} within boot_timeout ({} s)",
+                        loads.what(),
                         limit.as_secs_f64()
                     );
                     let words = LastWords { message, traceback: String::new() };
@@ -272,6 +276,7 @@ impl App {
         let view = |it: &Zygote| ZygoteView {
             id: it.id,
             generation: it.generation,
+            loads: it.loads,
             ready: it.life == ZygoteLife::Ready,
             age: now.since(it.started),
             rss: it.seen.rss,

@@ -30,7 +30,7 @@ def run(orders):
         elif orders["mode"] == "hooks":
             output.by_line(orders["app"])
             host.run(orders, control)
-        elif orders["mode"] == "zygote":
+        elif orders["mode"] in zygote.MODES:
             output.by_line(orders["app"])
             zygote.run(orders, control, Made, work)
         else:

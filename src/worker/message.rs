@@ -50,6 +50,8 @@ pub enum Mode {
     Hooks,
     /// Load the app, fork workers on command.
     Zygote,
+    /// Load the settings alone, fork workers on command.
+    Settings,
 }
 
 /// One inherited listening socket.

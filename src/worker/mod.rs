@@ -31,7 +31,8 @@
 //! `entry` (gunicorn's `wsgi_app` says it then), `probe`, `probe.host` and `log_file` may be null; `mode` may be
 //! `inspect` (no scoreboard, no listeners): load the settings, send one `settings` message, exit 0; or `hooks` (the
 //! same descriptors as `inspect`): load the settings, then run hooks of gunicorn's master as ostlerd names them, see
-//! below; or `zygote`: load the app once and fork workers, see below too.
+//! below; or `zygote`: load the app once and fork workers, or `settings`: load the settings alone and fork workers, which
+//! then import the app themselves; see below too.
 //!
 //! A probe is good where it is answered 2xx or 3xx: many apps redirect a plain request to https or to a login.
 //! An application of tornado's own kind cannot be called in process: it passes, with a warning in its log.
@@ -64,7 +65,7 @@
 //! SIGUSR1 opens the log files anew, as in a worker; SIGTERM, SIGINT, SIGHUP and SIGUSR2 do nothing.
 //! `pre_fork` runs beside the start of its worker, and so may run after it: `worker.pid` is known.
 //!
-//! In mode `zygote` the process loads the app, sends `ready`, and forks workers. It has a slot of its own, which it beats
+//! In the modes `zygote` and `settings` the process loads what it is for, sends `ready`, and forks workers. It has a slot of its own, which it beats
 //! as a worker does, no listeners, and at descriptor 7 ostlerd's end of its control socket, so that the next ostlerd can
 //! take it from there. A command is one byte with descriptors beside it (`SCM_RIGHTS`): the orders (mode `worker`), the
 //! worker's control socket, the scoreboard, the listeners. The worker that comes of it is ostlerd's child where ostlerd
@@ -98,7 +99,7 @@
 //!
 //! In the order of their execution: `text` fits words into messages, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
 //! scoreboard, `settings` reads gunicorn's; `drain`, `probe` and `hold` are the rules for going and coming; `shift` is
-//! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app and forks; `main` is what gunicorn's arbiter
+//! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `main` is what gunicorn's arbiter
 //! does for a worker.
 //! None may import asyncio or threading before the app's worker class does: gevent patches them first.
 
@@ -199,6 +200,9 @@ pub struct Settings {
     pub chdir: Option<String>,
     /// `preload_app`.
     pub preload_app: bool,
+    /// The file or module of settings that was run, `./gunicorn.conf.py`; `None` where there is none.
+    #[serde(default)]
+    pub conf: Option<String>,
     /// Names of settings that ostlerd does not follow (`daemon`, `pidfile`, `control_socket`, …), where set.
     pub ignored: Vec<String>,
     /// Hooks of the master that the configuration sets (`when_ready`, `on_starting`, …).

@@ -38,10 +38,16 @@ def load(orders):
     from gunicorn.app.wsgiapp import WSGIApplication
 
     class Application(WSGIApplication):
+        conf = None
+
         def load_default_config(self):
             super().load_default_config()
             self.chosen = set()
             self.cfg.set = noting(self.cfg.set, self.chosen)
+
+        def load_config_from_module_name_or_filename(self, location):
+            self.conf = str(location)
+            return super().load_config_from_module_name_or_filename(location)
 
     entry = [orders["entry"]] if orders.get("entry") else []
     # The app first: an option with an optional value would take it for that value.
@@ -162,6 +168,7 @@ def describe(app):
         "max_requests_jitter": cfg.max_requests_jitter, "umask": cfg.umask, "umask_set": "umask" in chosen,
         "uid": cfg.uid, "gid": cfg.gid, "user_set": bool({"user", "group"} & chosen),
         "chdir": cfg.chdir if "chdir" in chosen else None, "preload_app": bool(cfg.preload_app),
+        "conf": app.conf and app.conf[:300],
         "ignored": [name for name in IGNORED if name in changed],
         "master_hooks": [name for name in MASTER_HOOKS if name in changed],
         "notes": notes(cfg, cls, gunicorn),

@@ -1,4 +1,5 @@
-"""The zygote: loads the app once, and forks workers from it at ostlerd's word. gunicorn's `preload_app`, without its master."""
+"""The zygote: loads the app once, or gunicorn's settings alone, and forks workers from it at ostlerd's word. gunicorn's
+`preload_app`, and its one run of `gunicorn.conf.py`, without its master."""
 
 import faulthandler
 import gc
@@ -16,6 +17,7 @@ from _ostler import settings, shift, slot
 from _ostler.text import said, trace_of
 from _ostler.wire import CONTROL, Control, Failure
 
+MODES = ("zygote", "settings")  # what is loaded before the fork: all of the app, or its settings
 OSTLERDS_END = 7  # of the control socket, held so that the next ostlerd can take it from here
 MOST = 253  # descriptors in one message
 BEAT = 1.0
@@ -27,10 +29,17 @@ def run(orders, control, prepare, work):
     """Never comes back in the zygote; in a worker it does what a worker does."""
     board = slot.Slot(orders["slot"]["offset"], orders["slot"]["size"])
     heartbeat = slot.Heartbeat(board, control)
-    made = prepare(orders)
+    faulthandler.register(shift.STACKS, file=2, all_threads=True)
     before = descriptors()
-    load(made.app, made.log, settings.family(made.cls))
-    warn(made.log, before)
+    made = prepare(orders)
+    take_title(made.app)
+    if orders["mode"] == "settings":
+        made.log.info("Loaded gunicorn's settings to fork workers from, pid: %s", os.getpid())
+        warn(made.log, before, "gunicorn's settings: ", made.app.conf)
+    else:
+        before = descriptors()
+        load(made.app, made.log, settings.family(made.cls))
+        warn(made.log, before, "preload: ", "the import")
     handlers = take_signals(orders, made)
     # What there is by now is never garbage: looking for garbage in it would unshare every page.
     gc.collect()
@@ -43,12 +52,16 @@ def run(orders, control, prepare, work):
     work(orders, Control(), made)
 
 
-def load(app, log, family):
-    """The import, which fails in the words in which a worker's would."""
+def take_title(app):
     from gunicorn import util
-    from gunicorn.errors import AppImportError
 
     util._setproctitle("zygote [%s]" % app.cfg.proc_name)
+
+
+def load(app, log, family):
+    """The import, which fails in the words in which a worker's would."""
+    from gunicorn.errors import AppImportError
+
     if family == "gevent":
         from gevent import monkey
         monkey.patch_all()  # as the worker does before its own import
@@ -65,20 +78,20 @@ def load(app, log, family):
         raise Failure("import", words + said(error), trace_of(error)) from None
 
 
-def warn(log, before):
+def warn(log, before, subject, culprit):
     """What a fork does not carry over, or carries over to everybody."""
     threading = sys.modules.get("threading")
     others = [thread.name for thread in threading.enumerate()
               if thread is not threading.main_thread()] if threading else []
     if others:
-        log.warning("preload: these threads, which the import has started, run in no worker: %s. "
-                    "Start them in the hook post_fork, or with the first request.", listed(others))
+        log.warning("%sthese threads, which %s has started, run in no worker: %s. Start them in the hook post_fork, "
+                    "or with the first request.", subject, culprit, listed(others))
     sockets = [fd for fd, is_socket in descriptors().items() if is_socket and fd not in before]
     peers = [peer for peer in map(peer_of, sorted(sockets)) if peer]
     if peers:
-        log.warning("preload: these connections, which the import has opened, are shared by all workers, "
-                    "who will read each other's answers: %s. Open them in the hook post_fork, or with the first "
-                    "request.", listed(peers))
+        log.warning("%sthese connections, which %s has opened, are shared by all workers, who will read each other's "
+                    "answers: %s. Open them in the hook post_fork, or with the first request.", subject, culprit,
+                    listed(peers))
 
 
 def listed(names):
@@ -135,7 +148,6 @@ def take_signals(orders, made):
     wanted[signal.SIGUSR1] = reopen
     for number, handler in wanted.items():
         before[number] = signal.signal(number, handler)
-    faulthandler.register(shift.STACKS, file=2, all_threads=True)
     return before
 
 

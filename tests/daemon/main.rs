@@ -13,6 +13,8 @@ mod adoption;
 mod app_errors;
 mod client;
 mod cloud;
+mod conf;
+mod conf_abuse;
 mod config_errors;
 mod control_errors;
 mod deaths;

@@ -209,7 +209,7 @@ fn a_zygote_that_is_killed_costs_nothing_and_another_forks_the_next_worker() {
     load.stop().lost_nothing();
     kill_a_worker(&ostlerd);
     assert_ne!(zygote(&ostlerd).pid, before.0.pid);
-    ostlerd.logs("died; its workers serve on");
+    ostlerd.logs("died; its workers serve on, and another loads the app when it is needed");
     ostlerd.restart("shop");
     ostlerd.serving("shop");
     assert_eq!(ostlerd.process().zombie_children(), Vec::<i32>::new());

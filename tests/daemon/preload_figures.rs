@@ -1,10 +1,11 @@
-//! What `preload` is for, in figures: printed and not judged, but for what must never be worse.
+//! What `preload` is for, and what the process of `gunicorn.conf.py` costs, in figures: printed and not judged, but for
+//! what must never be worse.
 
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{AppFile, Ostlerd, Proc, Site, WSGI, kill, ready, until};
+use crate::harness::{AppFile, DJANGO, Ostlerd, Proc, Site, WSGI, kill, ready, until};
 use crate::load::get;
 
 /// Some 60 MiB of small objects, and an import that takes its time.
@@ -22,6 +23,14 @@ fn shop(site: &Site, preload: bool) -> AppFile {
     );
     let preload = format!("preload = {preload}");
     site.app("shop").tcp().workers(4).key(&preload).with("app.py", &text).write()
+}
+
+/// A small Django app, with an import of its own and with gunicorn's settings in a file or not.
+fn small(site: &Site, conf: bool) -> AppFile {
+    let app = site.app("shop").args(&["-k", "gthread", "--threads", "4"]).tcp().workers(4);
+    let text = DJANGO.replace("shop.example.com", "*").replace("REDIRECT=True", "REDIRECT=False");
+    let app = app.with("app.py", &text).table("[limits]\nrestarts_per_minute = 1000");
+    if conf { app.with("gunicorn.conf.py", "keepalive = 5\n").write() } else { app.write() }
 }
 
 /// Memory of the workers and of what they are forked from, when each has served and looked for garbage.
@@ -70,5 +79,32 @@ fn preloaded_workers_take_less_memory_and_are_there_sooner() {
         figures.push(memory);
     }
     println!("memory {:.2} of what it is without", figures[1] as f64 / figures[0] as f64);
+    assert!(figures[1] < figures[0], "{figures:?}");
+}
+
+#[test]
+fn workers_with_a_file_of_settings_take_less_memory_and_are_there_sooner() {
+    let mut figures = Vec::new();
+    for conf in [false, true] {
+        let site = Site::new();
+        let app = small(&site, conf);
+        let ostlerd = site.start();
+        ostlerd.serving("shop");
+        let (memory, time) = (memory(&ostlerd, &app), kill_to_ready(&ostlerd));
+        let zygotes = ostlerd
+            .app("shop")
+            .zygotes
+            .iter()
+            .filter_map(|it| it.pid)
+            .map(|pid| Proc(pid).pss())
+            .sum::<u64>();
+        println!(
+            "gunicorn.conf.py {conf}: 4 workers and what they are forked from {:.1} MiB PSS, {:.1} of it the latter's, \
+             kill to ready {time} ms",
+            memory as f64 / 1048576.0,
+            zygotes as f64 / 1048576.0,
+        );
+        figures.push(memory);
+    }
     assert!(figures[1] < figures[0], "{figures:?}");
 }

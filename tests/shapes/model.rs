@@ -347,7 +347,7 @@ fn blueprint(app: &AppName) -> Blueprint {
         gunicorn: "27.0.1".to_owned(),
         probe: None,
         log_file: None,
-        preload: false,
+        preload: ostler::plan::Preload::Nothing,
         hooks: Vec::new(),
         release: Fingerprint::default(),
     }

@@ -85,7 +85,7 @@ pub(crate) fn blueprint(folder: &Path, python: PathBuf, listen: Vec<Listen>) -> 
         }),
         log_file: None,
         hooks: Vec::new(),
-        preload: false,
+        preload: ostler::plan::Preload::Nothing,
         release: Fingerprint::default(),
     }
 }

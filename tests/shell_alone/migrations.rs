@@ -30,7 +30,7 @@ fn opening(folder: &std::path::Path, code: &str) -> Opening {
         log_file: Some(folder.join("log")),
         capacity: None,
         hooks: Vec::new(),
-        preload: false,
+        preload: ostler::plan::Preload::Nothing,
         release: Fingerprint::default(),
     };
     let migrate = Migrate {

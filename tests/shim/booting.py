@@ -7,7 +7,7 @@ import socket
 from load import Client
 from supervisor import Shop, until
 
-UNSET = {"ignored": [], "master_hooks": [], "notes": [], "chdir": None, "preload_app": False, "bind_set": False,
+UNSET = {"ignored": [], "master_hooks": [], "notes": [], "chdir": None, "preload_app": False, "conf": None, "bind_set": False,
          "workers_set": False, "umask_set": False, "user_set": False}
 
 
@@ -191,7 +191,7 @@ def when_ready(server):
                 "bind": ["127.0.0.1:9000", "unix:/tmp/x"], "bind_set": True, "timeout": 32.0, "keepalive": 7.0, "threads": 4,
                 "graceful_timeout": 30.0, "max_requests": 1000, "max_requests_jitter": 0, "preload_app": True,
                 "ignored": ["daemon", "pidfile"], "master_hooks": ["when_ready"], "notes": [], "forwarded_allow_ips": ["10.0.0.9"],
-                "uid": os.geteuid(), "gid": os.getegid()}
+                "uid": os.geteuid(), "gid": os.getegid(), "conf": os.path.join(at.directory, "gunicorn.conf.py")}
     assert {name: told[name] for name in expected} == expected, told
     assert told["gunicorn"].startswith(at.version + ".")
 

@@ -92,7 +92,7 @@ def a_zygote_keeps_nothing_of_the_workers_that_it_forks(at):
             assert parent_of(worker.pid) == os.getpid()
             worker.kill(signal.SIGTERM)
             assert worker.ended() == 0
-        assert sorted(serving.descriptors(app.zygote.pid)) == before
+        until(lambda: sorted(serving.descriptors(app.zygote.pid)) == before, "nothing of them is left")
         assert not children_of(app.zygote.pid), "no process in between is left"
 
 
@@ -160,7 +160,7 @@ def a_zygote_that_gets_nonsense_goes_on(at):
         zygote.control.sendmsg([b"f"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         before = len(serving.descriptors(zygote.pid))
         app.ready()
-        assert len(serving.descriptors(zygote.pid)) <= before
+        until(lambda: len(serving.descriptors(zygote.pid)) <= before, "nothing of it is left")
 
 
 def hooks_of_a_worker_run_in_the_forked_one(at):
@@ -185,7 +185,59 @@ def worker_exit(server, worker):
         assert "worker_exit %d" % app.zygote.pid not in app.printed()
 
 
+def with_settings_alone_each_worker_imports_the_app_itself(at):
+    written(at, "gunicorn.conf.py", """
+import os, secrets
+TOP = (os.getpid(), secrets.token_hex(8))
+raw_env = ["TOP=%d %s" % TOP]
+def post_fork(server, worker):
+    server.log.info("the top ran in %d, this is %d, its parent %d", TOP[0], os.getpid(), os.getppid())
+""")
+    written(at, "imported.py", """
+import os
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Length", str(len(WORDS)))])
+    return [WORDS]
+WORDS = ("%d %s" % (os.getpid(), os.environ["TOP"])).encode()
+""")
+    for kind in ("sync", "gthread", "gevent", "tornado"):
+        with Shop(at.venv, at.directory, preload="settings", entry="imported:application", args=["-k", kind],
+                  env={"PYTHONPATH": at.directory}) as app:
+            answers = []
+            for _ in range(2):
+                worker = app.ready()
+                answers.append(Client(app, keep=False).get()[2].decode().split())
+                assert answers[-1][0] == str(worker.pid), answers
+                words = "the top ran in %d, this is %d, its parent %d" % (app.zygote.pid, worker.pid, os.getpid())
+                assert words in app.printed(), app.printed()
+                worker.kill(signal.SIGTERM)
+                assert worker.ended() == 0
+            assert answers[0][1:] == answers[1][1:], "what the file has drawn is the same for all"
+
+
+def an_import_that_fails_fails_the_worker_and_not_what_has_loaded_the_settings(at):
+    with Shop(at.venv, at.directory, preload="settings", entry="broken:application") as app:
+        for _ in range(2):
+            worker = app.spawn()
+            assert worker.hear("failed")["stage"] == "import"
+            assert worker.ended() == 3, (worker.status, app.printed())
+        assert app.zygote.running()
+
+
+def settings_that_fail_are_told_as_a_workers(at):
+    written(at, "gunicorn.conf.py", "import os\nworkers = 1 / 0\n")
+    with Shop(at.venv, at.directory, preload="settings") as app:
+        zygote = app.hatch()
+        message = zygote.hear("failed")
+        assert message["stage"] == "settings" and "ZeroDivisionError" in message["message"], message
+        assert "gunicorn.conf.py" in message["traceback"], message
+        assert zygote.ended() == 1, (zygote.status, app.printed())
+
+
 LAWS = [an_import_that_fails_in_a_zygote_is_told_as_a_workers, a_zygote_beats_and_takes_its_signals,
         a_worker_that_nobody_knows_leaves_without_a_word, a_zygote_keeps_nothing_of_the_workers_that_it_forks,
         a_zygote_can_be_commanded_by_the_next_ostlerd, what_the_import_leaves_open_is_named_and_in_nobodys_way,
-        a_zygote_that_gets_nonsense_goes_on, hooks_of_a_worker_run_in_the_forked_one]
+        a_zygote_that_gets_nonsense_goes_on, hooks_of_a_worker_run_in_the_forked_one,
+        with_settings_alone_each_worker_imports_the_app_itself,
+        an_import_that_fails_fails_the_worker_and_not_what_has_loaded_the_settings,
+        settings_that_fail_are_told_as_a_workers]

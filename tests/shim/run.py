@@ -51,6 +51,7 @@ def cases(venvs, word):
                 yield law, Place(venvs, version, kind)
             for law in forking.OF_WORKERS if kind != "uvicorn.workers" else []:
                 yield law, Place(venvs, version, kind, preload=True)
+                yield law, Place(venvs, version, kind, preload="settings")
         for law in booting.LAWS + hooks.LAWS + forking.LAWS:
             yield law, Place(venvs, version, "any")
     for law in booting.ONCE:
@@ -58,7 +59,8 @@ def cases(venvs, word):
 
 
 def name_of(law, place):
-    return "%s [%s %s%s]" % (law.__name__, place.kind, place.version, " preloaded" * place.preload)
+    preloaded = {False: "", True: " preloaded", "settings": " settings preloaded"}[place.preload]
+    return "%s [%s %s%s]" % (law.__name__, place.kind, place.version, preloaded)
 
 
 def attempt(law, place):

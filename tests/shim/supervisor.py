@@ -143,7 +143,8 @@ class Worker:
 class Zygote(Worker):
     """The process that workers are forked from."""
 
-    title, mode = "ostler: shop [zygote g1]", "zygote"
+    title = "ostler: shop [zygote g1]"
+    mode = property(lambda self: "settings" if self.shop.preload == "settings" else "zygote")
 
     def beyond(self, listeners):
         self.our_end = high(os.dup(self.control.fileno()))

@@ -9,7 +9,7 @@ use ostler::supervise::{Event, Request, RequestId};
 
 use crate::process::Release;
 use crate::rng::Rng;
-use crate::scenario::{Preload, Scenario, app_plan};
+use crate::scenario::{Forks, Scenario, app_plan};
 use crate::world::World;
 
 /// What lies on the disk of one app.
@@ -19,7 +19,7 @@ pub(crate) struct OnDisk {
     pub(crate) version: u64,
     pub(crate) policy: Policy,
     pub(crate) migrate: Option<Arc<Migrate>>,
-    preload: Preload,
+    forks: Forks,
     /// How far its number of workers follows the load, where it does.
     spread: Option<u32>,
     present: bool,
@@ -30,7 +30,7 @@ impl OnDisk {
     /// What it comes to.
     pub(crate) fn plan(&self) -> AppPlan {
         let plan = app_plan(&self.name, self.version, &self.policy);
-        let preload = self.preload.of(self.version);
+        let preload = self.forks.of(self.version);
         let blueprint = Arc::new(Blueprint { preload, ..Blueprint::clone(&plan.blueprint) });
         AppPlan { migrate: self.migrate.clone(), blueprint, ..plan }
     }
@@ -61,7 +61,7 @@ impl Disk {
             policy: policy.clone(),
             spread: policy.range.map(|range| range.max - range.min),
             migrate: scenario.migrates[n].clone(),
-            preload: scenario.preloads[n],
+            forks: scenario.forks[n],
             present: n < scenario.first,
             broken: rng.chance(scenario.faults.prepare_fails * 0.3),
         });

@@ -10,7 +10,7 @@ use ostler::supervise::{
 };
 
 use crate::rng::Rng;
-use crate::scenario::{app_plan, name, policy};
+use crate::scenario::{app_plan, kind_of_zygote, name, policy};
 
 /// Workers that do as they are told, at once.
 struct Calm {
@@ -116,7 +116,7 @@ fn edited(rng: &mut Rng, plan: &Plan) -> Plan {
             let address = Address::Tcp(([127, 0, 0, 1], port).into());
             blueprint.listen = vec![Listen { address, mode: None, backlog: 2048 }];
         }
-        6 => blueprint.preload ^= true,
+        6 => blueprint.preload = kind_of_zygote(rng.below(3)),
         5 if plan.apps.len() > 1 => {
             plan.apps.remove(&app);
             return plan;

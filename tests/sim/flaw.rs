@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ostler::plan::{Blueprint, Plan};
+use ostler::plan::{Blueprint, Plan, Preload};
 use ostler::supervise::{
     Action, Cause, Event, Found, Happening, Legacy, LinkOrder, Moment, News, Outcome, PhaseView, Request,
     RolloutView, Rung, Supervisor, View, WorkerId,
@@ -72,6 +72,7 @@ pub(crate) enum Flaw {
     StartsTwoZygotes,
     KeepsZygotes,
     HidesZygotes,
+    MisnamesZygotes,
     ForgetsZygotes,
 }
 
@@ -169,6 +170,10 @@ impl Subject {
                     .for_each(|app| app.rollout = app.rollout.take().filter(|it| !hidden(it)));
             }
             Some(Flaw::HidesZygotes) => view.apps.iter_mut().for_each(|app| app.zygotes.clear()),
+            Some(Flaw::MisnamesZygotes) => {
+                let zygotes = view.apps.iter_mut().flat_map(|app| &mut app.zygotes);
+                zygotes.for_each(|zygote| zygote.loads = Preload::App);
+            }
             Some(Flaw::SaysServing) => {
                 view.apps.iter_mut().for_each(|app| app.state = ostler::supervise::AppState::Serving);
             }

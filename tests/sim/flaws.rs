@@ -18,6 +18,7 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::NeverKills, Law::ZygotesEndInTime),
     (Flaw::OverlooksHangs, Law::HungZygotesAreEnded),
     (Flaw::HidesZygotes, Law::ZygotesAreShown),
+    (Flaw::MisnamesZygotes, Law::ZygotesAreShown),
     (Flaw::ForgetsZygotes, Law::ZygotesAreShown),
     (Flaw::ForgetsTheSwitch, Law::LinksLeadToTheProven),
     (Flaw::LeavesTheLink, Law::LinksLeadToTheProven),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::plan::{
-    AppPlan, Blueprint, Fingerprint, Migrate, Policy, Resources, RolloutPolicy, Surge, WorkerClass,
+    AppPlan, Blueprint, Fingerprint, Migrate, Policy, Preload, Resources, RolloutPolicy, Surge, WorkerClass,
     WorkerRange,
 };
 
@@ -69,35 +69,37 @@ pub(crate) struct Scenario {
     pub(crate) edge_delay: Duration,
     /// How long an ordinary boot takes, at most.
     pub(crate) boot: Duration,
-    /// Which releases of an app are preloaded.
-    pub(crate) preloads: Vec<Preload>,
+    /// What the workers of each app are forked from.
+    pub(crate) forks: Vec<Forks>,
 }
 
-/// Whether the workers of an app are forked from a zygote.
+/// What the workers of an app are forked from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Preload {
-    Never,
-    Always,
-    /// Every other release.
+pub(crate) enum Forks {
+    Always(Preload),
+    /// Another kind of zygote, or none, with each release.
     Changing,
 }
 
-impl Preload {
-    pub(crate) fn of(self, version: u64) -> bool {
+impl Forks {
+    pub(crate) fn of(self, version: u64) -> Preload {
         match self {
-            Preload::Never => false,
-            Preload::Always => true,
-            Preload::Changing => version % 2 == 1,
+            Forks::Always(preload) => preload,
+            Forks::Changing => kind_of_zygote(version),
         }
     }
 
-    fn drawn(rng: &mut Rng) -> Preload {
+    fn drawn(rng: &mut Rng) -> Forks {
         match rng.below(5) {
-            0..2 => Preload::Never,
-            2..4 => Preload::Always,
-            _ => Preload::Changing,
+            0..4 => Forks::Always(kind_of_zygote(rng.below(3))),
+            _ => Forks::Changing,
         }
     }
+}
+
+/// One of the three.
+pub(crate) fn kind_of_zygote(number: u64) -> Preload {
+    [Preload::Nothing, Preload::App, Preload::Settings][(number % 3) as usize]
 }
 
 impl Scenario {
@@ -116,9 +118,9 @@ impl Scenario {
         let count = rng.within(1, 3);
         let one = |rng: &mut Rng| (migrated && rng.chance(0.7)).then(|| migrate(rng));
         let migrates = (0..count).map(|_| one(&mut aside)).collect();
-        let preloads = aside.chance(0.6);
-        let one = |rng: &mut Rng| if preloads { Preload::drawn(rng) } else { Preload::Never };
-        let preloads = (0..count).map(|_| one(&mut aside)).collect();
+        let zygotes = aside.chance(0.6);
+        let one = |rng: &mut Rng| if zygotes { Forks::drawn(rng) } else { Forks::Always(Preload::Nothing) };
+        let forks = (0..count).map(|_| one(&mut aside)).collect();
         let mut apps: Vec<(AppName, Policy)> = (0..count).map(|n| (name(n), policy(rng))).collect();
         if aside.chance(0.25) {
             apps.iter_mut().for_each(|(_, policy)| policy.range = Some(range(policy.workers, &mut aside)));
@@ -135,7 +137,7 @@ impl Scenario {
             asks: rng.within(1, 12),
             edge_delay,
             boot: rng.millis(200, 3000),
-            preloads,
+            forks,
         }
     }
 }
@@ -236,7 +238,7 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
         probe: None,
         log_file: None,
         hooks: Vec::new(),
-        preload: false,
+        preload: Preload::Nothing,
         release: Fingerprint { files: version, newest: 0 },
     })
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ostler::config::AppName;
-use ostler::plan::Blueprint;
+use ostler::plan::{Blueprint, Preload};
 use ostler::supervise::{GenerationId, Moment, Observation, Rung, WorkerId};
 
 use crate::crew::Crew;
@@ -14,6 +14,7 @@ use crate::ledger::Ledger;
 pub(crate) struct Zygote {
     pub(crate) app: AppName,
     pub(crate) generation: GenerationId,
+    pub(crate) loads: Preload,
     pub(crate) ready: bool,
     pub(crate) hung: bool,
     pub(crate) signals: Vec<(Moment, Rung)>,
@@ -40,7 +41,8 @@ impl Ledger {
         crew.newest = crew.newest.max(Some(generation));
         crew.spawns.push_back((now, generation));
         let (ready, hung, signals) = Default::default();
-        self.zygotes.insert(id, Zygote { app, generation, ready, hung, signals });
+        let loads = blueprint.preload;
+        self.zygotes.insert(id, Zygote { app, generation, loads, ready, hung, signals });
     }
 
     /// It has ended, where it is one.

@@ -69,6 +69,7 @@ fn defaults() -> Settings {
         user_set: false,
         chdir: None,
         preload_app: false,
+        conf: None,
         ignored: Vec::new(),
         master_hooks: Vec::new(),
         notes: Vec::new(),

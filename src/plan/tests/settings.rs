@@ -117,12 +117,37 @@ fn what_gunicorn_says_and_ostlerd_does_not_do_is_noted_once_each() {
 
 #[test]
 fn the_apps_file_decides_about_preload_and_gunicorn_where_it_does_not_say() {
-    let preloads = |file: &str, preload_app: bool| {
-        let settings = Settings { preload_app, ..defaults() };
+    let preloads = |file: &str, preload_app: bool, conf: Option<&str>| {
+        let settings = Settings { preload_app, conf: conf.map(str::to_owned), ..defaults() };
         planned(&listening(file), &facts(settings)).0.blueprint.preload
     };
-    assert_eq!([preloads("", false), preloads("", true)], [false, true]);
-    assert_eq!([preloads("preload = true", false), preloads("preload = false", true)], [true, false]);
+    let (conf, none) = (Some("./gunicorn.conf.py"), None);
+    for (without, file, preload_app) in [
+        (Preload::Nothing, "", false),
+        (Preload::App, "", true),
+        (Preload::App, "preload = true", false),
+        (Preload::Nothing, "preload = false", true),
+    ] {
+        assert_eq!(preloads(file, preload_app, none), without, "{file} {preload_app}");
+        // Where a file of settings is run, it is run once.
+        let with = if without == Preload::App { Preload::App } else { Preload::Settings };
+        assert_eq!(preloads(file, preload_app, conf), with, "{file} {preload_app}");
+    }
+}
+
+#[test]
+fn what_an_earlier_ostlerd_wrote_of_preload_is_understood() {
+    let blueprint = planned(&listening(""), &facts(defaults())).0.blueprint;
+    let mut written = serde_json::to_value(&*blueprint).unwrap();
+    for (word, meant) in [
+        (serde_json::json!(false), Preload::Nothing),
+        (serde_json::json!(true), Preload::App),
+        (serde_json::json!("settings"), Preload::Settings),
+    ] {
+        written["preload"] = word;
+        let read: Blueprint = serde_json::from_value(written.clone()).unwrap();
+        assert_eq!(read, Blueprint { preload: meant, ..(*blueprint).clone() });
+    }
 }
 
 #[test]

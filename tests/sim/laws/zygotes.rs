@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ostler::plan::Preload;
 use ostler::supervise::{Action, AppState, Moment, PhaseView, Rung};
 
 use super::{Step, Verdict, seconds};
@@ -11,28 +12,32 @@ use crate::zygote::Zygote;
 /// A zygote has nothing to finish.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A worker of a preloaded generation is forked from that generation's zygote, which has loaded the app; no other is.
+/// A worker of a generation with a zygote is forked from it, once it has loaded what it is for; no other is forked.
 pub(super) fn workers_come_of_their_zygote(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let Action::SpawnWorker { worker, generation, blueprint, from, .. } = action else { return Ok(()) };
     let Some(from) = from else {
         return match blueprint.preload {
-            true => Err(format!("{worker} of {generation}, which is preloaded, is not forked")),
-            false => Ok(()),
+            Preload::Nothing => Ok(()),
+            it => Err(format!("{worker} of {generation}, which preloads {}, is not forked", it.what())),
         };
     };
     match ledger.zygotes.get(from) {
-        _ if !blueprint.preload => Err(format!("{worker} is forked, and {generation} is not preloaded")),
+        _ if blueprint.preload == Preload::Nothing => {
+            Err(format!("{worker} is forked, and {generation} is not preloaded"))
+        }
         None => Err(format!("{worker} is forked from {from}, which is none")),
         Some(it) if it.generation != *generation || it.app != blueprint.app => {
             Err(format!("{worker} of {generation} is forked from a zygote of {}", it.generation))
         }
-        Some(it) if !it.ready => Err(format!("{worker} is forked from {from}, which has not loaded the app")),
+        Some(it) if !it.ready => {
+            Err(format!("{worker} is forked from {from}, which has not loaded {}", it.loads.what()))
+        }
         Some(it) if !it.is_live() => Err(format!("{worker} is forked from {from}, which is being ended")),
         Some(_) => Ok(()),
     }
 }
 
-/// A zygote is started for a preloaded generation that runs and has none, from what the generation was made from.
+/// A zygote is started for a generation that preloads something, runs and has none, from what the generation was made from.
 pub(super) fn one_zygote_for_each_generation(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let Action::StartZygote { zygote, generation, blueprint } = action else { return Ok(()) };
     let wrong =
@@ -47,7 +52,7 @@ pub(super) fn one_zygote_for_each_generation(ledger: &Ledger, _: Moment, action:
         return wrong("in a shutdown");
     }
     match crew {
-        _ if !blueprint.preload => wrong("it is not preloaded"),
+        _ if blueprint.preload == Preload::Nothing => wrong("it is not preloaded"),
         _ if ledger.zygotes.values().filter(its).any(|it| it.is_live()) => wrong("there is one"),
         _ if first.is_some_and(|first| first != blueprint) => wrong("it was made from another release"),
         Some(crew) if crew.planned && !crew.stopped => Ok(()),
@@ -95,7 +100,7 @@ pub(super) fn hung_zygotes_are_ended(step: &Step<'_>) -> Verdict {
     }
 }
 
-/// The view names exactly the zygotes that there are.
+/// The view names exactly the zygotes that there are, and what each of them loads.
 pub(super) fn zygotes_are_shown(step: &Step<'_>) -> Verdict {
     let shown: usize = step.view.apps.iter().map(|app| app.zygotes.len()).sum();
     if shown != step.ledger.zygotes.len() {
@@ -105,7 +110,7 @@ pub(super) fn zygotes_are_shown(step: &Step<'_>) -> Verdict {
         for zygote in &app.zygotes {
             let is_it = step.ledger.zygotes.get(&zygote.id).is_some_and(|it| {
                 it.app == app.name
-                    && it.generation == zygote.generation
+                    && (it.generation, it.loads) == (zygote.generation, zygote.loads)
                     && (!it.is_live() || it.ready == zygote.ready)
             });
             if !is_it {
