@@ -246,7 +246,6 @@ fn a_folder_that_the_file_wipes_keeps_what_living_workers_wrote_when_one_is_repl
 
 #[test]
 fn gevent_patches_in_the_worker_and_not_where_the_file_runs() {
-    let site = Site::new();
     let looks = "import gevent.monkey\nraw_env = ['PATCHED=%s' % gevent.monkey.is_module_patched('socket')]\n\
                  def post_fork(server, worker):\n    import os\n    \
                  os.environ['AFTER'] = str(gevent.monkey.is_module_patched('socket'))\n";
@@ -254,13 +253,34 @@ fn gevent_patches_in_the_worker_and_not_where_the_file_runs() {
                 str(monkey.is_module_patched('socket'))])";
     let text = WSGI.replace("RELEASE = \"1\"", text);
     for version in [Gunicorn::V20, Gunicorn::V23, Gunicorn::V27] {
-        let site_of = Site::new();
-        let app = site_of.app("shop").gunicorn(version).args(&["-k", "gevent"]).tcp().workers(2);
+        let site = Site::new();
+        let app = site.app("shop").gunicorn(version).args(&["-k", "gevent"]).tcp().workers(2);
         let app = app.with("app.py", &text).with("gunicorn.conf.py", looks).write();
-        let ostlerd = site_of.start();
+        let ostlerd = site.start();
         ostlerd.serving("shop");
         assert_eq!(answers_of_all(&ostlerd, &app), ["False False True".to_owned()].into(), "{version:?}");
         assert!(!ostlerd.log().contains("MonkeyPatchWarning"), "{}", ostlerd.log());
     }
-    drop(site);
+}
+
+#[test]
+fn a_file_that_patches_with_gevent_itself_is_as_under_gunicorn() {
+    for (args, version) in
+        [(&["-k", "gevent"][..], Gunicorn::V20), (&["-k", "gevent"], Gunicorn::V27), (GTHREAD, Gunicorn::V27)]
+    {
+        let site = Site::new();
+        let text = "from gevent import monkey\nRELEASE = str(monkey.is_module_patched('socket'))";
+        let app = site.app("shop").gunicorn(version).args(args).tcp().workers(2);
+        let app = app.with("app.py", &WSGI.replace("RELEASE = \"1\"", text));
+        let app = app.with("gunicorn.conf.py", "from gevent import monkey\nmonkey.patch_all()\n").write();
+        let ostlerd = site.start();
+        ostlerd.serving("shop");
+        let load = Load::on(&app.target()).start();
+        load.more(20);
+        ostlerd.restart("shop");
+        load.more(20);
+        load.stop().lost_nothing();
+        kill_a_worker(&ostlerd);
+        assert_eq!(answers_of_all(&ostlerd, &app), ["True".to_owned()].into(), "{args:?} {version:?}");
+    }
 }
