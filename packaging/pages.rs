@@ -30,7 +30,11 @@ pub fn write(to: &Path) -> io::Result<()> {
     for (mut command, section) in [(Arguments::command(), "8"), (Cli::command(), "1")] {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let name = command.get_name().to_owned();
-            clap_complete::generate_to(shell, &mut command.clone(), name, &completions)?;
+            let file = clap_complete::generate_to(shell, &mut command.clone(), &name, &completions)?;
+            if name == "ostler" {
+                let text = fs::read_to_string(&file)?;
+                fs::write(&file, with_apps(shell, &text, &verbs_of_apps(&command)))?;
+            }
         }
         command = command.disable_help_subcommand(true);
         command.build();
@@ -41,6 +45,92 @@ pub fn write(to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The verbs that take an app, and behind how many other words.
+fn verbs_of_apps(command: &Command) -> Vec<(String, usize)> {
+    let place = |verb: &Command| verb.get_positionals().position(|argument| argument.get_id() == "app");
+    command.get_subcommands().filter_map(|verb| Some((verb.get_name().to_owned(), place(verb)?))).collect()
+}
+
+/// The completion, which asks ostlerd for the apps' names: `ostler __apps` prints them, or nothing.
+fn with_apps(shell: Shell, text: &str, verbs: &[(String, usize)]) -> String {
+    match shell {
+        Shell::Bash => {
+            let places: Vec<String> =
+                verbs.iter().map(|(verb, place)| format!("{verb}) place={place} ;;")).collect();
+            let (head, _) =
+                text.rsplit_once("if [[ \"${BASH_VERSINFO").expect("it registers its function last");
+            format!("{head}{}", BASH.replace("PLACES", &places.join("\n        ")))
+        }
+        Shell::Zsh => {
+            let asks = text.lines().map(|line| match line.contains(":app -- ") {
+                true => line.replace(":_default'", ":_ostler_apps'"),
+                false => line.to_owned(),
+            });
+            let asks = asks.collect::<Vec<_>>().join("\n");
+            let (first, rest) = asks.split_once('\n').expect("its first line is #compdef");
+            format!("{first}\n{ZSH}{rest}\n")
+        }
+        _ => {
+            let line = |(verb, _): &(String, usize)| {
+                let names = "-f -a \"(ostler __apps 2>/dev/null)\"";
+                format!("complete -c ostler -n \"__fish_ostler_using_subcommand {verb}\" {names}\n")
+            };
+            format!("{}\n{}", text.trim_end(), verbs.iter().map(line).collect::<String>())
+        }
+    }
+}
+
+const BASH: &str = r#"_ostler_or_app() {
+    _ostler "$@"
+    local cur=${COMP_WORDS[COMP_CWORD]} verb= place= given=0 i
+    [[ $cur == -* ]] && return
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --socket|--release|--for) ((i++)) ;;
+        -*) ;;
+        *) if [[ $verb ]]; then ((given++)); else verb=${COMP_WORDS[i]}; fi ;;
+        esac
+    done
+    # Not behind an option that takes a value.
+    case ${COMP_WORDS[COMP_CWORD - 1]} in --socket|--release|--for) return ;; esac
+    case $verb in
+        PLACES
+        *) return ;;
+    esac
+    [[ $given == "$place" ]] && COMPREPLY=($(compgen -W "$(ostler __apps 2>/dev/null)" -- "$cur"))
+}
+
+if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
+    complete -F _ostler_or_app -o nosort -o bashdefault -o default ostler
+else
+    complete -F _ostler_or_app -o bashdefault -o default ostler
+fi
+"#;
+
+const ZSH: &str = r#"
+_ostler_apps() {
+    local -a apps
+    apps=(${(f)"$(ostler __apps 2>/dev/null)"})
+    compadd -a apps
+}
+"#;
+
+/// The synopsis with what each option takes: clap_mangen names the option alone.
+fn with_values(command: &Command, text: &str) -> String {
+    let escaped = |name: &str| name.replace('-', "\\-");
+    let mut text = text.to_owned();
+    for argument in command.get_arguments().filter(|it| it.get_action().takes_values()) {
+        let (Some(long), Some(values)) = (argument.get_long(), argument.get_value_names()) else { continue };
+        let values: Vec<String> = values.iter().map(|value| escaped(value)).collect();
+        let option = format!("\\fB\\-\\-{}\\fR", escaped(long));
+        for end in [']', '>'] {
+            let with = format!("{option} \\fI{}\\fR{end}", values.join(" "));
+            text = text.replacen(&format!("{option}{end}"), &with, 1);
+        }
+    }
+    text
 }
 
 fn page(command: &Command, section: &str, folder: &Path) -> io::Result<()> {
@@ -54,6 +144,6 @@ fn page(command: &Command, section: &str, folder: &Path) -> io::Result<()> {
     man.render(&mut text)?;
     let text = String::from_utf8(text).expect("help is text");
     // What stands below the options in --help.
-    let text = text.replace(".SH EXTRA\n", ".SH NOTES\n");
+    let text = with_values(command, &text.replace(".SH EXTRA\n", ".SH NOTES\n"));
     fs::write(folder.join(format!("{name}.{section}")), format!("{}\n{SEE_ALSO}", text.trim_end()))
 }

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         if only_check {
             return check(&places).await.map(|config| match config.apps.len() {
                 0 => println!("{}", ostler::config::no_apps_yet(&config.file)),
+                1 => println!("{}: 1 app, it can be run", config.file.display()),
                 count => println!("{}: {count} apps, all can be run", config.file.display()),
             });
         }

@@ -64,6 +64,7 @@ pub(super) fn check(
         optional: checker.read(&section, "optional", "true", values::flag).unwrap_or(false),
         min_ready: min_ready(checker, &section, workers),
         preload: checker.read(&section, "preload", "true", values::flag),
+        no_new_privileges: checker.read(&section, "no_new_privileges", "false", values::flag).unwrap_or(true),
         probe: probe(checker, &section),
         rollout: rollout(checker, &section),
         limits: limits(checker, &section),

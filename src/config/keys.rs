@@ -43,6 +43,7 @@ pub(super) const APP: Shape = Shape {
         "migrate",
         "static",
         "preload",
+        "no_new_privileges",
     ],
     planned: &[],
 };

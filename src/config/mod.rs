@@ -17,6 +17,7 @@ mod keys;
 mod load;
 mod migrate;
 mod names;
+mod plural;
 mod source;
 mod static_files;
 mod types;
@@ -40,5 +41,6 @@ pub use types::{
 pub(crate) use foreign::{instead_of_class, own_program};
 pub(crate) use migrate::is_database_url;
 pub(crate) use names::env_name_fault;
+pub(crate) use plural::{agreed, counted, size_words};
 pub(crate) use source::shortened;
 pub(crate) use values::{WORKERS_MOST, parse_duration, parse_size, words};

@@ -168,6 +168,9 @@ pub struct App {
     pub min_ready: Option<u32>,
     /// Whether workers are forked from a process that has loaded the app; `None` leaves it to gunicorn's `preload_app`.
     pub preload: Option<bool>,
+    /// Whether set-user-id programs (sudo, postdrop) stay without effect for its processes.
+    #[serde(default = "on")]
+    pub no_new_privileges: bool,
     /// `[probe]`.
     pub probe: Option<ProbeConfig>,
     /// `[rollout]`.
@@ -274,4 +277,9 @@ impl Config {
     pub fn apps_dir(file: &Path) -> PathBuf {
         file.parent().unwrap_or(Path::new("/")).join("apps.d")
     }
+}
+
+/// What a field is that an earlier ostlerd did not write down.
+fn on() -> bool {
+    true
 }

@@ -15,6 +15,9 @@ use super::verbs;
 /// Where ostlerd listens when nothing says otherwise.
 const SOCKET: &str = "/run/ostler/control.sock";
 
+/// What completions say to get the apps' names: no verb, and for nobody else.
+const NAMES: &str = "__apps";
+
 const EDGE_EXAMPLES: &str = "\
 Examples:
   ostler edge nginx --host shop.example.com --email ops@example.com >/etc/nginx/conf.d/ostler.conf
@@ -274,7 +277,10 @@ pub(super) struct Common {
 
 /// Parses the arguments and does what they say; gives the exit status. Prints to standard output and error.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let cli = match Cli::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let asks_for_names = arguments.get(1).is_some_and(|it| it == NAMES);
+    let cli = match Cli::try_parse_from(super::help::helped(arguments)) {
+        Err(_) if asks_for_names => Cli { socket: None, json: false, verb: Verb::Events },
         Ok(cli) => cli,
         Err(error) => {
             // A reader that is gone wants no help.
@@ -290,7 +296,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let common = Common { socket: cli.socket.unwrap_or_else(default_socket), json: cli.json };
-    let status = runtime.block_on(verbs::run(cli.verb, common));
+    let status = match asks_for_names {
+        true => runtime.block_on(verbs::names(&common)),
+        false => runtime.block_on(verbs::run(cli.verb, common)),
+    };
     // A thread that still waits for something must not keep the command from ending.
     runtime.shutdown_background();
     status

@@ -1,5 +1,6 @@
 //! The history of an app's migrations, as a person reads it.
 
+use crate::config::counted;
 use crate::observe::{backend, time};
 use crate::supervise::{HistoryEntry, Record, Verdict};
 
@@ -35,7 +36,7 @@ fn entry(run: &HistoryEntry, screen: Screen, lines: &mut Vec<String>) {
         say(format!("{} in {}", applied.name, time(applied.seconds)));
     }
     if record.attempts > 1 {
-        say(format!("{} tries", record.attempts));
+        say(counted(record.attempts, "try"));
     }
     if record.longest_stall > 0.0 {
         say(format!("others waited behind it for up to {}", time(record.longest_stall)));

@@ -13,6 +13,7 @@ mod desk;
 mod difference;
 mod edge;
 mod follow;
+mod help;
 mod history;
 mod import;
 mod live;

@@ -1,5 +1,6 @@
 //! The status, drawn for people.
 
+use crate::config::counted;
 use crate::observe::words::{app_word, drain_words, worker_tone, worker_word, zygote_words};
 use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, notes};
 use crate::supervise::{LastWords, WorkerState};
@@ -101,7 +102,7 @@ impl Page {
         let lines: Vec<&str> = text.trim_end().lines().collect();
         let skipped = lines.len().saturating_sub(most);
         if skipped > 0 {
-            self.line(2, &self.screen.paint(Ink::Faint, &format!("│ … {skipped} lines more")));
+            self.line(2, &self.screen.paint(Ink::Faint, &format!("│ … {} more", counted(skipped, "line"))));
         }
         for line in &lines[skipped..] {
             self.line(2, &format!("{} {line}", self.screen.paint(Ink::Faint, "│")));
@@ -165,7 +166,7 @@ fn headline(app: &AppStatus, widest: usize, screen: Screen) -> String {
         screen.paint(tone.into(), word),
     ];
     parts.extend(app.generation.map(|id| id.to_string()));
-    parts.push(format!("{ready} of {} workers ready", app.workers_wanted));
+    parts.push(format!("{ready} of {} ready", counted(app.workers_wanted, "worker")));
     parts.extend(app.runs.as_deref().map(one_line));
     parts.join("  ")
 }

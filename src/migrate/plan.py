@@ -32,6 +32,21 @@ def pending(wrapper):
     return {"migrations": found, "ahead": ahead(loader)}, by_name
 
 
+def unwritten(wrapper):
+    """The apps whose models have changes that no migration has, as `migrate` says where nothing is pending; what cannot be
+    compared is not said."""
+    from django.apps import apps
+    from django.db.migrations.autodetector import MigrationAutodetector
+    from django.db.migrations.loader import MigrationLoader
+    from django.db.migrations.state import ProjectState
+    try:
+        loader = MigrationLoader(wrapper)
+        found = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps))
+        return sorted(found.changes(graph=loader.graph))
+    except Exception:
+        return []
+
+
 def unrecorded_squashes(loader):
     """Squashes of which all is applied and which are not recorded themselves: `migrate` does only that for them.
 

@@ -12,6 +12,7 @@ import time
 
 from _ostler import plan, source, verdict
 from _ostler.database import Lost, Side
+from _ostler.text import short
 from _ostler.wire import Trouble
 
 PATIENCE = 5.0  # seconds for a lost connection to come back
@@ -69,6 +70,8 @@ class Watch:
             with self.deadline:
                 opened = self.side.open()
                 pending = self.pending()
+                if pending is not None and not pending["migrations"]:
+                    opened["warnings"] = list(opened.get("warnings") or []) + self.unwritten()
             self.control.send("opened", vendor=vendor_of(self.side), pending=pending, **opened)
             while self.turn():
                 pass
@@ -176,6 +179,13 @@ class Watch:
             self.control.send("backends_gone")
 
     # The plan, and what has come of it.
+
+    def unwritten(self):
+        labels = plan.unwritten(self.side.wrapper())
+        if not labels:
+            return []
+        return ["the models of %s have changes that are not in a migration, so they are not applied: "
+                "run `python manage.py makemigrations`, and deploy what it writes" % short(", ".join(labels), 200)]
 
     def pending(self):
         """What is pending, looked at anew; None where nobody can tell."""

@@ -7,7 +7,7 @@ use super::words::{
     Tone, app_word, bytes, drain_words, duration, one_line, plain, worker_tone, worker_word, zygote_words,
 };
 use super::{AppStatus, Status, Trend, WorkerStatus};
-use crate::config::AppName;
+use crate::config::{AppName, counted};
 use crate::supervise::{WorkerId, WorkerState};
 
 /// A request that has taken so many seconds is looked at, and one that has taken longer is wrong: gunicorn's own time
@@ -125,10 +125,6 @@ impl Board {
     }
 }
 
-fn count(number: usize, what: &str) -> String {
-    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
-}
-
 fn sum(status: &Status, trend: &Trend) -> String {
     let workers = || status.apps.iter().flat_map(|app| &app.workers);
     let rates: Vec<f64> = status.apps.iter().filter_map(|app| trend.app(&app.name)).collect();
@@ -136,8 +132,8 @@ fn sum(status: &Status, trend: &Trend) -> String {
     let in_flight: u64 = workers().map(|worker| u64::from(worker.in_flight)).sum();
     format!(
         "{}, {}, {} requests/s, {in_flight} in flight",
-        count(status.apps.len(), "app"),
-        count(workers().count(), "worker"),
+        counted(status.apps.len(), "app"),
+        counted(workers().count(), "worker"),
         per_second(rate),
     )
 }

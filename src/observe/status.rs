@@ -189,6 +189,8 @@ pub struct ZygoteStatus {
 pub struct Facts {
     /// The process of each worker.
     pub pids: BTreeMap<WorkerId, i32>,
+    /// Resident memory of those that the core has not been told of yet.
+    pub memory: BTreeMap<WorkerId, u64>,
     /// Of each app: listeners, directory, what it runs.
     pub apps: BTreeMap<AppName, AppFacts>,
     /// The files.
@@ -300,7 +302,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
                 requests: worker.requests,
                 in_flight: worker.in_flight,
                 oldest_request_seconds: worker.oldest_request.map(|age| age.as_secs_f64()),
-                rss_bytes: worker.rss,
+                rss_bytes: worker.rss.or_else(|| facts.memory.get(&worker.id).copied()),
                 age_seconds: worker.age.as_secs_f64(),
                 keeps_idle_seconds: worker.keeps_idle.map(|limit| limit.as_secs_f64()),
             })

@@ -1,6 +1,7 @@
 //! What systemd is told: how far ostlerd is, and one line for `systemctl status`. Pure.
 
 use super::{AppStatus, Status};
+use crate::config::{agreed, counted};
 use crate::supervise::{AppState, PhaseView, RolloutView};
 
 /// More apps than these are counted, not named.
@@ -54,7 +55,7 @@ fn summary(status: &Status) -> String {
         (_, 0) => "no apps yet: put one into apps.d".to_owned(),
         (1, 1) => "1 app serves".to_owned(),
         (serving, all) if serving == all => format!("{all} apps serve"),
-        (serving, all) => format!("{serving} of {all} apps serve"),
+        (serving, all) => format!("{serving} of {} {}", counted(all, "app"), agreed(all, "serves", "serve")),
     };
     match status.drain {
         Some(drain) if drain.stopping => format!("stopping: {apps}"),
@@ -96,8 +97,8 @@ fn rolling(rollout: &RolloutView) -> String {
     let RolloutView { ready, wanted, .. } = rollout;
     match rollout.phase {
         PhaseView::Migrating => "migrating".to_owned(),
-        PhaseView::Settling => format!("rolling out{to}, all {wanted} workers ready"),
-        _ => format!("rolling out{to}, {ready} of {wanted} workers ready"),
+        PhaseView::Settling => format!("rolling out{to}, all of {} ready", counted(*wanted, "worker")),
+        _ => format!("rolling out{to}, {ready} of {} ready", counted(*wanted, "worker")),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::{DrainStatus, ZygoteStatus};
+use crate::config::counted;
 use crate::plan::Preload;
 use crate::supervise::{AppState, PhaseView, RolloutView, ScalingView, WorkerState};
 
@@ -89,8 +90,7 @@ pub fn rollout_words(rollout: &RolloutView) -> String {
     };
     let failures = match rollout.failures {
         0 => String::new(),
-        1 => ", 1 failure".to_owned(),
-        n => format!(", {n} failures"),
+        failures => format!(", {}", counted(failures, "failure")),
     };
     format!("rollout{to}: {phase}, {} of {} ready{failures}", rollout.ready, rollout.wanted)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AppName, HealthConfig, words};
+use crate::config::{AppName, HealthConfig, counted, size_words, words};
 
 use super::migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
 use super::types::{
@@ -211,6 +211,7 @@ impl Fields {
             log_file,
             hooks,
             preload,
+            no_new_privileges,
             release: Fingerprint { files, newest },
         } = blueprint;
         self.set("directory", directory.display());
@@ -244,7 +245,8 @@ impl Fields {
         let hooks: Vec<&str> = hooks.iter().map(|hook| hook.name()).collect();
         self.set("hooks", hooks.join(", "));
         self.set("preload", preload);
-        self.set("release", format!("{files} files, the newest of {}", newest / 1_000_000_000));
+        self.set("no_new_privileges", no_new_privileges);
+        self.set("release", format!("{}, the newest of {}", counted(*files, "file"), newest / 1_000_000_000));
     }
 
     fn policy(&mut self, policy: &Policy) {
@@ -282,7 +284,7 @@ impl Fields {
         self.set("limits.max_requests", max_requests);
         self.set("limits.max_requests_jitter", max_requests_jitter);
         self.set_some("limits.max_age", time(max_age));
-        self.set_some("limits.max_rss", max_rss.map(|bytes| format!("{bytes} bytes")));
+        self.set_some("limits.max_rss", max_rss.map(size_words));
         self.set("limits.restarts_per_minute", restarts_per_minute);
         match max_surge {
             Surge::Workers(count) => self.set("rollout.max_surge", count),
@@ -293,8 +295,8 @@ impl Fields {
         self.set("gunicorn's keepalive", words(*keepalive));
         self.set("optional", optional);
         self.set("min_ready", min_ready);
-        self.set_some("limits.memory_high", memory_high.map(|bytes| format!("{bytes} bytes")));
-        self.set_some("limits.memory_max", memory_max.map(|bytes| format!("{bytes} bytes")));
+        self.set_some("limits.memory_high", memory_high.map(size_words));
+        self.set_some("limits.memory_max", memory_max.map(size_words));
         self.set_some("limits.cpu_weight", *cpu_weight);
         self.set_some("limits.tasks_max", *tasks_max);
     }

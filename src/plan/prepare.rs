@@ -58,6 +58,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
         log_file: facts.paths.log_file.clone(),
         hooks: hooks(settings),
         preload: preload(app, settings),
+        no_new_privileges: app.no_new_privileges,
         release: facts.release,
     };
     let policy = policy::policy(app, facts, class, notes);

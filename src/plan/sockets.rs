@@ -85,7 +85,8 @@ pub(crate) fn bind_address(bind: &str) -> Result<Address, String> {
     let plain = bind.trim();
     let plain = plain.strip_prefix("tcp://").unwrap_or(plain);
     let full = match plain.rsplit_once(':') {
-        _ if plain.starts_with("unix:") => plain.to_owned(),
+        // A path without `unix:` is a host's name to gunicorn: no port makes it better.
+        _ if plain.starts_with("unix:") || plain.starts_with('/') => plain.to_owned(),
         Some(("" | "*", port)) => format!("0.0.0.0:{port}"),
         Some(("localhost", port)) => format!("127.0.0.1:{port}"),
         Some((_, "")) => format!("{plain}8000"),

@@ -107,6 +107,9 @@ pub struct Blueprint {
     /// What a zygote loads, once for all workers of a generation.
     #[serde(default, deserialize_with = "Preload::read")]
     pub preload: Preload,
+    /// Whether its processes can gain no rights by set-user-id programs.
+    #[serde(default = "on")]
+    pub no_new_privileges: bool,
     /// What the release looked like when it was prepared.
     pub release: Fingerprint,
 }
@@ -354,4 +357,9 @@ mod seconds {
         let seconds = f64::deserialize(from)?;
         Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
     }
+}
+
+/// What a field is that an earlier ostlerd did not write down.
+fn on() -> bool {
+    true
 }

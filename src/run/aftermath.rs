@@ -18,7 +18,7 @@ use super::process::Children;
 use super::state::{self, State, WorkerRecord};
 use super::unix_socket::SocketFile;
 use super::{adopt, doors, jobs};
-use crate::config::Address;
+use crate::config::{Address, counted};
 use crate::control;
 use crate::supervise::Rung;
 
@@ -60,7 +60,8 @@ async fn finish(children: &Children, left: &State) {
     let patience = kept.legacy.patience().min(MOST);
     let count = living.len();
     tracing::warn!(
-        "ostlerd died while it was being stopped: its {count} workers have {patience:?} to finish what they have"
+        "ostlerd died while it was being stopped: {} left, with {patience:?} to finish what is under way",
+        counted(count, "worker")
     );
     let deadline = Instant::now() + patience;
     let pids = living.iter().map(|(worker, living)| (*worker, living.process.pid()));

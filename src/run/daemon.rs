@@ -22,7 +22,7 @@ use super::state::{self, State};
 use super::strays::Strays;
 use super::watch::Watch;
 use super::{health, listeners, prepare, reaper};
-use crate::config::{self, Address, Config, Problems};
+use crate::config::{self, Address, Config, Problems, counted};
 use crate::control;
 use crate::observe::Status;
 use crate::plan::{Plan, Refusal};
@@ -146,7 +146,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let (desk, ends) = control::desk(first);
     tokio::spawn(control::serve(control, desk));
     tokio::spawn(watch.run(changes));
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ostlerd runs {}", counted(config.apps.len()));
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "ostlerd runs {}", counted(config.apps.len(), "app"));
     let keeper = Keeper::new(state::path(&places.runtime));
     let mut driver = Driver::new(supervisor, shell, inbox, ends, signals, keeper).with_stored(stored);
     if let Some(left) = left {
@@ -215,8 +215,8 @@ fn go_on(shell: &mut Shell, left: &State) -> Supervisor {
     let found = shell.take_over(&left.kept);
     let alive = found.values().filter(|found| found.alive).count();
     tracing::info!(
-        "ostlerd goes on with {alive} of {} workers that an earlier one left",
-        left.kept.workers.len()
+        "ostlerd goes on with {alive} of {} that an earlier one left",
+        counted(left.kept.workers.len(), "worker")
     );
     let now = Duration::from_nanos(monotonic_now().saturating_sub(left.kept.origin));
     Supervisor::adopt(left.kept.legacy.clone(), &found, Moment::at(now), seed())
@@ -264,7 +264,8 @@ pub(super) fn use_scopes(children: &Children) {
 async fn end_leftovers(children: &Children) {
     for group in children.scopes().map(Scopes::inhabited).unwrap_or_default() {
         let (name, count) = (group.name(), group.members().len());
-        tracing::warn!("{name}: an ostlerd that has died left {count} processes behind: they are killed");
+        let count = counted(count, "process");
+        tracing::warn!("{name}: an ostlerd that has died left {count} behind, killed now");
         end(&group).await;
     }
 }
@@ -275,7 +276,8 @@ pub(super) async fn end_others(children: &Children, adopted: &BTreeMap<WorkerId,
         let members = group.members();
         if !members.iter().any(|pid| adopted.values().any(|adopted| adopted == pid)) {
             let (name, count) = (group.name(), members.len());
-            tracing::warn!("{name}: {count} processes that no ostlerd watches any more are killed");
+            let count = counted(count, "process");
+            tracing::warn!("{name}: no ostlerd watches {count} any more: killed");
             end(&group).await;
         }
     }
@@ -288,10 +290,6 @@ pub(super) async fn end(group: &Group) {
         Ok(false) => tracing::error!("{}: {:?} cannot be killed", group.name(), group.members()),
         Err(error) => tracing::error!("{}: cannot be killed: {error}", group.name()),
     }
-}
-
-fn counted(apps: usize) -> String {
-    if apps == 1 { "1 app".to_owned() } else { format!("{apps} apps") }
 }
 
 fn refusals(plan: &Plan) -> Vec<Refusal> {

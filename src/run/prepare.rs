@@ -79,8 +79,23 @@ async fn app_of(
     known: Option<&Known>,
     edge: &Edge,
 ) -> Result<Looked, Refusal> {
-    let named = |refusal: Refusal| Refusal { reason: format!("{}: {}", app.name, refusal.reason), ..refusal };
+    // Some name it themselves.
+    let named = |refusal: Refusal| {
+        let own = format!("{}: ", app.name);
+        let reason = match refusal.reason.strip_prefix(&own) {
+            Some(_) => refusal.reason,
+            None => own + &refusal.reason,
+        };
+        Refusal { reason, ..refusal }
+    };
     let looked = look(children, app, known).await.map_err(named)?;
+    if !app.no_new_privileges && nix::sys::prctl::get_no_new_privs().unwrap_or(false) {
+        let app = app.name.as_str();
+        tracing::warn!(
+            app,
+            "no_new_privileges = false has no effect: ostlerd itself was started without the right to gain privileges"
+        );
+    }
     if let Some(finding) = plan::keepalive_finding(edge, &looked.plan) {
         tracing::warn!(app = app.name.as_str(), "{finding}");
     }

@@ -23,7 +23,7 @@ use super::process::{Children, Gate};
 use super::releases::Releases;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
 use super::worker_process::WorkerHandle;
-use crate::config::{AppName, Config, HealthConfig, Listen};
+use crate::config::{AppName, Config, HealthConfig, Listen, counted};
 use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
 use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, Resources, WorkerClass};
 use crate::supervise::{Action, Event, News, Observation, Outcome, RequestId, Rung, View, WorkerId};
@@ -310,7 +310,7 @@ impl Shell {
 
     /// Asks every worker to open its log files anew.
     pub fn reopen_logs(&self) {
-        tracing::info!("SIGUSR1: {} workers reopen their log files", self.workers.len());
+        tracing::info!("SIGUSR1: the log files of {} are opened anew", counted(self.workers.len(), "worker"));
         for running in self.workers.values() {
             // One that has ended meanwhile has no log to open.
             let _ = running.handle.reopen_logs();
@@ -355,7 +355,10 @@ impl Shell {
         };
         let apps = self.apps.iter().map(facts).map(|it| self.with_before(it)).collect();
         let (config, readiness) = (self.config_status.clone(), self.readiness.clone());
-        Facts { pids: self.pids(), apps, config, readiness }
+        // One that has just been started has not been looked at yet.
+        let unseen = view.apps.iter().flat_map(|app| &app.workers).filter(|worker| worker.rss.is_none());
+        let memory = unseen.filter_map(|it| Some((it.id, rss(self.workers.get(&it.id)?.handle.pid())?)));
+        Facts { pids: self.pids(), memory: memory.collect(), apps, config, readiness }
     }
 
     /// The end: kills what is left of every worker, lets the last hooks run, and removes what was made in the runtime

@@ -17,6 +17,7 @@ use super::adopt::SCOREBOARD;
 use super::listeners::inode_of;
 use super::process::{Children, Process};
 use super::scope::{Group, Scopes};
+use crate::config::{agreed, counted};
 use crate::supervise::Rung;
 
 /// So long they may take: their own time is not known either, and visitors wait.
@@ -64,8 +65,9 @@ impl Strays {
             return;
         }
         tracing::warn!(
-            "{} workers are left of which nothing is known: they have {} s to finish what they have",
-            self.0.len(),
+            "{} {} left of which nothing is known, with {} s to finish what is under way",
+            counted(self.0.len(), "worker"),
+            agreed(self.0.len(), "is", "are"),
             PATIENCE.as_secs()
         );
         let deadline = Instant::now() + PATIENCE;

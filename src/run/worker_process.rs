@@ -143,7 +143,7 @@ pub(super) fn launch_spec(blueprint: &Blueprint, title: String) -> LaunchSpec {
         nofile: blueprint.nofile,
         account: blueprint.account.clone(),
         log_file: blueprint.log_file.clone(),
-        no_new_privs: true,
+        no_new_privs: blueprint.no_new_privileges,
         scope: None,
     }
 }

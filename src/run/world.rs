@@ -88,7 +88,9 @@ pub fn interpreter(pinned: &Path) -> Result<(), Refusal> {
         Refusal::new(format!("{what}: {}; {remedy}", plain(&error)))
     })?;
     if meta.is_dir() {
-        let remedy = format!("`python` is the interpreter itself, for example {shown}/bin/python");
+        let inside = if pinned.ends_with("bin") { "python" } else { "bin/python" };
+        let remedy =
+            format!("`python` is the interpreter itself, for example {}", pinned.join(inside).display());
         return Err(Refusal::new(format!("the interpreter {shown} is a directory; {remedy}")));
     }
     if !meta.is_file() || meta.permissions().mode() & 0o111 == 0 {

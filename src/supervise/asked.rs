@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::WORKERS_MOST;
+use crate::config::{WORKERS_MOST, counted};
 use crate::plan::{AppPlan, Effect, Prepared, effect};
 
 use super::action::Action;
@@ -281,7 +281,7 @@ impl App {
         let (overtaken, others) = std::mem::take(&mut self.waiting).into_iter().partition(|it| it.scale);
         self.waiting = others;
         for Waiting { id, .. } in overtaken {
-            let reason = format!("overtaken by a later request for {wanted} workers");
+            let reason = format!("overtaken by a later request for {}", counted(wanted, "worker"));
             self.answer(turn, id, Outcome::Refused { reason });
         }
     }

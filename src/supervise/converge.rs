@@ -7,6 +7,7 @@
 //! - `floor`: our decisions never leave fewer ready workers than this;
 //! - `reserve`: so many workers of the old generation are kept for those the new one does not have ready yet.
 
+use crate::config::{agreed, counted};
 use crate::plan::Preload;
 
 use super::action::Action;
@@ -199,7 +200,8 @@ impl App {
                 self.deployed();
             }
             for Waiting { id: waiter, done, .. } in std::mem::take(&mut self.waiting) {
-                let message = format!("{}: {done}; {wanted} workers of generation {id} serve", self.name);
+                let (workers, serve) = (counted(wanted, "worker"), agreed(wanted, "serves", "serve"));
+                let message = format!("{}: {done}; {workers} of generation {id} {serve}", self.name);
                 self.answer(turn, waiter, Outcome::Done { message, generation: Some(id) });
             }
         } else if hopeless {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::AppName;
+use crate::config::{AppName, counted};
 use crate::plan::Preload;
 
 use super::event::{Exit, GenerationId, LastWords, WorkerId};
@@ -219,10 +219,10 @@ impl fmt::Display for Happening {
             RolloutRequested { joined: true } => write!(f, "joined the rollout that is under way"),
             RolloutRequested { joined: false } => write!(f, "preparing a rollout"),
             RolloutStarted { generation, from: Some(from), workers } => {
-                write!(f, "rollout from generation {from} to {generation}, {workers} workers")
+                write!(f, "rollout from generation {from} to {generation}, {}", counted(*workers, "worker"))
             }
             RolloutStarted { generation, from: None, workers } => {
-                write!(f, "starting generation {generation}, {workers} workers")
+                write!(f, "starting generation {generation}, {}", counted(*workers, "worker"))
             }
             ZygoteStarted { zygote, generation, loads } => {
                 write!(f, "zygote {zygote} of {generation} loads {}", loads.what())
@@ -289,11 +289,13 @@ impl fmt::Display for Happening {
             SpawnFailed { worker, generation, reason } => {
                 write!(f, "worker {worker} of {generation} could not be started: {reason}")
             }
-            BackingOff { failures, delay, .. } => write!(
-                f,
-                "waiting {:.1} s before the next start, after {failures} failures in a row",
-                delay.as_secs_f64()
-            ),
+            BackingOff { failures, delay, .. } => {
+                let failures = match failures {
+                    1 => "a failure".to_owned(),
+                    more => format!("{more} failures in a row"),
+                };
+                write!(f, "waiting {:.1} s before the next start, after {failures}", delay.as_secs_f64())
+            }
             RolloutSettling { generation, settle } => {
                 write!(f, "every worker of {generation} is ready; watching it for {settle:?}")
             }
@@ -319,14 +321,16 @@ impl fmt::Display for Happening {
             }
             LinkPutBack => write!(f, "the link leads to the release that serves again"),
             LinkStuck { reason } => write!(f, "{reason}"),
-            Scaled { from, to } => write!(f, "scaled from {from} to {to} workers"),
+            Scaled { from, to } => write!(f, "scaled from {from} to {}", counted(*to, "worker")),
             ScaledByLoad { from, to, reason } => {
                 let how = if to > from { "grown" } else { "shrunk" };
-                write!(f, "{how} from {from} to {to} workers: {reason}")
+                write!(f, "{how} from {from} to {}: {reason}", counted(*to, "worker"))
             }
-            HeldByMemory { workers, reason } => write!(f, "held at {workers} workers: {reason}"),
+            HeldByMemory { workers, reason } => {
+                write!(f, "held at {}: {reason}", counted(*workers, "worker"))
+            }
             Serving { generation, workers } => {
-                write!(f, "generation {generation} serves with {workers} workers")
+                write!(f, "generation {generation} serves with {}", counted(*workers, "worker"))
             }
             Draining { delay } if delay.is_zero() => {
                 write!(f, "draining: readiness fails; visitors are still served")

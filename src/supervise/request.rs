@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::AppName;
+use crate::config::{AppName, agreed, counted};
 use crate::plan::{AppChange, Effect, Served};
 
 use super::event::{GenerationId, LastWords};
@@ -154,10 +154,14 @@ impl fmt::Display for Outcome {
             }
             Outcome::MigrationsPending { databases } => {
                 let pending = databases.iter().filter_map(|(_, opened)| opened.pending.as_ref());
-                write!(f, "{} migrations are pending", pending.map(|it| it.migrations.len()).sum::<usize>())
+                let count = pending.map(|it| it.migrations.len()).sum::<usize>();
+                write!(f, "{} {} pending", counted(count, "migration"), agreed(count, "is", "are"))
             }
-            Outcome::MigrationHistory { runs } => write!(f, "{} runs", runs.len()),
-            Outcome::Served { served } => write!(f, "{} apps are served", served.apps.len()),
+            Outcome::MigrationHistory { runs } => f.write_str(&counted(runs.len(), "run")),
+            Outcome::Served { served } => {
+                let count = served.apps.len();
+                write!(f, "{} {} served", counted(count, "app"), agreed(count, "is", "are"))
+            }
             Outcome::NotMigrated { verdict, serving: Some(generation) } => {
                 write!(
                     f,

@@ -74,8 +74,12 @@ def check_gunicorn():
     except ModuleNotFoundError as error:
         if error.name != "gunicorn":
             raise Failure("settings", "gunicorn does not import: " + said(error), trace_of(error), 1) from None
-        pip = os.path.join(os.path.dirname(sys.executable), "pip")
-        message = "gunicorn is not installed for %s: %s install gunicorn" % (sys.executable, pip)
+        if sys.prefix == sys.base_prefix:
+            # The system's own Python: its packages are the distribution's.
+            remedy = "make a virtual environment (python3 -m venv), install gunicorn there, and name its bin/python as `python`"
+        else:
+            remedy = "%s -m pip install gunicorn" % sys.executable
+        message = "gunicorn is not installed for %s: %s" % (sys.executable, remedy)
         raise Failure("settings", message, "", 1) from None
     version = tuple(gunicorn.version_info[:2])
     if version < OLDEST or version[0] > NEWEST:

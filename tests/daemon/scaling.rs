@@ -56,7 +56,7 @@ fn comes_and_goes(args: &[&str], count: u32) {
     few.more(25);
     few.stop().lost_nothing();
     ostlerd.logs("grown from 1 to 2 workers: ");
-    ostlerd.logs("shrunk from 2 to 1 workers: at most");
+    ostlerd.logs("shrunk from 2 to 1 worker: at most");
 }
 
 #[test]

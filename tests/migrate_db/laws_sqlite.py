@@ -7,6 +7,7 @@ import sqlite3
 
 from maria import at_once, driven, failure_of, step_to, verify
 from place import names_of
+from project import MODELS
 
 SERVER = None
 ADD = 'migrations.AddField("order", "a", models.IntegerField(null=True))'
@@ -46,6 +47,16 @@ def the_guard_is_in_force_and_read_back(place):
     opened_ = place.watch()[1]
     assert opened_["vendor"] == "sqlite" and opened_["guards"] == [["busy_timeout", "1s"]], opened_
     assert "no server" in opened_["unwatched"] and names_of(opened_) == ["shop.0001_initial"], opened_
+
+
+def models_with_changes_that_no_migration_has_are_named(place):
+    shop = project(place)
+    place.migrate()
+    told = [words for words in place.watch()[1]["warnings"] if "models" in words]
+    assert told == [], told
+    shop.write("shop/models.py", MODELS + "    colour = models.CharField(max_length=9, default='')\n")
+    told = [words for words in place.watch()[1]["warnings"] if "models" in words]
+    assert len(told) == 1 and "the models of shop have changes" in told[0] and "makemigrations" in told[0], told
 
 
 def the_lock_is_of_one_and_hinders_nobody_else(place):
@@ -185,7 +196,7 @@ def a_data_migration_is_applied_once_by_two_at_once(place):
 
 
 LAWS = [
-    the_guard_is_in_force_and_read_back, the_lock_is_of_one_and_hinders_nobody_else, a_look_lets_the_locks_of_sqlite_be,
+    the_guard_is_in_force_and_read_back, models_with_changes_that_no_migration_has_are_named, the_lock_is_of_one_and_hinders_nobody_else, a_look_lets_the_locks_of_sqlite_be,
     a_locked_file_is_a_lock_after_the_guard, a_run_that_is_killed_in_the_middle_is_rolled_back,
     a_remade_table_that_was_left_behind_is_named, what_is_not_atomic_is_named_to_the_operation,
     a_full_disk_is_said_as_such, a_folder_that_may_not_be_written_is_said, a_database_in_memory_needs_nothing,

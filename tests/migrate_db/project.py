@@ -30,8 +30,8 @@ FIRST = """
     initial = True
     dependencies = []
     operations = [migrations.CreateModel("Order", [
-        ("id", models.AutoField(primary_key=True)), ("name", models.CharField(max_length=40)),
-        ("price", models.IntegerField(default=0))])]
+        ("id", models.AutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+        ("name", models.CharField(max_length=40)), ("price", models.IntegerField(default=0))])]
 """
 HEAD = """
 from django.db import migrations, models

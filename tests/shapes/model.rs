@@ -348,6 +348,7 @@ fn blueprint(app: &AppName) -> Blueprint {
         probe: None,
         log_file: None,
         preload: ostler::plan::Preload::Nothing,
+        no_new_privileges: true,
         hooks: Vec::new(),
         release: Fingerprint::default(),
     }

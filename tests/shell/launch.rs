@@ -71,6 +71,17 @@ async fn a_program_gets_nothing_but_what_its_orders_say() {
 }
 
 #[tokio::test]
+async fn a_program_may_gain_privileges_only_where_its_orders_say_so() {
+    let own = std::fs::read_to_string("/proc/self/status").unwrap();
+    let own = own.lines().find_map(|line| line.strip_prefix("NoNewPrivs:\t")).unwrap().to_owned();
+    let mut spec = python(TELL);
+    spec.no_new_privs = false;
+    assert_eq!(run_json(&spec, &[]).await["no_new_privs"], own, "as whoever started it");
+    spec.no_new_privs = true;
+    assert_eq!(run_json(&spec, &[]).await["no_new_privs"], "1");
+}
+
+#[tokio::test]
 async fn a_program_starts_with_default_signals_and_an_empty_mask() {
     // Of a program that sets none itself: Python ignores SIGPIPE and SIGXFSZ.
     let told = run(&shell("cat /proc/self/status >&5"), &[]).await.0;

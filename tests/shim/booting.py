@@ -251,7 +251,8 @@ def an_interpreter_without_gunicorn_is_told_how_to_get_it(at):
             message = worker.hear("failed")
             assert message["stage"] == "settings", message
             assert message["message"] == ("gunicorn is not installed for /usr/bin/python3: "
-                                          "/usr/bin/pip install gunicorn"), message
+                                          "make a virtual environment (python3 -m venv), install gunicorn there, "
+                                          "and name its bin/python as `python`"), message
             assert worker.ended() == 1
 
 

@@ -239,6 +239,7 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
         log_file: None,
         hooks: Vec::new(),
         preload: Preload::Nothing,
+        no_new_privileges: true,
         release: Fingerprint { files: version, newest: 0 },
     })
 }

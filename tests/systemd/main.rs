@@ -6,6 +6,7 @@
 
 #![allow(unreachable_pub, dead_code, unused_imports, reason = "shares the harness of the daemon's tests")]
 
+mod completions;
 #[path = "../daemon/die.rs"]
 mod die;
 #[path = "../daemon/harness/mod.rs"]

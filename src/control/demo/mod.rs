@@ -21,6 +21,7 @@ use super::client::{Client, ClientError};
 use super::protocol::exit;
 use super::screen::{complain, plain, say};
 use super::verbs::VerbError;
+use crate::config::counted;
 use daemon::{Ostlerd, Output};
 use stage::Stage;
 
@@ -114,7 +115,7 @@ async fn judged(stage: &Stage, json: bool) -> Result<u64, DemoError> {
     let left = stage.sweep();
     let played = match played {
         Ok(_) if left > 0 => {
-            Err(DemoError::Play(format!("{left} processes were left after ostlerd had ended")))
+            Err(DemoError::Play(format!("{} left after ostlerd had ended", counted(left, "process"))))
         }
         played => played,
     };

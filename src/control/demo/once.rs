@@ -6,6 +6,7 @@ use super::daemon::{Ostlerd, Output};
 use super::load::{Load, Tally, fetch};
 use super::stage::Stage;
 use super::{DemoError, interrupted, project};
+use crate::config::counted;
 use crate::control::client::{Change, Client};
 use crate::control::follow;
 use crate::control::screen::{Ink, Screen, complain, say};
@@ -173,5 +174,5 @@ fn none_lost(tally: Tally) -> Result<u64, DemoError> {
     }
     let losses: Vec<String> = tally.losses.iter().map(ToString::to_string).collect();
     let (lost, requests) = (tally.lost, tally.requests);
-    Err(DemoError::Play(format!("{lost} of {requests} requests were lost: {}", losses.join(", "))))
+    Err(DemoError::Play(format!("{lost} of {} lost: {}", counted(requests, "request"), losses.join(", "))))
 }

@@ -115,7 +115,7 @@ const KEYS: &[(&str, Becomes)] = &[
         Decide("`memory_max` in [limits] bounds the app; the kernel's choice among apps cannot be weighed"),
     ),
     ("OOMPolicy", Done("a worker that the kernel ends for its memory is replaced, and the others go on")),
-    ("NoNewPrivileges", Done("workers always run so")),
+    ("NoNewPrivileges", Done("workers run so, unless `no_new_privileges = false` says otherwise")),
     ("PrivateTmp", Decide(SANDBOX)),
     ("PrivateDevices", Decide(SANDBOX)),
     ("PrivateUsers", Decide(SANDBOX)),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::AppName;
+use crate::config::{AppName, counted};
 use crate::control::client::Change;
 use crate::control::progress::Progress;
 use crate::observe::words::Tone;
@@ -182,7 +182,7 @@ impl Top {
         let app = change.app().cloned();
         let what = match (&change, &app) {
             (Change::Restart(app), _) => format!("restart of {app}"),
-            (Change::Scale(app, workers), _) => format!("{app} to {workers} workers"),
+            (Change::Scale(app, workers), _) => format!("{app} to {}", counted(*workers, "worker")),
             (Change::Undrain, _) => "end of the drain".to_owned(),
             (_, _) => "drain".to_owned(),
         };

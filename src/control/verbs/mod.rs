@@ -95,6 +95,16 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
     }
 }
 
+/// Prints the apps' names, for completions: where they cannot be had, nothing is said.
+pub(super) async fn names(common: &Common) -> u8 {
+    let Ok((status, _)) = Client::new(&common.socket).status().await else { return exit::FAILED };
+    let names: Vec<&str> = status.apps.iter().map(|app| app.name.as_str()).collect();
+    match names.is_empty() {
+        true => 0,
+        false => say(&names.join("\n")).map_or(exit::FAILED, |()| 0),
+    }
+}
+
 /// An app's name as typed.
 fn app_name(text: &str) -> Result<AppName, VerbError> {
     text.parse().map_err(|why: String| VerbError::said(exit::USAGE, why))

@@ -88,6 +88,9 @@ impl<'a> End<'a> {
             _ if app.state == AppState::Failed => Some(app.problem.as_deref().unwrap_or("failed")),
             _ => None,
         };
+        // What could not be prepared names its app already.
+        let own = format!("{}: ", app.name);
+        let reason = reason.map(|reason| reason.strip_prefix(&own).unwrap_or(reason));
         End { app: &app.name, generation: app.generation, reason }
     }
 }

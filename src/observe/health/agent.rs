@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(said(true, false, 1, false), ("up ready 50%\n".to_owned(), plain.clone()));
         assert_eq!(said(true, false, 2, false), ("up ready 10%\n".to_owned(), plain));
         assert_eq!(said(true, true, 0, true), both("drain\n"));
-        assert_eq!(said(false, false, 0, true), both("down #shop: 0 of 1 workers ready\n"));
+        assert_eq!(said(false, false, 0, true), both("down #shop: 0 of 1 worker ready\n"));
         assert_eq!(said(false, false, 0, false), both("down #not ready\n"));
     }
 }

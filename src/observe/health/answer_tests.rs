@@ -53,7 +53,7 @@ fn a_machine_is_ready_when_every_app_is() {
     says(
         ask(&machine(), FRIEND),
         503,
-        "fail\n[+]ostlerd ok\n[-]blog fail: 0 of 1 workers ready\n[+]shop ok\n",
+        "fail\n[+]ostlerd ok\n[-]blog fail: 0 of 1 worker ready\n[+]shop ok\n",
     );
     // A machine without an app has nothing for a visitor yet.
     says(ask(&status(vec![]), STRANGER), 503, "fail\n");
@@ -87,7 +87,7 @@ fn an_optional_app_fails_alone() {
     says(ask(&status, STRANGER), 200, "ok\n");
     says(ask(&status, Question { path: "/readyz/blog", ..STRANGER }), 503, "fail\n");
     let detail = ask(&status, FRIEND).body;
-    assert!(detail.contains("[-]blog fail (optional): 0 of 1 workers ready"), "{detail}");
+    assert!(detail.contains("[-]blog fail (optional): 0 of 1 worker ready"), "{detail}");
 }
 
 #[test]
@@ -200,7 +200,7 @@ fn health_json_has_a_check_for_each_app() {
     assert_eq!(json["status"], "fail");
     assert_eq!(json["checks"]["shop:ready"][0]["observedValue"], 2);
     assert_eq!(json["checks"]["blog:ready"][0]["status"], "fail");
-    assert_eq!(json["checks"]["blog:ready"][0]["output"], "0 of 1 workers ready");
+    assert_eq!(json["checks"]["blog:ready"][0]["output"], "0 of 1 worker ready");
     assert_eq!(json["checks"]["ostlerd"][0]["status"], "pass");
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pressure::{self, Pressure};
 use super::vitals::Vitals;
-use crate::config::Saturation;
+use crate::config::{Saturation, counted};
 use crate::observe::{AppStatus, Status};
 use crate::supervise::{AppState, WorkerState};
 
@@ -76,7 +76,7 @@ impl Judge<'_> {
             return Verdict::Fail("stopped".to_owned());
         }
         if ready < needed {
-            return Verdict::Fail(format!("{ready} of {needed} workers ready"));
+            return Verdict::Fail(format!("{ready} of {} ready", counted(needed, "worker")));
         }
         match (self.vitals.pressure(&app.name), self.saturation) {
             (Pressure::None, _) => Verdict::Pass,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::config::{agreed, counted};
 use crate::observe::AppStatus;
 use crate::supervise::WorkerState;
 
@@ -87,7 +88,9 @@ pub(super) fn busy_percent(app: &AppStatus) -> Option<u32> {
 pub(super) fn words(app: &AppStatus) -> String {
     match (all_busy(app), app.health.listen_queue) {
         (true, _) => "all workers are busy".to_owned(),
-        (false, Some(waiting)) if queue_fills(app) => format!("{waiting} connections wait for a worker"),
+        (false, Some(waiting)) if queue_fills(app) => {
+            format!("{} {} for a worker", counted(waiting, "connection"), agreed(waiting, "waits", "wait"))
+        }
         _ => "it was saturated until just now".to_owned(),
     }
 }

@@ -22,7 +22,7 @@ const SCRIPT: &str = include_str!("page.js");
 /// What a browser may do with the page: show it, with this style and this script, which asks nobody but us.
 /// The hashes are of the two files as they stand between their tags.
 pub(super) const POLICY: &str = "default-src 'none'; img-src data:; connect-src 'self'; \
-    style-src 'sha256-e5mvJHjgaRG4nVTMLwQEaqBpr3S5BqouTuN1hFDgy3c='; \
+    style-src 'sha256-3i8eATlmz3OsS9c1JJqGLhQtrGXnV9g7VVcP0CMBm30='; \
     script-src 'sha256-zk0c5QSUXAZDGmZa5nBC8lh02nWbWxPstIys5ZLn+HU='; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn the_title_tells_the_state_and_a_frame_begins_with_it() {
-        let fail = Verdict::Fail("shop: 0 of 1 workers ready".into());
+        let fail = Verdict::Fail("shop: 0 of 1 worker ready".into());
         assert!(page(&shop(), &fail, "web1").contains("<title>NOT READY – web1 – ostler</title>"));
         assert!(frame(&shop(), &Verdict::Pass, "web1").starts_with("ready – web1 – ostler\n<header>\n"));
     }

@@ -31,17 +31,9 @@ pub(super) fn apps(html: &mut Html, apps: &[AppRow]) {
     for app in apps {
         html.raw("<tr><th scope=\"row\"><a id=\"to-").text(app.name.as_str()).raw("\" href=\"#app-");
         html.text(app.name.as_str()).raw("\">").text(app.name.as_str()).raw("</a></th>");
-        cell(html, false, &app.state);
-        cell(html, true, &app.ready);
-        plain(html, true, &app.rate);
-        cell(html, true, &app.in_flight);
-        cell(html, true, &app.oldest);
-        cell(html, true, &app.queue);
-        plain(html, true, &app.memory);
-        html.raw("<td>");
-        spark(html, &app.course);
-        html.raw("</td>");
-        plain(html, false, &app.generation);
+        let mut row = Row::behind_the_name(html, APPS);
+        row.cell(&app.state).cell(&app.ready).plain(&app.rate).cell(&app.in_flight).cell(&app.oldest);
+        row.cell(&app.queue).plain(&app.memory).spark(&app.course).plain(&app.generation);
         html.raw("</tr>\n");
     }
     html.raw("</tbody></table></div>\n");
@@ -84,19 +76,47 @@ fn heads(html: &mut Html, heads: &'static [Head]) {
     }
 }
 
-fn cell(html: &mut Html, number: bool, cell: &Cell) {
-    html.raw("<td class=\"").raw(if number { "number " } else { "" }).raw(tone_class(cell.tone)).raw("\">");
-    html.text(&cell.text).raw("</td>");
+/// The cells of a row, one after the other: each with the head that it stands below, for where there is no room for heads.
+struct Row<'h> {
+    html: &'h mut Html,
+    heads: std::slice::Iter<'static, Head>,
 }
 
-fn plain(html: &mut Html, number: bool, text: &str) {
-    html.raw(if number { "<td class=\"number\">" } else { "<td>" }).text(text).raw("</td>");
+impl<'h> Row<'h> {
+    fn behind_the_name(html: &'h mut Html, heads: &'static [Head]) -> Row<'h> {
+        Row { html, heads: heads[1..].iter() }
+    }
+
+    fn begin(&mut self, class: &'static str) {
+        let (head, number, _) = self.heads.next().expect("a cell for each head");
+        self.html.raw("<td data-head=\"").raw(head).raw("\" class=\"").raw(class);
+        self.html.raw(if *number { " number\">" } else { "\">" });
+    }
+
+    fn cell(&mut self, cell: &Cell) -> &mut Self {
+        self.begin(tone_class(cell.tone));
+        self.html.text(&cell.text).raw("</td>");
+        self
+    }
+
+    fn plain(&mut self, text: &str) -> &mut Self {
+        self.begin("plain");
+        self.html.text(text).raw("</td>");
+        self
+    }
+
+    fn spark(&mut self, course: &[Option<f64>]) -> &mut Self {
+        self.begin("long");
+        spark(self.html, course);
+        self.html.raw("</td>");
+        self
+    }
 }
 
 /// The course as bars, the newest at the right.
 fn spark(html: &mut Html, course: &[Option<f64>]) {
     let most = course.iter().flatten().copied().fold(0.0, f64::max);
-    html.raw("<svg class=\"spark\" viewBox=\"0 0 60 16\" role=\"img\" aria-label=\"at most ");
+    html.raw("<svg class=\"spark\" viewBox=\"0 0 60 16\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"at most ");
     html.text(&format!("{most:.1}")).raw(" requests per second\"><path d=\"");
     let first = WIDTH.saturating_sub(course.len());
     for (at, height) in heights(course, STEPS).into_iter().enumerate().filter(|(_, height)| *height > 0) {
@@ -143,15 +163,10 @@ fn workers(html: &mut Html, app: &AppRow) {
     html.raw("</tr></thead>\n<tbody>\n");
     for worker in &app.workers {
         html.raw("<tr><th scope=\"row\">").text(&worker.id.to_string()).raw("</th>");
-        cell(html, false, &worker.state);
-        plain(html, true, &worker.age);
-        plain(html, true, &worker.rate);
-        plain(html, true, &worker.in_flight);
-        cell(html, true, &worker.oldest);
-        plain(html, true, &worker.memory);
-        plain(html, true, &worker.requests);
-        plain(html, true, &worker.pid);
-        plain(html, false, &worker.generation);
+        let mut row = Row::behind_the_name(html, WORKERS);
+        row.cell(&worker.state).plain(&worker.age).plain(&worker.rate).plain(&worker.in_flight);
+        row.cell(&worker.oldest).plain(&worker.memory).plain(&worker.requests).plain(&worker.pid);
+        row.plain(&worker.generation);
         html.raw("</tr>\n");
     }
     html.raw("</tbody></table></div>\n");

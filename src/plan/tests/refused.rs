@@ -57,6 +57,7 @@ fn a_bind_that_cannot_be_held_is_refused_with_its_words() {
     };
     says(&bound(&["fd://3"]), &["gunicorn's bind is \"fd://3\"", "systemd:NAME", "or set `listen` in"]);
     says(&bound(&["unix:shop.sock"]), &["must be absolute"]);
+    says(&bound(&["/run/x.sock"]), &["did you mean unix:/run/x.sock?"]);
     says(&bound(&["shop.example.com:80"]), &["names are not looked up"]);
     says(&bound(&["127.0.0.1:0"]), &["port 0 is another port"]);
     says(&bound(&["127.0.0.1:99999"]), &["a port is a number from 1 to 65535"]);

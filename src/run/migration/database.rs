@@ -20,6 +20,7 @@ use super::bounded;
 use super::log::Log;
 use super::output::Output;
 use super::speech::Speech;
+use crate::config::counted;
 use crate::migrate::{Orders, WatchMessage, WatchOrder, bundle};
 use crate::plan::Blueprint;
 use crate::run::launch::LaunchSpec;
@@ -285,7 +286,7 @@ impl DatabaseTask {
         let below = if last.trim().is_empty() { "it wrote nothing" } else { "what it wrote follows" };
         let strange = match self.speech.strange {
             0 => String::new(),
-            count => format!(" (and {count} lines on its control socket that are none of its messages)"),
+            count => format!(" (and {} on its control socket, none of its messages)", counted(count, "line")),
         };
         End::Failed(Trouble {
             traceback: bounded::end_of(&last),

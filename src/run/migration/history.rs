@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use nix::libc::O_NOFOLLOW;
 
-use crate::config::AppName;
+use crate::config::{AppName, counted};
 use crate::supervise::{HistoryEntry, Past};
 
 /// A longer file is made shorter.
@@ -150,7 +150,8 @@ impl History {
         }
         if damaged > 0 {
             tracing::warn!(
-                "{damaged} lines of the history of migrations {} are damaged and are left out",
+                "{} left out of the history of migrations {}, for nothing can be read there",
+                counted(damaged, "line"),
                 self.file.display()
             );
         }

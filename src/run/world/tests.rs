@@ -128,6 +128,9 @@ fn an_interpreter_that_cannot_run_is_refused_with_the_reason() {
     symlink("/usr/bin/python9", shop.path("venv/bin/python")).unwrap();
     says(&python("venv/bin/python"), &["/venv/bin/python is a link to /usr/bin/python9: No such file"]);
     says(&python("venv"), &["/venv is a directory", "for example /", "/venv/bin/python"]);
+    let bin = python("venv/bin");
+    says(&bin, &["/venv/bin is a directory", "/venv/bin/python"]);
+    assert!(!format!("{bin:?}").contains("bin/bin"), "{bin:?}");
     let plain = shop.file("plain", "");
     fs::set_permissions(plain, fs::Permissions::from_mode(0o644)).unwrap();
     says(&python("plain"), &["/plain is not executable", "chmod +x"]);

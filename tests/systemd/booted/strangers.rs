@@ -152,7 +152,7 @@ fn a_process_that_only_has_the_number_of_a_worker_is_left_alone() {
         fs::write(&path, state.to_string()).expect("the machine's files are writable");
         assert_eq!(fs::metadata(&path).expect("it is there").permissions().mode() & 0o777, 0o600);
         wait_for(&machine, "ostler", "ActiveState", "active");
-        assert!(machine.journal("ostler").contains("goes on with 0 of 1 workers"));
+        assert!(machine.journal("ostler").contains("goes on with 0 of 1 worker"));
         until("another worker serves", || {
             (machine.property("ostler", "StatusText") == "1 app serves").then_some(())
         });
