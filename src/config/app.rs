@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::check::{Checker, Section};
 use super::error::{Fault, Place, Problem};
 use super::types::{Address, App, AppName, Limits, ProbeConfig, RolloutConfig, Workers};
-use super::{foreign, keys, names, values};
+use super::{keys, names, values};
 
 const MIB: u64 = 1024 * 1024;
 const MINUTE: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ pub(super) fn check(
     let section = checker.section(&keys::APP, table);
     let listen = listen(checker, &section);
     let directory = required(checker, &section, &place, "directory", "\"/srv/shop/current\"", values::path);
-    let python = required(checker, &section, &place, "python", "\"/srv/shop/venv/bin/python\"", interpreter);
+    let python = required(checker, &section, &place, "python", "\"/srv/shop/venv/bin/python\"", values::path);
     let entry = required(checker, &section, &place, "app", "\"shop.wsgi:application\"", names::entry);
     let user = checker.read(&section, "user", "\"shop\"", names::login);
     if is_root && !section.has("user") && !section.nests_an_app() {
@@ -139,31 +139,7 @@ fn args(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Vec<String> {
         return Vec::new();
     }
     let read = checker.read_list(section, "args", EXAMPLE, names::argument);
-    let (args, places): (Vec<String>, Vec<Place>) = read.into_iter().unzip();
-    if let Some((at, class)) = foreign::class_among(&args)
-        && let Some(instead) = foreign::instead_of_class(class)
-    {
-        let what = format!("the worker class {:?} is not supported", super::source::shortened(class, 60));
-        let rule = "ostlerd runs sync, gthread, gevent, tornado, asgi and uvicorn's workers";
-        checker
-            .problems
-            .push(Problem::new(places[at].clone(), what).rule(rule).help(format!("use {instead}")));
-    }
-    args
-}
-
-/// The interpreter, and none of the programs that stand beside it.
-fn interpreter(value: &DeValue<'_>) -> Result<PathBuf, Fault> {
-    let path = values::path(value)?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let help = match (name.as_str(), foreign::own_program(&name)) {
-        ("gunicorn", _) => "`app` names the app, and gunicorn's arguments are `args`".to_owned(),
-        (_, Some(served)) => format!("`app` names what it serves: {served}"),
-        _ => return Ok(path),
-    };
-    let what = format!("is {:?}", super::source::shortened(&path.display().to_string(), 120));
-    let rule = format!("must be the interpreter, for example {}", path.with_file_name("python").display());
-    Err(Fault::new(what, rule, help))
+    read.into_iter().map(|(argument, _)| argument).collect()
 }
 
 fn env(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> BTreeMap<String, String> {

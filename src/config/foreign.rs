@@ -3,6 +3,9 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::source::shortened;
+use super::types::App;
+
 /// Worker classes by a part of their dotted names, and what takes their place.
 const CLASSES: [(&str, &str); 12] = [
     ("eventlet", "gevent, or gthread"),
@@ -61,8 +64,26 @@ pub(crate) fn own_program(name: &str) -> Option<&'static str> {
     PROGRAMS.iter().find(|(program, _)| *program == name).map(|(_, served)| *served)
 }
 
+/// What of an app is known not to run, before anything is started: why, and what to do.
+pub(crate) fn cannot_run(app: &App) -> Option<String> {
+    let name = app.python.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let served = match name.as_str() {
+        "gunicorn" => Some("`app` names the app, and gunicorn's arguments are `args`".to_owned()),
+        name => own_program(name).map(|served| format!("`app` names what it serves: {served}")),
+    };
+    if let Some(served) = served {
+        let (python, beside) = (app.python.display(), app.python.with_file_name("python"));
+        let rule =
+            format!("`python` is {python}, and must be the interpreter, for example {}", beside.display());
+        return Some(format!("{rule}; {served}"));
+    }
+    let (_, class) = class_among(&app.args)?;
+    let instead = instead_of_class(class)?;
+    Some(format!("the worker class {:?} is not supported: use {instead}", shortened(class, 60)))
+}
+
 /// The worker class among gunicorn's arguments: the last one counts.
-pub(super) fn class_among(args: &[String]) -> Option<(usize, &str)> {
+fn class_among(args: &[String]) -> Option<(usize, &str)> {
     let mut found = None;
     for (at, arg) in args.iter().enumerate() {
         let after = || args.get(at + 1).map(|class| (at + 1, class.as_str()));

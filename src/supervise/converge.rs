@@ -7,9 +7,6 @@
 //! - `floor`: our decisions never leave fewer ready workers than this;
 //! - `reserve`: so many workers of the old generation are kept for those the new one does not have ready yet.
 
-use crate::config::{agreed, counted};
-use crate::plan::Preload;
-
 use super::action::Action;
 use super::app::{App, Generation, Mode, Then, Turn, Waiting};
 use super::event::{GenerationId, WorkerId};
@@ -17,6 +14,8 @@ use super::news::{Cause, Happening};
 use super::request::Outcome;
 use super::rollout::Phase;
 use super::worker::{Life, Worker};
+use crate::config::{agreed, counted};
+use crate::plan::Preload;
 
 impl App {
     /// Brings the app nearer to what is wanted.
@@ -200,8 +199,8 @@ impl App {
                 self.deployed();
             }
             for Waiting { id: waiter, done, .. } in std::mem::take(&mut self.waiting) {
-                let (workers, serve) = (counted(wanted, "worker"), agreed(wanted, "serves", "serve"));
-                let message = format!("{}: {done}; {workers} of generation {id} {serve}", self.name);
+                let (n, serve) = (counted(wanted, "worker"), agreed(wanted, "serves", "serve"));
+                let message = format!("{}: {done}; {n} of generation {id} {serve}", self.name);
                 self.answer(turn, waiter, Outcome::Done { message, generation: Some(id) });
             }
         } else if hopeless {

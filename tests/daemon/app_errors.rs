@@ -62,7 +62,11 @@ fn an_environment_without_gunicorn_is_named() {
 
 #[test]
 fn a_worker_class_that_is_not_supported_is_named() {
-    cannot_be_prepared(|_, app| app.args(&["-k", "eventlet"]), &["eventlet"]);
+    let eventlet = |_: &Site, app: AppFile| app.args(&["-k", "eventlet"]);
+    cannot_be_prepared(eventlet, &["eventlet"]);
+    let site = Site::new();
+    eventlet(&site, shop(&site)).write();
+    site.ostler_check().exits(78).says(&["shop: the worker class \"eventlet\" is not supported: use gevent"]);
 }
 
 #[test]

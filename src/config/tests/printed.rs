@@ -235,27 +235,11 @@ fn a_file_of_environment_never_shows_its_secrets() {
 }
 
 #[test]
-fn what_ostlerd_cannot_run_is_said_before_anything_is_started() {
-    same(
-        &refused("args = [\"-k\", \"eventlet\"]"),
-        r#"
-error: the worker class "eventlet" is not supported
- --> /etc/ostler/apps.d/shop.toml:7:15
-  |
-7 | args = ["-k", "eventlet"]
-  |               ^^^^^^^^^^ ostlerd runs sync, gthread, gevent, tornado, asgi and uvicorn's workers
-  = help: use gevent, or gthread
-
-1 problem in 1 file
-"#,
-    );
-    let printed = refused_instead("python", "python = \"/srv/venv/bin/pulpcore-api\"");
-    says(
-        &printed,
-        &["must be the interpreter, for example /srv/venv/bin/python", "pulpcore.app.wsgi:application"],
-    );
-    says(
-        &refused_instead("python", "python = \"/v/bin/gunicorn\""),
-        &["for example /v/bin/python", "`args`"],
-    );
+fn what_ostlerd_cannot_run_is_known_before_anything_is_started() {
+    let told = |app: App| crate::config::cannot_run(&app).unwrap_or_default();
+    says(&told(accepted("args = [\"-k\", \"eventlet\"]")), &["the worker class \"eventlet\"", "use gevent"]);
+    assert_eq!(told(accepted("args = [\"-k\", \"gthread\"]")), "");
+    let with = |python: &str| App { python: python.into(), ..accepted("") };
+    says(&told(with("/v/bin/pulpcore-api")), &["for example /v/bin/python", "pulpcore.app.wsgi:application"]);
+    says(&told(with("/v/bin/gunicorn")), &["for example /v/bin/python", "`args`"]);
 }

@@ -12,7 +12,11 @@ use crate::control::screen::{complain, plain, say};
 
 /// Says whether the files can be used; 78 where they cannot.
 pub(super) fn run(file: &Path, json: bool) -> Result<u8, VerbError> {
-    let loaded = config_file::load(file);
+    let loaded = config_file::load(file).and_then(|config| {
+        let cannot = config.apps.iter().filter_map(|(name, app)| Some((name, config::cannot_run(app)?)));
+        let cannot: Vec<String> = cannot.map(|(name, why)| format!("error: {name}: {why}")).collect();
+        if cannot.is_empty() { Ok(config) } else { Err(cannot.join("\n")) }
+    });
     if json {
         let answer = match &loaded {
             Ok(config) => {
