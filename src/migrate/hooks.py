@@ -6,7 +6,7 @@ import sys
 import time
 
 from _ostler import database
-from _ostler.text import short
+from _ostler.text import said, short
 
 
 class Late(importlib.abc.MetaPathFinder):
@@ -43,6 +43,7 @@ class Hooks:
         self.orders, self.control, self.vendors = orders, control, vendors
         self.alias = orders["database"].get("alias")
         self.number = self.of = 0
+        self.blind = False  # whether it has been said that progress is not seen
         self.timeout = database.lock_timeout_of(orders, "", True)
         self.where = None  # in words, for the failure
         self.error = None  # the last that came out of a migration
@@ -69,54 +70,95 @@ class Hooks:
             with connection.cursor() as cursor:
                 vendor.lock_timeout(cursor, self.timeout)
 
-    # The executor.
+    # The executor. Of what Django calls, only what is needed is read, wherever it stands: signatures change from one Django to
+    # the next. Where a hook does not fit, that is said, and the migration goes on as it would without.
 
     def executor(self, module):
-        hooks, kind = self, module.MigrationExecutor
-        migrate, apply_migration, record = kind.migrate, kind.apply_migration, kind.record_migration
+        kind = getattr(module, "MigrationExecutor", None)
+        self.around(kind, "migrate", self.migrating)
+        self.around(kind, "apply_migration", self.applying)
+        self.around(kind, "record_migration", self.recording)
 
-        def counting(executor, targets, plan=None, *more, **named):
-            hooks.number, hooks.of = 0, len(executor.migration_plan(targets) if plan is None else plan)
-            state = migrate(executor, targets, plan, *more, **named)
-            if executor.connection.alias == hooks.alias:
-                hooks.where = "after the last migration"
-                hooks.step("after", words="what the app does after migrations (post_migrate)")
-            return state
+    def around(self, owner, name, before):
+        """Has `before(arguments)` called before a method, and what it answers, `after(error or None)`, after it."""
+        plain = getattr(owner, name, None)
+        if not callable(plain):
+            return self.unseen("this Django has no %s to be told by" % name)
 
-        def applying(executor, state, migration, *more, **named):
-            if executor.connection.alias != hooks.alias:
-                return apply_migration(executor, state, migration, *more, **named)
-            return hooks.apply(executor, migration,
-                               lambda: apply_migration(executor, state, migration, *more, **named))
+        def told(*arguments, **named):
+            after = self.carefully(name, before, arguments + tuple(named.values()))
+            try:
+                result = plain(*arguments, **named)
+            except BaseException as error:
+                self.carefully(name, after, error)
+                raise
+            self.carefully(name, after, None)
+            return result
 
-        def recording(executor, migration):
-            if executor.connection.alias == hooks.alias and not executor.connection.in_atomic_block:
-                hooks.step("recording")
-            return record(executor, migration)
+        setattr(owner, name, told)
+        return None
 
-        kind.migrate, kind.apply_migration, kind.record_migration = counting, applying, recording
+    def carefully(self, name, hook, *arguments):
+        """Whatever is wrong with a hook is not the migration's fault; but an error of the database is."""
+        if hook is None:
+            return None
+        try:
+            return hook(*arguments)
+        except Exception as error:
+            if isinstance(error, getattr(sys.modules.get("django.db.utils"), "Error", ())):
+                raise
+            return self.unseen("%s of this Django is not as expected: %s" % (name, said(error)))
 
-    def apply(self, executor, migration, go):
+    def unseen(self, words):
+        """Once: how far the migration is cannot be told any more."""
+        if not self.blind:
+            self.blind = True
+            print("ostler: progress is not seen: %s" % words, file=sys.stderr, flush=True)
+            self.step("unseen", words=short(words, 500))
+
+    def ours(self, arguments):
+        return arguments[0].connection.alias == self.alias
+
+    def migrating(self, arguments):
+        # The plan is the list of pairs (migration, backwards).
+        plans = [len(it) for it in arguments if isinstance(it, list) and it and hasattr(it[0][0], "operations")]
+        self.number, self.of = 0, plans[0] if plans else 0
+
+        def after(error):
+            if error is None and self.ours(arguments):
+                self.where = "after the last migration"
+                self.step("after", words="what the app does after migrations (post_migrate)")
+
+        return after
+
+    def recording(self, arguments):
+        if self.ours(arguments) and not arguments[0].connection.in_atomic_block:
+            self.step("recording")
+
+    def applying(self, arguments):
+        if not self.ours(arguments):
+            return None
+        migration = next(it for it in arguments if hasattr(it, "operations") and hasattr(it, "app_label"))
         name = "%s.%s" % (migration.app_label, migration.name)
-        connection, began = executor.connection, time.monotonic()
+        connection, began = arguments[0].connection, time.monotonic()
         self.number += 1
         self.where = name
         self.step("migration", name=name, number=self.number, of=max(self.of, self.number), atomic=bool(migration.atomic))
         self.timeout = database.lock_timeout_of(self.orders, name, migration.atomic)
         self.limit(connection)
         restore = self.listen(migration, name)
-        try:
-            state = go()
-        except BaseException as error:
-            self.error = error
-            raise
-        finally:
+
+        def after(error):
             restore()
-        self.step("applied", seconds=round(time.monotonic() - began, 3))
-        self.where = None
-        self.timeout = database.lock_timeout_of(self.orders, "", True)
-        self.limit(connection)
-        return state
+            if error is not None:
+                self.error = error
+                return
+            self.step("applied", seconds=round(time.monotonic() - began, 3))
+            self.where = None
+            self.timeout = database.lock_timeout_of(self.orders, "", True)
+            self.limit(connection)
+
+        return after
 
     def listen(self, migration, name):
         """Has a migration tell its operations; what it answers takes that away again."""
@@ -124,15 +166,18 @@ class Hooks:
         for number, operation in enumerate(operations, 1):
             operation.database_forwards = self.telling(operation, number, len(operations), name)
 
-        def applied(project_state, schema_editor, *more, **named):
-            state = apply(project_state, schema_editor, *more, **named)
+        def applied(*arguments, **named):
+            state = apply(*arguments, **named)
             self.where = name
             self.step("committing")
-            if schema_editor.atomic_migration and not schema_editor.collect_sql:
+            editor = next((it for it in arguments + tuple(named.values()) if hasattr(it, "deferred_sql")), None)
+            if editor is None:
+                self.unseen("the schema editor of this Django is not as expected")
+            elif getattr(editor, "atomic_migration", False) and not getattr(editor, "collect_sql", False):
                 # Django would do these at the end of the transaction, commit, and then record: whoever is killed between
                 # has a migration applied that nobody knows of. Done now, the record is part of the transaction.
-                while schema_editor.deferred_sql:
-                    schema_editor.execute(schema_editor.deferred_sql.pop(0), None)
+                while editor.deferred_sql:
+                    editor.execute(editor.deferred_sql.pop(0), None)
             return state
 
         migration.apply = applied

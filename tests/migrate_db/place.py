@@ -1,5 +1,6 @@
 """Where one law is tried: an app with its project, an interpreter, a server with a database of the law's own."""
 
+import glob
 import os
 
 from program import Program
@@ -9,6 +10,7 @@ from project import Project
 class Place:
     def __init__(self, venv, folder, server, number, stack, notes):
         self.venv, self.folder, self.server, self.stack, self.notes = venv, folder, server, stack, notes
+        self.number = number
         self.python = os.path.join(venv, "bin", "python")
         self.name = "shop_%d" % number  # of the database
         self.app = "shop%d" % number  # advisory locks and tags are told apart by it
@@ -20,6 +22,16 @@ class Place:
     def project(self, settings=None):
         """A project on a new database, or on what `settings` say."""
         return Project(self.folder, {"default": settings or self.server.database(self.name)})
+
+    def has(self, package):
+        """Whether its environment has it."""
+        return bool(glob.glob(os.path.join(self.venv, "lib", "python3*", "site-packages", package)))
+
+    def beside(self, name):
+        """Another of the same law, in a folder of its own."""
+        folder = os.path.join(self.folder, name)
+        os.mkdir(folder)
+        return Place(self.venv, folder, self.server, self.number, self.stack, self.notes)
 
     def start(self, mode, **orders):
         orders.setdefault("tag", self.tag)

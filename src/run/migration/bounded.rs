@@ -119,7 +119,7 @@ pub(super) fn failure(it: &mut Failure) {
 pub(super) fn step(it: &mut Step) {
     match it {
         Step::Migration { name: it, .. } => name(it),
-        Step::Operation { words, .. } | Step::After { words } => text(words),
+        Step::Operation { words, .. } | Step::After { words } | Step::Unseen { words } => text(words),
         Step::Applied { seconds: it } => seconds(it),
         Step::Committing | Step::Recording => {}
     }

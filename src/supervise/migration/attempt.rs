@@ -25,6 +25,8 @@ pub(super) struct Attempt {
     looked: Moment,
     /// When the command or its backends were last seen to do something.
     sign: Moment,
+    /// Why it does not tell how far it is.
+    pub(super) unseen: Option<String>,
     warned: Warned,
 }
 
@@ -87,6 +89,7 @@ impl Attempt {
             applied: Vec::new(),
             looked: now,
             sign: now,
+            unseen: None,
             warned: Warned::default(),
         }
     }
@@ -119,6 +122,7 @@ impl Attempt {
                 }
             }
             Step::After { .. } => self.at = None,
+            Step::Unseen { words } => self.unseen = Some(words.clone()),
             _ => {
                 if let Some(at) = &mut self.at {
                     at.step = step;
@@ -132,8 +136,12 @@ impl Attempt {
     }
 
     /// Whether ending it now leaves the database as it was before this migration. Of another tool on a database that
-    /// nobody knows that is not known; a command without an end would be worse than a verdict of `unknown`.
+    /// nobody knows that is not known; a command without an end would be worse than a verdict of `unknown`. Nor where it
+    /// does not tell which migration it is at.
     fn rolls_back(&self, rules: &Rules<'_>) -> bool {
+        if self.unseen.is_some() {
+            return false;
+        }
         let unknown = rules.vendor == Vendor::Other && !rules.is_django();
         (rules.vendor.rolls_back() || unknown) && self.at.as_ref().is_none_or(|at| at.atomic)
     }

@@ -56,6 +56,22 @@ fn harm_ends_whatever_is_under_way() {
 }
 
 #[test]
+fn one_that_does_not_tell_how_far_it_is_is_not_ended_for_its_time() {
+    let migrate = migrate();
+    let rules = rules(&migrate, Vendor::Postgresql, Sight::Watched);
+    let late = at(10_000);
+    let mut seen = applying(true);
+    busy_until(&mut seen, late);
+    assert!(matches!(seen.judge(late, &rules), Some(Finding::Abort(AbortReason::Timeout(_)))));
+    let mut unseen = Attempt::started(at(0));
+    unseen.progressed(at(0), Step::Unseen { words: "no apply_migration".to_owned() });
+    busy_until(&mut unseen, late);
+    assert!(matches!(unseen.judge(late, &rules), Some(Finding::Warn(_))));
+    unseen.looked(late, Look { harm: Some(secs(3)), ..Look::default() });
+    assert_eq!(unseen.judge(late, &rules), Some(Finding::Abort(AbortReason::Hold(secs(3)))));
+}
+
+#[test]
 fn a_wait_for_a_lock_is_short_where_it_is_atomic_and_longer_where_not() {
     let migrate = migrate();
     let rules = rules(&migrate, Vendor::Postgresql, Sight::Watched);

@@ -230,6 +230,11 @@ pub enum Step {
         /// Seconds that it took.
         seconds: f64,
     },
+    /// How far it is cannot be told: this Django is not as the hooks expect it. It goes on.
+    Unseen {
+        /// Why, in words.
+        words: String,
+    },
     /// What comes after the last one, such as `post_migrate`.
     After {
         /// In words.

@@ -61,7 +61,8 @@ impl Migration {
     }
 
     fn at(&self) -> Option<(String, Step)> {
-        let at = self.session.attempt.as_ref()?.at.as_ref()?;
+        let attempt = self.session.attempt.as_ref().filter(|it| it.unseen.is_none())?;
+        let at = attempt.at.as_ref()?;
         Some((at.name.clone(), at.step.clone()))
     }
 
@@ -92,7 +93,8 @@ impl Migration {
     }
 
     pub(super) fn verified(&mut self, turn: &mut Turn<'_>, report: &Report) {
-        let judgement = self.judgement(Seen::Report(report));
+        let unclear = self.unclear(report);
+        let judgement = self.judgement(unclear.as_deref().map_or(Seen::Report(report), Seen::Nothing));
         if let Some(recorded) = &report.recorded {
             self.note_applied(recorded);
         }
@@ -101,6 +103,22 @@ impl Migration {
             return self.retry(turn, judgement.verdict);
         }
         self.conclude(turn, judgement.verdict);
+    }
+
+    /// A run that failed and did not tell how far it was: what of a migration that is not undone as a whole is done, only
+    /// the schema shows, and not always.
+    fn unclear(&self, report: &Report) -> Option<String> {
+        let why = self.session.attempt.as_ref()?.unseen.as_ref()?;
+        let recorded = report.recorded.as_deref().unwrap_or_default();
+        let pending = &self.session.pending.migrations;
+        let next = pending.iter().find(|it| !recorded.contains(&it.name))?;
+        let whole = next.atomic && self.vendor().rolls_back();
+        (!whole && report.leftovers.is_empty() && !self.ended_well()).then(|| {
+            format!(
+                "progress was not seen ({why}): whether {} is done in part cannot be told; look",
+                next.name
+            )
+        })
     }
 
     pub(super) fn judged_without_database(&mut self, turn: &mut Turn<'_>) {

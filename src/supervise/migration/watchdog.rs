@@ -50,6 +50,7 @@ impl Migration {
             (Step::Applied { seconds }, Some(name)) => {
                 self.announce(turn, Happening::MigrationApplied { name, seconds });
             }
+            (Step::Unseen { words }, _) => self.warn(turn, format!("progress is not seen: {words}")),
             _ => {}
         }
         self.hold_to_budgets(turn);
