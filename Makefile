@@ -8,8 +8,6 @@ SHELL := bash
 
 export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
-# Whose systemd `make test-systemd` boots.
-SYSTEMD ?= trixie
 # Only root can boot a machine; everybody else leaves those tests out, and is told so.
 root := $(filter 0,$(shell id -u))
 # The tests of the daemon wait more than they work; more than this makes a machine of two cores crowded.
@@ -17,8 +15,8 @@ export RUST_TEST_THREADS ?= 4
 
 help:
 	@echo 'make demo    a Django project under ostler: load, a deployment, a release that fails'
-	@echo 'make test    every test, with real gunicorn 20.1, 23 and 27'
-	@echo 'make test-systemd  the tests on a booted Debian with another systemd: SYSTEMD=trixie, or bookworm-backports; as root'
+	@echo 'make test    every test, with real gunicorn 20.1, 23, 27 and the newest'
+	@echo 'make test-systemd  all tests on a booted Debian 12, of which `make test` boots 13 and on 12 only the most important; as root'
 	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'
 	@echo 'make endurance  a thousand rollouts, crashes, restarts and re-executions in a row; as root, half an hour'
 	@echo 'make bench   ostler beside gunicorn, Granian, uWSGI, circus, supervisord, systemd: writes tests/bench/results.md'
@@ -27,7 +25,8 @@ help:
 	@echo 'make lint    formatting, clippy, documentation'
 	@echo 'make clean   remove what was built'
 
-demo: setup
+demo:
+	@bash tests/setup.sh demo
 	cargo build --release --locked
 	target/release/ostler demo --once --dir target/demo
 
@@ -37,11 +36,8 @@ test: setup venvs $(if $(root),rootfs)
 	/usr/bin/python3 tests/migrate_db/run.py
 	@echo 'ostler: every test passed$(if $(root),,, but for those of systemd: they need root)'
 
-# Its packages are not those that the guide installs.
-test-systemd: setup venvs
-	OSTLER_SYSTEMD=$(SYSTEMD) bash tests/rootfs.sh target/rootfs-$(SYSTEMD)
-	bash tests/debs.sh
-	OSTLER_ROOTFS=$(CURDIR)/target/rootfs-$(SYSTEMD) cargo test --locked --test systemd booted:: -- --skip booted::guide
+test-systemd: setup venvs rootfs
+	OSTLER_DEBIAN=12 cargo test --locked --test systemd booted::
 
 test-vm: setup venvs $(if $(root),rootfs)
 	@bash tests/vm.sh
@@ -57,10 +53,12 @@ bench: bench-venv $(if $(root),rootfs)
 bench-quick: bench-venv
 	cargo bench --locked --profile dev --bench ostler -- --quick
 
-bench-venv: setup venvs
+bench-venv: venvs
+	@bash tests/setup.sh bench
 	@bash tests/venvs.sh "$$OSTLER_VENVS" bench
 
-packages: setup
+packages:
+	@bash tests/setup.sh packages
 	@bash packaging/build.sh target/packages
 
 packages-twice: packages
@@ -75,11 +73,15 @@ setup:
 venvs: setup
 	@bash tests/venvs.sh "$$OSTLER_VENVS"
 
+# Debian 13, and 12 beside it; for each what the guide installs on it.
 rootfs: setup
-	@bash tests/rootfs.sh "$$OSTLER_ROOTFS"
-	@bash tests/debs.sh
+	@bash tests/rootfs.sh "$$OSTLER_ROOTFS" 13
+	@bash tests/debs.sh "$$OSTLER_ROOTFS"
+	@bash tests/rootfs.sh "$$OSTLER_ROOTFS-12" 12
+	@bash tests/debs.sh "$$OSTLER_ROOTFS-12"
 
-lint: setup
+lint:
+	@bash tests/setup.sh lint
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items

@@ -2,15 +2,15 @@
 # Fetches what README's guide installs with apt-get, for the machines of tests/systemd, which have no network: a folder of
 # packages that apt takes for an archive. In the machine, all that is missing is the mirror.
 #
-#   tests/debs.sh [DIR]      DIR defaults to $OSTLER_DEBS, then to debs beside the machines' Debian
+#   tests/debs.sh [ROOTFS]      the Debian of tests/rootfs.sh; defaults to $OSTLER_ROOTFS, then to target/rootfs
 #
-# Fetched once, under a lock, and stamped; made for the Debian of tests/rootfs.sh, whose packages it leaves out.
+# Into ROOTFS-debs. Fetched once, under a lock, and stamped; what that Debian has is left out.
 set -euo pipefail
 umask 022
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-rootfs=${OSTLER_ROOTFS:-$root/target/rootfs}
-dir=${1:-${OSTLER_DEBS:-$(dirname "$rootfs")/debs}}
+rootfs=${1:-${OSTLER_ROOTFS:-$root/target/rootfs}}
+dir=$rootfs-debs
 wanted=(python3-venv nginx postgresql openssl curl adduser)
 
 fail() {

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes the Debian that the tests of tests/systemd boot: systemd, D-Bus and Python, nothing else.
+# Makes a Debian that the tests of tests/systemd boot: systemd, D-Bus and Python, nothing else.
 #
-#   tests/rootfs.sh [DIR]      DIR defaults to $OSTLER_ROOTFS, then to target/rootfs
+#   tests/rootfs.sh [DIR [VERSION]]      DIR defaults to $OSTLER_ROOTFS, then to target/rootfs; VERSION is 13, or 12
 #
-# With OSTLER_SYSTEMD=SUITE its systemd and D-Bus are those of another suite (bookworm-backports, trixie).
+# The tests boot 13 from $OSTLER_ROOTFS, and 12 from $OSTLER_ROOTFS-12.
 #
 # Made once, under a lock, and stamped when it is complete; the machines boot on a layer of their own above it
 # and never write in it. Needs root, mmdebstrap and a Debian mirror (DEBIAN_MIRROR names another one).
@@ -12,17 +12,20 @@ umask 022
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 dir=${1:-${OSTLER_ROOTFS:-$root/target/rootfs}}
-# The suite whose Python the environments of tests/venvs.sh were made with: they are mounted in the machines.
-suite=bookworm
+version=${2:-13}
 include=systemd,systemd-sysv,dbus,python3
-newer=${OSTLER_SYSTEMD:-}
 
 fail() {
     echo "tests/rootfs.sh: $*" >&2
     exit 1
 }
 
-stamp=$(printf '%s\n' "$suite" "$include" "$newer" "$(<"${BASH_SOURCE[0]}")" | sha256sum | cut -d' ' -f1)
+case $version in
+12) suite=bookworm ;;
+13) suite=trixie ;;
+*) fail "there are tests for Debian 12 and 13, not for $version" ;;
+esac
+stamp=$(printf '%s\n' "$suite" "$include" "$(<"${BASH_SOURCE[0]}")" | sha256sum | cut -d' ' -f1)
 [[ -r $dir/.stamp && $(<"$dir/.stamp") == "$stamp" ]] && exit 0
 ((EUID == 0)) || fail "only root can make $dir: run it with sudo"
 command -v mmdebstrap >/dev/null || fail "mmdebstrap is missing (on Debian: apt-get install mmdebstrap)"
@@ -34,20 +37,10 @@ flock 9
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 rm -rf "$dir"
-hooks=()
-if [[ -n $newer ]]; then
-    list='"$1"/etc/apt/sources.list.d/newer.list'
-    hooks=(
-        --customize-hook="echo 'deb ${DEBIAN_MIRROR:-http://deb.debian.org/debian} $newer main' >$list"
-        --customize-hook='chroot "$1" apt-get -q update'
-        --customize-hook="DEBIAN_FRONTEND=noninteractive chroot \"\$1\" apt-get -qy install --no-install-recommends -t $newer systemd systemd-sysv dbus"
-        --customize-hook="rm $list"
-    )
-fi
 # Manuals and translations are half of the files, and nobody reads them here.
 mmdebstrap --variant=apt --include="$include" \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' "${hooks[@]}" \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
     "$suite" "$dir" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"} >"$log" 2>&1 </dev/null ||
     fail "mmdebstrap failed: $(tail -n 5 "$log")"
 # Nothing in the machines needs the archive, nor a login on a console.

@@ -1,57 +1,102 @@
 #!/usr/bin/env bash
-# Makes sure that what the build and the tests need is there. Quiet and quick when it is. What Debian can give
-# is installed where this may be done without asking; everything else is named, and the exit status is 1.
+# Makes sure that what is to be done here can be done. Quiet and quick when it can. What Debian can give is installed where
+# this may be done without asking; everything else is named, and the exit status is 1.
+#
+#   tests/setup.sh [PURPOSE]          build, packages, lint, demo, test or bench; without one, test
+#   tests/setup.sh --list PURPOSE     what it installs on a Debian that has none of it
+#
+# Other Pythons than the machine's are not installed: tests/python.sh takes 3.9, 3.11 and 3.13 out of the packages of Debian
+# 11, 12 and 13, into a folder beside the virtual environments. Python 3.8, the oldest that ostler supports, is in no Debian
+# and no registry that tests may reach; 3.9 stands for it.
 set -euo pipefail
 
+list=
+if [[ ${1:-} == --list ]]; then
+    list=1
+    shift
+fi
+purpose=${1:-test}
+[[ " build packages lint demo test bench " == *" $purpose "* ]] || {
+    echo "tests/setup.sh: $purpose is no purpose: build, packages, lint, demo, test or bench" >&2
+    exit 64
+}
+
 has() { command -v "$1" >/dev/null 2>&1; }
+is_for() { [[ " $* " == *" $purpose "* ]]; } # PURPOSE...
 
-# What Debian has, as packages.
+# What Debian has, as packages, and those of them that bring a service.
 packages=()
-has cc || packages+=(build-essential)
-has make || packages+=(make)
-has flock || packages+=(util-linux)
-has setpriv || packages+=(util-linux)
-if ! [[ -x /usr/bin/python3 ]]; then
-    packages+=(python3 python3-venv)
-elif ! /usr/bin/python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then
-    packages+=(python3-venv)
-fi
-[[ -e /etc/ssl/certs/ca-certificates.crt ]] || packages+=(ca-certificates)
-# What stands in front of ostler in tests/edge. The tests start and stop their own; no service has to run.
 services=()
-for service in nginx haproxy keepalived; do
-    [[ -x /usr/sbin/$service ]] || services+=("$service")
-done
-packages+=("${services[@]}")
-# The .rpm; the .deb needs nothing that Debian does not have anyway.
-has rpmbuild || packages+=(rpm)
-has curl || packages+=(curl)
-has openssl || packages+=(openssl)
-has unshare || packages+=(util-linux)
-has ip || packages+=(iproute2)
-# A terminal for `ostler top`, and a browser for the status page: the largest of all, half a minute.
-has tmux || packages+=(tmux)
-[[ -x /usr/bin/chromium ]] || packages+=(chromium)
-# What deployments are tried through, and what reads their workflow.
-[[ -x /usr/sbin/sshd ]] || services+=(ssh) packages+=(openssh-server)
-has ssh || packages+=(openssh-client)
-/usr/bin/python3 -c 'import yaml' >/dev/null 2>&1 || packages+=(python3-yaml)
-# What `make bench` asks with.
-has wrk || packages+=(wrk)
-# A Debian of their own for the tests of systemd, which only root can boot.
-if ((EUID == 0)); then
-    has mmdebstrap || packages+=(mmdebstrap)
-    has systemd-nspawn || packages+=(systemd-container)
-    has nsenter || packages+=(util-linux)
-fi
-# What migrations are tried against in tests/migrate_db, and what a driver is built from.
-[[ -x /usr/sbin/pgbouncer ]] || services+=(pgbouncer) packages+=(pgbouncer)
-compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || services+=(postgresql) packages+=(postgresql)
-[[ -x /usr/sbin/mariadbd ]] || services+=(mariadb) packages+=(mariadb-server)
-has mariadb_config || packages+=(libmariadb-dev)
-has pkg-config || packages+=(pkg-config)
-compgen -G '/usr/include/python3*/Python.h' >/dev/null || packages+=(python3-dev)
+need() { # WHAT PACKAGE...: unless WHAT is there, a program by its name or a file by its path, which may have a *
+    local what=$1 package
+    shift
+    if [[ -z $list ]]; then
+        case $what in
+        */*) compgen -G "$what" >/dev/null && return ;;
+        *) has "$what" && return ;;
+        esac
+    fi
+    for package in "$@"; do
+        [[ " ${packages[*]} " == *" $package "* ]] || packages+=("$package")
+    done
+}
+serve() { # WHAT SERVICE PACKAGE: the tests start and stop their own; no service has to run
+    local before=${#packages[@]}
+    need "$1" "$3"
+    ((${#packages[@]} == before)) || services+=("$2")
+}
 
+need cc build-essential
+need make make
+# The .rpm; the .deb needs nothing that Debian does not have anyway.
+! is_for packages test bench || need rpmbuild rpm
+if is_for demo test bench; then
+    need /usr/bin/python3 python3
+    need '/usr/lib/python3*/ensurepip/__init__.py' python3-venv
+    need /etc/ssl/certs/ca-certificates.crt ca-certificates
+fi
+if is_for test bench; then
+    for program in flock setpriv unshare nsenter; do
+        need $program util-linux
+    done
+    need curl curl
+    need openssl openssl
+    need ip iproute2
+    # What makes a Python run from any folder.
+    need patchelf patchelf
+    # What stands in front of ostler in tests/edge.
+    serve /usr/sbin/nginx nginx nginx
+    serve /usr/sbin/haproxy haproxy haproxy
+    serve /usr/sbin/keepalived keepalived keepalived
+    # A terminal for `ostler top`, and a browser for the status page: the largest of all, half a minute.
+    need tmux tmux
+    need /usr/bin/chromium chromium
+    # What deployments are tried through, and what reads their workflow.
+    serve /usr/sbin/sshd ssh openssh-server
+    need ssh openssh-client
+    need /usr/lib/python3/dist-packages/yaml python3-yaml
+    # What migrations are tried against in tests/migrate_db, and what a driver is built from.
+    serve /usr/sbin/pgbouncer pgbouncer pgbouncer
+    serve '/usr/lib/postgresql/*/bin/postgres' postgresql postgresql
+    serve /usr/sbin/mariadbd mariadb mariadb-server
+    need mariadb_config libmariadb-dev
+    need pkg-config pkg-config
+    # A Debian of their own for the tests of systemd, which only root can boot.
+    if ((EUID == 0)); then
+        need mmdebstrap mmdebstrap
+        need systemd-nspawn systemd-container
+    fi
+fi
+if is_for bench; then
+    # What it asks with, and what uWSGI is built from.
+    need wrk wrk
+    need '/usr/include/python3*/Python.h' python3-dev
+fi
+
+if [[ -n $list ]]; then
+    printf '%s\n' "${packages[@]}"
+    exit 0
+fi
 if ((${#packages[@]})); then
     root=()
     ((EUID == 0)) || root=(sudo -n)
@@ -88,8 +133,10 @@ if has cargo && has rustc; then
     found=$(rustc --version | cut -d' ' -f2)
     oldest=$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)
     [[ $oldest == "$wanted" ]] || missing+=("Rust $wanted or later (found $found)")
-    cargo fmt --version >/dev/null 2>&1 || missing+=("rustfmt (rustup component add rustfmt)")
-    cargo clippy --version >/dev/null 2>&1 || missing+=("clippy (rustup component add clippy)")
+    if is_for lint; then
+        cargo fmt --version >/dev/null 2>&1 || missing+=("rustfmt (rustup component add rustfmt)")
+        cargo clippy --version >/dev/null 2>&1 || missing+=("clippy (rustup component add clippy)")
+    fi
 else
     missing+=("Rust $wanted or later, with cargo")
 fi

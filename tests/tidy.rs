@@ -301,6 +301,24 @@ fn tests_wait_on_a_state_and_sleep_in_one_place() {
 }
 
 #[test]
+fn each_purpose_installs_only_what_it_takes() {
+    let installs = |purpose: &str| {
+        let mut setup = std::process::Command::new("bash");
+        let output = setup.args(["tests/setup.sh", "--list", purpose]).current_dir(root()).output();
+        let output = output.expect("bash starts");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(installs("packages"), ["build-essential", "make", "rpm"]);
+    assert_eq!(installs("lint"), ["build-essential", "make"]);
+    let test = installs("test");
+    assert!(
+        ["postgresql", "mariadb-server", "chromium"].iter().all(|it| test.contains(&(*it).to_owned())),
+        "{test:?}"
+    );
+}
+
+#[test]
 fn documents_stand_for_themselves() {
     let mut documents = files("docs", &["md"]);
     documents.extend(["README.md", "CHANGELOG.md"].map(PathBuf::from));

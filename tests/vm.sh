@@ -69,6 +69,10 @@ done
 cp "$root/systemd/ostler.service" "$extra/usr/lib/systemd/system/"
 cp "$root/tests/vm/laws.py" "$extra/usr/lib/ostler-vm/"
 cp -a "$venv" "$extra/opt/venv"
+# Its Python, where it looks for it.
+python=$(readlink -f "$venv/bin/python")
+mkdir -p "$extra$(dirname "${python%/bin/*}")"
+cp -a "${python%/bin/*}" "$extra${python%/bin/*}"
 cat >"$extra/etc/systemd/system/ostler-vm.service" <<'UNIT'
 [Unit]
 Description=What has to hold on a machine with controllers

@@ -55,6 +55,11 @@ fn what_is_half_applied_is_dirty_until_a_person_resolves_it_with_pymysql() {
     half_applied_is_dirty_until_resolved(Drivers::Old);
 }
 
+#[test]
+fn what_is_half_applied_is_dirty_until_a_person_resolves_it_with_the_newest_of_all() {
+    half_applied_is_dirty_until_resolved(Drivers::Newest);
+}
+
 fn time_is_told_and_not_kept(drivers: Drivers) {
     let server = MariaDb::start();
     let site = Site::new();

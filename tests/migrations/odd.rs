@@ -1,12 +1,13 @@
 //! What goes wrong before, beside and inside a migration: each with its outcome and its words, and nothing changed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
 
 use crate::harness::{AppFile, Ostlerd, Said, Site, until};
 use crate::server::{Pooler, Postgres};
-use crate::shop::{Drivers, migration, postgres, second_release, shop, without};
+use crate::shop::{Drivers, migration, migration_not_atomic, postgres, second_release, shop, without};
 
 const ADD_COLUMN: &str = "migrations.AddField('good', 'weight', models.IntegerField(null=True))";
 
@@ -31,6 +32,46 @@ fn edit(app: &AppFile, name: &str, from: &str, to: &str) {
     let text = fs::read_to_string(&path).expect("the release has it");
     assert!(text.contains(from), "{from} is in {text}");
     app.release(name, &text.replace(from, to));
+}
+
+/// As a Django to come may have it.
+const RENAMED: &str = r#"
+from django.db.migrations import executor
+kind = executor.MigrationExecutor
+kind.carry_out = kind.apply_migration
+del kind.apply_migration
+def all_forwards(self, state, plan, full_plan, fake, fake_initial):
+    for migration, _ in plan:
+        state.apps
+        state = self.carry_out(state, migration, fake=fake)
+    return state
+kind._migrate_all_forwards = all_forwards
+"#;
+
+#[test]
+fn a_django_that_does_not_tell_its_progress_is_migrated_all_the_same_and_never_called_clean() {
+    let server = Postgres::start();
+    let site = Site::new();
+    let database = postgres(&server);
+    let app = shop(&site, Drivers::Newest, &database);
+    let library = app.directory.join("changed").display().to_string();
+    let app = app.env("PYTHONPATH", &library).write();
+    fs::create_dir(&library).expect("the release's folder is writable");
+    fs::set_permissions(&library, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    app.release("changed/sitecustomize.py", RENAMED);
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    migration(&app, "0002_weight", "0001_initial", ADD_COLUMN);
+    ostlerd.restart("shop").says(&["progress is not seen", "apply_migration"]);
+    assert!(server.schema().contains("goods_good.weight"));
+    // Half of it is done, and nobody can know: it is in no transaction.
+    migration_not_atomic(
+        &app,
+        "0003_half",
+        "0002_weight",
+        "RunSQL('create table half ()'), RunSQL('nonsense')",
+    );
+    ostlerd.restart_fails("shop").says(&["goods.0003_half", "cannot be told"]);
 }
 
 #[test]

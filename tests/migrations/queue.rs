@@ -66,6 +66,11 @@ fn a_lock_queue_stalls_nobody_for_long_with_psycopg2() {
     a_lock_queue_is_left_and_entered_again(Drivers::Old);
 }
 
+#[test]
+fn a_lock_queue_stalls_nobody_for_long_with_the_newest_of_all() {
+    a_lock_queue_is_left_and_entered_again(Drivers::Newest);
+}
+
 fn who_keeps_others_waiting_is_ended(drivers: Drivers) {
     let server = Postgres::start();
     let site = Site::new();

@@ -14,8 +14,10 @@ use super::server::{MariaDb, Postgres};
 pub enum Drivers {
     /// Django 5.2 with psycopg 3 and mysqlclient.
     New,
-    /// Django 4.2 with psycopg2 and pymysql.
+    /// Django 4.2 with psycopg2 and pymysql, on Python 3.9.
     Old,
+    /// The newest of all, on Python 3.13.
+    Newest,
 }
 
 impl Drivers {
@@ -24,6 +26,7 @@ impl Drivers {
         let folder = match self {
             Drivers::New => "migrate-a",
             Drivers::Old => "migrate-b",
+            Drivers::Newest => "newest",
         };
         let python = venvs().join(folder).join("bin/python");
         assert!(python.exists(), "{} is missing: run `bash tests/venvs.sh` first", python.display());

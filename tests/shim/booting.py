@@ -1,6 +1,7 @@
 """What a worker makes of gunicorn's settings and hooks, what it says where it cannot serve, what `inspect` says."""
 
 import os
+import re
 import signal
 import socket
 
@@ -58,14 +59,14 @@ def an_app_that_exits_while_it_loads_has_failed(at):
 
 
 def a_failed_lifespan_is_told_in_the_words_of_the_app(at):
-    kinds = ["uvicorn_worker.UvicornWorker"] + (["asgi"] if at.version == "27" else [])
+    kinds = ["uvicorn_worker.UvicornWorker"] + (["asgi"] if at.major >= 27 else [])
     for kind in kinds:
         message = failure(at, "boot", 3, entry="asgi:failing_lifespan", args=["-k", kind])
         assert message["message"] == "shop does not start: no database today", message
 
 
 def an_app_without_lifespan_serves(at):
-    for kind in ["uvicorn_worker.UvicornWorker"] + (["asgi"] if at.version == "27" else []):
+    for kind in ["uvicorn_worker.UvicornWorker"] + (["asgi"] if at.major >= 27 else []):
         with Shop(at.venv, at.directory, entry="asgi:no_lifespan", args=["-k", kind]) as app:
             worker = app.spawn(hold=True, probe={"path": "/", "host": None, "scheme": "http", "timeout_seconds": 5})
             worker.hear("loaded")
@@ -193,7 +194,7 @@ def when_ready(server):
                 "ignored": ["daemon", "pidfile"], "master_hooks": ["when_ready"], "notes": [], "forwarded_allow_ips": ["10.0.0.9"],
                 "uid": os.geteuid(), "gid": os.getegid(), "conf": os.path.join(at.directory, "gunicorn.conf.py")}
     assert {name: told[name] for name in expected} == expected, told
-    assert told["gunicorn"].startswith(at.version + ".")
+    assert told["gunicorn"] == at.gunicorn
 
 
 def settings_that_nobody_chose_are_told_as_such(at):
@@ -206,7 +207,7 @@ def every_class_has_its_family(at):
     families = {"sync": "sync", "gthread": "gthread", "gevent": "gevent", "tornado": "tornado",
                 "uvicorn_worker.UvicornWorker": "uvicorn", "uvicorn.workers.UvicornH11Worker": "uvicorn",
                 "gevent_pywsgi": None}
-    if at.version == "27":
+    if at.major >= 27:
         families["asgi"] = "asgi"
     for kind, family in families.items():
         told = inspected(at, args=["-k", kind])
@@ -231,7 +232,8 @@ def bad_settings_are_told_in_one_sentence(at):
                      "ModuleNotFoundError: No module named 'missing'"), words
     written(at, "gunicorn.conf.py", "workers = (\n")
     words, _ = told(1)
-    assert words.endswith("SyntaxError: '(' was never closed (gunicorn.conf.py, line 1)"), words
+    # Before Python 3.10 it was not known which one.
+    assert re.search(r"SyntaxError: ('\(' was never closed|unexpected EOF while parsing) \(gunicorn.conf.py, line \d\)$", words), words
     written(at, "gunicorn.conf.py", "workers = 2\nkeepalive = missing\n")
     words, trace = told(1)
     assert words.startswith("gunicorn's settings do not load: Failed to read config file: "), words
@@ -258,9 +260,9 @@ def an_interpreter_without_gunicorn_is_told_how_to_get_it(at):
 
 def a_gunicorn_from_the_future_is_refused(at):
     os.mkdir(os.path.join(at.directory, "gunicorn"))
-    written(at, "gunicorn/__init__.py", "version_info = (28, 0, 0)\n__version__ = '28.0.0'\n")
+    written(at, "gunicorn/__init__.py", "version_info = (99, 0, 0)\n__version__ = '99.0.0'\n")
     message = inspected(at, event="failed", status=1, env={"PYTHONPATH": at.directory})
-    assert message["message"] == "gunicorn 28.0.0 is not supported, only 20.1 to 27 are: install one of those", message
+    assert message["message"] == "gunicorn 99.0.0 is not supported, only 20.1 to 27 are: install one of those", message
 
 
 def orders_of_another_contract_are_refused(at):

@@ -7,6 +7,7 @@ DIR is made by tests/venvs.sh. The last line is `N passed, N failed`; the exit s
 import argparse
 import concurrent.futures
 import ctypes
+import glob
 import os
 import signal
 import sys
@@ -22,45 +23,68 @@ import forking  # noqa: E402
 import holding  # noqa: E402
 import hooks  # noqa: E402
 import serving  # noqa: E402
+import supervisor  # noqa: E402
 from kinds import CLASSES  # noqa: E402
 from supervisor import ROOT  # noqa: E402
 
-VERSIONS = ["20.1", "23", "27"]
+# `newest` is the newest of everything that there is today, see tests/venvs.sh.
+ENVIRONMENTS = ["gunicorn-20.1", "gunicorn-23", "gunicorn-27", "newest"]
 PR_SET_CHILD_SUBREAPER = 36
 
 
 class Place:
     """Where one law is tried: a gunicorn, a worker class, a folder."""
 
-    def __init__(self, venvs, version, kind, preload=False):
-        self.version, self.kind, self.preload = version, kind, preload
-        self.venv = os.path.join(venvs, "gunicorn-" + version)
+    def __init__(self, venvs, environment, kind, preload=False):
+        self.environment, self.kind, self.preload = environment, kind, preload
+        self.venv = os.path.join(venvs, environment)
+        self.gunicorn = versions(self.venv)["gunicorn"]
+        self.major = int(self.gunicorn.split(".")[0])
         self.notes = []
 
     def note(self, text):
         self.notes.append(text)
 
 
-def cases(venvs, word):
-    for version in VERSIONS:
+def versions(venv):
+    """What is installed in it, by name."""
+    names = glob.glob(os.path.join(venv, "lib", "python3*", "site-packages", "*.dist-info"))
+    return dict(os.path.basename(it)[:-len(".dist-info")].lower().split("-", 1) for it in names)
+
+
+def tell_newest(venv):
+    """What `newest` is today, and where it is newer than what ostler says that it supports."""
+    found = versions(venv)
+    print("newest: %s, %s" % (os.path.basename(glob.glob(os.path.join(venv, "lib", "python3*"))[0]),
+                              ", ".join("%s %s" % it for it in sorted(found.items()))), flush=True)
+    major = int(found["gunicorn"].split(".")[0])
+    if major > supervisor.newest_supported():
+        print("\n*** gunicorn %s is out, and ostler refuses what is newer than %d. Its laws are tried all the same: where they "
+              "hold, raise NEWEST in\n*** src/worker/settings.py and say so in README.md; where not, mend what does not.\n"
+              % (found["gunicorn"], supervisor.newest_supported()), flush=True)
+        supervisor.tried = major
+
+
+def cases(venvs, environments):
+    for environment in environments:
         for kind in CLASSES:
-            if kind == "asgi" and version != "27":
+            if kind == "asgi" and Place(venvs, environment, kind).major < 27:
                 continue  # there is none, or one that drains badly
             laws = holding.LAWS + serving.LAWS + draining.LAWS if kind != "uvicorn.workers" else [serving.a_replaced_worker_loses_no_request]
             for law in laws:
-                yield law, Place(venvs, version, kind)
+                yield law, Place(venvs, environment, kind)
             for law in forking.OF_WORKERS if kind != "uvicorn.workers" else []:
-                yield law, Place(venvs, version, kind, preload=True)
-                yield law, Place(venvs, version, kind, preload="settings")
+                yield law, Place(venvs, environment, kind, preload=True)
+                yield law, Place(venvs, environment, kind, preload="settings")
         for law in booting.LAWS + hooks.LAWS + forking.LAWS:
-            yield law, Place(venvs, version, "any")
-    for law in booting.ONCE:
-        yield law, Place(venvs, VERSIONS[-1], "any")
+            yield law, Place(venvs, environment, "any")
+    for law in booting.ONCE if environments else []:
+        yield law, Place(venvs, environments[-1], "any")
 
 
 def name_of(law, place):
     preloaded = {False: "", True: " preloaded", "settings": " settings preloaded"}[place.preload]
-    return "%s [%s %s%s]" % (law.__name__, place.kind, place.version, preloaded)
+    return "%s [%s %s%s]" % (law.__name__, place.kind, place.environment.replace("gunicorn-", ""), preloaded)
 
 
 def attempt(law, place):
@@ -98,10 +122,11 @@ def main():
     assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     os.closerange(3, 1024)  # whatever we were started with must not reach the workers
     venvs = os.path.abspath(options.venvs)
-    for version in VERSIONS:
-        if not os.path.exists(os.path.join(venvs, "gunicorn-" + version, ".stamp")):
-            sys.exit("no gunicorn-%s in %s: run tests/venvs.sh %s" % (version, venvs, venvs))
-    chosen = [case for case in cases(venvs, options.k) if options.k in name_of(*case)]
+    missing = [it for it in ENVIRONMENTS if not os.path.exists(os.path.join(venvs, it, ".stamp"))]
+    present = [it for it in ENVIRONMENTS if it not in missing]
+    if "newest" in present:
+        tell_newest(os.path.join(venvs, "newest"))
+    chosen = [case for case in cases(venvs, present) if options.k in name_of(*case)]
     # An end from outside lets what runs clean up after itself.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("stopped"))
     with concurrent.futures.ThreadPoolExecutor(options.j) as pool:
@@ -111,8 +136,10 @@ def main():
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    if missing:
+        print("no %s in %s: run tests/venvs.sh %s" % (", ".join(missing), venvs, venvs))
     print("%d passed, %d failed" % (len(chosen) - failed, failed))
-    return 1 if failed or not chosen else 0
+    return 1 if failed or missing or not chosen else 0
 
 
 if __name__ == "__main__":

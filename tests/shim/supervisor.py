@@ -25,7 +25,17 @@ def source(name):
 def bundle():
     """The modules in the order that `mod.rs` gives them."""
     names = re.findall(r'include_str!\("(\w+)\.py"\)', source("mod.rs"))
-    return [[name, source(name + ".py")] for name in names if name != "bootstrap"]
+    modules = {name: source(name + ".py") for name in names if name != "bootstrap"}
+    modules["settings"] = modules["settings"].replace(", %d\n" % newest_supported(), ", %d\n" % max(newest_supported(), tried), 1)
+    return [list(each) for each in modules.items()]
+
+
+tried = 0  # a gunicorn that is refused as too new until its laws were seen to hold
+
+
+def newest_supported():
+    """The newest gunicorn that is not refused."""
+    return int(re.search(r"^OLDEST, NEWEST = .*, (\d+)$", source("settings.py"), re.MULTILINE)[1])
 
 
 def memfd(content):

@@ -7,6 +7,7 @@
 //!
 //! The control group is what ends it, whatever happens in it; a machine whose test was killed ends with it.
 
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -32,6 +33,68 @@ const PROPAGATE: &str = "/run/systemd/nspawn/propagate";
 
 /// Moves itself into the control group of its first argument, then becomes the rest.
 const ENTER: &str = r#"echo 0 >"$1/cgroup.procs" && shift && exec "$@""#;
+
+/// The Debians that are booted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Debian {
+    /// systemd 252, Python 3.11.
+    Twelve,
+    /// systemd 257, Python 3.13.
+    Thirteen,
+}
+
+thread_local! {
+    /// What [`Machine`] boots in a test; `OSTLER_DEBIAN=12` says it for all.
+    static DEBIAN: Cell<Debian> = Cell::new(match std::env::var("OSTLER_DEBIAN").as_deref() {
+        Err(_) | Ok("13") => Debian::Thirteen,
+        Ok("12") => Debian::Twelve,
+        Ok(other) => panic!("OSTLER_DEBIAN is {other:?}: there are tests for 12 and 13"),
+    });
+}
+
+impl Debian {
+    /// The one that is booted here.
+    pub fn here() -> Debian {
+        DEBIAN.get()
+    }
+
+    /// Has a test, which is a function as any other, boot this one.
+    pub fn try_on(self, test: fn()) {
+        DEBIAN.set(self);
+        test();
+    }
+
+    /// `12` or `13`.
+    pub fn number(self) -> u32 {
+        match self {
+            Debian::Twelve => 12,
+            Debian::Thirteen => 13,
+        }
+    }
+
+    /// What `tests/rootfs.sh` has made of it.
+    pub fn rootfs(self) -> PathBuf {
+        let thirteen = match std::env::var_os("OSTLER_ROOTFS") {
+            Some(folder) => folder.into(),
+            None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/rootfs"),
+        };
+        match self {
+            Debian::Twelve => beside(&thirteen, "-12"),
+            Debian::Thirteen => thirteen,
+        }
+    }
+
+    /// What `tests/debs.sh` has fetched for it.
+    pub fn debs(self) -> PathBuf {
+        beside(&self.rootfs(), "-debs")
+    }
+}
+
+fn beside(folder: &Path, end: &str) -> PathBuf {
+    let mut name = folder.file_name().expect("it is no root").to_owned();
+    name.push(end);
+    folder.with_file_name(name)
+}
 
 /// A booted machine. Dropped, it is gone: processes, mounts, control groups.
 pub struct Machine {
@@ -234,12 +297,9 @@ fn ready() -> PathBuf {
         let found = ["/usr/bin", "/bin", "/usr/sbin"].iter().any(|dir| Path::new(dir).join(program).exists());
         assert!(found, "{program} is missing: run `bash tests/setup.sh` first");
     }
-    let rootfs = match std::env::var_os("OSTLER_ROOTFS") {
-        Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/rootfs"),
-    };
+    let rootfs = Debian::here().rootfs();
     let made = rootfs.join(".stamp").exists();
-    assert!(made, "{} is missing: run `bash tests/rootfs.sh` first", rootfs.display());
+    assert!(made, "{} is missing: run `make rootfs` first", rootfs.display());
     static SWEEP: Once = Once::new();
     SWEEP.call_once(sweep);
     rootfs

@@ -1,8 +1,8 @@
 //! ostler on a booted Debian: systemd as process 1, the unit of the package, scopes and slices.
 //!
 //! Every test boots a machine of its own (half a second); `machine` says how. They need root, a control group
-//! hierarchy of version 2, the packages that `bash tests/setup.sh` installs, and the Debian that
-//! `bash tests/rootfs.sh` makes. Whoever is not root leaves them out with `--skip booted::`, as `make test` does.
+//! hierarchy of version 2, the packages that `bash tests/setup.sh` installs, and the Debians that
+//! `make rootfs` makes: 13 is booted, and where it matters most (`booted::twelve`) 12 as well. Whoever is not root leaves them out with `--skip booted::`, as `make test` does.
 
 #![allow(unreachable_pub, dead_code, unused_imports, reason = "shares the harness of the daemon's tests")]
 

@@ -6,15 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::{Gunicorn, Proc, is_root, venvs};
 use crate::load::{Target, get};
-use crate::machine::Machine;
+use crate::machine::{Debian, Machine};
 
 use super::{Server, Shop};
 
 /// Whether a machine can be booted.
 pub fn is_here() -> bool {
-    let rootfs = std::env::var_os("OSTLER_ROOTFS").map(PathBuf::from);
-    let rootfs = rootfs.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/rootfs"));
-    is_root() && rootfs.join(".stamp").exists()
+    is_root() && Debian::here().rootfs().join(".stamp").exists()
 }
 
 /// The machine. Visitors come through a Unix socket, which is reached from outside of it.

@@ -18,6 +18,8 @@ pub enum Gunicorn {
     V23,
     /// 27
     V27,
+    /// The newest there is, with the newest Django and Python 3.13.
+    Newest,
 }
 
 impl Gunicorn {
@@ -32,11 +34,31 @@ impl Gunicorn {
             Gunicorn::V20 => "gunicorn-20.1",
             Gunicorn::V23 => "gunicorn-23",
             Gunicorn::V27 => "gunicorn-27",
+            Gunicorn::Newest => "newest",
         };
         let program = venvs().join(folder).join("bin").join(name);
         assert!(program.exists(), "{} is missing: run `bash tests/venvs.sh` first", program.display());
         program
     }
+}
+
+/// Whether the newest gunicorn is one that ostler refuses as too new. Said loudly: its laws (`tests/shim/run.py`) are tried all
+/// the same, and where they hold it is no longer refused.
+pub fn newest_is_too_new() -> bool {
+    let versions = venvs().join("newest/.versions");
+    let versions =
+        fs::read_to_string(&versions).unwrap_or_else(|error| panic!("{}: {error}", versions.display()));
+    let of = |line: &str| line.strip_prefix("gunicorn==")?.split('.').next()?.parse::<u32>().ok();
+    let newest = versions.lines().find_map(of).expect("it has a gunicorn");
+    let settings = include_str!("../../../src/worker/settings.py");
+    let supported = settings.lines().find_map(|line| line.strip_prefix("OLDEST, NEWEST = (20, 1), "));
+    let supported: u32 = supported.and_then(|it| it.parse().ok()).expect("settings.py says so");
+    if newest > supported {
+        eprintln!(
+            "*** gunicorn {newest} is out, and ostler refuses what is newer than {supported}: see tests/shim/run.py"
+        );
+    }
+    newest > supported
 }
 
 /// Where the environments are.

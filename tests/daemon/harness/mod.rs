@@ -11,9 +11,9 @@ mod releases;
 mod site;
 mod wait;
 
-#[allow(unused_imports, reason = "for the tests of the edges")]
-pub use app::venvs;
 pub use app::{AppFile, Gunicorn, free_address};
+#[allow(unused_imports, reason = "for the tests of the edges")]
+pub use app::{newest_is_too_new, venvs};
 pub use master::Master;
 pub use ostlerd::{Ostlerd, Said, ready};
 pub use proc::{Proc, is_root, kill};

@@ -26,16 +26,25 @@ pub struct Said {
 impl Said {
     /// Runs the command to its end.
     pub fn of(command: &mut Command) -> Said {
+        Said::within(GENEROUS, command)
+    }
+
+    /// The same of one that may take long, such as the installation of packages.
+    pub fn within(limit: Duration, command: &mut Command) -> Said {
         let child =
             command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
-        Said::from_child(child)
+        Said::from_child_within(limit, child)
     }
 
     /// Waits for a command that was started with both outputs piped; kills one that does not end.
     pub fn from_child(child: Child) -> Said {
+        Said::from_child_within(GENEROUS, child)
+    }
+
+    fn from_child_within(limit: Duration, child: Child) -> Said {
         let pid = child.id() as i32;
         let reader = std::thread::spawn(move || child.wait_with_output().expect("the child is ours"));
-        let ended = eventually(GENEROUS, || reader.is_finished().then_some(()));
+        let ended = eventually(limit, || reader.is_finished().then_some(()));
         if ended.is_none() {
             kill(pid, Signal::SIGKILL);
         }
@@ -45,7 +54,7 @@ impl Said {
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         };
-        assert!(ended.is_some(), "a command did not end within {GENEROUS:?}: {said}");
+        assert!(ended.is_some(), "a command did not end within {limit:?}: {said}");
         said
     }
 

@@ -2,12 +2,13 @@
 //! the base system. Of the world outside, the machine has an archive of packages (`tests/debs.sh`) and one of wheels.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use ostler::supervise::WorkerState;
 
 use crate::harness::{Said, until, venvs};
-use crate::machine::Machine;
+use crate::machine::{Debian, Machine};
 use crate::package::{Kind, OLD, Packages};
 use crate::readme::{RunBy, blocks, readme};
 use crate::site::status;
@@ -22,6 +23,9 @@ const APT: &str = "APT::Get::Assume-Yes \"true\";\nDpkg::Use-Pty \"false\";\n";
 const SOURCES: &str = "deb [trusted=yes] file:/opt/debs ./\n";
 const PIP: &str = "[global]\nno-index = true\nfind-links = /opt/wheels\ndisable-pip-version-check = true\n";
 
+/// A database server or a virtual environment is installed in it, on a machine that may have much else to do.
+const INSTALLATION: Duration = Duration::from_secs(900);
+
 /// A folder that a script of tests/ makes.
 #[track_caller]
 fn made_by(script: &str, folder: PathBuf) -> PathBuf {
@@ -29,21 +33,13 @@ fn made_by(script: &str, folder: PathBuf) -> PathBuf {
     fs::canonicalize(folder).expect("it is there")
 }
 
-fn debs() -> PathBuf {
-    let beside = || {
-        let rootfs = std::env::var_os("OSTLER_ROOTFS").map(PathBuf::from);
-        let rootfs = rootfs.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/rootfs"));
-        rootfs.with_file_name("debs")
-    };
-    made_by("debs.sh", std::env::var_os("OSTLER_DEBS").map_or_else(beside, PathBuf::from))
-}
-
 fn newcomers_machine(packages: &Packages) -> Machine {
     let package = PathBuf::from(packages.package(Kind::Deb, OLD));
     let name = package.file_name().expect("it is a file").to_string_lossy().into_owned();
-    let wheels = made_by("venvs.sh", venvs().join("wheels"));
+    let debian = Debian::here();
+    let wheels = made_by("venvs.sh", venvs().join(format!("wheels-{}", debian.number())));
     let machine = Machine::bare(&[
-        (debs(), "/opt/debs".into()),
+        (made_by("debs.sh", debian.debs()), "/opt/debs".into()),
         (wheels, "/opt/wheels".into()),
         (package, format!("/root/{name}").into()),
     ]);
@@ -60,14 +56,14 @@ fn newcomers_machine(packages: &Packages) -> Machine {
 }
 
 #[test]
-fn the_readme_is_true_from_the_first_line_to_the_last() {
+pub fn the_readme_is_true_from_the_first_line_to_the_last() {
     let packages = Packages::new();
     let machine = newcomers_machine(&packages);
     let mut page = None;
     for block in blocks(&readme()) {
         let RunBy::Guide { code, says } = block.run_by else { continue };
         let mut shell = machine.command(&["bash", "-euc", &format!("cd /root; {}", block.text)]);
-        let said = Said::of(shell.env("DEBIAN_FRONTEND", "noninteractive"));
+        let said = Said::within(INSTALLATION, shell.env("DEBIAN_FRONTEND", "noninteractive"));
         let words: Vec<&str> = says.iter().map(String::as_str).collect();
         assert_eq!(said.code, Some(code), "README.md:{}: {}\n{said}", block.line, block.text);
         let said = said.says(&words);

@@ -14,5 +14,6 @@ mod stops;
 mod strangers;
 mod survival;
 mod told;
+mod twelve;
 mod unit;
 mod zygotes;

@@ -64,7 +64,7 @@ fn lost_nothing(visitors: [Running; 2]) {
 }
 
 #[test]
-fn a_package_comes_starts_goes_and_leaves_what_it_should() {
+pub fn a_package_comes_starts_goes_and_leaves_what_it_should() {
     let packages = Packages::new();
     let package = packages.package(Kind::Deb, OLD);
     let machine = machine(&packages);
@@ -107,7 +107,7 @@ fn a_package_comes_starts_goes_and_leaves_what_it_should() {
 }
 
 #[test]
-fn an_upgrade_touches_no_worker_and_loses_nothing_also_where_the_new_ostlerd_cannot_take_over() {
+pub fn an_upgrade_touches_no_worker_and_loses_nothing_also_where_the_new_ostlerd_cannot_take_over() {
     let packages = Packages::new();
     let (old, staged) = (packages.package(Kind::Deb, OLD), packages.stage(Kind::Deb, NEW));
     let unit = staged.join("usr/lib/systemd/system/ostler.service");

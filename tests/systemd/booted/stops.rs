@@ -48,7 +48,7 @@ fn nothing_is_left(machine: &Machine) {
 }
 
 #[test]
-fn an_ostlerd_that_dies_while_it_drains_leaves_nothing_and_loses_no_request() {
+pub fn an_ostlerd_that_dies_while_it_drains_leaves_nothing_and_loses_no_request() {
     let machine = Machine::boot();
     put_shop(&machine, "workers = 3");
     start(&machine);
@@ -116,7 +116,7 @@ fn a_migration_ends_with_an_ostlerd_that_dies_while_it_is_stopped() {
 }
 
 #[test]
-fn a_crash_is_no_stop_and_leaves_everything() {
+pub fn a_crash_is_no_stop_and_leaves_everything() {
     let machine = Machine::boot();
     drop_in(&machine, "RestartSec=1s");
     put_shop(&machine, "workers = 2");

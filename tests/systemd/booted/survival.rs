@@ -97,7 +97,7 @@ fn only_new_ones(machine: &Machine, before: &[i32]) {
 }
 
 #[test]
-fn ten_restarts_of_the_unit_lose_nothing_and_replace_every_worker() {
+pub fn ten_restarts_of_the_unit_lose_nothing_and_replace_every_worker() {
     let machine = Machine::boot();
     put_apps(&machine);
     start(&machine);
@@ -133,7 +133,7 @@ fn ten_reloads_of_the_unit_lose_nothing_and_touch_no_worker() {
 }
 
 #[test]
-fn twenty_kills_of_ostlerd_also_within_rollouts_lose_nothing() {
+pub fn twenty_kills_of_ostlerd_also_within_rollouts_lose_nothing() {
     let machine = Machine::boot();
     drop_in(&machine, "RestartSec=100ms");
     put_apps(&machine);

@@ -147,7 +147,7 @@ fn a_start_returns_as_well_when_an_app_cannot_serve_and_the_status_line_says_so(
 }
 
 #[test]
-fn a_stop_drains_for_as_long_as_ostlerd_gives_and_leaves_nothing() {
+pub fn a_stop_drains_for_as_long_as_ostlerd_gives_and_leaves_nothing() {
     let machine = Machine::boot();
     drop_in(&machine, "TimeoutStopSec=1s");
     put_shop(&machine, "");
@@ -207,7 +207,7 @@ fn an_ostlerd_that_is_killed_is_started_again() {
 }
 
 #[test]
-fn an_ostlerd_whose_loop_stands_still_is_ended_and_started_again() {
+pub fn an_ostlerd_whose_loop_stands_still_is_ended_and_started_again() {
     let machine = Machine::boot();
     drop_in(&machine, "WatchdogSec=2s\nTimeoutAbortSec=1s");
     put_shop(&machine, "");
