@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use super::edge::{Cdn, Host, Peer, Program, Vip};
 use super::import::Import;
 use super::protocol::{LONGEST_DRAIN, ScaleTo, exit};
-use super::screen::complain;
+use super::screen::{How, complain};
 use super::verbs;
 
 /// Where ostlerd listens when nothing says otherwise.
@@ -50,6 +50,10 @@ pub struct Cli {
     /// Print JSON: for programs
     #[arg(long, global = true)]
     json: bool,
+
+    /// Show tracebacks whole, with the frames of libraries
+    #[arg(long, global = true)]
+    verbose: bool,
 
     #[command(subcommand)]
     verb: Verb,
@@ -272,7 +276,7 @@ pub(super) struct Demo {
 #[derive(Clone, Debug)]
 pub(super) struct Common {
     pub(super) socket: PathBuf,
-    pub(super) json: bool,
+    pub(super) how: How,
 }
 
 /// Parses the arguments and does what they say; gives the exit status. Prints to standard output and error.
@@ -280,7 +284,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let asks_for_names = arguments.get(1).is_some_and(|it| it == NAMES);
     let cli = match Cli::try_parse_from(super::help::helped(arguments)) {
-        Err(_) if asks_for_names => Cli { socket: None, json: false, verb: Verb::Events },
+        Err(_) if asks_for_names => Cli { socket: None, json: false, verbose: false, verb: Verb::Events },
         Ok(cli) => cli,
         Err(error) => {
             // A reader that is gone wants no help.
@@ -295,7 +299,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
             return exit::FAILED;
         }
     };
-    let common = Common { socket: cli.socket.unwrap_or_else(default_socket), json: cli.json };
+    let common = Common {
+        socket: cli.socket.unwrap_or_else(default_socket),
+        how: How { json: cli.json, verbose: cli.verbose },
+    };
     let status = match asks_for_names {
         true => runtime.block_on(verbs::names(&common)),
         false => runtime.block_on(verbs::run(cli.verb, common)),

@@ -8,12 +8,14 @@ use tokio::task::JoinSet;
 
 use crate::config::AppName;
 use crate::observe::Status;
-use crate::supervise::{LastWords, Outcome};
+use crate::observe::traceback::brief;
+use crate::supervise::{LastWords, Outcome, Verdict};
 
 use super::client::{Change, Client, ClientError, Feed};
 use super::difference;
 use super::live::Picture;
 use super::protocol::{Line, exit};
+use super::screen::How;
 use super::screen::{Ink, Screen, complain, one_line, plain, say};
 use super::verbs::{VerbError, sentence};
 use super::verdict;
@@ -30,13 +32,8 @@ enum Show {
 
 /// Asks for `change` and shows what happens; the exit status is the outcome's. `what` goes on when the command is
 /// interrupted.
-pub(super) async fn follow(
-    client: &Client,
-    change: &Change,
-    what: &str,
-    json: bool,
-) -> Result<u8, VerbError> {
-    let outcome = outcome(client, change, what, json).await?;
+pub(super) async fn follow(client: &Client, change: &Change, what: &str, how: How) -> Result<u8, VerbError> {
+    let outcome = outcome(client, change, what, how).await?;
     Ok(outcome.map_or(exit::INTERRUPTED, |outcome| outcome.exit_status()))
 }
 
@@ -45,10 +42,10 @@ pub(super) async fn outcome(
     client: &Client,
     change: &Change,
     what: &str,
-    json: bool,
+    how: How,
 ) -> Result<Option<Outcome>, VerbError> {
     let screen = Screen::stdout();
-    let mut show = match (json, screen.live) {
+    let mut show = match (how.json, screen.live) {
         (true, _) => Show::Json,
         (false, true) => Show::Live { screen, picture: Picture::new(screen) },
         (false, false) => Show::Lines { screen, begun: Instant::now() },
@@ -61,14 +58,19 @@ pub(super) async fn outcome(
             complain(&format!("ostler: {what} goes on; {}", how_to_watch(change)));
             Ok(None)
         }
-        ended = to_the_end(client, change, &mut show) => {
+        ended = to_the_end(client, change, &mut show, how.verbose) => {
             show.end();
             ended.map(Some)
         }
     }
 }
 
-async fn to_the_end(client: &Client, change: &Change, show: &mut Show) -> Result<Outcome, VerbError> {
+async fn to_the_end(
+    client: &Client,
+    change: &Change,
+    show: &mut Show,
+    verbose: bool,
+) -> Result<Outcome, VerbError> {
     let mut feed = client.change(change).await?;
     let (_looking, mut glances) = glances(client, show);
     loop {
@@ -90,7 +92,7 @@ async fn to_the_end(client: &Client, change: &Change, show: &mut Show) -> Result
         match line {
             Line::Outcome(outcome) => {
                 show.end();
-                still_read(show.outcome(&outcome, change.app()))?;
+                still_read(show.outcome(&outcome, change.app(), verbose))?;
                 return Ok(outcome);
             }
             Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
@@ -180,11 +182,11 @@ impl Show {
     }
 
     /// The last line: on standard output where it is as asked, else on standard error with all that is known.
-    fn outcome(&self, outcome: &Outcome, app: Option<&AppName>) -> io::Result<()> {
+    fn outcome(&self, outcome: &Outcome, app: Option<&AppName>, verbose: bool) -> io::Result<()> {
         let screen = match self {
             Show::Json => {
                 if outcome.exit_status() != 0 {
-                    complain(&explanation(outcome, app));
+                    complain(&explanation(outcome, app, verbose));
                 }
                 return Ok(());
             }
@@ -199,7 +201,7 @@ impl Show {
             }
             return say(&difference::render(changes, *screen));
         }
-        complain(&explanation(outcome, app));
+        complain(&explanation(outcome, app, verbose));
         Ok(())
     }
 }
@@ -208,24 +210,29 @@ fn missed_words(missed: u64) -> String {
     format!("({missed} steps are not shown: this terminal was too slow)")
 }
 
-/// The sentence, and below it the app's own words and what to do about it.
-pub(super) fn explanation(outcome: &Outcome, app: Option<&AppName>) -> String {
+/// The sentence, and below it the app's own words and what to do about it. A traceback is short where it is not to be whole.
+pub(super) fn explanation(outcome: &Outcome, app: Option<&AppName>, whole: bool) -> String {
     let sentence = format!("ostler: {}", plain(&outcome.to_string()));
+    let shown = |text: &str| {
+        let text = plain(text);
+        if whole { text.into_owned() } else { brief(&text) }
+    };
     let words = match outcome {
-        Outcome::RolledBack { last_words, reason, .. } => last_words_text(last_words, reason),
-        Outcome::Misconfigured { detail, .. } => plain(detail).into_owned(),
+        Outcome::RolledBack { last_words, reason, .. } => last_words_text(last_words, reason, shown),
+        Outcome::Misconfigured { detail, .. } => shown(detail),
         Outcome::NotMigrated { verdict, .. } => {
-            verdict::explanation(app.map_or("APP", AppName::as_str), verdict)
+            let verdict = Verdict { detail: shown(&verdict.detail), ..verdict.clone() };
+            verdict::explanation(app.map_or("APP", AppName::as_str), &verdict)
         }
         _ => String::new(),
     };
     if words.is_empty() { sentence } else { format!("{sentence}\n\n{}", words.trim_end()) }
 }
 
-fn last_words_text(words: &LastWords, reason: &str) -> String {
-    let traceback = plain(&words.traceback);
+fn last_words_text(words: &LastWords, reason: &str, shown: impl Fn(&str) -> String) -> String {
+    let traceback = shown(&words.traceback);
     let said = traceback.contains(&words.message) || reason.contains(&words.message);
-    if said { traceback.into_owned() } else { format!("{}\n{traceback}", plain(&words.message)) }
+    if said { traceback } else { format!("{}\n{traceback}", plain(&words.message)) }
 }
 
 #[cfg(test)]
@@ -244,7 +251,7 @@ mod tests {
             last_words,
             serving: Some(GenerationId(7)),
         };
-        let text = explanation(&outcome, None);
+        let text = explanation(&outcome, None, false);
         assert!(text.starts_with(
             "ostler: rolled back: 2 of its workers did not boot; generation g7 goes on serving"
         ));
@@ -255,6 +262,6 @@ mod tests {
     #[test]
     fn a_refusal_is_one_sentence() {
         let outcome = Outcome::Refused { reason: "a rollout is under way".into() };
-        assert_eq!(explanation(&outcome, None), "ostler: refused: a rollout is under way");
+        assert_eq!(explanation(&outcome, None, false), "ostler: refused: a rollout is under way");
     }
 }

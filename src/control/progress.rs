@@ -62,6 +62,9 @@ impl Progress {
             }
             Happening::WorkerDraining { worker, .. } => self.phase = format!("{worker} drains"),
             Happening::WorkerDied { worker, .. } => self.phase = format!("{worker} died"),
+            Happening::ZygoteWaits { zygote, at, .. } => self.phase = format!("{zygote} waits in {at}"),
+            Happening::WorkerWaits { worker, at, .. } => self.phase = format!("{worker} waits in {at}"),
+            Happening::WorkerFailed { worker, .. } => self.phase = format!("{worker} failed"),
             Happening::BackingOff { .. } => self.phase = "waiting before the next try".to_owned(),
             Happening::RolloutSettling { .. } => self.phase = "watching the new workers".to_owned(),
             Happening::RollingBack { .. } => self.phase = "rolling back".to_owned(),

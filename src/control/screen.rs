@@ -5,6 +5,15 @@ use std::io::{self, IsTerminal, Write};
 use crate::observe::words::Tone;
 pub(super) use crate::observe::words::{bytes, duration, one_line, plain};
 
+/// How what is found is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct How {
+    /// For programs.
+    pub(super) json: bool,
+    /// Tracebacks whole.
+    pub(super) verbose: bool,
+}
+
 /// What standard output is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Screen {

@@ -1,6 +1,7 @@
 //! The status, drawn for people.
 
 use crate::config::counted;
+use crate::observe::traceback::brief;
 use crate::observe::words::{app_word, drain_words, worker_tone, worker_word, zygote_words};
 use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, notes};
 use crate::supervise::{LastWords, WorkerState};
@@ -8,12 +9,12 @@ use crate::supervise::{LastWords, WorkerState};
 use super::screen::{Ink, Screen, bytes, duration, one_line, plain};
 use super::verdict;
 
-/// Of a traceback, the end tells most.
-const LAST_LINES: usize = 12;
+/// So many lines of a traceback are enough for a first look.
+const FIRST_LINES: usize = 16;
 
 /// The whole picture, each line ended.
-pub(super) fn render(status: &Status, screen: Screen) -> String {
-    let mut page = Page { screen, text: String::new() };
+pub(super) fn render(status: &Status, screen: Screen, whole: bool) -> String {
+    let mut page = Page { screen, whole, text: String::new() };
     page.config(&status.config);
     let daemon = format!("ostlerd {}, pid {}, {}", status.version, status.pid, status.config.file);
     page.line(0, &screen.paint(Ink::Faint, &one_line(&daemon)));
@@ -33,6 +34,8 @@ pub(super) fn render(status: &Status, screen: Screen) -> String {
 
 struct Page {
     screen: Screen,
+    /// Whether tracebacks are shown whole.
+    whole: bool,
     text: String,
 }
 
@@ -91,21 +94,25 @@ impl Page {
 
     fn last_words(&mut self, words: &LastWords) {
         let text = if words.traceback.trim().is_empty() { &words.message } else { &words.traceback };
-        if !text.trim().is_empty() {
-            self.block(text, LAST_LINES);
+        if text.trim().is_empty() {
+            return;
+        }
+        match self.whole {
+            true => self.block(text, usize::MAX),
+            false => self.block(&brief(text), FIRST_LINES),
         }
     }
 
-    /// Somebody else's words, set off by a bar: the last `most` lines.
+    /// Somebody else's words, set off by a bar: the first `most` lines.
     fn block(&mut self, text: &str, most: usize) {
         let text = plain(text);
         let lines: Vec<&str> = text.trim_end().lines().collect();
-        let skipped = lines.len().saturating_sub(most);
-        if skipped > 0 {
-            self.line(2, &self.screen.paint(Ink::Faint, &format!("│ … {} more", counted(skipped, "line"))));
-        }
-        for line in &lines[skipped..] {
+        for line in lines.iter().take(most) {
             self.line(2, &format!("{} {line}", self.screen.paint(Ink::Faint, "│")));
+        }
+        if let Some(left) = lines.len().checked_sub(most).filter(|left| *left > 0) {
+            let more = format!("│ … {} more: `ostler status --verbose`", counted(left, "line"));
+            self.line(2, &self.screen.paint(Ink::Faint, &more));
         }
     }
 

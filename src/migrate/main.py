@@ -1,5 +1,6 @@
 """One program of the watchdog from its first line to its exit status."""
 
+import os
 import signal
 import sys
 import traceback
@@ -12,7 +13,8 @@ from _ostler.wire import Control, Trouble
 CONTRACT = 1
 
 
-def run(orders):
+def run(orders, fd):
+    os.close(fd)
     control = Control()
     try:
         if orders.get("contract") != CONTRACT:

@@ -3,6 +3,7 @@
 
 use super::health::{all_busy, queue_fills};
 use super::notes::{Note, notes};
+use super::traceback::brief;
 use super::words::{
     Tone, app_word, bytes, drain_words, duration, one_line, plain, worker_tone, worker_word, zygote_words,
 };
@@ -230,9 +231,8 @@ fn facts(app: &AppStatus) -> Vec<(&'static str, Cell)> {
 fn last_words(app: &AppStatus) -> Option<String> {
     let words = app.last_words.as_ref()?;
     let text = if words.traceback.trim().is_empty() { &words.message } else { &words.traceback };
-    let text = plain(text);
-    let text = text.trim_end();
-    (!text.trim().is_empty()).then(|| text.to_owned())
+    let text = brief(&plain(text));
+    (!text.trim().is_empty()).then_some(text)
 }
 
 fn worker_row(worker: &WorkerStatus, trend: &Trend) -> WorkerRow {

@@ -118,6 +118,9 @@ impl Counters {
             WorkerDied { worker, ready, .. } if !self.ending.contains(worker) => {
                 count(&mut self.restarts, app, if *ready { "died" } else { "boot_failed" });
             }
+            WorkerFailed { worker, .. } if !self.ending.contains(worker) => {
+                count(&mut self.restarts, app, "boot_failed");
+            }
             SpawnFailed { .. } => count(&mut self.restarts, app, "spawn_failed"),
             RolloutCommitted { .. } => count(&mut self.rollouts, app, "committed"),
             RolledBack { .. } => count(&mut self.rollouts, app, "rolled_back"),
@@ -172,7 +175,7 @@ fn restart(cause: Cause) -> Option<&'static str> {
         Cause::Hung => Some("hung"),
         Cause::RequestTimeout => Some("request_timeout"),
         Cause::BootTimeout => Some("boot_timeout"),
-        Cause::Rollout | Cause::Resize | Cause::Stop | Cause::Orphaned => None,
+        Cause::Rollout | Cause::Resize | Cause::Stop | Cause::Orphaned | Cause::Failed => None,
     }
 }
 

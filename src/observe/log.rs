@@ -57,9 +57,10 @@ pub fn announce(news: &News) {
     let generation = what.generation().map(display);
     let named = serde_json::to_value(what).unwrap_or_default();
     let event = named["event"].as_str();
+    let below = if what.detail().is_empty() { String::new() } else { format!("\n{}", what.detail()) };
     match what.level() {
-        Level::Info => tracing::info!(app, worker, generation, event, "{what}"),
-        Level::Warn => tracing::warn!(app, worker, generation, event, "{what}"),
-        Level::Error => tracing::error!(app, worker, generation, event, "{what}"),
+        Level::Info => tracing::info!(app, worker, generation, event, "{what}{below}"),
+        Level::Warn => tracing::warn!(app, worker, generation, event, "{what}{below}"),
+        Level::Error => tracing::error!(app, worker, generation, event, "{what}{below}"),
     }
 }

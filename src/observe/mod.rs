@@ -13,6 +13,7 @@ mod status;
 mod systemd;
 #[cfg(test)]
 mod testing;
+pub mod traceback;
 mod trend;
 pub mod words;
 

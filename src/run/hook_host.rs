@@ -9,16 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tokio::io::AsyncWriteExt;
-use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::launch::LaunchSpec;
-use super::messages::{Messages, last_words};
+use super::messages::last_words;
 use super::process::{Children, Process};
 use super::scope::Inhabitants;
-use super::worker_process::{launch_spec, read_available, start_interpreter};
+use super::wire::Wire;
+use super::worker_process::{launch_spec, start_interpreter};
 use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::supervise::GenerationId;
@@ -66,8 +65,7 @@ pub struct HostTask {
 #[derive(Debug)]
 struct Conversation {
     process: Arc<Process>,
-    control: UnixStream,
-    messages: Messages,
+    wire: Wire,
 }
 
 /// Why no more hooks run for this generation.
@@ -101,12 +99,12 @@ pub fn start(
     let stream = children.stream(blueprint);
     spec.env.extend(stream.iter().map(|stream| stream.variable()));
     let outputs: Vec<_> = stream.iter().flat_map(|stream| stream.outputs()).collect();
-    let (process, control) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &outputs)
+    let (process, wire) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &outputs)
         .map_err(|error| format!("cannot make a process for the hooks of {app}: {error}"))?;
     let (queue, waiting) = mpsc::channel(QUEUE);
     let (wanted, dropped) = oneshot::channel();
     let process = Arc::new(process);
-    let conversation = Conversation { process: process.clone(), control, messages: Messages::default() };
+    let conversation = Conversation { process: process.clone(), wire };
     let host = HookHost { app: app.clone(), process, queue, behind: false, _wanted: wanted };
     Ok((host, HostTask { app, generation, patience, queue: waiting, dropped, conversation }))
 }
@@ -194,30 +192,34 @@ impl Conversation {
             }
         }
         // Its end of file. One that is gone already has read none, and ends all the same.
-        let _ = self.control.shutdown().await;
+        self.wire.end();
         self.process.ended().await;
         Ok(())
     }
 
     /// Has one hook run; what it raised, where it raised something.
     async fn ask(&mut self, order: &HookOrder) -> Result<Option<String>, Trouble> {
-        self.messages.renew();
+        self.wire.renew();
         // Where the process is gone, that is found below, with what it said before.
-        let _ = self.control.write_all(&order.to_line()).await;
+        self.wire.tell(&order.to_line()).await;
         loop {
             let ended = tokio::select! {
                 biased;
-                readable = self.control.readable() => readable.is_err(),
+                readable = self.wire.control.readable() => readable.is_err(),
                 () = self.process.ended() => true,
             };
-            let heard = read_available(&self.control, &mut self.messages, ended);
+            let heard = self.wire.hear(&self.process, ended);
             for message in heard.messages {
                 match message {
                     Message::Ran(ran) => return Ok(ran.error.map(|error| one_line(&error))),
                     Message::Failed(failed) => {
                         return Err(Trouble::Failed(one_line(&last_words(&failed).message)));
                     }
-                    Message::Loaded | Message::Ready | Message::Settings(_) | Message::Forked => {}
+                    Message::Here
+                    | Message::Loaded
+                    | Message::Ready
+                    | Message::Settings(_)
+                    | Message::Forked => {}
                 }
             }
             if ended {

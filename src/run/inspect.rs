@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
-use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
 use super::launch::LaunchSpec;
-use super::messages::{Messages, last_words, shown};
+use super::messages::{last_words, shown};
 use super::process::{Children, Process};
-use super::worker_process::{read_available, start_interpreter};
+use super::stand;
+use super::wire::Wire;
+use super::worker_process::start_interpreter;
 use crate::config::AppName;
 use crate::plan::{Account, Refusal};
 use crate::supervise::Exit;
@@ -64,6 +65,10 @@ pub async fn inspect_within(
         detail: String::new(),
     })?;
     let heard = tokio::time::timeout(limit, interpreter.listen()).await.ok();
+    let stand = match heard {
+        None => stand::of(&interpreter.process.0, &interpreter.wire.paper, &inspection.directory).await,
+        Some(_) => None,
+    };
     // Whatever it left running is killed while its group is still its own.
     let _ = interpreter.process.0.kill_group();
     let exit = interpreter.process.0.wait().await;
@@ -78,10 +83,11 @@ pub async fn inspect_within(
         None => Err(Refusal {
             reason: format!(
                 "{} has not read its settings within {limit:?}: gunicorn.conf.py, or what it imports, waits \
-                 for something; the settings must load without the network",
-                inspection.python.display()
+                 for something{}; the settings must load without the network",
+                inspection.python.display(),
+                stand.as_ref().map(|it| format!(" in {}", it.at)).unwrap_or_default()
             ),
-            detail: output,
+            detail: stand.map(|it| format!("{}\n\n{output}", it.stacks)).unwrap_or(output),
         }),
     }
 }
@@ -104,7 +110,7 @@ enum Answer {
 
 struct Interpreter {
     process: KilledOnDrop,
-    control: UnixStream,
+    wire: Wire,
     output: pipe::Receiver,
     output_read: Vec<u8>,
 }
@@ -140,24 +146,23 @@ impl Interpreter {
         let orders = Orders::inspect(inspection.app.as_str(), entry, inspection.args.clone());
         let (ours, theirs) = io::pipe()?;
         let output = pipe::Receiver::from_owned_fd(ours.into())?;
-        let (process, control) = start_interpreter(
+        let (process, wire) = start_interpreter(
             children,
             &spec,
             (&bundle(), &orders.to_json()),
             &[(theirs.as_fd(), 1), (theirs.as_fd(), 2)],
         )?;
-        Ok(Interpreter { process: KilledOnDrop(process), control, output, output_read: Vec::new() })
+        Ok(Interpreter { process: KilledOnDrop(process), wire, output, output_read: Vec::new() })
     }
 
     /// Listens until there is an answer, or until the process has ended without one.
     async fn listen(&mut self) -> Option<Answer> {
-        let mut messages = Messages::default();
         let (mut control_open, mut output_open) = (true, true);
         let mut buffer = vec![0; 8192];
         loop {
             let ended = tokio::select! {
                 biased;
-                _ = self.control.readable(), if control_open => false,
+                _ = self.wire.control.readable(), if control_open => false,
                 () = self.process.0.ended() => true,
                 read = self.output.read(&mut buffer), if output_open => {
                     output_open = matches!(read, Ok(count) if count > 0);
@@ -166,7 +171,7 @@ impl Interpreter {
                 }
             };
             if control_open || ended {
-                let heard = read_available(&self.control, &mut messages, ended);
+                let heard = self.wire.hear(&self.process.0, ended);
                 control_open = !heard.closed;
                 if let Some(answer) = heard.messages.into_iter().find_map(answer_of) {
                     return Some(answer);
@@ -205,6 +210,6 @@ fn answer_of(message: Message) -> Option<Answer> {
             let words = last_words(&failed);
             Some(Answer::Failed(Refusal { reason: words.message, detail: words.traceback }))
         }
-        Message::Loaded | Message::Ready | Message::Ran(_) | Message::Forked => None,
+        Message::Here | Message::Loaded | Message::Ready | Message::Ran(_) | Message::Forked => None,
     }
 }

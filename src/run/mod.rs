@@ -1,7 +1,7 @@
 //! The shell: processes, sockets, time. It holds no decisions.
 //!
 //! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
-//! (an app looked at), `link` (a release switched to), then the mechanisms: `worker_process`, `hooks` and `hook_host`, `inspect`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
+//! (an app looked at), `link` (a release switched to), then the mechanisms: `worker_process`, `wire` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 //! What outlives ostlerd: `state` and `keeper` (written), `adopt` and `strays` (found again), `handover`, `aftermath`.
 
@@ -37,6 +37,7 @@ mod memory_kills;
 pub mod messages;
 pub mod migration;
 pub mod notify;
+mod paper;
 pub mod passed;
 mod prepare;
 pub mod process;
@@ -46,11 +47,13 @@ pub mod scope;
 pub mod scoreboard;
 pub mod shell;
 pub mod signals;
+mod stand;
 mod state;
 mod strays;
 pub mod unix_socket;
 pub mod watch;
 pub mod watched;
+mod wire;
 pub mod worker_process;
 pub mod world;
 mod zygote;

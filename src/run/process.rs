@@ -247,12 +247,14 @@ impl Process {
             Rung::Quit => self.signal(Signal::SIGQUIT),
             Rung::Abort => self.signal(Signal::SIGABRT),
             Rung::Kill => self.kill_group(),
-            Rung::Stacks => {
-                // SAFETY: SIGRTMIN+5 is a signal's number, and none that the C library keeps to itself.
-                let stacks = unsafe { rustix::process::Signal::from_raw_unchecked(libc::SIGRTMIN() + 5) };
-                self.send(stacks)
-            }
+            Rung::Stacks => self.signal_real_time(libc::SIGRTMIN() + 5),
         }
+    }
+
+    /// Sends a signal that has a number alone.
+    pub(super) fn signal_real_time(&self, number: i32) -> io::Result<()> {
+        // SAFETY: the callers' numbers, from SIGRTMIN on, are none that the C library keeps to itself.
+        self.send(unsafe { rustix::process::Signal::from_raw_unchecked(number) })
     }
 
     /// Kills the process and all of its group, unless it has been reaped: then its number may be another's.
@@ -289,6 +291,11 @@ impl Process {
             Err(Errno::EINVAL) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Another process, if `is_it` says so once it can no more be mistaken for a third.
+    pub(super) fn adopt_beside(&self, pid: i32, is_it: impl Fn() -> bool) -> io::Result<Option<Process>> {
+        self.children.adopt(pid, is_it)
     }
 
     /// A copy of one of the process's descriptors.

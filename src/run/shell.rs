@@ -29,6 +29,7 @@ use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, Resources, Work
 use crate::supervise::{Action, Event, News, Observation, Outcome, RequestId, Rung, View, WorkerId};
 
 mod answers;
+mod asks;
 mod effects;
 mod ended;
 mod legacy;
@@ -173,6 +174,7 @@ impl Shell {
                     self.report(Event::SpawnFailed { worker: zygote, reason });
                 }
             }
+            Action::AskWhere { worker } => self.ask_where(worker),
             Action::AdmitWorker { worker } => self.effects.push(Effect::Admit(worker)),
             Action::Limit { app, resources } => self.limits.set(app, resources),
             Action::SignalWorker { worker, rung } => self.effects.push(Effect::Signal(worker, rung)),

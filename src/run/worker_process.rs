@@ -1,31 +1,38 @@
 //! One worker from its start to its end: what it is given, and what is heard of it.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
+use nix::sys::socket::{MsgFlags, send};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::launch::{CONTROL, LaunchSpec};
 use super::listeners::{Bound, Listeners};
 use super::memory_file;
-use super::messages::{Messages, last_words};
+use super::messages::last_words;
+use super::paper::{ORDERS, Paper};
 use super::process::{Children, Gate, Process};
 use super::scope::Inhabitants;
 use super::scoreboard::{Place, Scoreboard, Slot};
+use super::stand;
+use super::wire::{self, Wire};
 use crate::config::AppName;
 use crate::plan::{Blueprint, Probe};
-use crate::supervise::{Event, GenerationId, Rung, WorkerId};
+use crate::supervise::{Event, GenerationId, Rung, Stand, WorkerId};
 use crate::worker::{BOOTSTRAP, ListenerOrder, Message, Orders, ProbeOrder, bundle};
 
 const SHIM: i32 = 3;
-const ORDERS: i32 = 4;
 pub(super) const SCOREBOARD: i32 = 6;
 const FIRST_LISTENER: i32 = 7;
+
+/// How often one that has closed its control socket is looked after: whether it has written down why it fails.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// A worker that was started: a handle to act on it, and what has to be polled to hear of it.
 #[derive(Debug)]
@@ -47,6 +54,7 @@ pub struct WorkerHandle {
     pub worker: WorkerId,
     process: Arc<Process>,
     control: Weak<UnixStream>,
+    paper: Weak<Paper>,
 }
 
 /// Hears of a worker. Holds the control socket until the worker is ready: dropped before, a held worker exits.
@@ -55,7 +63,7 @@ pub struct WorkerWatch {
     app: AppName,
     worker: WorkerId,
     process: Arc<Process>,
-    control: Arc<UnixStream>,
+    wire: Wire,
 }
 
 /// Starts a worker of `blueprint`. The listeners of the blueprint must be bound; `slot` stays taken until the
@@ -80,23 +88,24 @@ pub fn start(
     let mut fds = vec![(scoreboard.fd(), SCOREBOARD)];
     fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()).zip(FIRST_LISTENER..));
     fds.extend(stream.iter().flat_map(|stream| stream.outputs()));
-    let ((process, gate), control) = start_held(children, &spec, (&bundle(), &orders.to_json()), &fds, None)
+    let ((process, gate), wire) = start_held(children, &spec, (&bundle(), &orders.to_json()), &fds, None)
         .map_err(|error| format!("cannot make a process for {worker} of {}: {error}", blueprint.app))?;
-    Ok(started(worker, blueprint, (process, control), gate, cgroup))
+    Ok(started(worker, blueprint, (process, wire), gate, cgroup))
 }
 
 /// A worker whose process is there.
 pub(super) fn started(
     worker: WorkerId,
     blueprint: &Blueprint,
-    (process, control): (Process, UnixStream),
+    (process, wire): (Process, Wire),
     gate: Gate,
     cgroup: Option<String>,
 ) -> StartedWorker {
-    let (process, control) = (Arc::new(process), Arc::new(control));
+    let (control, paper) = (Arc::downgrade(&wire.control), Arc::downgrade(&wire.paper));
+    let process = Arc::new(process);
     StartedWorker {
-        handle: WorkerHandle { worker, process: process.clone(), control: Arc::downgrade(&control) },
-        watch: WorkerWatch { app: blueprint.app.clone(), worker, process, control },
+        handle: WorkerHandle { worker, process: process.clone(), control, paper },
+        watch: WorkerWatch { app: blueprint.app.clone(), worker, process, wire },
         gate,
         cgroup,
     }
@@ -154,10 +163,10 @@ pub(super) fn start_interpreter(
     spec: &LaunchSpec,
     (bundle, orders): (&[u8], &[u8]),
     others: &[(BorrowedFd<'_>, i32)],
-) -> io::Result<(Process, UnixStream)> {
-    let ((process, gate), control) = start_held(children, spec, (bundle, orders), others, None)?;
+) -> io::Result<(Process, Wire)> {
+    let ((process, gate), wire) = start_held(children, spec, (bundle, orders), others, None)?;
     gate.open();
-    Ok((process, control))
+    Ok((process, wire))
 }
 
 /// The same with the gate still shut; the interpreter gets our end of the control socket as well, where a number for it
@@ -168,28 +177,22 @@ pub(super) fn start_held(
     (bundle, orders): (&[u8], &[u8]),
     others: &[(BorrowedFd<'_>, i32)],
     our_end: Option<i32>,
-) -> io::Result<((Process, Gate), UnixStream)> {
+) -> io::Result<((Process, Gate), Wire)> {
     let shim = memory_file::sealed("ostler-shim", bundle)?;
-    let orders = memory_file::sealed("ostler-orders", orders)?;
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
-    let ours = control_stream(ours)?;
-    let mut fds = vec![(shim.as_fd(), SHIM), (orders.as_fd(), ORDERS), (theirs.as_fd(), CONTROL)];
+    let paper = Paper::with(orders)?;
+    let (ours, theirs) = wire::sockets()?;
+    let other_end = wire::number_of(theirs.as_fd())?;
+    let mut fds = vec![(shim.as_fd(), SHIM), (paper.as_fd(), ORDERS), (theirs.as_fd(), CONTROL)];
     fds.extend_from_slice(others);
     fds.extend(our_end.map(|number| (ours.as_fd(), number)));
     let held = children.spawn_held(spec, &fds)?;
-    Ok((held, ours))
-}
-
-pub(super) fn control_stream(fd: OwnedFd) -> io::Result<UnixStream> {
-    let stream = std::os::unix::net::UnixStream::from(fd);
-    stream.set_nonblocking(true)?;
-    UnixStream::from_std(stream)
+    Ok((held, Wire::new(ours, other_end, paper, spec.program.clone())))
 }
 
 impl WorkerHandle {
     /// A handle on a worker that an earlier ostlerd started. Its control socket has gone with that one.
     pub(super) fn adopted(worker: WorkerId, process: Arc<Process>) -> WorkerHandle {
-        WorkerHandle { worker, process, control: Weak::new() }
+        WorkerHandle { worker, process, control: Weak::new(), paper: Weak::new() }
     }
 
     /// Its process's number, to be shown and looked up.
@@ -207,6 +210,11 @@ impl WorkerHandle {
         }
     }
 
+    /// Asks it where it stands, while it boots.
+    pub(super) async fn stand(&self, directory: &Path) -> Option<Stand> {
+        stand::of(&self.process, &*self.paper.upgrade()?, directory).await
+    }
+
     /// Asks it to open its log files anew; one that has ended has none.
     pub fn reopen_logs(&self) -> io::Result<()> {
         self.process.signal(Signal::SIGUSR1)
@@ -222,31 +230,27 @@ impl WorkerWatch {
     /// Sends what happens to the worker as events; ends with [`Event::WorkerExited`], which is always the last.
     /// What the worker said of a failure comes before it.
     pub async fn run(self, events: UnboundedSender<Event>) {
-        let WorkerWatch { app, worker, process, control } = self;
+        let WorkerWatch { app, worker, process, mut wire } = self;
         // Where nobody receives any more there is nobody to tell.
         let tell = |event| drop(events.send(event));
-        let mut messages = Messages::default();
-        let mut control = Some(control);
-        while let Some(stream) = control.take() {
-            let ended = tokio::select! {
-                biased;
-                readable = stream.readable() => readable.is_err(),
-                () = process.ended() => true,
-            };
-            let heard = read_available(&stream, &mut messages, ended);
-            if heard.messages.iter().any(|message| matches!(message, Message::Ready)) || ended {
-                drop(stream);
-            } else if !heard.closed {
-                control = Some(stream);
-            }
+        let mut closed = false;
+        loop {
+            let ended = next(&process, &wire, closed).await;
+            let heard = wire.hear(&process, ended);
+            closed |= heard.closed;
+            let ready = heard.messages.iter().any(|message| matches!(message, Message::Ready));
             for event in heard.messages.into_iter().filter_map(|message| event_of(worker, message)) {
                 tell(event);
             }
+            if ready || ended {
+                break;
+            }
         }
-        if messages.strange > 0 {
-            let (app, lines) = (app.as_str(), messages.strange);
+        if wire.strange() > 0 {
+            let (app, lines) = (app.as_str(), wire.strange());
             tracing::warn!(app, %worker, lines, "the worker wrote lines on its control socket that are none of its messages; they were ignored");
         }
+        drop(wire);
         let exit = process.wait().await;
         tell(Event::WorkerExited { worker, exit });
     }
@@ -277,37 +281,16 @@ fn event_of(worker: WorkerId, message: Message) -> Option<Event> {
         Message::Loaded => Some(Event::WorkerLoaded { worker }),
         Message::Ready => Some(Event::WorkerReady { worker }),
         Message::Failed(failed) => Some(Event::WorkerFailed { worker, words: last_words(&failed) }),
-        Message::Settings(_) | Message::Ran(_) | Message::Forked => None,
+        Message::Here | Message::Settings(_) | Message::Ran(_) | Message::Forked => None,
     }
 }
 
-/// What could be read at once.
-pub(super) struct Heard {
-    pub(super) messages: Vec<Message>,
-    /// Nothing more will come, or be listened to.
-    pub(super) closed: bool,
-}
-
-/// Reads what is there and does not wait: a descendant of the worker may hold the socket open for ever.
-/// The last time, the kernel is asked and not the event loop, which may not have heard of the last bytes yet.
-pub(super) fn read_available(stream: &UnixStream, messages: &mut Messages, last: bool) -> Heard {
-    let mut heard = Heard { messages: Vec::new(), closed: false };
-    let mut buffer = [0; 8192];
-    while !heard.closed {
-        let read = if last {
-            recv(stream.as_raw_fd(), &mut buffer, MsgFlags::MSG_DONTWAIT).map_err(io::Error::from)
-        } else {
-            stream.try_read(&mut buffer)
-        };
-        match read {
-            Ok(0) => heard.closed = true,
-            Ok(count) => {
-                heard.messages.extend(messages.push(&buffer[..count]));
-                heard.closed = messages.is_full();
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(_) => heard.closed = true,
-        }
+/// Waits for the next thing that may be heard; whether the process has ended.
+async fn next(process: &Process, wire: &Wire, closed: bool) -> bool {
+    tokio::select! {
+        biased;
+        readable = wire.control.readable(), if !closed => readable.is_err(),
+        () = process.ended() => true,
+        () = tokio::time::sleep(LOOK), if closed => false,
     }
-    heard
 }

@@ -13,22 +13,21 @@
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, getsockopt, recvmsg, setsockopt,
-    socketpair, sockopt,
-};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockType, getsockopt, recvmsg, sockopt};
 use nix::unistd::geteuid;
 use tokio::net::UnixStream;
 
-use super::launch::{CONTROL, LaunchSpec};
-use super::listeners::{Bound, inode_of};
+use super::launch::LaunchSpec;
+use super::launch_fds;
+use super::listeners::Bound;
 use super::messages::{Messages, last_words};
+use super::paper::Paper;
 use super::process::{Children, Gate, Process};
 use super::scope::Inhabitants;
 use super::scoreboard::{Scoreboard, Slot};
 use super::state::cgroup_of;
+use super::wire::{self, Wire};
 use super::worker_process::{self, SCOREBOARD, StartedWorker};
-use super::{launch_fds, memory_file};
 use crate::plan::{Blueprint, Preload};
 use crate::supervise::{GenerationId, WorkerId};
 use crate::worker::{Message, Mode, Orders, bundle};
@@ -43,6 +42,7 @@ const GREETING_MOST: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Unborn {
     control: UnixStream,
+    paper: Paper,
     /// The other end, as the kernel numbers it.
     other_end: u64,
 }
@@ -51,6 +51,7 @@ pub(super) struct Unborn {
 #[derive(Debug)]
 pub struct Newborn {
     control: UnixStream,
+    paper: Paper,
     other_end: u64,
     pid: i32,
 }
@@ -78,9 +79,9 @@ pub(super) fn start(
     let started = worker_process::start_held(children, &spec, told, &fds, Some(OUR_END));
     let failed =
         |error: io::Error| format!("cannot make a process for the zygote of {}: {error}", blueprint.app);
-    let ((process, gate), control) = started.map_err(failed)?;
-    let commands = control.as_fd().try_clone_to_owned().map_err(failed)?;
-    Ok((worker_process::started(zygote, blueprint, (process, control), gate, cgroup), commands))
+    let ((process, gate), wire) = started.map_err(failed)?;
+    let commands = wire.control.as_fd().try_clone_to_owned().map_err(failed)?;
+    Ok((worker_process::started(zygote, blueprint, (process, wire), gate, cgroup), commands))
 }
 
 /// Where a zygote of an earlier ostlerd is commanded, by a copy of what that one has left with it.
@@ -96,22 +97,19 @@ pub(super) fn fork(
     scoreboard: &Scoreboard,
     sockets: &[&Bound],
 ) -> io::Result<Unborn> {
-    let written = memory_file::sealed("ostler-orders", &orders.to_json())?;
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
-    // Before anything can be said on it: the kernel then adds who says it.
-    setsockopt(&ours, sockopt::PassCred, &true)?;
-    let other_end = inode_of(theirs.as_fd()).ok_or_else(io::Error::last_os_error)?;
-    let control = worker_process::control_stream(ours)?;
-    let mut fds = vec![written.as_fd(), theirs.as_fd(), scoreboard.fd()];
+    let paper = Paper::with(&orders.to_json())?;
+    let (control, theirs) = wire::sockets()?;
+    let other_end = wire::number_of(theirs.as_fd())?;
+    let mut fds = vec![paper.as_fd(), theirs.as_fd(), scoreboard.fd()];
     fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()));
     launch_fds::send(commands, &fds)?;
-    Ok(Unborn { control, other_end })
+    Ok(Unborn { control, paper, other_end })
 }
 
 impl Unborn {
     /// Waits until the worker is there. The error is words for `SpawnFailed`.
     pub(super) async fn born(self) -> Result<Newborn, String> {
-        let Unborn { control, other_end } = self;
+        let Unborn { control, paper, other_end } = self;
         loop {
             let readable = control.readable().await;
             readable.map_err(|error| format!("its control socket cannot be read: {error}"))?;
@@ -120,7 +118,7 @@ impl Unborn {
                 Err(error) => return Err(format!("its control socket cannot be read: {error}")),
                 Ok(Greeting::End) => return Err("its zygote has ended, or has made nothing of it".to_owned()),
                 Ok(Greeting::Failed(words)) => return Err(words),
-                Ok(Greeting::Forked(pid)) => return Ok(Newborn { control, other_end, pid }),
+                Ok(Greeting::Forked(pid)) => return Ok(Newborn { control, paper, other_end, pid }),
                 Ok(Greeting::Strange) => return Err("what has been forked does not say so".to_owned()),
             }
         }
@@ -166,10 +164,10 @@ impl Newborn {
         blueprint: &Blueprint,
         cgroup: Option<String>,
     ) -> Result<StartedWorker, String> {
-        let Newborn { control, other_end, pid } = self;
+        let Newborn { control, paper, other_end, pid } = self;
         let uid = blueprint.account.as_ref().map_or(geteuid().as_raw(), |account| account.uid);
         let is_it = || {
-            holds(pid, other_end)
+            wire::holds(pid, other_end)
                 && uid_of(pid) == Some(uid)
                 && cgroup
                     .as_ref()
@@ -180,14 +178,9 @@ impl Newborn {
         let process =
             process.ok_or_else(|| format!("process {pid} has ended, or is none of its zygote's"))?;
         let gate = Gate::on(control.as_fd().try_clone_to_owned().map_err(failed)?);
-        Ok(worker_process::started(worker, blueprint, (process, control), gate, cgroup))
+        let wire = Wire::new(control, other_end, paper, blueprint.python.clone());
+        Ok(worker_process::started(worker, blueprint, (process, wire), gate, cgroup))
     }
-}
-
-/// Whether a process has this socket where a worker has its control socket.
-fn holds(pid: i32, socket: u64) -> bool {
-    let held = std::fs::read_link(format!("/proc/{pid}/fd/{CONTROL}"));
-    held.is_ok_and(|it| it.to_str() == Some(&format!("socket:[{socket}]")))
 }
 
 /// Whom a process runs as.

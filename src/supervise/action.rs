@@ -52,6 +52,11 @@ pub enum Action {
         /// What it is started from.
         blueprint: Arc<Blueprint>,
     },
+    /// Ask a worker that boots, or a zygote that loads, where it stands; answer with `WorkerStands`, or not at all.
+    AskWhere {
+        /// Which one.
+        worker: WorkerId,
+    },
     /// Let a held worker take visitors.
     AdmitWorker {
         /// Which one.

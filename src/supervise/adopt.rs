@@ -181,7 +181,7 @@ impl App {
 
     fn find_zygote(&mut self, turn: &mut Turn<'_>, left: ZygoteLeft, Found { alive, stage }: Found) {
         let ZygoteLeft { id, generation, loads, started, life } = left;
-        let (seen, words) = Default::default();
+        let (seen, words, boot) = Default::default();
         let begun = matches!(stage, Some(Stage::Booting | Stage::Ready));
         let (life, goes_on) = match life {
             ZygoteLifeLeft::Loading { until } => (ZygoteLife::Loading { until }, begun),
@@ -190,7 +190,8 @@ impl App {
         };
         let orphaned = ZygoteLife::Ending { cause: Cause::Orphaned, rung: Rung::Drain, next: None };
         let life = if goes_on || alive { life } else { orphaned };
-        self.zygotes.insert(id, Zygote { id, generation, loads, started, life, seen, words });
+        let zygote = Zygote { id, generation, loads, started, life, seen, words, boot };
+        self.zygotes.insert(id, zygote);
         match (alive, goes_on) {
             (false, _) => self.zygote_gone(turn, id, Ok(Exit::Unknown)),
             (true, false) => self.end_zygote(turn, id, Cause::Orphaned),

@@ -273,14 +273,6 @@ impl App {
         self.announce(turn, Happening::WorkerReady { worker: id, generation, ready, wanted, took });
     }
 
-    pub(super) fn worker_failed(&mut self, id: WorkerId, words: LastWords) {
-        if let Some(worker) = self.workers.get_mut(&id) {
-            worker.words = words;
-        } else if let Some(zygote) = self.zygotes.get_mut(&id) {
-            zygote.words = words;
-        }
-    }
-
     pub(super) fn worker_exited(&mut self, turn: &mut Turn<'_>, id: WorkerId, exit: Exit) {
         self.zygote_gone(turn, id, Ok(exit));
         let Some(worker) = self.workers.remove(&id) else { return };
@@ -347,27 +339,21 @@ impl App {
                 Life::Booting { until, .. } if turn.now >= until => {
                     self.boot_timed_out(turn, id, policy.boot_timeout);
                 }
+                // One that has not been forked yet is nowhere.
+                Life::Booting { until, .. }
+                    if worker.boot.asks(turn.now, until, policy.boot_timeout) && !worker.unborn =>
+                {
+                    turn.actions.push(Action::AskWhere { worker: id });
+                }
                 Life::Held { until } if turn.now >= until => {
                     worker.life = Life::Booting { hold: false, until: turn.now + policy.boot_timeout };
+                    worker.boot = Default::default();
                     turn.actions.push(Action::AdmitWorker { worker: id });
                 }
                 Life::Ending { .. } => self.climb(turn, id),
                 _ => {}
             }
         }
-    }
-
-    fn boot_timed_out(&mut self, turn: &mut Turn<'_>, id: WorkerId, limit: std::time::Duration) {
-        let Some(worker) = self.workers.get(&id).cloned() else { return };
-        let generation = worker.generation;
-        let message = format!("worker {id} was not ready within boot_timeout ({} s)", limit.as_secs_f64());
-        let (cause, age) = (Cause::BootTimeout, turn.now.since(worker.spawned));
-        self.announce(turn, Happening::WorkerHung { worker: id, generation, cause, age });
-        self.end(turn, id, cause);
-        if worker.unborn {
-            self.blame_zygote(turn, generation);
-        }
-        self.lost(turn, Lost::worker(&worker, false, LastWords { message, traceback: String::new() }));
     }
 
     fn climb(&mut self, turn: &mut Turn<'_>, id: WorkerId) {

@@ -281,7 +281,6 @@ impl App {
         let worker = WorkerId(*turn.next_worker);
         let jitter = turn.random.up_to(policy.max_requests_jitter);
         let most_requests = if policy.max_requests > 0 { policy.max_requests + jitter } else { 0 };
-        let life = Life::Booting { hold, until: turn.now + policy.boot_timeout };
         let from = self.zygote_of(generation).filter(|_| blueprint.preload != Preload::Nothing);
         self.workers.insert(
             worker,
@@ -289,11 +288,12 @@ impl App {
                 id: worker,
                 generation,
                 spawned: turn.now,
-                life,
+                life: Life::Booting { hold, until: turn.now + policy.boot_timeout },
                 seen: Default::default(),
                 words: Default::default(),
                 most_requests,
                 unborn: from.is_some(),
+                boot: Default::default(),
                 due: None,
                 hurried: false,
             },

@@ -94,6 +94,13 @@ pub enum Event {
         /// What failed, and the traceback.
         words: LastWords,
     },
+    /// A worker that boots, or a zygote that loads, was asked where it stands.
+    WorkerStands {
+        /// Which one.
+        worker: WorkerId,
+        /// Where.
+        stand: Stand,
+    },
     /// A worker's process is gone.
     WorkerExited {
         /// Which one.
@@ -172,6 +179,15 @@ pub struct LastWords {
     pub message: String,
     /// The traceback, or empty.
     pub traceback: String,
+}
+
+/// Where a process stands that is not ready yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stand {
+    /// The place in the app's own code, as far as there is one: `wsgi.py line 6 (load)`.
+    pub at: String,
+    /// Its stacks, or empty.
+    pub stacks: String,
 }
 
 /// What a worker's slot of the scoreboard and /proc said at one look.

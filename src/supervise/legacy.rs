@@ -373,6 +373,7 @@ impl From<WorkerLeft> for Worker {
             most_requests: it.most_requests,
             // One that had not been forked when its ostlerd ended never is.
             unborn: false,
+            boot: Default::default(),
             due: None,
             // Told again, it does nothing.
             hurried: false,

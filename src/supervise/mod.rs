@@ -8,6 +8,7 @@ mod action;
 mod adopt;
 mod app;
 mod asked;
+mod boot;
 mod budget;
 mod converge;
 mod drain;
@@ -32,7 +33,7 @@ mod zygote;
 
 pub use action::{Action, Rung};
 pub use adopt::{Found, Stage};
-pub use event::{Event, Exit, GenerationId, LastWords, Observation, WorkerId};
+pub use event::{Event, Exit, GenerationId, LastWords, Observation, Stand, WorkerId};
 pub use legacy::Legacy;
 pub use migration::{
     AbortReason, AbortRung, AppliedMigration, Backend, Failure, FailureKind, HistoryEntry, LastMigration,

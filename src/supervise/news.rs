@@ -58,6 +58,8 @@ pub enum Cause {
     Stop,
     /// It was not ready yet when its ostlerd ended.
     Orphaned,
+    /// It has said itself that it cannot serve.
+    Failed,
 }
 
 impl fmt::Display for Cause {
@@ -73,6 +75,7 @@ impl fmt::Display for Cause {
             Cause::BootTimeout => "not ready within boot_timeout",
             Cause::Stop => "the app stops",
             Cause::Orphaned => "it was not ready yet when ostlerd ended",
+            Cause::Failed => "it had failed to boot",
         })
     }
 }
@@ -86,6 +89,7 @@ pub enum Happening {
     RolloutStarted { generation: GenerationId, from: Option<GenerationId>, workers: u32 },
     ZygoteStarted { zygote: WorkerId, generation: GenerationId, loads: Preload },
     ZygoteReady { zygote: WorkerId, generation: GenerationId, loads: Preload, took: Duration },
+    ZygoteWaits { zygote: WorkerId, generation: GenerationId, at: String, age: Duration, stacks: String },
     ZygoteHung { zygote: WorkerId, generation: GenerationId, cause: Cause, age: Duration },
     ZygoteEnding { zygote: WorkerId, generation: GenerationId, cause: Cause },
     ZygoteExited { zygote: WorkerId, generation: GenerationId, reason: String },
@@ -94,8 +98,10 @@ pub enum Happening {
     WorkerHeld { worker: WorkerId, generation: GenerationId, settle: Duration },
     WorkerReady { worker: WorkerId, generation: GenerationId, ready: u32, wanted: u32, took: Duration },
     WorkerDraining { worker: WorkerId, generation: GenerationId, cause: Cause },
+    WorkerWaits { worker: WorkerId, generation: GenerationId, at: String, age: Duration, stacks: String },
     WorkerHung { worker: WorkerId, generation: GenerationId, cause: Cause, age: Duration },
     WorkerKilled { worker: WorkerId, generation: GenerationId, cause: Cause },
+    WorkerFailed { worker: WorkerId, generation: GenerationId, last_words: LastWords },
     WorkerExited { worker: WorkerId, generation: GenerationId, exit: Exit },
     WorkerDied { worker: WorkerId, generation: GenerationId, exit: Exit, ready: bool, last_words: LastWords },
     SpawnFailed { worker: WorkerId, generation: GenerationId, reason: String },
@@ -146,7 +152,9 @@ impl Happening {
         use Happening::*;
         match self {
             ZygoteDied { .. } | ZygoteHung { .. } => Level::Warn,
-            WorkerDied { .. } | WorkerHung { .. } | WorkerKilled { .. } | BackingOff { .. } => Level::Warn,
+            WorkerDied { .. } | WorkerFailed { .. } => Level::Warn,
+            WorkerWaits { .. } | ZygoteWaits { .. } => Level::Warn,
+            WorkerHung { .. } | WorkerKilled { .. } | BackingOff { .. } => Level::Warn,
             HeldByMemory { .. } => Level::Warn,
             SpawnFailed { .. } | RollingBack { .. } | RolledBack { .. } | PrepareFailed { .. } => {
                 Level::Error
@@ -162,6 +170,16 @@ impl Happening {
         }
     }
 
+    /// What belongs into the log below the sentence.
+    pub fn detail(&self) -> &str {
+        use Happening::*;
+        match self {
+            WorkerWaits { stacks, .. } | ZygoteWaits { stacks, .. } => stacks.trim_end(),
+            PrepareFailed { detail, .. } => detail.trim_end(),
+            _ => "",
+        }
+    }
+
     /// The worker it is about, where it is about one.
     pub fn worker(&self) -> Option<WorkerId> {
         use Happening::*;
@@ -172,6 +190,8 @@ impl Happening {
             | WorkerDraining { worker, .. }
             | WorkerHung { worker, .. }
             | WorkerKilled { worker, .. }
+            | WorkerFailed { worker, .. }
+            | WorkerWaits { worker, .. }
             | WorkerExited { worker, .. }
             | WorkerDied { worker, .. }
             | SpawnFailed { worker, .. } => Some(*worker),
@@ -196,6 +216,9 @@ impl Happening {
             | WorkerDraining { generation, .. }
             | WorkerHung { generation, .. }
             | WorkerKilled { generation, .. }
+            | WorkerFailed { generation, .. }
+            | WorkerWaits { generation, .. }
+            | ZygoteWaits { generation, .. }
             | WorkerExited { generation, .. }
             | WorkerDied { generation, .. }
             | SpawnFailed { generation, .. }
@@ -210,6 +233,11 @@ impl Happening {
             _ => None,
         }
     }
+}
+
+/// Where something stands that should be ready.
+fn waits(at: &str, age: Duration) -> String {
+    format!("is not ready after {:.0} s: it waits in {at}", age.as_secs_f64())
 }
 
 impl fmt::Display for Happening {
@@ -233,6 +261,9 @@ impl fmt::Display for Happening {
                     f,
                     "zygote {zygote} of {generation} has loaded {what} after {took:.2} s; workers are forked from it"
                 )
+            }
+            ZygoteWaits { zygote, generation, at, age, .. } => {
+                write!(f, "zygote {zygote} of {generation} {}", waits(at, *age))
             }
             ZygoteHung { zygote, generation, cause, age } => {
                 write!(f, "zygote {zygote} of {generation} hangs: {cause} ({:.1} s)", age.as_secs_f64())
@@ -269,11 +300,17 @@ impl fmt::Display for Happening {
             WorkerDraining { worker, generation, cause } => {
                 write!(f, "worker {worker} of {generation} drains: {cause}")
             }
+            WorkerWaits { worker, generation, at, age, .. } => {
+                write!(f, "worker {worker} of {generation} {}", waits(at, *age))
+            }
             WorkerHung { worker, generation, cause, age } => {
                 write!(f, "worker {worker} of {generation} hangs: {cause} ({:.1} s)", age.as_secs_f64())
             }
             WorkerKilled { worker, generation, cause } => {
                 write!(f, "worker {worker} of {generation} killed ({cause}): it did not end by itself")
+            }
+            WorkerFailed { worker, generation, last_words } => {
+                write!(f, "worker {worker} of {generation} failed to boot: {}", last_words.message)
             }
             WorkerExited { worker, generation, exit } => {
                 write!(f, "worker {worker} of {generation} ended: {exit}")

@@ -138,6 +138,7 @@ impl Supervisor {
             | Event::WorkerLoaded { worker }
             | Event::WorkerReady { worker }
             | Event::WorkerFailed { worker, .. }
+            | Event::WorkerStands { worker, .. }
             | Event::WorkerExited { worker, .. } => self.homes.get(worker).cloned(),
             _ => None,
         };
@@ -190,7 +191,10 @@ impl Supervisor {
                 self.with_home(worker, out, |app, turn| app.worker_ready(turn, id));
             }
             Event::WorkerFailed { worker: id, words } => {
-                self.with_home(worker, out, |app, _| app.worker_failed(id, words));
+                self.with_home(worker, out, |app, turn| app.worker_failed(turn, id, words));
+            }
+            Event::WorkerStands { worker: id, stand } => {
+                self.with_home(worker, out, |app, turn| app.worker_stands(turn, id, stand));
             }
             Event::WorkerExited { worker: id, exit } => {
                 self.homes.remove(&id);

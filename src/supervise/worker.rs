@@ -11,6 +11,7 @@
 //!                            ▼
 //!                          Ending:  Drain  ─ drain_timeout ─► Quit  ─► Kill
 //!                                   Stacks ─ STACKS_GRACE ──► Abort ─► Kill
+//!                                   said that it failed ─ FAILED_GRACE ► Kill
 //! ```
 //!
 //! A worker is gone only when its exit is reported. It is *live* while it is not ending.
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crate::plan::Policy;
 
 use super::action::Rung;
+use super::boot::Boot;
 use super::event::{GenerationId, LastWords, Observation, WorkerId};
 use super::news::Cause;
 use super::time::Moment;
@@ -31,6 +33,8 @@ const STACKS_GRACE: Duration = Duration::from_millis(500);
 const LAST_GRACE: Duration = Duration::from_secs(2);
 /// What a worker gives its idle connections once it has heard that its app stops.
 const STOP_LINGER: Duration = Duration::from_secs(2);
+/// From a worker's own word that it has failed to SIGKILL: time to report to where the app reports errors.
+pub(super) const FAILED_GRACE: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug)]
 pub(super) struct Worker {
@@ -44,6 +48,8 @@ pub(super) struct Worker {
     pub(super) most_requests: u64,
     /// Whether it is to be forked and no process of it is known yet.
     pub(super) unborn: bool,
+    /// Where it stands, while it boots.
+    pub(super) boot: Boot,
     /// Why it should be replaced when there is room, once that is so.
     pub(super) due: Option<Cause>,
     /// Whether it has been told that its app stops.
@@ -79,6 +85,16 @@ impl Worker {
         let was_ready = self.is_ready();
         self.life = Life::Ending { cause, was_ready, rung, since: now, next: Some(now + patience) };
         Some(rung)
+    }
+
+    /// It says that it cannot serve, and so ends by itself; no signal disturbs it. Whether that is news.
+    pub(super) fn failed(&mut self, now: Moment) -> bool {
+        if !self.is_live() || self.is_ready() {
+            return false;
+        }
+        let (cause, next) = (Cause::Failed, Some(now + FAILED_GRACE));
+        self.life = Life::Ending { cause, was_ready: false, rung: Rung::Quit, since: now, next };
+        true
     }
 
     /// Goes straight to the last rung.
@@ -163,7 +179,10 @@ impl Worker {
     /// The next moment at which something about it changes by time alone.
     pub(super) fn deadline(&self, policy: &Policy) -> Option<Moment> {
         match &self.life {
-            Life::Booting { until, .. } | Life::Held { until } => Some(*until),
+            Life::Booting { until, .. } => {
+                Some(self.boot.look(*until, policy.boot_timeout).unwrap_or(*until))
+            }
+            Life::Held { until } => Some(*until),
             Life::Ready if self.due.is_none() => policy.max_age.map(|limit| self.spawned + limit),
             Life::Ready => None,
             Life::Ending { next, .. } => *next,

@@ -19,11 +19,13 @@ use crate::plan::{Policy, Preload};
 
 use super::action::{Action, Rung};
 use super::app::{App, Generation, Mode, Turn};
-use super::event::{Exit, GenerationId, LastWords, Observation, WorkerId};
+use super::boot::Boot;
+use super::event::{Exit, GenerationId, LastWords, Observation, Stand, WorkerId};
 use super::loss::Lost;
 use super::news::{Cause, Happening};
 use super::time::Moment;
 use super::view::ZygoteView;
+use super::worker::FAILED_GRACE;
 
 /// From the order to write the stacks to SIGKILL: long enough for `faulthandler` to write them.
 const STACKS_GRACE: Duration = Duration::from_millis(500);
@@ -40,6 +42,7 @@ pub(super) struct Zygote {
     pub(super) life: ZygoteLife,
     pub(super) seen: Observation,
     pub(super) words: LastWords,
+    pub(super) boot: Boot,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -91,7 +94,9 @@ impl Zygote {
     /// The next moment at which something about it changes by time alone.
     fn deadline(&self) -> Option<Moment> {
         match self.life {
-            ZygoteLife::Loading { until } => Some(until),
+            ZygoteLife::Loading { until } => {
+                Some(self.boot.look(until, until.since(self.started)).unwrap_or(until))
+            }
             ZygoteLife::Ready => None,
             ZygoteLife::Ending { next, .. } => next,
         }
@@ -128,6 +133,7 @@ impl App {
             life: ZygoteLife::Loading { until: turn.now + boot_timeout },
             seen: Observation::default(),
             words: LastWords::default(),
+            boot: Boot::default(),
         };
         self.zygotes.insert(id, zygote);
         turn.actions.push(Action::StartZygote { zygote: id, generation, blueprint });
@@ -168,6 +174,34 @@ impl App {
         zygote.life = ZygoteLife::Ready;
         let (generation, loads, took) = (zygote.generation, zygote.loads, turn.now.since(zygote.started));
         self.announce(turn, Happening::ZygoteReady { zygote: id, generation, loads, took });
+    }
+
+    /// Where it stands, where it still loads.
+    pub(super) fn zygote_stands(&mut self, turn: &mut Turn<'_>, id: WorkerId, stand: Stand) {
+        let Some(zygote) = self.zygotes.get_mut(&id) else { return };
+        if !matches!(zygote.life, ZygoteLife::Loading { .. }) {
+            return;
+        }
+        let (generation, age) = (zygote.generation, turn.now.since(zygote.started));
+        let (at, stacks) = (stand.at.clone(), stand.stacks.clone());
+        if zygote.boot.stands(stand) {
+            self.announce(turn, Happening::ZygoteWaits { zygote: id, generation, at, age, stacks });
+        }
+    }
+
+    /// It says itself that it cannot load the app, and so ends by itself.
+    pub(super) fn zygote_failed(&mut self, turn: &mut Turn<'_>, id: WorkerId, words: LastWords) {
+        let Some(zygote) = self.zygotes.get_mut(&id) else { return };
+        if !matches!(zygote.life, ZygoteLife::Loading { .. }) {
+            zygote.words = words;
+            return;
+        }
+        let next = Some(turn.now + FAILED_GRACE);
+        zygote.life = ZygoteLife::Ending { cause: Cause::Failed, rung: Rung::Quit, next };
+        let (generation, loads, spawned) = (zygote.generation, zygote.loads, zygote.started);
+        let reason = words.message.clone();
+        self.announce(turn, Happening::ZygoteDied { zygote: id, generation, loads, ready: false, reason });
+        self.lost(turn, Lost { generation, spawned, was_ready: false, words });
     }
 
     /// It could not be started, or has ended, however.
@@ -221,7 +255,13 @@ impl App {
             let Some(zygote) = self.zygotes.get_mut(&id) else { continue };
             let (generation, loads, spawned) = (zygote.generation, zygote.loads, zygote.started);
             match zygote.life {
+                ZygoteLife::Loading { until } if turn.now < until => {
+                    if zygote.boot.asks(turn.now, until, until.since(spawned)) {
+                        turn.actions.push(Action::AskWhere { worker: id });
+                    }
+                }
                 ZygoteLife::Loading { .. } => {
+                    let boot = zygote.boot.clone();
                     let (cause, age) = (Cause::BootTimeout, turn.now.since(spawned));
                     self.announce(turn, Happening::ZygoteHung { zygote: id, generation, cause, age });
                     self.end_zygote(turn, id, cause);
@@ -231,7 +271,7 @@ impl App {
                         loads.what(),
                         limit.as_secs_f64()
                     );
-                    let words = LastWords { message, traceback: String::new() };
+                    let words = boot.words(message);
                     self.lost(turn, Lost { generation, spawned, was_ready: false, words });
                 }
                 ZygoteLife::Ending { cause, .. } => {

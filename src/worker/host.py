@@ -90,7 +90,7 @@ def run(orders, control):
             failed = {}
             try:
                 host.call(order)
-            except (Exception, SystemExit) as error:
+            except BaseException as error:
                 host.server.log.warning("Exception in the hook %s:\n%s", order["hook"], traceback.format_exc())
                 failed = {"error": tail(said(error), MESSAGE_LIMIT)}
             sys.stdout.flush()

@@ -7,20 +7,23 @@ import sys
 import traceback
 
 from _ostler import host, output, settings, shift, slot, zygote
-from _ostler.text import said, trace_of
-from _ostler.wire import Control, Failure, leave
+from _ostler.paper import paper
+from _ostler.text import said, status_of, trace_of
+from _ostler.wire import Control, Failure, leave, say
 
 CONTRACT = 1
 NOT_FOR_THE_APP = ("LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "GUNICORN_PID", "GUNICORN_FD")
 KEPT = []  # sockets that share a descriptor with another object: never to be collected
 
 
-def run(orders):
+def run(orders, fd):
     slot.private()
+    paper.lay(fd, orders)
     for name in list(os.environ):
         if name.startswith(NOT_FOR_THE_APP):
             del os.environ[name]
     control = Control()
+    control.send("here")
     try:
         if orders.get("contract") != CONTRACT:
             message = "the orders are of contract %s, this worker knows 1" % orders.get("contract")
@@ -39,10 +42,13 @@ def run(orders):
     except Failure as failure:
         control.failed(failure)
         leave(failure)
-    except Exception as error:
-        traceback.print_exc()
-        control.failed(Failure("boot", "the worker does not start: " + said(error), trace_of(error)))
-        sys.exit(3)
+    except BaseException as error:
+        if Control.settled:
+            raise
+        failure = does_not_start(error)
+        control.failed(failure)
+        say(failure.trace)
+        raise SystemExit(failure.status) from None
 
 
 class Made:
@@ -59,12 +65,13 @@ class Made:
             settings.set_environment(cfg)
             if hasattr(self.cls, "check_config"):
                 self.cls.check_config(cfg, self.log)
-        except Exception as error:
+        except BaseException as error:
             raise does_not_start(error) from None
 
 
 def does_not_start(error):
-    return Failure("boot", "the worker does not start: " + said(error), trace_of(error))
+    what = status_of(error) if isinstance(error, SystemExit) else said(error)
+    return Failure("boot", "the worker does not start: " + what, trace_of(error))
 
 
 def work(orders, control, made=None):
@@ -134,6 +141,7 @@ def serve(worker, server):
     from gunicorn.errors import AppImportError
 
     log, stuck = worker.log, False
+    Control.settled = True
     try:
         util._setproctitle("worker [%s]" % worker.cfg.proc_name)
         log.info("Booting worker with pid: %s", worker.pid)
@@ -143,22 +151,23 @@ def serve(worker, server):
         worker.init_process()
         sys.exit(0)
     except Failure as failure:
-        log.error("%s", failure.message)
-        print(failure.trace, file=sys.stderr)
         stuck = failure.stuck
-        end(worker, failure)
+        end(worker, failure, lambda: (log.error("%s", failure.message), say(failure.trace)))
     except SystemExit as stop:
         stopped(worker, stop)
         raise
     except AppImportError as error:
-        log.debug("Exception while loading the application", exc_info=True)
-        end(worker, Failure("attribute", str(error), trace_of(error), 4))
-    except Exception as error:
+        end(worker, Failure("attribute", str(error), trace_of(error), 4),
+            lambda: log.debug("Exception while loading the application", exc_info=True))
+    except BaseException as error:
+        if not worker.shift.heartbeat.ready:
+            end(worker, Failure(worker.shift.stage, reason(worker, said(error)), trace_of(error)),
+                lambda: log.exception("Exception in worker process"))
+        if not isinstance(error, Exception):
+            raise
         log.exception("Exception in worker process")
-        if worker.shift.heartbeat.ready:
-            print(error, file=sys.stderr)
-            sys.exit(-1)
-        end(worker, Failure(worker.shift.stage, reason(worker, said(error)), trace_of(error)))
+        print(error, file=sys.stderr)
+        sys.exit(-1)
     finally:
         # A second SIGTERM must not cut this short, nor, once Python gives up its handlers, spoil the status.
         signal.signal(signal.SIGTERM, lambda number, frame: None)
@@ -179,7 +188,7 @@ def stopped(worker, stop):
     if worker.shift.heartbeat.ready or not worker.alive:
         return
     said_of = worker.shift.words.strip().splitlines()
-    what = said_of[-1] if said_of else "exit status %s" % stop.code
+    what = said_of[-1] if said_of else status_of(stop)
     failure = Failure(worker.shift.stage, reason(worker, what), worker.shift.words or trace_of(stop))
     end(worker, failure)
 
@@ -193,7 +202,12 @@ def reason(worker, what):
     return "%s does not start: %s" % (orders["app"], what)
 
 
-def end(worker, failure):
-    """Tells ostlerd first: a thread that hangs must not keep it waiting."""
+def end(worker, failure, log=None):
+    """Tells ostlerd first: neither a thread that hangs nor a log that fails must keep it waiting."""
     worker.shift.control.failed(failure)
+    try:
+        if log is not None:
+            log()
+    except Exception:
+        pass
     leave(failure)

@@ -8,7 +8,11 @@ use super::{CONTRACT, SLOT_SIZE, Settings};
 pub const LINE_LIMIT: usize = 64 * 1024;
 
 /// The longest text of a message that is kept, in bytes: what a worker says is not trusted to be short.
-const TEXT_LIMIT: usize = 16 * 1024;
+const TEXT_LIMIT: usize = 40 * 1024;
+
+/// The room behind the orders for each of two things that the process can write down, in bytes: the message `failed`, and
+/// stacks.
+pub const ROOM: usize = 64 * 1024;
 
 /// What a worker is to do; serialised as the JSON object that descriptor 4 carries.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,6 +40,8 @@ pub struct Orders {
     pub probe: Option<ProbeOrder>,
     /// The file that SIGUSR1 opens anew for descriptors 1 and 2.
     pub log_file: Option<String>,
+    /// The blanks behind the orders.
+    room: usize,
 }
 
 /// What the process is for.
@@ -122,6 +128,7 @@ impl Orders {
             hold: false,
             probe: None,
             log_file: None,
+            room: 2 * ROOM,
         }
     }
 
@@ -145,6 +152,8 @@ impl Orders {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Message {
+    /// Its Python runs the shim.
+    Here,
     /// It has loaded its app and waits for admission.
     Loaded,
     /// It serves.
@@ -214,7 +223,7 @@ pub enum MessageError {
 }
 
 impl Message {
-    /// Parses one line, with or without its newline. Never panics, whatever the bytes; texts are cut to 16 KiB.
+    /// Parses one line, with or without its newline. Never panics, whatever the bytes; texts are cut to 40 KiB.
     pub fn parse(line: &[u8]) -> Result<Self, MessageError> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         if line.len() > LINE_LIMIT {
@@ -229,10 +238,13 @@ impl Message {
     }
 }
 
-/// Cuts a text to its last [`TEXT_LIMIT`] bytes: a traceback's end says what happened.
+/// Cuts a text to its last [`TEXT_LIMIT`] bytes, at a line's beginning: a traceback's end says what happened.
 fn keep_end(text: &mut String) {
-    if text.len() > TEXT_LIMIT {
-        let start = (text.len() - TEXT_LIMIT..).find(|&at| text.is_char_boundary(at));
-        text.drain(..start.unwrap_or(text.len()));
+    if text.len() <= TEXT_LIMIT {
+        return;
     }
+    let start = (text.len() - TEXT_LIMIT..).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+    let end = &text[start..];
+    let line = end.trim_end_matches('\n').find('\n').map_or(0, |at| at + 1);
+    text.drain(..start + line);
 }

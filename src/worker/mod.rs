@@ -9,12 +9,16 @@
 //! | 0 | `/dev/null` |
 //! | 1, 2 | the app's output; where that is the journal, `JOURNAL_STREAM` is `DEVICE:INODE` of it, as systemd has it |
 //! | 3 | the shim: a JSON array of `[module, source]`, executed in that order as `_ostler.MODULE` |
-//! | 4 | the orders: the JSON object below |
+//! | 4 | the orders: the JSON object below, and room behind it |
 //! | 5 | control: a Unix stream socket to ostlerd |
 //! | 6 | the app's scoreboard (worker mode only) |
 //! | 7… | the listeners, in the order of `listeners` |
 //!
-//! Descriptors 3 and 4 are memfds to be read from offset 0 (with `pread`) and closed; 5 and up are made close-on-exec.
+//! Descriptors 3 and 4 are memfds to be read from offset 0 (with `pread`); 3 is closed then; 4 and up are made close-on-exec.
+//! The last `room` bytes of 4 are blanks that the process may write over: in the first half goes a copy of the message
+//! `failed`, for an app that has closed its control socket; in the second half go stacks, from where the descriptor's offset
+//! is. SIGRTMIN+5 has the stacks of all threads written there, SIGRTMIN+6 those of greenlets and asyncio tasks. The process
+//! closes 4 when it is ready; SIGRTMIN+5 then writes to standard error.
 //!
 //! Orders:
 //!
@@ -25,7 +29,7 @@
 //!                {"fd": 8, "family": "unix", "address": "/run/ostler/shop.sock"}],
 //!  "slot": {"offset": 4096, "size": 4096}, "hold": true,
 //!  "probe": {"path": "/healthz", "host": "shop.example.com", "scheme": "https", "timeout_seconds": 10.0},
-//!  "log_file": "/var/log/shop.log"}
+//!  "log_file": "/var/log/shop.log", "room": 131072}
 //! ```
 //!
 //! `entry` (gunicorn's `wsgi_app` says it then), `probe`, `probe.host` and `log_file` may be null; `mode` may be
@@ -41,10 +45,11 @@
 //!
 //! | message | meaning |
 //! | --- | --- |
+//! | `{"event": "here"}` | the shim runs; the kernel adds the pid, and one that is not that of the process that was started is refused: its Python would be left running |
 //! | `{"event": "loaded"}` | only where `hold` is true: the app is loaded and the probe passed; the worker now waits for one byte `g` before it takes visitors, and exits quietly on end of file |
 //! | `{"event": "ready"}` | the first heartbeat; of a zygote: it can fork |
 //! | `{"event": "forked"}` | from a worker that a zygote has made: here it is; see below |
-//! | `{"event": "failed", "stage": …, "message": …, "traceback": …}` | it cannot serve and exits; `stage` is `settings`, `import`, `attribute`, `hook`, `probe` or `boot`; `message` is one sentence; `traceback` may be empty, and is the start of the body where the probe was answered badly |
+//! | `{"event": "failed", "stage": …, "message": …, "traceback": …}` | it cannot serve and exits, or is killed soon; `stage` is `settings`, `import`, `attribute`, `hook`, `probe` or `boot`; `message` is one sentence; `traceback` may be empty, and is the start of the body where the probe was answered badly |
 //! | `{"event": "settings", …}` | the answer to `inspect`: see [`Settings`] |
 //! | `{"event": "ran", "hook": …, "error": …}` | in mode `hooks`: the hook has run; `error` is what it raised, and absent where it raised nothing |
 //!
@@ -97,7 +102,7 @@
 //!
 //! # The modules
 //!
-//! In the order of their execution: `text` fits words into messages, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
+//! In the order of their execution: `text` fits words into messages, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
 //! scoreboard, `settings` reads gunicorn's; `drain`, `probe` and `hold` are the rules for going and coming; `shift` is
 //! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `main` is what gunicorn's arbiter
 //! does for a worker.
@@ -113,7 +118,7 @@ use serde::{Deserialize, Serialize};
 pub use hook::{Hook, HookOrder, HookWorker};
 pub use message::{
     FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Mode, Orders,
-    ProbeOrder, RanMessage, Slot, Stage,
+    ProbeOrder, ROOM, RanMessage, Slot, Stage,
 };
 
 /// The text for `python -c`: it takes the bundle and the orders from their descriptors and begins.
@@ -123,8 +128,9 @@ pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
 
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 16] = [
+const MODULES: [(&str, &str); 17] = [
     TEXT,
+    ("paper", include_str!("paper.py")),
     ("wire", include_str!("wire.py")),
     ("output", include_str!("output.py")),
     ("slot", include_str!("slot.py")),

@@ -5,7 +5,7 @@ import platform
 import sys
 import traceback
 
-from _ostler.text import said, trace_of
+from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Failure
 
 MASTER_HOOKS = ("on_starting", "on_reload", "when_ready", "pre_fork", "pre_exec", "child_exit",
@@ -26,7 +26,10 @@ class Echo:
     def write(self, text):
         if self.heard is not None and len(self.heard) < 1000:
             self.heard.append(text)
-        return self.stream.write(text)
+        try:
+            return self.stream.write(text)
+        except Exception:
+            return len(text)  # the configuration has closed it: what is to be said is told all the same
 
     def __getattr__(self, name):
         return getattr(self.stream, name)
@@ -57,7 +60,8 @@ def load(orders):
         app = Application("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn")
     except SystemExit as stop:
         raise refusal(stop, "".join(echo.heard)) from None
-    except Exception as error:
+    except BaseException as error:
+        error = unprinted(error)
         raise Failure("settings", "gunicorn's settings do not load: " + said(error), trace_of(error), 1) from None
     finally:
         echo.heard = None
@@ -66,6 +70,16 @@ def load(orders):
     del app.cfg.set
     set_paths(app.cfg)
     return app
+
+
+def unprinted(error):
+    """What gunicorn was about to print where that is what failed: the configuration has replaced standard error."""
+    while error.__context__ is not None and error.__traceback__ is not None:
+        where = traceback.extract_tb(error.__traceback__)[-1].filename
+        if not where.endswith(("/gunicorn/app/base.py", "<ostler settings>", "/traceback.py")):
+            break
+        error = error.__context__
+    return error
 
 
 def check_gunicorn():
@@ -97,12 +111,12 @@ def noting(setter, chosen):
 def refusal(stop, heard):
     """The failure for gunicorn's loader having exited, from what it printed and what it was handling."""
     lines = [line for line in heard.splitlines() if line.strip()]
-    cause = stop.__context__
+    cause = stop.__context__ and unprinted(stop.__context__)
     if stop.code == 2 and lines:
         reason = "gunicorn refuses its arguments: " + lines[-1].partition("error: ")[2]
         return Failure("settings", reason, heard, 2)
     if cause is None:
-        return Failure("settings", "gunicorn's settings ended the program with status %s" % stop.code, heard, 1)
+        return Failure("settings", "gunicorn's settings ended the program: " + status_of(stop), heard, 1)
     head = [line for line in lines if line.startswith(("Failed to read config file", "Invalid value for"))]
     where = "%s: " % head[0] if head else ""
     for frame in traceback.extract_tb(cause.__traceback__):
@@ -131,14 +145,14 @@ def set_environment(cfg):
 def logger(cfg):
     try:
         return cfg.logger_class(cfg)
-    except Exception as error:
+    except BaseException as error:
         raise Failure("settings", "gunicorn's logger does not start: " + said(error), trace_of(error), 1) from None
 
 
 def worker_class(cfg):
     try:
         return cfg.worker_class
-    except Exception as error:
+    except BaseException as error:
         # gunicorn puts a whole traceback into its own message; what it was handling is the reason.
         message = "gunicorn's worker class %s does not load: %s" % (cfg.worker_class_str,
                                                                    said(error.__context__ or error))

@@ -1,13 +1,10 @@
 """What every worker class has in common: the mixin over gunicorn's class, and what it works with."""
 
-import faulthandler
 import os
 import signal
 
 from _ostler import hold, probe
 from _ostler.drain import Drain
-
-STACKS = signal.SIGRTMIN + 5
 
 
 class Shift:
@@ -56,7 +53,6 @@ class Shifted:
         for number in (signal.SIGHUP, signal.SIGUSR2):
             signal.signal(number, lambda number, frame: None)
             signal.siginterrupt(number, False)
-        faulthandler.register(STACKS, file=2, all_threads=True)
 
     def go_at_once(self, *numbers):
         """Until a loop takes the signals over, they end the worker, which has nothing to finish."""

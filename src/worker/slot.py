@@ -5,6 +5,8 @@ import os
 from itertools import count, repeat
 from time import monotonic_ns
 
+from _ostler.paper import paper
+
 SCOREBOARD = 6
 CONTRACT = 1
 STATE, HEARTBEAT, FINISHED, CROWDED, HURRY, TABLE = 1, 2, 3, 4, 7, 8
@@ -101,6 +103,7 @@ class Heartbeat:
             if self.fields[STATE] != DRAINING:
                 self.fields[STATE] = READY
             self.control.send("ready")
+            paper.put_away()
 
     def last_update(self):
         return self.fields[HEARTBEAT] / 1e9

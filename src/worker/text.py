@@ -1,7 +1,7 @@
 """Words that fit into a message: bounded, on one line, whatever is in them."""
 
 import json
-import traceback
+from traceback import format_exception, format_exception_only  # as they are before the app changes them
 
 
 def encode(message):
@@ -10,9 +10,12 @@ def encode(message):
 
 
 def tail(text, limit):
-    """The end of `text`, at most `limit` bytes of UTF-8."""
+    """The end of `text`, at most `limit` bytes of UTF-8: whole lines, where there is more than one."""
     data = text.encode("utf-8", "backslashreplace")
-    return data[-limit:].decode("utf-8", "ignore")
+    if len(data) <= limit:
+        return data.decode()
+    end = data[-limit:]
+    return end[end.find(b"\n", 0, -1) + 1:].decode("utf-8", "ignore")
 
 
 def one_line(text):
@@ -27,10 +30,26 @@ def short(text, limit=200):
 
 def said(error):
     """`NameError: name 'x' is not defined`."""
-    if isinstance(error, SyntaxError):
-        return one_line("%s: %s" % (type(error).__name__, error))  # with its file and line
-    return one_line("".join(traceback.format_exception_only(type(error), error)[-1:]))
+    try:
+        if isinstance(error, SyntaxError):
+            return one_line("%s: %s" % (type(error).__name__, error))  # with its file and line
+        return one_line("".join(format_exception_only(type(error), error)[-1:]))
+    except Exception:
+        return type(error).__name__  # whatever the app has made of `traceback`, or of its own exception
+
+
+def status_of(stop):
+    """What an exit says: its words, where it has some."""
+    return one_line(stop.code) if isinstance(stop.code, str) else "exit status %s" % stop.code
 
 
 def trace_of(error):
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    try:
+        return "".join(format_exception(type(error), error, error.__traceback__))
+    except Exception:
+        lines, trace = ["Traceback (most recent call last):"], error.__traceback__
+        while trace is not None:
+            code = trace.tb_frame.f_code
+            lines.append('  File "%s", line %s, in %s' % (code.co_filename, trace.tb_lineno, code.co_name))
+            trace = trace.tb_next
+        return "\n".join(lines + [said(error), ""])

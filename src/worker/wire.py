@@ -3,11 +3,12 @@
 import os
 import sys
 
+from _ostler.paper import paper
 from _ostler.text import encode, one_line, tail
 
 CONTROL = 5
 LINE_LIMIT = 60000
-TRACEBACK_LIMIT = 16384
+TRACEBACK_LIMIT = 40000
 MESSAGE_LIMIT = 2000
 
 
@@ -28,10 +29,17 @@ class Control:
     """The stream socket to ostlerd. A dead ostlerd is no error: the worker outlives it."""
 
     fd = CONTROL
+    settled = False  # what ends the process from now on has its words already
+
+    def __init__(self, fd=CONTROL):
+        self.fd, self.identity = fd, identity(fd)
 
     def send(self, event, **fields):
         line = encode(dict(fields, event=event))
-        while line:
+        if event == "failed":
+            paper.reason(line)
+        # An app may have closed it, and may have something else there by now.
+        while line and identity(self.fd) == self.identity:
             try:
                 line = line[os.write(self.fd, line):]
             except OSError:
@@ -58,6 +66,22 @@ class Control:
 
 def leave(failure):
     """Ends the process with the failure's status, its message on stderr."""
-    print(failure.message, file=sys.stderr)
-    sys.stderr.flush()
-    sys.exit(failure.status)
+    say(failure.message)
+    raise SystemExit(failure.status)
+
+
+def say(*lines):
+    """On standard error, whatever the app has made of it."""
+    try:
+        print(*lines, sep="\n", file=sys.stderr)
+        sys.stderr.flush()
+    except Exception:
+        pass  # it has closed it: ostlerd was told
+
+
+def identity(fd):
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

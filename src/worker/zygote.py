@@ -1,7 +1,6 @@
 """The zygote: loads the app once, or gunicorn's settings alone, and forks workers from it at ostlerd's word. gunicorn's
 `preload_app`, and its one run of `gunicorn.conf.py`, without its master."""
 
-import faulthandler
 import gc
 import json
 import os
@@ -14,7 +13,8 @@ import warnings
 import _socket  # Never gevent's: nothing else is to run in here while it waits.
 
 from _ostler import settings, shift, slot
-from _ostler.text import said, trace_of
+from _ostler.paper import paper
+from _ostler.text import said, status_of, trace_of
 from _ostler.wire import CONTROL, Control, Failure
 
 MODES = ("zygote", "settings")  # what is loaded before the fork: all of the app, or its settings
@@ -29,7 +29,6 @@ def run(orders, control, prepare, work):
     """Never comes back in the zygote; in a worker it does what a worker does."""
     board = slot.Slot(orders["slot"]["offset"], orders["slot"]["size"])
     heartbeat = slot.Heartbeat(board, control)
-    faulthandler.register(shift.STACKS, file=2, all_threads=True)
     before = descriptors()
     made = prepare(orders)
     take_title(made.app)
@@ -72,9 +71,8 @@ def load(app, log, family):
     except AppImportError as error:
         raise Failure("attribute", str(error), trace_of(error), 4) from None
     except SystemExit as stop:
-        raise Failure("import", words + "exit status %s" % stop.code, trace_of(stop)) from None
-    except Exception as error:
-        log.exception("Exception while loading the application")
+        raise Failure("import", words + status_of(stop), trace_of(stop)) from None
+    except BaseException as error:
         raise Failure("import", words + said(error), trace_of(error)) from None
 
 
@@ -152,7 +150,6 @@ def take_signals(orders, made):
 
 
 def give_signals_back(handlers):
-    faulthandler.unregister(shift.STACKS)
     for number, handler in handlers.items():
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -221,8 +218,7 @@ def fork():
 
 def tell(fds, error):
     """On the control socket of the worker that will not be."""
-    control = Control()
-    control.fd = fds[1]
+    control = Control(fds[1])
     control.failed(Failure("boot", "the zygote cannot fork: %s" % said(error)))
 
 
@@ -230,12 +226,12 @@ def orders_of(fds):
     """Puts the descriptors where those of a worker are, and reads the orders."""
     orders, control, scoreboard, *listeners = fds
     text = os.pread(orders, os.fstat(orders).st_size, 0)
-    os.close(orders)
     for fd, place in ((control, CONTROL), (scoreboard, slot.SCOREBOARD)):
         posix.dup2(fd, place, False)
         os.close(fd)
     os.close(OSTLERDS_END)
     read = json.loads(text)
+    paper.lay(orders, read)
     for order, fd in zip(read["listeners"], listeners):
         order["fd"] = fd
     return read

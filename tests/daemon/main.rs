@@ -20,6 +20,7 @@ mod control_errors;
 mod deaths;
 mod deploy;
 mod drain;
+mod failing;
 mod health;
 mod health_abuse;
 mod hooks;

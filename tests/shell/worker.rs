@@ -142,7 +142,7 @@ async fn a_worker_gets_its_orders_and_serves_the_shared_sockets() {
                       {"fd": 8, "family": "unix", "address": path}],
         "slot": {"offset": 4096, "size": 4096}, "hold": false,
         "probe": {"path": "/healthz", "host": "localhost", "scheme": "http", "timeout_seconds": 10.0},
-        "log_file": null,
+        "log_file": null, "room": 131072,
     });
     assert_eq!(told[0], orders);
     assert_eq!(told[1][3], "ostler: shop [w17 g3]");

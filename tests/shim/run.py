@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import booting  # noqa: E402
 import draining  # noqa: E402
+import failing  # noqa: E402
 import forking  # noqa: E402
 import holding  # noqa: E402
 import hooks  # noqa: E402
@@ -76,9 +77,9 @@ def cases(venvs, environments):
             for law in forking.OF_WORKERS if kind != "uvicorn.workers" else []:
                 yield law, Place(venvs, environment, kind, preload=True)
                 yield law, Place(venvs, environment, kind, preload="settings")
-        for law in booting.LAWS + hooks.LAWS + forking.LAWS:
+        for law in booting.LAWS + failing.LAWS + hooks.LAWS + forking.LAWS:
             yield law, Place(venvs, environment, "any")
-    for law in booting.ONCE if environments else []:
+    for law in booting.ONCE + failing.ONCE if environments else []:
         yield law, Place(venvs, environments[-1], "any")
 
 

@@ -14,6 +14,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 SOURCES = os.path.join(ROOT, "src", "worker")
 APPS = os.path.join(ROOT, "tests", "shim", "apps")
 SLOT = 4096
+ROOM = 65536
 BOOTING, LOADED, READY, DRAINING = 1, 2, 3, 4
 
 
@@ -38,9 +39,9 @@ def newest_supported():
     return int(re.search(r"^OLDEST, NEWEST = .*, (\d+)$", source("settings.py"), re.MULTILINE)[1])
 
 
-def memfd(content):
+def memfd(content, room=0):
     fd = os.memfd_create("shim")
-    os.write(fd, json.dumps(content).encode())
+    os.write(fd, json.dumps(content).encode() + b" " * room)
     return high(fd)
 
 
@@ -59,7 +60,8 @@ class Worker:
         theirs = self.connect()
         fds = shop.listener_fds()
         self.orders = self.told(**orders)
-        given = [memfd(bundle()), memfd(self.orders), theirs, shop.scoreboard] + self.beyond(fds)
+        self.paper = memfd(self.orders, 2 * ROOM)
+        given = [memfd(bundle()), high(os.dup(self.paper)), theirs, shop.scoreboard] + self.beyond(fds)
         actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                    (os.POSIX_SPAWN_DUP2, shop.output, 1), (os.POSIX_SPAWN_DUP2, shop.output, 2)]
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + index) for index, fd in enumerate(given)]
@@ -84,7 +86,8 @@ class Worker:
             "contract": 1, "mode": self.mode, "app": "shop", "worker": number, "generation": 1,
             "entry": shop.entry, "args": shop.args, "slot": {"offset": number * SLOT, "size": SLOT},
             "listeners": [dict(described, fd=7 + index) for index, described in enumerate(shop.described)],
-            "hold": False, "probe": None, "log_file": None}
+            "hold": False, "probe": None, "log_file": None,
+            "room": 2 * ROOM}
         told.update(orders)
         return told
 
@@ -104,10 +107,27 @@ class Worker:
             *lines, self.pending = (self.pending + data).split(b"\n")
             for line in lines:
                 assert len(line) < 65536, len(line)
-                self.messages.append(json.loads(line))
+                message = json.loads(line)
+                if message != {"event": "here"}:
+                    self.messages.append(message)
         message = self.messages.pop(0)
         assert message["event"] == event, (event, message)
         return message
+
+    def left_behind(self):
+        """What it has written down of its failure, None where it has not."""
+        line = os.pread(self.paper, ROOM, os.fstat(self.paper).st_size - 2 * ROOM)
+        return json.loads(line.partition(b"\n")[0]) if b"\n" in line else None
+
+    def stacks(self, number):
+        """What it has written down of where it stands, at this signal."""
+        start = os.fstat(self.paper).st_size - ROOM
+        os.pwrite(self.paper, b" " * ROOM, start)
+        os.lseek(self.paper, start, os.SEEK_SET)
+        self.kill(number)
+        read = lambda: os.pread(self.paper, ROOM, start).decode().rstrip(" ")
+        until(lambda: read().endswith("\n"), "it writes its stacks")
+        return read()
 
     def silent(self):
         """Whether ostlerd has nothing to read."""
@@ -148,6 +168,7 @@ class Worker:
         finally:
             self.control.close()
             os.close(self.pidfd)
+            os.close(self.paper)
 
 
 class Zygote(Worker):
@@ -169,10 +190,9 @@ class Forked(Worker):
         theirs = self.connect()
         self.control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.orders = self.told(**orders)
-        written = memfd(self.orders)
-        fds = [written, theirs, shop.scoreboard] + shop.listener_fds()
+        self.paper = memfd(self.orders, 2 * ROOM)
+        fds = [self.paper, theirs, shop.scoreboard] + shop.listener_fds()
         socket.send_fds(shop.zygote.control, [b"f"], fds)
-        os.close(written)
         os.close(theirs)
         line, ancillary, _, _ = self.control.recvmsg(100, socket.CMSG_SPACE(12))
         credentials = [data for _, kind, data in ancillary if kind == socket.SCM_CREDENTIALS]

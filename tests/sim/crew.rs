@@ -19,7 +19,11 @@ pub(crate) struct Hand {
     pub(crate) loaded: Option<Moment>,
     pub(crate) admitted: bool,
     pub(crate) ready: Option<Moment>,
-    pub(crate) failed: bool,
+    pub(crate) failed: Option<Moment>,
+    /// Whether there is a process of it, started under this ostlerd.
+    pub(crate) born: bool,
+    /// When it was asked where it stands.
+    pub(crate) asked: Vec<Moment>,
     pub(crate) hung: bool,
     /// Whether it has heard that its app stops.
     pub(crate) hurried: bool,
@@ -29,7 +33,7 @@ pub(crate) struct Hand {
 
 impl Hand {
     pub(crate) fn is_live(&self) -> bool {
-        self.signals.is_empty() && !self.failed
+        self.signals.is_empty() && self.failed.is_none()
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -132,6 +132,7 @@ pub(crate) fn put_right(
     for id in ids {
         let (alive, stage) = found.get(&id).map_or((false, None), |found| (found.alive, found.stage));
         let Some(hand) = ledger.hands.get_mut(&id) else { continue };
+        hand.born = false;
         let unheard = hand.ready.is_none()
             && hand.signals.is_empty()
             && ((hand.hold && !hand.admitted) || matches!(stage, Some(Stage::Empty | Stage::Loaded)));

@@ -49,6 +49,9 @@ pub(crate) enum Flaw {
     ShowsTheDead,
     SaysServing,
     DeafToLoaded,
+    DeafToFailed,
+    AsksTheServing,
+    AsksNobody,
     ActsOnAWhim,
     HidesTheDrain,
     HidesWhatIsComing,
@@ -114,6 +117,7 @@ impl Subject {
         let clock = self.clock(now);
         let deaf = match event {
             Event::WorkerLoaded { .. } | Event::WorkerReady { .. } => self.flaw == Some(Flaw::DeafToLoaded),
+            Event::WorkerFailed { .. } => self.flaw == Some(Flaw::DeafToFailed),
             Event::WorkersObserved { .. } => self.flaw == Some(Flaw::OverlooksHangs),
             _ => false,
         };
@@ -191,6 +195,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             (Flaw::NeverKills, Action::SignalWorker { rung: Rung::Kill, .. }) => continue,
             (Flaw::NeverHurries, Action::HurryWorker { .. }) => continue,
             (Flaw::LosesAnswers, Action::Answer { .. }) => continue,
+            (Flaw::AsksNobody, Action::AskWhere { .. }) => continue,
             (Flaw::LeavesTheLink, Action::MoveLink { order: LinkOrder::PutBack(_), .. }) => continue,
             (Flaw::AnswersTwice, Action::Answer { .. })
             | (Flaw::DrainsAgain, Action::SignalWorker { .. }) => {
@@ -326,6 +331,7 @@ fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Action> {
 fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Action> {
     match (flaw, event) {
         (Flaw::DrainsTheLast, _) => drain_the_last(ledger),
+        (Flaw::AsksTheServing, Event::WorkerReady { worker }) => Some(Action::AskWhere { worker: *worker }),
         (Flaw::KillsTheDead, Event::WorkerExited { worker, .. }) => {
             Some(Action::SignalWorker { worker: *worker, rung: Rung::Kill })
         }

@@ -84,7 +84,8 @@ impl Ledger {
     pub(crate) fn hear(&mut self, now: Moment, event: &Event) {
         self.machine.hear(now, event);
         match event {
-            Event::TimePassed | Event::WorkerForked { .. } => {}
+            Event::TimePassed | Event::WorkerStands { .. } => {}
+            Event::WorkerForked { worker } => self.born(*worker),
             Event::MigrationHeard { run, fact } => {
                 if let Some(book) = self.books.get_mut(run) {
                     book.hear(fact);
@@ -116,9 +117,8 @@ impl Ledger {
             }
             Event::WorkerReady { worker } => self.ready(now, *worker),
             Event::WorkerFailed { worker, .. } => {
-                if let Some(hand) = self.hands.get_mut(worker) {
-                    hand.failed = hand.ready.is_none();
-                }
+                self.zygote_said_no(now, *worker);
+                self.said_no(now, *worker);
             }
             Event::WorkerExited { worker, .. } => self.gone(now, *worker),
             Event::LoadObserved { apps, .. } => self.load_seen(now, apps),
@@ -184,11 +184,30 @@ impl Ledger {
         }
     }
 
+    /// There is a process of it.
+    fn born(&mut self, worker: WorkerId) {
+        if let Some(hand) = self.hands.get_mut(&worker) {
+            hand.born = true;
+        }
+    }
+
+    /// A worker says that it has failed: its boot is lost from here on.
+    fn said_no(&mut self, now: Moment, worker: WorkerId) {
+        let Some(hand) = self.hands.get_mut(&worker).filter(|it| it.is_live() && it.ready.is_none()) else {
+            return;
+        };
+        hand.failed = Some(now);
+        if let Some(crew) = self.crews.get_mut(&hand.app) {
+            crew.crashes.insert(hand.generation, now);
+            crew.boot_failed(hand.generation);
+        }
+    }
+
     fn gone(&mut self, now: Moment, worker: WorkerId) {
         self.zygote_gone(now, worker);
         let Some(hand) = self.hands.remove(&worker) else { return };
         let Some(crew) = self.crews.get_mut(&hand.app) else { return };
-        if hand.signals.is_empty() {
+        if hand.is_live() {
             crew.crashes.insert(hand.generation, now);
             if hand.ready.is_none() {
                 crew.boot_failed(hand.generation);
@@ -210,13 +229,21 @@ impl Ledger {
     /// Writes down what the core does.
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
         match action {
-            Action::SpawnWorker { worker, generation, blueprint, hold, .. } => {
+            Action::SpawnWorker { worker, generation, blueprint, hold, from } => {
                 self.names.insert(*worker);
                 self.spawned(now, *worker, *generation, blueprint, *hold);
+                if from.is_none() {
+                    self.born(*worker);
+                }
             }
             Action::StartZygote { zygote, generation, blueprint } => {
                 self.names.insert(*zygote);
                 self.hatched(now, *zygote, *generation, blueprint);
+            }
+            Action::AskWhere { worker } => {
+                if let Some(hand) = self.hands.get_mut(worker) {
+                    hand.asked.push(now);
+                }
             }
             Action::AdmitWorker { worker } => {
                 if let Some(hand) = self.hands.get_mut(worker) {
@@ -275,7 +302,9 @@ impl Ledger {
             loaded: None,
             admitted: false,
             ready: None,
-            failed: false,
+            failed: None,
+            born: false,
+            asked: Vec::new(),
             hung: false,
             hurried: false,
             seen: Observation::default(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler::plan::Blueprint;
-use ostler::supervise::{Event, Exit, LastWords, Rung, WorkerId};
+use ostler::supervise::{Event, Exit, LastWords, Rung, Stand, WorkerId};
 
 use crate::process::{Boot, Process, Release, Stage};
 use crate::world::{Due, World};
@@ -52,11 +52,23 @@ impl World {
                 let message = "ModuleNotFoundError: No module named 'shop'".to_owned();
                 let words = LastWords { message, traceback: String::new() };
                 self.tell(Event::WorkerFailed { worker, words });
-                let delay = self.rng.millis(1, 100);
-                self.after(delay, Due::Exits(worker, Exit::Code(3)));
+                // A thread of the app's that never ends keeps the others.
+                if self.rng.chance(0.7) {
+                    let delay = self.rng.millis(1, 100);
+                    self.after(delay, Due::Exits(worker, Exit::Code(3)));
+                }
             }
             Boot::Dies => self.exits(worker, Exit::Signal(11)),
             Boot::Sticks => {}
+        }
+    }
+
+    /// It says where it stands, whatever has become of it meanwhile.
+    pub(crate) fn stands(&mut self, worker: WorkerId) {
+        if self.processes.contains_key(&worker) {
+            let at = format!("wsgi.py line {} (load)", 1 + self.rng.below(2));
+            let stacks = "Current thread (most recent call first):\n".to_owned();
+            self.tell(Event::WorkerStands { worker, stand: Stand { at, stacks } });
         }
     }
 

@@ -128,7 +128,7 @@ const REMEMBERED: &[u64] = &[
 ];
 
 /// How many seeds a flaw may survive.
-const PATIENCE: u64 = 400;
+const PATIENCE: u64 = 1000;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -234,6 +234,9 @@ const OCCURRENCES: &[&str] = &[
     "giving up",
     "the rollout took",
     "failed to boot",
+    "it had failed to boot",
+    "AskWhere",
+    "it waits in wsgi.py line 1 (load)",
     "could not be started",
     "cannot be prepared",
     "before the next start",

@@ -28,6 +28,8 @@ pub(crate) enum Due {
     Serving(WorkerId),
     /// A zygote makes a worker.
     Forks(WorkerId),
+    /// A process has written down where it stands.
+    Stands(WorkerId),
     /// A process ends.
     Exits(WorkerId, Exit),
     /// A preparation ends.
@@ -167,6 +169,7 @@ impl World {
                 return Some(*event);
             }
             Due::Booted(worker) => self.booted(worker),
+            Due::Stands(worker) => self.stands(worker),
             Due::Serving(worker) => self.serving(worker),
             Due::Forks(worker) => self.forks(worker),
             Due::Exits(worker, exit) => self.exits(worker, exit),
@@ -209,6 +212,7 @@ impl World {
             Action::SpawnWorker { worker, blueprint, hold, .. } => self.spawn(*worker, blueprint, *hold),
             Action::StartZygote { zygote, blueprint, .. } => self.spawn(*zygote, blueprint, false),
             Action::AdmitWorker { worker } => self.admit(*worker),
+            Action::AskWhere { worker } => self.after(Duration::from_millis(300), Due::Stands(*worker)),
             Action::SignalWorker { worker, rung } => self.signal(*worker, *rung),
             Action::Migrate { app, run, order } => {
                 (self.databases.now, self.databases.calm) = (self.now, self.is_calm());

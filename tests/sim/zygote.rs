@@ -17,12 +17,13 @@ pub(crate) struct Zygote {
     pub(crate) loads: Preload,
     pub(crate) ready: bool,
     pub(crate) hung: bool,
+    pub(crate) failed: Option<Moment>,
     pub(crate) signals: Vec<(Moment, Rung)>,
 }
 
 impl Zygote {
     pub(crate) fn is_live(&self) -> bool {
-        self.signals.is_empty()
+        self.signals.is_empty() && self.failed.is_none()
     }
 }
 
@@ -40,9 +41,9 @@ impl Ledger {
         crew.generations.insert(generation, blueprint.clone());
         crew.newest = crew.newest.max(Some(generation));
         crew.spawns.push_back((now, generation));
-        let (ready, hung, signals) = Default::default();
+        let (ready, hung, failed, signals) = Default::default();
         let loads = blueprint.preload;
-        self.zygotes.insert(id, Zygote { app, generation, loads, ready, hung, signals });
+        self.zygotes.insert(id, Zygote { app, generation, loads, ready, hung, failed, signals });
     }
 
     /// It has ended, where it is one.
@@ -53,6 +54,14 @@ impl Ledger {
         {
             self.zygote_failed(now, &zygote);
         }
+    }
+
+    /// It says that it has failed, where it is one that has not come up.
+    pub(crate) fn zygote_said_no(&mut self, now: Moment, id: WorkerId) {
+        let Some(zygote) = self.zygotes.get_mut(&id).filter(|it| it.is_live() && !it.ready) else { return };
+        zygote.failed = Some(now);
+        let zygote = zygote.clone();
+        self.zygote_failed(now, &zygote);
     }
 
     /// It gets a signal, where it is one.

@@ -9,6 +9,7 @@ use super::{DemoError, interrupted, project};
 use crate::config::counted;
 use crate::control::client::{Change, Client};
 use crate::control::follow;
+use crate::control::screen::How;
 use crate::control::screen::{Ink, Screen, complain, say};
 use crate::control::table;
 use crate::supervise::{LastWords, Outcome};
@@ -104,8 +105,13 @@ impl Scenes<'_> {
 
     async fn restart(&self) -> Result<Outcome, DemoError> {
         let shop = "shop".parse().expect("it is an app's name");
-        let followed =
-            follow::outcome(&self.client, &Change::Restart(shop), "the rollout", self.json).await?;
+        let followed = follow::outcome(
+            &self.client,
+            &Change::Restart(shop),
+            "the rollout",
+            How { json: self.json, verbose: false },
+        )
+        .await?;
         followed.ok_or(DemoError::Interrupted)
     }
 
@@ -133,7 +139,7 @@ impl Scenes<'_> {
         if self.json {
             say(&text)?;
         } else {
-            say(&format!("\n{}", table::render(&status, Screen::stdout())))?;
+            say(&format!("\n{}", table::render(&status, Screen::stdout(), false)))?;
         }
         Ok(())
     }

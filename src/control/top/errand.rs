@@ -69,7 +69,7 @@ fn of(outcome: &Outcome, app: Option<&AppName>) -> Ending {
     if let Outcome::Done { message, .. } = outcome {
         return Ending { tone: Tone::Good, words: one_line(message), more: None };
     }
-    let all = explanation(outcome, app);
+    let all = explanation(outcome, app, false);
     let all = all.strip_prefix("ostler: ").unwrap_or(&all);
     let more = all.contains("\n\n").then(|| all.to_owned());
     Ending { tone: Tone::Bad, words: one_line(all.lines().next().unwrap_or_default()), more }

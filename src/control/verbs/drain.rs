@@ -83,7 +83,7 @@ fn finish(outcome: &Outcome, screen: Screen, json: bool) -> Result<u8, VerbError
             still_read(say(&screen.paint(Ink::Green, &one_line(message))))?
         }
         Outcome::Done { .. } => {}
-        _ => complain(&explanation(outcome, None)),
+        _ => complain(&explanation(outcome, None, false)),
     }
     Ok(outcome.exit_status())
 }

@@ -25,7 +25,7 @@ pub(super) async fn run(client: &Client, arguments: Edge, common: &Common) -> Re
     };
     let printed = print(arguments.program, &served, &wanted(arguments, source))
         .map_err(|why| VerbError::said(exit::USAGE, why))?;
-    if common.json {
+    if common.how.json {
         say(&serde_json::to_string(&printed).expect("text and lists are JSON"))?;
     } else {
         say(&printed.configuration)?;
@@ -55,7 +55,7 @@ async fn ask(client: &Client) -> Result<Served, VerbError> {
         match Line::parse(&text) {
             Line::Outcome(Outcome::Served { served }) => return Ok(*served),
             Line::Outcome(other) => {
-                return Err(VerbError::said(other.exit_status(), explanation(&other, None)));
+                return Err(VerbError::said(other.exit_status(), explanation(&other, None, false)));
             }
             Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
             Line::News(_) | Line::Lagged(_) | Line::Unknown(_) => {}

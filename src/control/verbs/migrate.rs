@@ -6,23 +6,22 @@ use crate::control::cli::Migrate;
 use crate::control::client::{Change, Client};
 use crate::control::follow::{explanation, follow, next, still_read};
 use crate::control::protocol::{Line, exit};
+use crate::control::screen::How;
 use crate::control::screen::{Screen, complain, say};
 use crate::control::{history, pending};
 use crate::supervise::Outcome;
 
 /// Does the one thing that the arguments ask for.
-pub(super) async fn run(client: &Client, arguments: &Migrate, json: bool) -> Result<u8, VerbError> {
+pub(super) async fn run(client: &Client, arguments: &Migrate, how: How) -> Result<u8, VerbError> {
     let app = app_name(&arguments.app)?;
     match arguments {
-        Migrate { plan: true, .. } => shown(client, app, Change::MigrationPlan, json).await,
-        Migrate { history: true, .. } => shown(client, app, Change::MigrationHistory, json).await,
+        Migrate { plan: true, .. } => shown(client, app, Change::MigrationPlan, how).await,
+        Migrate { history: true, .. } => shown(client, app, Change::MigrationHistory, how).await,
         Migrate { abort: true, .. } => {
-            follow(client, &Change::AbortMigration(app), "the end of the migration", json).await
+            follow(client, &Change::AbortMigration(app), "the end of the migration", how).await
         }
-        Migrate { resolve: true, .. } => {
-            follow(client, &Change::ResolveMigration(app), "nothing", json).await
-        }
-        _ => follow(client, &Change::Migrate(app), "the migration", json).await,
+        Migrate { resolve: true, .. } => follow(client, &Change::ResolveMigration(app), "nothing", how).await,
+        _ => follow(client, &Change::Migrate(app), "the migration", how).await,
     }
 }
 
@@ -31,7 +30,7 @@ async fn shown(
     client: &Client,
     app: AppName,
     change: fn(AppName) -> Change,
-    json: bool,
+    how: How,
 ) -> Result<u8, VerbError> {
     let name = app.clone();
     let mut feed = client.change(&change(app)).await?;
@@ -47,13 +46,13 @@ async fn shown(
     };
     let screen = Screen::stdout();
     match &outcome {
-        _ if json => still_read(say(&text))?,
+        _ if how.json => still_read(say(&text))?,
         Outcome::MigrationsPending { databases } => say(&pending::render(databases, screen))?,
         Outcome::MigrationHistory { runs } => say(&history::render(runs, screen))?,
         _ => {}
     }
     if outcome.exit_status() != 0 {
-        complain(&explanation(&outcome, Some(&name)));
+        complain(&explanation(&outcome, Some(&name), how.verbose));
     }
     Ok(outcome.exit_status())
 }

@@ -59,23 +59,23 @@ impl VerbError {
 pub(super) async fn run(verb: Verb, common: Common) -> u8 {
     let client = Client::new(&common.socket);
     let done = match verb {
-        Verb::Status { app } => status::run(&client, app.as_deref(), common.json).await,
-        Verb::Top => top::run(&client, common.json).await,
-        Verb::Migrate(arguments) => migrate::run(&client, &arguments, common.json).await,
-        Verb::Restart { app, release } => restart::run(&client, &app, release.as_deref(), common.json).await,
-        Verb::Rollback { app } => rollback::run(&client, &app, common.json).await,
-        Verb::Scale { app, workers } => scale::run(&client, &app, workers, common.json).await,
-        Verb::Stop { app } => stop::run(&client, &app, common.json).await,
-        Verb::Start { app } => start::run(&client, &app, common.json).await,
-        Verb::Reload { dry_run } => reload::run(&client, dry_run, common.json).await,
-        Verb::Drain { length } => drain::run(&client, length, common.json).await,
-        Verb::Undrain => undrain::run(&client, common.json).await,
-        Verb::Wait { app } => wait::run(&client, app.as_deref(), common.json).await,
-        Verb::Reexec => reexec::run(&client, common.json).await,
-        Verb::Check { file } => check::run(&file, common.json),
-        Verb::Import(arguments) => import::run(&arguments, common.json),
-        Verb::Events => events::run(&client, common.json).await,
-        Verb::Demo(arguments) => demo::run(arguments, common.json).await,
+        Verb::Status { app } => status::run(&client, app.as_deref(), common.how).await,
+        Verb::Top => top::run(&client, common.how.json).await,
+        Verb::Migrate(arguments) => migrate::run(&client, &arguments, common.how).await,
+        Verb::Restart { app, release } => restart::run(&client, &app, release.as_deref(), common.how).await,
+        Verb::Rollback { app } => rollback::run(&client, &app, common.how).await,
+        Verb::Scale { app, workers } => scale::run(&client, &app, workers, common.how).await,
+        Verb::Stop { app } => stop::run(&client, &app, common.how).await,
+        Verb::Start { app } => start::run(&client, &app, common.how).await,
+        Verb::Reload { dry_run } => reload::run(&client, dry_run, common.how).await,
+        Verb::Drain { length } => drain::run(&client, length, common.how.json).await,
+        Verb::Undrain => undrain::run(&client, common.how).await,
+        Verb::Wait { app } => wait::run(&client, app.as_deref(), common.how.json).await,
+        Verb::Reexec => reexec::run(&client, common.how).await,
+        Verb::Check { file } => check::run(&file, common.how.json),
+        Verb::Import(arguments) => import::run(&arguments, common.how.json),
+        Verb::Events => events::run(&client, common.how.json).await,
+        Verb::Demo(arguments) => demo::run(arguments, common.how.json).await,
         Verb::Edge(arguments) => edge::run(&client, *arguments, &common).await,
     };
     match done {
@@ -84,7 +84,7 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         Err(VerbError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(error) => {
             let refusal = Refusal { error: error.to_string(), exit: error.exit_status() };
-            if common.json {
+            if common.how.json {
                 let text = serde_json::to_string(&refusal).expect("a refusal is text and a number");
                 // Standard error says it as well.
                 let _ = say(&text);

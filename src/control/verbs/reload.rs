@@ -3,11 +3,12 @@
 use super::VerbError;
 use crate::control::client::{Change, Client};
 use crate::control::follow::follow;
+use crate::control::screen::How;
 
 /// Puts the configuration on disk in force, or says what that would change.
-pub(super) async fn run(client: &Client, dry_run: bool, json: bool) -> Result<u8, VerbError> {
+pub(super) async fn run(client: &Client, dry_run: bool, how: How) -> Result<u8, VerbError> {
     match dry_run {
-        true => follow(client, &Change::DryRun, "nothing", json).await,
-        false => follow(client, &Change::Reload, "the reload", json).await,
+        true => follow(client, &Change::DryRun, "nothing", how).await,
+        false => follow(client, &Change::Reload, "the reload", how).await,
     }
 }

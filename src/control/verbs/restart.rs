@@ -6,13 +6,14 @@ use super::{VerbError, app_name};
 use crate::control::client::{Change, Client};
 use crate::control::follow::follow;
 use crate::control::protocol::exit;
+use crate::control::screen::How;
 
 /// Rolls an app out anew; to `release`, where one is named.
 pub(super) async fn run(
     client: &Client,
     app: &str,
     release: Option<&Path>,
-    json: bool,
+    how: How,
 ) -> Result<u8, VerbError> {
     let app = app_name(app)?;
     let change = match release {
@@ -27,5 +28,5 @@ pub(super) async fn run(
             Change::Release(app, text)
         }
     };
-    follow(client, &change, "the rollout", json).await
+    follow(client, &change, "the rollout", how).await
 }

@@ -3,8 +3,9 @@
 use super::{VerbError, app_name};
 use crate::control::client::{Change, Client};
 use crate::control::follow::follow;
+use crate::control::screen::How;
 
 /// Rolls an app out to the release that ran before.
-pub(super) async fn run(client: &Client, app: &str, json: bool) -> Result<u8, VerbError> {
-    follow(client, &Change::Rollback(app_name(app)?), "the rollout", json).await
+pub(super) async fn run(client: &Client, app: &str, how: How) -> Result<u8, VerbError> {
+    follow(client, &Change::Rollback(app_name(app)?), "the rollout", how).await
 }

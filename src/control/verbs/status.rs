@@ -5,13 +5,14 @@ use serde_json::Value;
 use super::VerbError;
 use crate::control::client::Client;
 use crate::control::protocol::{exit, no_such_app};
+use crate::control::screen::How;
 use crate::control::screen::{Screen, say};
 use crate::control::table;
 use crate::observe::{AppStatus, Status};
 use crate::supervise::AppState;
 
 /// Prints the picture; 1 where something in it is wrong.
-pub(super) async fn run(client: &Client, app: Option<&str>, json: bool) -> Result<u8, VerbError> {
+pub(super) async fn run(client: &Client, app: Option<&str>, how: How) -> Result<u8, VerbError> {
     let (mut status, mut text) = client.status().await?;
     if let Some(name) = app {
         if !status.apps.iter().any(|known| known.name.as_str() == name) {
@@ -21,10 +22,10 @@ pub(super) async fn run(client: &Client, app: Option<&str>, json: bool) -> Resul
         status.apps.retain(|known| known.name.as_str() == name);
         text = only(&text, name);
     }
-    if json {
+    if how.json {
         say(&text)?;
     } else {
-        say(&table::render(&status, Screen::stdout()))?;
+        say(&table::render(&status, Screen::stdout(), how.verbose))?;
     }
     Ok(if is_well(&status) { 0 } else { exit::FAILED })
 }

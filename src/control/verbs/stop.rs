@@ -3,8 +3,9 @@
 use super::{VerbError, app_name};
 use crate::control::client::{Change, Client};
 use crate::control::follow::follow;
+use crate::control::screen::How;
 
 /// Drains an app and closes its listeners.
-pub(super) async fn run(client: &Client, app: &str, json: bool) -> Result<u8, VerbError> {
-    follow(client, &Change::Stop(app_name(app)?), "the stop", json).await
+pub(super) async fn run(client: &Client, app: &str, how: How) -> Result<u8, VerbError> {
+    follow(client, &Change::Stop(app_name(app)?), "the stop", how).await
 }

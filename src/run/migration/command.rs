@@ -76,7 +76,7 @@ pub(super) struct Command {
 
 #[derive(Debug)]
 struct Ears {
-    control: Option<UnixStream>,
+    control: Option<Arc<UnixStream>>,
     speech: Speech<RunMessage>,
     output: Output,
     failure: Option<Failure>,
@@ -107,9 +107,9 @@ pub(super) fn start(
     let (process, control) = match what {
         What::Django(orders) => {
             let spec = marked(launch_spec(blueprint, format!("ostler: {} [{title}]", blueprint.app)));
-            let (process, control) =
+            let (process, wire) =
                 start_interpreter(children, &spec, (&bundle(), orders), &output).map_err(failed)?;
-            (process, Some(control))
+            (process, Some(wire.control))
         }
         What::Other(argv) => {
             let program = path::find(argv, blueprint)?;

@@ -68,7 +68,7 @@ pub(super) struct DatabaseTask {
     process: Arc<Process>,
     patience: Patience,
     orders: mpsc::UnboundedReceiver<WatchOrder>,
-    control: UnixStream,
+    control: Arc<UnixStream>,
     speech: Speech<WatchMessage>,
     output: Output,
     unsent: Vec<u8>,
@@ -101,7 +101,7 @@ pub(super) fn start(
     let spec = launch_spec(blueprint, format!("ostler: {app} [database]"));
     let spec = LaunchSpec { log_file: None, ..spec };
     let output = [(theirs.as_fd(), 1), (theirs.as_fd(), 2)];
-    let (process, control) =
+    let (process, wire) =
         start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &output).map_err(failed)?;
     let (sender, receiver_of_orders) = mpsc::unbounded_channel();
     let log = Log::quiet(app.as_str(), "database side");
@@ -109,7 +109,7 @@ pub(super) fn start(
         process: Arc::new(process),
         patience,
         orders: receiver_of_orders,
-        control,
+        control: wire.control,
         speech: Speech::new(),
         output: Output::new(receiver, log),
         unsent: Vec::new(),

@@ -2,13 +2,16 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{Action, AppState, AppView, Moment, Rung};
+use ostler::supervise::{Action, AppState, AppView, Cause, Happening, Moment, News, Rung};
 
 use super::{Step, Verdict, seconds};
 use crate::ledger::Ledger;
 
 /// Whatever patience the core has after a drain, it ends within this.
 const LAST_PATIENCE: Duration = Duration::from_secs(20);
+
+/// Who has failed by its own word ends by itself within this, or is killed.
+const FAILED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Every rung at most once, each higher than the one before.
 pub(super) fn rungs_go_upwards_once(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
@@ -31,7 +34,7 @@ pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &A
     match (hand.signals.first().map(|(_, rung)| *rung), rung) {
         (None, Rung::Drain) => Ok(()),
         (None, Rung::Stacks) if hand.hung || stuck_in_boot => Ok(()),
-        (None, Rung::Kill) if ledger.machine.stopping => Ok(()),
+        (None, Rung::Kill) if ledger.machine.stopping || hand.failed.is_some() => Ok(()),
         (Some(Rung::Drain), Rung::Abort | Rung::Stacks) => {
             Err(format!("{worker} drains and got {rung:?}; that is for the hung"))
         }
@@ -80,9 +83,23 @@ pub(super) fn a_stop_hurries_who_drains(step: &Step<'_>) -> Verdict {
     Ok(())
 }
 
+/// Whoever has said that it failed, and stays (a thread of the app's may keep it), is killed soon.
+pub(super) fn the_failed_are_ended(step: &Step<'_>) -> Verdict {
+    let workers = step.ledger.hands.iter().map(|(id, it)| (id, it.failed, it.signals.is_empty()));
+    let zygotes = step.ledger.zygotes.iter().map(|(id, it)| (id, it.failed, it.signals.is_empty()));
+    for (id, failed, quiet) in workers.chain(zygotes) {
+        let Some(failed) = failed.filter(|_| quiet) else { continue };
+        if step.now.since(failed) > FAILED_PATIENCE {
+            return Err(format!("{id} failed {} ago, and was not ended", seconds(step.now.since(failed))));
+        }
+    }
+    Ok(())
+}
+
 /// Signals go to those that may live.
 pub(super) fn the_dead_are_left_alone(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let (Action::SignalWorker { worker, .. }
+    | Action::AskWhere { worker }
     | Action::AdmitWorker { worker }
     | Action::HurryWorker { worker }) = action
     else {
@@ -95,6 +112,32 @@ pub(super) fn the_dead_are_left_alone(ledger: &Ledger, _: Moment, action: &Actio
         "{worker} is {}, and is still dealt with",
         if ledger.names.contains(worker) { "gone" } else { "unknown" }
     ))
+}
+
+/// A worker is asked where it stands while it boots, and only once that has taken half of its time.
+pub(super) fn only_the_slow_are_asked(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
+    let Action::AskWhere { worker } = action else { return Ok(()) };
+    let Some(hand) = ledger.hands.get(worker) else { return Ok(()) };
+    let waits = hand.ready.is_none() && hand.is_live() && (hand.loaded.is_none() || hand.admitted);
+    match hand.asked.len() {
+        _ if !waits => Err(format!("{worker} is asked where it stands, and boots no more: {hand:?}")),
+        // Once admitted it begins anew.
+        0..4 => Ok(()),
+        asked => Err(format!("{worker} is asked for the {asked}th time, {now}")),
+    }
+}
+
+/// One that was given up for its time was asked before where it stands.
+pub(super) fn nobody_is_given_up_unasked(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let Action::Announce(News { happening: Happening::WorkerHung { worker, cause, .. }, .. }) = action else {
+        return Ok(());
+    };
+    match ledger.hands.get(worker) {
+        Some(hand) if *cause == Cause::BootTimeout && hand.born && hand.asked.is_empty() => {
+            Err(format!("{worker} was not asked where it stands before it was given up"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A worker is admitted once, when it has been loaded for `settle`.

@@ -32,7 +32,7 @@ fn worker_is_true(worker: &WorkerView, hand: &Hand) -> Verdict {
     let right = match hand.signals.last().map(|(_, rung)| rung) {
         Some(Rung::Drain) => worker.state == WorkerState::Draining,
         Some(_) => matches!(worker.state, WorkerState::Ending | WorkerState::Draining),
-        None if hand.failed => true,
+        None if hand.failed.is_some() => worker.state == WorkerState::Ending,
         None if hand.ready.is_some() => worker.state == WorkerState::Ready,
         None if hand.hold && hand.loaded.is_some() && !hand.admitted => worker.state == WorkerState::Held,
         None => worker.state == WorkerState::Booting,

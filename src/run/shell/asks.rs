@@ -1,0 +1,19 @@
+//! Processes that are asked where they stand.
+
+use crate::run::shell::Shell;
+use crate::supervise::{Event, WorkerId};
+
+impl Shell {
+    /// Has a process that boots write down where it stands; what it has written is reported.
+    pub(super) fn ask_where(&self, worker: WorkerId) {
+        let Some(running) = self.workers.get(&worker) else { return };
+        let (handle, directory) = (running.handle.clone(), running.blueprint.directory.clone());
+        let facts = self.outbox.facts.clone();
+        tokio::spawn(async move {
+            if let Some(stand) = handle.stand(&directory).await {
+                // The driver outlives its tasks.
+                let _ = facts.send(Event::WorkerStands { worker, stand });
+            }
+        });
+    }
+}

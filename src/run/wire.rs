@@ -1,0 +1,182 @@
+//! The line to an interpreter: what it says on its control socket, who says it, and what it leaves in memory.
+//!
+//! What runs there is the app's, and so is what it says. Who says something is believed of the kernel alone: an
+//! interpreter that is another process than the one that was started would outlive its end, and keep the port.
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, recvmsg, setsockopt,
+    shutdown, socketpair, sockopt,
+};
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+
+use super::launch::CONTROL;
+use super::listeners::inode_of;
+use super::messages::Messages;
+use super::paper::Paper;
+use super::process::Process;
+use crate::worker::{FailedMessage, Message, Stage};
+
+/// Our end of a control socket.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub(super) control: Arc<UnixStream>,
+    /// What the process can write down, whatever has become of its descriptors.
+    pub(super) paper: Arc<Paper>,
+    /// The other end, as the kernel numbers it.
+    other_end: u64,
+    /// The interpreter, as it is configured.
+    python: PathBuf,
+    messages: Messages,
+    /// Whether the process itself has been heard: from then on nobody else is.
+    known: bool,
+    failed: bool,
+}
+
+/// What could be read at once.
+pub(super) struct Heard {
+    pub(super) messages: Vec<Message>,
+    /// Nothing more will come, or be listened to.
+    pub(super) closed: bool,
+}
+
+/// A new control socket: our end, and theirs, by which the kernel adds who speaks.
+pub(super) fn sockets() -> io::Result<(UnixStream, OwnedFd)> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
+    // Before anything can be said on it.
+    setsockopt(&ours, sockopt::PassCred, &true)?;
+    let stream = std::os::unix::net::UnixStream::from(ours);
+    stream.set_nonblocking(true)?;
+    Ok((UnixStream::from_std(stream)?, theirs))
+}
+
+impl Wire {
+    pub(super) fn new(control: UnixStream, other_end: u64, paper: Paper, python: PathBuf) -> Wire {
+        let (messages, known, failed) = Default::default();
+        let (control, paper) = (Arc::new(control), Arc::new(paper));
+        Wire { control, paper, other_end, python, messages, known, failed }
+    }
+
+    /// How many lines were no message of the contract.
+    pub(super) fn strange(&self) -> usize {
+        self.messages.strange
+    }
+
+    /// Lets the process say as much again: it was asked something new.
+    pub(super) fn renew(&mut self) {
+        self.messages.renew();
+    }
+
+    /// Says something. Where the process is gone, that is found by hearing of it.
+    pub(super) async fn tell(&self, mut line: &[u8]) {
+        while !line.is_empty() && self.control.writable().await.is_ok() {
+            match self.control.try_write(line) {
+                Ok(count) => line = &line[count..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Says nothing more: the end of file for the process.
+    pub(super) fn end(&self) {
+        let _ = shutdown(self.control.as_raw_fd(), Shutdown::Write);
+    }
+
+    /// Reads what is there and does not wait: a descendant of the worker may hold the socket open for ever.
+    /// The last time, the kernel is asked and not the event loop, which may not have heard of the last bytes yet.
+    pub(super) fn hear(&mut self, process: &Process, last: bool) -> Heard {
+        let mut heard = Heard { messages: Vec::new(), closed: false };
+        while !heard.closed {
+            let read = if last {
+                receive(self.control.as_fd())
+            } else {
+                self.control.try_io(Interest::READABLE, || receive(self.control.as_fd()))
+            };
+            match read {
+                Ok((bytes, _)) if bytes.is_empty() => heard.closed = true,
+                Ok((_, Some(pid))) if pid > 0 && pid != process.pid() => {
+                    // Children of an app that has been heard may hold the socket too, and are not listened to.
+                    if !self.known {
+                        self.send_away(process, pid);
+                        heard = Heard { messages: vec![self.refusal(process.pid(), pid)], closed: true };
+                    }
+                }
+                Ok((bytes, _)) => {
+                    self.known = true;
+                    heard.messages.extend(self.messages.push(&bytes));
+                    heard.closed = self.messages.is_full();
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => heard.closed = true,
+            }
+        }
+        self.failed |= heard.messages.iter().any(|it| matches!(it, Message::Failed(_)));
+        if heard.closed {
+            // A held worker takes it for its end, and one that babbles for a closed door.
+            let _ = shutdown(self.control.as_raw_fd(), Shutdown::Both);
+        }
+        if heard.closed || last {
+            heard.messages.extend(self.left_behind());
+        }
+        heard
+    }
+
+    /// Why the process has failed, where it could not say so: it has closed its control socket itself.
+    fn left_behind(&mut self) -> Option<Message> {
+        let reason = if self.failed { None } else { self.paper.reason() };
+        self.failed |= reason.is_some();
+        reason
+    }
+
+    /// Ends what speaks for the process that was started, as far as it is certain who that is.
+    fn send_away(&self, process: &Process, speaker: i32) {
+        let is_it = || holds(speaker, self.other_end);
+        if let Ok(Some(speaker)) = process.adopt_beside(speaker, is_it) {
+            let _ = speaker.kill_group();
+        }
+        let _ = process.kill_group();
+    }
+
+    fn refusal(&self, started: i32, speaker: i32) -> Message {
+        let python = self.python.display();
+        let message = format!(
+            "python = {python} starts Python as another process ({speaker}) instead of becoming it ({started}), and \
+             would leave it running: if it is a script, write `exec` before its last command, as in \
+             `exec /path/to/python \"$@\"`; else name the interpreter itself"
+        );
+        Message::Failed(FailedMessage { stage: Stage::Boot, message, traceback: String::new() })
+    }
+}
+
+/// Whether a process has this socket where a worker has its control socket.
+pub(super) fn holds(pid: i32, socket: u64) -> bool {
+    let held = std::fs::read_link(format!("/proc/{pid}/fd/{CONTROL}"));
+    held.is_ok_and(|it| it.to_str() == Some(&format!("socket:[{socket}]")))
+}
+
+/// The other end of a control socket, as the kernel numbers it.
+pub(super) fn number_of(theirs: BorrowedFd<'_>) -> io::Result<u64> {
+    inode_of(theirs).ok_or_else(io::Error::last_os_error)
+}
+
+/// What there is of one speaker, and who that is.
+fn receive(control: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Option<i32>)> {
+    let mut buffer = vec![0; 8192];
+    let mut data = [IoSliceMut::new(&mut buffer)];
+    let mut space = nix::cmsg_space!(nix::libc::ucred);
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+    let message = recvmsg::<()>(control.as_raw_fd(), &mut data, Some(&mut space), flags)?;
+    let count = message.bytes;
+    let pid = message.cmsgs()?.find_map(|it| match it {
+        ControlMessageOwned::ScmCredentials(who) => Some(who.pid()),
+        _ => None,
+    });
+    buffer.truncate(count);
+    Ok((buffer, pid))
+}
