@@ -120,6 +120,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     handover::let_signals_in();
     let children = Children::new();
     use_scopes(&children);
+    children.use_marks(&places.runtime);
     let strays = left.is_none().then(|| Strays::of(&children, &places.runtime));
     handover.sockets.extend(strays.iter().flat_map(Strays::sockets));
     let passed = Passed::take().with_own(handover.sockets, &handover.names);

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
 use super::launch::LaunchSpec;
+use super::listeners;
 use super::messages::last_words;
 use super::process::{Children, Process};
 use super::scope::Inhabitants;
@@ -92,12 +93,13 @@ pub fn start(
 ) -> Result<(HookHost, HostTask), String> {
     let app = blueprint.app.clone();
     let entry = Some(blueprint.entry.clone());
-    let orders = Orders::hooks(app.as_str(), generation.0, entry, blueprint.args.clone());
+    let addresses = blueprint.listen.iter().filter_map(listeners::order_of).collect();
+    let orders = Orders::hooks((app.as_str(), generation.0), entry, blueprint.args.clone(), addresses);
     let scope = children.place(&app, Inhabitants::Generation(generation));
     let title = format!("ostler: {app} [hooks {generation}]");
     let mut spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
     let stream = children.stream(blueprint);
-    spec.env.extend(stream.iter().map(|stream| stream.variable()));
+    spec.env.extend(children.variables(blueprint));
     let outputs: Vec<_> = stream.iter().flat_map(|stream| stream.outputs()).collect();
     let (process, wire) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &outputs)
         .map_err(|error| format!("cannot make a process for the hooks of {app}: {error}"))?;

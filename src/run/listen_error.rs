@@ -19,6 +19,17 @@ pub enum ListenError {
         /// By whom, where that can be told.
         holder: Option<Holder>,
     },
+    /// IPv6's wildcard has it, which was bound to take IPv4 too.
+    #[error(
+        "cannot listen on {address}: {by} of the same app takes IPv4 as well, and stays so as long as it is bound; \
+         stop the app (`ostler stop APP`) and start it again"
+    )]
+    TakenToo {
+        /// Where.
+        address: SocketAddr,
+        /// The other listener.
+        by: String,
+    },
     /// A port below 1024, and not root.
     #[error(
         "cannot listen on {address}: ports below 1024 need root or CAP_NET_BIND_SERVICE; \

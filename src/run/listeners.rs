@@ -2,17 +2,13 @@
 //! survives every worker.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, bind, getsockname, getsockopt,
-    listen, setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{Backlog, SockaddrLike, SockaddrStorage, getsockname, getsockopt, listen, sockopt};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +16,7 @@ use super::doors::{self, Door};
 use super::holder::holder_of;
 pub use super::listen_error::ListenError;
 use super::passed::Passed;
+use super::tcp_socket;
 use super::unix_socket::{self, SocketFile};
 use crate::config::{Address, Listen};
 use crate::plan::Account;
@@ -72,6 +69,16 @@ impl SocketName {
             SocketName::Inet6(host, port) => ListenerAddress::Inet6(host, port),
             SocketName::Unix(path) => ListenerAddress::Unix(path.display().to_string()),
         }
+    }
+}
+
+/// Where this is, in the orders of a process that gets no sockets; only systemd knows where one of its own is.
+pub(super) fn order_of(listen: &Listen) -> Option<ListenerAddress> {
+    match &listen.address {
+        Address::Tcp(it) if it.is_ipv4() => Some(ListenerAddress::Inet(it.ip().to_string(), it.port())),
+        Address::Tcp(it) => Some(ListenerAddress::Inet6(it.ip().to_string(), it.port())),
+        Address::Unix(path) => Some(ListenerAddress::Unix(path.display().to_string())),
+        Address::Systemd(_) => None,
     }
 }
 
@@ -129,9 +136,11 @@ impl Listeners {
         for listen in wanted {
             let same = |bound: &Bound| bound.listen.address == listen.address;
             if !self.bound.iter().chain(&new).any(same) {
-                new.extend(self.bind_one(listen, owner, passed)?);
+                tcp_socket::has_room(listen, &self.bound)?;
+                new.extend(self.bind_one(listen, owner, passed, tcp_socket::leaves_ipv4(listen, wanted))?);
             }
         }
+        tcp_socket::warn_of_ipv6_alone(&self.bound, wanted);
         for bound in &mut self.bound {
             if let Some(listen) = wanted.iter().find(|wanted| wanted.address == bound.listen.address) {
                 bound.adjust(listen, owner)?;
@@ -230,7 +239,7 @@ impl Listeners {
             }
             let listen = self.bound[at].listen.clone();
             if let Address::Unix(_) = listen.address {
-                let anew = self.bind_one(&listen, owner, passed)?;
+                let anew = self.bind_one(&listen, owner, passed, false)?;
                 self.bound.splice(at..=at, anew);
             } else {
                 doors::open(self.bound[at].fd.as_fd())
@@ -252,10 +261,13 @@ impl Listeners {
         wanted: &Listen,
         owner: Option<&Account>,
         passed: &Passed,
+        ipv6_alone: bool,
     ) -> Result<Vec<Bound>, ListenError> {
         let sockets = match &wanted.address {
             Address::Tcp(address) => {
-                let fd = passed.own_at(&wanted.address).map_or_else(|| bind_tcp(*address), Ok)?;
+                let fd = passed
+                    .own_at(&wanted.address)
+                    .map_or_else(|| tcp_socket::bind_to(*address, ipv6_alone), Ok)?;
                 vec![(Arc::new(fd), None)]
             }
             Address::Unix(path) => {
@@ -311,27 +323,6 @@ impl Bound {
         self.listen = wanted.clone();
         Ok(())
     }
-}
-
-fn bind_tcp(address: SocketAddr) -> Result<OwnedFd, ListenError> {
-    let failed = |step, error| ListenError::Failed { what: address.to_string(), step, error };
-    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket(family, SockType::Stream, flags, None).map_err(|error| match error {
-        Errno::EAFNOSUPPORT => ListenError::NotAvailable { address },
-        error => failed("make a socket", error),
-    })?;
-    setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(|error| failed("set SO_REUSEADDR", error))?;
-    if address.is_ipv6() {
-        setsockopt(&fd, sockopt::Ipv6V6Only, &true).map_err(|error| failed("set IPV6_V6ONLY", error))?;
-    }
-    bind(fd.as_raw_fd(), &SockaddrStorage::from(address)).map_err(|error| match error {
-        Errno::EADDRINUSE => ListenError::InUse { address, holder: holder_of(address) },
-        Errno::EACCES | Errno::EPERM => ListenError::NotPermitted { address },
-        Errno::EADDRNOTAVAIL => ListenError::NotAvailable { address },
-        error => failed("bind", error),
-    })?;
-    Ok(fd)
 }
 
 /// Makes a bound socket listen, or sets the length of the queue of one that does.

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
@@ -21,6 +21,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::journal::{Journal, Stream};
 use super::launch::{self, Launch, LaunchSpec};
+use super::leftovers::Mark;
 use super::scope::{Inhabitants, Place, Scopes};
 use super::{launch_fds, memory_file};
 use crate::config::AppName;
@@ -39,6 +40,7 @@ struct Shared {
     takes_orphans: OnceLock<()>,
     scopes: OnceLock<Scopes>,
     journal: OnceLock<Journal>,
+    runtime_directory: OnceLock<PathBuf>,
 }
 
 impl Default for Children {
@@ -56,8 +58,8 @@ impl Children {
 
     /// Children that another `ostlerd` launches.
     pub fn launched_by(launcher: PathBuf) -> Children {
-        let (watched, takes_orphans, scopes, journal) = Default::default();
-        Children(Arc::new(Shared { launcher, watched, takes_orphans, scopes, journal }))
+        let (watched, takes_orphans, scopes, journal, runtime_directory) = Default::default();
+        Children(Arc::new(Shared { launcher, watched, takes_orphans, scopes, journal, runtime_directory }))
     }
 
     /// Starts a program in a session of its own with each of `fds` at the number beside it, and no others.
@@ -129,6 +131,24 @@ impl Children {
     /// The scope for a process of an app, where there are scopes: for [`LaunchSpec::scope`].
     pub fn place(&self, app: &AppName, inhabitants: Inhabitants) -> Option<Place> {
         Some(self.scopes()?.place(app, inhabitants))
+    }
+
+    /// From now on, the processes of apps that are in no scope carry a mark, by which all that comes of them is found.
+    pub fn use_marks(&self, runtime_directory: &Path) {
+        self.0.runtime_directory.get_or_init(|| runtime_directory.to_owned());
+    }
+
+    /// The mark of an app's processes, where they are in no scope.
+    pub(super) fn mark(&self, app: &AppName) -> Option<Mark> {
+        let directory = self.0.runtime_directory.get().filter(|_| self.scopes().is_none())?;
+        Some(Mark::of(directory, app))
+    }
+
+    /// What an app's environment has beside its own variables.
+    pub(super) fn variables(&self, blueprint: &Blueprint) -> Vec<(String, String)> {
+        let stream = self.stream(blueprint).map(|stream| stream.variable());
+        let mark = self.mark(&blueprint.app).map(|mark| mark.variable());
+        stream.into_iter().chain(mark).collect()
     }
 
     /// From now on, the processes of apps print into this journal.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{RwLock, oneshot};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::daemon::{self, Places};
 use super::driver::Outbox;
@@ -73,6 +73,8 @@ pub struct Shell {
     before: BTreeMap<AppName, PathBuf>,
     /// Reading the configuration excludes every other look at it, so that what was read later is in force later.
     turns: Arc<RwLock<()>>,
+    /// What the workers of stopped apps have left, while it is being ended.
+    leftovers: JoinSet<()>,
 }
 
 /// What belongs to an app as long as it runs.
@@ -149,6 +151,7 @@ impl Shell {
             releases: Releases::default(),
             before: BTreeMap::new(),
             turns: Arc::default(),
+            leftovers: JoinSet::new(),
         }
     }
 
@@ -189,6 +192,7 @@ impl Shell {
                 }
             }
             Action::ReleaseApp { app } => {
+                self.end_leftovers(&app);
                 self.apps.remove(&app);
                 self.children.journal().inspect(|journal| journal.close(&app));
                 self.limits.set(app, Resources::default());
@@ -377,6 +381,8 @@ impl Shell {
             scopes.drop_slices();
             limits::forget();
         }
+        self.apps.keys().cloned().collect::<Vec<_>>().iter().for_each(|app| self.end_leftovers(app));
+        while self.leftovers.join_next().await.is_some() {}
         self.apps.clear();
         // Only if empty: a name that is not ours stays.
         let _ = std::fs::remove_dir_all(self.runtime_directory.join("scoreboards"));

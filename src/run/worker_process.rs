@@ -84,7 +84,7 @@ pub fn start(
     let cgroup = scope.as_ref().map(|place| place.cgroup());
     let mut spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
     let stream = children.stream(blueprint);
-    spec.env.extend(stream.iter().map(|stream| stream.variable()));
+    spec.env.extend(children.variables(blueprint));
     let mut fds = vec![(scoreboard.fd(), SCOREBOARD)];
     fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()).zip(FIRST_LISTENER..));
     fds.extend(stream.iter().flat_map(|stream| stream.outputs()));

@@ -72,7 +72,7 @@ pub(super) fn start(
     let cgroup = scope.as_ref().map(|place| place.cgroup());
     let mut spec = LaunchSpec { scope, ..worker_process::launch_spec(blueprint, title) };
     let stream = children.stream(blueprint);
-    spec.env.extend(stream.iter().map(|stream| stream.variable()));
+    spec.env.extend(children.variables(blueprint));
     let mut fds = vec![(scoreboard.fd(), SCOREBOARD)];
     fds.extend(stream.iter().flat_map(|stream| stream.outputs()));
     let told = (&bundle()[..], &orders.to_json()[..]);

@@ -312,7 +312,8 @@ impl App {
             let Some(worker) = self.workers.get_mut(&id) else { continue };
             worker.observe(turn.now, seen, &policy);
             let Some((cause, age)) = worker.hang(&policy) else { continue };
-            hung.push((worker.clone(), cause));
+            // One that drains was to go anyway: nothing is lost with it.
+            hung.extend(worker.is_live().then(|| (worker.clone(), cause)));
             self.announce(turn, Happening::WorkerHung { worker: id, generation, cause, age });
             self.end(turn, id, cause);
         }

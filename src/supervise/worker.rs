@@ -73,16 +73,22 @@ impl Worker {
         self.life == Life::Ready
     }
 
-    /// Begins its end; returns the first rung. A worker that is ending already goes on as it was.
+    fn is_draining(&self) -> bool {
+        matches!(self.life, Life::Ending { rung: Rung::Drain, .. })
+    }
+
+    /// Begins its end; returns the first rung. A worker that is ending already goes on as it was, unless it drains and
+    /// a request in it has become too old.
     pub(super) fn end(&mut self, now: Moment, cause: Cause, policy: &Policy) -> Option<Rung> {
-        if !self.is_live() {
+        let may_climb = self.is_draining() && cause == Cause::RequestTimeout;
+        if !self.is_live() && !may_climb {
             return None;
         }
         let (rung, patience) = match cause {
             Cause::Hung | Cause::RequestTimeout | Cause::BootTimeout => (Rung::Stacks, STACKS_GRACE),
             _ => (Rung::Drain, policy.drain_timeout),
         };
-        let was_ready = self.is_ready();
+        let was_ready = self.is_ready() || matches!(self.life, Life::Ending { was_ready: true, .. });
         self.life = Life::Ending { cause, was_ready, rung, since: now, next: Some(now + patience) };
         Some(rung)
     }
@@ -149,10 +155,11 @@ impl Worker {
 
     /// Why it must be ended as hung, if it must.
     pub(super) fn hang(&self, policy: &Policy) -> Option<(Cause, Duration)> {
-        if !self.is_ready() {
+        if !self.is_ready() && !self.is_draining() {
             return None;
         }
-        let silent = policy.hang_timeout.is_some_and(|limit| self.seen.beat_age > limit);
+        // A worker that drains need not beat.
+        let silent = self.is_ready() && policy.hang_timeout.is_some_and(|limit| self.seen.beat_age > limit);
         if silent {
             return Some((Cause::Hung, self.seen.beat_age));
         }

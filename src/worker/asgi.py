@@ -1,9 +1,10 @@
 """gunicorn's own ASGI class."""
 
 import signal
+import weakref
 
 from _ostler import hold
-from _ostler.drain import Drain
+from _ostler.drain import TURNS, Drain, pause_accepting
 from _ostler.shift import Shifted, counted_asgi
 
 LOOK = 0.05
@@ -19,6 +20,9 @@ class Asgi(Shifted):
     def count_requests(self):
         self.plain = self.asgi
         self.asgi = counted_asgi(self.asgi, self.shift)
+        self.protocols = weakref.WeakSet()
+        know_connections(self.protocols)
+        keep_promises()
 
     def init_signals(self):
         super().init_signals()
@@ -49,6 +53,11 @@ class Asgi(Shifted):
             except Exception as error:
                 self.log.error("ASGI lifespan shutdown error: %s", error)
 
+    async def _shutdown(self):
+        await super()._shutdown()
+        if self._quick_shutdown:
+            await self.stop_lifespan()  # gunicorn leaves it out then
+
     def handle_usr1_signal(self):
         self.reopen_output()
         super().handle_usr1_signal()
@@ -63,25 +72,61 @@ class Asgi(Shifted):
         if not self.shift.heartbeat.ready:
             super().handle_exit_signal()
         elif self.drain is None:
-            for server in self.servers:
-                server.close()
             self.drain = Drain(self)
-            announce_close()
-            self.look()
+            self.drain.end_with_grace()  # The lifespan's shutdown comes then.
+            pause_accepting(self.loop, self.servers)
+            self.leave(TURNS)
+
+    def leave(self, turns):
+        if turns:
+            self.loop.call_soon(self.leave, turns - 1)
+            return
+        for server in self.servers:
+            server.close()
+        self.look()
 
     def look(self):
         """gunicorn's own shutdown waits for every connection, also for those that are idle."""
         if self.drain.over(self.nr_conns):
-            if not self.shift.slot.busy() and not self.shift.websockets:
+            writing = any(map(is_writing, list(self.protocols)))
+            if not writing and not self.shift.slot.busy() and not self.shift.websockets:
                 self.nr_conns = 0
+            self.cfg.settings["graceful_timeout"].value = self.drain.left()
             super().handle_exit_signal()
         elif self.alive:
             self.loop.call_later(LOOK, self.look)
 
 
-def announce_close():
-    """Every answer from now on says that the connection closes, also those under way."""
+def is_writing(protocol):
+    """Whether something of an answer has not left yet, also where the app has finished it."""
+    return bool(protocol.transport is not None and protocol.transport.get_write_buffer_size())
+
+
+def know_connections(protocols):
     from gunicorn.asgi.protocol import ASGIProtocol
 
-    if hasattr(ASGIProtocol, "_will_close"):
-        ASGIProtocol._will_close = lambda self, request, required: True
+    made = ASGIProtocol.connection_made
+
+    def connection_made(self, transport):
+        protocols.add(self)
+        made(self, transport)
+
+    ASGIProtocol.connection_made = connection_made
+
+
+def keep_promises():
+    """A worker that drains says in every answer that the connection closes; one whose head said otherwise keeps it."""
+    from gunicorn.asgi.protocol import ASGIProtocol
+
+    will_close = getattr(ASGIProtocol, "_will_close", None)
+
+    def closes(self, request, required):
+        if will_close(self, request, required):
+            return True
+        if self.worker.drain is not None and getattr(self, "ostler_promised", None) is not request:
+            return True
+        self.ostler_promised = request
+        return False
+
+    if will_close is not None:
+        ASGIProtocol._will_close = closes

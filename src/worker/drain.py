@@ -5,6 +5,9 @@ from time import monotonic_ns
 # What an idle connection gets once nobody is expected to send any more; what a client has sent by then is on its way.
 STOP_LINGER = 2_000_000_000
 
+# Of the loop, until a connection that was accepted is counted: its task, its protocol, its reader; and one to spare.
+TURNS = 4
+
 
 class Drain:
     """Begins where the worker has stopped accepting; its caller asks now and then whether it is over."""
@@ -13,10 +16,12 @@ class Drain:
         self.slot = worker.shift.slot
         self.linger = int(worker.cfg.keepalive * 1e9)
         self.graceful = int(worker.cfg.graceful_timeout * 1e9)
+        # A connection whose TLS handshake goes on may be counted by nobody.
+        self.quiet = int(1e9) if worker.cfg.is_ssl else 0
         self.began = self.mark = monotonic_ns()
         self.latest = self.began + self.graceful + self.linger
         self.hurried = False
-        self.empty = 0
+        self.empty = self.since = 0
         self.slot.draining()
 
     def over(self, connections, under_way=False):
@@ -35,13 +40,33 @@ class Drain:
         if not connections:
             # A connection may have been accepted and not be counted yet.
             self.empty += 1
-            return self.empty > 1
+            self.since = self.since if self.empty > 1 else now
+            return self.empty > 1 and now - self.since >= self.quiet
         self.empty = 0
         if under_way or self.slot.busy(before=self.began):
             self.mark = now
         if now >= self.latest:
             return True
         return now - self.mark >= self.linger
+
+    def end_with_grace(self):
+        """For a class that has something to do behind the drain: what is under way is cut off in time for that."""
+        self.latest = self.began + self.graceful
+
+    def left(self):
+        """How many seconds what is under way still has."""
+        return max(0.0, (self.latest - monotonic_ns()) / 1e9)
+
+
+def pause_accepting(loop, servers):
+    """asyncio gives a connection that it has accepted its transport a turn later, and drops it where its server has
+    been closed by then: first it must accept no more, and be closed TURNS later. uvloop does both at once."""
+    for server in servers:
+        for listener in getattr(server, "sockets", None) or ():
+            try:
+                loop.remove_reader(listener.fileno())
+            except (OSError, ValueError, RuntimeError, NotImplementedError):
+                pass
 
 
 def say_close():

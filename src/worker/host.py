@@ -14,13 +14,15 @@ from _ostler.wire import CONTROL, MESSAGE_LIMIT
 class Server:
     """What hooks get for gunicorn's arbiter."""
 
-    def __init__(self, app, log, worker_class, listeners=(), workers=()):
+    def __init__(self, app, log, worker_class, listeners=(), workers=(), addresses=()):
         cfg = app.cfg
         self.app, self.cfg, self.log = app, cfg, log
         self.pid = self.master_pid = os.getppid()
         self.master_name, self.proc_name = "ostlerd", cfg.proc_name
         self.LISTENERS, self.WORKERS = list(listeners), {worker.pid: worker for worker in workers}
-        self.address, self.timeout = cfg.address, cfg.timeout
+        # As gunicorn's arbiter has it: a list of pairs and paths.
+        self.address = [listener.cfg_addr for listener in listeners] or list(addresses) or cfg.address
+        self.timeout = cfg.timeout
         self.num_workers, self.worker_age = cfg.workers, max([worker.age for worker in workers], default=0)
         self.worker_class = worker_class
         self.pidfile, self.reexec_pid, self.systemd = None, 0, False
@@ -49,7 +51,9 @@ class Host:
         app = settings.load(orders)
         cfg = app.cfg
         settings.take_over(cfg)
-        self.server = Server(app, settings.logger(cfg), settings.worker_class(cfg))
+        told = [order["address"] for order in orders.get("addresses", ())]
+        addresses = [tuple(address) if isinstance(address, list) else address for address in told]
+        self.server = Server(app, settings.logger(cfg), settings.worker_class(cfg), addresses=addresses)
         settings.set_environment(cfg)
         util._setproctitle("hooks [%s]" % cfg.proc_name)
 

@@ -18,6 +18,7 @@ KEPT = []  # sockets that share a descriptor with another object: never to be co
 
 def run(orders, fd):
     slot.private()
+    shift.lead_own_session()
     paper.lay(fd, orders)
     for name in list(os.environ):
         if name.startswith(NOT_FOR_THE_APP):

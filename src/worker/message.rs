@@ -32,6 +32,9 @@ pub struct Orders {
     pub args: Vec<String>,
     /// The inherited listeners, in the order of their descriptors from 7 on.
     pub listeners: Vec<ListenerOrder>,
+    /// Where the app listens, for the hooks of gunicorn's master: they get no sockets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<ListenerAddress>,
     /// The worker's part of the scoreboard.
     pub slot: Slot,
     /// Whether to wait for admission once loaded.
@@ -124,6 +127,7 @@ impl Orders {
             entry,
             args,
             listeners: Vec::new(),
+            addresses: Vec::new(),
             slot: Slot::at(0),
             hold: false,
             probe: None,
@@ -132,9 +136,14 @@ impl Orders {
         }
     }
 
-    /// Orders to run the hooks of gunicorn's master, for the generation's workers.
-    pub fn hooks(app: &str, generation: u64, entry: Option<String>, args: Vec<String>) -> Self {
-        Self { mode: Mode::Hooks, generation, ..Self::inspect(app, entry, args) }
+    /// Orders to run the hooks of gunicorn's master, for the generation's workers, which listen at `addresses`.
+    pub fn hooks(
+        (app, generation): (&str, u64),
+        entry: Option<String>,
+        args: Vec<String>,
+        addresses: Vec<ListenerAddress>,
+    ) -> Self {
+        Self { mode: Mode::Hooks, generation, addresses, ..Self::inspect(app, entry, args) }
     }
 
     /// Orders to run worker `worker` of `generation` on slot `slot`; the rest is for the caller to fill in.

@@ -35,8 +35,9 @@
 //! `entry` (gunicorn's `wsgi_app` says it then), `probe`, `probe.host` and `log_file` may be null; `mode` may be
 //! `inspect` (no scoreboard, no listeners): load the settings, send one `settings` message, exit 0; or `hooks` (the
 //! same descriptors as `inspect`): load the settings, then run hooks of gunicorn's master as ostlerd names them, see
-//! below; or `zygote`: load the app once and fork workers, or `settings`: load the settings alone and fork workers, which
-//! then import the app themselves; see below too.
+//! below, with `addresses` beside the rest, which are where the app listens, described as in `listeners`; or `zygote`: load
+//! the app once and fork workers, or `settings`: load the settings alone and fork workers, which then import the app
+//! themselves; see below too.
 //!
 //! A probe is good where it is answered 2xx or 3xx: many apps redirect a plain request to https or to a login.
 //! An application of tornado's own kind cannot be called in process: it passes, with a warning in its log.

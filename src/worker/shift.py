@@ -7,6 +7,23 @@ from _ostler import hold, probe
 from _ostler.drain import Drain
 
 
+def lead_own_session():
+    """The process leads a session already: what asks for that, or for a group of its own, as under gunicorn, has it."""
+    def asked_twice(call, is_own):
+        def called(*args):
+            try:
+                return call(*args)
+            except PermissionError:
+                if os.getsid(0) != os.getpid() or not is_own(*args):
+                    raise
+
+        return called
+
+    os.setsid = asked_twice(os.setsid, lambda: True)
+    os.setpgrp = asked_twice(os.setpgrp, lambda: True)
+    os.setpgid = asked_twice(os.setpgid, lambda *numbers: {0, os.getpid()}.issuperset(numbers))
+
+
 class Shift:
     """One worker's time at work: its orders, its slot, its line to ostlerd, how far it has come."""
 

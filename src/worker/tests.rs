@@ -116,7 +116,7 @@ fn hooks_are_named_a_line_each() {
     for hook in Hook::ALL {
         assert_eq!(serde_json::to_value(hook).unwrap(), hook.name());
     }
-    let orders = Orders::hooks("shop", 3, None, Vec::new()).to_json();
+    let orders = Orders::hooks(("shop", 3), None, Vec::new(), Vec::new()).to_json();
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&orders).unwrap()["mode"], "hooks");
 }
 

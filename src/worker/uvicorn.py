@@ -3,7 +3,7 @@
 import signal
 
 from _ostler import hold
-from _ostler.drain import Drain
+from _ostler.drain import TURNS, Drain, pause_accepting
 from _ostler.shift import Shifted, counted_asgi
 
 LOOK = 0.05
@@ -11,6 +11,8 @@ CLOSE = (b"connection", b"close")
 
 
 class Uvicorn(Shifted):
+    server = None  # uvicorn's, once it serves
+
     def init_signals(self):
         super().init_signals()
         # uvicorn raises its signal again when it is done, which would kill the process before `worker_exit`.
@@ -24,7 +26,11 @@ class Uvicorn(Shifted):
     def quit(self):
         self.alive = False
         self.cfg.worker_int(self)
-        raise SystemExit(0)
+        if self.server is None or not self.server.started:
+            raise SystemExit(0)
+        # Its shutdown then waits for nobody.
+        self.server.config.timeout_graceful_shutdown = 0.1
+        self.server.should_exit = self.server.force_exit = True
 
     def count_requests(self):
         """uvicorn looks at what kind of app it has, so the app is wrapped later, in `startup`."""
@@ -48,12 +54,15 @@ def teach(worker, gate):
             self.config.loaded_app = counted_asgi(plain, worker.shift)
             hold.guard_listening(asyncio.get_running_loop(), gate, worker.sockets, worker.cfg.backlog,
                                  lambda: pass_gate(worker, gate, self, plain))
+            worker.server = self
         await startup(self, sockets=sockets)
 
     async def shutdown_drained(self, sockets=None):
         if self.config is worker.config:
             await drain(worker, self)
         await shutdown(self, sockets=sockets)
+        if self.config is worker.config and self.force_exit:
+            await self.lifespan.shutdown()  # uvicorn leaves it out then
 
     def handle_exit_seen(self, sig, frame):
         handle_exit(self, sig, frame)
@@ -74,6 +83,11 @@ async def pass_gate(worker, gate, server, app):
 async def drain(worker, server):
     import asyncio
 
+    phase = Drain(worker)
+    phase.end_with_grace()  # The lifespan's shutdown comes then.
+    pause_accepting(asyncio.get_running_loop(), server.servers)
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
     for listener in server.servers:
         listener.close()
     state = server.server_state
@@ -83,7 +97,8 @@ async def drain(worker, server):
         cycle = getattr(connection, "cycle", None)
         if cycle is not None and not getattr(cycle, "response_started", True):
             cycle.default_headers = list(cycle.default_headers) + [CLOSE]
-    phase = Drain(worker)
     while not server.force_exit and not phase.over(len(state.connections)):
         worker.notify()
         await asyncio.sleep(LOOK)
+    own = getattr(server.config, "timeout_graceful_shutdown", None)
+    server.config.timeout_graceful_shutdown = max(0.1, phase.left() if own is None else min(own, phase.left()))

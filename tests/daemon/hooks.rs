@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use nix::sys::signal::Signal;
 
 use crate::harness::{AppFile, Proc, Site, WSGI, kill, until};
-use crate::load::get;
+use crate::load::{Target, get};
 
 /// Every hook of the master writes one line to one file: its process, its name, what it was told.
 const NOTING: &str = "
@@ -66,6 +66,22 @@ impl Notes {
 
 fn shop(site: &Site, conf: &str) -> AppFile {
     site.app("shop").tcp().workers(2).with("app.py", WSGI).with("gunicorn.conf.py", conf).write()
+}
+
+#[test]
+fn the_address_of_the_server_is_where_the_app_listens() {
+    let site = Site::new();
+    let notes = Notes::of(&site);
+    let more = "bind = '127.0.0.1:1'\n\
+                def when_ready(server): note('when_ready', server.address)\n\
+                def post_fork(server, worker): note('post_fork', server.address)\n";
+    let app = shop(&site, &notes.conf(more));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let Target::Tcp(address) = app.target() else { panic!("it listens on a port") };
+    for hook in ["when_ready", "post_fork"] {
+        notes.has(&format!("{hook} [('127.0.0.1', {})]", address.port()));
+    }
 }
 
 #[test]

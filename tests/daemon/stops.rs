@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use ostler::observe::WorkerStatus;
 use ostler::supervise::WorkerState;
 
-use crate::harness::{ASGI, AppFile, Ostlerd, Site, WSGI};
+use crate::harness::{ASGI, AppFile, Ostlerd, Proc, Site, WSGI, eventually};
 use crate::load::{Connection, Loss, Target, get};
 
 /// Each class with an app in which a request keeps the whole worker busy.
@@ -52,6 +52,51 @@ fn who_waits_when_an_app_stops_is_answered() {
         let ostlerd = site.start();
         all_are_answered(class, &app, &ostlerd, || drop(ostlerd.ostler(&["stop", "shop"]).exits(0)));
         assert_eq!(get(&app.target(), "/").map(|it| it.status), Err(Loss::Refused));
+    }
+}
+
+/// Starts what slips out of its worker's session, one of them an orphan at once, and one that does not heed SIGTERM.
+const HELPERS: &str = r#"
+import subprocess
+for words in ("exec sleep 7200", "trap '' TERM; while :; do sleep 1; done"):
+    subprocess.Popen(["setsid", "sh", "-c", words])
+subprocess.Popen(["sh", "-c", "setsid sleep 7200 & exit"])
+"#;
+
+#[test]
+fn what_workers_have_started_ends_with_their_app() {
+    for stop in ["stop", "TERM"] {
+        let site = Site::new();
+        let text = format!("{HELPERS}{WSGI}");
+        site.app("shop").tcp().workers(2).with("app.py", &text).write();
+        site.app("blog").tcp().workers(1).with("app.py", &text).write();
+        let mut ostlerd = site.start();
+        ostlerd.serving("shop");
+        ostlerd.serving("blog");
+        let runtime = site.socket().parent().expect("it has a folder").display().to_string();
+        let helpers = |app: &str| {
+            let all = Proc::with_env(&format!("OSTLER_APP={runtime}:{app}"));
+            all.into_iter().filter(|it| it.command().contains("sleep")).count()
+        };
+        let until = |what: &str, holds: &dyn Fn() -> bool| {
+            assert!(
+                eventually(Duration::from_secs(60), || holds().then_some(())).is_some(),
+                "{what}: {}",
+                ostlerd.log()
+            );
+        };
+        until("the helpers are there", &|| helpers("shop") >= 6 && helpers("blog") >= 3);
+        if stop == "TERM" {
+            ostlerd.signal(Signal::SIGTERM);
+            assert!(ostlerd.ends().success(), "{}", ostlerd.log());
+            assert_eq!((helpers("shop"), helpers("blog")), (0, 0), "{}", ostlerd.log());
+            continue;
+        }
+        ostlerd.ostler(&["stop", "shop"]).exits(0);
+        until("the helpers of the app end", &|| helpers("shop") == 0);
+        assert!(helpers("blog") >= 3, "those of the other app stay");
+        ostlerd.ostler(&["start", "shop"]).exits(0);
+        ostlerd.serving("shop");
     }
 }
 

@@ -89,6 +89,24 @@ fn a_quick_request_in_a_worker_with_request_timeout_is_left_alone() {
 }
 
 #[test]
+fn request_timeout_counts_in_a_draining_worker() {
+    let site = Site::new();
+    let args = ["-k", "gthread", "--threads", "4", "--graceful-timeout", "600"];
+    let app = shop(&site).args(&args).table("[limits]\nrequest_timeout = \"5s\"").write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let _waits = ask(&app.target(), "/sleep?600");
+    let stuck = ostlerd.wait("shop", "has a request", |app| app.workers.iter().any(|it| it.in_flight == 1));
+    let pid = stuck.workers.iter().find(|it| it.in_flight == 1).and_then(|it| it.pid).expect("it runs");
+    ostlerd.restart("shop");
+    ostlerd.logs("a request exceeded request_timeout");
+    replaced(&ostlerd, pid);
+    let after = ostlerd.serving("shop");
+    // It was to go anyway: nothing is the matter with the app.
+    assert!(after.problem.is_none() && after.last_words.is_none(), "{after:#?}");
+}
+
+#[test]
 fn a_crash_loop_backs_off_and_says_why() {
     let site = Site::new();
     let app = shop(&site).write();

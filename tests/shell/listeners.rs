@@ -227,3 +227,51 @@ fn a_silent_client_is_kept_from_workers_that_would_wait_for_it() {
     let _silent = std::net::TcpStream::connect(address).unwrap();
     socket.accept().unwrap();
 }
+
+/// What the kernel does with `[::]` where nobody says otherwise.
+fn takes_both() -> bool {
+    std::fs::read_to_string("/proc/sys/net/ipv6/bindv6only").is_ok_and(|text| text.trim() == "0")
+}
+
+#[test]
+fn the_wildcard_of_ipv6_takes_ipv4_as_the_kernel_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut listeners = Listeners::new(folder.path());
+    bind(&mut listeners, &[tcp("[::]:0")]).unwrap();
+    let port = port(&listeners, 0);
+    std::net::TcpStream::connect(("::1", port)).unwrap();
+    assert_eq!(std::net::TcpStream::connect(("127.0.0.1", port)).is_ok(), takes_both());
+    if takes_both() {
+        // It has IPv4 as long as it is bound, and says so to who comes later.
+        let wanted = [tcp(&format!("[::]:{port}")), tcp(&format!("0.0.0.0:{port}"))];
+        listeners = Listeners::new(folder.path());
+        bind(&mut listeners, &wanted[..1]).unwrap();
+        let error = bind(&mut listeners, &wanted).unwrap_err();
+        let expected =
+            format!("cannot listen on 0.0.0.0:{port}: [::]:{port} of the same app takes IPv4 as well");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+}
+
+#[test]
+fn the_wildcards_of_both_families_share_a_port_in_either_order() {
+    let folder = tempfile::tempdir().unwrap();
+    for first in ["0.0.0.0", "[::]"] {
+        let mut free = Listeners::new(folder.path());
+        bind(&mut free, &[tcp("0.0.0.0:0")]).unwrap();
+        let port = port(&free, 0);
+        drop(free);
+        let mut wanted = [tcp(&format!("0.0.0.0:{port}")), tcp(&format!("[::]:{port}"))];
+        if first == "[::]" {
+            wanted.reverse();
+        }
+        let mut listeners = Listeners::new(folder.path());
+        bind(&mut listeners, &wanted).unwrap();
+        for (host, own) in [("127.0.0.1", "0.0.0.0"), ("::1", "[::]")] {
+            let at = wanted.iter().position(|it| it.address.to_string().starts_with(own)).unwrap();
+            let client = std::net::TcpStream::connect((host, port)).unwrap();
+            let listener = std::net::TcpListener::from(listeners.of(&wanted)[at].fd.try_clone().unwrap());
+            assert_eq!(listener.accept().unwrap().1, client.local_addr().unwrap());
+        }
+    }
+}

@@ -277,7 +277,19 @@ def a_failure_of_any_size_fits_a_line(at):
     failure(at, "import", 3, entry="huge:application", env={"PYTHONPATH": at.directory})
 
 
-LAWS = [an_import_that_fails_is_told_with_its_traceback, a_missing_attribute_is_told_apart,
+def a_session_or_a_group_of_its_own_is_what_a_hook_has_already(at):
+    conf = written(at, "conf.py", "import os\ndef post_fork(server, worker):\n"
+                                  "    os.setpgrp(), os.setpgid(0, 0), os.setsid(), os.setpgid(worker.pid, 0)\n"
+                                  "    assert os.getpgid(0) == os.getsid(0) == os.getpid()\n"
+                                  "    if not os.fork():\n        os.setsid()\n"
+                                  "        os._exit(os.getsid(0) != os.getpid())\n"
+                                  "    assert os.wait()[1] == 0\n")
+    with Shop(at.venv, at.directory, args=["-c", conf]) as app:
+        app.ready()
+        assert Client(app, keep=False).get()[0] == 200
+
+
+LAWS = [a_session_or_a_group_of_its_own_is_what_a_hook_has_already, an_import_that_fails_is_told_with_its_traceback, a_missing_attribute_is_told_apart,
         an_app_that_exits_while_it_loads_has_failed, a_failed_lifespan_is_told_in_the_words_of_the_app,
         an_app_without_lifespan_serves, hooks_run_in_the_worker, logs_and_statistics_go_where_gunicorn_sends_them,
         a_hook_that_fails_is_told,

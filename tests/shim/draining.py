@@ -128,4 +128,64 @@ def a_draining_worker_takes_an_upload_to_its_last_byte(at):
             assert worker.ended() == 0, (worker.status, app.printed())
 
 
+def the_lifespans_shutdown_runs_also_where_a_stream_outlives_the_drain(at):
+    for second in (None, signal.SIGQUIT):
+        graceful = "60" if second else "1"
+        with shop(at, more=["--keep-alive", "1", "--graceful-timeout", graceful]) as app:
+            worker = app.ready()
+            client = app.connect()
+            client.sendall(b"GET /endless HTTP/1.1\r\nHost: a\r\n\r\n")
+            reader = threading.Thread(target=read_on_and_on, args=(client,))
+            reader.start()
+            until(worker.in_flight, "the stream is under way")
+            worker.kill(signal.SIGTERM)
+            until(lambda: worker.state == DRAINING, "it drains")
+            if second:
+                worker.kill(second)
+            assert worker.ended() == 0, (worker.status, app.printed())
+            reader.join()
+            client.close()
+            os.remove(os.path.join(at.directory, "shut_down"))
+
+
+def read_on_and_on(client):
+    try:
+        while client.recv(1 << 20):
+            pass
+    except OSError:
+        pass  # it was cut off
+
+
+def who_is_accepted_in_the_very_moment_of_a_drain_is_answered(at):
+    loops = [["--asgi-loop", loop] for loop in ("auto", "asyncio")] if at.kind == "asgi" else [[]]
+    for loop in loops:
+        with shop(at, more=loop) as app:
+            worker = app.ready()
+            first = app.connect()
+            first.sendall(b"GET /block HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            until(worker.in_flight, "its loop stands still")
+            worker.kill(signal.SIGTERM)
+            until(lambda: not pending(worker, signal.SIGTERM), "the signal is there")
+            others = [app.connect() for _ in range(5)]
+            for client in others:
+                client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            sibling = app.ready()  # who the worker does not take is taken by another
+            open(os.path.join(at.directory, "go_on"), "w").close()
+            for client in [first] + others:
+                assert b" 200 " in whole(client)[0]
+                client.close()
+            assert worker.ended() == 0, (worker.status, app.printed())
+            sibling.kill(signal.SIGTERM)
+            assert sibling.ended() == 0
+            os.remove(os.path.join(at.directory, "go_on"))
+
+
+def pending(worker, number):
+    with open("/proc/%d/status" % worker.pid, encoding="latin-1") as file:
+        fields = dict(line.split(":", 1) for line in file)
+    return (int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)) & 1 << number - 1
+
+
+OF_LOOPS = [the_lifespans_shutdown_runs_also_where_a_stream_outlives_the_drain,
+            who_is_accepted_in_the_very_moment_of_a_drain_is_answered]
 LAWS = [a_draining_worker_sends_its_answers_to_the_last_byte, a_draining_worker_takes_an_upload_to_its_last_byte]

@@ -45,7 +45,8 @@ def name(host, hook, workers=3, **fields):
 def hooks_run_as_they_are_named_with_gunicorns_arguments(at):
     written(at, CONF)
     with Shop(at.venv, at.directory) as app:
-        host = app.spawn(mode="hooks", listeners=[])
+        addresses = [{"family": "inet", "address": ["127.0.0.1", 8123]}, {"family": "unix", "address": "/run/x.sock"}]
+        host = app.spawn(mode="hooks", listeners=[], addresses=addresses)
         worker, other = {"id": 7, "pid": 4711}, {"id": 2, "pid": 4002}
         assert name(host, "on_starting") is None
         assert name(host, "pre_fork", worker=worker) is None
@@ -57,7 +58,7 @@ def hooks_run_as_they_are_named_with_gunicorns_arguments(at):
         assert name(host, "on_exit", workers=5) is None
         host.control.close()
         assert host.ended() == 0, (host.status, app.printed())
-        expected = ["on_starting 3 wsgi:application 0", "pre_fork 7 4711 [4711]", "when_ready [4711] ",
+        expected = ["on_starting 3 wsgi:application 0", "pre_fork 7 4711 [4711]", "when_ready [4711] [('127.0.0.1', 8123), '/run/x.sock']",
                     "child_exit 7 4711 []", "on_reload yes", "child_exit 2 4002 []", "nworkers_changed 5 3 5",
                     "on_exit"]
         told = notes(at)

@@ -74,6 +74,8 @@ def cases(venvs, environments):
             laws = holding.LAWS + serving.LAWS + draining.LAWS if kind != "uvicorn.workers" else [serving.a_replaced_worker_loses_no_request]
             for law in laws:
                 yield law, Place(venvs, environment, kind)
+            for law in draining.OF_LOOPS if kind in ("asgi", "uvicorn") else []:
+                yield law, Place(venvs, environment, kind)
             for law in forking.OF_WORKERS if kind != "uvicorn.workers" else []:
                 yield law, Place(venvs, environment, kind, preload=True)
                 yield law, Place(venvs, environment, kind, preload="settings")

@@ -67,7 +67,7 @@ class Worker:
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + index) for index, fd in enumerate(given)]
         argv = ["env", "-C", shop.directory, shop.python, "-c", source("bootstrap.py"), self.title]
         self.pid = os.posix_spawn("/usr/bin/env", argv, shop.environment, file_actions=actions,
-                                  setsigmask=[], setsigdef=range(1, 32))
+                                  setsigmask=[], setsigdef=range(1, 32), setsid=True)
         self.pidfd = high(os.pidfd_open(self.pid))
         for fd in given[:3] + [self.our_end] * (self.our_end is not None):
             os.close(fd)

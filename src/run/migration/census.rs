@@ -9,8 +9,8 @@ const ENVIRON_MOST: u64 = 4 * 1024 * 1024;
 
 /// A process that belongs to the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    pub(super) pid: i32,
+pub(in crate::run) struct Found {
+    pub(in crate::run) pid: i32,
     /// In ticks since the machine's start: with the number, its identity.
     pub(super) start: u64,
     /// `pid 4711 (sleep)`.
@@ -46,20 +46,48 @@ pub(super) fn take(first: i32, mark: &str, known: &BTreeMap<i32, u64>) -> Vec<Fo
             inside.insert(pid);
         }
     }
+    living(&all, with_descendants(&all, inside))
+}
+
+fn with_descendants(all: &BTreeMap<i32, Stat>, mut inside: BTreeSet<i32>) -> BTreeSet<i32> {
     loop {
         let children =
             all.iter().filter(|(pid, stat)| inside.contains(&stat.parent) && !inside.contains(pid));
         let more: Vec<i32> = children.map(|(&pid, _)| pid).collect();
         if more.is_empty() {
-            break;
+            return inside;
         }
         inside.extend(more);
     }
+}
+
+fn living(all: &BTreeMap<i32, Stat>, pids: BTreeSet<i32>) -> Vec<Found> {
     let found = |pid: i32| {
         let stat = all.get(&pid).filter(|stat| stat.lives())?;
         Some(Found { pid, start: stat.start, words: named(pid, stat) })
     };
-    inside.into_iter().filter_map(found).collect()
+    pids.into_iter().filter_map(found).collect()
+}
+
+/// All that live, were started `until` then, and carry the mark, or are children of this process of whom `is_orphan`
+/// says that they belong with those; and the descendants of all of these.
+pub(in crate::run) fn left_behind(mark: &str, until: u64, is_orphan: impl Fn(i32) -> bool) -> Vec<Found> {
+    let all = everybody();
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let is_one = |pid: i32, stat: &Stat| {
+        let is_orphan = || stat.parent == own && is_orphan(pid);
+        pid != own && pid != 1 && stat.start <= until && (carries(pid, mark.as_bytes()) || is_orphan())
+    };
+    let inside = all.iter().filter(|(pid, stat)| is_one(**pid, stat)).map(|(&pid, _)| pid).collect();
+    living(&all, with_descendants(&all, inside))
+}
+
+/// Now, as the start of a process is counted.
+pub(in crate::run) fn now() -> u64 {
+    let Ok(text) = fs::read_to_string("/proc/uptime") else { return 0 };
+    let seconds: f64 = text.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or_default();
+    // The kernel shows hundredths of a second to every program, whatever it counts in itself.
+    (seconds * 100.0) as u64
 }
 
 /// A process that lives, in words.

@@ -154,20 +154,20 @@ impl Group {
 
 /// A process that is held: its number cannot become another's.
 #[derive(Debug)]
-struct Member {
-    pidfd: OwnedFd,
-    words: String,
+pub(in crate::run) struct Member {
+    pub(in crate::run) pidfd: OwnedFd,
+    pub(in crate::run) words: String,
 }
 
 impl Member {
-    fn of(found: Found) -> Option<Member> {
+    pub(in crate::run) fn of(found: Found) -> Option<Member> {
         let pidfd = pidfd_open(rustix::process::Pid::from_raw(found.pid)?, PidfdFlags::empty()).ok()?;
         // Only now it is sure whom the descriptor holds.
         census::is_still(&found).then(|| Member { pidfd, words: found.words })
     }
 }
 
-async fn all_ended(members: Vec<Member>) {
+pub(in crate::run) async fn all_ended(members: Vec<Member>) {
     for member in members {
         // SAFETY: the descriptor is owned by what is registered, and so stays open and the same.
         let registered = unsafe { AsyncFd::register_with_interest(member.pidfd, Interest::READABLE) };

@@ -4,10 +4,10 @@
 //! `census` (what is run, and all its processes), `output` and `log`, `history` with `past`; `look` answers who only asks.
 
 mod bounded;
-mod census;
+pub(in crate::run) mod census;
 mod command;
 mod database;
-mod enclosure;
+pub(in crate::run) mod enclosure;
 mod failing;
 mod guards;
 mod history;

@@ -3,6 +3,8 @@
 use std::time::Instant;
 
 use super::Shell;
+use crate::config::AppName;
+use crate::run::leftovers::Leftovers;
 use crate::run::scoreboard::monotonic_now;
 use crate::supervise::{Exit, WorkerId};
 
@@ -32,5 +34,15 @@ impl Shell {
         if let (Some(home), Some(slot)) = (self.apps.get_mut(&running.blueprint.app), running.slot) {
             home.scoreboard.release(slot);
         }
+    }
+
+    /// Ends what the workers of an app have left, where no scope holds it.
+    pub(super) fn end_leftovers(&mut self, app: &AppName) {
+        let Some(mark) = self.children.mark(app) else { return };
+        let owners = self.owners();
+        let is_its_own = |user: &u32| owners.values().filter(|owner| *owner == user).count() == 1;
+        let own = nix::unistd::geteuid().as_raw();
+        let user = owners.get(app).copied().filter(is_its_own).filter(|user| *user != own);
+        self.leftovers.spawn(Leftovers::of(mark, user).end(self.children.clone()));
     }
 }

@@ -3,13 +3,17 @@
 import asyncio
 import os
 import subprocess
+import time
 
 LARGE, PIECE = 40 * 1024 * 1024, 65536
+
 
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
         while True:
             message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                open("shut_down", "w").close()
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
@@ -28,12 +32,15 @@ async def application(scope, receive, send):
     body = b"%d %s %s" % (os.getpid(), scope["scheme"].encode(), headers.get(b"host", b""))
     if path == "/children":
         body = subprocess.run(["ls", "/proc/self/fd"], close_fds=False, stdout=subprocess.PIPE).stdout
+    if path == "/block":
+        while not os.path.exists("go_on"):
+            time.sleep(0.01)
     if path == "/upload":
         body = b"%d" % await uploaded(receive)
     if path == "/large":
         body = b"x" * LARGE
-    if path == "/stream":
-        return await stream(send)
+    if path in ("/stream", "/endless"):
+        return await stream(send, endless=path == "/endless")
     await send({"type": "http.response.start", "status": status,
                 "headers": [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
@@ -47,10 +54,13 @@ async def uploaded(receive):
     return total
 
 
-async def stream(send):
+async def stream(send, endless):
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
     for _ in range(LARGE // PIECE):
         await send({"type": "http.response.body", "body": b"x" * PIECE, "more_body": True})
+    while endless:
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await asyncio.sleep(0.05)
     await send({"type": "http.response.body", "body": b""})
 
 

@@ -1,0 +1,102 @@
+//! What an app's workers have started and not ended, where no scope of systemd's holds it together: it ends with the app.
+//!
+//! Each is known by a variable in its environment, which children inherit. One that has taken that off, or whose
+//! environment is not to be read, is known as long as it is an orphan that has fallen to ostlerd, by its user, where
+//! that is no other app's.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::process::{Signal, pidfd_send_signal};
+use tokio::time::timeout;
+
+use super::migration::census;
+use super::migration::enclosure::{Member, all_ended};
+use super::process::Children;
+use crate::config::AppName;
+
+/// The variable; its value is the runtime directory, a colon and the app.
+const VARIABLE: &str = "OSTLER_APP";
+/// From SIGTERM to SIGKILL.
+const GRACE: Duration = Duration::from_secs(2);
+/// After so many looks, what starts ever new processes is left alone.
+const LOOKS: usize = 20;
+
+/// What an app's processes carry.
+#[derive(Clone, Debug)]
+pub(super) struct Mark(String);
+
+impl Mark {
+    pub(super) fn of(runtime_directory: &Path, app: &AppName) -> Mark {
+        Mark(format!("{}:{app}", runtime_directory.display()))
+    }
+
+    /// Name and value.
+    pub(super) fn variable(&self) -> (String, String) {
+        (VARIABLE.to_owned(), self.0.clone())
+    }
+}
+
+/// What an app that has been stopped by now left behind.
+#[derive(Debug)]
+pub(super) struct Leftovers {
+    mark: Mark,
+    /// Of the app alone.
+    user: Option<u32>,
+    until: u64,
+}
+
+impl Leftovers {
+    /// Of what was started until now: the app may be started again.
+    pub(super) fn of(mark: Mark, user: Option<u32>) -> Leftovers {
+        Leftovers { mark, user, until: census::now() }
+    }
+
+    /// Ends all of it.
+    pub(super) async fn end(self, children: Children) {
+        let mut signal = Signal::TERM;
+        for _ in 0..LOOKS {
+            let members = self.members(&children).await;
+            if members.is_empty() {
+                return;
+            }
+            if signal == Signal::TERM {
+                let names: Vec<&str> = members.iter().take(20).map(|member| member.words.as_str()).collect();
+                tracing::info!("{}: left by its workers, and ended: {}", self.app(), names.join(", "));
+            }
+            for member in &members {
+                let _ = pidfd_send_signal(&member.pidfd, signal);
+                // What is stopped hears of it too.
+                let _ = pidfd_send_signal(&member.pidfd, Signal::CONT);
+            }
+            let _ = timeout(GRACE, all_ended(members)).await;
+            signal = Signal::KILL;
+        }
+        tracing::error!(
+            "{}: what its workers have left starts new processes faster than they end",
+            self.app()
+        );
+    }
+
+    fn app(&self) -> &str {
+        self.mark.0.rsplit_once(':').map_or("", |(_, app)| app)
+    }
+
+    async fn members(&self, children: &Children) -> Vec<Member> {
+        let (mark, user, until) = (format!("{VARIABLE}={}", self.mark.0), self.user, self.until);
+        let watching = children.clone();
+        let look = move || {
+            let is_orphan = |pid: i32| !watching.is_watched(pid) && user.is_some() && user_of(pid) == user;
+            let mut found = census::left_behind(&mark, until, is_orphan);
+            found.retain(|found| !watching.is_watched(found.pid));
+            found
+        };
+        let found = tokio::task::spawn_blocking(look).await.expect("looking at /proc does not panic");
+        found.into_iter().filter_map(Member::of).collect()
+    }
+}
+
+fn user_of(pid: i32) -> Option<u32> {
+    std::fs::metadata(format!("/proc/{pid}")).ok().map(|meta| meta.uid())
+}
