@@ -43,6 +43,7 @@ pins_of() {
     gunicorn-23) echo "gunicorn==23.0.0 gevent==25.9.1 tornado==6.5.10 uvicorn==0.40.0 uvicorn-worker==0.4.0 packaging==26.3 $common" ;;
     gunicorn-27) echo "gunicorn==27.0.1 gevent==26.9.0 tornado==6.6.1 uvicorn==0.54.0 uvicorn-worker==0.4.0 packaging==26.3
       httptools==0.9.0 uvloop==0.23.0 $common" ;;
+    gunicorn-27-http2) echo "$(pins_of gunicorn-27) h2==4.4.1 hpack==4.2.0 hyperframe==6.1.0" ;;
     # What migrations are watched with: a current Django, the oldest and one for new Pythons only, with both drivers of each
     # database among them.
     migrate-a) echo "django==5.2.19 psycopg[binary]==3.3.9 mysqlclient==2.2.8 gunicorn==27.0.1 packaging==26.3 wagtail==8.0.1
@@ -178,7 +179,7 @@ dir=$(cd "$dir" && pwd)
 exec 9>"$dir/.lock"
 flock 9
 names=("${@:2}")
-(($# > 1)) || names=(gunicorn-20.1 gunicorn-23 gunicorn-27 migrate-a migrate-b migrate-c newest edge)
+(($# > 1)) || names=(gunicorn-20.1 gunicorn-23 gunicorn-27 gunicorn-27-http2 migrate-a migrate-b migrate-c newest edge)
 for name in "${names[@]}"; do
     [[ -n $(pins_of "$name") ]] || fail "there is no environment $name"
     if [[ $name == newest ]]; then

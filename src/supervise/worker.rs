@@ -73,8 +73,9 @@ impl Worker {
         self.life == Life::Ready
     }
 
+    /// Whether it has served and finishes what it has.
     fn is_draining(&self) -> bool {
-        matches!(self.life, Life::Ending { rung: Rung::Drain, .. })
+        matches!(self.life, Life::Ending { rung: Rung::Drain, was_ready: true, .. })
     }
 
     /// Begins its end; returns the first rung. A worker that is ending already goes on as it was, unless it drains and

@@ -3,7 +3,7 @@
 import signal
 import weakref
 
-from _ostler import hold
+from _ostler import hold, http2
 from _ostler.drain import TURNS, Drain, pause_accepting
 from _ostler.shift import Shifted, counted_asgi
 
@@ -23,6 +23,7 @@ class Asgi(Shifted):
         self.protocols = weakref.WeakSet()
         know_connections(self.protocols)
         keep_promises()
+        http2.teach_asgi(lambda: self.drain is not None)
 
     def init_signals(self):
         super().init_signals()

@@ -4,7 +4,7 @@ import os
 import selectors
 import signal
 
-from _ostler import probe
+from _ostler import http2, probe
 from _ostler.drain import Drain, say_close
 from _ostler.shift import Wsgi
 
@@ -15,6 +15,8 @@ class Gthread(Wsgi):
     drain = None
 
     def run(self):
+        self.bell = http2.Bell()
+        http2.teach(self.bell)
         # A signal's byte wakes the loop, which would otherwise sleep out its second.
         self.poller.register(self.PIPE[0], selectors.EVENT_READ, self.woken)
         super().run()
@@ -40,6 +42,7 @@ class Gthread(Wsgi):
             self.stop_accepting()
             self.max_keepalived = 0  # every request from now on is answered with a close
             say_close()
+            self.bell.ring()
             self.drain = Drain(self)
         if self.drain.over(self.nr_conns):
             super().handle_exit(signal.SIGTERM, None)

@@ -104,7 +104,7 @@
 //! # The modules
 //!
 //! In the order of their execution: `text` fits words into messages, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
-//! scoreboard, `settings` reads gunicorn's; `drain`, `probe` and `hold` are the rules for going and coming; `shift` is
+//! scoreboard, `settings` reads gunicorn's; `drain`, `http2`, `probe` and `hold` are the rules for going and coming; `shift` is
 //! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `main` is what gunicorn's arbiter
 //! does for a worker.
 //! None may import asyncio or threading before the app's worker class does: gevent patches them first.
@@ -129,7 +129,7 @@ pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
 
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 17] = [
+const MODULES: [(&str, &str); 18] = [
     TEXT,
     ("paper", include_str!("paper.py")),
     ("wire", include_str!("wire.py")),
@@ -139,6 +139,7 @@ const MODULES: [(&str, &str); 17] = [
     ("drain", include_str!("drain.py")),
     ("probe", include_str!("probe.py")),
     ("hold", include_str!("hold.py")),
+    ("http2", include_str!("http2.py")),
     ("shift", include_str!("shift.py")),
     ("host", include_str!("host.py")),
     ("gthread", include_str!("gthread.py")),

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from _ostler import hold, probe
+from _ostler import hold, http2, probe
 from _ostler.drain import Drain
 
 
@@ -155,9 +155,11 @@ class Gevent(Wsgi):
     gets lost."""
 
     multithread = True
-    drain = None
+    bell = drain = None
 
     def run(self):
+        self.bell = http2.Bell()
+        http2.teach(self.bell)
         self.named = {id(listener): Named(listener.getsockname()) for listener in self.sockets}
         super().run()
 
@@ -170,6 +172,11 @@ class Gevent(Wsgi):
         # How many connections there are only its servers know; without any it ends by itself.
         if self.drain.over(True, self.shift.slot.busy()) and self.drain.hurried:
             raise SystemExit(0)
+
+    def handle_exit(self, sig, frame):
+        super().handle_exit(sig, frame)
+        if self.bell is not None:
+            self.bell.ring()
 
     def handle(self, listener, client, addr):
         super().handle(self.named.get(id(listener), listener), client, addr)

@@ -23,6 +23,7 @@ import failing  # noqa: E402
 import forking  # noqa: E402
 import holding  # noqa: E402
 import hooks  # noqa: E402
+import http2  # noqa: E402
 import serving  # noqa: E402
 import supervisor  # noqa: E402
 from kinds import CLASSES  # noqa: E402
@@ -30,6 +31,8 @@ from supervisor import ROOT  # noqa: E402
 
 # `newest` is the newest of everything that there is today, see tests/venvs.sh.
 ENVIRONMENTS = ["gunicorn-20.1", "gunicorn-23", "gunicorn-27", "newest"]
+# With the package that gunicorn's HTTP/2 takes.
+WITH_H2 = "gunicorn-27-http2"
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -66,7 +69,7 @@ def tell_newest(venv):
         supervisor.tried = major
 
 
-def cases(venvs, environments):
+def cases(venvs, environments, with_h2):
     for environment in environments:
         for kind in CLASSES:
             if kind == "asgi" and Place(venvs, environment, kind).major < 27:
@@ -81,6 +84,9 @@ def cases(venvs, environments):
                 yield law, Place(venvs, environment, kind, preload="settings")
         for law in booting.LAWS + failing.LAWS + hooks.LAWS + forking.LAWS:
             yield law, Place(venvs, environment, "any")
+    for kind in http2.KINDS if with_h2 else []:
+        for law in http2.LAWS:
+            yield law, Place(venvs, WITH_H2, kind)
     for law in booting.ONCE + failing.ONCE if environments else []:
         yield law, Place(venvs, environments[-1], "any")
 
@@ -125,11 +131,11 @@ def main():
     assert ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
     os.closerange(3, 1024)  # whatever we were started with must not reach the workers
     venvs = os.path.abspath(options.venvs)
-    missing = [it for it in ENVIRONMENTS if not os.path.exists(os.path.join(venvs, it, ".stamp"))]
+    missing = [it for it in ENVIRONMENTS + [WITH_H2] if not os.path.exists(os.path.join(venvs, it, ".stamp"))]
     present = [it for it in ENVIRONMENTS if it not in missing]
     if "newest" in present:
         tell_newest(os.path.join(venvs, "newest"))
-    chosen = [case for case in cases(venvs, present) if options.k in name_of(*case)]
+    chosen = [case for case in cases(venvs, present, WITH_H2 not in missing) if options.k in name_of(*case)]
     # An end from outside lets what runs clean up after itself.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("stopped"))
     with concurrent.futures.ThreadPoolExecutor(options.j) as pool:

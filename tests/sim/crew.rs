@@ -36,6 +36,11 @@ impl Hand {
         self.signals.is_empty() && self.failed.is_none()
     }
 
+    /// Whether it was told to drain, and nothing harder.
+    pub(crate) fn drains(&self) -> bool {
+        !self.signals.is_empty() && self.signals.iter().all(|(_, rung)| *rung == Rung::Drain)
+    }
+
     pub(crate) fn is_ready(&self) -> bool {
         self.is_live() && self.ready.is_some() && !self.hung
     }

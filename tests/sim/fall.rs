@@ -145,9 +145,7 @@ pub(crate) fn put_right(
         if let Some((_, last @ Rung::Kill)) = hand.signals.last_mut() {
             *last = Rung::Quit;
         }
-        let told_to_drain =
-            !hand.signals.is_empty() && hand.signals.iter().all(|(_, rung)| *rung == Rung::Drain);
-        if alive && untold && told_to_drain {
+        if alive && untold && hand.drains() {
             hand.signals.clear();
             // It serves after all, and is heard of anew.
             hand.ready = None;

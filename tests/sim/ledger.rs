@@ -222,7 +222,9 @@ impl Ledger {
         let silent = crew.policy.hang_timeout.is_some_and(|limit| seen.beat_age > limit);
         let oldest = seen.oldest_request.unwrap_or(Duration::ZERO);
         let stuck = crew.policy.request_timeout.is_some_and(|limit| oldest > limit);
-        hand.hung |= hand.ready.is_some() && hand.is_live() && (silent || stuck);
+        // Who drains need not beat, but its requests get no older than those of others.
+        let hangs = hand.is_live() && (silent || stuck) || hand.drains() && stuck;
+        hand.hung |= hand.ready.is_some() && hangs;
         hand.seen = Observation { rss: seen.rss.or(hand.seen.rss), ..seen };
     }
 
@@ -316,6 +318,7 @@ impl Ledger {
     fn signalled(&mut self, now: Moment, worker: WorkerId, rung: Rung) {
         self.zygote_signalled(now, worker, rung);
         let Some(hand) = self.hands.get_mut(&worker) else { return };
+        let was_to_go = !hand.signals.is_empty();
         hand.signals.push((now, rung));
         let Some(crew) = self.crews.get_mut(&hand.app) else { return };
         if rung == Rung::Drain {
@@ -324,7 +327,7 @@ impl Ledger {
         if rung == Rung::Stacks && hand.ready.is_none() {
             crew.boot_failed(hand.generation);
         }
-        if rung == Rung::Stacks {
+        if rung == Rung::Stacks && !was_to_go {
             crew.crashes.insert(hand.generation, now);
         }
     }

@@ -24,7 +24,8 @@ pub(super) fn rungs_go_upwards_once(ledger: &Ledger, _: Moment, action: &Action)
     }
 }
 
-/// A healthy worker is asked to drain before anything harder; only ShutdownNow kills at once.
+/// A healthy worker is asked to drain before anything harder; only ShutdownNow kills at once. One that drains and has
+/// a request that is too old is ended as one that hangs.
 pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
     let Action::SignalWorker { worker, rung } = action else { return Ok(()) };
     let Some(hand) = ledger.hands.get(worker) else { return Ok(()) };
@@ -35,7 +36,7 @@ pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &A
         (None, Rung::Drain) => Ok(()),
         (None, Rung::Stacks) if hand.hung || stuck_in_boot => Ok(()),
         (None, Rung::Kill) if ledger.machine.stopping || hand.failed.is_some() => Ok(()),
-        (Some(Rung::Drain), Rung::Abort | Rung::Stacks) => {
+        (Some(Rung::Drain), Rung::Abort | Rung::Stacks) if !hand.hung => {
             Err(format!("{worker} drains and got {rung:?}; that is for the hung"))
         }
         (Some(_), _) => Ok(()),
@@ -48,7 +49,7 @@ pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &A
 /// A worker that is seen to hang is ended in the same step.
 pub(super) fn the_hung_are_ended(step: &Step<'_>) -> Verdict {
     for (worker, hand) in &step.ledger.hands {
-        if hand.hung && hand.signals.is_empty() {
+        if hand.hung && (hand.signals.is_empty() || hand.drains()) {
             return Err(format!("{worker} hangs ({:?}) and nothing is done", hand.seen));
         }
     }
