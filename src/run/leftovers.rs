@@ -4,6 +4,7 @@
 //! environment is not to be read, is known as long as it is an orphan that has fallen to ostlerd, by its user, where
 //! that is no other app's.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
@@ -45,16 +46,18 @@ pub(super) struct Leftovers {
     /// Of the app alone.
     user: Option<u32>,
     until: u64,
+    /// Those of what was found: what is started there later belongs to it.
+    sessions: BTreeSet<i32>,
 }
 
 impl Leftovers {
     /// Of what was started until now: the app may be started again.
     pub(super) fn of(mark: Mark, user: Option<u32>) -> Leftovers {
-        Leftovers { mark, user, until: census::now() }
+        Leftovers { mark, user, until: census::now(), sessions: BTreeSet::new() }
     }
 
     /// Ends all of it.
-    pub(super) async fn end(self, children: Children) {
+    pub(super) async fn end(mut self, children: Children) {
         let mut signal = Signal::TERM;
         for _ in 0..LOOKS {
             let members = self.members(&children).await;
@@ -83,16 +86,17 @@ impl Leftovers {
         self.mark.0.rsplit_once(':').map_or("", |(_, app)| app)
     }
 
-    async fn members(&self, children: &Children) -> Vec<Member> {
+    async fn members(&mut self, children: &Children) -> Vec<Member> {
         let (mark, user, until) = (format!("{VARIABLE}={}", self.mark.0), self.user, self.until);
-        let watching = children.clone();
+        let (watching, sessions) = (children.clone(), self.sessions.clone());
         let look = move || {
             let is_orphan = |pid: i32| !watching.is_watched(pid) && user.is_some() && user_of(pid) == user;
-            let mut found = census::left_behind(&mark, until, is_orphan);
+            let mut found = census::left_behind(&mark, until, &sessions, is_orphan);
             found.retain(|found| !watching.is_watched(found.pid));
             found
         };
         let found = tokio::task::spawn_blocking(look).await.expect("looking at /proc does not panic");
+        self.sessions.extend(found.iter().map(|found| found.session));
         found.into_iter().filter_map(Member::of).collect()
     }
 }

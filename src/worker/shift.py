@@ -160,6 +160,7 @@ class Gevent(Wsgi):
     def run(self):
         self.bell = http2.Bell()
         http2.teach(self.bell)
+        keep_handlers()
         self.named = {id(listener): Named(listener.getsockname()) for listener in self.sockets}
         super().run()
 
@@ -183,6 +184,23 @@ class Gevent(Wsgi):
 
     def bounded(self, seconds, call):
         probe.bounded_by_gevent(seconds, call)
+
+
+def keep_handlers():
+    """gevent's server forgets its handler when it is closed, also for those whose TLS handshake goes on."""
+    from gunicorn.workers import ggevent
+
+    class Server(ggevent.StreamServer):
+        def set_handle(self, handle):
+            super().set_handle(handle)
+            self.ostler_handle = self.handle
+
+        def __getattr__(self, name):
+            if name == "handle" and "ostler_handle" in self.__dict__:
+                return self.ostler_handle
+            raise AttributeError(name)
+
+    ggevent.StreamServer = Server
 
 
 class Named:

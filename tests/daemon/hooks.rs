@@ -80,7 +80,7 @@ fn the_address_of_the_server_is_where_the_app_listens() {
     ostlerd.serving("shop");
     let Target::Tcp(address) = app.target() else { panic!("it listens on a port") };
     for hook in ["when_ready", "post_fork"] {
-        notes.has(&format!("{hook} [('127.0.0.1', {})]", address.port()));
+        notes.has(&format!("{hook} [('{}', {})]", address.ip(), address.port()));
     }
 }
 

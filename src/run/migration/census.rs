@@ -13,6 +13,7 @@ pub(in crate::run) struct Found {
     pub(in crate::run) pid: i32,
     /// In ticks since the machine's start: with the number, its identity.
     pub(super) start: u64,
+    pub(in crate::run) session: i32,
     /// `pid 4711 (sleep)`.
     pub(super) words: String,
 }
@@ -64,19 +65,26 @@ fn with_descendants(all: &BTreeMap<i32, Stat>, mut inside: BTreeSet<i32>) -> BTr
 fn living(all: &BTreeMap<i32, Stat>, pids: BTreeSet<i32>) -> Vec<Found> {
     let found = |pid: i32| {
         let stat = all.get(&pid).filter(|stat| stat.lives())?;
-        Some(Found { pid, start: stat.start, words: named(pid, stat) })
+        Some(Found { pid, start: stat.start, session: stat.session, words: named(pid, stat) })
     };
     pids.into_iter().filter_map(found).collect()
 }
 
-/// All that live, were started `until` then, and carry the mark, or are children of this process of whom `is_orphan`
-/// says that they belong with those; and the descendants of all of these.
-pub(in crate::run) fn left_behind(mark: &str, until: u64, is_orphan: impl Fn(i32) -> bool) -> Vec<Found> {
+/// All that live and carry the mark, started `until` then or in one of these sessions; and the children of this process of
+/// whom `is_orphan` says that they belong with those; and the descendants of all of these.
+pub(in crate::run) fn left_behind(
+    mark: &str,
+    until: u64,
+    sessions: &BTreeSet<i32>,
+    is_orphan: impl Fn(i32) -> bool,
+) -> Vec<Found> {
     let all = everybody();
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let is_one = |pid: i32, stat: &Stat| {
-        let is_orphan = || stat.parent == own && is_orphan(pid);
-        pid != own && pid != 1 && stat.start <= until && (carries(pid, mark.as_bytes()) || is_orphan())
+        let is_old = stat.start <= until;
+        let is_orphan = || is_old && stat.parent == own && is_orphan(pid);
+        let may_be = pid != own && pid != 1 && (is_old || sessions.contains(&stat.session));
+        may_be && (carries(pid, mark.as_bytes()) || is_orphan())
     };
     let inside = all.iter().filter(|(pid, stat)| is_one(**pid, stat)).map(|(&pid, _)| pid).collect();
     living(&all, with_descendants(&all, inside))
