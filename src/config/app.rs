@@ -166,27 +166,22 @@ fn env(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> BTreeMap<String,
     env
 }
 
-fn probe(checker: &mut Checker<'_>, parent: &Section<'_, '_>) -> Option<ProbeConfig> {
-    let table = checker.table(parent, "probe", "{ path = \"/healthz\" }")?;
+fn probe(checker: &mut Checker<'_>, parent: &Section<'_, '_>) -> ProbeConfig {
+    let Some(table) = checker.table(parent, "probe", "{ path = \"/healthz\" }") else {
+        return ProbeConfig::default();
+    };
     let section = checker.section(&keys::PROBE, table);
-    if !section.has("path") {
-        let span = parent.field("probe", "").map(|field| field.value.span());
-        let place = span.map_or(checker.source.whole(), |span| checker.source.place(span));
-        checker.missing(&place, "path", "\"/healthz\"");
-    }
     let most = Duration::from_secs(600);
-    Some(ProbeConfig {
-        path: checker.read(&section, "path", "\"/healthz\"", names::url_path).unwrap_or_default(),
-        host: checker
-            .read(&section, "host", "\"shop.example.com\"", names::host)
-            .unwrap_or_else(|| "localhost".to_owned()),
-        scheme: checker
-            .read(&section, "scheme", "\"https\"", names::scheme)
-            .unwrap_or_else(|| "http".to_owned()),
+    let default = ProbeConfig::default();
+    ProbeConfig {
+        enabled: checker.read(&section, "enabled", "false", values::flag).unwrap_or(default.enabled),
+        path: checker.read(&section, "path", "\"/healthz\"", names::url_path),
+        host: checker.read(&section, "host", "\"shop.example.com\"", names::host),
+        scheme: checker.read(&section, "scheme", "\"https\"", names::scheme).unwrap_or(default.scheme),
         timeout: checker
             .read(&section, "timeout", "\"10s\"", values::duration(SHORTEST..=most, false))
-            .unwrap_or(Duration::from_secs(10)),
-    })
+            .unwrap_or(default.timeout),
+    }
 }
 
 fn rollout(checker: &mut Checker<'_>, parent: &Section<'_, '_>) -> RolloutConfig {

@@ -60,7 +60,7 @@ pub(super) const HEALTH: Shape = Shape {
 
 /// `[probe]`.
 pub(super) const PROBE: Shape =
-    Shape { title: "probe", known: &["path", "host", "scheme", "timeout"], planned: &[] };
+    Shape { title: "probe", known: &["enabled", "path", "host", "scheme", "timeout"], planned: &[] };
 
 /// `[rollout]`.
 pub(super) const ROLLOUT: Shape = Shape {

@@ -172,7 +172,7 @@ pub struct App {
     #[serde(default = "on")]
     pub no_new_privileges: bool,
     /// `[probe]`.
-    pub probe: Option<ProbeConfig>,
+    pub probe: ProbeConfig,
     /// `[rollout]`.
     pub rollout: RolloutConfig,
     /// `[limits]`.
@@ -209,14 +209,23 @@ pub struct WorkersRange {
 /// `[probe]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProbeConfig {
-    /// Path with query.
-    pub path: String,
-    /// Host header; default `localhost`.
-    pub host: String,
+    /// Whether there is a probe at all; default true.
+    pub enabled: bool,
+    /// Path with query; by default `/`, by a milder rule.
+    pub path: Option<String>,
+    /// Host header; by default one that the app accepts, as far as that can be known.
+    pub host: Option<String>,
     /// `http` or `https` (`X-Forwarded-Proto`); default `http`.
     pub scheme: String,
     /// Default 10 s.
     pub timeout: Duration,
+}
+
+impl Default for ProbeConfig {
+    fn default() -> Self {
+        let timeout = Duration::from_secs(10);
+        ProbeConfig { enabled: true, path: None, host: None, scheme: "http".to_owned(), timeout }
+    }
 }
 
 /// `[rollout]`; `None` is the default of DESIGN section 7.

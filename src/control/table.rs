@@ -2,7 +2,7 @@
 
 use crate::config::counted;
 use crate::observe::traceback::brief;
-use crate::observe::words::{app_word, drain_words, worker_tone, worker_word, zygote_words};
+use crate::observe::words::{app_word, drain_words, proof_words, worker_tone, worker_word, zygote_words};
 use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, notes};
 use crate::supervise::{LastWords, WorkerState};
 
@@ -69,6 +69,10 @@ impl Page {
         if let Some(directory) = &app.directory {
             let before = app.before.as_ref().map(|it| format!(", before it from {}", one_line(it)));
             self.line(2, &format!("code from {}{}", one_line(directory), before.unwrap_or_default()));
+        }
+        let good = app.proof.as_ref().filter(|proof| proof.probe.as_ref().is_none_or(|probe| probe.good));
+        if let Some(words) = good.and_then(proof_words) {
+            self.line(2, &format!("proof: {words}"));
         }
         for note in notes(app) {
             self.line(2, &self.screen.paint(note.tone.into(), &note.text));

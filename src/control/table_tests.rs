@@ -25,6 +25,7 @@ fn shop() -> AppStatus {
         before: None,
         runs: Some("gthread, gunicorn 27.0.1".into()),
         workers_wanted: 2,
+        proof: None,
         scaling: None,
         listeners: vec!["127.0.0.1:8000".into()],
         migration: None,

@@ -1,6 +1,6 @@
 //! What is to be said of an app beside its numbers, one sentence each. Pure.
 
-use super::words::{Tone, duration, one_line, rollout_words, scaling_words};
+use super::words::{Tone, duration, one_line, proof_words, rollout_words, scaling_words};
 use super::{AppStatus, WorkerStatus};
 
 /// What a sentence is about.
@@ -16,6 +16,8 @@ pub enum Topic {
     LastRollout,
     /// The release on disk, which is another than the one that serves.
     Release,
+    /// The answer to a probe that nobody asked for, which is bad and was borne with.
+    Proof,
     /// What is wrong now.
     Problem,
     /// The next start, which is waited for.
@@ -69,6 +71,11 @@ pub fn notes(app: &AppStatus) -> Vec<Note> {
     }
     if let Some(change) = &app.release_changed {
         say(Topic::Release, Tone::Warn, change);
+    }
+    let bad = app.proof.as_ref().filter(|proof| proof.probe.as_ref().is_some_and(|probe| !probe.good));
+    if let Some(words) = bad.and_then(proof_words) {
+        let remedy = "set `path` in [probe] to a page that shows that the app works";
+        say(Topic::Proof, Tone::Warn, &format!("proof: {words}; {remedy}"));
     }
     if let Some(problem) = app.problem.as_ref().filter(|_| is_news(&app.problem)) {
         say(Topic::Problem, Tone::Bad, &format!("problem: {problem}"));

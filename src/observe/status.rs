@@ -9,8 +9,8 @@ use super::MigrationStatus;
 use crate::config::AppName;
 use crate::plan::{Preload, Readiness};
 use crate::supervise::{
-    AppState, GenerationId, LastMigration, LastRollout, LastWords, RolloutView, ScalingView, View, WorkerId,
-    WorkerState,
+    AppState, GenerationId, LastMigration, LastRollout, LastWords, Proof, RolloutView, ScalingView, View,
+    WorkerId, WorkerState,
 };
 
 /// The machine as `status` shows it.
@@ -74,6 +74,9 @@ pub struct AppStatus {
     pub before: Option<String>,
     /// Worker class and gunicorn's version, `gthread, gunicorn 27.0.1`.
     pub runs: Option<String>,
+    /// What a worker of that generation has shown before it took its first client.
+    #[serde(default)]
+    pub proof: Option<ProofStatus>,
     /// How many workers should serve.
     pub workers_wanted: u32,
     /// Where the load decides how many: within which numbers, and why so many.
@@ -107,6 +110,43 @@ pub struct AppStatus {
     /// With `preload`, or a `gunicorn.conf.py`: the processes that workers are forked from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zygotes: Vec<ZygoteStatus>,
+}
+
+/// What a generation has shown of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProofStatus {
+    /// How many URLs of Django's are loaded; `None` if the app is not Django's.
+    pub urls: Option<u32>,
+    /// Its answer to the probe; `None` if there was none.
+    pub probe: Option<ProbeStatus>,
+}
+
+/// An answer to the probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProbeStatus {
+    /// The path that was asked for.
+    pub path: String,
+    /// The status, if there was one.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub seconds: f64,
+    /// Whether it is good; a bad one is a warning.
+    pub good: bool,
+    /// What is bad about it; else empty.
+    pub message: String,
+}
+
+impl From<&Proof> for ProofStatus {
+    fn from(Proof { urls, answer }: &Proof) -> Self {
+        let probe = answer.as_ref().map(|it| ProbeStatus {
+            path: it.path.clone(),
+            status: it.status,
+            seconds: it.took.as_secs_f64(),
+            good: it.good,
+            message: it.message.clone(),
+        });
+        ProofStatus { urls: *urls, probe }
+    }
 }
 
 /// What health is decided from, beside the workers.
@@ -268,6 +308,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
         directory: blueprint.map(|it| it.directory.display().to_string()),
         before: known.before.map(|it| it.display().to_string()),
         runs: blueprint.map(|it| format!("{}, gunicorn {}", it.class, it.gunicorn)),
+        proof: app.proof.as_ref().map(ProofStatus::from),
         workers_wanted: app.wanted,
         scaling: app.scaling.clone(),
         listeners: known.listeners,

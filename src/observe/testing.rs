@@ -19,6 +19,7 @@ pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         before: None,
         runs: None,
         workers_wanted: workers.len() as u32,
+        proof: None,
         scaling: None,
         listeners: vec![],
         migration: None,

@@ -235,9 +235,10 @@ impl Fields {
         self.set("worker class", class);
         self.set_some("requests at once of a worker", *capacity);
         self.set("gunicorn", gunicorn);
-        if let Some(Probe { path, host, scheme, timeout }) = probe {
-            self.set("probe.path", path);
-            self.set("probe.host", host);
+        self.set("probe.enabled", probe.is_some());
+        if let Some(Probe { path, host, scheme, timeout, asked }) = probe {
+            self.set_some("probe.path", asked.then_some(path));
+            self.set_some("probe.host", host.as_ref());
             self.set("probe.scheme", scheme);
             self.set("probe.timeout", words(*timeout));
         }

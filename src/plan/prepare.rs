@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{App, shortened};
+use crate::config::{App, ProbeConfig, shortened};
 use crate::worker::{Hook, Settings};
 
 use super::environment::environment;
@@ -49,12 +49,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
         class,
         capacity: capacity(class, settings),
         gunicorn: shortened(&settings.gunicorn, 40),
-        probe: app.probe.as_ref().map(|probe| Probe {
-            path: probe.path.clone(),
-            host: probe.host.clone(),
-            scheme: probe.scheme.clone(),
-            timeout: probe.timeout,
-        }),
+        probe: app.probe.enabled.then(|| probe(&app.probe)),
         log_file: facts.paths.log_file.clone(),
         hooks: hooks(settings),
         preload: preload(app, settings),
@@ -63,6 +58,17 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
     };
     let policy = policy::policy(app, facts, class, notes);
     Ok(AppPlan { blueprint: Arc::new(blueprint), policy, migrate })
+}
+
+/// The request that proves a worker: the one that the configuration names, else the first that any client would make.
+fn probe(config: &ProbeConfig) -> Probe {
+    Probe {
+        path: config.path.clone().unwrap_or_else(|| "/".to_owned()),
+        host: config.host.clone(),
+        scheme: config.scheme.clone(),
+        timeout: config.timeout,
+        asked: config.path.is_some(),
+    }
 }
 
 /// gevent takes as many as `worker_connections`, and the loops any number: neither says when a worker is busy.

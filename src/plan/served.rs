@@ -99,7 +99,7 @@ fn served_app(app: &App, seen: Option<&Seen>) -> ServedApp {
         keepalive: policy.map(|it| it.keepalive),
         request_limit: limits.into_iter().flatten().min(),
         trusts: seen.and_then(|seen| seen.settings.as_ref()?.forwarded_allow_ips.clone()),
-        host: app.probe.as_ref().map(|probe| probe.host.clone()).filter(|host| host != "localhost"),
+        host: app.probe.host.clone().filter(|host| host != "localhost"),
         static_files: app
             .static_files
             .iter()

@@ -98,7 +98,7 @@ pub struct Blueprint {
     pub capacity: Option<u32>,
     /// The version of gunicorn in the app's environment, `27.0.1`.
     pub gunicorn: String,
-    /// How a worker proves itself before its first visitor.
+    /// The request by which a worker proves itself before its first client; `None` if it is turned off.
     pub probe: Option<Probe>,
     /// Where the workers' output goes; `None` is ostlerd's own stderr.
     pub log_file: Option<PathBuf>,
@@ -208,18 +208,27 @@ impl fmt::Display for Preload {
     }
 }
 
-/// One request that a worker answers to itself before it takes its first visitor.
+/// One request that a worker answers to itself before it takes its first client.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// The path with its query, `/healthz`.
     pub path: String,
-    /// The Host header that the app expects.
-    pub host: String,
+    /// The Host header that the app expects; `None` is for the worker to find out.
+    pub host: Option<String>,
     /// Sent as `X-Forwarded-Proto` and used as the URL's scheme: `http` or `https`.
     pub scheme: String,
     /// How long the answer may take.
     #[serde(rename = "timeout_seconds", with = "seconds")]
     pub timeout: Duration,
+    /// Whether the configuration names the path: then the answer counts by itself, and has to be below 400. Else it only
+    /// must not be worse than that of what serves.
+    #[serde(default = "yes")]
+    pub asked: bool,
+}
+
+/// Of a probe that an earlier ostlerd has written down: there was no other.
+fn yes() -> bool {
+    true
 }
 
 /// A cheap mark of a release's files: it differs where a file was added, removed or written.

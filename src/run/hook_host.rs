@@ -218,6 +218,7 @@ impl Conversation {
                         return Err(Trouble::Failed(one_line(&last_words(&failed).message)));
                     }
                     Message::Here
+                    | Message::Proved(_)
                     | Message::Loaded
                     | Message::Ready
                     | Message::Settings(_)

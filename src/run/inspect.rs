@@ -210,6 +210,11 @@ fn answer_of(message: Message) -> Option<Answer> {
             let words = last_words(&failed);
             Some(Answer::Failed(Refusal { reason: words.message, detail: words.traceback }))
         }
-        Message::Here | Message::Loaded | Message::Ready | Message::Ran(_) | Message::Forked => None,
+        Message::Here
+        | Message::Proved(_)
+        | Message::Loaded
+        | Message::Ready
+        | Message::Ran(_)
+        | Message::Forked => None,
     }
 }

@@ -22,7 +22,7 @@ use super::passed::Passed;
 use super::process::{Children, Gate};
 use super::releases::Releases;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
-use super::worker_process::WorkerHandle;
+use super::worker_process::{Admission, WorkerHandle};
 use crate::config::{AppName, Config, HealthConfig, Listen, counted};
 use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
 use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, Resources, WorkerClass};
@@ -163,10 +163,11 @@ impl Shell {
                 self.releases.link_moves(&app);
                 self.effects.push(Effect::MoveLink(app, order));
             }
-            Action::SpawnWorker { worker, generation, blueprint, hold, from } => {
+            Action::SpawnWorker { worker, generation, blueprint, hold, tolerate, from } => {
+                let admission = Admission { hold, tolerate };
                 let spawned = match from {
-                    Some(zygote) => self.fork((worker, generation), blueprint, hold, zygote),
-                    None => self.spawn(worker, generation, blueprint, hold),
+                    Some(zygote) => self.fork((worker, generation), blueprint, admission, zygote),
+                    None => self.spawn(worker, generation, blueprint, admission),
                 };
                 if let Err(reason) = spawned {
                     self.report(Event::SpawnFailed { worker, reason });

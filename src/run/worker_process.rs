@@ -15,7 +15,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::launch::{CONTROL, LaunchSpec};
 use super::listeners::{Bound, Listeners};
 use super::memory_file;
-use super::messages::last_words;
+use super::messages::{last_words, shown};
 use super::paper::{ORDERS, Paper};
 use super::process::{Children, Gate, Process};
 use super::scope::Inhabitants;
@@ -24,8 +24,10 @@ use super::stand;
 use super::wire::{self, Wire};
 use crate::config::AppName;
 use crate::plan::{Blueprint, Probe};
-use crate::supervise::{Event, GenerationId, Rung, Stand, WorkerId};
-use crate::worker::{BOOTSTRAP, ListenerOrder, Message, Orders, ProbeOrder, bundle};
+use crate::supervise::{Answer, Event, GenerationId, Proof, Rung, Stand, Tolerance, WorkerId};
+use crate::worker::{
+    BOOTSTRAP, ListenerOrder, Message, Orders, ProbeOrder, ProvedMessage, ToleranceOrder, bundle,
+};
 
 const SHIM: i32 = 3;
 pub(super) const SCOREBOARD: i32 = 6;
@@ -33,6 +35,10 @@ const FIRST_LISTENER: i32 = 7;
 
 /// How often one that has closed its control socket is looked after: whether it has written down why it fails.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// The longest path of a probe that is kept, and the longest words about it, in bytes.
+const PATH_MOST: usize = 500;
+const WORDS_MOST: usize = 600;
 
 /// A worker that was started: a handle to act on it, and what has to be polled to hear of it.
 #[derive(Debug)]
@@ -45,6 +51,15 @@ pub struct StartedWorker {
     pub gate: Gate,
     /// The control group that it enters, as `/proc` names it.
     pub cgroup: Option<String>,
+}
+
+/// How a worker comes in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Admission {
+    /// Whether it waits for [`WorkerHandle::admit`].
+    pub hold: bool,
+    /// Which bad answers to its probe are only warned of.
+    pub tolerate: Tolerance,
 }
 
 /// Acts on a worker.
@@ -73,12 +88,12 @@ pub fn start(
     children: &Children,
     (worker, generation): (WorkerId, GenerationId),
     blueprint: &Blueprint,
-    hold: bool,
+    admission: Admission,
     listeners: &Listeners,
     (scoreboard, slot): (&Scoreboard, &Slot),
 ) -> Result<StartedWorker, String> {
     let sockets = listeners.of(&blueprint.listen);
-    let orders = orders((worker, generation), blueprint, hold, &sockets, slot);
+    let orders = orders((worker, generation), blueprint, admission, &sockets, slot);
     let title = format!("ostler: {} [{worker} {generation}]", blueprint.app);
     let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
     let cgroup = scope.as_ref().map(|place| place.cgroup());
@@ -115,7 +130,7 @@ pub(super) fn started(
 pub(super) fn orders(
     (worker, generation): (WorkerId, GenerationId),
     blueprint: &Blueprint,
-    hold: bool,
+    admission: Admission,
     sockets: &[&Bound],
     slot: &Slot,
 ) -> Orders {
@@ -126,18 +141,20 @@ pub(super) fn orders(
         .zip(sockets)
         .map(|(fd, bound)| ListenerOrder { fd, address: bound.name.order() })
         .collect();
-    orders.hold = hold;
-    orders.probe = blueprint.probe.as_ref().map(probe_order);
+    orders.hold = admission.hold;
+    orders.probe = blueprint.probe.as_ref().map(|probe| probe_order(probe, admission.tolerate));
     orders.log_file = blueprint.log_file.as_ref().map(|file| file.display().to_string());
     orders
 }
 
-fn probe_order(probe: &Probe) -> ProbeOrder {
+fn probe_order(probe: &Probe, tolerate: Tolerance) -> ProbeOrder {
     ProbeOrder {
         path: probe.path.clone(),
-        host: Some(probe.host.clone()),
+        host: probe.host.clone(),
         scheme: probe.scheme.clone(),
         timeout_seconds: probe.timeout.as_secs_f64(),
+        asked: probe.asked,
+        tolerate: ToleranceOrder { errors: tolerate.errors, late: tolerate.late },
     }
 }
 
@@ -278,11 +295,24 @@ pub(super) async fn watch_adopted(
 
 fn event_of(worker: WorkerId, message: Message) -> Option<Event> {
     match message {
+        Message::Proved(proved) => Some(Event::WorkerProved { worker, proof: proof(proved) }),
         Message::Loaded => Some(Event::WorkerLoaded { worker }),
         Message::Ready => Some(Event::WorkerReady { worker }),
         Message::Failed(failed) => Some(Event::WorkerFailed { worker, words: last_words(&failed) }),
         Message::Here | Message::Settings(_) | Message::Ran(_) | Message::Forked => None,
     }
+}
+
+fn proof(ProvedMessage { urls, probe }: ProvedMessage) -> Proof {
+    let answer = probe.map(|it| Answer {
+        path: shown(&it.path, PATH_MOST),
+        status: it.status,
+        took: Duration::from_secs_f64(it.seconds),
+        late: it.late,
+        good: it.good,
+        message: shown(&it.message, WORDS_MOST),
+    });
+    Proof { urls, answer }
 }
 
 /// Waits for the next thing that may be heard; whether the process has ended.

@@ -27,7 +27,7 @@ use super::scope::Inhabitants;
 use super::scoreboard::{Scoreboard, Slot};
 use super::state::cgroup_of;
 use super::wire::{self, Wire};
-use super::worker_process::{self, SCOREBOARD, StartedWorker};
+use super::worker_process::{self, Admission, SCOREBOARD, StartedWorker};
 use crate::plan::{Blueprint, Preload};
 use crate::supervise::{GenerationId, WorkerId};
 use crate::worker::{Message, Mode, Orders, bundle};
@@ -63,7 +63,7 @@ pub(super) fn start(
     blueprint: &Blueprint,
     (scoreboard, slot): (&Scoreboard, &Slot),
 ) -> Result<(StartedWorker, OwnedFd), String> {
-    let mut orders = worker_process::orders((zygote, generation), blueprint, false, &[], slot);
+    let mut orders = worker_process::orders((zygote, generation), blueprint, Admission::default(), &[], slot);
     // Its workers answer the probe, each for itself.
     let mode = if blueprint.preload == Preload::App { Mode::Zygote } else { Mode::Settings };
     (orders.mode, orders.probe) = (mode, None);

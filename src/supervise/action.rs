@@ -10,6 +10,7 @@ use crate::plan::{Blueprint, Resources};
 use super::event::{GenerationId, WorkerId};
 use super::migration::{MigrationOrder, RunId};
 use super::news::News;
+use super::proof::Tolerance;
 use super::request::{Outcome, RequestId};
 use super::switch::LinkOrder;
 
@@ -36,8 +37,10 @@ pub enum Action {
         generation: GenerationId,
         /// What it is started from.
         blueprint: Arc<Blueprint>,
-        /// Whether it waits for `AdmitWorker` before it takes visitors.
+        /// Whether it waits for `AdmitWorker` before it takes clients.
         hold: bool,
+        /// Which bad answers to its probe are only warned of.
+        tolerate: Tolerance,
         /// The zygote that forks it, answered with `WorkerForked` before anything else; `None` where the worker loads the
         /// app itself.
         from: Option<WorkerId>,

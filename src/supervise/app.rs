@@ -14,6 +14,7 @@ use super::loss::Lost;
 use super::migrating::Databases;
 use super::migration::RunId;
 use super::news::{Cause, Happening, News};
+use super::proof::Proof;
 use super::random::Random;
 use super::request::{Outcome, RequestId};
 use super::rollout::Rollout;
@@ -56,6 +57,8 @@ pub(super) struct Generation {
     pub(super) served: bool,
     /// Whether it has been at full strength.
     pub(super) complete: bool,
+    /// What its workers have shown of themselves; `None` until one has.
+    pub(super) proof: Option<Proof>,
 }
 
 /// What is wanted of an app.
@@ -186,6 +189,7 @@ impl App {
             backoff: Backoff::default(),
             served: false,
             complete: false,
+            proof: None,
         }
     }
 

@@ -278,7 +278,7 @@ impl App {
     ) {
         let Some(policy) = self.policy(generation).cloned() else { return };
         *turn.next_worker += 1;
-        let worker = WorkerId(*turn.next_worker);
+        let (worker, tolerate) = (WorkerId(*turn.next_worker), self.tolerance(generation));
         let jitter = turn.random.up_to(policy.max_requests_jitter);
         let most_requests = if policy.max_requests > 0 { policy.max_requests + jitter } else { 0 };
         let from = self.zygote_of(generation).filter(|_| blueprint.preload != Preload::Nothing);
@@ -298,7 +298,7 @@ impl App {
                 hurried: false,
             },
         );
-        turn.actions.push(Action::SpawnWorker { worker, generation, blueprint, hold, from });
+        turn.actions.push(Action::SpawnWorker { worker, generation, blueprint, hold, tolerate, from });
         if from.is_none() {
             self.announce(turn, Happening::WorkerStarted { worker, generation });
         }

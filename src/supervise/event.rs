@@ -6,6 +6,7 @@ use crate::config::AppName;
 use crate::plan::{Plan, Prepared};
 
 use super::migration::{MigrationFact, RunId};
+use super::proof::Proof;
 use super::request::{Request, RequestId};
 use super::scaling::{AppLoad, MachineMemory};
 use super::switch::LinkFact;
@@ -77,7 +78,14 @@ pub enum Event {
         /// Which one.
         worker: WorkerId,
     },
-    /// A held worker has loaded the app and passed its probe; it takes no visitor yet.
+    /// A worker has loaded the app and answered its probe: what it has shown of itself.
+    WorkerProved {
+        /// Which one.
+        worker: WorkerId,
+        /// What.
+        proof: Proof,
+    },
+    /// A held worker has loaded the app and passed its probe; it takes no client yet.
     WorkerLoaded {
         /// Which one.
         worker: WorkerId,

@@ -18,6 +18,7 @@ use super::budget::{Backoff, Bucket};
 use super::event::{GenerationId, LastWords, WorkerId};
 use super::migration::{LastMigration, Opening};
 use super::news::Cause;
+use super::proof::Proof;
 use super::rollout::{Phase, Rollout};
 use super::supervisor::Supervisor;
 use super::switch::SwitchLeft;
@@ -100,6 +101,8 @@ pub(super) struct GenerationLeft {
     pub(super) backoff: Backoff,
     pub(super) served: bool,
     pub(super) complete: bool,
+    #[serde(default)]
+    pub(super) proof: Option<Proof>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -273,6 +276,7 @@ impl From<&Generation> for GenerationLeft {
             backoff: it.backoff.clone(),
             served: it.served,
             complete: it.complete,
+            proof: it.proof.clone(),
         }
     }
 }
@@ -288,6 +292,7 @@ impl From<GenerationLeft> for Generation {
             backoff: it.backoff,
             served: it.served,
             complete: it.complete,
+            proof: it.proof,
         }
     }
 }

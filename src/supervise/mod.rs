@@ -20,6 +20,7 @@ mod migrating;
 mod migration;
 mod news;
 mod project;
+mod proof;
 mod random;
 mod request;
 mod rollout;
@@ -42,6 +43,7 @@ pub use migration::{
     Vendor, Verdict, VerdictKind,
 };
 pub use news::{Cause, Happening, Level, News};
+pub use proof::{Answer, Proof, Tolerance};
 pub use request::{Outcome, Request, RequestId};
 pub use scaling::{AppLoad, LoadLook, MachineMemory, WorkerLoad};
 pub use supervisor::Supervisor;

@@ -95,6 +95,7 @@ pub enum Happening {
     ZygoteExited { zygote: WorkerId, generation: GenerationId, reason: String },
     ZygoteDied { zygote: WorkerId, generation: GenerationId, loads: Preload, ready: bool, reason: String },
     WorkerStarted { worker: WorkerId, generation: GenerationId },
+    ProbeTolerated { generation: GenerationId, beside: Option<GenerationId>, message: String },
     WorkerHeld { worker: WorkerId, generation: GenerationId, settle: Duration },
     WorkerReady { worker: WorkerId, generation: GenerationId, ready: u32, wanted: u32, took: Duration },
     WorkerDraining { worker: WorkerId, generation: GenerationId, cause: Cause },
@@ -155,7 +156,7 @@ impl Happening {
             WorkerDied { .. } | WorkerFailed { .. } => Level::Warn,
             WorkerWaits { .. } | ZygoteWaits { .. } => Level::Warn,
             WorkerHung { .. } | WorkerKilled { .. } | BackingOff { .. } => Level::Warn,
-            HeldByMemory { .. } => Level::Warn,
+            HeldByMemory { .. } | ProbeTolerated { .. } => Level::Warn,
             SpawnFailed { .. } | RollingBack { .. } | RolledBack { .. } | PrepareFailed { .. } => {
                 Level::Error
             }
@@ -211,6 +212,7 @@ impl Happening {
             | ZygoteExited { generation, .. }
             | ZygoteDied { generation, .. }
             | WorkerStarted { generation, .. }
+            | ProbeTolerated { generation, .. }
             | WorkerHeld { generation, .. }
             | WorkerReady { generation, .. }
             | WorkerDraining { generation, .. }
@@ -286,6 +288,17 @@ impl fmt::Display for Happening {
                 }
             }
             WorkerStarted { worker, generation } => write!(f, "worker {worker} of {generation} started"),
+            ProbeTolerated { generation, beside, message } => {
+                let why = match beside {
+                    Some(beside) => format!("{beside} is not known to do better"),
+                    None => "nothing else serves".to_owned(),
+                };
+                write!(
+                    f,
+                    "{message}; {generation} goes on all the same, for {why}: set `path` in [probe] to a page that \
+                     shows that the app works"
+                )
+            }
             WorkerHeld { worker, settle, .. } => {
                 write!(
                     f,

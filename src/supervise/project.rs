@@ -19,6 +19,7 @@ impl App {
             state,
             generation: self.serving.as_ref().map(|serving| serving.id),
             blueprint: self.serving.as_ref().map(|serving| serving.blueprint.clone()),
+            proof: self.serving.as_ref().and_then(|serving| serving.proof.clone()),
             wanted,
             scaling: self.scaling_view(),
             readiness: policy.map(|policy| policy.readiness),

@@ -135,6 +135,7 @@ impl Supervisor {
         let worker = match &event {
             Event::SpawnFailed { worker, .. }
             | Event::WorkerForked { worker }
+            | Event::WorkerProved { worker, .. }
             | Event::WorkerLoaded { worker }
             | Event::WorkerReady { worker }
             | Event::WorkerFailed { worker, .. }
@@ -183,6 +184,9 @@ impl Supervisor {
             }
             Event::WorkerForked { worker: id } => {
                 self.with_home(worker, out, |app, turn| app.worker_forked(turn, id));
+            }
+            Event::WorkerProved { worker: id, proof } => {
+                self.with_home(worker, out, |app, turn| app.worker_proved(turn, id, proof));
             }
             Event::WorkerLoaded { worker: id } => {
                 self.with_home(worker, out, |app, turn| app.worker_loaded(turn, id));

@@ -10,6 +10,7 @@ use crate::plan::{Blueprint, Preload, Readiness};
 
 use super::event::{GenerationId, LastWords, WorkerId};
 use super::migration::{LastMigration, MigrationView};
+use super::proof::Proof;
 
 /// The whole machine at one moment.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -46,6 +47,8 @@ pub struct AppView {
     pub generation: Option<GenerationId>,
     /// What that generation was started from.
     pub blueprint: Option<Arc<Blueprint>>,
+    /// What that generation has shown of itself; `None` until a worker of it has.
+    pub proof: Option<Proof>,
     /// How many workers should serve.
     pub wanted: u32,
     /// Where the load decides how many: within which numbers, and why so many.

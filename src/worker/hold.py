@@ -15,14 +15,16 @@ def leave(worker):
 
 def admit(worker):
     """For the classes that have no loop of their own yet; other threads of the app go on meanwhile."""
-    shift = worker.shift
-    if shift.orders.get("probe") and worker.alive:
-        if worker.probe_target() is None:
+    shift, order, answer = worker.shift, worker.shift.orders.get("probe"), None
+    if order and worker.alive:
+        if worker.probe_target() is not None:
+            answer = probe.run_wsgi(worker, order)
+            answer.admit(worker.log)
+        elif order.get("asked", True):
             worker.log.warning("This app is no WSGI callable: it is not probed.")
-        else:
-            probe.run_wsgi(worker, shift.orders["probe"])
     if not worker.alive:
         leave(worker)
+    shift.prove(answer)
     if not shift.orders.get("hold"):
         return
     shift.announce()
@@ -60,8 +62,12 @@ class Gate:
         """Probe and hold; `stop` is awaited where the worker has to go instead."""
         shift, self.passed = self.worker.shift, True
         try:
+            answer = None
             if shift.orders.get("probe"):
-                shift.background = await probe.run_asgi(app, state, shift.orders["probe"], server, root_path)
+                answer, shift.background = await probe.run_asgi(app, state, shift.orders["probe"], server, root_path)
+                answer.admit(self.worker.log)
+            if not self.leaving:
+                shift.prove(answer)
             if shift.orders.get("hold") and not self.leaving:
                 shift.announce()
                 await self.word()
@@ -98,7 +104,7 @@ class Gate:
 
 def guard_listening(loop, gate, listeners, backlog, call):
     """Puts the gate before the loop's first server on one of ostlerd's listeners: after the lifespan, before
-    the first visitor. The app's own servers pass."""
+    the first client. The app's own servers pass."""
     create = loop.create_server
     owned = {listener.fileno() for listener in listeners}
 

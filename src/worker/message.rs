@@ -14,6 +14,9 @@ const TEXT_LIMIT: usize = 40 * 1024;
 /// stacks.
 pub const ROOM: usize = 64 * 1024;
 
+/// No probe takes longer, in seconds.
+const DAY: f64 = 86_400.0;
+
 /// What a worker is to do; serialised as the JSON object that descriptor 4 carries.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Orders {
@@ -107,12 +110,25 @@ impl Slot {
 pub struct ProbeOrder {
     /// The path, with its query if it has one.
     pub path: String,
-    /// The Host header; `None` is `localhost`.
+    /// The Host header; `None` is the first name of Django's ALLOWED_HOSTS, else `localhost`.
     pub host: Option<String>,
     /// `http` or `https`: the URL scheme, and X-Forwarded-Proto.
     pub scheme: String,
     /// How long the answer may take.
     pub timeout_seconds: f64,
+    /// Whether the configuration asks for it: then the answer has to be below 400, else below 500.
+    pub asked: bool,
+    /// Which bad answers are only warned of.
+    pub tolerate: ToleranceOrder,
+}
+
+/// What a worker may fail at and serve all the same, because what it replaces does no better.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ToleranceOrder {
+    /// A bad status, an exception, no status at all.
+    pub errors: bool,
+    /// No answer in time.
+    pub late: bool,
 }
 
 impl Orders {
@@ -165,6 +181,8 @@ pub enum Message {
     Here,
     /// It has loaded its app and waits for admission.
     Loaded,
+    /// What it has shown of itself; comes before `loaded` and `ready`.
+    Proved(ProvedMessage),
     /// It serves.
     Ready,
     /// It cannot serve and exits.
@@ -175,6 +193,33 @@ pub enum Message {
     Ran(RanMessage),
     /// A zygote has made this worker, and it waits to be known.
     Forked,
+}
+
+/// What a worker has shown of itself before it took its first client.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct ProvedMessage {
+    /// How many URLs of Django's it has loaded; `None` if the app is not Django's.
+    pub urls: Option<u32>,
+    /// Its answer to the probe; `None` if there was none.
+    pub probe: Option<AnswerMessage>,
+}
+
+/// An answer to the probe.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct AnswerMessage {
+    /// The path that was asked for.
+    pub path: String,
+    /// The status, if there was one.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub seconds: f64,
+    /// Whether it did not come in time.
+    pub late: bool,
+    /// Whether it is good; a bad one was tolerated.
+    pub good: bool,
+    /// What is bad about it, in one sentence; else empty.
+    #[serde(default)]
+    pub message: String,
 }
 
 /// The answer to a [`HookOrder`](super::HookOrder).
@@ -239,9 +284,18 @@ impl Message {
             return Err(MessageError::TooLong(line.len()));
         }
         let mut message: Self = serde_json::from_slice(line)?;
-        if let Self::Failed(failed) = &mut message {
-            keep_end(&mut failed.message);
-            keep_end(&mut failed.traceback);
+        match &mut message {
+            Self::Failed(failed) => {
+                keep_end(&mut failed.message);
+                keep_end(&mut failed.traceback);
+            }
+            Self::Proved(ProvedMessage { probe: Some(answer), .. }) => {
+                keep_end(&mut answer.message);
+                keep_end(&mut answer.path);
+                answer.seconds =
+                    if answer.seconds.is_finite() { answer.seconds.clamp(0.0, DAY) } else { 0.0 };
+            }
+            _ => {}
         }
         Ok(message)
     }

@@ -28,7 +28,8 @@
 //!  "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", 8000]},
 //!                {"fd": 8, "family": "unix", "address": "/run/ostler/shop.sock"}],
 //!  "slot": {"offset": 4096, "size": 4096}, "hold": true,
-//!  "probe": {"path": "/healthz", "host": "shop.example.com", "scheme": "https", "timeout_seconds": 10.0},
+//!  "probe": {"path": "/healthz", "host": "shop.example.com", "scheme": "https", "timeout_seconds": 10.0,
+//!            "asked": true, "tolerate": {"errors": false, "late": false}},
 //!  "log_file": "/var/log/shop.log", "room": 131072}
 //! ```
 //!
@@ -39,14 +40,18 @@
 //! the app once and fork workers, or `settings`: load the settings alone and fork workers, which then import the app
 //! themselves; see below too.
 //!
-//! A probe is good where it is answered 2xx or 3xx: many apps redirect a plain request to https or to a login.
-//! An application of tornado's own kind cannot be called in process: it passes, with a warning in its log.
+//! Before the probe a Django app loads what it would load with its first request only: its URLs, all the way down, and its
+//! template tags; a zygote does so once for all its workers. A probe that is `asked` for is good if it is answered 2xx or
+//! 3xx: many apps redirect a plain request to a login. Another is good below 500. A redirect to https on the same host is
+//! followed once, as https. What is bad and not in `tolerate` is a failure; what is in there is warned of. An application
+//! of tornado's own kind cannot be called in process: it passes, with a warning in its log if the probe was asked for.
 //!
 //! Messages on control, one JSON object a line, worker to ostlerd, no line over 64 KiB:
 //!
 //! | message | meaning |
 //! | --- | --- |
 //! | `{"event": "here"}` | the shim runs; the kernel adds the pid, and one that is not that of the process that was started is refused: its Python would be left running |
+//! | `{"event": "proved", "urls": …, "probe": …}` | before `loaded` and `ready`: how many URLs of Django's are loaded, or null; the answer to the probe (`path`, `status` or null, `seconds`, `late`, `good`, `message`), or null if there was none |
 //! | `{"event": "loaded"}` | only where `hold` is true: the app is loaded and the probe passed; the worker now waits for one byte `g` before it takes visitors, and exits quietly on end of file |
 //! | `{"event": "ready"}` | the first heartbeat; of a zygote: it can fork |
 //! | `{"event": "forked"}` | from a worker that a zygote has made: here it is; see below |
@@ -104,7 +109,8 @@
 //! # The modules
 //!
 //! In the order of their execution: `text` fits words into messages, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
-//! scoreboard, `settings` reads gunicorn's; `drain`, `http2`, `probe` and `hold` are the rules for going and coming; `shift` is
+//! scoreboard, `settings` reads gunicorn's; `django_app` is what is known of Django, `answer` and `probe` the request that a worker
+//! asks of itself; `drain`, `http2` and `hold` are the rules for going and coming, `entry` is which app fits which class; `shift` is
 //! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `main` is what gunicorn's arbiter
 //! does for a worker.
 //! None may import asyncio or threading before the app's worker class does: gevent patches them first.
@@ -118,8 +124,8 @@ use serde::{Deserialize, Serialize};
 
 pub use hook::{Hook, HookOrder, HookWorker};
 pub use message::{
-    FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Mode, Orders,
-    ProbeOrder, ROOM, RanMessage, Slot, Stage,
+    AnswerMessage, FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Mode,
+    Orders, ProbeOrder, ProvedMessage, ROOM, RanMessage, Slot, Stage, ToleranceOrder,
 };
 
 /// The text for `python -c`: it takes the bundle and the orders from their descriptors and begins.
@@ -129,7 +135,7 @@ pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
 
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 18] = [
+const MODULES: [(&str, &str); 21] = [
     TEXT,
     ("paper", include_str!("paper.py")),
     ("wire", include_str!("wire.py")),
@@ -137,9 +143,12 @@ const MODULES: [(&str, &str); 18] = [
     ("slot", include_str!("slot.py")),
     ("settings", include_str!("settings.py")),
     ("drain", include_str!("drain.py")),
+    ("django_app", include_str!("django_app.py")),
+    ("answer", include_str!("answer.py")),
     ("probe", include_str!("probe.py")),
     ("hold", include_str!("hold.py")),
     ("http2", include_str!("http2.py")),
+    ("entry", include_str!("entry.py")),
     ("shift", include_str!("shift.py")),
     ("host", include_str!("host.py")),
     ("gthread", include_str!("gthread.py")),

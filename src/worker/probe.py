@@ -1,15 +1,16 @@
-"""The probe: a worker answers one request of its own before it takes its first visitor."""
+"""The probe: a worker answers one request of its own before it takes its first client."""
 
 import io
 import signal
 import sys
 import traceback
-from http import HTTPStatus
+from contextlib import contextmanager
+from time import monotonic
 
+from _ostler import django_app
+from _ostler.answer import Answer, phrase
 from _ostler.text import said, trace_of
 from _ostler.wire import Failure
-
-BODY_LIMIT = 2048
 
 
 class TimedOut(BaseException):
@@ -18,19 +19,28 @@ class TimedOut(BaseException):
     stack = None  # of the thread that was left behind, where it could not be interrupted
 
 
-def run_wsgi(worker, probe):
-    """Calls the WSGI app in the thread that serves: a pool thread for gthread, else this one."""
-    app, environ = worker.probe_target(), wsgi_environ(worker, probe)
-    answer = Answer(probe)
-    try:
-        worker.bounded(probe["timeout_seconds"], lambda: answer.of_wsgi(app, environ))
-    except TimedOut as error:
-        failure = answer.late(error.stack or trace_of(error))
-        failure.stuck = error.stack is not None
-        raise failure from None
-    except Exception as error:
-        raise answer.raised(error) from None
-    answer.judge()
+def run_wsgi(worker, order):
+    """Calls the WSGI app in the thread that serves: a pool thread for gthread, else this one. Its judged answer."""
+    answer = ask_wsgi(worker, order)
+    secure = answer.redirected()
+    return (ask_wsgi(worker, secure) if secure else answer).judged()
+
+
+def ask_wsgi(worker, order):
+    app, environ = worker.probe_target(), wsgi_environ(worker, order)
+    answer = Answer(order)
+    with answer.timed(), django_app.listening() as answer.traces:
+        try:
+            worker.bounded(order["timeout_seconds"], lambda: answer.of_wsgi(app, environ))
+        except TimedOut as error:
+            answer.late(error.stack or trace_of(error))
+            answer.stuck = error.stack is not None
+        except BaseException as error:
+            # A signal's handler may raise here, too: the worker is told to go.
+            if isinstance(error, Failure) or not worker.alive:
+                raise
+            answer.raised(error)
+    return answer
 
 
 def bounded_by_alarm(seconds, call):
@@ -38,13 +48,23 @@ def bounded_by_alarm(seconds, call):
     def late(signum, frame):
         raise TimedOut()
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001))
-    try:
+    with alarm(late, max(seconds, 0.001)):
         call()
+
+
+@contextmanager
+def alarm(handler, seconds):
+    """Sets the process's alarm, and puts back the one that the app may have set for itself."""
+    began = monotonic()
+    before = signal.signal(signal.SIGALRM, handler)
+    left, again = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, max(left - (monotonic() - began), 0.000001), again)
 
 
 def bounded_by_pool(pool, seconds, call):
@@ -70,55 +90,6 @@ def bounded_by_gevent(seconds, call):
 
     with gevent.Timeout(max(seconds, 0.001), TimedOut):
         call()
-
-
-class Answer:
-    """What the app said to the probe."""
-
-    def __init__(self, probe):
-        self.path = probe["path"]
-        self.seconds = probe["timeout_seconds"]
-        self.status = None
-        self.body = b""
-
-    def of_wsgi(self, app, environ):
-        result = app(environ, self.start_response)
-        try:
-            for chunk in result:
-                self.add(chunk)
-        finally:
-            if hasattr(result, "close"):
-                result.close()
-
-    def start_response(self, status, headers, exc_info=None):
-        self.status = status
-        return self.add
-
-    def add(self, chunk):
-        if len(self.body) < BODY_LIMIT:
-            self.body += bytes(chunk[:BODY_LIMIT - len(self.body)])
-
-    def judge(self):
-        """2xx and 3xx are good: many apps redirect every plain request to a login or to https."""
-        if self.status is None:
-            raise Failure("probe", "the probe of %s got no answer: the app sent no status" % self.path)
-        number = str(self.status).split(" ", 1)[0]
-        if not (number.isdigit() and 200 <= int(number) < 400):
-            body = self.body.decode("utf-8", "replace")
-            raise Failure("probe", "the probe of %s answered %s" % (self.path, self.status), body)
-
-    def raised(self, error):
-        return Failure("probe", "the probe of %s raised %s" % (self.path, said(error)), trace_of(error))
-
-    def late(self, trace):
-        return Failure("probe", "the probe of %s did not answer in %g s" % (self.path, self.seconds), trace)
-
-
-def phrase(code):
-    try:
-        return "%d %s" % (code, HTTPStatus(code).phrase)
-    except ValueError:
-        return str(code)
 
 
 def wsgi_environ(worker, probe):
@@ -155,18 +126,32 @@ def wsgi_environ(worker, probe):
     return environ
 
 
+def host_of(probe):
+    return probe.get("host") or django_app.host() or "localhost"
+
+
 def request_text(probe):
-    lines = ["GET %s HTTP/1.1" % probe["path"], "Host: %s" % (probe.get("host") or "localhost"),
+    lines = ["GET %s HTTP/1.1" % probe["path"], "Host: %s" % host_of(probe),
              "X-Forwarded-Proto: %s" % probe["scheme"], "User-Agent: ostler-probe", "Accept: */*",
              "Connection: close", "", ""]
     return "\r\n".join(lines).encode("latin-1", "replace")
 
 
-async def run_asgi(app, state, probe, server, root_path=""):
-    """Calls the ASGI app on the loop that serves, after its lifespan has started."""
+async def run_asgi(app, state, order, server, root_path=""):
+    """Calls the ASGI app on the loop that serves, after its lifespan has started. Its judged answer, and the task in
+    which the app may go on after it."""
+    answer, task = await ask_asgi(app, state, order, server, root_path)
+    secure = answer.redirected()
+    if secure:
+        await finished(task, order["timeout_seconds"])
+        answer, task = await ask_asgi(app, state, secure, server, root_path)
+    return answer.judged(), task
+
+
+async def ask_asgi(app, state, order, server, root_path):
     import asyncio
 
-    answer, complete = Answer(probe), asyncio.Event()
+    answer, complete = Answer(order), asyncio.Event()
     inbox = [{"type": "http.request", "body": b"", "more_body": False}]
 
     async def receive():
@@ -178,25 +163,34 @@ async def run_asgi(app, state, probe, server, root_path=""):
     async def send(message):
         if message["type"] == "http.response.start":
             answer.status = phrase(message["status"])
+            answer.keep(message.get("headers") or ())
         elif message["type"] == "http.response.body":
             answer.add(message.get("body", b""))
-            if not message.get("more_body", False):
+            if not message.get("more_body", False) or answer.is_long():
                 complete.set()
 
-    task = asyncio.ensure_future(app(asgi_scope(probe, state, server, root_path), receive, send))
-    done = asyncio.ensure_future(complete.wait())
-    # What the app does after its response (background tasks) goes on; only the response is waited for.
-    await asyncio.wait([task, done], timeout=probe["timeout_seconds"], return_when=asyncio.FIRST_COMPLETED)
-    if not complete.is_set():
-        done.cancel()
-        if not task.done():
-            trace = awaiting(task.get_coro())
-            task.cancel()
-            raise answer.late(trace)
-        if task.exception() is not None:
-            raise answer.raised(task.exception())
-    answer.judge()
-    return task
+    with answer.timed(), django_app.listening() as answer.traces:
+        task = asyncio.ensure_future(app(asgi_scope(order, state, server, root_path), receive, send))
+        done = asyncio.ensure_future(complete.wait())
+        # What the app does after its response (background tasks) goes on; only the response is waited for.
+        await asyncio.wait([task, done], timeout=order["timeout_seconds"], return_when=asyncio.FIRST_COMPLETED)
+        if not complete.is_set():
+            done.cancel()
+            complete.set()  # whoever still waits for the client sees it gone
+            if not task.done():
+                answer.late(awaiting(task.get_coro()))
+                task.cancel()
+                await asyncio.wait([task], timeout=1)
+            elif task.cancelled() or task.exception() is not None:
+                answer.raised(asyncio.CancelledError() if task.cancelled() else task.exception())
+    return answer, task
+
+
+async def finished(task, seconds):
+    """Lets the app end with one request before it gets the next."""
+    import asyncio
+
+    await asyncio.wait([task], timeout=seconds)
 
 
 def awaiting(coroutine):
@@ -215,7 +209,7 @@ def asgi_scope(probe, state, server, root_path):
     from urllib.parse import unquote
 
     path, _, query = probe["path"].partition("?")
-    headers = [(b"host", (probe.get("host") or "localhost").encode("latin-1", "replace")),
+    headers = [(b"host", host_of(probe).encode("latin-1", "replace")),
                (b"x-forwarded-proto", probe["scheme"].encode("latin-1", "replace")),
                (b"user-agent", b"ostler-probe"), (b"accept", b"*/*")]
     return {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from _ostler import hold, http2, probe
+from _ostler import django_app, entry, hold, http2, probe
 from _ostler.drain import Drain
 
 
@@ -36,6 +36,11 @@ class Shift:
         self.words = ""
         self.background = None
         self.websockets = 0
+        self.urls = None  # how many, if the app is Django's
+
+    def prove(self, answer):
+        """Tells what the worker has shown of itself; `answer` is None if there was no probe."""
+        self.control.send("proved", urls=self.urls, probe=answer.report() if answer else None)
 
     def announce(self):
         self.slot.loaded()
@@ -60,6 +65,7 @@ class Shifted:
 
     shift = None
     multithread = False
+    asynchronous = True
 
     # gunicorn's workers leave when their parent changes; these outlive it.
     ppid = property(lambda self: Parent(os.getppid()), lambda self, value: None)
@@ -90,6 +96,8 @@ class Shifted:
     def load_wsgi(self):
         self.shift.stage = "import"
         super().load_wsgi()
+        entry.check(self, getattr(self, "asgi", None) or self.wsgi, self.asynchronous)
+        self.shift.urls = django_app.load()
         self.count_requests()
         self.shift.stage = "hook"  # post_worker_init comes next
 
@@ -110,6 +118,8 @@ def reopen_output(orders, cfg, log):
 
 class Wsgi(Shifted):
     """Probe and hold come before `run`; requests are counted where gunicorn's request hooks are called."""
+
+    asynchronous = False
 
     def run(self):
         self.shift.stage = "boot"

@@ -40,6 +40,8 @@ fn orders_have_the_shape_of_the_contract() {
         host: Some("shop.example.com".to_owned()),
         scheme: "https".to_owned(),
         timeout_seconds: 10.0,
+        asked: true,
+        tolerate: ToleranceOrder { errors: false, late: true },
     });
     orders.log_file = Some("/var/log/shop.log".to_owned());
     let expected = serde_json::json!({
@@ -48,9 +50,28 @@ fn orders_have_the_shape_of_the_contract() {
         "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", 8000]},
                       {"fd": 8, "family": "unix", "address": "/run/ostler/shop.sock"}],
         "slot": {"offset": 4096, "size": 4096}, "hold": true,
-        "probe": {"path": "/healthz", "host": "shop.example.com", "scheme": "https", "timeout_seconds": 10.0},
+        "probe": {"path": "/healthz", "host": "shop.example.com", "scheme": "https", "timeout_seconds": 10.0,
+                  "asked": true, "tolerate": {"errors": false, "late": true}},
         "log_file": "/var/log/shop.log", "room": 131072});
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&orders.to_json()).unwrap(), expected);
+}
+
+#[test]
+fn a_proof_is_read_whatever_numbers_it_has() {
+    let line = |seconds: &str, status: &str| {
+        format!(
+            r#"{{"event": "proved", "urls": 41, "probe": {{"path": "/", "status": {status},
+                     "seconds": {seconds}, "late": false, "good": true, "message": ""}}}}"#
+        )
+    };
+    let seconds = |text: &str| match Message::parse(line(text, "200").as_bytes()) {
+        Ok(Message::Proved(ProvedMessage { urls: Some(41), probe: Some(answer) })) => answer.seconds,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!([seconds("0.5"), seconds("-1"), seconds("1e300")], [0.5, 0.0, 86_400.0]);
+    assert!(Message::parse(line("0", "70000").as_bytes()).is_err());
+    let none = Message::parse(br#"{"event": "proved", "urls": null, "probe": null}"#).unwrap();
+    assert_eq!(none, Message::Proved(ProvedMessage { urls: None, probe: None }));
 }
 
 #[test]

@@ -11,6 +11,7 @@ CLOSE = (b"connection", b"close")
 
 
 class Uvicorn(Shifted):
+    asynchronous = property(lambda self: self.config.interface != "wsgi")
     server = None  # uvicorn's, once it serves
 
     def init_signals(self):

@@ -12,7 +12,7 @@ import warnings
 
 import _socket  # Never gevent's: nothing else is to run in here while it waits.
 
-from _ostler import settings, shift, slot
+from _ostler import django_app, settings, shift, slot
 from _ostler.paper import paper
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import CONTROL, Control, Failure
@@ -68,6 +68,7 @@ def load(app, log, family):
     words = "the import of %s failed: " % app.app_uri
     try:
         app.wsgi()
+        django_app.load()
     except AppImportError as error:
         raise Failure("attribute", str(error), trace_of(error), 4) from None
     except SystemExit as stop:

@@ -56,6 +56,7 @@ pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
         before: None,
         runs: Some("gthread, gunicorn 23.0.0".into()),
         workers_wanted: 2,
+        proof: None,
         scaling: None,
         listeners: vec!["127.0.0.1:8000".into()],
         migration: None,

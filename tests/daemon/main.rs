@@ -11,6 +11,7 @@ mod load;
 
 mod adoption;
 mod app_errors;
+mod bad_releases;
 mod client;
 mod cloud;
 mod conf;

@@ -51,6 +51,7 @@ async fn a_worker_of_each_gunicorn_is_held_admitted_serves_and_drains() {
     for (version, python) in interpreters() {
         let app = app(python, CODE, &[Address::Tcp("127.0.0.1:0".parse().unwrap())]);
         let (handle, mut events) = app.start(true);
+        assert_eq!(words(&soon(events.recv()).await.unwrap()), "w17 proved", "{version}");
         assert_eq!(words(&soon(events.recv()).await.unwrap()), "w17 loaded", "{version}");
         handle.admit().unwrap();
         assert_eq!(words(&soon(events.recv()).await.unwrap()), "w17 ready", "{version}");

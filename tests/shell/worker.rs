@@ -6,7 +6,7 @@ use ostler::plan::{Blueprint, Fingerprint, Probe, WorkerClass};
 use ostler::run::listeners::{Listeners, SocketName};
 use ostler::run::passed::Passed;
 use ostler::run::scoreboard::{Scoreboard, Slot, monotonic_now};
-use ostler::run::worker_process::{StartedWorker, WorkerHandle, start};
+use ostler::run::worker_process::{Admission, StartedWorker, WorkerHandle, start};
 use ostler::supervise::{Event, Exit, GenerationId, Rung, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -53,8 +53,9 @@ impl App {
     pub(crate) fn start(&self, hold: bool) -> (WorkerHandle, UnboundedReceiver<Event>) {
         let name = (WorkerId(17), GenerationId(3));
         let place = (&self.scoreboard, &self.slot);
+        let admission = Admission { hold, ..Admission::default() };
         let StartedWorker { handle, watch, gate, .. } =
-            start(&children(), name, &self.blueprint, hold, &self.listeners, place).unwrap();
+            start(&children(), name, &self.blueprint, admission, &self.listeners, place).unwrap();
         gate.open();
         let (sender, events) = unbounded_channel();
         tokio::spawn(watch.run(sender));
@@ -79,9 +80,10 @@ pub(crate) fn blueprint(folder: &Path, python: PathBuf, listen: Vec<Listen>) -> 
         gunicorn: "27.0.1".to_owned(),
         probe: Some(Probe {
             path: "/healthz".to_owned(),
-            host: "localhost".to_owned(),
+            host: Some("localhost".to_owned()),
             scheme: "http".to_owned(),
             timeout: std::time::Duration::from_secs(10),
+            asked: true,
         }),
         log_file: None,
         hooks: Vec::new(),
@@ -101,6 +103,7 @@ pub(crate) async fn all(mut events: UnboundedReceiver<Event>) -> Vec<String> {
 
 pub(crate) fn words(event: &Event) -> String {
     match event {
+        Event::WorkerProved { worker, .. } => format!("{worker} proved"),
         Event::WorkerLoaded { worker } => format!("{worker} loaded"),
         Event::WorkerReady { worker } => format!("{worker} ready"),
         Event::WorkerFailed { worker, words } => {
@@ -141,7 +144,8 @@ async fn a_worker_gets_its_orders_and_serves_the_shared_sockets() {
         "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", port]},
                       {"fd": 8, "family": "unix", "address": path}],
         "slot": {"offset": 4096, "size": 4096}, "hold": false,
-        "probe": {"path": "/healthz", "host": "localhost", "scheme": "http", "timeout_seconds": 10.0},
+        "probe": {"path": "/healthz", "host": "localhost", "scheme": "http", "timeout_seconds": 10.0,
+                  "asked": true, "tolerate": {"errors": false, "late": false}},
         "log_file": null, "room": 131072,
     });
     assert_eq!(told[0], orders);
@@ -178,8 +182,8 @@ async fn a_held_worker_waits_until_it_is_admitted() {
 async fn a_held_worker_ends_with_whoever_watches_it() {
     let app = App::new("assert control.recv(1) == b''", &[]);
     let name = (WorkerId(1), GenerationId(1));
-    let started =
-        start(&children(), name, &app.blueprint, true, &app.listeners, (&app.scoreboard, &app.slot)).unwrap();
+    let (held, place) = (Admission { hold: true, ..Admission::default() }, (&app.scoreboard, &app.slot));
+    let started = start(&children(), name, &app.blueprint, held, &app.listeners, place).unwrap();
     let pid = started.handle.pid();
     started.gate.open();
     drop(started.watch);

@@ -24,6 +24,7 @@ import forking  # noqa: E402
 import holding  # noqa: E402
 import hooks  # noqa: E402
 import http2  # noqa: E402
+import proving  # noqa: E402
 import serving  # noqa: E402
 import supervisor  # noqa: E402
 from kinds import CLASSES  # noqa: E402
@@ -82,12 +83,12 @@ def cases(venvs, environments, with_h2):
             for law in forking.OF_WORKERS if kind != "uvicorn.workers" else []:
                 yield law, Place(venvs, environment, kind, preload=True)
                 yield law, Place(venvs, environment, kind, preload="settings")
-        for law in booting.LAWS + failing.LAWS + hooks.LAWS + forking.LAWS:
+        for law in booting.LAWS + failing.LAWS + hooks.LAWS + forking.LAWS + proving.LAWS:
             yield law, Place(venvs, environment, "any")
     for kind in http2.KINDS if with_h2 else []:
         for law in http2.LAWS:
             yield law, Place(venvs, WITH_H2, kind)
-    for law in booting.ONCE + failing.ONCE if environments else []:
+    for law in booting.ONCE + failing.ONCE + proving.ONCE if environments else []:
         yield law, Place(venvs, environments[-1], "any")
 
 

@@ -73,7 +73,7 @@ class Worker:
             os.close(fd)
 
     our_end = None
-    title, mode, status = "shop", "worker", None
+    title, mode, status, proof = "shop", "worker", None, None
 
     def connect(self):
         self.control, theirs = socket.socketpair()
@@ -96,7 +96,7 @@ class Worker:
         return listeners
 
     def hear(self, event, within=30):
-        """The next message, which has to be `event`."""
+        """The next message, which has to be `event`; what the worker has proved before it is kept in `proof`."""
         limit = time.monotonic() + within
         while not self.messages:
             if not select.select([self.control], [], [], max(0, limit - time.monotonic()))[0]:
@@ -108,7 +108,10 @@ class Worker:
             for line in lines:
                 assert len(line) < 65536, len(line)
                 message = json.loads(line)
-                if message != {"event": "here"}:
+                if message["event"] == "proved":
+                    assert self.proof is None, message
+                    self.proof = message
+                elif message != {"event": "here"}:
                     self.messages.append(message)
         message = self.messages.pop(0)
         assert message["event"] == event, (event, message)

@@ -72,6 +72,8 @@ pub(crate) struct Crew {
     pub(crate) spawns: VecDeque<(Moment, GenerationId)>,
     pub(crate) allowances: VecDeque<(Moment, u32)>,
     pub(crate) admitted_since_start: BTreeSet<GenerationId>,
+    /// Generations whose workers have answered the probe; whether one has well.
+    pub(crate) answers_well: BTreeMap<GenerationId, bool>,
     /// Generations of rollouts that failed with nothing to go back to.
     pub(crate) given_up: BTreeSet<GenerationId>,
     /// Whether its link leads to a release that is not proven, and can be put back.
@@ -128,6 +130,7 @@ impl Crew {
             spawns: VecDeque::new(),
             allowances: VecDeque::new(),
             admitted_since_start: BTreeSet::new(),
+            answers_well: BTreeMap::new(),
             given_up: BTreeSet::new(),
             unproven: false,
             view: None,

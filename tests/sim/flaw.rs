@@ -7,7 +7,7 @@ use std::time::Duration;
 use ostler::plan::{Blueprint, Plan, Preload};
 use ostler::supervise::{
     Action, Cause, Event, Found, Happening, Legacy, LinkOrder, Moment, News, Outcome, PhaseView, Request,
-    RolloutView, Rung, Supervisor, View, WorkerId,
+    RolloutView, Rung, Supervisor, Tolerance, View, WorkerId,
 };
 
 use crate::ledger::Ledger;
@@ -41,6 +41,8 @@ pub(crate) enum Flaw {
     ShrinksAtWill,
     AdmitsAtOnce,
     HoldsAll,
+    BearsWithWorse,
+    BearsWithNothing,
     StartsTheStopped,
     ReleasesEarly,
     ClosesListenersEarly,
@@ -255,6 +257,8 @@ fn changed(flaw: Flaw, mut action: Action) -> Action {
             *order = LinkOrder::Keep(crate::links::folder(u64::MAX));
         }
         (Flaw::HoldsAll, Action::SpawnWorker { hold, .. }) => *hold = true,
+        (Flaw::BearsWithWorse, Action::SpawnWorker { tolerate, .. }) => *tolerate = Tolerance::ALL,
+        (Flaw::BearsWithNothing, Action::SpawnWorker { tolerate, .. }) => *tolerate = Tolerance::NONE,
         (Flaw::ForksFromNone, Action::SpawnWorker { from, .. }) => *from = None,
         (Flaw::ActsOnAWhim, Action::SpawnWorker { worker, .. }) => {
             worker.0 += 10_000_000 * WHIM.fetch_add(1, Ordering::Relaxed);
@@ -363,9 +367,9 @@ fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Action> {
 
 fn start_one(ledger: &Ledger, app: &ostler::config::AppName) -> Option<Action> {
     let (generation, blueprint) = ledger.crews.get(app)?.generations.last_key_value()?;
-    let worker = WorkerId(77_000_000);
+    let (worker, tolerate) = (WorkerId(77_000_000), Tolerance::ALL);
     let (generation, blueprint) = (*generation, blueprint.clone());
-    Some(Action::SpawnWorker { worker, generation, blueprint, hold: false, from: None })
+    Some(Action::SpawnWorker { worker, generation, blueprint, hold: false, tolerate, from: None })
 }
 
 /// In a rollback, or a rollout, the only ready worker.

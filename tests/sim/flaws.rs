@@ -52,6 +52,8 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::ShrinksAtWill, Law::ResizeFollowsAChange),
     (Flaw::AdmitsAtOnce, Law::AdmissionWaitsForSettle),
     (Flaw::HoldsAll, Law::OnlyTheFirstIsHeld),
+    (Flaw::BearsWithWorse, Law::NothingWorseComesIn),
+    (Flaw::BearsWithNothing, Law::NothingWorseComesIn),
     (Flaw::StartsTheStopped, Law::StoppedStaysStopped),
     (Flaw::ReleasesEarly, Law::ReleaseComesLast),
     (Flaw::ClosesListenersEarly, Law::ListenersOutliveTheirWorkers),

@@ -110,6 +110,13 @@ impl Ledger {
                 }
             }
             Event::SpawnFailed { worker, .. } => self.gone(now, *worker),
+            Event::WorkerProved { worker, proof } => {
+                if let (Some(hand), Some(answer)) = (self.hands.get(worker), &proof.answer)
+                    && let Some(crew) = self.crews.get_mut(&hand.app)
+                {
+                    *crew.answers_well.entry(hand.generation).or_default() |= answer.good;
+                }
+            }
             Event::WorkerLoaded { worker } => {
                 if let Some(hand) = self.hands.get_mut(worker) {
                     hand.loaded.get_or_insert(now);
@@ -231,7 +238,7 @@ impl Ledger {
     /// Writes down what the core does.
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
         match action {
-            Action::SpawnWorker { worker, generation, blueprint, hold, from } => {
+            Action::SpawnWorker { worker, generation, blueprint, hold, from, .. } => {
                 self.names.insert(*worker);
                 self.spawned(now, *worker, *generation, blueprint, *hold);
                 if from.is_none() {

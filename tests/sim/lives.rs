@@ -3,26 +3,42 @@
 use std::time::Duration;
 
 use ostler::plan::Blueprint;
-use ostler::supervise::{Event, Exit, LastWords, Rung, Stand, WorkerId};
+use ostler::supervise::{Event, Exit, LastWords, Rung, Stand, Tolerance, WorkerId};
 
-use crate::process::{Boot, Process, Release, Stage};
+use crate::process::{Boot, Process, Release, Stage, shown};
 use crate::world::{Due, World};
 
+/// How a worker comes in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Way {
+    pub(crate) hold: bool,
+    pub(crate) tolerate: Tolerance,
+}
+
 impl World {
-    pub(crate) fn spawn(&mut self, worker: WorkerId, blueprint: &Blueprint, hold: bool) {
+    /// Starts a worker; a zygote where nothing is said of how it comes in.
+    pub(crate) fn spawn(&mut self, worker: WorkerId, blueprint: &Blueprint, way: Option<Way>) {
         let faults = self.faults();
         if self.rng.chance(faults.spawn_fails) {
             let reason = "fork: Resource temporarily unavailable (os error 11)".to_owned();
             self.tell(Event::SpawnFailed { worker, reason });
             return;
         }
-        self.begin(worker, blueprint, hold, self.scenario.boot);
+        self.begin(worker, blueprint, way, self.scenario.boot);
     }
 
-    pub(crate) fn begin(&mut self, worker: WorkerId, blueprint: &Blueprint, hold: bool, boot: Duration) {
+    pub(crate) fn begin(
+        &mut self,
+        worker: WorkerId,
+        blueprint: &Blueprint,
+        way: Option<Way>,
+        boot: Duration,
+    ) {
         let faults = self.faults();
         let release = if self.is_calm() { Release::Good } else { self.disk.release(blueprint) };
-        let process = Process::drawn(&mut self.rng, &faults, release, self.now, worker, hold);
+        let hold = way.is_some_and(|way| way.hold);
+        let mut process = Process::drawn(&mut self.rng, &faults, release, self.now, worker, hold);
+        process.shows = way.and_then(|way| shown(blueprint, way.tolerate, self.is_calm()));
         if process.boot != Boot::Sticks {
             let most = boot.as_millis() as u64;
             let delay = self.rng.millis(20, most);
@@ -34,6 +50,15 @@ impl World {
     }
 
     pub(crate) fn booted(&mut self, worker: WorkerId) {
+        let Some(process) = self.processes.get_mut(&worker) else { return };
+        if let Some((proof, serves)) = process.shows.take().filter(|_| process.boot == Boot::Loads) {
+            if serves {
+                let told = Event::WorkerProved { worker, proof };
+                self.tell_after(Duration::ZERO, told);
+            } else {
+                process.boot = Boot::FailsInWords;
+            }
+        }
         let Some(process) = self.processes.get_mut(&worker) else { return };
         match process.boot {
             Boot::Loads if process.hold && process.orphaned => self.exits(worker, Exit::Code(0)),

@@ -128,7 +128,7 @@ const REMEMBERED: &[u64] = &[
 ];
 
 /// How many seeds a flaw may survive.
-const PATIENCE: u64 = 1000;
+const PATIENCE: u64 = 3000;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;

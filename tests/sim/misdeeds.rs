@@ -1,8 +1,8 @@
 //! Planted bugs of the watchdog: each perverts its orders, and proves that a law fires.
 
 use ostler::supervise::{
-    AbortRung, Action, Cause, GenerationId, Happening, MigrationOrder, News, Record, RunId, Verdict,
-    VerdictKind, WorkerId,
+    AbortRung, Action, Cause, GenerationId, Happening, MigrationOrder, News, Record, RunId, Tolerance,
+    Verdict, VerdictKind, WorkerId,
 };
 
 use crate::flaw::Flaw;
@@ -73,8 +73,11 @@ impl Misdeed {
             }
             (Misdeed::StartsUnmigrated, MigrationOrder::Open(opening)) => {
                 let (worker, generation) = (WorkerId(88_000_000), GenerationId(9999));
-                let blueprint = opening.blueprint.clone();
-                vec![action, Action::SpawnWorker { worker, generation, blueprint, hold: false, from: None }]
+                let (blueprint, tolerate) = (opening.blueprint.clone(), Tolerance::ALL);
+                vec![
+                    action,
+                    Action::SpawnWorker { worker, generation, blueprint, hold: false, tolerate, from: None },
+                ]
             }
             (Misdeed::DrainsMeanwhile, MigrationOrder::LockDatabase) => {
                 let serving = ledger.crews.get(&app).and_then(|crew| crew.view.as_ref()?.generation);

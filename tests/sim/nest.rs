@@ -6,13 +6,14 @@ use std::time::Duration;
 use ostler::plan::Blueprint;
 use ostler::supervise::{Event, Exit, WorkerId};
 
+use crate::lives::Way;
 use crate::world::{Due, World};
 
 /// One of them.
 #[derive(Clone, Debug)]
 pub(crate) struct Egg {
     pub(crate) blueprint: Blueprint,
-    pub(crate) hold: bool,
+    pub(crate) way: Way,
     zygote: WorkerId,
 }
 
@@ -21,8 +22,8 @@ pub(crate) struct Egg {
 pub(crate) struct Nest(BTreeMap<WorkerId, Egg>);
 
 impl Nest {
-    pub(crate) fn expect(&mut self, worker: WorkerId, blueprint: &Blueprint, hold: bool, zygote: WorkerId) {
-        self.0.insert(worker, Egg { blueprint: blueprint.clone(), hold, zygote });
+    pub(crate) fn expect(&mut self, worker: WorkerId, blueprint: &Blueprint, way: Way, zygote: WorkerId) {
+        self.0.insert(worker, Egg { blueprint: blueprint.clone(), way, zygote });
     }
 
     /// It is forked now, or given up.
@@ -41,14 +42,14 @@ impl Nest {
 
 impl World {
     /// A zygote is told to fork; it may hang, or die of it.
-    pub(crate) fn fork(&mut self, worker: WorkerId, blueprint: &Blueprint, hold: bool, zygote: WorkerId) {
+    pub(crate) fn fork(&mut self, worker: WorkerId, blueprint: &Blueprint, way: Way, zygote: WorkerId) {
         let faults = self.faults();
         let Some(process) = self.processes.get(&zygote) else {
             let reason = "its zygote is not there".to_owned();
             return self.tell(Event::SpawnFailed { worker, reason });
         };
         let hung = process.hung(self.now);
-        self.nest.expect(worker, blueprint, hold, zygote);
+        self.nest.expect(worker, blueprint, way, zygote);
         if self.rng.chance(faults.crashes * 0.2) {
             self.exits(zygote, Exit::Signal(11));
         } else if !hung && !self.rng.chance(faults.hangs * 0.2) {
@@ -64,6 +65,6 @@ impl World {
             return self.tell(Event::SpawnFailed { worker, reason });
         }
         self.tell(Event::WorkerForked { worker });
-        self.begin(worker, &egg.blueprint, egg.hold, Duration::from_millis(80));
+        self.begin(worker, &egg.blueprint, Some(egg.way), Duration::from_millis(80));
     }
 }

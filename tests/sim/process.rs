@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{Moment, Observation, Rung, WorkerId};
+use ostler::plan::Blueprint;
+use ostler::supervise::{Answer, Moment, Observation, Proof, Rung, Tolerance, WorkerId};
 
 use crate::rng::Rng;
 use crate::scenario::Faults;
@@ -15,6 +16,23 @@ pub(crate) enum Release {
     SticksInBoot,
     Crashes,
     Hangs,
+}
+
+/// What a worker of this release shows of itself, and whether it may serve with it. As long as faults are on, some
+/// releases answer badly.
+pub(crate) fn shown(blueprint: &Blueprint, tolerate: Tolerance, calm: bool) -> Option<(Proof, bool)> {
+    let (probe, version) = (blueprint.probe.as_ref()?, blueprint.release.files);
+    let (good, late) = (calm || version % 9 != 3, !calm && version % 18 == 3);
+    let answer = Answer {
+        path: probe.path.clone(),
+        status: (!late).then_some(if good { 200 } else { 500 }),
+        took: if late { probe.timeout } else { Duration::from_millis(20) },
+        late,
+        good,
+        message: String::new(),
+    };
+    let borne = if late { tolerate.late } else { tolerate.errors };
+    Some((Proof { urls: None, answer: Some(answer) }, good || borne))
 }
 
 /// How far a process has come.
@@ -38,6 +56,8 @@ pub(crate) enum Boot {
 pub(crate) struct Process {
     pub(crate) worker: WorkerId,
     pub(crate) hold: bool,
+    /// Its answer to the probe, and whether it may serve with it; a zygote is asked for none.
+    pub(crate) shows: Option<(Proof, bool)>,
     /// Its ostlerd has fallen: nobody will admit it.
     pub(crate) orphaned: bool,
     /// It has heard that it is to go.
@@ -83,6 +103,7 @@ impl Process {
         Process {
             worker,
             hold,
+            shows: None,
             orphaned: false,
             draining: false,
             stage: Stage::Loading,

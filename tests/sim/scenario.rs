@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::plan::{
-    AppPlan, Blueprint, Fingerprint, Migrate, Policy, Preload, Resources, RolloutPolicy, Surge, WorkerClass,
-    WorkerRange,
+    AppPlan, Blueprint, Fingerprint, Migrate, Policy, Preload, Probe, Resources, RolloutPolicy, Surge,
+    WorkerClass, WorkerRange,
 };
 
 use crate::rng::Rng;
@@ -235,7 +235,13 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
         class: WorkerClass::Sync,
         capacity: Some(1),
         gunicorn: "27.0.1".to_owned(),
-        probe: None,
+        probe: Some(Probe {
+            path: "/".to_owned(),
+            host: None,
+            scheme: "http".to_owned(),
+            timeout: Duration::from_secs(10),
+            asked: version % 4 == 1,
+        }),
         log_file: None,
         hooks: Vec::new(),
         preload: Preload::Nothing,

@@ -66,7 +66,7 @@ fn event(event: &Event) -> String {
 
 fn action(action: &Action) -> String {
     match action {
-        Action::SpawnWorker { worker, generation, blueprint, hold, from } => {
+        Action::SpawnWorker { worker, generation, blueprint, hold, from, .. } => {
             let held = if *hold { " held" } else { "" };
             let from = from.map_or(String::new(), |zygote| format!(" from {zygote}"));
             let (app, version) = (&blueprint.app, blueprint.release.files);

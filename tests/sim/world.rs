@@ -11,6 +11,7 @@ use ostler::supervise::{Action, Event, Exit, LinkOrder, MigrationFact, Moment, R
 use crate::asks::Disk;
 use crate::databases::{Databases, Later};
 use crate::links::{Links, carry_out};
+use crate::lives::Way;
 use crate::load::Loads;
 use crate::nest::Nest;
 use crate::process::{Process, Stage};
@@ -206,11 +207,14 @@ impl World {
                 let delay = self.rng.millis(20, most);
                 self.after(delay, Due::Prepared(app.clone()));
             }
-            Action::SpawnWorker { worker, blueprint, hold, from: Some(zygote), .. } => {
-                self.fork(*worker, blueprint, *hold, *zygote);
+            Action::SpawnWorker { worker, blueprint, hold, tolerate, from, .. } => {
+                let way = Way { hold: *hold, tolerate: *tolerate };
+                match from {
+                    Some(zygote) => self.fork(*worker, blueprint, way, *zygote),
+                    None => self.spawn(*worker, blueprint, Some(way)),
+                }
             }
-            Action::SpawnWorker { worker, blueprint, hold, .. } => self.spawn(*worker, blueprint, *hold),
-            Action::StartZygote { zygote, blueprint, .. } => self.spawn(*zygote, blueprint, false),
+            Action::StartZygote { zygote, blueprint, .. } => self.spawn(*zygote, blueprint, None),
             Action::AdmitWorker { worker } => self.admit(*worker),
             Action::AskWhere { worker } => self.after(Duration::from_millis(300), Due::Stands(*worker)),
             Action::SignalWorker { worker, rung } => self.signal(*worker, *rung),

@@ -15,7 +15,12 @@ fn what_must_be_said_is_enough() {
     assert_eq!(app.workers, None);
     assert_eq!(app.limits, Limits::default());
     assert_eq!(app.rollout, RolloutConfig::default());
-    assert!(app.probe.is_none() && app.args.is_empty() && app.env.is_empty() && app.env_files.is_empty());
+    assert!(
+        app.probe == ProbeConfig::default()
+            && app.args.is_empty()
+            && app.env.is_empty()
+            && app.env_files.is_empty()
+    );
 }
 
 #[test]
@@ -56,7 +61,8 @@ fn every_key_means_what_it_says() {
     assert_eq!(app.env["DJANGO_SETTINGS_MODULE"], "shop.settings");
     assert_eq!(app.env["EMPTY"], "");
     assert_eq!(app.env_files[1], Path::new("/srv/shop/current/.env"));
-    let probe = app.probe.unwrap();
+    let probe = app.probe;
+    assert_eq!((probe.path.as_deref(), probe.enabled), (Some("/healthz?deep=1"), true));
     assert_eq!((probe.scheme.as_str(), probe.timeout), ("https", Duration::from_millis(2500)));
     assert_eq!(app.rollout.max_surge, Some(SurgeConfig::Percent(50)));
     assert_eq!(app.rollout.boot_timeout, Some(Duration::from_secs(90)));

@@ -66,5 +66,5 @@ fn the_main_file_of_the_package_sets_nothing_and_what_it_shows_is_taken() {
 fn the_example_of_an_app_is_taken_as_it_is_and_with_all_that_it_shows() {
     assert_eq!(parse(EXAMPLE).unwrap().user.as_deref(), Some("shop"));
     let whole = parse(&uncommented(EXAMPLE)).unwrap();
-    assert!(whole.probe.is_some() && whole.migrate.command.is_some());
+    assert!(whole.probe.path.is_some() && whole.migrate.command.is_some());
 }

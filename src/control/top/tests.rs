@@ -43,6 +43,7 @@ fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         before: None,
         runs: Some("gthread, gunicorn 27.0.1".into()),
         workers_wanted: workers.len() as u32,
+        proof: None,
         scaling: None,
         listeners: vec!["127.0.0.1:8000".into()],
         migration: None,

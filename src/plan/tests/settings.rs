@@ -15,9 +15,20 @@ fn a_plan_is_made_of_what_was_resolved() {
     assert_eq!(blueprint.account, Some(account("shop", 1001)));
     assert_eq!(blueprint.gunicorn, "23.0.0");
     assert_eq!(blueprint.release, Fingerprint { files: 3, newest: 5 });
-    assert_eq!(blueprint.probe.as_ref().map(|probe| probe.host.as_str()), Some("localhost"));
+    let probe = blueprint.probe.as_ref().unwrap();
+    assert_eq!((probe.path.as_str(), probe.host.as_deref(), probe.asked), ("/healthz", None, true));
     assert_eq!(blueprint.umask, 0o022);
     assert_eq!(notes, Vec::<String>::new());
+}
+
+#[test]
+fn nobody_has_to_ask_for_a_probe_and_anybody_may_do_without() {
+    let probe = |more: &str| planned(&listening(more), &facts(defaults())).0.blueprint.probe.clone();
+    let unasked = probe("").unwrap();
+    assert_eq!((unasked.path.as_str(), unasked.asked), ("/", false));
+    let host = probe("[probe]\nhost = \"a.b\"").unwrap();
+    assert_eq!((host.path.as_str(), host.asked, host.host.as_deref()), ("/", false, Some("a.b")));
+    assert_eq!(probe("[probe]\nenabled = false\npath = \"/healthz\""), None);
 }
 
 #[test]

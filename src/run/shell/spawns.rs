@@ -8,7 +8,7 @@ use super::{Expected, Home, Running, Shell, legacy};
 use crate::plan::Blueprint;
 use crate::run::driver::Inbound;
 use crate::run::scoreboard::Slot;
-use crate::run::worker_process::{self, StartedWorker};
+use crate::run::worker_process::{self, Admission, StartedWorker};
 use crate::run::zygote::{self, Newborn};
 use crate::supervise::{Event, Exit, GenerationId, WorkerId};
 
@@ -18,13 +18,19 @@ impl Shell {
         worker: WorkerId,
         generation: GenerationId,
         blueprint: Arc<Blueprint>,
-        hold: bool,
+        admission: Admission,
     ) -> Result<(), String> {
         let children = self.children.clone();
         let (home, slot) = self.home_and_slot(&blueprint)?;
         let board = (&home.scoreboard, &slot);
-        match worker_process::start(&children, (worker, generation), &blueprint, hold, &home.listeners, board)
-        {
+        match worker_process::start(
+            &children,
+            (worker, generation),
+            &blueprint,
+            admission,
+            &home.listeners,
+            board,
+        ) {
             Ok(started) => {
                 self.runs(worker, blueprint, started, slot);
                 Ok(())
@@ -62,7 +68,7 @@ impl Shell {
         &mut self,
         (worker, generation): (WorkerId, GenerationId),
         blueprint: Arc<Blueprint>,
-        hold: bool,
+        admission: Admission,
         zygote: WorkerId,
     ) -> Result<(), String> {
         let gone = || format!("its zygote {zygote} is not there");
@@ -70,7 +76,7 @@ impl Shell {
         let commands = commands.ok_or_else(gone)?.try_clone().map_err(|error| error.to_string())?;
         let (home, slot) = self.home_and_slot(&blueprint)?;
         let sockets = home.listeners.of(&blueprint.listen);
-        let orders = worker_process::orders((worker, generation), &blueprint, hold, &sockets, &slot);
+        let orders = worker_process::orders((worker, generation), &blueprint, admission, &sockets, &slot);
         use std::os::fd::AsFd;
         match zygote::fork(commands.as_fd(), &orders, &home.scoreboard, &sockets) {
             Ok(unborn) => {

@@ -62,6 +62,31 @@ pub(super) fn shutdown_starts_nothing(ledger: &Ledger, _: Moment, action: &Actio
     }
 }
 
+/// Where nobody has asked for the probe, a new generation may answer no worse than the one that serves, and the one that
+/// serves may answer as it likes.
+pub(super) fn nothing_worse_comes_in(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let Action::SpawnWorker { worker, generation, blueprint, tolerate, .. } = action else { return Ok(()) };
+    let asked = blueprint.probe.as_ref().is_some_and(|probe| probe.asked);
+    let Some(crew) = ledger.crews.get(&blueprint.app) else { return Ok(()) };
+    let Some(serving) = crew.view.as_ref().and_then(|view| view.generation) else { return Ok(()) };
+    let has_served = |generation| crew.admitted_since_start.contains(&generation);
+    let errors = tolerate.errors;
+    match errors {
+        true if asked => Err(format!("{worker} is borne with, and its probe was asked for")),
+        true if serving != *generation
+            && has_served(serving)
+            && !has_served(*generation)
+            && crew.answers_well.get(&serving) == Some(&true) =>
+        {
+            Err(format!("{worker} is borne with, and {serving} answers well"))
+        }
+        false if !asked && serving == *generation && has_served(serving) => {
+            Err(format!("{worker} is not borne with, and its generation {serving} serves"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// In a rollout the first worker of the new generation is held back, and only one at a time.
 pub(super) fn only_the_first_is_held(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let Action::SpawnWorker { worker, generation, blueprint, hold, .. } = action else { return Ok(()) };

@@ -1,0 +1,150 @@
+//! What a generation has shown of itself before it took its first client, and what of a new one is borne with for it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::Probe;
+
+use super::app::{App, Turn};
+use super::event::{GenerationId, WorkerId};
+use super::news::Happening;
+
+/// What a worker, and so its generation, has shown of itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Proof {
+    /// How many URLs of Django's are loaded; `None` if the app is not Django's.
+    pub urls: Option<u32>,
+    /// Its answer to the probe; `None` if there was none.
+    pub answer: Option<Answer>,
+}
+
+/// An answer to the probe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The path that was asked for.
+    pub path: String,
+    /// The status, if there was one.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub took: Duration,
+    /// Whether it did not come in time.
+    pub late: bool,
+    /// Whether it is good; a bad one was borne with.
+    pub good: bool,
+    /// What is bad about it, in one sentence; else empty.
+    pub message: String,
+}
+
+/// Which bad answers to a probe that nobody has asked for are only warned of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tolerance {
+    /// A bad status, an exception, no status at all.
+    pub errors: bool,
+    /// No answer in time.
+    pub late: bool,
+}
+
+impl Tolerance {
+    /// Nothing is borne with.
+    pub const NONE: Tolerance = Tolerance { errors: false, late: false };
+    /// Whatever it answers.
+    pub const ALL: Tolerance = Tolerance { errors: true, late: true };
+
+    /// What a new generation may do, beside one that serves and has answered so: nothing worse.
+    fn beside(probe: &Probe, serving: Option<&Answer>) -> Tolerance {
+        match serving.filter(|answer| answer.path == probe.path) {
+            // Nobody knows how it answers, or it does no better.
+            None | Some(Answer { good: false, .. }) => Tolerance::ALL,
+            // What takes half of the time may take all of it on a busy machine.
+            Some(answer) => Tolerance { errors: false, late: answer.took >= probe.timeout / 2 },
+        }
+    }
+}
+
+impl Proof {
+    /// Takes what another worker of the same generation has shown: it can do what one of them could.
+    fn improve(&mut self, shown: Proof) {
+        self.urls = shown.urls.or(self.urls);
+        let better = match (&self.answer, &shown.answer) {
+            (None, Some(_)) => true,
+            (Some(known), Some(answer)) => answer.good || !known.good,
+            (_, None) => false,
+        };
+        if better {
+            self.answer = shown.answer;
+        }
+    }
+}
+
+impl App {
+    /// What of a worker's answer is borne with: of a generation that serves already, everything; of a new one, what is no
+    /// worse than the one that serves.
+    pub(super) fn tolerance(&self, generation: GenerationId) -> Tolerance {
+        let coming =
+            self.rollout.as_ref().map(|rollout| &rollout.generation).filter(|it| it.id == generation);
+        let Some(coming) = coming else {
+            let asked =
+                self.serving.as_ref().and_then(|it| it.blueprint.probe.as_ref()).is_some_and(|it| it.asked);
+            return if asked { Tolerance::NONE } else { Tolerance::ALL };
+        };
+        match &coming.blueprint.probe {
+            Some(probe) if !probe.asked => {
+                let serving = self.serving.as_ref().filter(|serving| serving.served);
+                let answer = serving.and_then(|serving| serving.proof.as_ref()?.answer.as_ref());
+                Tolerance::beside(probe, answer)
+            }
+            _ => Tolerance::NONE,
+        }
+    }
+
+    /// A worker has loaded its app and answered the probe.
+    pub(super) fn worker_proved(&mut self, turn: &mut Turn<'_>, id: WorkerId, shown: Proof) {
+        let Some(generation) = self.workers.get(&id).map(|worker| worker.generation) else { return };
+        let serves = self.rollout.is_some().then(|| self.serving.as_ref().map(|it| it.id)).flatten();
+        let Some(found) = self.generation_mut(generation) else { return };
+        let first = found.proof.is_none();
+        found.proof.get_or_insert_default().improve(shown.clone());
+        let beside = serves.filter(|it| *it != generation);
+        if let Some(Answer { good: false, message, .. }) = shown.answer.filter(|_| first) {
+            self.announce(turn, Happening::ProbeTolerated { generation, beside, message });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe() -> Probe {
+        let (path, scheme) = ("/".to_owned(), "http".to_owned());
+        Probe { path, host: None, scheme, timeout: Duration::from_secs(10), asked: false }
+    }
+
+    fn answer(good: bool, took: u64) -> Answer {
+        let (path, took) = ("/".to_owned(), Duration::from_secs(took));
+        Answer { path, status: Some(200), took, late: false, good, message: String::new() }
+    }
+
+    #[test]
+    fn a_new_generation_may_do_nothing_worse_than_the_one_that_serves() {
+        let beside = |answer: Answer| Tolerance::beside(&probe(), Some(&answer));
+        assert_eq!(Tolerance::beside(&probe(), None), Tolerance::ALL, "nobody knows");
+        assert_eq!(beside(answer(false, 0)), Tolerance::ALL);
+        assert_eq!(beside(answer(true, 1)), Tolerance::NONE);
+        assert_eq!(beside(answer(true, 5)), Tolerance { errors: false, late: true });
+        let elsewhere = Answer { path: "/healthz".to_owned(), ..answer(true, 0) };
+        assert_eq!(beside(elsewhere), Tolerance::ALL, "that says nothing of this path");
+    }
+
+    #[test]
+    fn a_generation_can_do_what_one_of_its_workers_could() {
+        let shown = |good| Proof { urls: Some(3), answer: Some(answer(good, 0)) };
+        let mut proof = Proof::default();
+        proof.improve(shown(false));
+        proof.improve(shown(true));
+        proof.improve(shown(false));
+        proof.improve(Proof::default());
+        assert_eq!(proof, shown(true));
+    }
+}

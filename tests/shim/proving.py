@@ -1,0 +1,244 @@
+"""What a worker proves before its first client: a Django project as `startproject` makes it, and probes that nobody asked for."""
+
+import os
+import subprocess
+
+from supervisor import Shop
+
+UNASKED = {"path": "/", "host": None, "scheme": "http", "timeout_seconds": 10.0, "asked": False,
+           "tolerate": {"errors": False, "late": False}}
+BORNE = dict(UNASKED, tolerate={"errors": True, "late": True})
+WSGI = ("sync", "gthread", "gevent", "tornado")
+
+
+def kinds(at):
+    """Worker class and entry of every class that this gunicorn has."""
+    yield from ((kind, "wsgi") for kind in WSGI)
+    yield "uvicorn_worker.UvicornWorker", "asgi"
+    if at.major >= 27:
+        yield "asgi", "asgi"
+
+
+def project(at, urls=None, settings="", **files):
+    """A project as Django makes it, in a folder of its own; `urls` replaces its urls.py, `settings` are added to its own."""
+    folder = os.path.join(at.directory, "project")
+    if not os.path.exists(folder):
+        os.mkdir(folder)
+        subprocess.run([os.path.join(at.venv, "bin", "django-admin"), "startproject", "site1", folder], check=True)
+        with open(os.path.join(folder, "site1", "settings.py"), encoding="utf-8") as file:
+            at.settings = file.read()
+    written = {"site1/settings.py": at.settings + "\n" + settings}
+    if urls is not None:
+        written["site1/urls.py"] = urls
+    written.update({name.replace("__", "/") + ".py": text for name, text in files.items()})
+    for name, text in written.items():
+        os.makedirs(os.path.dirname(os.path.join(folder, name)), exist_ok=True)
+        with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+            file.write(text)
+    return folder
+
+
+def site(at, kind="sync", module="wsgi", **more):
+    folder = os.path.join(at.directory, "project")
+    return Shop(at.venv, at.directory, entry="site1.%s:application" % module, args=["-k", kind],
+                env=dict({"PYTHONPATH": folder}, **more.pop("env", {})), **more)
+
+
+VIEWS = """
+from django.http import HttpResponse, HttpResponseRedirect
+from django.urls import include, path
+from django.shortcuts import render
+def page(request):
+    return HttpResponse("ok")
+def broken(request):
+    raise KeyError("a view that is broken")
+urlpatterns = %s
+"""
+PRODUCTION = "DEBUG = False\nALLOWED_HOSTS = ['.shop.example.com', 'x']\n"
+
+
+def a_new_project_is_proven_by_its_urls_and_its_first_page(at):
+    project(at)
+    for kind, module in kinds(at):
+        for preload in (False, True):
+            with site(at, kind, module, preload=preload) as app:
+                worker = app.ready(probe=UNASKED)
+                assert worker.proof["urls"] > 5, worker.proof
+                answer = worker.proof["probe"]
+                assert (answer["status"], answer["good"], answer["path"]) == (200, True, "/"), answer
+                assert worker.finished == 0 and worker.in_flight() == []
+
+
+def urls_that_do_not_import_are_a_failed_boot(at):
+    project(at, urls="from site1 import views\nurlpatterns = []\n", site1__views="import a_module_that_is_not_there\n")
+    for kind, module in kinds(at):
+        for preload in (False, True):
+            with site(at, kind, module, preload=preload) as app:
+                failing = app.hatch() if preload else app.spawn(hold=True)
+                message = failing.hear("failed")
+                assert message["stage"] == "import", message
+                assert message["message"] == ("the URLs of site1.urls do not load: ModuleNotFoundError: No module named "
+                                              "'a_module_that_is_not_there'"), message
+                assert "site1/views.py" in message["traceback"], message
+                assert failing.ended() == 3, app.printed()
+
+
+def urls_are_loaded_all_the_way_down(at):
+    nested = "[path('a/', include([path('b/', include('site1.deep'))]))]"
+    project(at, urls=VIEWS % nested, site1__deep="import a_deep_module_that_is_not_there\n")
+    with site(at) as app:
+        assert "a_deep_module" in app.spawn().hear("failed")["message"]
+    handler = "urlpatterns = []\nhandler500 = 'site1.nowhere.page'\n"
+    project(at, urls=handler)
+    with site(at) as app:
+        message = app.spawn().hear("failed")["message"]
+        assert message.startswith("the URLs of site1.urls do not load: ") and "nowhere" in message, message
+    project(at, urls="from django.urls import re_path\nurlpatterns = [re_path('(', lambda request: None)]\n")
+    with site(at) as app:
+        assert "is not a valid regular expression" in app.spawn().hear("failed")["message"]
+
+
+def urls_that_end_the_program_are_a_failed_boot(at):
+    project(at, urls="import sys\nsys.exit('no')\n")
+    with site(at) as app:
+        message = app.spawn().hear("failed")
+        assert message["message"] == "the URLs of site1.urls do not load: no", message
+
+
+def template_tags_that_do_not_import_are_a_failed_boot(at):
+    project(at, settings="INSTALLED_APPS += ['site1']\n", site1__templatetags____init__="",
+            site1__templatetags__prices="import a_tag_that_is_not_there\n")
+    with site(at) as app:
+        message = app.spawn().hear("failed")
+        assert message["message"].startswith("the templates' engines and tags do not load: "), message
+        assert "a_tag_that_is_not_there" in message["message"], message
+
+
+def a_view_that_raises_is_told_with_its_own_traceback(at):
+    project(at, urls=VIEWS % "[path('', broken)]", settings=PRODUCTION)
+    for kind, module in kinds(at):
+        with site(at, kind, module) as app:
+            message = app.spawn(hold=True, probe=UNASKED).hear("failed")
+            assert message["stage"] == "probe", message
+            assert message["message"] == "the probe of / answered 500 Internal Server Error", (kind, message)
+            assert "a view that is broken" in message["traceback"] and "in broken" in message["traceback"], (kind, message)
+
+
+def what_is_borne_with_is_told_and_serves(at):
+    project(at, urls=VIEWS % "[path('', broken)]", settings=PRODUCTION)
+    for kind, module in kinds(at):
+        with site(at, kind, module) as app:
+            worker = app.ready(probe=BORNE)
+            answer = worker.proof["probe"]
+            assert (answer["status"], answer["good"]) == (500, False), answer
+            assert answer["message"] == "the probe of / answered 500 Internal Server Error", answer
+            assert "a view that is broken" in app.printed()
+
+
+def below_500_is_good_if_nobody_asked_for_more(at):
+    project(at, urls=VIEWS % "[path('page', page)]", settings=PRODUCTION)
+    with site(at) as app:
+        worker = app.ready(probe=UNASKED)
+        assert (worker.proof["probe"]["status"], worker.proof["probe"]["good"]) == (404, True), worker.proof
+        message = app.spawn(probe=dict(UNASKED, asked=True)).hear("failed")["message"]
+        assert message == "the probe of / answered 404 Not Found", message
+
+
+def the_host_is_one_that_django_accepts(at):
+    for allowed, expected in (("['.shop.example.com', 'x']", "shop.example.com"), ("['*']", "localhost"), ("['*', 'y']", "y")):
+        project(at, urls=VIEWS.replace('HttpResponse("ok")', 'HttpResponse(status=418 if request.get_host() == "%s" else 500)'
+                                       % expected) % "[path('', page)]", settings="DEBUG = False\nALLOWED_HOSTS = %s\n" % allowed)
+        with site(at) as app:
+            assert app.ready(probe=UNASKED).proof["probe"]["status"] == 418, (allowed, expected)
+
+
+def a_host_that_django_refuses_is_named_with_the_key_to_set(at):
+    project(at, urls=VIEWS % "[path('', page)]", settings=PRODUCTION)
+    for asked in (True, False):
+        with site(at) as app:
+            message = app.spawn(probe=dict(UNASKED, host="other.example.com", asked=asked)).hear("failed")["message"]
+            assert message == ("the probe of / answered 400 Bad Request: Django's ALLOWED_HOSTS does not have the Host "
+                               "other.example.com: set `host` in [probe] to one that it has, such as shop.example.com"), message
+    project(at, urls=VIEWS % "[path('', page)]", settings="DEBUG = False\n")
+    with site(at) as app:
+        message = app.spawn(probe=UNASKED).hear("failed")["message"]
+        assert "ALLOWED_HOSTS is empty" in message and "site1.settings" in message, message
+
+
+def a_redirect_to_https_is_followed_once_on_the_same_host(at):
+    secure = PRODUCTION + "SECURE_SSL_REDIRECT = True\n"
+    project(at, urls=VIEWS % "[path('', broken)]", settings=secure)
+    for kind, module in kinds(at):
+        with site(at, kind, module) as app:
+            message = app.spawn(probe=UNASKED).hear("failed")
+            assert message["message"] == "the probe of / answered 500 Internal Server Error", (kind, message)
+    project(at, urls=VIEWS % "[path('', page)]", settings=secure)
+    for kind, module in kinds(at):
+        with site(at, kind, module) as app:
+            assert app.ready(probe=UNASKED).proof["probe"]["status"] == 200, kind
+    for to in ("https://elsewhere.example.com/", "http://shop.example.com/", "https://[", "/login"):
+        project(at, urls=VIEWS % ("[path('', lambda request: HttpResponse(status=302, headers={'Location': '%s'}))]" % to),
+                settings=PRODUCTION)
+        with site(at) as app:
+            assert app.ready(probe=UNASKED).proof["probe"]["status"] == 302, to
+
+
+def an_app_of_the_other_kind_is_named_with_the_class_to_take(at):
+    project(at)
+    for kind in WSGI:
+        with site(at, kind, "asgi") as app:
+            message = app.spawn().hear("failed")["message"]
+            assert message.startswith("the worker class %s runs WSGI apps, and site1.asgi:application is an ASGI app" % kind), message
+    for kind in ("uvicorn_worker.UvicornWorker", "asgi") if at.major >= 27 else ("uvicorn_worker.UvicornWorker",):
+        with site(at, kind, "wsgi") as app:
+            message = app.spawn().hear("failed")["message"]
+            assert "runs ASGI apps, and site1.wsgi:application is a WSGI app" in message, message
+
+
+def a_probe_leaves_the_process_as_it_found_it(at):
+    alarmed = ("import signal\nsignal.signal(signal.SIGALRM, lambda *_: None)\n"
+               "signal.setitimer(signal.ITIMER_REAL, 1000, 7)\n"
+               "from site1.wsgi import application as inner\n"
+               "def application(environ, start_response):\n"
+               "    start_response('200 OK', [])\n"
+               "    from django.core.signals import got_request_exception as it\n"
+               "    return [('%s %d' % (signal.getitimer(signal.ITIMER_REAL), len(it.receivers))).encode()]\n")
+    project(at, site1__alarmed=alarmed)
+    with Shop(at.venv, at.directory, entry="site1.alarmed:application",
+              env={"PYTHONPATH": os.path.join(at.directory, "project")}) as app:
+        app.ready(probe=UNASKED)
+        client = app.connect()
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        text = b"".join(iter(lambda: client.recv(4096), b"")).partition(b"\r\n\r\n")[2].decode()
+        client.close()
+        left, again, receivers = text.strip("(").replace(",", "").replace(")", "").split()
+        assert 900 < float(left) < 1000 and float(again) == 7 and receivers == "0", text
+
+
+def a_late_answer_is_borne_with_where_the_orders_say_so(at):
+    sleeps = VIEWS.replace('return HttpResponse("ok")', "import time; time.sleep(3600)") % "[path('', page)]"
+    project(at, urls=sleeps, settings=PRODUCTION)
+    for kind, module in kinds(at):
+        if module == "asgi":
+            continue  # a view that blocks its thread cannot be given up there
+        with site(at, kind, module) as app:
+            message = app.spawn(probe=dict(UNASKED, timeout_seconds=0.5)).hear("failed")
+            assert message["message"] == "the probe of / did not answer in 0.5 s" and "in page" in message["traceback"], message
+            answer = app.ready(probe=dict(BORNE, timeout_seconds=0.5)).proof["probe"]
+            assert answer["late"] and not answer["good"], answer
+
+
+LAWS = [a_new_project_is_proven_by_its_urls_and_its_first_page,
+        urls_that_do_not_import_are_a_failed_boot,
+        a_view_that_raises_is_told_with_its_own_traceback]
+ONCE = [urls_are_loaded_all_the_way_down,
+        urls_that_end_the_program_are_a_failed_boot,
+        template_tags_that_do_not_import_are_a_failed_boot,
+        what_is_borne_with_is_told_and_serves,
+        below_500_is_good_if_nobody_asked_for_more,
+        the_host_is_one_that_django_accepts,
+        a_host_that_django_refuses_is_named_with_the_key_to_set,
+        a_redirect_to_https_is_followed_once_on_the_same_host,
+        an_app_of_the_other_kind_is_named_with_the_class_to_take,
+        a_probe_leaves_the_process_as_it_found_it,
+        a_late_answer_is_borne_with_where_the_orders_say_so]
