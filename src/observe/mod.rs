@@ -8,6 +8,7 @@ mod log;
 mod metrics;
 mod migration;
 mod notes;
+mod outcome;
 mod page;
 mod status;
 mod systemd;
@@ -23,6 +24,7 @@ pub use date::timestamp;
 pub use log::{announce, init as init_log, stderr_is_the_journal};
 pub use migration::{AbortStatus, MigrationStatus, MigrationStep, OperationStatus, backend, next_step, time};
 pub use notes::{Note, Topic, notes};
+pub use outcome::{answering, end_words, failure};
 pub use page::host;
 pub use status::{
     AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, QueueStatus, Release, Status,

@@ -1,5 +1,6 @@
 //! What is to be said of an app beside its numbers, one sentence each. Pure.
 
+use super::outcome::{failed_rollout, failed_rollout_words};
 use super::words::{Tone, duration, one_line, proof_words, rollout_words, scaling_words};
 use super::{AppStatus, WorkerStatus};
 
@@ -63,10 +64,9 @@ pub fn notes(app: &AppStatus) -> Vec<Note> {
         say(Topic::LastMigration, Tone::Bad, &words);
     }
     let is_news = |words: &Option<String>| words.is_none() || *words != said;
-    if let Some(last) = app.last_rollout.as_ref().filter(|last| !last.committed && is_news(&last.reason)) {
-        let generation = last.generation.map(|id| format!(" to {id}")).unwrap_or_default();
-        let reason = last.reason.as_deref().unwrap_or("no reason was given");
-        let words = format!("the last rollout{generation} was rolled back: {reason}");
+    let last = failed_rollout(app).filter(|last| is_news(&last.reason));
+    let is_said = last.is_some_and(|last| last.reason == app.problem);
+    if let Some(words) = last.and_then(|_| failed_rollout_words(app)) {
         say(Topic::LastRollout, Tone::Bad, &words);
     }
     if let Some(change) = &app.release_changed {
@@ -77,7 +77,7 @@ pub fn notes(app: &AppStatus) -> Vec<Note> {
         let remedy = "set `path` in [probe] to a page that shows that the app works";
         say(Topic::Proof, Tone::Warn, &format!("proof: {words}; {remedy}"));
     }
-    if let Some(problem) = app.problem.as_ref().filter(|_| is_news(&app.problem)) {
+    if let Some(problem) = app.problem.as_ref().filter(|_| is_news(&app.problem) && !is_said) {
         say(Topic::Problem, Tone::Bad, &format!("problem: {problem}"));
     }
     if let Some(seconds) = app.backoff_seconds {

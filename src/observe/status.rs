@@ -92,7 +92,7 @@ pub struct AppStatus {
     pub last_migration: Option<LastMigration>,
     /// The change under way.
     pub rollout: Option<RolloutView>,
-    /// How the last one ended.
+    /// How the last one, or the start, ended; none after a stop.
     pub last_rollout: Option<LastRollout>,
     /// Where the release has changed since the serving generation was made: what, and what to do.
     #[serde(default)]

@@ -1,5 +1,6 @@
 //! What systemd is told: how far ostlerd is, and one line for `systemctl status`. Pure.
 
+use super::outcome::failed_rollout_words;
 use super::{AppStatus, Status};
 use crate::config::{agreed, counted};
 use crate::supervise::{AppState, PhaseView, RolloutView};
@@ -84,11 +85,7 @@ fn words(app: &AppStatus) -> Option<String> {
         (AppState::Stopping, _) => "stopping".to_owned(),
         (AppState::Stopped, _) => "stopped".to_owned(),
         (_, Some(rollout)) => rolling(rollout),
-        (AppState::Serving | AppState::RollingOut, None) => {
-            let last = app.last_rollout.as_ref().filter(|last| !last.committed)?;
-            let reason = last.reason.as_deref().map(short).unwrap_or_default();
-            format!("the last rollout was rolled back: {reason}")
-        }
+        (AppState::Serving | AppState::RollingOut, None) => short(&failed_rollout_words(app)?),
     })
 }
 
@@ -168,7 +165,7 @@ mod tests {
         failed.apps[0].last_rollout =
             Some(LastRollout { generation, committed: false, reason: Some("x".repeat(500)) });
         let told = line(&failed);
-        assert!(told.starts_with("1 app serves; a: the last rollout was rolled back: xxx"), "{told}");
+        assert!(told.starts_with("1 app serves; a: the last rollout to g4 was rolled back: xxx"), "{told}");
         assert!(told.len() < 200 && told.ends_with('…'), "{told}");
     }
 }

@@ -8,13 +8,12 @@
 //! - `reserve`: so many workers of the old generation are kept for those the new one does not have ready yet.
 
 use super::action::Action;
-use super::app::{App, Generation, Mode, Then, Turn, Waiting};
+use super::app::{App, Generation, Mode, Then, Turn};
 use super::event::{GenerationId, WorkerId};
 use super::news::{Cause, Happening};
 use super::request::Outcome;
 use super::rollout::Phase;
 use super::worker::{Life, Worker};
-use crate::config::{agreed, counted};
 use crate::plan::Preload;
 
 impl App {
@@ -80,7 +79,7 @@ impl App {
         let Some(serving) = &self.serving else { return true };
         let wanted = self.wanted(&serving.policy) as usize;
         let ready = self.count(|it| it.generation == serving.id && it.is_ready());
-        ready >= wanted || serving.backoff.failures() >= serving.policy.rollout.max_boot_failures
+        ready >= wanted || serving.is_given_up()
     }
 
     /// Old workers that nobody needs any more.
@@ -181,37 +180,6 @@ impl App {
         }
     }
 
-    /// Those who wait for the app to serve at full strength.
-    fn answer_waiting(&mut self, turn: &mut Turn<'_>) {
-        let wanted = self.serving.as_ref().map_or(0, |serving| self.wanted(&serving.policy)) as usize;
-        let Some(serving) = self.serving.as_mut().filter(|_| self.rollout.is_none()) else { return };
-        let id = serving.id;
-        let count = |ready: bool| {
-            let of = |it: &&Worker| it.generation == id && if ready { it.is_ready() } else { it.is_live() };
-            self.workers.values().filter(of).count()
-        };
-        let hopeless = serving.backoff.failures() >= serving.policy.rollout.max_boot_failures;
-        if count(true) >= wanted {
-            if !serving.complete || self.last_words.is_some() {
-                serving.complete = true;
-                self.last_words = None;
-                self.announce(turn, Happening::Serving { generation: id, workers: wanted as u32 });
-                self.deployed();
-            }
-            for Waiting { id: waiter, done, .. } in std::mem::take(&mut self.waiting) {
-                let (n, serve) = (counted(wanted, "worker"), agreed(wanted, "serves", "serve"));
-                let message = format!("{}: {done}; {n} of generation {id} {serve}", self.name);
-                self.answer(turn, waiter, Outcome::Done { message, generation: Some(id) });
-            }
-        } else if hopeless {
-            for Waiting { id: waiter, .. } in std::mem::take(&mut self.waiting) {
-                let last_words = self.last_words.clone().unwrap_or_default();
-                let (reason, serving) = (last_words.message.clone(), self.answering());
-                self.answer(turn, waiter, Outcome::RolledBack { reason, last_words, serving });
-            }
-        }
-    }
-
     /// Once only the serving generation is left, the shell may close what only others used.
     fn drop_what_is_not_needed(&mut self, turn: &mut Turn<'_>) {
         let Some(serving) = self.serving.as_ref().filter(|_| self.rollout.is_none()) else { return };
@@ -244,8 +212,10 @@ impl App {
         let Mode::Stopping { waiters, then, .. } = std::mem::replace(&mut self.mode, Mode::Stopped) else {
             return;
         };
+        // What somebody has stopped has neither failed nor a problem; the next start is judged by itself.
         self.serving = None;
-        self.last_words = None;
+        (self.last_words, self.last_rollout, self.refusal) = (None, None, None);
+        self.databases.problem = None;
         self.announce(turn, if then == Then::Forget { Happening::Removed } else { Happening::Stopped });
         for waiter in waiters {
             let message = format!("{}: stopped", self.name);

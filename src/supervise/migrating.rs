@@ -186,6 +186,10 @@ impl App {
         let brought_in = brought_in && wanted.only.is_empty();
         if wanted.rolls_out && (brought_in || wanted.plan.migrate.is_none()) {
             self.databases.problem = None;
+            if wanted.plan.migrate.is_none() {
+                // What has no migrations any more has none that failed.
+                self.databases.last = None;
+            }
             return self.bring_in(turn, wanted.plan, wanted.waiters);
         }
         self.begin_migration(turn, wanted);

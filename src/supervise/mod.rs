@@ -25,6 +25,7 @@ mod random;
 mod request;
 mod rollout;
 mod scaling;
+mod start;
 mod supervisor;
 mod switch;
 mod time;

@@ -55,11 +55,12 @@ impl App {
         if self.databases.wanted().is_some() {
             return AppState::RollingOut;
         }
-        let failing = serving.backoff.failures() > 0;
+        let given_up = serving.is_given_up();
         match ready {
             _ if ready >= wanted => AppState::Serving,
-            0 if failing || serving.served => AppState::Failed,
-            _ if !serving.complete && !failing => AppState::Starting,
+            0 if given_up || serving.served => AppState::Failed,
+            // A start is under way until all have come up, or it has failed as often as a rollout may.
+            _ if !serving.complete && !given_up => AppState::Starting,
             _ => AppState::Degraded,
         }
     }

@@ -61,7 +61,7 @@ pub struct AppView {
     pub last_migration: Option<LastMigration>,
     /// The change that is under way.
     pub rollout: Option<RolloutView>,
-    /// How the last rollout ended; `None` before the first has.
+    /// How the last rollout or start ended; `None` before the first has, and after a stop.
     pub last_rollout: Option<LastRollout>,
     /// What is wrong now, in one sentence.
     pub problem: Option<String>,

@@ -1,4 +1,4 @@
-//! What `ostler status` says of releases is true at the moment it is said.
+//! What `ostler status` and `ostler wait` say is true at the moment it is said.
 
 use std::process::{Child, Stdio};
 
@@ -96,4 +96,33 @@ fn a_release_that_was_tried_by_hand_and_failed_is_still_named() {
     let note = named.release_changed.expect("waited for");
     assert!(note.contains("the release is now") && note.contains("releases/2"), "{note}");
     answers(&app.target(), "1");
+}
+
+#[test]
+fn a_stop_and_a_start_that_serve_leave_nothing_red() {
+    let site = Site::new();
+    let app = site.app("shop").tcp().workers(1).with("app.py", "import no_such_module").write();
+    let ostlerd = site.start();
+    ostlerd.ostler(&["wait"]).exits(1).says(&["no_such_module", "nothing serves"]);
+    let said = ostlerd.ostler(&["wait", "--json"]).exits(1);
+    let end: serde_json::Value = serde_json::from_str(said.out.trim()).expect("one line, one object");
+    assert!(end["generation"].is_null(), "{end}");
+    ostlerd.ostler(&["stop", "shop"]).exits(0);
+    ostlerd.ostler(&["wait"]).exits(0).says(&["shop: stopped"]);
+    ostlerd.ostler(&["status"]).exits(0);
+    app.release("app.py", WSGI);
+    ostlerd.ostler(&["start", "shop"]).exits(0);
+    ostlerd.ostler(&["wait"]).exits(0).says(&["g2 serves"]);
+
+    app.release("app.py", "import no_such_module");
+    ostlerd.restart_fails("shop");
+    ostlerd.ostler(&["status"]).exits(1).says(&["the last rollout to g3 was rolled back"]);
+    ostlerd.crash();
+    let ostlerd = site.start();
+    ostlerd.ostler(&["wait"]).exits(1).says(&["no_such_module", "g2 goes on serving"]);
+    app.release("app.py", WSGI);
+    ostlerd.ostler(&["stop", "shop"]).exits(0);
+    ostlerd.ostler(&["start", "shop"]).exits(0);
+    ostlerd.ostler(&["wait"]).exits(0).says(&["serves"]);
+    ostlerd.ostler(&["status"]).exits(0);
 }

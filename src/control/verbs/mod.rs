@@ -7,6 +7,8 @@ mod edge;
 mod events;
 mod import;
 mod migrate;
+#[cfg(test)]
+mod outcomes;
 mod reexec;
 mod reload;
 mod restart;

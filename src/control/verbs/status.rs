@@ -8,7 +8,7 @@ use crate::control::protocol::{exit, no_such_app};
 use crate::control::screen::How;
 use crate::control::screen::{Screen, say};
 use crate::control::table;
-use crate::observe::{AppStatus, Status};
+use crate::observe::{AppStatus, Status, failure};
 use crate::supervise::AppState;
 
 /// Prints the picture; 1 where something in it is wrong.
@@ -40,12 +40,11 @@ fn only(text: &str, name: &str) -> String {
 }
 
 /// Whether a script may go on.
-fn is_well(status: &Status) -> bool {
+pub(super) fn is_well(status: &Status) -> bool {
     status.config.valid && status.apps.iter().all(app_is_well)
 }
 
 fn app_is_well(app: &AppStatus) -> bool {
-    let committed = app.last_rollout.as_ref().is_none_or(|last| last.committed);
     let migrated = app.last_migration.as_ref().is_none_or(|last| last.verdict.kind.is_good());
-    committed && migrated && !matches!(app.state, AppState::Failed | AppState::Degraded)
+    failure(app).is_none() && migrated && app.state != AppState::Degraded
 }

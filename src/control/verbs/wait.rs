@@ -1,6 +1,5 @@
 //! `ostler wait [APP]`: how the rollouts end, as an exit status.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -10,7 +9,7 @@ use crate::config::AppName;
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{exit, no_such_app};
 use crate::control::screen::{complain, plain, say};
-use crate::observe::{AppStatus, Status};
+use crate::observe::{AppStatus, Status, answering, end_words, failure};
 use crate::supervise::{AppState, GenerationId};
 
 /// From one look to the next.
@@ -51,21 +50,22 @@ fn chosen<'a>(status: &'a Status, app: Option<&str>) -> Result<Vec<&'a AppStatus
     }
 }
 
-fn is_under_way(app: &AppStatus) -> bool {
+pub(super) fn is_under_way(app: &AppStatus) -> bool {
     let boots = matches!(app.state, AppState::Starting | AppState::Stopping);
     app.rollout.is_some() || boots
 }
 
 fn tell(apps: &[&AppStatus], json: bool) -> Result<u8, VerbError> {
     let mut code = 0;
-    for end in apps.iter().map(|app| End::of(app)) {
+    for app in apps {
+        let end = End { app: &app.name, generation: answering(app), reason: failure(app) };
         if end.reason.is_some() {
             code = exit::FAILED;
         }
         match &end.reason {
             _ if json => say(&serde_json::to_string(&end).expect("names, numbers and text"))?,
-            Some(_) => complain(&plain(&end.to_string())),
-            None => say(&end.to_string())?,
+            Some(_) => complain(&plain(&end_words(app))),
+            None => say(&plain(&end_words(app)))?,
         }
     }
     Ok(code)
@@ -75,34 +75,8 @@ fn tell(apps: &[&AppStatus], json: bool) -> Result<u8, VerbError> {
 #[derive(Serialize)]
 struct End<'a> {
     app: &'a AppName,
-    /// What serves; none where it is stopped, or failed from the first.
+    /// What serves; none where nothing does.
     generation: Option<GenerationId>,
     /// What did not end well.
     reason: Option<&'a str>,
-}
-
-impl<'a> End<'a> {
-    fn of(app: &'a AppStatus) -> End<'a> {
-        let reason = match &app.last_rollout {
-            Some(last) if !last.committed => Some(last.reason.as_deref().unwrap_or("rolled back")),
-            _ if app.state == AppState::Failed => Some(app.problem.as_deref().unwrap_or("failed")),
-            _ => None,
-        };
-        // What could not be prepared names its app already.
-        let own = format!("{}: ", app.name);
-        let reason = reason.map(|reason| reason.strip_prefix(&own).unwrap_or(reason));
-        End { app: &app.name, generation: app.generation, reason }
-    }
-}
-
-impl fmt::Display for End<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.app;
-        match (self.reason, self.generation) {
-            (Some(why), Some(serving)) => write!(f, "{name}: {why}; generation {serving} goes on serving"),
-            (Some(why), None) => write!(f, "{name}: {why}"),
-            (None, Some(generation)) => write!(f, "{name}: generation {generation} serves"),
-            (None, None) => write!(f, "{name}: stopped"),
-        }
-    }
 }
