@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use ostler::run::{Arguments, Places, aftermath, check, handover, launch, run};
+use ostler::run::{Arguments, Caller, Places, aftermath, check, handover, launch, run};
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == launch::ARGUMENT) {
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    let (places, only_check) = (places(&arguments), arguments.check);
+    let places = places(&arguments);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
@@ -41,17 +41,11 @@ fn main() -> ExitCode {
         runtime.block_on(aftermath::finish_stop(&places));
         return ExitCode::SUCCESS;
     }
-    let ended = runtime.block_on(async {
-        if only_check {
-            return check(&places).await.map(|config| match config.apps.len() {
-                0 => println!("{}", ostler::config::no_apps_yet(&config.file)),
-                1 => println!("{}: 1 app, it can be run", config.file.display()),
-                count => println!("{}: {count} apps, all can be run", config.file.display()),
-            });
-        }
-        run(&places).await
-    });
-    match ended {
+    if arguments.check {
+        let caller = if arguments.for_caller { Caller::Person } else { Caller::Ostlerd };
+        return ExitCode::from(runtime.block_on(check(&places, caller)).tell(arguments.json));
+    }
+    match runtime.block_on(run(&places)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

@@ -150,7 +150,9 @@ pub(super) enum Verb {
     ///
     /// The new binary is asked first whether it can take over; where it cannot, the old one goes on and says why.
     Reexec,
-    /// Check the configuration's files; needs no ostlerd
+    /// Check the configuration's files, and what they name: users, folders, interpreters, gunicorn's settings
+    ///
+    /// Nothing is started, and no ostlerd has to run. Root sees everything; anybody else is told what was not checked.
     Check {
         /// The main file
         #[arg(default_value = "/etc/ostler/ostler.toml")]

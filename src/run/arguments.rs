@@ -30,6 +30,12 @@ pub struct Arguments {
     /// Check the configuration and every app's interpreter, start nothing
     #[arg(long)]
     pub check: bool,
+    /// With --check: for whoever calls `ostler check`, as far as he may see
+    #[arg(long, hide = true, requires = "check")]
+    pub for_caller: bool,
+    /// With --check: a line of JSON
+    #[arg(long, hide = true, requires = "check")]
+    pub json: bool,
     /// Only say whether this binary can take over what another ostlerd has written down in FILE
     #[arg(long, value_name = "FILE", hide = true)]
     pub check_handover: Option<PathBuf>,

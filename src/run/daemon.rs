@@ -93,14 +93,6 @@ fn words(refusals: &[Refusal]) -> String {
     text
 }
 
-/// Checks the configuration and asks every app's interpreter, without starting or binding anything.
-pub async fn check(places: &Places) -> Result<Config, StartError> {
-    let config = prepare::read(&places.config).map_err(StartError::Config)?;
-    let looked = prepare::all(&Children::new(), &config, &BTreeMap::new()).await;
-    let refusals: Vec<Refusal> = looked.into_values().filter_map(Result::err).collect();
-    if refusals.is_empty() { Ok(config) } else { Err(StartError::NothingToRun(refusals)) }
-}
-
 /// Runs until everything has ended as asked.
 pub async fn run(places: &Places) -> Result<(), StartError> {
     // Before the files are read: what is changed from here on is noticed.

@@ -9,6 +9,7 @@ mod adopt;
 pub mod aftermath;
 mod arguments;
 mod captured;
+mod check;
 pub mod daemon;
 mod doors;
 pub mod driver;
@@ -61,4 +62,5 @@ pub mod world;
 mod zygote;
 
 pub use arguments::Arguments;
-pub use daemon::{Places, StartError, check, run};
+pub use check::{Caller, check};
+pub use daemon::{Places, StartError, run};

@@ -73,6 +73,16 @@ fn refusal(problems: Problems) -> Refusal {
     Refusal { reason: problems.summary(), detail: problems.to_string() }
 }
 
+/// Looks at one app from nothing, and keeps nothing of what it finds.
+pub(super) async fn all_of(children: &Children, app: &App, edge: &Edge) -> Result<(), Refusal> {
+    app_of(children, app, None, edge).await.map(drop)
+}
+
+/// What is known not to run is not tried: its interpreter would say less.
+pub(super) fn may_run(app: &App) -> Result<(), Refusal> {
+    config::cannot_run(app).map_or(Ok(()), |why| Err(Refusal::new(why)))
+}
+
 async fn app_of(
     children: &Children,
     app: &App,
@@ -88,6 +98,7 @@ async fn app_of(
         };
         Refusal { reason, ..refusal }
     };
+    may_run(app).map_err(named)?;
     let looked = look(children, app, known).await.map_err(named)?;
     if !app.no_new_privileges && nix::sys::prctl::get_no_new_privs().unwrap_or(false) {
         let app = app.name.as_str();

@@ -12,6 +12,7 @@ mod load;
 mod adoption;
 mod app_errors;
 mod bad_releases;
+mod check;
 mod client;
 mod cloud;
 mod conf;

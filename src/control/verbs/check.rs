@@ -1,49 +1,34 @@
-//! `ostler check [FILE]`: offline.
+//! `ostler check [FILE]`: what `ostlerd --check` finds, as far as the caller may see; needs no running ostlerd.
 
-use std::path::Path;
-
-use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use super::VerbError;
-use crate::config::{self, AppName};
-use crate::control::config_file;
 use crate::control::protocol::exit;
-use crate::control::screen::{complain, plain, say};
 
-/// Says whether the files can be used; 78 where they cannot.
+/// Where a package puts it, if it is not beside the command.
+const ELSEWHERE: [&str; 2] = ["/usr/bin/ostlerd", "/usr/sbin/ostlerd"];
+
+/// Says whether what the files say can be run; 78 where it cannot.
 pub(super) fn run(file: &Path, json: bool) -> Result<u8, VerbError> {
-    let loaded = config_file::load(file).and_then(|config| {
-        let cannot = config.apps.iter().filter_map(|(name, app)| Some((name, config::cannot_run(app)?)));
-        let cannot: Vec<String> = cannot.map(|(name, why)| format!("error: {name}: {why}")).collect();
-        if cannot.is_empty() { Ok(config) } else { Err(cannot.join("\n")) }
-    });
+    let program = ostlerd().ok_or_else(|| {
+        let message =
+            "there is no ostlerd beside this command, which makes the checks; install both of one version";
+        VerbError::said(exit::FAILED, message)
+    })?;
+    let mut command = Command::new(&program);
+    command.args(["--check", "--for-caller", "--config"]).arg(file).stdin(Stdio::null());
     if json {
-        let answer = match &loaded {
-            Ok(config) => {
-                json!({"valid": true, "file": file, "apps": config.apps.keys().collect::<Vec<_>>()})
-            }
-            Err(problem) => json!({"valid": false, "file": file, "problem": problem}),
-        };
-        say(&answer.to_string())?;
+        command.arg("--json");
     }
-    match loaded {
-        Ok(config) => {
-            if !json {
-                let apps: Vec<&str> = config.apps.keys().map(AppName::as_str).collect();
-                let found = match apps.len() {
-                    0 => config::no_apps_yet(file),
-                    1 => format!("1 app: {}", apps[0]),
-                    count => format!("{count} apps: {}", apps.join(", ")),
-                };
-                say(&format!("{}: ok, {}", file.display(), plain(&found)))?;
-            }
-            Ok(0)
-        }
-        Err(problem) => {
-            if !json {
-                complain(&plain(&problem));
-            }
-            Ok(exit::CONFIGURATION)
-        }
-    }
+    let ended = command.status().map_err(|error| {
+        VerbError::said(exit::FAILED, format!("cannot run {}: {error}", program.display()))
+    })?;
+    // One that a signal ended has said nothing about the files.
+    Ok(ended.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(exit::FAILED))
+}
+
+fn ostlerd() -> Option<PathBuf> {
+    let beside = std::env::current_exe().unwrap_or_default().with_file_name("ostlerd");
+    std::iter::once(beside).chain(ELSEWHERE.map(PathBuf::from)).find(|path| path.is_file())
 }

@@ -1,0 +1,209 @@
+//! `ostlerd --check`: all that can be said of the configuration without starting anything.
+//!
+//! `ostler check` runs it for whoever called. Root sees everything. Anybody else sees what he may, becomes nobody else, runs
+//! no other user's interpreter, and is told what was not seen.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::daemon::Places;
+use super::process::Children;
+use super::{identity, prepare, world};
+use crate::config::{self, App, AppName, Config};
+use crate::observe::words::plain;
+use crate::plan::{self, Account, Refusal};
+
+/// Exit statuses: something is wrong, and it may not be seen at all.
+const CONFIGURATION: u8 = 78;
+const NOT_ALLOWED: u8 = 77;
+
+/// For whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// For the ostlerd that would run as this user: what it could not do is wrong.
+    Ostlerd,
+    /// For this user, while ostlerd is root's: what he may not see is said to be unseen.
+    Person,
+}
+
+/// What was found.
+#[derive(Debug, Serialize)]
+pub struct Checked<'a> {
+    /// Whether nothing is wrong, as far as was seen.
+    valid: bool,
+    file: &'a Path,
+    apps: Vec<AppName>,
+    /// What is wrong, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    /// What was not seen.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unchecked: Vec<Unseen>,
+    #[serde(skip)]
+    exit: u8,
+}
+
+/// Something of an app that was not seen.
+#[derive(Debug, Serialize)]
+struct Unseen {
+    app: AppName,
+    what: String,
+}
+
+/// Checks the files, and each app as far as the caller may.
+pub async fn check(places: &Places, caller: Caller) -> Checked<'_> {
+    let file = places.config.as_path();
+    let own = identity::own_account();
+    let wrong = |exit: u8, problem: String| {
+        let (apps, unchecked) = Default::default();
+        Checked { valid: false, file, apps, problem: Some(problem), unchecked, exit }
+    };
+    if let (Caller::Person, Some(what)) = (caller, hidden_file(file)) {
+        let remedy = format!("root may read it: sudo ostler check {}", file.display());
+        return wrong(NOT_ALLOWED, format!("error: {what}; {remedy}"));
+    }
+    let config = match prepare::read(file) {
+        Ok(config) => config,
+        Err(problems) => return wrong(CONFIGURATION, problems.to_string()),
+    };
+    let (refusals, unchecked) = match caller {
+        Caller::Person if own.uid != 0 => as_far_as_may(&config, &own).await,
+        _ => (all(&config).await, Vec::new()),
+    };
+    let (valid, apps) = (refusals.is_empty(), config.apps.into_keys().collect());
+    let problem = (!valid).then(|| words(&refusals));
+    let exit = if valid { 0 } else { CONFIGURATION };
+    Checked { valid, file, apps, problem, unchecked, exit }
+}
+
+/// The first of the files that the caller may not read.
+fn hidden_file(file: &Path) -> Option<String> {
+    let folder = Config::apps_dir(file);
+    let apps = fs::read_dir(&folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let apps = apps.filter(|path| path.extension().is_some_and(|it| it == "toml"));
+    let hidden = |path: &Path| hidden(path, open);
+    hidden(file)
+        .or_else(|| self::hidden(&folder, enter))
+        .or_else(|| apps.into_iter().find_map(|path| hidden(&path)))
+}
+
+async fn all(config: &Config) -> Vec<Refusal> {
+    let looked = prepare::all(&Children::new(), config, &BTreeMap::new()).await;
+    looked.into_values().filter_map(Result::err).collect()
+}
+
+async fn as_far_as_may(config: &Config, own: &Account) -> (Vec<Refusal>, Vec<Unseen>) {
+    let (mut refusals, mut unchecked) = (Vec::new(), Vec::new());
+    for (name, app) in &config.apps {
+        let mut unseen = Vec::new();
+        if let Err(refusal) = one(config, app, own, &mut unseen).await {
+            let told = refusal.reason.starts_with(&format!("{name}: "));
+            let reason = if told { refusal.reason } else { format!("{name}: {}", refusal.reason) };
+            refusals.push(Refusal { reason, ..refusal });
+        }
+        unchecked.extend(unseen.into_iter().map(|what| Unseen { app: name.clone(), what }));
+    }
+    (refusals, unchecked)
+}
+
+/// One app, as far as `own` may.
+async fn one(config: &Config, app: &App, own: &Account, unseen: &mut Vec<String>) -> Result<(), Refusal> {
+    prepare::may_run(app)?;
+    let account = match &app.user {
+        Some(user) => Some(identity::account(user, app.group.as_deref())?),
+        None => None,
+    };
+    let mut seen = App { user: None, group: None, ..app.clone() };
+    let (there, python) = (hidden(&app.directory, enter), hidden(&app.python, look));
+    unseen.extend([&there, &python].into_iter().flatten().cloned());
+    let files = seen.env_files.len();
+    seen.env_files.retain(|file| match hidden(file, open) {
+        Some(what) => {
+            unseen.push(what);
+            false
+        }
+        None => true,
+    });
+    let settings = "whether gunicorn is in the interpreter, and its settings";
+    if there.is_some() || python.is_some() {
+        unseen.push(settings.to_owned());
+        return Ok(());
+    }
+    let other = account.as_ref().filter(|account| account.uid != own.uid);
+    if other.is_none() && seen.env_files.len() == files {
+        return prepare::all_of(&Children::new(), &seen, &config.edge).await;
+    }
+    let paths = world::resolve(&seen)?;
+    let env_files = world::read_env_files(&paths.env_files, None)?;
+    plan::environment(&seen, &paths.python, account.as_ref().unwrap_or(own), &env_files)?;
+    unseen.push(match other {
+        Some(other) => format!("{settings}: only root and {} run it", other.name),
+        None => format!("{settings}: they need the environment that cannot be read"),
+    });
+    Ok(())
+}
+
+/// What cannot be seen of `path` for want of rights; whatever else is wrong with it is found later.
+fn hidden(path: &Path, see: impl Fn(&Path) -> io::Result<()>) -> Option<String> {
+    let error = see(path).err().filter(|error| error.kind() == io::ErrorKind::PermissionDenied)?;
+    let text = error.to_string();
+    Some(format!("{}: {}", path.display(), text.split(" (os error").next().unwrap_or_default()))
+}
+
+fn enter(folder: &Path) -> io::Result<()> {
+    fs::metadata(folder.join("."))?;
+    fs::read_dir(folder).map(drop)
+}
+
+fn look(file: &Path) -> io::Result<()> {
+    fs::metadata(file).map(drop)
+}
+
+fn open(file: &Path) -> io::Result<()> {
+    // A pipe would block whoever opens it.
+    if fs::metadata(file)?.is_file() { File::open(file).map(drop) } else { Ok(()) }
+}
+
+fn words(refusals: &[Refusal]) -> String {
+    let mut text = String::new();
+    for refusal in refusals {
+        if !refusal.detail.is_empty() {
+            text.push_str(refusal.detail.trim_end());
+            text.push('\n');
+        }
+        text.push_str(&format!("error: {}\n", refusal.reason));
+    }
+    text
+}
+
+impl Checked<'_> {
+    /// Prints it, and gives the exit status.
+    pub fn tell(&self, json: bool) -> u8 {
+        if json {
+            println!("{}", serde_json::to_string(self).expect("names and text"));
+            return self.exit;
+        }
+        for Unseen { app, what } in &self.unchecked {
+            println!("not checked: {app}: {}", plain(what));
+        }
+        if !self.unchecked.is_empty() {
+            println!("root sees all of it: sudo ostler check {}", self.file.display());
+        }
+        if let Some(problem) = &self.problem {
+            eprintln!("{}", plain(problem).trim_end());
+            return self.exit;
+        }
+        let names: Vec<&str> = self.apps.iter().map(AppName::as_str).collect();
+        let found = match names.as_slice() {
+            [] => config::no_apps_yet(self.file),
+            [name] => format!("1 app: {name}"),
+            names => format!("{} apps: {}", names.len(), names.join(", ")),
+        };
+        println!("{}: ok, {found}", self.file.display());
+        0
+    }
+}
