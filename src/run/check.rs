@@ -168,11 +168,13 @@ fn open(file: &Path) -> io::Result<()> {
     if fs::metadata(file)?.is_file() { File::open(file).map(drop) } else { Ok(()) }
 }
 
-fn words(refusals: &[Refusal]) -> String {
+/// Each with its detail above it, unless that says the same.
+pub(super) fn words(refusals: &[Refusal]) -> String {
     let mut text = String::new();
     for refusal in refusals {
-        if !refusal.detail.is_empty() {
-            text.push_str(refusal.detail.trim_end());
+        let detail = refusal.detail.trim();
+        if !refusal.reason.ends_with(detail) {
+            text.push_str(detail);
             text.push('\n');
         }
         text.push_str(&format!("error: {}\n", refusal.reason));

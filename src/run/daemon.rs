@@ -21,7 +21,7 @@ use super::signals::Signals;
 use super::state::{self, State};
 use super::strays::Strays;
 use super::watch::Watch;
-use super::{health, listeners, prepare, reaper};
+use super::{check, health, listeners, prepare, reaper};
 use crate::config::{self, Address, Config, Problems, counted};
 use crate::control;
 use crate::observe::Status;
@@ -81,16 +81,7 @@ impl StartError {
 }
 
 fn words(refusals: &[Refusal]) -> String {
-    let mut text = String::new();
-    for refusal in refusals {
-        if !refusal.detail.is_empty() {
-            text.push_str(refusal.detail.trim_end());
-            text.push('\n');
-        }
-        text.push_str(&format!("error: {}\n", refusal.reason));
-    }
-    text.push_str("no app can be run; nothing was started");
-    text
+    check::words(refusals) + "no app can be run; nothing was started"
 }
 
 /// Runs until everything has ended as asked.

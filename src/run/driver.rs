@@ -188,9 +188,7 @@ impl Driver {
     fn inbound(&mut self, inbound: Inbound) {
         match inbound {
             Inbound::Prepared { app, looked, turn } => {
-                let prepared = looked.map(|looked| self.shell.learn(looked));
-                let prepared = Box::new(self.shell.bind(&app, prepared));
-                self.fact(Event::AppPrepared { app, prepared });
+                self.prepared(app, *looked);
                 drop(turn);
             }
             Inbound::MayReread { id, purpose, turn } => {

@@ -1,7 +1,7 @@
 //! From a configured app to what can be run: looks at the release and asks its interpreter. Slow, so it runs as a task.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::inspect::{Inspection, inspect};
@@ -114,11 +114,40 @@ async fn app_of(
 }
 
 async fn look(children: &Children, app: &App, known: Option<&Known>) -> Result<Looked, Refusal> {
-    let kept = known.and_then(|known| known.paths(app));
-    let paths = match kept {
-        Some(paths) => paths,
-        None => world::resolve(app)?,
+    let Some(kept) = known.and_then(|known| known.paths(app)) else {
+        return look_in(children, app, None, world::resolve(app)?).await;
     };
+    let serving = kept.directory.clone();
+    match look_in(children, app, known, kept).await {
+        Ok(looked) => Ok(looked),
+        Err(refusal) => Err(for_another_release(children, app, &serving, refusal).await),
+    }
+}
+
+/// What does not fit the release that serves may have been written for the one that the link leads to now.
+async fn for_another_release(children: &Children, app: &App, serving: &Path, refusal: Refusal) -> Refusal {
+    let now = match world::resolve(app) {
+        Ok(paths) if paths.directory != serving => paths,
+        _ => return refusal,
+    };
+    let (name, serving, directory) = (&app.name, serving.display(), now.directory.clone());
+    match look_in(children, app, None, now).await {
+        Ok(_) => Refusal::new(format!(
+            "the files fit the release that is there now, {}, and not the one that serves, {serving}; \
+             `ostler restart {name}` brings in both",
+            directory.display()
+        )),
+        // Neither fits: what is to be mended is in the newer one.
+        Err(refusal) => refusal,
+    }
+}
+
+async fn look_in(
+    children: &Children,
+    app: &App,
+    known: Option<&Known>,
+    paths: Paths,
+) -> Result<Looked, Refusal> {
     let asked = Asked::about(app, paths)?;
     if let Some(known) = known
         && asked.inspection == known.inspection
@@ -130,7 +159,8 @@ async fn look(children: &Children, app: &App, known: Option<&Known>) -> Result<L
         }
     }
     // New workers read the release as it is now, so it is looked at anew for them.
-    world::interpreter(&asked.paths.python)?;
+    let pinned = &asked.paths.python;
+    world::interpreter(pinned).map_err(|refusal| world::as_written(refusal, &app.python, pinned))?;
     let directory = asked.paths.directory.clone();
     let release = tokio::task::spawn_blocking(move || world::fingerprint(&directory));
     let settings = inspect(children, &asked.inspection).await?;
@@ -156,7 +186,14 @@ impl Asked {
     fn about(app: &App, paths: Paths) -> Result<Asked, Refusal> {
         let own = identity::own_account();
         let account = identity::account_of(app, &own)?;
-        let env_files = world::read_env_files(&paths.env_files, account.as_ref())?;
+        let env_files = world::read_env_files(&paths.env_files, account.as_ref()).map_err(|refusal| {
+            let pairs = app.env_files.iter().zip(&paths.env_files);
+            let named = |(_, pinned): &(_, &PathBuf)| refusal.reason.contains(&*pinned.to_string_lossy());
+            match pairs.into_iter().find(named) {
+                Some((written, pinned)) => world::as_written(refusal, written, pinned),
+                None => refusal,
+            }
+        })?;
         let env = plan::environment(app, &paths.python, account.as_ref().unwrap_or(&own), &env_files)?;
         let inspection = Inspection {
             app: app.name.clone(),

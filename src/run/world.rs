@@ -72,8 +72,18 @@ pub fn resolve_directory(directory: &Path) -> Result<PathBuf, Refusal> {
 /// is how it finds its packages.
 pub fn resolve_python(written: &Path, resolved: &Path, python: &Path) -> Result<PathBuf, Refusal> {
     let pinned = pin(written, resolved, python);
-    interpreter(&pinned)?;
+    interpreter(&pinned).map_err(|refusal| as_written(refusal, python, &pinned))?;
     Ok(pinned)
+}
+
+/// The refusal with the path that stands in the file, and where that leads now.
+pub(super) fn as_written(refusal: Refusal, written: &Path, pinned: &Path) -> Refusal {
+    if written == pinned {
+        return refusal;
+    }
+    let (found, both) =
+        (pinned.display().to_string(), format!("{} (now {})", written.display(), pinned.display()));
+    Refusal { reason: refusal.reason.replacen(&found, &both, 1), ..refusal }
 }
 
 /// Whether the interpreter is there and can be run.

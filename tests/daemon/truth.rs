@@ -1,5 +1,6 @@
 //! What `ostler status` and `ostler wait` say is true at the moment it is said.
 
+use std::fs;
 use std::process::{Child, Stdio};
 
 use crate::harness::{AppFile, Ostlerd, Releases, Site, WSGI, until, usual_user};
@@ -15,7 +16,7 @@ fn code(release: &str, more: &str) -> String {
 fn shop(site: &Site, second: &str) -> (Releases, AppFile) {
     let releases = Releases::new(site, usual_user());
     releases.add("1", &[("app.py", WSGI)]);
-    releases.add("2", &[("app.py", second)]);
+    releases.add("2", &[("app.py", second), ("shop.env", "NEW=1\n")]);
     releases.link("releases/1");
     let rollout = "[rollout]\nsettle = \"300ms\"\nmax_boot_failures = 1\nboot_timeout = \"60s\"";
     let app = releases.app(site.app("shop").args(GTHREAD).tcp().workers(2).table(rollout)).write();
@@ -125,4 +126,75 @@ fn a_stop_and_a_start_that_serve_leave_nothing_red() {
     ostlerd.ostler(&["start", "shop"]).exits(0);
     ostlerd.ostler(&["wait"]).exits(0).says(&["serves"]);
     ostlerd.ostler(&["status"]).exits(0);
+}
+
+/// Release 2 keeps its environment elsewhere, and brings a file that release 1 does not have.
+fn moves_its_environment(releases: &Releases, app: &AppFile) -> String {
+    let second = releases.root.join("releases/2");
+    fs::rename(second.join("venv"), second.join("env")).expect("the folder is ours");
+    let env_file = releases.root.join("current/shop.env");
+    let text = app.text().replace("current/venv/bin", "current/env/bin");
+    text.replace("[rollout]", &format!("env_files = [{env_file:?}]\n[rollout]"))
+}
+
+#[test]
+fn files_and_a_release_that_change_together_are_brought_in_by_one_restart() {
+    let site = Site::new();
+    let (releases, app) = shop(&site, &code("2", ""));
+    let text = moves_its_environment(&releases, &app);
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    // First the files, while there is nothing yet that they fit.
+    fs::write(&app.file, &text).expect("the site is ours");
+    let written = releases.root.join("current/shop.env").display().to_string();
+    ostlerd.ostler(&["reload"]).exits(78).says(&[&written, "No such file"]);
+    // Then the link.
+    releases.link("releases/2");
+    let said = ostlerd.ostler(&["reload"]).exits(78).says(&[
+        "releases/2",
+        "and not the one that serves",
+        "ostler restart shop",
+    ]);
+    assert!(!said.all().contains("releases/1/"), "{said}");
+    ostlerd.ostler(&["reload", "--dry-run"]).exits(78).says(&["ostler restart shop"]);
+    ostlerd.ostler(&["status"]).exits(1).says(&["files are refused", "ostler restart shop"]);
+    ostlerd.restart("shop");
+    answers(&app.target(), "2");
+    until("the files are in force", || ostlerd.status().config.valid.then_some(()));
+    ostlerd.serving("shop");
+    ostlerd.ostler(&["status"]).exits(0);
+    ostlerd.ostler(&["reload"]).exits(0).says(&["no app had to change"]);
+}
+
+#[test]
+fn files_for_a_release_that_does_not_serve_in_the_end_are_refused_again() {
+    let site = Site::new();
+    let (releases, app) = shop(&site, "import no_such_module");
+    let text = moves_its_environment(&releases, &app);
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    fs::write(&app.file, &text).expect("the site is ours");
+    let to = releases.root.join("releases/2").display().to_string();
+    ostlerd.ostler(&["restart", "shop", "--release", &to]).exits(1).says(&["no_such_module"]);
+    answers(&app.target(), "1");
+    let written = releases.root.join("current/shop.env").display().to_string();
+    ostlerd.ostler(&["reload"]).exits(78).says(&[&written, "No such file"]);
+}
+
+#[test]
+fn what_was_mended_outside_of_the_files_is_no_longer_refused_after_a_restart() {
+    let site = Site::new();
+    let (releases, app) = shop(&site, &code("2", ""));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let secrets = site.path("shop.env");
+    let text = app.text().replace("[rollout]", &format!("env_files = [{secrets:?}]\n[rollout]"));
+    fs::write(&app.file, text).expect("the site is ours");
+    ostlerd.ostler(&["reload"]).exits(78).says(&["shop.env", "No such file"]);
+    // Not while ostlerd looks.
+    fs::write(&secrets, "A=1\n").expect("the site is ours");
+    ostlerd.restart("shop");
+    until("the files are in force", || ostlerd.status().config.valid.then_some(()));
+    ostlerd.ostler(&["status"]).exits(0);
+    drop(releases);
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, mpsc};
 
+use super::Driver;
 use crate::config::AppName;
 use crate::plan::Refusal;
 use crate::run::known::{Found, Looked};
@@ -114,4 +115,19 @@ pub struct Outbox {
 pub struct Inbox {
     pub(super) facts: mpsc::UnboundedReceiver<Event>,
     pub(super) inbox: mpsc::UnboundedReceiver<Inbound>,
+}
+
+impl Driver {
+    /// An app was looked at for a rollout. Where the files were refused and it can be run now, they are read again: what
+    /// refused them may have been the release before.
+    pub(super) fn prepared(&mut self, app: AppName, looked: Result<Looked, Refusal>) {
+        let prepared = looked.map(|looked| self.shell.learn(looked));
+        let prepared = Box::new(self.shell.bind(&app, prepared));
+        let is_good = prepared.is_ok();
+        self.fact(Event::AppPrepared { app, prepared });
+        if is_good && self.shell.config_is_refused() {
+            let id = self.shell.expect_answer(None);
+            self.reload(id, Purpose::Reload);
+        }
+    }
 }

@@ -81,6 +81,11 @@ impl Shell {
         });
     }
 
+    /// Whether the files, when last read, were refused.
+    pub fn config_is_refused(&self) -> bool {
+        !self.config_status.valid
+    }
+
     /// Looks what a migration of the app would apply.
     pub fn tell_pending(&self, app: AppName, answer: oneshot::Sender<Outcome>) {
         let look = self.migrations.look(&self.config_file);
