@@ -14,7 +14,7 @@ root := $(filter 0,$(shell id -u))
 export RUST_TEST_THREADS ?= 4
 
 help:
-	@echo 'make demo    a Django project under ostler: load, a deployment, a release that fails'
+	@echo 'make demo    a Django project under ostler: load, a deployment, three bad releases'
 	@echo 'make test    every test, with real gunicorn 20.1, 23, 27 and the newest'
 	@echo 'make test-systemd  all tests on a booted Debian 12, of which `make test` boots 13 and on 12 only the most important; as root'
 	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'

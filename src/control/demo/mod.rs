@@ -34,6 +34,11 @@ pub(super) enum DemoError {
         "no usable Python: {0}; `apt-get install python3-venv` (Debian, Ubuntu) or `dnf install python3`, or give one with --python"
     )]
     Python(String),
+    #[error(
+        "{} is there already, and `ostler demo` has not made it: nothing of it is touched; name another folder with --dir",
+        .0.display()
+    )]
+    NotOurs(PathBuf),
     #[error("`{command}` failed:\n{output}")]
     Command { command: String, output: String },
     #[error("failed to start {}, which must lie beside the `ostler` command: {source}", .path.display())]

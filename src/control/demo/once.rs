@@ -1,9 +1,10 @@
-//! The play: a deployment and a broken release under load, each step checked by what a visitor gets.
+//! The play: a deployment and bad releases under load, each step checked by what a client gets.
 
 use std::time::{Duration, Instant};
 
 use super::daemon::{Ostlerd, Output};
 use super::load::{Load, Tally, fetch};
+use super::project::Bad;
 use super::stage::Stage;
 use super::{DemoError, interrupted, project};
 use crate::config::counted;
@@ -55,8 +56,10 @@ impl Scenes<'_> {
         self.steady(&load).await?;
         self.deploy_a_new_release().await?;
         self.steady(&load).await?;
-        self.deploy_a_broken_release().await?;
-        self.steady(&load).await?;
+        for bad in project::bad() {
+            self.deploy_a_bad_release(bad).await?;
+            self.steady(&load).await?;
+        }
         self.page_says(project::SECOND).await?;
         none_lost(load.stop())
     }
@@ -73,19 +76,19 @@ impl Scenes<'_> {
         }
     }
 
-    async fn deploy_a_broken_release(&self) -> Result<(), DemoError> {
-        self.title("a release that does not import, under load: ostler restart shop")?;
-        self.stage.deploy(&project::broken())?;
+    async fn deploy_a_bad_release(&self, bad: Bad) -> Result<(), DemoError> {
+        self.title(&format!("{}, under load: ostler restart shop", bad.what))?;
+        self.stage.deploy(&bad.release)?;
         let outcome = self.restart().await;
         self.stage.deploy(&project::second())?;
         match outcome? {
-            Outcome::RolledBack { last_words, serving: Some(_), .. } if names_the_module(&last_words) => {}
+            Outcome::RolledBack { last_words, serving: Some(_), .. } if says(&last_words, bad.names) => {}
             Outcome::RolledBack { last_words, .. } => {
                 return Err(DemoError::Play(format!("the rollback does not say why: {last_words:?}")));
             }
-            other => return Err(DemoError::Play(format!("a broken release was not rolled back: {other}"))),
+            other => return Err(DemoError::Play(format!("{} was not rolled back: {other}", bad.what))),
         }
-        self.title("it failed with its traceback, and visitors still get the release before it")?;
+        self.title("it failed with its traceback, and clients still get the release before it")?;
         self.page_says(project::SECOND).await
     }
 
@@ -115,7 +118,7 @@ impl Scenes<'_> {
         followed.ok_or(DemoError::Interrupted)
     }
 
-    /// A number of visitors in a row get the page with this text; none of them is lost.
+    /// A number of clients in a row get the page with this text; none of them is lost.
     async fn page_says(&self, text: &str) -> Result<(), DemoError> {
         let (begun, mut in_a_row) = (Instant::now(), 0);
         while in_a_row < LOOKS {
@@ -170,8 +173,8 @@ impl Scenes<'_> {
     }
 }
 
-fn names_the_module(words: &LastWords) -> bool {
-    words.traceback.contains("Traceback") && words.traceback.contains(project::MISSING)
+fn says(words: &LastWords, name: &str) -> bool {
+    words.traceback.contains("Traceback") && words.traceback.contains(name)
 }
 
 fn none_lost(tally: Tally) -> Result<u64, DemoError> {

@@ -16,7 +16,7 @@ use super::super::screen::{complain, say};
 use super::{DemoError, project, python};
 
 /// What the shop needs.
-const REQUIREMENTS: [&str; 2] = ["Django>=4.2,<6", "gunicorn>=23"];
+const REQUIREMENTS: [&str; 2] = ["Django>=4.2", "gunicorn>=23"];
 
 /// Everything that the demonstration has on disk, and its port.
 #[derive(Debug)]
@@ -54,10 +54,10 @@ impl Stage {
         };
         let address = free_port().map_err(failed_to("find a free port for", &folder))?;
         let stage = Stage { folder, runtime, kept: arguments.dir.is_some(), address };
+        stage.refuse_a_foreign_project()?;
         let python = python::find(arguments.python.as_deref())?;
         stage.make_venv(&python, json)?;
-        stage.forget_the_second_release()?;
-        project::write(&stage.project())?;
+        stage.make_project()?;
         stage.manage(&["migrate"])?;
         let user = stage.choose_user(json)?;
         stage.configure(user.as_deref())?;
@@ -69,7 +69,7 @@ impl Stage {
     }
 
     pub(super) fn views(&self) -> PathBuf {
-        self.project().join("shop/views.py")
+        self.project().join(project::VIEWS_FILE)
     }
 
     pub(super) fn config_file(&self) -> PathBuf {
@@ -137,16 +137,30 @@ impl Stage {
         signalled.count()
     }
 
-    /// A folder that was played in has its migration: it is undone, so that it can be played again.
-    fn forget_the_second_release(&self) -> Result<(), DemoError> {
-        let file = self.project().join(project::MIGRATION_FILE);
-        if !file.exists() {
-            return Ok(());
+    /// What says that a project is the demonstration's.
+    fn mark(&self) -> PathBuf {
+        self.project().join(".ostler-demo")
+    }
+
+    fn refuse_a_foreign_project(&self) -> Result<(), DemoError> {
+        let project = self.project();
+        if project.exists() && !self.mark().exists() {
+            return Err(DemoError::NotOurs(project));
         }
-        // Its views may be the broken ones.
-        project::write(&self.project())?;
-        self.manage(&["migrate", "shop", "0001_initial"])?;
-        fs::remove_file(&file).map_err(failed_to("remove", &file))
+        Ok(())
+    }
+
+    /// A project as Django makes it, with the app; one that was played in is made anew.
+    fn make_project(&self) -> Result<(), DemoError> {
+        let (project, mark) = (self.project(), self.mark());
+        if project.exists() {
+            fs::remove_dir_all(&project).map_err(failed_to("remove", &project))?;
+        }
+        make_folder(&project)?;
+        fs::write(&mark, "").map_err(failed_to("write", &mark))?;
+        let mut django = Command::new(self.venv_python());
+        python::run(django.args(["-m", "django", "startproject", project::NAME]).arg(&project))?;
+        project::write(&project)
     }
 
     fn manage(&self, arguments: &[&str]) -> Result<(), DemoError> {
@@ -212,9 +226,6 @@ impl Stage {
              args = [\"-k\", \"gthread\", \"--threads\", \"4\"]\n\
              # Compiled files are told apart by whole seconds, and you may be quicker.\n\
              env = {{ PYTHONDONTWRITEBYTECODE = \"1\" }}\n\
-             \n\
-             [probe]\n\
-             path = \"/healthz\"\n\
              \n\
              [rollout]\n\
              settle = \"1s\"\n",

@@ -1,9 +1,10 @@
+from django.contrib import admin
 from django.urls import path
 
-from shop import views
+from goods import views
 
 urlpatterns = [
     path("", views.index),
     path("slow/", views.slow),
-    path("healthz", views.healthz),
+    path("admin/", admin.site.urls),
 ]

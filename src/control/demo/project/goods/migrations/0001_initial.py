@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 def stock(apps, schema_editor):
-    product = apps.get_model("shop", "Product")
+    product = apps.get_model("goods", "Product")
     for name, cents in [("Oats, a sack", 1250), ("Curry-comb", 890), ("Horseshoes, four", 3200)]:
         product.objects.create(name=name, cents=cents)
 

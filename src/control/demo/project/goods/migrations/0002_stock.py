@@ -2,7 +2,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("shop", "0001_initial")]
+    dependencies = [("goods", "0001_initial")]
     operations = [
         migrations.AddField("product", "stock", models.PositiveIntegerField(null=True)),
     ]
