@@ -228,6 +228,18 @@ impl Default for ProbeConfig {
     }
 }
 
+impl ProbeConfig {
+    /// What proves a new worker, in words.
+    pub fn proof(&self) -> String {
+        let loads = "each new worker loads the app, its URLs too if it is Django's";
+        match &self.path {
+            _ if !self.enabled => loads.to_owned(),
+            Some(path) => format!("{loads}, and answers {path} below 400"),
+            None => format!("{loads}, and answers / below 500, or no worse than what serves"),
+        }
+    }
+}
+
 /// `[rollout]`; `None` is the default of DESIGN section 7.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct RolloutConfig {

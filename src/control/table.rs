@@ -2,7 +2,7 @@
 
 use crate::config::counted;
 use crate::observe::traceback::brief;
-use crate::observe::words::{app_word, drain_words, proof_words, worker_tone, worker_word, zygote_words};
+use crate::observe::words::{app_word, drain_words, worker_tone, worker_word, zygote_words};
 use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, notes};
 use crate::supervise::{LastWords, WorkerState};
 
@@ -71,8 +71,8 @@ impl Page {
             self.line(2, &format!("code from {}{}", one_line(directory), before.unwrap_or_default()));
         }
         let good = app.proof.as_ref().filter(|proof| proof.probe.as_ref().is_none_or(|probe| probe.good));
-        if let Some(words) = good.and_then(proof_words) {
-            self.line(2, &format!("proof: {words}"));
+        if let Some(proof) = good {
+            self.line(2, &format!("proof: {}", one_line(&proof.words)));
         }
         for note in notes(app) {
             self.line(2, &self.screen.paint(note.tone.into(), &note.text));

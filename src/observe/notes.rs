@@ -1,7 +1,8 @@
 //! What is to be said of an app beside its numbers, one sentence each. Pure.
 
 use super::outcome::{failed_rollout, failed_rollout_words};
-use super::words::{Tone, duration, one_line, proof_words, rollout_words, scaling_words};
+use super::status::ProofStatus;
+use super::words::{Tone, duration, one_line, rollout_words, scaling_words};
 use super::{AppStatus, WorkerStatus};
 
 /// What a sentence is about.
@@ -73,7 +74,7 @@ pub fn notes(app: &AppStatus) -> Vec<Note> {
         say(Topic::Release, Tone::Warn, change);
     }
     let bad = app.proof.as_ref().filter(|proof| proof.probe.as_ref().is_some_and(|probe| !probe.good));
-    if let Some(words) = bad.and_then(proof_words) {
+    if let Some(ProofStatus { words, .. }) = bad {
         let remedy = "set `path` in [probe] to a page that shows that the app works";
         say(Topic::Proof, Tone::Warn, &format!("proof: {words}; {remedy}"));
     }

@@ -119,6 +119,8 @@ pub struct ProofStatus {
     pub urls: Option<u32>,
     /// Its answer to the probe; `None` if there was none.
     pub probe: Option<ProbeStatus>,
+    /// Both in words.
+    pub words: String,
 }
 
 /// An answer to the probe.
@@ -137,7 +139,8 @@ pub struct ProbeStatus {
 }
 
 impl From<&Proof> for ProofStatus {
-    fn from(Proof { urls, answer }: &Proof) -> Self {
+    fn from(proof: &Proof) -> Self {
+        let Proof { urls, answer } = proof;
         let probe = answer.as_ref().map(|it| ProbeStatus {
             path: it.path.clone(),
             status: it.status,
@@ -145,7 +148,7 @@ impl From<&Proof> for ProofStatus {
             good: it.good,
             message: it.message.clone(),
         });
-        ProofStatus { urls: *urls, probe }
+        ProofStatus { urls: *urls, probe, words: proof.to_string() }
     }
 }
 

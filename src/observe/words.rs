@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use super::status::ProofStatus;
 use super::{DrainStatus, ZygoteStatus};
 use crate::config::counted;
 use crate::plan::Preload;
@@ -94,17 +93,6 @@ pub fn rollout_words(rollout: &RolloutView) -> String {
         failures => format!(", {}", counted(failures, "failure")),
     };
     format!("rollout{to}: {phase}, {} of {} ready{failures}", rollout.ready, rollout.wanted)
-}
-
-/// `loaded 41 URLs, / answered 200 in 0.02 s`; `None` if nothing was shown.
-pub fn proof_words(proof: &ProofStatus) -> Option<String> {
-    let urls = proof.urls.map(|it| format!("loaded {it} URL{}", if it == 1 { "" } else { "s" }));
-    let answer = proof.probe.as_ref().map(|probe| match probe.status.filter(|_| probe.good) {
-        Some(status) => format!("{} answered {status} in {:.2} s", one_line(&probe.path), probe.seconds),
-        None => one_line(&probe.message),
-    });
-    let words: Vec<String> = urls.into_iter().chain(answer).collect();
-    (!words.is_empty()).then(|| words.join(", "))
 }
 
 /// `2 to 16 workers, as the load needs; grown from 2 to 4 workers: all 2 workers are busy`

@@ -37,6 +37,8 @@ pub struct Checked<'a> {
     valid: bool,
     file: &'a Path,
     apps: Vec<AppName>,
+    /// What proves a new worker of each app, in words.
+    proofs: BTreeMap<AppName, String>,
     /// What is wrong, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -59,8 +61,8 @@ pub async fn check(places: &Places, caller: Caller) -> Checked<'_> {
     let file = places.config.as_path();
     let own = identity::own_account();
     let wrong = |exit: u8, problem: String| {
-        let (apps, unchecked) = Default::default();
-        Checked { valid: false, file, apps, problem: Some(problem), unchecked, exit }
+        let (apps, proofs, unchecked) = Default::default();
+        Checked { valid: false, file, apps, proofs, problem: Some(problem), unchecked, exit }
     };
     if let (Caller::Person, Some(what)) = (caller, hidden_file(file)) {
         let remedy = format!("root may read it: sudo ostler check {}", file.display());
@@ -74,10 +76,11 @@ pub async fn check(places: &Places, caller: Caller) -> Checked<'_> {
         Caller::Person if own.uid != 0 => as_far_as_may(&config, &own).await,
         _ => (all(&config).await, Vec::new()),
     };
+    let proofs = config.apps.iter().map(|(name, app)| (name.clone(), app.probe.proof())).collect();
     let (valid, apps) = (refusals.is_empty(), config.apps.into_keys().collect());
     let problem = (!valid).then(|| words(&refusals));
     let exit = if valid { 0 } else { CONFIGURATION };
-    Checked { valid, file, apps, problem, unchecked, exit }
+    Checked { valid, file, apps, proofs, problem, unchecked, exit }
 }
 
 /// The first of the files that the caller may not read.
@@ -206,6 +209,9 @@ impl Checked<'_> {
             names => format!("{} apps: {}", names.len(), names.join(", ")),
         };
         println!("{}: ok, {found}", self.file.display());
+        for (app, proof) in &self.proofs {
+            println!("{app}: proof: {}", plain(proof));
+        }
         0
     }
 }

@@ -11,6 +11,7 @@ use crate::plan::Preload;
 
 use super::event::{Exit, GenerationId, LastWords, WorkerId};
 use super::migration::{AbortReason, AbortRung, Backend, RunId, Verdict, VerdictKind, tell};
+use super::proof;
 
 /// Something an operator may want to know about an app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -95,6 +96,7 @@ pub enum Happening {
     ZygoteExited { zygote: WorkerId, generation: GenerationId, reason: String },
     ZygoteDied { zygote: WorkerId, generation: GenerationId, loads: Preload, ready: bool, reason: String },
     WorkerStarted { worker: WorkerId, generation: GenerationId },
+    Proved { generation: GenerationId, proof: String },
     ProbeTolerated { generation: GenerationId, beside: Option<GenerationId>, message: String },
     WorkerHeld { worker: WorkerId, generation: GenerationId, settle: Duration },
     WorkerReady { worker: WorkerId, generation: GenerationId, ready: u32, wanted: u32, took: Duration },
@@ -212,6 +214,7 @@ impl Happening {
             | ZygoteExited { generation, .. }
             | ZygoteDied { generation, .. }
             | WorkerStarted { generation, .. }
+            | Proved { generation, .. }
             | ProbeTolerated { generation, .. }
             | WorkerHeld { generation, .. }
             | WorkerReady { generation, .. }
@@ -288,16 +291,9 @@ impl fmt::Display for Happening {
                 }
             }
             WorkerStarted { worker, generation } => write!(f, "worker {worker} of {generation} started"),
+            Proved { generation, proof } => write!(f, "proof of {generation}: {proof}"),
             ProbeTolerated { generation, beside, message } => {
-                let why = match beside {
-                    Some(beside) => format!("{beside} is not known to do better"),
-                    None => "nothing else serves".to_owned(),
-                };
-                write!(
-                    f,
-                    "{message}; {generation} goes on all the same, for {why}: set `path` in [probe] to a page that \
-                     shows that the app works"
-                )
+                f.write_str(&proof::tolerated(*generation, *beside, message))
             }
             WorkerHeld { worker, settle, .. } => {
                 write!(

@@ -1,9 +1,11 @@
 //! What a generation has shown of itself before it took its first client, and what of a new one is borne with for it.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::counted;
 use crate::plan::Probe;
 
 use super::app::{App, Turn};
@@ -62,6 +64,23 @@ impl Tolerance {
     }
 }
 
+/// `loaded 41 URLs, / answered 200 in 0.02 s`
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.urls {
+            Some(urls) => write!(f, "loaded {}", counted(*urls, "URL"))?,
+            None => write!(f, "loaded")?,
+        }
+        match &self.answer {
+            Some(Answer { path, status: Some(status), took, good: true, .. }) => {
+                write!(f, ", {path} answered {status} in {:.2} s", took.as_secs_f64())
+            }
+            Some(answer) => write!(f, ", {}", answer.message),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Proof {
     /// Takes what another worker of the same generation has shown: it can do what one of them could.
     fn improve(&mut self, shown: Proof) {
@@ -75,6 +94,17 @@ impl Proof {
             self.answer = shown.answer;
         }
     }
+}
+
+/// Why a generation comes in although its answer is bad, and what to set.
+pub(super) fn tolerated(generation: GenerationId, beside: Option<GenerationId>, message: &str) -> String {
+    let why = match beside {
+        Some(beside) => format!("{beside} is not known to do better"),
+        None => "nothing else serves".to_owned(),
+    };
+    format!(
+        "{message}; {generation} goes on all the same, for {why}: set `path` in [probe] to a page that shows that the app works"
+    )
 }
 
 impl App {
@@ -106,9 +136,19 @@ impl App {
         let first = found.proof.is_none();
         found.proof.get_or_insert_default().improve(shown.clone());
         let beside = serves.filter(|it| *it != generation);
-        if let Some(Answer { good: false, message, .. }) = shown.answer.filter(|_| first) {
-            self.announce(turn, Happening::ProbeTolerated { generation, beside, message });
+        if !first {
+            return;
         }
+        let proof = shown.to_string();
+        self.announce(
+            turn,
+            match shown.answer {
+                Some(Answer { good: false, message, .. }) => {
+                    Happening::ProbeTolerated { generation, beside, message }
+                }
+                _ => Happening::Proved { generation, proof },
+            },
+        );
     }
 }
 
@@ -135,6 +175,19 @@ mod tests {
         assert_eq!(beside(answer(true, 5)), Tolerance { errors: false, late: true });
         let elsewhere = Answer { path: "/healthz".to_owned(), ..answer(true, 0) };
         assert_eq!(beside(elsewhere), Tolerance::ALL, "that says nothing of this path");
+    }
+
+    #[test]
+    fn what_was_shown_is_said_in_a_line() {
+        let shown = Proof { urls: Some(1), answer: Some(answer(true, 2)) };
+        assert_eq!(shown.to_string(), "loaded 1 URL, / answered 200 in 2.00 s");
+        let message = "the probe of / answered 500".to_owned();
+        let bad = Answer { message, ..answer(false, 0) };
+        assert_eq!(
+            Proof { urls: None, answer: Some(bad) }.to_string(),
+            "loaded, the probe of / answered 500"
+        );
+        assert_eq!(Proof::default().to_string(), "loaded");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{AppName, parse_app};
+use crate::config::{AppName, ProbeConfig, parse_app};
 
 use super::draft::{Draft, Note};
 use super::settle::Settled;
@@ -93,7 +93,8 @@ impl Page {
 
     fn advice(&mut self, migrates: bool) {
         self.text.push('\n');
-        self.comment("[probe]                 # recommended: what each new worker has to answer before it takes visitors");
+        self.comment(&format!("proof: {}", ProbeConfig::default().proof()));
+        self.comment("[probe]                 # recommended: a page that shows that the app works");
         self.comment("path = \"/healthz\"");
         self.comment("host = \"shop.example.com\"");
         if migrates {
