@@ -41,7 +41,7 @@ def load():
             engines.all()
     except SystemExit as stop:
         raise Failure("import", "%s do not load: %s" % (what, status_of(stop)), trace_of(stop)) from None
-    except Exception as error:
+    except BaseException as error:  # a module in Rust panics with one
         raise Failure("import", "%s do not load: %s" % (what, said(error)), trace_of(error)) from None
     return number
 

@@ -5,6 +5,7 @@ import signal
 
 from _ostler import django_app, entry, hold, http2, probe
 from _ostler.drain import Drain
+from _ostler.wire import Failure
 
 
 def lead_own_session():
@@ -97,7 +98,12 @@ class Shifted:
         self.shift.stage = "import"
         super().load_wsgi()
         entry.check(self, getattr(self, "asgi", None) or self.wsgi, self.asynchronous)
-        self.shift.urls = django_app.load()
+        try:
+            self.shift.urls = django_app.load()
+        except Failure:
+            if self.alive:
+                raise
+            raise SystemExit(0) from None  # it was told to go meanwhile, and has nothing to tell
         self.count_requests()
         self.shift.stage = "hook"  # post_worker_init comes next
 

@@ -68,13 +68,13 @@ def load(app, log, family):
     words = "the import of %s failed: " % app.app_uri
     try:
         app.wsgi()
-        django_app.load()
     except AppImportError as error:
         raise Failure("attribute", str(error), trace_of(error), 4) from None
     except SystemExit as stop:
         raise Failure("import", words + status_of(stop), trace_of(stop)) from None
     except BaseException as error:
         raise Failure("import", words + said(error), trace_of(error)) from None
+    django_app.load()
 
 
 def warn(log, before, subject, culprit):

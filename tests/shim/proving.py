@@ -1,9 +1,10 @@
 """What a worker proves before its first client: a Django project as `startproject` makes it, and probes that nobody asked for."""
 
 import os
+import signal
 import subprocess
 
-from supervisor import Shop
+from supervisor import Shop, until
 
 UNASKED = {"path": "/", "host": None, "scheme": "http", "timeout_seconds": 10.0, "asked": False,
            "tolerate": {"errors": False, "late": False}}
@@ -103,6 +104,21 @@ def urls_that_end_the_program_are_a_failed_boot(at):
     with site(at) as app:
         message = app.spawn().hear("failed")
         assert message["message"] == "the URLs of site1.urls do not load: no", message
+
+
+def a_worker_told_to_go_while_it_loads_its_urls_leaves_quietly(at):
+    loading, go_on = (os.path.join(at.directory, name) for name in ("loading", "go_on"))
+    project(at, urls="import os, time\nopen(%r, 'w').close()\nwhile not os.path.exists(%r):\n    time.sleep(0.01)\n"
+                     "urlpatterns = []\n" % (loading, go_on))
+    for kind, module in kinds(at):
+        with site(at, kind, module) as app:
+            worker = app.spawn(hold=True, probe=UNASKED)
+            until(lambda: os.path.exists(loading), "it loads")
+            worker.kill(signal.SIGTERM)
+            open(go_on, "w").close()
+            assert worker.ended() == 0 and "Traceback" not in app.printed(), (kind, worker.status, app.printed())
+        os.remove(loading)
+        os.remove(go_on)
 
 
 def template_tags_that_do_not_import_are_a_failed_boot(at):
@@ -233,6 +249,7 @@ LAWS = [a_new_project_is_proven_by_its_urls_and_its_first_page,
         a_view_that_raises_is_told_with_its_own_traceback]
 ONCE = [urls_are_loaded_all_the_way_down,
         urls_that_end_the_program_are_a_failed_boot,
+        a_worker_told_to_go_while_it_loads_its_urls_leaves_quietly,
         template_tags_that_do_not_import_are_a_failed_boot,
         what_is_borne_with_is_told_and_serves,
         below_500_is_good_if_nobody_asked_for_more,
