@@ -34,9 +34,9 @@ pub(super) struct Stray {
     pub(super) help: String,
 }
 
-/// The place of a key that is known elsewhere. Reads: "`max_rss` belongs under [limits], not under [rollout]".
+/// The place of a key that is known elsewhere. Reads: `max_rss` belongs under `[limits]`, not under `[rollout]`.
 struct Home {
-    /// `max_rss` or [limits].
+    /// `max_rss` or `[limits]`.
     subject: String,
     place: String,
     not: String,
