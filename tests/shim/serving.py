@@ -225,11 +225,18 @@ def running(pid):
         return False
 
 
+def leads_to(path):
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:
+        return ""  # a connection that has ended meanwhile
+
+
 def heartbeat(pid):
     """The last heartbeat of a worker of whose scoreboard only its own descriptor is left."""
     for fd in os.listdir("/proc/%d/fd" % pid):
         path = "/proc/%d/fd/%s" % (pid, fd)
-        if os.readlink(path).startswith("/memfd:scoreboard"):
+        if leads_to(path).startswith("/memfd:scoreboard"):
             with open(path, "rb") as file:
                 page = file.read()
             slots = [page[start:start + 24] for start in range(0, len(page), 4096)]

@@ -117,6 +117,10 @@ class Worker:
         assert message["event"] == event, (event, message)
         return message
 
+    def rest(self):
+        """All that it says until it closes its end."""
+        return [json.loads(line) for line in b"".join(iter(lambda: self.control.recv(65536), b"")).splitlines()]
+
     def left_behind(self):
         """What it has written down of its failure, None where it has not."""
         line = os.pread(self.paper, ROOM, os.fstat(self.paper).st_size - 2 * ROOM)
