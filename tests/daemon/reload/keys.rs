@@ -60,6 +60,7 @@ fn of_the_app(site: &Site, app: &AppFile) -> Vec<Row> {
         row("backlog", 100, Rollout),
         row("socket_mode", "600", Nothing),
         row("umask", "027", Rollout),
+        row("no_new_privileges", false, Rollout),
         row("preload", true, Rollout),
         row("preload", false, Rollout),
         row("log_file", shown(&site.path("logs/shop.log")), Rollout),
@@ -81,6 +82,8 @@ fn of_the_app(site: &Site, app: &AppFile) -> Vec<Row> {
 fn of_sections() -> Vec<Row> {
     use Causes::{Nothing, Rollout};
     vec![
+        row("probe.enabled", false, Rollout),
+        row("probe.enabled", true, Rollout),
         row("probe.path", "/env", Rollout),
         row("probe.host", "shop.example.com", Rollout),
         row("probe.scheme", "https", Rollout),
