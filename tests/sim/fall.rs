@@ -120,6 +120,8 @@ pub(crate) fn put_right(
     found: &BTreeMap<WorkerId, Found>,
 ) {
     ledger.asked.retain(|_, asked| asked.answers > 0);
+    // Another ostlerd asks anew where a worker stands.
+    ledger.hands.values_mut().for_each(|hand| hand.asked.truncate(1));
     if ledger.machine.shutdown {
         ledger.machine.shutdown = false;
         ledger.machine.stopping = false;

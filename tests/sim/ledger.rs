@@ -231,7 +231,9 @@ impl Ledger {
         let stuck = crew.policy.request_timeout.is_some_and(|limit| oldest > limit);
         // Who drains need not beat, but its requests get no older than those of others.
         let hangs = hand.is_live() && (silent || stuck) || hand.drains() && stuck;
-        hand.hung |= hand.ready.is_some() && hangs;
+        // One that was told to go before it was known to serve is ended for that, in its time.
+        let told = hand.signals.first().map(|(at, _)| *at);
+        hand.hung |= hand.ready.is_some_and(|ready| told.is_none_or(|told| ready <= told)) && hangs;
         hand.seen = Observation { rss: seen.rss.or(hand.seen.rss), ..seen };
     }
 
