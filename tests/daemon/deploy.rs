@@ -90,7 +90,7 @@ impl<'a> Ci<'a> {
 
     /// What is checked out: an app, its requirements from the tests' own index, its migration.
     fn checked_out(&self, code: &str, requirements: &str, migrate: &str) {
-        let wheels = venvs().join("wheels");
+        let wheels = venvs().join("wheels-12");
         let index = format!("--no-index\n--find-links={}\n{requirements}\n", wheels.display());
         let code = format!("{WSGI}\n{code}\n");
         for (name, text) in [("app.py", code.as_str()), ("requirements.txt", &index), ("migrate.sh", migrate)]
