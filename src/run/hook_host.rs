@@ -1,11 +1,13 @@
-//! The process that runs the hooks of gunicorn's master for one generation: one after the other, never waited for.
+//! The process that runs the hooks of gunicorn's master for one generation: one after the other, never waited for. It is
+//! forked from the generation's zygote, and so knows what `gunicorn.conf.py` and the first hook have computed; without a
+//! zygote it is an interpreter of its own.
 //!
 //! ```text
 //! started ─► line ─► answer ─► line ─► answer ─► … ─► end of file ─► exits
 //!              └─► no answer in time, or the process ends: said once, killed, not started again
 //! ```
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -19,6 +21,7 @@ use super::process::{Children, Process};
 use super::scope::Inhabitants;
 use super::wire::Wire;
 use super::worker_process::{launch_spec, start_interpreter};
+use super::zygote::{self, Parent, Unborn};
 use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::supervise::GenerationId;
@@ -46,7 +49,8 @@ impl Default for Patience {
 #[derive(Debug)]
 pub struct HookHost {
     app: AppName,
-    process: Arc<Process>,
+    /// Empty while it is being forked.
+    process: Arc<OnceLock<Arc<Process>>>,
     queue: mpsc::Sender<HookOrder>,
     behind: bool,
     _wanted: oneshot::Sender<()>,
@@ -60,7 +64,23 @@ pub struct HostTask {
     patience: Patience,
     queue: mpsc::Receiver<HookOrder>,
     dropped: oneshot::Receiver<()>,
-    conversation: Conversation,
+    process: Arc<OnceLock<Arc<Process>>>,
+    origin: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    Started(Conversation),
+    Forked(Box<Forked>),
+}
+
+/// What a zygote was told to fork.
+#[derive(Debug)]
+struct Forked {
+    unborn: Unborn,
+    children: Children,
+    blueprint: Blueprint,
+    cgroup: Option<String>,
 }
 
 #[derive(Debug)]
@@ -72,6 +92,8 @@ struct Conversation {
 /// Why no more hooks run for this generation.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
+    #[error("their process could not be forked: {0}")]
+    NotForked(String),
     #[error("their process ended")]
     Died,
     #[error("{0}")]
@@ -91,11 +113,8 @@ pub fn start(
     blueprint: &Blueprint,
     patience: Patience,
 ) -> Result<(HookHost, HostTask), String> {
-    let app = blueprint.app.clone();
-    let entry = Some(blueprint.entry.clone());
-    let addresses = blueprint.listen.iter().filter_map(listeners::order_of).collect();
-    let orders = Orders::hooks((app.as_str(), generation.0), entry, blueprint.args.clone(), addresses);
-    let scope = children.place(&app, Inhabitants::Generation(generation));
+    let (app, orders) = (&blueprint.app, orders(generation, blueprint));
+    let scope = children.place(app, Inhabitants::Generation(generation));
     let title = format!("ostler: {app} [hooks {generation}]");
     let mut spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
     let stream = children.stream(blueprint);
@@ -103,12 +122,43 @@ pub fn start(
     let outputs: Vec<_> = stream.iter().flat_map(|stream| stream.outputs()).collect();
     let (process, wire) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &outputs)
         .map_err(|error| format!("cannot make a process for the hooks of {app}: {error}"))?;
+    let conversation = Conversation { process: Arc::new(process), wire };
+    Ok(made((app.clone(), generation), patience, Origin::Started(conversation)))
+}
+
+/// Has the zygote fork it. The error is words; whatever else goes wrong is told later, in the log.
+pub(super) fn fork(
+    children: &Children,
+    generation: GenerationId,
+    blueprint: &Blueprint,
+    patience: Patience,
+    Parent { commands, scoreboard, cgroup }: Parent<'_>,
+) -> Result<(HookHost, HostTask), String> {
+    let orders = orders(generation, blueprint);
+    let unborn = zygote::fork(commands, &orders, scoreboard, &[])
+        .map_err(|error| format!("the zygote cannot be told to fork a process for the hooks: {error}"))?;
+    let (children, blueprint) = (children.clone(), blueprint.clone());
+    let app = blueprint.app.clone();
+    let forked = Box::new(Forked { unborn, children, blueprint, cgroup });
+    Ok(made((app, generation), patience, Origin::Forked(forked)))
+}
+
+fn orders(generation: GenerationId, blueprint: &Blueprint) -> Orders {
+    let (app, entry) = (blueprint.app.as_str(), Some(blueprint.entry.clone()));
+    let addresses = listeners::orders_of(blueprint);
+    Orders::hooks((app, generation.0), entry, blueprint.args.clone(), addresses)
+}
+
+fn made(
+    (app, generation): (AppName, GenerationId),
+    patience: Patience,
+    origin: Origin,
+) -> (HookHost, HostTask) {
     let (queue, waiting) = mpsc::channel(QUEUE);
     let (wanted, dropped) = oneshot::channel();
-    let process = Arc::new(process);
-    let conversation = Conversation { process: process.clone(), wire };
-    let host = HookHost { app: app.clone(), process, queue, behind: false, _wanted: wanted };
-    Ok((host, HostTask { app, generation, patience, queue: waiting, dropped, conversation }))
+    let process = Arc::new(OnceLock::new());
+    let host = HookHost { app: app.clone(), process: process.clone(), queue, behind: false, _wanted: wanted };
+    (host, HostTask { app, generation, patience, queue: waiting, dropped, process, origin })
 }
 
 impl HookHost {
@@ -126,24 +176,33 @@ impl HookHost {
 
     /// Asks it to open its log files anew; one that has ended has none.
     pub fn reopen_logs(&self) {
-        let _ = self.process.signal(Signal::SIGUSR1);
+        if let Some(process) = self.process.get() {
+            let _ = process.signal(Signal::SIGUSR1);
+        }
     }
 
-    /// Its process's number, to be looked up.
-    pub fn pid(&self) -> i32 {
-        self.process.pid()
+    /// Its process's number, to be looked up; `None` while it is being forked.
+    pub fn pid(&self) -> Option<i32> {
+        self.process.get().map(|process| process.pid())
     }
 }
 
 impl HostTask {
     /// Runs what is handed in; returns when the process and its group are gone.
     pub async fn run(self) {
-        let HostTask { app, generation, patience, mut queue, dropped, mut conversation } = self;
+        let HostTask { app, generation, patience, mut queue, dropped, process, origin } = self;
         let place = Place { app: app.as_str(), generation: generation.to_string() };
         let late = async {
             let _ = dropped.await;
             sleep(patience.end).await;
         };
+        let begun = timeout(patience.hook, origin.begin());
+        let mut conversation =
+            match begun.await.unwrap_or_else(|_| Err("its zygote has made nothing of it".to_owned())) {
+                Ok(conversation) => conversation,
+                Err(words) => return place.no_more(&Trouble::NotForked(words).to_string()),
+            };
+        process.get_or_init(|| conversation.process.clone());
         let ended = tokio::select! {
             ended = conversation.serve(&place, &mut queue, patience.hook) => ended,
             () = late => Err(Trouble::Late(patience.end)),
@@ -154,10 +213,7 @@ impl HostTask {
         match ended {
             Ok(()) => {}
             Err(late @ Trouble::Late(_)) => place.warn(&format!("the hooks of gunicorn's master: {late}")),
-            Err(trouble) => place.warn(&format!(
-                "the hooks of gunicorn's master run no more until the next rollout: {trouble} ({exit}); the workers \
-                 are not affected"
-            )),
+            Err(trouble) => place.no_more(&format!("{trouble} ({exit})")),
         }
     }
 }
@@ -171,6 +227,26 @@ struct Place<'a> {
 impl Place<'_> {
     fn warn(&self, words: &str) {
         tracing::warn!(app = self.app, generation = self.generation, "{words}");
+    }
+
+    fn no_more(&self, reason: &str) {
+        self.warn(&format!(
+            "the hooks of gunicorn's master run no more until the next rollout: {reason}; the workers are not affected"
+        ));
+    }
+}
+
+impl Origin {
+    /// The process, once it is there. The error is words.
+    async fn begin(self) -> Result<Conversation, String> {
+        let Forked { unborn, children, blueprint, cgroup } = match self {
+            Origin::Started(conversation) => return Ok(conversation),
+            Origin::Forked(forked) => *forked,
+        };
+        let newborn = unborn.born().await?;
+        let ((process, gate), wire) = newborn.process(&children, &blueprint, cgroup.as_deref())?;
+        gate.open();
+        Ok(Conversation { process: Arc::new(process), wire })
     }
 }
 

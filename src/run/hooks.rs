@@ -2,8 +2,8 @@
 //!
 //! | news | hook |
 //! | --- | --- |
-//! | the first worker of the first generation starts | `on_starting`, in a new process |
-//! | the first worker of a later generation starts | `on_reload`, in a new process, from the new release's code |
+//! | the first worker of the first generation starts | `on_starting`, in a new process, unless its zygote has run it |
+//! | the first worker of a later generation starts | `on_reload`, likewise, from the new release's code |
 //! | a worker starts | `pre_fork` |
 //! | a worker has ended, however | `child_exit` |
 //! | another number of workers is wanted | `nworkers_changed` |
@@ -21,6 +21,7 @@ use tokio::time::timeout;
 
 use super::hook_host::{self, HookHost, Patience};
 use super::process::Children;
+use super::zygote::Parent;
 use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::supervise::{GenerationId, Happening, News, WorkerId};
@@ -35,10 +36,22 @@ pub(super) struct Hooks {
 }
 
 /// A worker that has just been started.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Started<'a> {
     pub(super) blueprint: &'a Blueprint,
     pub(super) pid: i32,
+    /// The zygote that has forked it.
+    pub(super) parent: Option<Parent<'a>>,
+}
+
+/// The hook that a zygote runs before it forks, if the app sets it: what it computes is for the workers too.
+pub(super) fn hook_before_forks(blueprint: &Blueprint, replaces: bool, workers: u32) -> Option<HookOrder> {
+    let hook = first_hook(replaces);
+    blueprint.hooks.contains(&hook).then(|| HookOrder::new(hook, workers))
+}
+
+fn first_hook(replaces: bool) -> Hook {
+    if replaces { Hook::OnReload } else { Hook::OnStarting }
 }
 
 /// One app from its start to its stop.
@@ -74,9 +87,10 @@ impl Hooks {
             }
             Happening::WorkerStarted { worker, generation } => {
                 if let Some(started) = started {
-                    calls.open(&self.children, &mut self.hosts, *generation, started.blueprint);
-                    calls.pids.insert(*worker, started.pid);
-                    calls.of_worker(Hook::PreFork, *generation, *worker, started.pid);
+                    let pid = started.pid;
+                    calls.open(&self.children, &mut self.hosts, *generation, started);
+                    calls.pids.insert(*worker, pid);
+                    calls.of_worker(Hook::PreFork, *generation, *worker, pid);
                 }
             }
             Happening::WorkerExited { worker, generation, .. }
@@ -141,8 +155,9 @@ impl Calls {
         children: &Children,
         hosts: &mut JoinSet<()>,
         generation: GenerationId,
-        blueprint: &Blueprint,
+        started: Started<'_>,
     ) {
+        let Started { blueprint, parent, .. } = started;
         let reload = self.incoming.as_ref().is_some_and(|side| side.generation == generation);
         let workers = self.workers;
         let Some(side) = self.side(generation).filter(|side| side.generation == generation && !side.begun)
@@ -153,11 +168,15 @@ impl Calls {
         if blueprint.hooks.is_empty() {
             return;
         }
-        match hook_host::start(children, generation, blueprint, Patience::default()) {
+        let patience = Patience::default();
+        let made = match parent {
+            Some(parent) => hook_host::fork(children, generation, blueprint, patience, parent),
+            None => hook_host::start(children, generation, blueprint, patience),
+        };
+        match made {
             Ok((mut host, task)) => {
                 hosts.spawn(task.run());
-                let hook = if reload { Hook::OnReload } else { Hook::OnStarting };
-                host.tell(HookOrder::new(hook, workers));
+                host.tell(HookOrder::new(first_hook(reload), workers));
                 side.host = Some(host);
             }
             Err(reason) => tracing::warn!(app = blueprint.app.as_str(), "{reason}; none of them run"),

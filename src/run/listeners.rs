@@ -19,7 +19,7 @@ use super::passed::Passed;
 use super::tcp_socket;
 use super::unix_socket::{self, SocketFile};
 use crate::config::{Address, Listen};
-use crate::plan::Account;
+use crate::plan::{Account, Blueprint};
 use crate::worker::ListenerAddress;
 
 /// A connection that sends nothing is handed to a worker after this many seconds all the same.
@@ -73,13 +73,18 @@ impl SocketName {
 }
 
 /// Where this is, in the orders of a process that gets no sockets; only systemd knows where one of its own is.
-pub(super) fn order_of(listen: &Listen) -> Option<ListenerAddress> {
+fn order_of(listen: &Listen) -> Option<ListenerAddress> {
     match &listen.address {
         Address::Tcp(it) if it.is_ipv4() => Some(ListenerAddress::Inet(it.ip().to_string(), it.port())),
         Address::Tcp(it) => Some(ListenerAddress::Inet6(it.ip().to_string(), it.port())),
         Address::Unix(path) => Some(ListenerAddress::Unix(path.display().to_string())),
         Address::Systemd(_) => None,
     }
+}
+
+/// Where an app listens, for a process that gets no sockets.
+pub(super) fn orders_of(blueprint: &Blueprint) -> Vec<ListenerAddress> {
+    blueprint.listen.iter().filter_map(order_of).collect()
 }
 
 /// What the next ostlerd has to know of a socket.

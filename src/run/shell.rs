@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::daemon::{self, Places};
 use super::driver::Outbox;
-use super::hooks::{Hooks, Started};
+use super::hooks::{Hooks, hook_before_forks};
 use super::known::KnownApps;
 use super::limits::{self, Limits};
 use super::listen_queue;
@@ -26,7 +26,7 @@ use super::worker_process::{Admission, WorkerHandle};
 use crate::config::{AppName, Config, HealthConfig, Listen, counted};
 use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
 use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, Resources, WorkerClass};
-use crate::supervise::{Action, Event, News, Observation, Outcome, RequestId, Rung, View, WorkerId};
+use crate::supervise::{Action, Event, Observation, Outcome, RequestId, Rung, View, WorkerId};
 
 mod answers;
 mod asks;
@@ -95,6 +95,8 @@ struct Running {
     gate: Option<Gate>,
     /// Of a zygote: where it is told to fork.
     commands: Option<OwnedFd>,
+    /// Of a worker: the zygote that has forked it.
+    zygote: Option<WorkerId>,
     /// When the kernel started it.
     began: u64,
     cgroup: Option<String>,
@@ -173,8 +175,9 @@ impl Shell {
                     self.report(Event::SpawnFailed { worker, reason });
                 }
             }
-            Action::StartZygote { zygote, generation, blueprint } => {
-                if let Err(reason) = self.start_zygote(zygote, generation, blueprint) {
+            Action::StartZygote { zygote, generation, blueprint, replaces, workers } => {
+                let before = hook_before_forks(&blueprint, replaces, workers);
+                if let Err(reason) = self.start_zygote((zygote, generation), blueprint, before) {
                     self.report(Event::SpawnFailed { worker: zygote, reason });
                 }
             }
@@ -261,14 +264,6 @@ impl Shell {
             };
         }
         Ok(Plan { apps, machine: plan.machine, needs_restart: plan.needs_restart })
-    }
-
-    /// Has the hook of gunicorn's master run that is due now, where the app sets hooks.
-    pub fn run_hooks(&mut self, news: &News) {
-        let started = news.happening.worker().and_then(|worker| self.workers.get(&worker));
-        let started =
-            started.map(|running| Started { blueprint: &running.blueprint, pid: running.handle.pid() });
-        self.hooks.happened(news, started);
     }
 
     /// What every worker's slot says, and its memory where asked for.

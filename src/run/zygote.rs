@@ -19,7 +19,7 @@ use tokio::net::UnixStream;
 
 use super::launch::LaunchSpec;
 use super::launch_fds;
-use super::listeners::Bound;
+use super::listeners::{self, Bound};
 use super::messages::{Messages, last_words};
 use super::paper::Paper;
 use super::process::{Children, Gate, Process};
@@ -30,7 +30,7 @@ use super::wire::{self, Wire};
 use super::worker_process::{self, Admission, SCOREBOARD, StartedWorker};
 use crate::plan::{Blueprint, Preload};
 use crate::supervise::{GenerationId, WorkerId};
-use crate::worker::{Message, Mode, Orders, bundle};
+use crate::worker::{HookOrder, Message, Mode, Orders, bundle};
 
 /// The number at which a zygote holds our end of its control socket.
 const OUR_END: i32 = 7;
@@ -56,17 +56,31 @@ pub struct Newborn {
     pid: i32,
 }
 
-/// Starts a zygote of `blueprint`, and says where it is commanded. The error is words for `SpawnFailed`.
+/// A zygote that something else than a worker is to be forked from.
+#[derive(Debug)]
+pub(super) struct Parent<'a> {
+    /// Where it is commanded.
+    pub(super) commands: BorrowedFd<'a>,
+    /// Its app's.
+    pub(super) scoreboard: &'a Scoreboard,
+    /// Its control group.
+    pub(super) cgroup: Option<String>,
+}
+
+/// Starts a zygote of `blueprint`, and says where it is commanded; `before` is run by it before it can fork. The error is
+/// words for `SpawnFailed`.
 pub(super) fn start(
     children: &Children,
     (zygote, generation): (WorkerId, GenerationId),
     blueprint: &Blueprint,
+    before: Option<HookOrder>,
     (scoreboard, slot): (&Scoreboard, &Slot),
 ) -> Result<(StartedWorker, OwnedFd), String> {
     let mut orders = worker_process::orders((zygote, generation), blueprint, Admission::default(), &[], slot);
     // Its workers answer the probe, each for itself.
     let mode = if blueprint.preload == Preload::App { Mode::Zygote } else { Mode::Settings };
-    (orders.mode, orders.probe) = (mode, None);
+    (orders.mode, orders.probe, orders.begin) = (mode, None, before);
+    orders.addresses = listeners::orders_of(blueprint);
     let title = format!("ostler: {} [zygote {generation}]", blueprint.app);
     let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
     let cgroup = scope.as_ref().map(|place| place.cgroup());
@@ -164,14 +178,24 @@ impl Newborn {
         blueprint: &Blueprint,
         cgroup: Option<String>,
     ) -> Result<StartedWorker, String> {
+        let ((process, gate), wire) = self.process(children, blueprint, cgroup.as_deref())?;
+        Ok(worker_process::started(worker, blueprint, (process, wire), gate, cgroup))
+    }
+
+    /// The process, if it is what it has to be: `cgroup` is its zygote's. Until the gate is opened it does nothing. The
+    /// error is words.
+    pub(super) fn process(
+        self,
+        children: &Children,
+        blueprint: &Blueprint,
+        cgroup: Option<&str>,
+    ) -> Result<((Process, Gate), Wire), String> {
         let Newborn { control, paper, other_end, pid } = self;
         let uid = blueprint.account.as_ref().map_or(geteuid().as_raw(), |account| account.uid);
         let is_it = || {
             wire::holds(pid, other_end)
                 && uid_of(pid) == Some(uid)
-                && cgroup
-                    .as_ref()
-                    .is_none_or(|wanted| cgroup_of(pid).is_some_and(|it| it.starts_with(wanted)))
+                && cgroup.is_none_or(|wanted| cgroup_of(pid).is_some_and(|it| it.starts_with(wanted)))
         };
         let failed = |error: io::Error| format!("process {pid} cannot be watched: {error}");
         let process = children.adopt(pid, is_it).map_err(failed)?;
@@ -179,7 +203,7 @@ impl Newborn {
             process.ok_or_else(|| format!("process {pid} has ended, or is none of its zygote's"))?;
         let gate = Gate::on(control.as_fd().try_clone_to_owned().map_err(failed)?);
         let wire = Wire::new(control, other_end, paper, blueprint.python.clone());
-        Ok(worker_process::started(worker, blueprint, (process, wire), gate, cgroup))
+        Ok(((process, gate), wire))
     }
 }
 

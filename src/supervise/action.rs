@@ -54,6 +54,10 @@ pub enum Action {
         generation: GenerationId,
         /// What it is started from.
         blueprint: Arc<Blueprint>,
+        /// Whether its generation is to replace one that serves.
+        replaces: bool,
+        /// How many workers are wanted.
+        workers: u32,
     },
     /// Ask a worker that boots, or a zygote that loads, where it stands; answer with `WorkerStands`, or not at all.
     AskWhere {

@@ -122,6 +122,9 @@ impl App {
             return false;
         }
         let (blueprint, boot_timeout) = (found.blueprint.clone(), found.policy.boot_timeout);
+        let workers = self.wanted(&found.policy);
+        let replaces =
+            self.serving.is_some() && self.rollout.as_ref().is_some_and(|it| it.generation.id == generation);
         *turn.next_worker += 1;
         let id = WorkerId(*turn.next_worker);
         let loads = blueprint.preload;
@@ -136,7 +139,7 @@ impl App {
             boot: Boot::default(),
         };
         self.zygotes.insert(id, zygote);
-        turn.actions.push(Action::StartZygote { zygote: id, generation, blueprint });
+        turn.actions.push(Action::StartZygote { zygote: id, generation, blueprint, replaces, workers });
         self.announce(turn, Happening::ZygoteStarted { zygote: id, generation, loads });
         false
     }

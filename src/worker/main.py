@@ -33,7 +33,7 @@ def run(orders, fd):
             control.send("settings", **settings.describe(settings.load(orders)))
         elif orders["mode"] == "hooks":
             output.by_line(orders["app"])
-            host.run(orders, control)
+            host.run(orders, control, Made(orders))
         elif orders["mode"] in zygote.MODES:
             output.by_line(orders["app"])
             zygote.run(orders, control, Made, work)
@@ -62,6 +62,8 @@ class Made:
         self.log = settings.logger(cfg)
         self.cls = settings.worker_class(cfg)
         self.mixin = mixin_for(self.cls, cfg)
+        self.server = host.Server(self.app, self.log, self.cls)
+        self.begun = {}
         try:
             settings.set_environment(cfg)
             if hasattr(self.cls, "check_config"):
@@ -93,7 +95,7 @@ def work(orders, control, made=None):
     timeout = min(cfg.timeout / 2.0, 1.0) or 1.0
     worker = worker_type(orders["worker"], os.getppid(), listeners, app, timeout, cfg, log)
     worker.pid = os.getpid()
-    serve(worker, host.Server(app, log, worker_type, listeners, [worker]))
+    serve(worker, made.server.has(worker, worker_type, listeners))
 
 
 def mixin_for(cls, cfg):

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CONTRACT, SLOT_SIZE, Settings};
+use super::{CONTRACT, HookOrder, SLOT_SIZE, Settings};
 
 /// The longest line that a worker may send, in bytes, without its newline.
 pub const LINE_LIMIT: usize = 64 * 1024;
@@ -38,6 +38,9 @@ pub struct Orders {
     /// Where the app listens, for the hooks of gunicorn's master: they get no sockets.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<ListenerAddress>,
+    /// Of a zygote: the hook of gunicorn's master that runs before it forks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub begin: Option<HookOrder>,
     /// The worker's part of the scoreboard.
     pub slot: Slot,
     /// Whether to wait for admission once loaded.
@@ -144,6 +147,7 @@ impl Orders {
             args,
             listeners: Vec::new(),
             addresses: Vec::new(),
+            begin: None,
             slot: Slot::at(0),
             hold: false,
             probe: None,

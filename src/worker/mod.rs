@@ -38,7 +38,8 @@
 //! same descriptors as `inspect`): load the settings, then run hooks of gunicorn's master as ostlerd names them, see
 //! below, with `addresses` beside the rest, which are where the app listens, described as in `listeners`; or `zygote`: load
 //! the app once and fork workers, or `settings`: load the settings alone and fork workers, which then import the app
-//! themselves; see below too.
+//! themselves; see below too. The last two may have `addresses`, and `begin`, a hook of the master as below, `on_starting`
+//! or `on_reload`, that runs once what is to be loaded is there, before the first fork.
 //!
 //! Before the probe a Django app loads what it would load with its first request only: its URLs, all the way down, and its
 //! template tags; a zygote does so once for all its workers. A probe that is `asked` for is good if it is answered 2xx or
@@ -84,6 +85,8 @@
 //! that the kernel adds ostlerd knows its pid. It then waits for one byte before it does anything, and exits quietly on
 //! end of file. From there on it is a worker like others, with its descriptors as they are listed above; only the
 //! listeners have other numbers. Where the zygote cannot fork, it sends `failed` on the worker's control socket.
+//! With mode `hooks` in the orders and no listeners, what is forked runs hooks of gunicorn's master. It answers for the one
+//! that its zygote has run as `begin`, and does not run it again.
 //! SIGTERM, SIGQUIT and SIGINT end a zygote at once, SIGUSR1 opens the log files anew, SIGHUP and SIGUSR2 do nothing.
 //!
 //! The worker's slot of the scoreboard, native byte order, 8-byte fields, times in nanoseconds of `CLOCK_MONOTONIC`:

@@ -12,7 +12,7 @@ import warnings
 
 import _socket  # Never gevent's: nothing else is to run in here while it waits.
 
-from _ostler import django_app, settings, shift, slot
+from _ostler import django_app, host, settings, shift, slot
 from _ostler.paper import paper
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import CONTROL, Control, Failure
@@ -39,6 +39,7 @@ def run(orders, control, prepare, work):
         before = descriptors()
         load(made.app, made.log, settings.family(made.cls))
         warn(made.log, before, "preload: ", "the import")
+    made.begun = host.begin(orders, made.server)
     handlers = take_signals(orders, made)
     # What there is by now is never garbage: looking for garbage in it would unshare every page.
     gc.collect()
@@ -48,7 +49,10 @@ def run(orders, control, prepare, work):
     board.forget()
     give_signals_back(handlers)
     begin(orders, middle)
-    work(orders, Control(), made)
+    if orders["mode"] == "hooks":
+        host.run(orders, Control(), made)
+    else:
+        work(orders, Control(), made)
 
 
 def take_title(app):
@@ -157,7 +161,8 @@ def give_signals_back(handlers):
 
 
 def wait_for_commands(heartbeat):
-    """Comes back in workers alone, once for each command: with the orders, and the process between it and the zygote."""
+    """Comes back in what was forked alone, once for each command: with the orders, and the process between it and the
+    zygote."""
     commands = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fileno=CONTROL)
     commands.settimeout(BEAT)
     space = _socket.CMSG_SPACE(4 * MOST)
@@ -258,8 +263,9 @@ def begin(orders, middle):
 
 
 def name_process(orders):
-    """Puts the worker's title where the zygote's is on the command line, as far as there is room."""
-    title = ("ostler: %s [w%d g%d]" % (orders["app"], orders["worker"], orders["generation"])).encode()
+    """Puts its title where the zygote's is on the command line, as far as there is room."""
+    what = "hooks" if orders["mode"] == "hooks" else "w%d" % orders["worker"]
+    title = ("ostler: %s [%s g%d]" % (orders["app"], what, orders["generation"])).encode()
     try:
         with open("/proc/self/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

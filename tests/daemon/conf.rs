@@ -160,6 +160,70 @@ runs_once! {
     the_file_of_uvicorn_27_runs_once_for_each_generation: &["-k", "uvicorn_worker.UvicornWorker"], V27;
 }
 
+/// The first hook of gunicorn's master draws a number, in the environment and on the server; each hook notes what it sees.
+const HOOKED: &str = "
+def note(hook, server):
+    with open(os.path.join(NOTES, 'hooks'), 'a') as file:
+        file.write(' '.join([hook, os.environ['HOOKED'], server.drawn, os.environ['DRAWN']]) + '\\n')
+def first(hook, server):
+    os.environ['HOOKED'] = server.drawn = secrets.token_hex(8)
+    note(hook, server)
+def on_starting(server): first('on_starting', server)
+def on_reload(server): first('on_reload', server)
+def child_exit(server, worker): note('child_exit', server)
+def post_fork(server, worker): os.environ['BY_SERVER'] = server.drawn
+";
+
+#[test]
+fn what_the_first_hook_of_the_master_has_computed_is_seen_by_its_workers_and_by_the_other_hooks() {
+    for preload in [false, true] {
+        let site = Site::new();
+        let seen = "\" \".join(os.environ[name] for name in (\"HOOKED\", \"BY_SERVER\", \"DRAWN\"))";
+        let text = WSGI.replace("RELEASE = \"1\"", &format!("RELEASE = \"now\"\nSEEN = lambda: {seen}"));
+        let text = text.replace("RELEASE)", "SEEN())");
+        let app = shop(&site, &format!("{COUNTED}{HOOKED}")).key(&format!("preload = {preload}"));
+        let app = app.with("app.py", &text).write();
+        let ostlerd = site.start();
+        let told = || fs::read_to_string(site.path("notes/hooks")).unwrap_or_default();
+        let hooks = |name: &str| told().lines().filter(|line| line.starts_with(name)).count();
+        for (generation, first) in ["on_starting", "on_reload"].into_iter().enumerate() {
+            ostlerd.serving("shop");
+            let answers = answers_of_all(&ostlerd, &app);
+            assert_eq!(answers.len(), 1, "all workers see the same: {answers:?}");
+            let answer = answers.first().expect("there is one").clone();
+            let (hooked, rest) = answer.split_once(' ').expect("three words");
+            let (by_server, drawn) = rest.split_once(' ').expect("three words");
+            assert_eq!(hooked, by_server);
+            assert!(told().contains(&format!("{first} {hooked} {hooked} {drawn}\n")), "{}", told());
+            let ends = hooks("child_exit");
+            kill_a_worker(&ostlerd);
+            until("its end is told", || (hooks("child_exit") > ends).then_some(()));
+            let last = told().lines().last().map(str::to_owned);
+            assert_eq!(last, Some(format!("child_exit {hooked} {hooked} {drawn}")));
+            assert_eq!(answers_of_all(&ostlerd, &app), answers, "and so does one that replaces another");
+            assert_eq!((hooks("on_starting"), hooks("on_reload")), (1, generation));
+            assert_eq!(runs(&site), 2 * (generation + 1));
+            if generation == 0 {
+                ostlerd.restart("shop");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_first_hook_that_hangs_is_a_boot_that_hangs_and_the_old_workers_serve_on() {
+    let site = Site::new();
+    let app = shop(&site, COUNTED).table("[rollout]\nboot_timeout = \"3s\"\nmax_boot_failures = 1").write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let before = answers_of_all(&ostlerd, &app);
+    let hangs = format!("{COUNTED}import time\ndef on_reload(server):\n    time.sleep(600)\n");
+    app.release("gunicorn.conf.py", &notes(&site, &hangs));
+    let said = ostlerd.restart_fails("shop");
+    assert!(said.to_string().contains("gunicorn.conf.py"), "it says where it stands: {said}");
+    assert_eq!(answers_of_all(&ostlerd, &app), before);
+}
+
 #[test]
 fn each_way_to_name_the_file_is_gunicorns_own() {
     for (name, args, env) in [

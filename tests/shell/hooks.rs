@@ -25,6 +25,12 @@ fn host(app: &App, patience: Patience) -> (HookHost, JoinHandle<()>) {
     (host, tokio::spawn(task.run()))
 }
 
+/// Its process, once it is there.
+async fn started(host: &HookHost) -> i32 {
+    until("it is there", || host.pid().is_some()).await;
+    host.pid().unwrap()
+}
+
 fn notes(app: &App) -> String {
     std::fs::read_to_string(app.folder.path().join("notes")).unwrap_or_default()
 }
@@ -36,7 +42,7 @@ async fn hooks_that_wait_run_in_order_before_the_end() {
     for hook in Hook::ALL {
         host.tell(HookOrder::new(hook, 2));
     }
-    let pid = host.pid();
+    let pid = started(&host).await;
     drop(host);
     soon(task).await.unwrap();
     let expected: Vec<&str> = Hook::ALL.iter().map(|hook| hook.name()).chain(["end of file"]).collect();
@@ -69,7 +75,7 @@ async fn a_host_that_does_not_end_is_killed() {
     let (mut host, task) = host(&app, Patience { hook: LONG, end: SHORT });
     until("it runs", || !notes(&app).is_empty()).await;
     host.tell(HookOrder::new(Hook::OnExit, 2));
-    let pid = host.pid();
+    let pid = started(&host).await;
     drop(host);
     soon(task).await.unwrap();
     assert!(!lives(pid));

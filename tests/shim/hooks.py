@@ -96,5 +96,25 @@ def settings_that_do_not_load_are_told(at):
         assert host.ended() == 1
 
 
+def the_first_hook_runs_before_the_first_fork_and_not_again_in_the_host(at):
+    written(at, CONF + "def on_starting(server): server.drawn = 7; note('on_starting', server.address); raise KeyError('no')\n"
+                       "def post_fork(server, worker): note('post_fork', server.drawn)\n"
+                       "def when_ready(server): note('when_ready', server.drawn, server.num_workers)\n")
+    with Shop(at.venv, at.directory, preload=True) as app:
+        addresses = [{"family": "inet", "address": ["127.0.0.1", 8123]}]
+        app.hatch(mode="settings", addresses=addresses, begin={"hook": "on_starting", "workers": 5}).hear("ready")
+        assert notes(at) == ["on_starting [('127.0.0.1', 8123)]"], notes(at)
+        app.ready()
+        host = app.spawn(mode="hooks", addresses=addresses)
+        assert name(host, "on_starting", workers=5) == "KeyError: 'no'"
+        assert name(host, "when_ready", workers=5) is None
+        assert notes(at)[1:] == ["post_fork 7", "when_ready 7 5"], notes(at)
+        assert name(host, "on_starting", workers=5) == "KeyError: 'no'", "asked for again, it is run"
+        host.control.close()
+        assert host.ended() == 0, (host.status, app.printed())
+        assert app.printed().count("Exception in the hook on_starting") == 2, app.printed()
+
+
 LAWS = [hooks_run_as_they_are_named_with_gunicorns_arguments, a_hook_that_fails_is_told_and_the_next_one_runs,
-        the_end_of_file_runs_nothing, settings_that_do_not_load_are_told]
+        the_end_of_file_runs_nothing, settings_that_do_not_load_are_told,
+        the_first_hook_runs_before_the_first_fork_and_not_again_in_the_host]

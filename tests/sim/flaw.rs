@@ -206,12 +206,16 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             (Flaw::StartsTwo, Action::SpawnWorker { worker, .. }) => {
                 (1..4).for_each(|n| done.push(spawn_as(&action, WorkerId(worker.0 + n * 1_000_000))));
             }
-            (Flaw::StartsTwoZygotes, Action::StartZygote { zygote, generation, blueprint }) => {
-                let (generation, blueprint) = (*generation, blueprint.clone());
+            (
+                Flaw::StartsTwoZygotes,
+                Action::StartZygote { zygote, generation, blueprint, replaces, workers },
+            ) => {
                 done.push(Action::StartZygote {
                     zygote: WorkerId(zygote.0 + 5_000_000),
-                    generation,
-                    blueprint,
+                    generation: *generation,
+                    blueprint: blueprint.clone(),
+                    replaces: *replaces,
+                    workers: *workers,
                 });
             }
             (Flaw::KeepsZygotes, Action::SignalWorker { worker, .. })

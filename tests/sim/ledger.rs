@@ -247,7 +247,7 @@ impl Ledger {
                     self.born(*worker);
                 }
             }
-            Action::StartZygote { zygote, generation, blueprint } => {
+            Action::StartZygote { zygote, generation, blueprint, .. } => {
                 self.names.insert(*zygote);
                 self.hatched(now, *zygote, *generation, blueprint);
             }

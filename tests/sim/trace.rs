@@ -72,7 +72,7 @@ fn action(action: &Action) -> String {
             let (app, version) = (&blueprint.app, blueprint.release.files);
             format!("SpawnWorker {worker} {app}/{generation} v{version}{held}{from}")
         }
-        Action::StartZygote { zygote, generation, blueprint } => {
+        Action::StartZygote { zygote, generation, blueprint, .. } => {
             format!("StartZygote {zygote} {}/{generation} v{}", blueprint.app, blueprint.release.files)
         }
         Action::SignalWorker { worker, rung } => format!("{rung:?} {worker}"),

@@ -154,6 +154,7 @@ impl Shell {
             slot,
             gate: None,
             commands,
+            zygote: None,
             began: record.started,
             cgroup: record.cgroup.clone(),
             killed: false,

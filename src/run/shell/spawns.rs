@@ -1,5 +1,6 @@
 //! How workers and zygotes come to be: started, or forked.
 
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -7,10 +8,12 @@ use super::effects::Effect;
 use super::{Expected, Home, Running, Shell, legacy};
 use crate::plan::Blueprint;
 use crate::run::driver::Inbound;
+use crate::run::hooks::Started;
 use crate::run::scoreboard::Slot;
 use crate::run::worker_process::{self, Admission, StartedWorker};
-use crate::run::zygote::{self, Newborn};
-use crate::supervise::{Event, Exit, GenerationId, WorkerId};
+use crate::run::zygote::{self, Newborn, Parent};
+use crate::supervise::{Event, Exit, GenerationId, News, WorkerId};
+use crate::worker::HookOrder;
 
 impl Shell {
     pub(super) fn spawn(
@@ -32,7 +35,7 @@ impl Shell {
             board,
         ) {
             Ok(started) => {
-                self.runs(worker, blueprint, started, slot);
+                self.runs(worker, blueprint, started, slot, None);
                 Ok(())
             }
             Err(reason) => {
@@ -44,15 +47,16 @@ impl Shell {
 
     pub(super) fn start_zygote(
         &mut self,
-        zygote: WorkerId,
-        generation: GenerationId,
+        (zygote, generation): (WorkerId, GenerationId),
         blueprint: Arc<Blueprint>,
+        before: Option<HookOrder>,
     ) -> Result<(), String> {
         let children = self.children.clone();
         let (home, slot) = self.home_and_slot(&blueprint)?;
-        match zygote::start(&children, (zygote, generation), &blueprint, (&home.scoreboard, &slot)) {
+        let board = (&home.scoreboard, &slot);
+        match zygote::start(&children, (zygote, generation), &blueprint, before, board) {
             Ok((started, commands)) => {
-                self.runs(zygote, blueprint, started, slot);
+                self.runs(zygote, blueprint, started, slot, None);
                 self.workers.entry(zygote).and_modify(|running| running.commands = Some(commands));
                 Ok(())
             }
@@ -77,7 +81,6 @@ impl Shell {
         let (home, slot) = self.home_and_slot(&blueprint)?;
         let sockets = home.listeners.of(&blueprint.listen);
         let orders = worker_process::orders((worker, generation), &blueprint, admission, &sockets, &slot);
-        use std::os::fd::AsFd;
         match zygote::fork(commands.as_fd(), &orders, &home.scoreboard, &sockets) {
             Ok(unborn) => {
                 let inbox = self.outbox.inbox.clone();
@@ -109,7 +112,7 @@ impl Shell {
         let known = born.and_then(|it| it.known(&self.children, worker, &blueprint, cgroup));
         match known {
             Ok(started) => {
-                self.runs(worker, blueprint, started, slot);
+                self.runs(worker, blueprint, started, slot, Some(zygote));
                 Some(Event::WorkerForked { worker })
             }
             Err(reason) => {
@@ -147,7 +150,32 @@ impl Shell {
         Ok((home, slot))
     }
 
-    fn runs(&mut self, id: WorkerId, blueprint: Arc<Blueprint>, started: StartedWorker, slot: Slot) {
+    /// Has the hook of gunicorn's master run that is due now, where the app sets hooks.
+    pub(in crate::run) fn run_hooks(&mut self, news: &News) {
+        let (workers, apps) = (&self.workers, &self.apps);
+        let parent_of = |worker: &Running| {
+            let zygote = workers.get(&worker.zygote?)?;
+            let home = apps.get(&zygote.blueprint.app)?;
+            let (commands, cgroup) = (zygote.commands.as_ref()?.as_fd(), zygote.cgroup.clone());
+            Some(Parent { commands, scoreboard: &home.scoreboard, cgroup })
+        };
+        let started = news.happening.worker().and_then(|worker| workers.get(&worker));
+        let started = started.map(|running| Started {
+            blueprint: &running.blueprint,
+            pid: running.handle.pid(),
+            parent: parent_of(running),
+        });
+        self.hooks.happened(news, started);
+    }
+
+    fn runs(
+        &mut self,
+        id: WorkerId,
+        blueprint: Arc<Blueprint>,
+        started: StartedWorker,
+        slot: Slot,
+        zygote: Option<WorkerId>,
+    ) {
         let StartedWorker { handle, watch, gate, cgroup } = started;
         tokio::spawn(watch.run(self.outbox.facts.clone()));
         let now = Instant::now();
@@ -158,6 +186,7 @@ impl Shell {
             slot,
             gate,
             commands: None,
+            zygote,
             began,
             cgroup,
             killed: false,

@@ -39,7 +39,7 @@ pub(super) fn workers_come_of_their_zygote(ledger: &Ledger, _: Moment, action: &
 
 /// A zygote is started for a generation that preloads something, runs and has none, from what the generation was made from.
 pub(super) fn one_zygote_for_each_generation(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::StartZygote { zygote, generation, blueprint } = action else { return Ok(()) };
+    let Action::StartZygote { zygote, generation, blueprint, .. } = action else { return Ok(()) };
     let wrong =
         |what: &str| Err(format!("{zygote} is started for {generation} of {}: {what}", blueprint.app));
     let its = |it: &&Zygote| it.app == blueprint.app && it.generation == *generation;
