@@ -1,6 +1,6 @@
 //! What is to be said of an app beside its numbers, one sentence each. Pure.
 
-use super::outcome::{failed_rollout, failed_rollout_words};
+use super::outcome::{failed_rollout, failed_rollout_words, nameless};
 use super::status::ProofStatus;
 use super::words::{Tone, duration, one_line, rollout_words, scaling_words};
 use super::{AppStatus, WorkerStatus};
@@ -79,7 +79,7 @@ pub fn notes(app: &AppStatus) -> Vec<Note> {
         say(Topic::Proof, Tone::Warn, &format!("proof: {words}; {remedy}"));
     }
     if let Some(problem) = app.problem.as_ref().filter(|_| is_news(&app.problem) && !is_said) {
-        say(Topic::Problem, Tone::Bad, &format!("problem: {problem}"));
+        say(Topic::Problem, Tone::Bad, &format!("problem: {}", nameless(app, problem)));
     }
     if let Some(seconds) = app.backoff_seconds {
         say(Topic::Backoff, Tone::Warn, &format!("next start in {}", duration(seconds)));

@@ -26,7 +26,7 @@ pub fn failure(app: &AppStatus) -> Option<&str> {
 }
 
 /// What could not be prepared names its app already.
-fn nameless<'a>(app: &AppStatus, reason: &'a str) -> &'a str {
+pub(super) fn nameless<'a>(app: &AppStatus, reason: &'a str) -> &'a str {
     let named = reason.strip_prefix(app.name.as_str()).and_then(|rest| rest.strip_prefix(": "));
     named.unwrap_or(reason)
 }
@@ -34,7 +34,7 @@ fn nameless<'a>(app: &AppStatus, reason: &'a str) -> &'a str {
 /// `the last rollout to g8 was rolled back: …`, where it did not end well.
 pub(super) fn failed_rollout_words(app: &AppStatus) -> Option<String> {
     let last = failed_rollout(app)?;
-    let reason = last.reason.as_deref().unwrap_or("no reason was given");
+    let reason = last.reason.as_deref().map_or("no reason was given", |reason| nameless(app, reason));
     Some(match last.generation {
         None => format!("the last rollout did not begin: {reason}"),
         Some(id) if Some(id) == app.generation => format!("generation {id} did not come up: {reason}"),

@@ -1,6 +1,6 @@
 //! What systemd is told: how far ostlerd is, and one line for `systemctl status`. Pure.
 
-use super::outcome::failed_rollout_words;
+use super::outcome::{failed_rollout_words, nameless};
 use super::{AppStatus, Status};
 use crate::config::{agreed, counted};
 use crate::supervise::{AppState, PhaseView, RolloutView};
@@ -72,7 +72,7 @@ fn serves(app: &AppStatus) -> bool {
 
 /// What is to be said of an app; nothing of one that simply serves.
 fn words(app: &AppStatus) -> Option<String> {
-    let problem = app.problem.as_deref().map(short);
+    let problem = app.problem.as_deref().map(|problem| short(nameless(app, problem)));
     let because = |what: &str| match &problem {
         Some(problem) => format!("{what}: {problem}"),
         None => what.to_owned(),
@@ -149,6 +149,8 @@ mod tests {
         let mut failed = machine(&[Serving, Failed, Stopped]);
         failed.apps[1].problem = Some("no module\nnamed shop".to_owned());
         assert_eq!(line(&failed), "1 of 3 apps serve; b: failed: no module named shop; c: stopped");
+        failed.apps[1].problem = Some("b: the directory is not there".to_owned());
+        assert_eq!(line(&failed), "1 of 3 apps serve; b: failed: the directory is not there; c: stopped");
         let many = machine(&[Failed; 5]);
         let more = "0 of 5 apps serve; a: failed; b: failed; c: failed; and 2 more, see `ostler status`";
         assert_eq!(line(&many), more);
@@ -161,6 +163,11 @@ mod tests {
         let phase = PhaseView::Replacing;
         rolling.apps[0].rollout = Some(RolloutView { generation, phase, ready: 1, wanted: 4, failures: 0 });
         assert_eq!(line(&rolling), "1 app serves; a: rolling out g4, 1 of 4 workers ready");
+        let mut unprepared = machine(&[AppState::Serving]);
+        let reason = Some("a: the directory is not there".to_owned());
+        unprepared.apps[0].last_rollout = Some(LastRollout { generation: None, committed: false, reason });
+        let words = "1 app serves; a: the last rollout did not begin: the directory is not there";
+        assert_eq!(line(&unprepared), words);
         let mut failed = machine(&[AppState::Serving]);
         failed.apps[0].last_rollout =
             Some(LastRollout { generation, committed: false, reason: Some("x".repeat(500)) });

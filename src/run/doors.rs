@@ -2,7 +2,7 @@
 //!
 //! A TCP listener cannot be told to stop listening and keep its queue. A socket filter that drops packets which open
 //! a connection does it: handshakes under way are finished, a later visitor's are asked again and meet a closed port.
-//! A Unix socket's file is removed.
+//! A Unix socket's file is removed. That is for a stop; an app that has failed refuses (`listeners/refusing`).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Weak;

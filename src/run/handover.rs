@@ -5,16 +5,18 @@
 //! what it finds. Nothing is restarted.
 
 use std::ffi::{CString, OsString};
-use std::os::fd::{AsFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
-use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::socket::{SockType, SockaddrStorage, getpeername, getsockname, getsockopt, sockopt};
 
 use super::captured::captured;
+use super::listeners::inode_of;
 use super::process::Children;
 use super::state;
 use crate::supervise::Exit;
@@ -86,8 +88,20 @@ enum Kept {
     Lock,
 }
 
+fn listens(fd: &impl AsFd) -> bool {
+    getsockopt(&fd.as_fd(), sockopt::AcceptConn).unwrap_or(false)
+}
+
+/// Whether it is as a listener that refuses: bound, and connected to nobody.
+fn is_bound_alone(fd: &impl AsFd) -> bool {
+    let number = fd.as_fd().as_raw_fd();
+    let is_stream = getsockopt(&fd.as_fd(), sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream);
+    let alone = getpeername::<SockaddrStorage>(number).is_err_and(|error| error == Errno::ENOTCONN);
+    is_stream && alone && getsockname::<SockaddrStorage>(number).is_ok()
+}
+
 fn kind_of(fd: &impl AsFd, number: i32) -> Option<Kept> {
-    if getsockopt(&fd.as_fd(), sockopt::AcceptConn).unwrap_or(false) {
+    if listens(fd) || is_bound_alone(fd) {
         return Some(Kept::Listener);
     }
     let target = std::fs::read_link(format!("/proc/self/fd/{number}")).ok()?;
@@ -140,13 +154,16 @@ pub fn check_state(file: &Path) -> Result<(), String> {
 }
 
 /// Becomes the program, which is told the names of sockets. Returns only where that failed, with everything as it was.
-pub(super) fn become_program(program: &Path, names: &[(u64, &str)]) -> std::io::Error {
+/// `sockets` are the numbers of the listeners' sockets.
+pub(super) fn become_program(program: &Path, names: &[(u64, &str)], sockets: &[u64]) -> std::io::Error {
     let kept: Vec<i32> = open_descriptors()
         .into_iter()
         .filter(|number| {
             // SAFETY: it is open, and this thread, which closes descriptors alone, does nothing else meanwhile.
             let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(*number) };
-            *number > 2 && kind_of(&fd, *number).is_some()
+            // A listener that refuses cannot be told by its looks from a connection that was reset.
+            let is_ours = inode_of(fd).is_some_and(|inode| sockets.contains(&inode));
+            *number > 2 && (is_ours || matches!(kind_of(&fd, *number), Some(Kept::Lock)) || listens(&fd))
         })
         .collect();
     set_inherited(&kept, true);

@@ -3,7 +3,9 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use nix::libc;
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket};
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, getsockopt, recv, send, socket, sockopt,
+};
 
 use super::listeners::{Bound, SocketName};
 use crate::observe::QueueStatus;
@@ -19,6 +21,10 @@ pub(super) fn of(bound: &[Bound]) -> Vec<QueueStatus> {
 
 /// Connections that wait at one listener, and how many may.
 pub(super) fn queue(listener: BorrowedFd<'_>, name: &SocketName) -> Option<(u32, u32)> {
+    // Else the same numbers mean something else.
+    if !getsockopt(&listener, sockopt::AcceptConn).unwrap_or(false) {
+        return None;
+    }
     match name {
         SocketName::Unix(_) => unix_queue(listener),
         SocketName::Inet(..) | SocketName::Inet6(..) => tcp_queue(listener),

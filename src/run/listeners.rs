@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{Backlog, SockaddrLike, SockaddrStorage, getsockname, getsockopt, listen, sockopt};
+use nix::sys::socket::{Backlog, SockaddrLike, SockaddrStorage, getsockname, listen, setsockopt, sockopt};
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,10 @@ use super::unix_socket::{self, SocketFile};
 use crate::config::{Address, Listen};
 use crate::plan::{Account, Blueprint};
 use crate::worker::ListenerAddress;
+
+mod refusing;
+
+use refusing::{Entry, entry_of};
 
 /// A connection that sends nothing is handed to a worker after this many seconds all the same.
 const DEFER_ACCEPT_SECONDS: libc::c_int = 30;
@@ -35,8 +39,7 @@ pub struct Bound {
     /// Where it is in fact.
     pub name: SocketName,
     file: Option<SocketFile>,
-    /// Whether no new connection comes in.
-    shut: bool,
+    entry: Entry,
 }
 
 /// Where a socket listens in fact.
@@ -157,9 +160,8 @@ impl Listeners {
 
     /// Takes back a socket that an earlier ostlerd bound for `record`. False where it is not that one.
     pub(super) fn take_back(&mut self, record: &ListenerRecord, fd: OwnedFd) -> bool {
-        let listens = getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false);
         let Ok(name) = name_of(fd.as_fd(), &record.listen) else { return false };
-        if !listens || inode_of(fd.as_fd()) != Some(record.inode) {
+        if inode_of(fd.as_fd()) != Some(record.inode) {
             return false;
         }
         let file = match (&name, record.file) {
@@ -168,7 +170,8 @@ impl Listeners {
         };
         // A stop under way may have shut it; a filter that is not there is no error that matters.
         let _ = doors::open(fd.as_fd());
-        self.bound.push(Bound { listen: record.listen.clone(), fd: Arc::new(fd), name, file, shut: false });
+        let entry = entry_of(fd.as_fd());
+        self.bound.push(Bound { listen: record.listen.clone(), fd: Arc::new(fd), name, file, entry });
         true
     }
 
@@ -225,7 +228,7 @@ impl Listeners {
         for bound in
             self.bound.iter_mut().filter(|bound| !matches!(bound.listen.address, Address::Systemd(_)))
         {
-            bound.shut = true;
+            bound.entry = Entry::Shut;
             match bound.name {
                 SocketName::Unix(_) => drop(bound.file.take()),
                 // Without it everything else is as it should be.
@@ -239,9 +242,10 @@ impl Listeners {
     /// Lets connections in again where they were not let in; a Unix socket is made anew.
     pub(super) fn open_again(&mut self, owner: Option<&Account>, passed: &Passed) -> Result<(), ListenError> {
         for at in 0..self.bound.len() {
-            if !std::mem::take(&mut self.bound[at].shut) {
+            if self.bound[at].entry != Entry::Shut {
                 continue;
             }
+            self.bound[at].entry = Entry::Open;
             let listen = self.bound[at].listen.clone();
             if let Address::Unix(_) = listen.address {
                 let anew = self.bind_one(&listen, owner, passed, false)?;
@@ -281,9 +285,9 @@ impl Listeners {
                     return Ok(vec![Bound {
                         listen: wanted.clone(),
                         name: name_of(fd.as_fd(), wanted)?,
+                        entry: entry_of(fd.as_fd()),
                         fd: Arc::new(fd),
                         file,
-                        shut: false,
                     }]);
                 }
                 let (fd, file) = unix_socket::bind_file(path, wanted.mode, owner, &self.runtime_directory)?;
@@ -304,7 +308,7 @@ impl Listeners {
                 start(fd.as_fd(), wanted)?;
             }
             let name = name_of(fd.as_fd(), wanted)?;
-            Ok(Bound { listen: wanted.clone(), fd, name, file, shut: false })
+            Ok(Bound { listen: wanted.clone(), fd, name, file, entry: Entry::Open })
         };
         sockets.into_iter().map(bind).collect()
     }
@@ -312,12 +316,13 @@ impl Listeners {
 
 impl Bound {
     fn adjust(&mut self, wanted: &Listen, owner: Option<&Account>) -> Result<(), ListenError> {
-        if wanted.backlog != self.listen.backlog && !matches!(wanted.address, Address::Systemd(_)) {
+        let ours = !matches!(wanted.address, Address::Systemd(_));
+        if wanted.backlog != self.listen.backlog && ours && self.entry != Entry::Refused {
             start(self.fd.as_fd(), wanted)?;
         }
         if let Address::Unix(path) = &wanted.address
             && wanted.mode != self.listen.mode
-            && !self.shut
+            && self.entry != Entry::Shut
         {
             let mode = unix_socket::mode_or_default(wanted.mode);
             unix_socket::set_access(path, mode, owner).map_err(|error| {
@@ -332,8 +337,12 @@ impl Bound {
 
 /// Makes a bound socket listen, or sets the length of the queue of one that does.
 fn start(fd: BorrowedFd<'_>, wanted: &Listen) -> Result<(), ListenError> {
-    let most = u32::from(u16::try_from(libc::SOMAXCONN).unwrap_or(128));
-    let backlog = Backlog::new(wanted.backlog.clamp(1, most) as i32).expect("clamped to what is allowed");
+    if let Address::Tcp(_) = wanted.address {
+        // One that refuses is without it: connections that are not quite over would be in the way.
+        setsockopt(&fd, sockopt::ReuseAddr, &true)
+            .map_err(|error| failed(wanted, "set SO_REUSEADDR", error))?;
+    }
+    let backlog = Backlog::new(backlog_of(wanted) as i32).expect("clamped to what is allowed");
     listen(&fd, backlog).map_err(|error| match (&wanted.address, error) {
         // With SO_REUSEADDR two may bind, and only one may listen.
         (Address::Tcp(address), Errno::EADDRINUSE) => {
@@ -341,6 +350,11 @@ fn start(fd: BorrowedFd<'_>, wanted: &Listen) -> Result<(), ListenError> {
         }
         (_, error) => failed(wanted, "listen", error),
     })
+}
+
+fn backlog_of(wanted: &Listen) -> u32 {
+    let most = u32::from(u16::try_from(libc::SOMAXCONN).unwrap_or(128));
+    wanted.backlog.clamp(1, most)
 }
 
 fn name_of(fd: BorrowedFd<'_>, wanted: &Listen) -> Result<SocketName, ListenError> {

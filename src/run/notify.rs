@@ -96,7 +96,9 @@ impl Notifier {
         }
         for (number, fd) in sockets {
             let new = !self.stored.contains(number);
-            if new && way.send(&format!("FDSTORE=1\nFDNAME={STORED}{number}\n"), Some(*fd)).is_ok() {
+            // systemd would throw away one that refuses connections: to it, that looks broken.
+            let words = format!("FDSTORE=1\nFDPOLL=0\nFDNAME={STORED}{number}\n");
+            if new && way.send(&words, Some(*fd)).is_ok() {
                 self.stored.insert(*number);
             }
         }
@@ -240,7 +242,7 @@ mod tests {
         for _ in 0..2 {
             notifier.keep_sockets(&[(7, socket.as_fd())]);
         }
-        assert_eq!(heard(&systemd).as_deref(), Some("FDSTORE=1\nFDNAME=ostler-listen-7\n"));
+        assert_eq!(heard(&systemd).as_deref(), Some("FDSTORE=1\nFDPOLL=0\nFDNAME=ostler-listen-7\n"));
         assert_eq!(heard(&systemd), None);
         notifier.keep_sockets(&[]);
         assert_eq!(heard(&systemd).as_deref(), Some("FDSTOREREMOVE=1\nFDNAME=ostler-listen-7\n"));

@@ -188,13 +188,9 @@ impl Shell {
             Action::HurryWorker { worker } => self.effects.push(Effect::Hurry(worker)),
             Action::Migrate { app, run, order } => self.migrations.perform(app, run, order),
             Action::ShutDoors { app } => self.shut_doors(app),
-            Action::KeepOnly { app, blueprint } => {
-                if let Some(home) = self.apps.get_mut(&app) {
-                    home.listeners.drop_unwanted(&blueprint.listen);
-                    home.listeners.defer_accept(blueprint.class == WorkerClass::Sync);
-                    home.blueprint = blueprint;
-                }
-            }
+            Action::RefuseConnections { app } => self.refuse_connections(&app),
+            Action::AcceptConnections { app } => self.accept_connections(&app),
+            Action::KeepOnly { app, blueprint } => self.keep_only(&app, blueprint),
             Action::ReleaseApp { app } => {
                 self.end_leftovers(&app);
                 self.apps.remove(&app);

@@ -22,6 +22,9 @@ use super::paper::Paper;
 use super::process::Process;
 use crate::worker::{FailedMessage, Message, Stage};
 
+/// So much is read at once.
+const READ_MOST: usize = 8192;
+
 /// Our end of a control socket.
 #[derive(Debug)]
 pub(super) struct Wire {
@@ -94,9 +97,9 @@ impl Wire {
         let mut heard = Heard { messages: Vec::new(), closed: false };
         while !heard.closed {
             let read = if last {
-                receive(self.control.as_fd())
+                receive(self.control.as_fd(), READ_MOST)
             } else {
-                self.control.try_io(Interest::READABLE, || receive(self.control.as_fd()))
+                self.control.try_io(Interest::READABLE, || receive(self.control.as_fd(), READ_MOST))
             };
             match read {
                 Ok((bytes, _)) if bytes.is_empty() => heard.closed = true,
@@ -165,9 +168,9 @@ pub(super) fn number_of(theirs: BorrowedFd<'_>) -> io::Result<u64> {
     inode_of(theirs).ok_or_else(io::Error::last_os_error)
 }
 
-/// What there is of one speaker, and who that is.
-fn receive(control: BorrowedFd<'_>) -> io::Result<(Vec<u8>, Option<i32>)> {
-    let mut buffer = vec![0; 8192];
+/// What there is of one speaker, up to `most` bytes, and who that is: the kernel says it.
+pub(super) fn receive(control: BorrowedFd<'_>, most: usize) -> io::Result<(Vec<u8>, Option<i32>)> {
+    let mut buffer = vec![0; most];
     let mut data = [IoSliceMut::new(&mut buffer)];
     let mut space = nix::cmsg_space!(nix::libc::ucred);
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;

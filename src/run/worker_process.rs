@@ -139,7 +139,7 @@ pub(super) fn orders(
     orders.args = blueprint.args.clone();
     orders.listeners = (FIRST_LISTENER..)
         .zip(sockets)
-        .map(|(fd, bound)| ListenerOrder { fd, address: bound.name.order() })
+        .map(|(fd, bound)| ListenerOrder { fd, address: bound.name.order(), backlog: bound.listen.backlog })
         .collect();
     orders.hold = admission.hold;
     orders.probe = blueprint.probe.as_ref().map(|probe| probe_order(probe, admission.tolerate));

@@ -10,10 +10,10 @@
 //! its process, which by then cannot be mistaken for another any more, is seen to hold the very socket that it was made
 //! with. Until that is written down the worker does nothing.
 
-use std::io::{self, IoSliceMut};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockType, getsockopt, recvmsg, sockopt};
+use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nix::unistd::geteuid;
 use tokio::net::UnixStream;
 
@@ -148,20 +148,11 @@ enum Greeting {
 }
 
 fn greeting(control: BorrowedFd<'_>) -> io::Result<Greeting> {
-    let mut buffer = vec![0; GREETING_MOST];
-    let mut data = [IoSliceMut::new(&mut buffer)];
-    let mut space = nix::cmsg_space!(nix::libc::ucred);
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(control.as_raw_fd(), &mut data, Some(&mut space), flags)?;
-    let count = message.bytes;
-    let pid = message.cmsgs()?.find_map(|it| match it {
-        ControlMessageOwned::ScmCredentials(who) => Some(who.pid()),
-        _ => None,
-    });
-    if count == 0 {
+    let (bytes, pid) = wire::receive(control, GREETING_MOST)?;
+    if bytes.is_empty() {
         return Ok(Greeting::End);
     }
-    let heard = Messages::default().push(&buffer[..count]);
+    let heard = Messages::default().push(&bytes);
     Ok(match (heard.into_iter().next(), pid) {
         (Some(Message::Forked), Some(pid)) if pid > 0 => Greeting::Forked(pid),
         (Some(Message::Failed(failed)), _) => Greeting::Failed(last_words(&failed).message),

@@ -104,6 +104,17 @@ pub enum Action {
         /// The app.
         app: AppName,
     },
+    /// No worker of the app is there, and none comes soon: have the kernel refuse its connections, those that wait too.
+    /// A worker that comes takes them again by itself.
+    RefuseConnections {
+        /// The app.
+        app: AppName,
+    },
+    /// A worker of the app serves: all of its listeners take connections.
+    AcceptConnections {
+        /// The app.
+        app: AppName,
+    },
     /// Only workers of this blueprint are left: close the listeners that it does not name.
     KeepOnly {
         /// The app.

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 
 use super::action::{Action, Rung};
 use super::app::{App, Mode, Then, Turn};
+use super::doors::Doors;
 use super::event::{Exit, WorkerId};
 use super::legacy::{AppLeft, Legacy, ModeLeft, WantedLeft, ZygoteLeft, ZygoteLifeLeft};
 use super::news::{Cause, Happening};
@@ -110,6 +111,7 @@ impl App {
         self.last_words = left.last_words;
         // Whether the shell was told before is not known.
         self.settled = false;
+        self.doors = Doors::Unknown;
         let gone = Found { alive: false, stage: None };
         let found = |id: WorkerId| found.get(&id).copied().unwrap_or(gone);
         let workers = left.workers.into_iter().map(Worker::from);

@@ -9,6 +9,7 @@ use crate::plan::{AppPlan, Blueprint, Migrate, Policy, Prepared, Refusal, Resour
 
 use super::action::{Action, Rung};
 use super::budget::{Backoff, Bucket};
+use super::doors::Doors;
 use super::event::{Exit, GenerationId, LastWords, Observation, WorkerId};
 use super::loss::Lost;
 use super::migrating::Databases;
@@ -139,6 +140,7 @@ pub(super) struct App {
     pub(super) limited: Option<Resources>,
     /// Whether the shell was told that only the serving generation's listeners are needed.
     pub(super) settled: bool,
+    pub(super) doors: Doors,
     /// When a start that had to wait may be made.
     pub(super) wake: Option<Moment>,
 }
@@ -165,6 +167,7 @@ impl App {
             last_words: None,
             limited: None,
             settled: true,
+            doors: Doors::default(),
             wake: None,
         }
     }

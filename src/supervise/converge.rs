@@ -9,6 +9,7 @@
 
 use super::action::Action;
 use super::app::{App, Generation, Mode, Then, Turn};
+use super::doors::Doors;
 use super::event::{GenerationId, WorkerId};
 use super::news::{Cause, Happening};
 use super::request::Outcome;
@@ -37,6 +38,7 @@ impl App {
         self.retire_zygotes(turn);
         self.drop_what_is_not_needed(turn);
         self.begin_what_waits(turn);
+        self.keep_doors(turn);
     }
 
     fn advance_rollout(&mut self, turn: &mut Turn<'_>) {
@@ -224,7 +226,7 @@ impl App {
         let release = Action::ReleaseApp { app: self.name.clone() };
         match then {
             Then::Rest => {
-                self.limited = None;
+                (self.limited, self.doors) = (None, Doors::Open);
                 turn.actions.push(release);
             }
             Then::Forget => {

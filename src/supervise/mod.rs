@@ -11,6 +11,7 @@ mod asked;
 mod boot;
 mod budget;
 mod converge;
+mod doors;
 mod drain;
 mod errands;
 mod event;

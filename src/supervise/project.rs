@@ -6,14 +6,13 @@ use super::app::{App, Mode, Purpose};
 use super::rollout::Phase;
 use super::time::Moment;
 use super::view::{AppState, AppView, PhaseView, RolloutView};
+use crate::plan::Policy;
 
 impl App {
     pub(super) fn view(&self, now: Moment) -> AppView {
-        // Before the first generation there is one that is about to be.
-        let coming = self.databases.wanted().map(|wanted| &wanted.plan.policy);
-        let policy = self.target().map(|target| &target.policy).or(coming);
+        let policy = self.policy_wanted();
         let wanted = policy.map_or(0, |policy| self.wanted(policy));
-        let state = self.state(wanted as usize);
+        let state = self.state();
         AppView {
             name: self.name.clone(),
             state,
@@ -35,8 +34,16 @@ impl App {
         }
     }
 
-    fn state(&self, wanted: usize) -> AppState {
-        let (ready, wanted) = (self.ready_workers(), self.strength(wanted));
+    /// That of the target; before the first generation, of the one that is about to be.
+    fn policy_wanted(&self) -> Option<&Policy> {
+        let coming = self.databases.wanted().map(|wanted| &wanted.plan.policy);
+        self.target().map(|target| &target.policy).or(coming)
+    }
+
+    /// How it is, in one word.
+    pub(super) fn state(&self) -> AppState {
+        let wanted = self.policy_wanted().map_or(0, |policy| self.wanted(policy));
+        let (ready, wanted) = (self.ready_workers(), self.strength(wanted as usize));
         match &self.mode {
             Mode::Stopped | Mode::Removed => return AppState::Stopped,
             Mode::Stopping { .. } => return AppState::Stopping,

@@ -67,6 +67,8 @@ impl App {
 
     /// The release has been looked at.
     pub(super) fn prepared(&mut self, turn: &mut Turn<'_>, prepared: Prepared) {
+        // Its listeners are bound.
+        self.doubt_doors();
         let Some(Preparing { waiters, again }) = self.preparing.take() else {
             // It was stopped meanwhile; what the shell made for it is not needed.
             if self.mode == Mode::Stopped {

@@ -245,6 +245,8 @@ impl Supervisor {
     }
 
     fn plan_made(&mut self, id: RequestId, plan: Plan, out: &mut Out) {
+        // Its listeners are bound, whatever becomes of it.
+        self.apps.values_mut().for_each(App::doubt_doors);
         if self.shutdown.is_some() {
             let reason = "ostlerd is shutting down".to_owned();
             return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });

@@ -4,7 +4,7 @@ import os
 import select
 import sys
 
-from _ostler import probe
+from _ostler import listen, probe
 
 
 def leave(worker):
@@ -15,6 +15,11 @@ def leave(worker):
 
 def admit(worker):
     """For the classes that have no loop of their own yet; other threads of the app go on meanwhile."""
+    prove(worker)
+    listen.begin(worker)
+
+
+def prove(worker):
     shift, order, answer = worker.shift, worker.shift.orders.get("probe"), None
     if order and worker.alive:
         if worker.probe_target() is not None:
@@ -73,6 +78,7 @@ class Gate:
                 await self.word()
             if self.leaving:
                 leave(self.worker)
+            listen.begin(self.worker)
         except BaseException:
             await stop()
             raise

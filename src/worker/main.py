@@ -2,18 +2,16 @@
 
 import os
 import signal
-import socket
 import sys
 import traceback
 
-from _ostler import host, output, settings, shift, slot, zygote
+from _ostler import host, listen, output, settings, shift, slot, zygote
 from _ostler.paper import paper
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Control, Failure, leave, say
 
 CONTRACT = 1
 NOT_FOR_THE_APP = ("LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "GUNICORN_PID", "GUNICORN_FD")
-KEPT = []  # sockets that share a descriptor with another object: never to be collected
 
 
 def run(orders, fd):
@@ -83,7 +81,7 @@ def work(orders, control, made=None):
     made = made or Made(orders)
     app, log, cls, cfg = made.app, made.log, made.cls, made.app.cfg
     try:
-        listeners = [listener(order, cfg, log) for order in orders["listeners"]]
+        listeners = [listen.listener(order, cfg, log) for order in orders["listeners"]]
     except Exception as error:
         raise does_not_start(error) from None
 
@@ -110,32 +108,6 @@ def mixin_for(cls, cfg):
         return shift.Gevent
     import _ostler
     return getattr(getattr(_ostler, family), family.capitalize())
-
-
-def listener(order, cfg, log):
-    """gunicorn's own socket object around an inherited descriptor; nothing is bound, and nothing listens anew."""
-    from gunicorn import sock
-
-    base = {"inet": sock.TCPSocket, "inet6": sock.TCP6Socket, "unix": sock.UnixSocket}[order["family"]]
-
-    def adopt(self, inherited, bound=False):
-        kept = Listener(fileno=inherited.detach())
-        if base is not sock.UnixSocket:
-            kept.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        kept.setblocking(False)
-        KEPT.append(kept)
-        return kept
-
-    address = order["address"]
-    name = address if isinstance(address, str) else tuple(address)
-    return type(base.__name__, (base,), {"set_options": adopt})(name, cfg, log, fd=order["fd"])
-
-
-class Listener(socket.socket):
-    """A listener that ostlerd owns: asking it to listen again would change the backlog for every worker."""
-
-    def listen(self, backlog=None):
-        pass
 
 
 def serve(worker, server):

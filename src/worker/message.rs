@@ -77,6 +77,8 @@ pub struct ListenerOrder {
     /// What it listens on.
     #[serde(flatten)]
     pub address: ListenerAddress,
+    /// How many connections may wait, for one that does not listen yet.
+    pub backlog: u32,
 }
 
 /// An address as gunicorn knows it.

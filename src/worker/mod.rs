@@ -25,8 +25,8 @@
 //! ```json
 //! {"contract": 1, "mode": "worker", "app": "shop", "worker": 17, "generation": 3,
 //!  "entry": "shop.wsgi:application", "args": ["-k", "gthread"],
-//!  "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", 8000]},
-//!                {"fd": 8, "family": "unix", "address": "/run/ostler/shop.sock"}],
+//!  "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", 8000], "backlog": 2048},
+//!                {"fd": 8, "family": "unix", "address": "/run/ostler/shop.sock", "backlog": 2048}],
 //!  "slot": {"offset": 4096, "size": 4096}, "hold": true,
 //!  "probe": {"path": "/healthz", "host": "shop.example.com", "scheme": "https", "timeout_seconds": 10.0,
 //!            "asked": true, "tolerate": {"errors": false, "late": false}},
@@ -40,6 +40,9 @@
 //! the app once and fork workers, or `settings`: load the settings alone and fork workers, which then import the app
 //! themselves; see below too. The last two may have `addresses`, and `begin`, a hook of the master as below, `on_starting`
 //! or `on_reload`, that runs once what is to be loaded is there, before the first fork.
+//!
+//! A listener may be bound and not listen, while the app has failed: the worker has it listen, with `backlog`, when its
+//! probe has passed and it is admitted, just before it takes its first client.
 //!
 //! Before the probe a Django app loads what it would load with its first request only: its URLs, all the way down, and its
 //! template tags; a zygote does so once for all its workers. A probe that is `asked` for is good if it is answered 2xx or
@@ -113,7 +116,7 @@
 //!
 //! In the order of their execution: `text` fits words into messages, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
 //! scoreboard, `settings` reads gunicorn's; `django_app` is what is known of Django, `answer` and `probe` the request that a worker
-//! asks of itself; `drain`, `http2` and `hold` are the rules for going and coming, `entry` is which app fits which class; `shift` is
+//! asks of itself; `listen` has its sockets; `drain`, `http2` and `hold` are the rules for going and coming, `entry` is which app fits which class; `shift` is
 //! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `main` is what gunicorn's arbiter
 //! does for a worker.
 //! None may import asyncio or threading before the app's worker class does: gevent patches them first.
@@ -138,7 +141,7 @@ pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
 
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 21] = [
+const MODULES: [(&str, &str); 22] = [
     TEXT,
     ("paper", include_str!("paper.py")),
     ("wire", include_str!("wire.py")),
@@ -149,6 +152,7 @@ const MODULES: [(&str, &str); 21] = [
     ("django_app", include_str!("django_app.py")),
     ("answer", include_str!("answer.py")),
     ("probe", include_str!("probe.py")),
+    ("listen", include_str!("listen.py")),
     ("hold", include_str!("hold.py")),
     ("http2", include_str!("http2.py")),
     ("entry", include_str!("entry.py")),

@@ -31,8 +31,12 @@ fn orders_have_the_shape_of_the_contract() {
     orders.entry = Some("shop.wsgi:application".to_owned());
     orders.args = vec!["-k".to_owned(), "gthread".to_owned()];
     orders.listeners = vec![
-        ListenerOrder { fd: 7, address: ListenerAddress::Inet("127.0.0.1".to_owned(), 8000) },
-        ListenerOrder { fd: 8, address: ListenerAddress::Unix("/run/ostler/shop.sock".to_owned()) },
+        ListenerOrder { fd: 7, address: ListenerAddress::Inet("127.0.0.1".to_owned(), 8000), backlog: 2048 },
+        ListenerOrder {
+            fd: 8,
+            address: ListenerAddress::Unix("/run/ostler/shop.sock".to_owned()),
+            backlog: 64,
+        },
     ];
     orders.hold = true;
     orders.probe = Some(ProbeOrder {
@@ -47,8 +51,8 @@ fn orders_have_the_shape_of_the_contract() {
     let expected = serde_json::json!({
         "contract": 1, "mode": "worker", "app": "shop", "worker": 17, "generation": 3,
         "entry": "shop.wsgi:application", "args": ["-k", "gthread"],
-        "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", 8000]},
-                      {"fd": 8, "family": "unix", "address": "/run/ostler/shop.sock"}],
+        "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", 8000], "backlog": 2048},
+                      {"fd": 8, "family": "unix", "address": "/run/ostler/shop.sock", "backlog": 64}],
         "slot": {"offset": 4096, "size": 4096}, "hold": true,
         "probe": {"path": "/healthz", "host": "shop.example.com", "scheme": "https", "timeout_seconds": 10.0,
                   "asked": true, "tolerate": {"errors": false, "late": true}},

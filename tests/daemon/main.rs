@@ -37,6 +37,7 @@ mod preload;
 mod preload_abuse;
 mod preload_figures;
 mod recycling;
+mod refusing;
 mod releases;
 mod reload;
 mod rollouts;

@@ -121,20 +121,22 @@ fn idle(app: &AppFile) -> Vec<Connection> {
     (0..2).map(idle).collect()
 }
 
-/// Every class that keeps connections, with an hour for those that are idle.
-fn patient(site: &Site, class: &str, text: &str) -> AppFile {
-    let args = ["-k", class, "--keep-alive", "3600", "--graceful-timeout", "3600"];
-    site.app("shop").tcp().workers(1).args(&args).with("app.py", text).write()
+/// For every class that keeps connections, with an hour for those that are idle: the app serves, and two are.
+fn with_idle_ones(law: impl Fn(&str, &AppFile, &mut Ostlerd<'_>, Vec<Connection>)) {
+    for (class, text) in &CLASSES[1..] {
+        let site = Site::new();
+        let args = ["-k", class, "--keep-alive", "3600", "--graceful-timeout", "3600"];
+        let app = site.app("shop").tcp().workers(1).args(&args).with("app.py", text).write();
+        let mut ostlerd = site.start();
+        ostlerd.serving("shop");
+        let idle = idle(&app);
+        law(class, &app, &mut ostlerd, idle);
+    }
 }
 
 #[test]
 fn a_stop_does_not_wait_for_the_keep_alive_of_idle_connections() {
-    for (class, text) in &CLASSES[1..] {
-        let site = Site::new();
-        let app = patient(&site, class, text);
-        let mut ostlerd = site.start();
-        ostlerd.serving("shop");
-        let idle = idle(&app);
+    with_idle_ones(|class, _, ostlerd, idle| {
         let asked = Instant::now();
         ostlerd.signal(Signal::SIGTERM);
         assert!(ostlerd.ends().success(), "{class}");
@@ -142,17 +144,12 @@ fn a_stop_does_not_wait_for_the_keep_alive_of_idle_connections() {
         // Five seconds on a machine that has nothing else to do.
         assert!(took < Duration::from_secs(20), "{class}: {took:?}");
         drop(idle);
-    }
+    });
 }
 
 #[test]
 fn a_worker_that_drains_for_a_rollout_stays_for_idle_connections_until_a_stop() {
-    for (class, text) in &CLASSES[1..] {
-        let site = Site::new();
-        let app = patient(&site, class, text);
-        let mut ostlerd = site.start();
-        ostlerd.serving("shop");
-        let mut idle = idle(&app);
+    with_idle_ones(|class, _, ostlerd, mut idle| {
         ostlerd.restart("shop");
         let status = ostlerd.ostler(&["status"]);
         status.says(&["draining", "idle connections", "keep-alive"]);
@@ -163,17 +160,12 @@ fn a_worker_that_drains_for_a_rollout_stays_for_idle_connections_until_a_stop() 
         assert_eq!(answer, Ok((200, true)), "{class}");
         ostlerd.signal(Signal::SIGTERM);
         assert!(ostlerd.ends().success(), "{class}");
-    }
+    });
 }
 
 #[test]
 fn a_stop_waits_for_a_request_though_other_connections_are_idle() {
-    for (class, text) in &CLASSES[1..] {
-        let site = Site::new();
-        let app = patient(&site, class, text);
-        let mut ostlerd = site.start();
-        ostlerd.serving("shop");
-        let idle = idle(&app);
+    with_idle_ones(|class, app, ostlerd, idle| {
         let mut busy = Connection::open(&app.target(), Duration::from_secs(60)).expect("it listens");
         busy.send(b"GET /sleep?5 HTTP/1.1\r\nHost: x\r\n\r\n");
         ostlerd.wait("shop", "has a request", |app| app.workers.iter().any(|it| it.in_flight > 0));
@@ -181,5 +173,5 @@ fn a_stop_waits_for_a_request_though_other_connections_are_idle() {
         assert_eq!(busy.response().map(|answer| answer.status), Ok(200), "{class}");
         assert!(ostlerd.ends().success(), "{class}");
         drop(idle);
-    }
+    });
 }

@@ -79,6 +79,9 @@ pub(crate) enum Flaw {
     HidesZygotes,
     MisnamesZygotes,
     ForgetsZygotes,
+    NeverRefuses,
+    RefusesForGood,
+    RefusesWhoComes,
 }
 
 static WHIM: AtomicU64 = AtomicU64::new(0);
@@ -196,7 +199,9 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
         match (flaw, &action) {
             (Flaw::NeverKills, Action::SignalWorker { rung: Rung::Kill, .. }) => continue,
             (Flaw::NeverHurries, Action::HurryWorker { .. }) => continue,
-            (Flaw::LosesAnswers, Action::Answer { .. }) => continue,
+            (Flaw::LosesAnswers, Action::Answer { .. })
+            | (Flaw::NeverRefuses, Action::RefuseConnections { .. })
+            | (Flaw::RefusesForGood, Action::AcceptConnections { .. }) => continue,
             (Flaw::AsksNobody, Action::AskWhere { .. }) => continue,
             (Flaw::LeavesTheLink, Action::MoveLink { order: LinkOrder::PutBack(_), .. }) => continue,
             (Flaw::AnswersTwice, Action::Answer { .. })
@@ -314,6 +319,9 @@ fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Action> {
                 id: *id,
                 outcome: Outcome::Done { message: "done".to_owned(), generation: None },
             })
+        }
+        (Flaw::RefusesWhoComes, Action::SpawnWorker { blueprint, .. }) => {
+            Some(Action::RefuseConnections { app: blueprint.app.clone() })
         }
         (Flaw::AdmitsAtOnce, Action::SpawnWorker { worker, hold: true, .. }) => {
             Some(Action::AdmitWorker { worker: *worker })

@@ -68,5 +68,8 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::TakesADrainForAShutdown, Law::ADrainEndsNobody),
     (Flaw::ShutsDownAtOnce, Law::AShutdownWaitsForTheEdge),
     (Flaw::SaysDrainedAtOnce, Law::ADrainIsAnsweredInItsTime),
+    (Flaw::NeverRefuses, Law::TheFailedRefuse),
+    (Flaw::RefusesForGood, Law::WhoServesRefusesNobody),
+    (Flaw::RefusesWhoComes, Law::WhoComesIsNotShutOut),
     (Flaw::ActsOnAWhim, Law::SameSeedSameTrace),
 ];

@@ -14,6 +14,7 @@ use ostler::supervise::{
 use crate::asked::Asked;
 use crate::book::Book;
 use crate::crew::{Crew, Hand};
+use crate::doors::Doors;
 use crate::drain::Machine;
 use crate::zygote::Zygote;
 
@@ -30,8 +31,7 @@ pub(crate) struct Ledger {
     pub(crate) exited: bool,
     /// Whether it is at the newest look at the load, seen or not.
     pub(crate) memory_is_tight: bool,
-    /// Until when the workers of an app that stops may take the connections that wait.
-    emptying: BTreeMap<AppName, Moment>,
+    pub(crate) doors: Doors,
     /// Apps that were taken away with their link where it was: it is whoever's who configures them again.
     pub(crate) left_links: BTreeSet<AppName>,
     /// Apps whose stop has begun and not ended.
@@ -71,11 +71,6 @@ impl Ledger {
         hands.count() as u32
     }
 
-    /// Whether the app's workers may go on although it stops.
-    pub(crate) fn is_emptying(&self, app: &AppName, now: Moment) -> bool {
-        self.emptying.get(app).is_some_and(|until| now < *until)
-    }
-
     pub(crate) fn counts(&self) -> BTreeMap<AppName, Count> {
         self.crews.keys().map(|app| (app.clone(), self.count(app))).collect()
     }
@@ -83,8 +78,9 @@ impl Ledger {
     /// Writes down what the core is told.
     pub(crate) fn hear(&mut self, now: Moment, event: &Event) {
         self.machine.hear(now, event);
+        self.doors.hear(event);
         match event {
-            Event::TimePassed | Event::WorkerStands { .. } => {}
+            Event::TimePassed | Event::WorkerStands { .. } | Event::QueueEmptied { .. } => {}
             Event::WorkerForked { worker } => self.born(*worker),
             Event::MigrationHeard { run, fact } => {
                 if let Some(book) = self.books.get_mut(run) {
@@ -99,7 +95,6 @@ impl Ledger {
                     crew.link_heard(fact);
                 }
             }
-            Event::QueueEmptied { app } => drop(self.emptying.remove(app)),
             Event::Requested { id, request } => self.requested(now, *id, request),
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
             Event::PlanMade { id, plan } => {
@@ -239,6 +234,7 @@ impl Ledger {
 
     /// Writes down what the core does.
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
+        self.doors.act(now, action);
         match action {
             Action::SpawnWorker { worker, generation, blueprint, hold, from, .. } => {
                 self.names.insert(*worker);
@@ -265,9 +261,6 @@ impl Ledger {
                 if let Some(hand) = self.hands.get_mut(worker) {
                     hand.hurried = true;
                 }
-            }
-            Action::ShutDoors { app } => {
-                self.emptying.insert(app.clone(), now + Duration::from_secs(10));
             }
             Action::SignalWorker { worker, rung } => self.signalled(now, *worker, *rung),
             Action::Answer { id, outcome } => self.answered(*id, outcome),

@@ -14,6 +14,7 @@ mod book;
 mod command;
 mod crew;
 mod databases;
+mod doors;
 mod drain;
 mod edits;
 mod fall;

@@ -213,7 +213,7 @@ fn a_first_start_is_told_as_it_ended() {
 
     let refused = World::begin(Boot::Comes, refused());
     let why = "there is no user shop on this machine";
-    let line = format!("0 of 1 app serves; shop: failed: shop: {why}");
+    let line = format!("0 of 1 app serves; shop: failed: {why}");
     says(&refused, AppState::Failed, &format!("shop: {why}; nothing serves"), true, &line);
 }
 
@@ -263,7 +263,7 @@ fn a_rollout_is_told_as_it_ended() {
         AppState::Serving,
         &words,
         true,
-        &format!("1 app serves; shop: the last rollout did not begin: shop: {why}"),
+        &format!("1 app serves; shop: the last rollout did not begin: {why}"),
     );
 
     let mut over_a_failed_start = World::begin(Boot::Fails, Ok(release(1, "")));

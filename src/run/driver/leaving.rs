@@ -151,7 +151,8 @@ impl Driver {
                 self.shell.answer(id, Outcome::Done { message, generation: None });
                 tokio::time::sleep(LAST_WORDS).await;
                 let passed = self.shell.passed();
-                let error = handover::become_program(&program, &passed.numbers());
+                let sockets: Vec<u64> = self.shell.sockets().into_iter().map(|(number, _)| number).collect();
+                let error = handover::become_program(&program, &passed.numbers(), &sockets);
                 tracing::error!("{} cannot be executed: {error}; this ostlerd goes on", program.display());
                 false
             }

@@ -6,7 +6,7 @@ use tokio::sync::{OwnedRwLockWriteGuard, oneshot};
 
 use super::Shell;
 use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, Plan};
+use crate::plan::{AppPlan, Blueprint, Plan, WorkerClass};
 use crate::run::doors;
 use crate::run::driver::{Inbound, Purpose};
 use crate::run::known::Looked;
@@ -33,6 +33,45 @@ impl Shell {
             doors::emptied(doors).await;
             let _ = facts.send(Event::QueueEmptied { app });
         });
+    }
+
+    /// Closes what is not of the blueprint that serves.
+    pub(super) fn keep_only(&mut self, app: &AppName, blueprint: Arc<Blueprint>) {
+        if let Some(home) = self.apps.get_mut(app) {
+            home.listeners.drop_unwanted(&blueprint.listen);
+            home.listeners.defer_accept(blueprint.class == WorkerClass::Sync);
+            home.blueprint = blueprint;
+        }
+    }
+
+    /// Nobody of the app is there to take connections.
+    pub(super) fn refuse_connections(&mut self, name: &AppName) {
+        let Some(home) = self.apps.get_mut(name) else { return };
+        let (account, app) = (home.blueprint.account.clone(), name.as_str());
+        let refusal = home.listeners.refuse(account.as_ref());
+        for error in refusal.errors {
+            tracing::error!(app, "{name}: connections wait for an answer that does not come: {error}");
+        }
+        if refusal.is_new {
+            tracing::warn!(app, "{name}: no worker serves: connections are refused until one does");
+        }
+        if refusal.is_new && refusal.waits {
+            tracing::warn!(
+                app,
+                "{name}: connections at sockets that systemd holds are not refused: they wait until a worker serves"
+            );
+        }
+    }
+
+    /// Somebody is.
+    pub(super) fn accept_connections(&mut self, name: &AppName) {
+        let Some(home) = self.apps.get_mut(name) else { return };
+        let app = name.as_str();
+        match home.listeners.accept() {
+            Ok(false) => {}
+            Ok(true) => tracing::info!(app, "{name}: a worker serves: connections are taken again"),
+            Err(error) => tracing::error!(app, "{name}: a listener refuses connections still: {error}"),
+        }
     }
 
     /// Waits for the turn to read the configuration; the driver gets `MayReread`.

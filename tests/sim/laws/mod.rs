@@ -1,6 +1,7 @@
 //! The laws: what must hold after every step, whatever the world does. Each is a function with the law's name.
 
 mod answers;
+mod doors;
 mod drains;
 mod links;
 mod lives;
@@ -99,6 +100,9 @@ pub(crate) enum Law {
     ZygotesEndInTime,
     HungZygotesAreEnded,
     ZygotesAreShown,
+    WhoServesRefusesNobody,
+    TheFailedRefuse,
+    WhoComesIsNotShutOut,
 }
 
 /// A law that does not hold.
@@ -169,6 +173,7 @@ const ON_ACTION: &[(Law, ActionLaw)] = &[
     (Law::ScalingIsSteady, scaling::scaling_is_steady),
     (Law::TheBusyAreLeftAlone, scaling::the_busy_are_left_alone),
     (Law::NothingGrowsWithoutMemory, scaling::nothing_grows_without_memory),
+    (Law::WhoComesIsNotShutOut, doors::who_comes_is_not_shut_out),
 ];
 
 /// Judged when all actions of a step are written down.
@@ -204,6 +209,8 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::ViewsAreTrue, views::views_are_true),
     (Law::StatesAreTrue, views::states_are_true),
     (Law::WhatIsComingIsShown, views::what_is_coming_is_shown),
+    (Law::WhoServesRefusesNobody, doors::who_serves_refuses_nobody),
+    (Law::TheFailedRefuse, doors::the_failed_refuse),
 ];
 
 /// Which laws are in force: all, or one alone.
