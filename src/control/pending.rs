@@ -50,6 +50,9 @@ fn vendor(opened: &Opened) -> String {
 
 fn table(pending: &Pending, screen: Screen, lines: &mut Vec<String>) {
     const COLUMNS: [&str; 3] = ["MIGRATION", "ATOMIC", "OPERATIONS"];
+    if let Some(own) = &pending.own {
+        lines.push(format!("  `migrate` is of {}, not Django's own: it runs always", one_line(own)));
+    }
     if pending.migrations.is_empty() {
         lines.push("  nothing is pending".to_owned());
     } else {
@@ -89,6 +92,7 @@ mod tests {
             pending: Some(Pending {
                 migrations: vec![migration("shop.0007_price", true, 3), migration("shop.0008_x", false, 1)],
                 ahead: vec!["shop.0009_later".into()],
+                own: Some("tenants".into()),
             }),
         };
         let quiet = Opened { vendor: Vendor::Sqlite, pending: Some(Pending::default()), ..Opened::default() };
@@ -97,6 +101,7 @@ mod tests {
             render(&[("default".into(), default), ("local".into(), quiet), ("url".into(), other)], DARK);
         let expected = "\
 default: PostgreSQL 15.14
+  `migrate` is of tenants, not Django's own: it runs always
   MIGRATION        ATOMIC  OPERATIONS
   shop.0007_price  yes              3
   shop.0008_x      no               1

@@ -5,7 +5,7 @@ statement may have been committed all the same, and one that was under way when 
 itself tells.
 """
 
-from _ostler import schema
+from _ostler import plan, schema
 from _ostler.database import leftover
 from _ostler.text import one_line, said, short
 
@@ -28,7 +28,7 @@ def leftovers(wrapper, case, watched):
     except KeyError:
         return [leftover("%s was under way and is not in the code any more" % name, "deploy the release that has it, and "
                          "compare the database with it", name)], None
-    if migration.atomic and wrapper.features.can_rollback_ddl:
+    if wrapper.features.can_rollback_ddl and plan.atomic(migration, wrapper):
         return [], None
     one = Halfway(wrapper, loader, migration, name, case.at or {}, watched)
     return one.judge(), one.unclear

@@ -5,7 +5,7 @@ import importlib.util
 import sys
 import time
 
-from _ostler import database
+from _ostler import database, plan
 from _ostler.text import said, short
 
 
@@ -45,6 +45,8 @@ class Hooks:
         self.number = self.of = 0
         self.blind = False  # whether it has been said that progress is not seen
         self.timeout = database.lock_timeout_of(orders, "", True)
+        self.began = False  # whether Django has begun to migrate, in this very process
+        self.place = ""  # where in the database, in words
         self.where = None  # in words, for the failure
         self.error = None  # the last that came out of a migration
         Late({"django.db.backends.signals": self.signals, "django.db.migrations.executor": self.executor})
@@ -123,6 +125,7 @@ class Hooks:
         # The plan is the list of pairs (migration, backwards).
         plans = [len(it) for it in arguments if isinstance(it, list) and it and hasattr(it[0][0], "operations")]
         self.number, self.of = 0, plans[0] if plans else 0
+        self.began = True
 
         def after(error):
             if error is None and self.ours(arguments):
@@ -142,9 +145,11 @@ class Hooks:
         name = "%s.%s" % (migration.app_label, migration.name)
         connection, began = arguments[0].connection, time.monotonic()
         self.number += 1
-        self.where = name
-        self.step("migration", name=name, number=self.number, of=max(self.of, self.number), atomic=bool(migration.atomic))
-        self.timeout = database.lock_timeout_of(self.orders, name, migration.atomic)
+        self.place = place_of(connection)
+        self.where = name + self.place
+        atomic = plan.atomic(migration, connection)
+        self.step("migration", name=name, number=self.number, of=max(self.of, self.number), atomic=atomic)
+        self.timeout = database.lock_timeout_of(self.orders, name, atomic)
         self.limit(connection)
         restore = self.listen(migration, name)
 
@@ -168,7 +173,7 @@ class Hooks:
 
         def applied(*arguments, **named):
             state = apply(*arguments, **named)
-            self.where = name
+            self.where = name + self.place
             self.step("committing")
             editor = next((it for it in arguments + tuple(named.values()) if hasattr(it, "deferred_sql")), None)
             if editor is None:
@@ -194,11 +199,17 @@ class Hooks:
 
         def told(*arguments, **named):
             words = described(operation)
-            self.where = "%s, operation %d of %d (%s)" % (name, number, of, words)
+            self.where = "%s%s, operation %d of %d (%s)" % (name, self.place, number, of, words)
             self.step("operation", number=number, of=of, words=words)
             return forwards(*arguments, **named)
 
         return told
+
+
+def place_of(connection):
+    """Of a tenant's schema (django-tenants), which."""
+    schema = getattr(connection, "schema_name", None)
+    return " in the schema %s" % short(schema, 100) if isinstance(schema, str) else ""
 
 
 def described(operation):

@@ -1,5 +1,6 @@
 """What is pending, as Django's own loader and executor see it, and whether the migrations make sense at all."""
 
+from _ostler import project
 from _ostler.text import said, short, trace_of
 from _ostler.wire import Trouble
 
@@ -7,7 +8,7 @@ NAMED = 8  # how many names a sentence holds
 
 
 def pending(wrapper):
-    """`({"migrations": [...], "ahead": [...]}, {name: migration})`."""
+    """`({"migrations": [...], "ahead": [...], "own": ...}, {name: migration})`."""
     from django.db.migrations.exceptions import (
         BadMigrationError, CircularDependencyError, InconsistentMigrationHistory, NodeNotFoundError)
     from django.db.migrations.executor import MigrationExecutor
@@ -29,7 +30,7 @@ def pending(wrapper):
              for migration, backwards in plan if not backwards]
     found += unrecorded_squashes(loader)
     by_name = {name_of(migration): migration for migration, backwards in plan if not backwards}
-    return {"migrations": found, "ahead": ahead(loader)}, by_name
+    return {"migrations": found, "ahead": ahead(loader), "own": project.own_migrate()}, by_name
 
 
 def unwritten(wrapper):
@@ -123,8 +124,14 @@ def name_of(migration):
 
 
 def atomic(migration, wrapper):
-    """Whether all of it is one transaction, which is rolled back as a whole."""
-    return bool(migration.atomic)
+    """Whether all of it is one transaction, which is rolled back as a whole: also a backend's schema editor decides that."""
+    if not migration.atomic or not wrapper.features.can_rollback_ddl:
+        return bool(migration.atomic)
+    try:
+        # It is not entered, which would change the connection.
+        return bool(wrapper.SchemaEditorClass(wrapper, atomic=True).atomic_migration)
+    except Exception:
+        return False
 
 
 def said_of(error):

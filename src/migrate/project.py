@@ -4,10 +4,12 @@ import os
 import runpy
 import sys
 
-from _ostler.text import said, trace_of
+from _ostler.text import said, short, trace_of
 from _ostler.wire import Trouble
 
 MANAGE = "manage.py"
+# To look, and in whatever way manage.py takes it up: it changes nothing.
+HARMLESS = ["check"]
 
 
 class Reached(BaseException):
@@ -19,7 +21,27 @@ def as_script(arguments):
     path = os.path.abspath(MANAGE)
     sys.argv = [MANAGE] + arguments
     sys.path.insert(0, os.path.dirname(path))
+    refuse_exec()
     runpy.run_path(path, run_name="__main__")
+
+
+def refuse_exec():
+    """What takes this program's place would migrate without guards, and with nobody who sees it."""
+    us = os.getpid()
+
+    def refusing(plain):
+        def refused(program, *others):
+            if os.getpid() != us:
+                return plain(program, *others)  # a child that somebody has made
+            raise Trouble("app", "manage.py starts another program (%s) in its own place, in which a migration could not be "
+                                 "watched: name that interpreter as `python` of the app, let manage.py call Django itself, or "
+                                 "have it run unseen with [migrate] command" % short(os.fsdecode(program), 200))
+
+        return refused
+
+    # Every other way to do it, `os.execvp` and the like, comes to one of these.
+    for module in (os, sys.modules["posix"]):
+        module.execv, module.execve = refusing(module.execv), refusing(module.execve)
 
 
 def execute(arguments):
@@ -40,17 +62,22 @@ def need_settings():
 
 
 def settle():
-    """Sets Django up as the command `migrate` would find it, without running it."""
+    """Sets Django up as its commands would find it, without running one."""
     try:
-        from django.core.management import ManagementUtility
+        from django.core import management
+        from django.core.management import base
     except Exception as error:
         message = "Django cannot be imported by %s: %s: name another command with [migrate] command where the app has " \
                   "none" % (sys.executable, said(error))
         raise Trouble("app", message, trace_of(error)) from None
-    kept, ManagementUtility.execute = ManagementUtility.execute, reach
+    # The ways into a command: manage.py may take any of them.
+    ways = [(management.ManagementUtility, "execute"), (management, "call_command"), (base.BaseCommand, "execute")]
+    kept = [(owner, name, getattr(owner, name)) for owner, name in ways]
+    for owner, name in ways:
+        setattr(owner, name, reach)
     try:
         if os.path.exists(MANAGE):
-            as_script(["migrate"])
+            as_script(HARMLESS)
         else:
             need_settings()
             sys.path.insert(0, os.getcwd())
@@ -59,10 +86,13 @@ def settle():
     except SystemExit as end:
         if not os.environ.get("DJANGO_SETTINGS_MODULE"):
             raise Trouble("app", "manage.py ended before Django began: exit status %s" % end.code, trace_of(end)) from None
+    except Trouble:
+        raise
     except Exception as error:
         raise Trouble("app", "manage.py failed: %s" % said(error), trace_of(error)) from None
     finally:
-        ManagementUtility.execute = kept
+        for owner, name, plain in kept:
+            setattr(owner, name, plain)
     try:
         import django
         django.setup()
@@ -70,5 +100,13 @@ def settle():
         raise Trouble("app", "the app cannot be imported: %s" % said(error), trace_of(error)) from None
 
 
-def reach(utility):
+def reach(*_, **__):
     raise Reached()
+
+
+def own_migrate():
+    """Which package the command `migrate` is of, where it is not Django's own: what that does only it knows."""
+    from django.core.management import get_commands
+    home = get_commands().get("migrate", "django.core")
+    home = home if isinstance(home, str) else type(home).__module__
+    return None if home == "django.core" else home

@@ -16,6 +16,7 @@ def run(orders, control):
     alias = orders["database"]["alias"]
     try:
         project.execute(["migrate", "--noinput", "--database", alias])
+        elsewhere(told)
     except Trouble as trouble:
         control.failed("migration", trouble.message, trouble.trace)
         print(trouble.message, file=sys.stderr)
@@ -24,10 +25,17 @@ def run(orders, control):
         if end.code:
             # manage.py has printed the error itself: what led to this exit is its context.
             tell(control, told, end.__context__ or told.error, "exit status %s" % end.code)
+        elsewhere(told)
         raise
     except BaseException as error:
         tell(control, told, error, "")
         raise
+
+
+def elsewhere(told):
+    if not told.began:
+        told.unseen("manage.py has not migrated in its own process: where it was, and why it failed, is not known; what its "
+                    "other processes do is watched by the database alone")
 
 
 def tell(control, told, error, otherwise):

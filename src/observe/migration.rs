@@ -274,6 +274,9 @@ pub fn next_step(app: &str, verdict: &Verdict) -> String {
                 "nothing was changed; correct the migration, then `ostler restart {app}` or `ostler migrate {app}`"
             )
         }
+        VerdictKind::Partial if verdict.applied.is_empty() => {
+            format!("correct what failed, then `ostler restart {app}` or `ostler migrate {app}`")
+        }
         VerdictKind::Partial => format!(
             "{} stay applied: the code that serves runs on a newer schema; correct the migration that failed, then \
              `ostler restart {app}` or `ostler migrate {app}`",

@@ -214,7 +214,7 @@ fn answer_wish(
 
 fn planned() -> Outcome {
     let price = PendingMigration { name: "shop.0007_price".into(), atomic: true, operations: 3 };
-    let pending = Some(Pending { migrations: vec![price], ahead: vec![] });
+    let pending = Some(Pending { migrations: vec![price], ..Pending::default() });
     let opened = Opened { vendor: Vendor::Postgresql, version: "15.14".into(), pending, ..Opened::default() };
     Outcome::MigrationsPending { databases: vec![("default".into(), opened)] }
 }

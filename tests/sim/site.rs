@@ -165,6 +165,6 @@ pub(crate) fn leftover(what: &str) -> Leftover {
 impl Store {
     pub(crate) fn pending(&self) -> Pending {
         let open = |it: &&PendingMigration| !self.applied.contains(&it.name);
-        Pending { migrations: self.code.iter().filter(open).cloned().collect(), ahead: Vec::new() }
+        Pending { migrations: self.code.iter().filter(open).cloned().collect(), ..Pending::default() }
     }
 }

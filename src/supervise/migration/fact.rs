@@ -153,6 +153,9 @@ pub struct Pending {
     /// Recorded in the database, and unknown to the code: the database is ahead.
     #[serde(default)]
     pub ahead: Vec<String>,
+    /// Whose the command `migrate` is, where it is not Django's: it may have to do what nobody else knows of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<String>,
 }
 
 /// One pending migration.

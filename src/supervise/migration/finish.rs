@@ -142,6 +142,7 @@ impl Migration {
         judge(&Case {
             vendor: self.vendor(),
             pending: &session.pending.migrations,
+            own: session.pending.own.as_deref(),
             earlier: &session.earlier,
             at: at.map(|at| at.name.as_str()),
             exit,

@@ -7,6 +7,7 @@
 //! | all is recorded | applied | partial: what comes after them failed |
 //! | some is recorded | partial | partial |
 //! | nothing is recorded | failed | failed, or retryable where a lock or harm was the reason |
+//! | the same, of a `migrate` that is not Django's own | failed | partial: what it has done elsewhere is not known |
 //! | nobody can tell what is recorded | applied, unverified | as above where the vendor rolls back, else unknown |
 //! | there is no database to look at, or of a kind that nobody knows here | applied, unverified | unknown |
 //!
@@ -22,6 +23,8 @@ use super::outcome::{Verdict, VerdictKind};
 pub(super) struct Case<'a> {
     pub(super) vendor: Vendor,
     pub(super) pending: &'a [PendingMigration],
+    /// Whose the command is, where it is not Django's.
+    pub(super) own: Option<&'a str>,
     /// What earlier attempts of the same run applied.
     pub(super) earlier: &'a [String],
     /// The migration under way when it ended.
@@ -118,6 +121,10 @@ impl Case<'_> {
     /// It failed and left nothing.
     fn failed(&self) -> Judgement {
         let again = self.met_a_lock();
+        if let Some(own) = self.own {
+            let words = format!("what `migrate` of {own} has done before, in other schemas, stays");
+            return Judgement { again, ..self.of(VerdictKind::Partial, &words, &[]) };
+        }
         let kind = match (again, self.earlier.is_empty()) {
             (_, false) => VerdictKind::Partial,
             (true, true) => VerdictKind::Retryable,
@@ -142,8 +149,10 @@ impl Case<'_> {
     fn of(&self, kind: VerdictKind, words: &str, recorded: &[String]) -> Judgement {
         let applied: Vec<String> = self.earlier.iter().chain(recorded).cloned().collect();
         let mut parts = Vec::new();
-        if kind == VerdictKind::Partial || (kind == VerdictKind::Applied && !self.pending.is_empty()) {
-            let all = self.earlier.len() + self.pending.len();
+        let all = self.earlier.len() + self.pending.len();
+        if (kind == VerdictKind::Partial && (all > 0 || self.own.is_none()))
+            || (kind == VerdictKind::Applied && !self.pending.is_empty())
+        {
             parts.push(match applied.len() == all {
                 true => counted(all, "migration applied", "migrations applied"),
                 false => format!("{} of {all} migrations applied", applied.len()),

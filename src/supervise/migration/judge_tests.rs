@@ -45,8 +45,17 @@ fn every_case(mut look: impl FnMut(&Case<'_>, Option<&Report>)) {
         {
             for earlier in [&[][..], &before] {
                 let seen = Seen::NoDatabase;
-                let case =
-                    Case { vendor, pending: &pending, earlier, at: None, exit, failure, aborted, seen };
+                let case = Case {
+                    vendor,
+                    pending: &pending,
+                    own: None,
+                    earlier,
+                    at: None,
+                    exit,
+                    failure,
+                    aborted,
+                    seen,
+                };
                 look(&case, None);
                 look(&Case { seen: Seen::Nothing("it is gone"), ..case.clone() }, None);
                 for (recorded, leftovers) in
@@ -118,6 +127,7 @@ fn the_reason_says_what_where_and_why() {
     let failure = Failure { message, traceback: "Traceback…".to_owned(), ..Failure::default() };
     let case = Case {
         vendor: Vendor::Postgresql,
+        own: None,
         pending: &pending,
         earlier: &[],
         at: Some("shop.0002_x"),
@@ -143,4 +153,29 @@ fn the_reason_says_what_where_and_why() {
             "3 migrations applied; it finished as it was being ended because others waited behind it for 3.0 s"
         )
     );
+}
+
+#[test]
+fn a_migrate_that_is_not_djangos_own_and_fails_is_never_said_to_have_changed_nothing() {
+    let lock = Failure { kind: FailureKind::Lock, ..Failure::default() };
+    let wrong = Failure { kind: FailureKind::Migration, ..Failure::default() };
+    let report = Report { recorded: Some(Vec::new()), ..Report::default() };
+    for (failure, count) in [&lock, &wrong].into_iter().flat_map(|it| [(it, 0), (it, 2)]) {
+        let pending = pending(count);
+        let case = Case {
+            vendor: Vendor::Postgresql,
+            pending: &pending,
+            own: Some("django_tenants"),
+            earlier: &[],
+            at: None,
+            exit: Exit::Code(1),
+            failure: Some(failure),
+            aborted: None,
+            seen: Seen::Report(&report),
+        };
+        let Judgement { verdict, again } = judge(&case);
+        assert_eq!((verdict.kind, again), (Partial, failure.kind == FailureKind::Lock));
+        assert!(verdict.reason.contains("of django_tenants has done before"), "{}", verdict.reason);
+        assert!(!verdict.reason.contains("0 migrations applied"), "{}", verdict.reason);
+    }
 }

@@ -85,6 +85,12 @@ impl Migration {
             let names = self.session.pending.ahead.join(", ");
             self.warn(turn, format!("the code is older than the database, which has {names} applied"));
         }
+        if let Some(own) = &self.session.pending.own {
+            let words = format!(
+                "`migrate` is of {own}, not Django's own: it runs always, and what it will do in other schemas is not known"
+            );
+            self.warn(turn, words);
+        }
         if self.nothing_pending() && !self.is_to_sweep() {
             return self.conclude(turn, Verdict::of(VerdictKind::Nothing, "nothing is pending"));
         }
@@ -92,7 +98,8 @@ impl Migration {
     }
 
     fn nothing_pending(&self) -> bool {
-        self.session.known && self.session.pending.migrations.is_empty()
+        let pending = &self.session.pending;
+        self.session.known && pending.migrations.is_empty() && pending.own.is_none()
     }
 
     /// Whether a run without an end was about the database at hand; one that is not known any more, about the first.
@@ -146,7 +153,7 @@ impl Migration {
             None => PendingMigration { name: name.clone(), atomic: true, operations: 0 },
         };
         let migrations = earlier.pending.iter().map(named).collect();
-        let pending = Pending { migrations, ahead: Vec::new() };
+        let pending = Pending { migrations, ..Pending::default() };
         self.order(turn, MigrationOrder::VerifyDatabase { pending, at: None, failed: true });
         self.enter(turn.now, Stage::Sweeping, ANSWER);
     }

@@ -1,0 +1,129 @@
+"""What a manage.py may do: a look at it changes nothing, and what cannot be seen of its migrations is said."""
+
+from laws_sqlite import ADD, answer, project
+from place import names_of
+
+SERVER = None
+HEAD = """
+import os, sys
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_of_shop.settings")
+"""
+SETUP = HEAD + "import django\ndjango.setup()\n"
+CALLS = {
+    "calls": SETUP + "from django.core.management import call_command\ncall_command(*sys.argv[1:])\n",
+    "calls_by_module": SETUP + "from django.core import management\nmanagement.call_command(*sys.argv[1:])\n",
+    "executes": SETUP + "from django.core.management import ManagementUtility\nManagementUtility(sys.argv).execute()\n",
+    "loads": SETUP + """
+from django.core.management import get_commands, load_command_class
+load_command_class(get_commands()[sys.argv[1]], sys.argv[1]).run_from_argv(sys.argv)
+""",
+    "child": HEAD + """
+if os.environ.get("IN_CHILD"):
+    from django.core.management import execute_from_command_line
+    execute_from_command_line(sys.argv)
+else:
+    import subprocess
+    sys.exit(subprocess.call([sys.executable] + sys.argv, env=dict(os.environ, IN_CHILD="1")))
+""",
+}
+EXECS = {
+    "execv": "os.execv(sys.executable, [sys.executable, 'real.py'] + sys.argv[1:])\n",
+    "execvpe": "os.execvpe(sys.executable, [sys.executable, 'real.py'] + sys.argv[1:], dict(os.environ))\n",
+    "execl": "os.execl(sys.executable, sys.executable, 'real.py', *sys.argv[1:])\n",
+    "posix": "import posix\nposix.execv(sys.executable, [sys.executable, 'real.py'] + sys.argv[1:])\n",
+}
+
+
+def tables(place):
+    return [name for name, in answer(place, "SELECT name FROM sqlite_master WHERE type = 'table'")]
+
+
+def a_look_never_migrates_whatever_manage_py_does(place):
+    for name, manage in CALLS.items():
+        one = place.beside(name)
+        project(one).write("manage.py", manage)
+        opened_ = one.watch()[1]
+        assert names_of(opened_) == ["shop.0001_initial"], (name, opened_)
+        assert tables(one) == [], (name, tables(one))
+        run = one.run()
+        heard = run.all()
+        assert run.ended() == 0, (name, run.printed())
+        assert "shop_order" in tables(one), (name, run.printed())
+        unseen = [it for it in heard if it["at"] == "unseen"]
+        steps = [it["name"] for it in heard if it["at"] == "migration"]
+        if name == "child":
+            assert len(unseen) == 1 and "in its own process" in unseen[0]["words"] and steps == [], heard
+        else:
+            assert unseen == [] and steps == ["shop.0001_initial"], (name, heard)
+
+
+def a_manage_py_that_starts_another_program_in_its_place_is_refused_in_words(place):
+    for name, manage in EXECS.items():
+        one = place.beside(name)
+        made = project(one)
+        made.write("real.py", CALLS["executes"])
+        made.write("manage.py", HEAD + manage)
+        told = one.refused()
+        assert "starts another program (%s)" % one.python in told["message"], told
+        run = one.run()
+        heard = run.all()
+        assert run.ended() == 1 and "starts another program" in heard[-1]["message"], (heard, run.printed())
+        assert tables(one) == [], (name, tables(one))
+
+
+OWN = """
+from django.core.management.commands.migrate import Command as Djangos
+class Command(Djangos):
+    def handle(self, *args, **options):
+        print("migrating every tenant", flush=True)
+        super().handle(*args, **options)
+"""
+TENANT = """
+from django.db import connection
+connection.schema_name = "acme"
+"""
+
+
+def a_project_with_a_command_migrate_of_its_own_says_so_and_a_tenant_is_named(place):
+    made = project(place)
+    assert place.watch()[1]["pending"]["own"] is None
+    for package in ("shop/management", "shop/management/commands"):
+        made.write(package + "/__init__.py", "")
+    made.write("shop/management/commands/migrate.py", TENANT + OWN)
+    place.migrate()
+    opened_ = place.watch()[1]
+    assert (names_of(opened_), opened_["pending"]["own"]) == ([], "shop"), opened_
+    made.migration("0002_add", 'migrations.RunPython(lambda apps, editor: 1 / 0), ' + ADD)
+    run = place.run()
+    failed = run.hear("failed")
+    assert "shop.0002_add in the schema acme, operation 1 of 2" in failed["message"], failed
+    assert "ZeroDivisionError" in failed["message"] or "division" in failed["message"], failed
+    assert "migrating every tenant" in run.printed()
+
+
+BACKEND = """
+from django.db.backends.sqlite3 import base, schema
+class Editor(schema.DatabaseSchemaEditor):
+    def __init__(self, connection, collect_sql=False, atomic=True):
+        super().__init__(connection, collect_sql, atomic=False)
+class DatabaseWrapper(base.DatabaseWrapper):
+    SchemaEditorClass = Editor
+"""
+
+
+def what_the_backends_editor_does_without_a_transaction_is_not_called_atomic(place):
+    made = project(place)
+    made.write("careful/__init__.py", "")
+    made.write("careful/base.py", BACKEND)
+    made.databases({"default": {"ENGINE": "careful", "NAME": place.file}})
+    made.migration("0002_add", ADD)
+    program, opened_ = place.watch()
+    assert [it["atomic"] for it in opened_["pending"]["migrations"]] == [False, False], opened_
+    heard = place.run().all()
+    assert [it["atomic"] for it in heard if it["at"] == "migration"] == [False, False], heard
+
+
+LAWS = [a_look_never_migrates_whatever_manage_py_does,
+        a_manage_py_that_starts_another_program_in_its_place_is_refused_in_words,
+        a_project_with_a_command_migrate_of_its_own_says_so_and_a_tenant_is_named,
+        what_the_backends_editor_does_without_a_transaction_is_not_called_atomic]
