@@ -71,10 +71,7 @@ def settle():
                   "none" % (sys.executable, said(error))
         raise Trouble("app", message, trace_of(error)) from None
     # The ways into a command: manage.py may take any of them.
-    ways = [(management.ManagementUtility, "execute"), (management, "call_command"), (base.BaseCommand, "execute")]
-    kept = [(owner, name, getattr(owner, name)) for owner, name in ways]
-    for owner, name in ways:
-        setattr(owner, name, reach)
+    ways = Ways((management.ManagementUtility, "execute"), (management, "call_command"), (base.BaseCommand, "execute"))
     try:
         if os.path.exists(MANAGE):
             as_script(HARMLESS)
@@ -91,8 +88,7 @@ def settle():
     except Exception as error:
         raise Trouble("app", "manage.py failed: %s" % said(error), trace_of(error)) from None
     finally:
-        for owner, name, plain in kept:
-            setattr(owner, name, plain)
+        ways.open()
     try:
         import django
         django.setup()
@@ -100,8 +96,29 @@ def settle():
         raise Trouble("app", "the app cannot be imported: %s" % said(error), trace_of(error)) from None
 
 
-def reach(*_, **__):
-    raise Reached()
+class Ways:
+    """Functions that end in `Reached` until they are open again, also for those who have imported them meanwhile."""
+
+    def __init__(self, *ways):
+        self.shut = True
+        self.kept = [(owner, name, getattr(owner, name)) for owner, name in ways]
+        for owner, name, plain in self.kept:
+            setattr(owner, name, self.shutting(plain, name == "execute" and not hasattr(owner, "run_from_argv")))
+
+    def open(self):
+        self.shut = False
+        for owner, name, plain in self.kept:
+            setattr(owner, name, plain)
+
+    def shutting(self, plain, always):
+        def shut(*arguments, **named):
+            from django.apps import apps
+            # What an app calls while it gets ready, it calls whenever Django is set up.
+            if self.shut and (always or apps.ready):
+                raise Reached()
+            return plain(*arguments, **named)
+
+        return shut
 
 
 def own_migrate():

@@ -26,6 +26,15 @@ else:
     sys.exit(subprocess.call([sys.executable] + sys.argv, env=dict(os.environ, IN_CHILD="1")))
 """,
 }
+READY = """
+import os
+from django.apps import AppConfig
+from django.core.management import call_command
+class Shop(AppConfig):
+    name = "shop"
+    def ready(self):
+        call_command("diffsettings", stdout=open(os.devnull, "w"))
+"""
 EXECS = {
     "execv": "os.execv(sys.executable, [sys.executable, 'real.py'] + sys.argv[1:])\n",
     "execvpe": "os.execvpe(sys.executable, [sys.executable, 'real.py'] + sys.argv[1:], dict(os.environ))\n",
@@ -55,6 +64,15 @@ def a_look_never_migrates_whatever_manage_py_does(place):
             assert len(unseen) == 1 and "in its own process" in unseen[0]["words"] and steps == [], heard
         else:
             assert unseen == [] and steps == ["shop.0001_initial"], (name, heard)
+
+
+def what_an_app_calls_while_it_gets_ready_is_no_end_of_manage_py(place):
+    project(place).write("shop/apps.py", READY)
+    for manage in (CALLS["calls"], CALLS["executes"]):
+        with open(place.folder + "/manage.py", "w", encoding="utf-8") as file:
+            file.write(manage)
+        assert names_of(place.watch()[1]) == ["shop.0001_initial"]
+        assert tables(place) == []
 
 
 def a_manage_py_that_starts_another_program_in_its_place_is_refused_in_words(place):
@@ -124,6 +142,7 @@ def what_the_backends_editor_does_without_a_transaction_is_not_called_atomic(pla
 
 
 LAWS = [a_look_never_migrates_whatever_manage_py_does,
+        what_an_app_calls_while_it_gets_ready_is_no_end_of_manage_py,
         a_manage_py_that_starts_another_program_in_its_place_is_refused_in_words,
         a_project_with_a_command_migrate_of_its_own_says_so_and_a_tenant_is_named,
         what_the_backends_editor_does_without_a_transaction_is_not_called_atomic]

@@ -4,7 +4,7 @@ use super::unit::drop_in;
 use crate::harness::{Gunicorn, WSGI, until};
 use crate::load::Load;
 use crate::machine::Machine;
-use crate::site::{shop, target, wait_for};
+use crate::site::{self, shop, target, wait_for};
 
 /// The example, as somebody copies it.
 const EXAMPLE: &str = include_str!("../../../systemd/ostler.socket");
@@ -153,5 +153,41 @@ fn an_app_has_neither_the_name_of_another_nor_what_is_in_the_store() {
         journal.contains(&format!("cannot listen on {stored}")).then_some(())
     });
     until("it serves", || (machine.property("ostler", "ActiveState") == "active").then_some(()));
+    assert_eq!(visit(&machine), "200");
+}
+
+/// systemd throws stored sockets away that look broken to it.
+#[test]
+fn the_sockets_of_an_app_that_has_failed_outlive_ostlerd() {
+    let machine = Machine::boot();
+    site::put_shop(&machine, "");
+    let file = machine.read("/etc/ostler/apps.d/shop.toml").expect("it was written");
+    let both = file.replace("listen = ", "listen = [\"127.0.0.1:8000\", ").replace(".sock\"", ".sock\"]");
+    machine.write("/etc/ostler/apps.d/shop.toml", &both);
+    site::start(&machine);
+    machine.write("/srv/shop/app.py", "raise RuntimeError('it is broken')\n");
+    machine.tell("systemctl kill -s KILL ostler-shop-g1.scope");
+    let refused = || {
+        let connect = |of: &str, at: &str| {
+            let code = format!("import socket; print(socket.socket(socket.{of}).connect_ex({at}))");
+            machine.tell(&format!("python3 -c '{code}'"))
+        };
+        let both = [connect("AF_INET", "(\"127.0.0.1\", 8000)"), connect("AF_UNIX", "\"/run/shop.sock\"")];
+        (both == ["111", "111"]).then_some(())
+    };
+    until("both refuse", refused);
+    let stored = || machine.property("ostler", "NFileDescriptorStore");
+    assert_eq!(stored(), "2", "{}", machine.journal("ostler"));
+    let before = machine.property("ostler", "MainPID");
+    machine.tell(&format!("kill -9 {before}"));
+    until("another ostlerd is there", || {
+        let now = machine.property("ostler", "MainPID");
+        (now != "0" && now != before && machine.property("ostler", "ActiveState") == "active").then_some(())
+    });
+    until("both refuse", refused);
+    assert_eq!(stored(), "2");
+    assert!(!machine.journal("ostler").contains("could not be taken back"), "{}", machine.journal("ostler"));
+    machine.write("/srv/shop/app.py", WSGI);
+    machine.run(&["ostler", "restart", "shop"]).exits(0);
     assert_eq!(visit(&machine), "200");
 }
