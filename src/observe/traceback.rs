@@ -16,7 +16,7 @@ const CHAINED: [(&str, &str); 2] = [
 /// The same, short: what was raised last comes first, frames of libraries are folded, an exception that it came of follows.
 /// Text that holds no frame of Python's stays as it is.
 pub fn brief(text: &str) -> String {
-    let text = text.trim_end();
+    let text = beginning_with_a_frame(text.trim_end());
     if !text.lines().any(|line| frame(line).is_some()) {
         return text.to_owned();
     }
@@ -34,6 +34,19 @@ pub fn brief(text: &str) -> String {
         shown.push(format!("... {left} lines more"));
     }
     shown.join("\n")
+}
+
+/// Without the lines of source at the top whose frame was cut off, for only the end of an output is kept.
+fn beginning_with_a_frame(text: &str) -> &str {
+    let mut rest = text;
+    while let Some((line, more)) = rest.split_once('\n') {
+        match () {
+            () if frame(line).is_some() => return rest,
+            () if line.starts_with("    ") => rest = more,
+            () => return text,
+        }
+    }
+    text
 }
 
 /// Where a stack that `faulthandler` has written stands: the innermost frame of the app's own, in the thread that is asked

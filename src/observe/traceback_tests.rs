@@ -229,3 +229,24 @@ fn a_stack_is_folded_under_its_own_heading() {
          ... 3 frames of importlib and ostler",
     );
 }
+
+#[test]
+fn the_rest_of_a_frame_that_was_cut_off_is_not_taken_for_the_cause() {
+    shows(
+        r#"    self.fetch_command(subcommand).run_from_argv(self.argv)
+    ~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~~^^^^^^^^^^^
+  File "/srv/shop/venv/lib/python3.13/site-packages/django/urls/resolvers.py", line 722, in urlconf_module
+    return import_module(self.urlconf_name)
+  File "/srv/shop/current/shop/urls.py", line 2, in <module>
+    import nope
+ModuleNotFoundError: No module named 'nope'
+"#,
+        r#"
+ModuleNotFoundError: No module named 'nope'
+Traceback (most recent call last):
+  ... 1 frame of django
+  File "/srv/shop/current/shop/urls.py", line 2, in <module>
+    import nope
+"#,
+    );
+}

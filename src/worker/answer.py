@@ -18,6 +18,7 @@ class Answer:
     def __init__(self, order):
         self.order = order
         self.path = order["path"]
+        self.first = order.get("first", self.path)  # what was asked for; the app has sent on from there
         self.host = order.get("host") or django_app.host() or "localhost"
         self.status = None
         self.location = ""
@@ -76,28 +77,34 @@ class Answer:
         self.fail("did not answer in %g s" % self.order["timeout_seconds"], trace)
 
     def fail(self, words, trace=""):
-        self.failure = Failure("probe", "the probe of %s %s" % (self.path, words), trace)
+        of = self.path if self.path == self.first else "%s, sent on to %s," % (self.first, self.path)
+        self.failure = Failure("probe", "the probe of %s %s" % (of, words), trace)
 
     def number(self):
         """The status as a number; None if there is none."""
         word = str(self.status or "").split(" ", 1)[0]
         return int(word) if word.isdigit() else None
 
-    def redirected(self):
-        """The order for the same over https, if the app has sent there: once, and on the same host."""
-        from urllib.parse import urlsplit
+    def sent_on(self):
+        """The order for where the app has sent to on the same host: the same over https, or, if nobody has asked for this
+        very page, another one: a first page that leads to the login shows nothing of the app, and the login does."""
+        from urllib.parse import urljoin, urlsplit
 
-        if self.failure or self.order["scheme"] == "https" or self.number() not in (301, 302, 303, 307, 308):
+        scheme = self.order["scheme"]
+        if self.failure or not self.location or self.number() not in (301, 302, 303, 307, 308):
             return None
         try:
-            to = urlsplit(self.location)
-            same = to.hostname == urlsplit("//" + self.host).hostname
+            here = urlsplit("%s://%s%s" % (scheme, self.host, self.path))
+            to = urlsplit(urljoin(here.geturl(), self.location))
+            secured = (scheme, to.scheme) == ("http", "https") and to.hostname == here.hostname
         except ValueError:
             return None
-        if to.scheme != "https" or not same:
+        if not secured and (self.order.get("asked", True) or to[:2] != here[:2]):
             return None
         path = (to.path or "/") + ("?" + to.query if to.query else "")
-        return dict(self.order, scheme="https", path=path, host=self.host)
+        if not all("!" <= letter <= "~" for letter in path):
+            return None  # no path that a client could ask for
+        return dict(self.order, scheme=to.scheme, path=path, host=self.host, first=self.first)
 
     def judged(self):
         """Good below 400 if the configuration has asked for it, for many apps redirect to a login; else below 500."""
@@ -128,7 +135,7 @@ class Answer:
 
     def report(self):
         failure = self.failure
-        return {"path": self.path, "status": self.number(), "seconds": round(self.seconds, 6), "late": self.is_late,
+        return {"path": self.first, "status": self.number(), "seconds": round(self.seconds, 6), "late": self.is_late,
                 "good": failure is None, "message": short(failure.message, 500) if failure else ""}
 
 

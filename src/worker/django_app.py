@@ -3,6 +3,7 @@
 import sys
 from contextlib import contextmanager
 
+from _ostler import output
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Failure
 
@@ -18,7 +19,8 @@ def settings():
 
 
 def load():
-    """Loads what a worker would load with its first request only: the URLs and all that they import, the template tags.
+    """Loads what a worker would load with its first request only: the URLs and all that they import, the template tags;
+    and, where that can be had, what the first page needs besides.
 
     The number of URLs; None if the app is not Django's. A second call finds all of it loaded.
     """
@@ -26,24 +28,73 @@ def load():
     urlconf = getattr(found, "ROOT_URLCONF", None)
     if not urlconf:
         return None
-    what = "the URLs of %s" % urlconf
+    doing = ["the URLs of %s" % urlconf]
     try:
-        from django.urls import get_resolver
-
-        resolver = get_resolver()
-        number = count(resolver.url_patterns)
-        for status in STATUSES:
-            resolver.resolve_error_handler(status)
-        what = "the templates' engines and tags"
-        if getattr(found, "TEMPLATES", None):
-            from django.template import engines
-
-            engines.all()
+        with output.Heard():
+            return load_all(found, doing)
     except SystemExit as stop:
-        raise Failure("import", "%s do not load: %s" % (what, status_of(stop)), trace_of(stop)) from None
+        raise Failure("import", "%s do not load: %s" % (doing[-1], status_of(stop)), trace_of(stop)) from None
     except BaseException as error:  # a module in Rust panics with one
-        raise Failure("import", "%s do not load: %s" % (what, said(error)), trace_of(error)) from None
+        raise Failure("import", "%s do not load: %s" % (doing[-1], said(error)), trace_of(error)) from None
+
+
+def load_all(found, doing):
+    from django.urls import get_resolver
+
+    resolver = get_resolver()
+    number = count(resolver.url_patterns)
+    for status in STATUSES:
+        resolver.resolve_error_handler(status)
+    doing.append("the templates' engines and tags")
+    if getattr(found, "TEMPLATES", None):
+        from django.template import engines
+
+        engines.all()
+    for warm in (warm_templates, warm_sessions, warm_messages, warm_caches, warm_names):
+        try:
+            warm(found, resolver)
+        except Exception:
+            pass  # the app may never use it; where it does, the probe tells
     return number
+
+
+def warm_templates(found, resolver):
+    from django.template import engines
+
+    for engine in engines.all():
+        inner = getattr(engine, "engine", None)
+        getattr(inner, "template_context_processors", None)
+        getattr(inner, "template_loaders", None)
+
+
+def warm_sessions(found, resolver):
+    from importlib import import_module
+
+    import_module(found.SESSION_ENGINE)
+
+
+def warm_messages(found, resolver):
+    from django.utils.module_loading import import_string
+
+    import_string(found.MESSAGE_STORAGE)
+
+
+def warm_caches(found, resolver):
+    """Their modules: none is kept, for what is connected must not be shared by the workers of a zygote."""
+    from django.core.cache import caches
+
+    for alias in found.CACHES:
+        caches.create_connection(alias)
+
+
+def warm_names(found, resolver):
+    """The URLs by their names, in the language of a visitor who asks for none, and that language's words."""
+    from django.utils import translation
+
+    chosen = any("LocaleMiddleware" in name for name in found.MIDDLEWARE)
+    code = translation.get_supported_language_variant(found.LANGUAGE_CODE) if chosen else found.LANGUAGE_CODE
+    with translation.override(code):
+        resolver.reverse_dict
 
 
 def count(patterns):

@@ -46,8 +46,8 @@
 //!
 //! Before the probe a Django app loads what it would load with its first request only: its URLs, all the way down, and its
 //! template tags; a zygote does so once for all its workers. A probe that is `asked` for is good if it is answered 2xx or
-//! 3xx: many apps redirect a plain request to a login. Another is good below 500. A redirect to https on the same host is
-//! followed once, as https. What is bad and not in `tolerate` is a failure; what is in there is warned of. An application
+//! 3xx: many apps redirect a plain request to a login. Another is good below 500. A redirect on the same host is followed, at
+//! most three times: to https always, elsewhere only if the probe was not `asked` for. What is bad and not in `tolerate` is a failure; what is in there is warned of. An application
 //! of tornado's own kind cannot be called in process: it passes, with a warning in its log if the probe was asked for.
 //!
 //! Messages on control, one JSON object a line, worker to ostlerd, no line over 64 KiB:

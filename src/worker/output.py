@@ -1,5 +1,6 @@
 """What is printed: line by line, and into the journal again where journald was stopped and the stream is cut off."""
 
+import collections
 import io
 import os
 import sys
@@ -70,3 +71,38 @@ def by_line(app):
         text.mode = "w"
         setattr(sys, name, text)
         setattr(sys, "__%s__" % name, text)
+
+
+class Heard:
+    """While it lasts, what is printed is remembered too: an exit without words has said there what for.
+
+    The streams stay what they are, for the app may keep them."""
+
+    def __init__(self):
+        self.pieces = collections.deque(maxlen=400)
+        self.taught = []
+
+    def __enter__(self):
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                hearing = self.hearing(stream.write)
+                stream.write = hearing
+            except Exception:
+                continue  # the app has put something else there
+            self.taught.append((stream, hearing))
+        return self
+
+    def hearing(self, write):
+        def heard(text):
+            if isinstance(text, str):
+                self.pieces.append(text[-2000:])
+            return write(text)
+
+        return heard
+
+    def __exit__(self, kind, error, trace):
+        for stream, hearing in self.taught:
+            if getattr(stream, "__dict__", {}).get("write") is hearing:
+                del stream.write
+        if isinstance(error, SystemExit) and not isinstance(error.code, str):
+            error.printed = [line for line in "".join(self.pieces).splitlines() if line.strip()][-20:]

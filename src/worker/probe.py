@@ -12,6 +12,8 @@ from _ostler.answer import Answer, phrase
 from _ostler.text import said, trace_of
 from _ostler.wire import Failure
 
+SENT_ON = 3  # redirects that are followed: to https, to a language, to the login
+
 
 class TimedOut(BaseException):
     """Raised inside the app; not an `Exception`, which the app may catch."""
@@ -22,8 +24,12 @@ class TimedOut(BaseException):
 def run_wsgi(worker, order):
     """Calls the WSGI app in the thread that serves: a pool thread for gthread, else this one. Its judged answer."""
     answer = ask_wsgi(worker, order)
-    secure = answer.redirected()
-    return (ask_wsgi(worker, secure) if secure else answer).judged()
+    for _ in range(SENT_ON):
+        order = answer.sent_on()
+        if order is None:
+            break
+        answer = ask_wsgi(worker, order)
+    return answer.judged()
 
 
 def ask_wsgi(worker, order):
@@ -141,10 +147,12 @@ async def run_asgi(app, state, order, server, root_path=""):
     """Calls the ASGI app on the loop that serves, after its lifespan has started. Its judged answer, and the task in
     which the app may go on after it."""
     answer, task = await ask_asgi(app, state, order, server, root_path)
-    secure = answer.redirected()
-    if secure:
+    for _ in range(SENT_ON):
+        order = answer.sent_on()
+        if order is None:
+            break
         await finished(task, order["timeout_seconds"])
-        answer, task = await ask_asgi(app, state, secure, server, root_path)
+        answer, task = await ask_asgi(app, state, order, server, root_path)
     return answer.judged(), task
 
 

@@ -3,7 +3,7 @@
 import os
 import signal
 
-from _ostler import django_app, entry, hold, http2, probe
+from _ostler import django_app, entry, hold, http2, output, probe
 from _ostler.drain import Drain
 from _ostler.wire import Failure
 
@@ -96,7 +96,8 @@ class Shifted:
 
     def load_wsgi(self):
         self.shift.stage = "import"
-        super().load_wsgi()
+        with output.Heard():
+            super().load_wsgi()
         entry.check(self, getattr(self, "asgi", None) or self.wsgi, self.asynchronous)
         try:
             self.shift.urls = django_app.load()

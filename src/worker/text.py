@@ -39,11 +39,19 @@ def said(error):
 
 
 def status_of(stop):
-    """What an exit says: its words, where it has some."""
-    return one_line(stop.code) if isinstance(stop.code, str) else "exit status %s" % stop.code
+    """What an exit says: its words, or what was printed before it, where it has some."""
+    if isinstance(stop.code, str):
+        return one_line(stop.code)
+    printed = getattr(stop, "printed", None)
+    return "exit status %s%s" % (stop.code or 0, ": " + short(printed[-1], 500).rstrip(".") if printed else "")
 
 
 def trace_of(error):
+    printed = getattr(error, "printed", None) if isinstance(error, SystemExit) else None
+    return "\n".join((printed or []) + [raised(error)])
+
+
+def raised(error):
     try:
         return "".join(format_exception(type(error), error, error.__traceback__))
     except Exception:

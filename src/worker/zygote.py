@@ -12,7 +12,7 @@ import warnings
 
 import _socket  # Never gevent's: nothing else is to run in here while it waits.
 
-from _ostler import django_app, host, settings, shift, slot
+from _ostler import django_app, host, output, settings, shift, slot
 from _ostler.paper import paper
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import CONTROL, Control, Failure
@@ -71,7 +71,8 @@ def load(app, log, family):
     log.info("Loading the app to fork workers from, pid: %s", os.getpid())
     words = "the import of %s failed: " % app.app_uri
     try:
-        app.wsgi()
+        with output.Heard():
+            app.wsgi()
     except AppImportError as error:
         raise Failure("attribute", str(error), trace_of(error), 4) from None
     except SystemExit as stop:

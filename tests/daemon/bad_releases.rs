@@ -92,6 +92,15 @@ const ALL: &[Bad] = &[
         says: "the probe of / answered 500 Internal Server Error",
     },
     Bad {
+        name: "`/` leads to a page that answers 500",
+        files: &[(
+            "site1/views.py",
+            "from django.shortcuts import redirect\ndef index(request):\n    return redirect('/page')\n\
+             def page(request):\n    raise KeyError('nobody')\n",
+        )],
+        says: "the probe of /, sent on to /page, answered 500 Internal Server Error",
+    },
+    Bad {
         name: "`/` answers 500",
         files: &[("site1/views.py", "def index(request):\n    return HttpResponse(status=500)\n")],
         says: "the probe of / answered 500 Internal Server Error",
@@ -118,6 +127,11 @@ const ALL: &[Bad] = &[
         name: "the import ends the program",
         files: &[("site1/wsgi.py", "import sys\nsys.exit('no licence')\n")],
         says: "the import of site1.wsgi:application failed: no licence",
+    },
+    Bad {
+        name: "the import prints why it ends the program",
+        files: &[("site1/wsgi.py", "import sys\nprint('no licence in /etc')\nsys.exit(1)\n")],
+        says: "the import of site1.wsgi:application failed: exit status 1: no licence in /etc",
     },
     Bad {
         name: "the import panics",

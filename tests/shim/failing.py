@@ -66,6 +66,29 @@ def whatever_the_app_has_done_the_reason_is_told(at):
                     assert os.path.getsize(os.path.join(at.directory, name)) == 0, "it was written into the app's file"
 
 
+def an_exit_without_words_is_told_with_what_was_printed_before_it(at):
+    lines = ["a warning of long ago", "there is no file /etc/shop/settings.py."]
+    for stream in ("stdout", "stderr"):
+        printing = "".join("print(%r, file=sys.%s)\n" % (line, stream) for line in lines)
+        written(at, "printing.py", "import sys\nsys.%s.flush()\n%ssys.exit(1)\n" % (stream, printing))
+        for mode in ("worker", "zygote"):
+            with Shop(at.venv, at.directory, entry="printing:application", env={"PYTHONPATH": at.directory}) as app:
+                message = told_or_left(app.spawn() if mode == "worker" else app.hatch())
+                assert message["message"].endswith(" failed: exit status 1: there is no file /etc/shop/settings.py"), (mode, stream, message)
+                assert message["traceback"].startswith("\n".join(lines) + "\n"), message
+                assert "printing.py" in message["traceback"], message
+
+
+def what_an_app_has_printed_long_before_is_not_taken_for_the_reason(at):
+    source = "import sys\nprint('a line', file=sys.stderr)\n%s\n"
+    for end, words in (("sys.exit('no licence')", "no licence"), ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+                       ("sys.stderr = None; sys.exit()", "exit status 0: a line")):
+        written(at, "printing.py", source % end)
+        with Shop(at.venv, at.directory, entry="printing:application", env={"PYTHONPATH": at.directory}) as app:
+            message = told_or_left(app.spawn())
+            assert message["message"].endswith(" failed: " + words), (end, message)
+
+
 def the_settings_fail_in_words_too(at):
     for disguise, end, source, words in disguised(at):
         written(at, "gunicorn.conf.py", source)
@@ -144,4 +167,5 @@ def caught(worker, number):
 LAWS = [a_thread_that_never_ends_keeps_no_reason_back, where_a_lifespan_waits_is_told,
         a_worker_that_serves_writes_its_stacks_into_the_log]
 ONCE = [whatever_the_app_has_done_the_reason_is_told, the_settings_fail_in_words_too,
-        where_a_process_stands_while_it_boots_is_told]
+        an_exit_without_words_is_told_with_what_was_printed_before_it,
+        what_an_app_has_printed_long_before_is_not_taken_for_the_reason, where_a_process_stands_while_it_boots_is_told]

@@ -55,6 +55,33 @@ def broken(request):
     raise KeyError("a view that is broken")
 urlpatterns = %s
 """
+SENDS = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "site1.settings"
+from django.core.wsgi import get_wsgi_application
+inner = get_wsgi_application()
+def application(environ, start_response):
+    if environ["PATH_INFO"] != "/":
+        return inner(environ, start_response)
+    start_response("302 Found", [("Location", "%s")])
+    return []
+"""
+SENDS_ASGI = """
+import os
+os.environ["DJANGO_SETTINGS_MODULE"] = "site1.settings"
+from django.core.asgi import get_asgi_application
+inner = get_asgi_application()
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        return await send({"type": "lifespan.shutdown.complete"})
+    if scope["path"] != "/":
+        return await inner(scope, receive, send)
+    await send({"type": "http.response.start", "status": 302, "headers": [(b"location", b"%s")]})
+    await send({"type": "http.response.body", "body": b""})
+"""
 PRODUCTION = "DEBUG = False\nALLOWED_HOSTS = ['.shop.example.com', 'x']\n"
 
 
@@ -104,6 +131,10 @@ def urls_that_end_the_program_are_a_failed_boot(at):
     with site(at) as app:
         message = app.spawn().hear("failed")
         assert message["message"] == "the URLs of site1.urls do not load: no", message
+    project(at, urls="import sys\nprint('no licence')\nsys.exit(4)\n")
+    with site(at) as app:
+        message = app.spawn().hear("failed")
+        assert message["message"] == "the URLs of site1.urls do not load: exit status 4: no licence", message
 
 
 def a_worker_told_to_go_while_it_loads_its_urls_leaves_quietly(at):
@@ -138,6 +169,30 @@ def a_view_that_raises_is_told_with_its_own_traceback(at):
             assert message["stage"] == "probe", message
             assert message["message"] == "the probe of / answered 500 Internal Server Error", (kind, message)
             assert "a view that is broken" in message["traceback"] and "in broken" in message["traceback"], (kind, message)
+
+
+def what_a_first_page_needs_is_loaded_before_the_fork(at):
+    loaded = os.path.join(at.directory, "loaded")
+    early = "import os\nwith open(%r, 'a') as file:\n    file.write('%%s %%d\\n' %% (__name__, os.getpid()))\n" % loaded
+    files = {"site1__context": early + "def processor(request): return {}\n",
+             "site1__cache": early + "from django.core.cache.backends.locmem import LocMemCache as Cache\n",
+             "site1__session": early + "from django.contrib.sessions.backends.signed_cookies import SessionStore\n"}
+    added = ("TEMPLATES[0]['OPTIONS']['context_processors'].append('site1.context.processor')\n"
+             "SESSION_ENGINE = 'site1.session'\nCACHES = {'default': {'BACKEND': 'site1.cache.Cache'}, "
+             "'unused': {'BACKEND': 'not_installed.Cache'}, 'dead': {'BACKEND': 'site1.dead.Cache'}}\n")
+    uses = "def page(request):\n    from django.core.cache import cache\n    cache.get('x')\n" \
+           "    request.session.get('x')\n    return render(request, 'admin/login.html')\n"
+    project(at, urls=VIEWS.replace('def page(request):\n    return HttpResponse("ok")\n', uses) %
+            "[path('', page), path('admin/', __import__('django.contrib.admin').contrib.admin.site.urls)]",
+            settings=added, site1__dead="raise RuntimeError('nobody uses it')\n", **files)
+    with site(at, preload=True) as app:
+        zygote = app.hatch()
+        zygote.hear("ready")
+        assert app.ready(probe=UNASKED).proof["probe"]["status"] == 200, app.printed()
+        app.ready(probe=UNASKED)
+        with open(loaded) as file:
+            assert sorted(file.read().split()) == sorted(("site1.cache %d site1.context %d site1.session %d" % (
+                (zygote.pid,) * 3)).split()), app.printed()
 
 
 def what_is_borne_with_is_told_and_serves(at):
@@ -192,9 +247,33 @@ def a_redirect_to_https_is_followed_once_on_the_same_host(at):
     for kind, module in kinds(at):
         with site(at, kind, module) as app:
             assert app.ready(probe=UNASKED).proof["probe"]["status"] == 200, kind
-    for to in ("https://elsewhere.example.com/", "http://shop.example.com/", "https://[", "/login"):
-        project(at, urls=VIEWS % ("[path('', lambda request: HttpResponse(status=302, headers={'Location': '%s'}))]" % to),
-                settings=PRODUCTION)
+    project(at, urls=VIEWS % "[path('de/', broken)]", settings=PRODUCTION, site1__wsgi=SENDS % "https://shop.example.com/de/")
+    with site(at) as app:
+        message = app.spawn(probe=dict(UNASKED, asked=True)).hear("failed")["message"]
+        assert message == "the probe of /, sent on to /de/, answered 500 Internal Server Error", message
+        assert app.ready(probe=BORNE).proof["probe"]["path"] == "/", "what ostlerd has asked for"
+
+
+def a_first_page_that_leads_elsewhere_on_the_site_is_followed_if_nobody_asked_for_it(at):
+    for to in ("/login/?next=/", "http://shop.example.com/login/?next=/", "login/?next=/"):
+        for kind, module in kinds(at):
+            leads = {"site1__" + module: (SENDS if module == "wsgi" else SENDS_ASGI) % to}
+            project(at, urls=VIEWS % "[path('login/', broken)]", settings=PRODUCTION, **leads)
+            with site(at, kind, module) as app:
+                message = app.spawn(probe=UNASKED).hear("failed")
+                assert message["message"] == (
+                    "the probe of /, sent on to /login/?next=/, answered 500 Internal Server Error"), (kind, to, message)
+                assert "a view that is broken" in message["traceback"], message
+                assert app.ready(probe=dict(UNASKED, asked=True)).proof["probe"]["status"] == 302, (kind, to)
+            project(at, urls=VIEWS % "[path('login/', page)]", settings=PRODUCTION, **leads)
+            with site(at, kind, module) as app:
+                assert app.ready(probe=UNASKED).proof["probe"]["status"] == 200, (kind, to)
+
+
+def a_redirect_that_leads_away_or_round_in_circles_is_an_answer(at):
+    for to in ("https://elsewhere.example.com/", "//elsewhere.example.com/", "http://shop.example.com:81/", "https://[", "/",
+               "/a b", "/\\u00e9", "", "mailto:x"):
+        project(at, urls=VIEWS % "[]", settings=PRODUCTION, site1__wsgi=SENDS % to)
         with site(at) as app:
             assert app.ready(probe=UNASKED).proof["probe"]["status"] == 302, to
 
@@ -256,6 +335,9 @@ ONCE = [urls_are_loaded_all_the_way_down,
         the_host_is_one_that_django_accepts,
         a_host_that_django_refuses_is_named_with_the_key_to_set,
         a_redirect_to_https_is_followed_once_on_the_same_host,
+        a_first_page_that_leads_elsewhere_on_the_site_is_followed_if_nobody_asked_for_it,
+        a_redirect_that_leads_away_or_round_in_circles_is_an_answer,
+        what_a_first_page_needs_is_loaded_before_the_fork,
         an_app_of_the_other_kind_is_named_with_the_class_to_take,
         a_probe_leaves_the_process_as_it_found_it,
         a_late_answer_is_borne_with_where_the_orders_say_so]
