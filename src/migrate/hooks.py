@@ -160,8 +160,10 @@ class Hooks:
                 return
             self.step("applied", seconds=round(time.monotonic() - began, 3))
             self.where = None
-            self.timeout = database.lock_timeout_of(self.orders, "", True)
-            self.limit(connection)
+            usual = database.lock_timeout_of(self.orders, "", True)
+            if usual != self.timeout:  # the next migration sets its own anyway, and of many small ones each would wait twice
+                self.timeout = usual
+                self.limit(connection)
 
         return after
 

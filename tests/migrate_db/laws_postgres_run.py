@@ -203,6 +203,24 @@ def a_migration_that_is_not_atomic_waits_for_locks_without_end(place):
     assert "('0', '%s')" % place.tag in guards[0] and "('1s', '%s')" % place.tag in guards[1], run.printed()
 
 
+def the_guard_is_set_once_for_each_migration(place):
+    project = place.project()
+    code = """
+        def tell(execute, sql, *more):
+            if "lock_timeout" in sql:
+                print("guard", sql)
+            return execute(sql, *more)
+        def listen(apps, editor):
+            editor.connection.execute_wrappers.append(tell)
+    """
+    project.migration("0002_a", "migrations.RunPython(listen)", code=code)
+    for name in ("0003_b", "0004_c", "0005_d"):
+        project.migration(name, sql("SELECT 1"))
+    run = place.run()
+    assert run.ended() == 0
+    assert sum("guard" in line for line in run.printed().splitlines()) == 3, run.printed()
+
+
 def what_a_killed_run_left_is_swept_before_the_next(place):
     watch, run = under_way(place, "SELECT pg_sleep(60)", holds=lambda it: "pg_sleep" in (it["doing"] or ""))
     watch.kill(signal.SIGKILL)  # and its lock with it
@@ -273,6 +291,7 @@ LAWS = [
     a_run_that_computes_in_a_transaction_is_seen_idle_and_left_to_signals,
     the_lock_queue_is_seen_with_who_holds_it_and_who_waits_behind,
     a_lock_that_is_not_to_be_had_fails_as_one_within_its_time,
-    a_migration_that_is_not_atomic_waits_for_locks_without_end, what_a_killed_run_left_is_swept_before_the_next,
+    a_migration_that_is_not_atomic_waits_for_locks_without_end, the_guard_is_set_once_for_each_migration,
+    what_a_killed_run_left_is_swept_before_the_next,
     a_killed_client_leaves_no_statement_running, backends_are_ended_where_their_client_is_dead,
     steps_come_in_order_and_what_django_prints_comes_at_once, the_record_is_part_of_the_transaction]
