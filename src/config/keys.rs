@@ -106,6 +106,7 @@ pub(super) const MIGRATE: Shape = Shape {
         "timeout_total",
         "stall",
         "override",
+        "marker",
         "post_deploy",
     ],
     planned: &[],

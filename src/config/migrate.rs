@@ -59,6 +59,8 @@ pub struct MigrateConfig {
     pub stall: Option<Duration>,
     /// `[migrate.override.NAME]`, by name.
     pub overrides: BTreeMap<String, OverrideConfig>,
+    /// Whether the database keeps what runs leave half done; default true.
+    pub marker: Option<bool>,
     /// Run after the rollout has committed.
     pub post_deploy: Vec<Vec<String>>,
 }
@@ -125,6 +127,7 @@ pub(super) fn check(checker: &mut Checker<'_>, app: &Section<'_, '_>) -> Migrate
         timeout_total,
         stall,
         overrides: overrides(checker, &section),
+        marker: checker.read(&section, "marker", "false", values::flag),
         post_deploy: post_deploy(checker, &section),
     };
     // What contradicts itself only because it is bad has been told once.

@@ -3,7 +3,7 @@
 use crate::worker::TEXT;
 
 /// The modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 21] = [
+const MODULES: [(&str, &str); 23] = [
     TEXT,
     ("wire", include_str!("wire.py")),
     ("tag", include_str!("tag.py")),
@@ -13,6 +13,8 @@ const MODULES: [(&str, &str); 21] = [
     ("plan", include_str!("plan.py")),
     ("verdict", include_str!("verdict.py")),
     ("pooler", include_str!("pooler.py")),
+    ("marker", include_str!("marker.py")),
+    ("trail", include_str!("trail.py")),
     ("catalog", include_str!("catalog.py")),
     ("postgresql", include_str!("postgresql.py")),
     ("schema", include_str!("schema.py")),

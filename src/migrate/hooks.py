@@ -7,6 +7,7 @@ import time
 
 from _ostler import database, plan
 from _ostler.text import said, short
+from _ostler.trail import Trail
 
 
 class Late(importlib.abc.MetaPathFinder):
@@ -49,10 +50,12 @@ class Hooks:
         self.place = ""  # where in the database, in words
         self.where = None  # in words, for the failure
         self.error = None  # the last that came out of a migration
+        self.trail = Trail(orders, vendors)
         Late({"django.db.backends.signals": self.signals, "django.db.migrations.executor": self.executor})
 
     def step(self, at, **fields):
         self.control.send("step", at=at, **fields)
+        self.trail.step(dict(fields, at=at))
 
     # Connections.
 
@@ -148,6 +151,7 @@ class Hooks:
         self.place = place_of(connection)
         self.where = name + self.place
         atomic = plan.atomic(migration, connection)
+        self.trail.enter(migration, connection)
         self.step("migration", name=name, number=self.number, of=max(self.of, self.number), atomic=atomic)
         self.timeout = database.lock_timeout_of(self.orders, name, atomic)
         self.limit(connection)
@@ -159,6 +163,7 @@ class Hooks:
                 self.error = error
                 return
             self.step("applied", seconds=round(time.monotonic() - began, 3))
+            self.trail.leave()
             self.where = None
             usual = database.lock_timeout_of(self.orders, "", True)
             if usual != self.timeout:  # the next migration sets its own anyway, and of many small ones each would wait twice

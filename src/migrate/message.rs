@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::supervise::{Backend, Failure, Look, Opened, Pending, Report, Step, Trouble};
+use crate::supervise::{Backend, Failure, Look, Marks, Opened, Pending, Report, Step, Trouble};
 
 /// The longest line that is read, without its newline.
 pub const LINE_LIMIT: usize = 1024 * 1024;
@@ -33,6 +33,8 @@ pub enum WatchOrder {
         /// Whether the run failed.
         failed: bool,
     },
+    /// What the database keeps of earlier runs is put right: take it away.
+    Resolve,
     /// End.
     Quit,
 }
@@ -65,6 +67,9 @@ pub enum WatchMessage {
         /// What an earlier run left and was ended.
         #[serde(default)]
         swept: Vec<Backend>,
+        /// What the database keeps of earlier runs.
+        #[serde(flatten)]
+        marks: Box<Marks>,
     },
     /// A look.
     Look(Box<Look>),
@@ -77,6 +82,15 @@ pub enum WatchMessage {
     BackendsGone,
     /// What was found.
     Verified(Box<Report>),
+    /// What the database kept is taken away.
+    Resolved {
+        /// Who migrates right now, in words: then nothing was.
+        #[serde(default)]
+        holder: Option<String>,
+        /// What was, in words.
+        #[serde(default)]
+        cleared: Vec<String>,
+    },
     /// It cannot go on, and ends.
     Failed(Trouble),
 }

@@ -15,7 +15,8 @@
 //! {"contract": 1, "mode": "watch", "app": "shop", "tag": "ostler:shop:web1:3f2a",
 //!  "database": {"alias": "default"},
 //!  "command": "django", "lock_file": "/run/ostler/locks/shop",
-//!  "guards": {"lock_timeout_seconds": 1.0, "overrides": {"shop.0007_price": {"lock_timeout_seconds": 5.0}}}}
+//!  "guards": {"lock_timeout_seconds": 1.0, "overrides": {"shop.0007_price": {"lock_timeout_seconds": 5.0}}},
+//!  "marker": {"release": "/srv/shop/releases/42", "host": "web1"}}
 //! ```
 //!
 //! `database` is `{"alias": NAME}` or `{"url": "postgresql://…"}`; `command` is `django` or `other` (nothing is known
@@ -24,6 +25,7 @@
 //! run's; those that begin with `ostler:APP:` are of an earlier run. The watching connections call themselves
 //! `ostler-watch:APP:HOST:RUN`, so that they never take themselves for it.
 //! Where `command` is `other`, ostlerd sets PGAPPNAME, PGOPTIONS and the like in the environment of the command.
+//! `marker` is who runs, for the table `ostler_migrations` (see `marker.py`), or null where nothing is kept there.
 //! `lock_file` is used where the database has no lock of its own and is no file (never for the three supported ones).
 //!
 //! # What `watch` is told on control, one JSON object a line, and what it answers
@@ -31,11 +33,12 @@
 //! | order | answers |
 //! | --- | --- |
 //! | (its start) | `{"event": "opened", "vendor": "postgresql", "version": "15.14", "unwatched": null, "guards": [["lock_timeout", "1s"]], "warnings": [], "pending": {"migrations": [{"name": "shop.0007_price", "atomic": true, "operations": 3}], "ahead": []}}` |
-//! | `{"do": "lock"}` | `{"event": "busy", "holder": "web2 (pid 4711, since 12 s)"}` every second or so, then `{"event": "locked", "pending": {…}, "swept": [BACKEND…]}` |
+//! | `{"do": "lock"}` | `{"event": "busy", "holder": "web2 (pid 4711, since 12 s)"}` every second or so, then `{"event": "locked", "pending": {…}, "swept": [BACKEND…], "dirty": null, "warnings": []}`, where `dirty` is what an earlier run on any host left half done ([`Marked`](crate::supervise::Marked)) |
 //! | `{"do": "look", "every_seconds": 0.25}` | `{"event": "look", …}` ([`Look`](crate::supervise::Look)) again and again; 0 stops it |
 //! | `{"do": "cancel"}` | `{"event": "cancelled", "backends": 1}` |
 //! | `{"do": "end_backends"}` | `{"event": "backends_gone"}` once none with the tag is left |
 //! | `{"do": "verify", "pending": {…}, "migration": NAME or null, "at": STEP or null, "failed": true}` | `{"event": "verified", …}` ([`Report`](crate::supervise::Report)) |
+//! | `{"do": "resolve"}` | `{"event": "resolved", "holder": null, "cleared": [WORDS…]}`: what the table had is gone, unless somebody has the lock |
 //! | `{"do": "quit"}`, or end of file | ends: its connections close, its lock is let go |
 //!
 //! At any time `{"event": "failed", "kind": "unreachable", "message": …, "traceback": …}`
@@ -61,4 +64,4 @@ mod orders;
 
 pub use bundle::bundle;
 pub use message::{LINE_LIMIT, RunMessage, WatchMessage, WatchOrder};
-pub use orders::{DatabaseOrder, Guards, Mode, Orders, OverrideOrder};
+pub use orders::{DatabaseOrder, Guards, MarkerOrder, Mode, Names, Orders, OverrideOrder};

@@ -28,6 +28,30 @@ pub struct Orders {
     pub lock_file: String,
     /// What the server is to keep.
     pub guards: Guards,
+    /// What the database is to keep of the run; none where it keeps nothing.
+    pub marker: Option<MarkerOrder>,
+}
+
+/// Who runs, for other servers to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MarkerOrder {
+    /// The release.
+    pub release: String,
+    /// The machine.
+    pub host: String,
+}
+
+/// What a run is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Names<'a> {
+    /// The app's name.
+    pub app: &'a str,
+    /// By what its connections are known.
+    pub tag: &'a str,
+    /// The release.
+    pub release: &'a Path,
+    /// The machine.
+    pub host: &'a str,
 }
 
 /// The two programs.
@@ -70,8 +94,7 @@ impl Orders {
     /// Orders for one database of `migrate`.
     pub fn new(
         mode: Mode,
-        app: &str,
-        tag: &str,
+        names: Names<'_>,
         migrate: &Migrate,
         database: &Database,
         lock_file: &Path,
@@ -83,8 +106,8 @@ impl Orders {
         Orders {
             contract: CONTRACT,
             mode,
-            app: app.to_owned(),
-            tag: tag.to_owned(),
+            app: names.app.to_owned(),
+            tag: names.tag.to_owned(),
             database: match database {
                 Database::Alias(alias) => DatabaseOrder::Alias(alias.clone()),
                 Database::Url(url) => DatabaseOrder::Url(url.clone()),
@@ -98,6 +121,10 @@ impl Orders {
                 lock_timeout_seconds: migrate.budgets.lock_timeout.as_secs_f64(),
                 overrides: migrate.overrides.iter().filter_map(own).collect(),
             },
+            marker: migrate.marker.then(|| MarkerOrder {
+                release: names.release.display().to_string(),
+                host: names.host.to_owned(),
+            }),
         }
     }
 

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 
-from _ostler import plan, source, verdict
+from _ostler import marker, plan, project, source, verdict
 from _ostler.database import Lost, Side
 from _ostler.text import short
 from _ostler.wire import Trouble
@@ -129,6 +129,8 @@ class Watch:
             self.due["end"] = 0.0
         elif do == "verify":
             self.verify(order)
+        elif do == "resolve":
+            self.resolve()
         else:
             raise Trouble("broken", "the order %r is not known" % do)
 
@@ -161,10 +163,14 @@ class Watch:
             self.due["sweep"] = now + END_EVERY
             self.busy(now, "an earlier run of this app, which is being ended (pid %d)" % left[0]["pid"])
             return
-        self.side.snapshot()
         pending = self.pending()
+        ledger = self.ledger(pending)
+        dirty = ledger.judge(self.left_by) if ledger else None
+        warning = ledger.prepare() if ledger and not dirty else None
+        self.side.snapshot()
         del self.due["sweep"]
-        self.control.send("locked", pending=pending or {"migrations": [], "ahead": []}, swept=self.swept[:20])
+        self.control.send("locked", pending=pending or {"migrations": [], "ahead": []}, swept=self.swept[:20], dirty=dirty,
+                          warnings=[warning] if warning else [])
 
     def do_look(self, now):
         fields = self.side.look()
@@ -216,7 +222,40 @@ class Watch:
         case = verdict.Case(order, recorded, operations)
         backends = self.side.backends()
         leftovers, unverified = self.side.verify(case)
-        self.control.send("verified", backends=backends, recorded=recorded, leftovers=leftovers[:50], unverified=unverified)
+        left = [it for it in leftovers if not it["removed"]]
+        ledger = self.ledger(order.get("pending"))
+        clean = unverified is None and not backends and recorded is not None
+        marked = bool(ledger and ledger.settle(order.get("migration"), left[:10], clean))
+        self.control.send("verified", backends=backends, recorded=recorded, leftovers=leftovers[:50], unverified=unverified,
+                          marked=marked)
+
+    # What the database keeps of runs that nothing can undo.
+
+    def ledger(self, pending):
+        wrapper = self.side.wrapper() if self.orders.get("marker") and self.orders.get("command") == "django" else None
+        if wrapper is None or self.side.vendor not in KNOWN:
+            return None
+        failure = importlib.import_module("_ostler." + self.side.vendor).failure
+        return marker.Ledger(marker.Table(wrapper, self.orders, failure), pending)
+
+    def left_by(self, row):
+        """What a run that died has left of the migration in which it was: `(leftovers, words where that cannot be told)`."""
+        own = project.own_migrate()
+        if own:
+            return [], "`migrate` is of %s, which may work in several schemas: what is left in which cannot be told" % own
+        recorded = self.planned(plan.recorded, self.side.wrapper(), [row.migration], self.migrations)
+        operations = plan.operations_of(row.migration, self.migrations)
+        pending = {"migrations": [{"name": row.migration, "atomic": False, "operations": len(operations or [])}]}
+        order = {"pending": pending, "migration": row.migration, "at": row.step, "failed": True}
+        leftovers, unclear = self.side.verify(verdict.Case(order, recorded, operations))
+        return [it for it in leftovers if not it["removed"]], unclear
+
+    def resolve(self):
+        """Takes away what stands there, unless somebody migrates right now."""
+        ledger = self.ledger(self.pending())
+        holder = self.side.lock() if ledger else None
+        cleared = ledger.resolve() if ledger and holder is None else []
+        self.control.send("resolved", holder=holder, cleared=[short(it, 500) for it in cleared[:20]])
 
 
 def vendor_of(side):

@@ -303,7 +303,7 @@ impl Fields {
     }
 
     fn migrate(&mut self, migrate: &Migrate) {
-        let Migrate { command, databases, post_deploy, budgets, overrides } = migrate;
+        let Migrate { command, databases, post_deploy, budgets, overrides, marker } = migrate;
         self.set(
             "migrate.command",
             match command {
@@ -326,6 +326,7 @@ impl Fields {
         self.set("migrate.timeout", words(*timeout));
         self.set("migrate.timeout_total", words(*timeout_total));
         self.set("migrate.stall", words(*stall));
+        self.set("migrate.marker", marker);
         for (name, budgets) in overrides {
             let Override { lock_timeout, lock_wait, harm, timeout, stall } = budgets;
             let mut set = |key: &str, limit: &Option<Duration>| {

@@ -20,6 +20,8 @@ pub struct Migrate {
     pub budgets: Budgets,
     /// Other budgets for single migrations, by `app_label.name` or by `name`.
     pub overrides: BTreeMap<String, Override>,
+    /// Whether the database keeps what runs leave half done, for every server.
+    pub marker: bool,
 }
 
 /// What is run.

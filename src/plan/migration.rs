@@ -46,7 +46,8 @@ pub(super) fn migration(
     let overrides = config.overrides.iter().map(|(name, budgets)| (name.clone(), budgets.into())).collect();
     let post_deploy = config.post_deploy.clone();
     let budgets = budgets(config);
-    Ok(Some(Arc::new(Migrate { command, databases, post_deploy, budgets, overrides })))
+    let marker = config.marker.unwrap_or(true);
+    Ok(Some(Arc::new(Migrate { command, databases, post_deploy, budgets, overrides, marker })))
 }
 
 fn budgets(config: &MigrateConfig) -> Budgets {

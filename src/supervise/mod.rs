@@ -40,9 +40,9 @@ pub use event::{Event, Exit, GenerationId, LastWords, Observation, Stand, Worker
 pub use legacy::Legacy;
 pub use migration::{
     AbortReason, AbortRung, AppliedMigration, Backend, Failure, FailureKind, HistoryEntry, LastMigration,
-    Leftover, Look, MigrationFact, MigrationOrder, MigrationPhase, MigrationView, Opened, Opening, Past,
-    Pending, PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished,
-    Vendor, Verdict, VerdictKind,
+    Leftover, Look, Marked, Marks, MigrationFact, MigrationOrder, MigrationPhase, MigrationView, Opened,
+    Opening, Past, Pending, PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind,
+    Unfinished, Vendor, Verdict, VerdictKind,
 };
 pub use news::{Cause, Happening, Level, News};
 pub use proof::{Answer, Proof, Tolerance};

@@ -42,12 +42,13 @@ class Program:
     """One of the two programs, and ostlerd's end of its control socket. `with` ends it, whatever happens."""
 
     def __init__(self, python, directory, mode, tag="ostler:shop:web1:r1", database=None, command="django", guards=None,
-                 environment=None):
+                 environment=None, host="web1", marker=True):
         self.events, self.rest, self.status = [], b"", None
         self.output = tempfile.TemporaryFile()
         orders = {"contract": 1, "mode": mode, "app": "shop", "tag": tag, "database": database or {"alias": "default"},
                   "command": command, "lock_file": os.path.join(directory, "migrate.lock"),
-                  "guards": guards or {"lock_timeout_seconds": 1.0, "overrides": {}}}
+                  "guards": guards or {"lock_timeout_seconds": 1.0, "overrides": {}},
+                  "marker": {"release": directory, "host": host} if marker else None}
         ours, theirs = socket.socketpair()
         self.control, theirs = ours, high(theirs.detach())
         given = [memfd(bundle()), memfd(orders), theirs]

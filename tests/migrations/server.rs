@@ -134,12 +134,12 @@ impl Postgres {
         assert_eq!(self.sql(locks), "", "locks are left");
     }
 
-    /// A mark of the whole schema of `shop` and of what is recorded as applied.
+    /// A mark of the whole schema of `shop`, without what is ostler's own, and of what is recorded as applied.
     pub fn schema(&self) -> String {
         self.sql(
             "select string_agg(x, ' ' order by x) from (select format('%s.%s:%s', c.relname, a.attname, \
              format_type(a.atttypid, a.atttypmod)) x from pg_attribute a join pg_class c on c.oid = a.attrelid join \
-             pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public' and a.attnum > 0 and not attisdropped \
+             pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public' and c.relname <> 'ostler_migrations' and a.attnum > 0 and not attisdropped \
              union all select 'applied ' || app || '.' || name from django_migrations) s",
         )
     }

@@ -40,6 +40,7 @@ fn opening(folder: &std::path::Path, code: &str) -> Opening {
         post_deploy: Vec::new(),
         budgets: Budgets::default(),
         overrides: BTreeMap::new(),
+        marker: true,
     };
     Opening { blueprint: Arc::new(blueprint), migrate: Arc::new(migrate) }
 }

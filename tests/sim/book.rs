@@ -12,8 +12,10 @@ pub(crate) struct Book {
     pub(crate) began: Moment,
     pub(crate) blueprint: Option<Arc<Blueprint>>,
     pub(crate) open: bool,
-    /// Whether the history says that nothing may run.
+    /// Whether the history, or the database, says that nothing may run.
     pub(crate) dirty: bool,
+    /// Whether the database may know better than the history.
+    keeps: bool,
     /// Whether it has a database side.
     pub(crate) database: bool,
     pub(crate) locked: bool,
@@ -35,6 +37,7 @@ impl Book {
             blueprint: None,
             open: false,
             dirty: false,
+            keeps: false,
             database: false,
             locked: false,
             begun: false,
@@ -48,8 +51,10 @@ impl Book {
 
     pub(crate) fn hear(&mut self, fact: &MigrationFact) {
         match fact {
-            MigrationFact::PastRead(past) => self.dirty = past.dirty.is_some(),
-            MigrationFact::Locked { .. } => self.locked = true,
+            MigrationFact::PastRead(past) => {
+                self.dirty = past.dirty.is_some() && !(self.keeps && past.marked.is_some());
+            }
+            MigrationFact::Locked { marks, .. } => (self.locked, self.dirty) = (true, marks.dirty.is_some()),
             MigrationFact::DatabaseFailed(_) => self.locked = false,
             MigrationFact::Recorded => self.written = self.begun,
             MigrationFact::RecordFailed { .. } if !self.written => self.begun = false,
@@ -69,7 +74,7 @@ impl Book {
     pub(crate) fn act(&mut self, order: &MigrationOrder) {
         match order {
             MigrationOrder::Open(opening) => {
-                self.open = true;
+                (self.open, self.keeps) = (true, opening.migrate.marker);
                 self.blueprint = Some(opening.blueprint.clone());
             }
             MigrationOrder::OpenDatabase { .. } => (self.database, self.locked) = (true, false),

@@ -143,6 +143,7 @@ impl Databases {
             MigrationOrder::RunMigration { attempt } => self.start(run, *attempt),
             MigrationOrder::Abort(rung) => self.abort(run, *rung),
             MigrationOrder::VerifyDatabase { pending, failed, .. } => self.verify(run, pending, *failed),
+            MigrationOrder::ResolveDatabase => self.resolve(run),
             MigrationOrder::CloseDatabase => {
                 if let Some(it) = self.runs.get_mut(&run) {
                     it.watch = 0;
@@ -209,16 +210,21 @@ impl Databases {
     pub(crate) fn poll(&mut self, run: RunId, watch: u64) -> Option<MigrationFact> {
         let it = self.runs.get(&run).filter(|it| it.watch == watch && !it.hung)?;
         let (app, index, now, calm) = (it.app.clone(), it.store?, self.now, self.calm);
+        // On another server, that is.
+        let resolved = self.rng.chance(0.2);
         let store = self.sites.get_mut(&app)?.stores.get_mut(index)?;
         if store.busy_until > now && !calm {
             self.later(Duration::from_secs(1), run, Later::Lock(watch));
             return Some(MigrationFact::Busy { holder: "web2 (pid 4711)".to_owned() });
         }
-        let helps = std::mem::take(&mut store.helps);
+        let helps = std::mem::take(&mut store.helps) && !store.marked;
         if helps {
             store.applied = store.code.iter().map(|it| it.name.clone()).collect();
         }
-        let pending = store.pending();
+        if store.marked && resolved {
+            store.put_right();
+        }
+        let (pending, marks) = (store.pending(), Box::new(store.marks()));
         if let Some(it) = self.runs.get_mut(&run) {
             it.locked = watch;
             it.helped |= helps;
@@ -227,7 +233,7 @@ impl Databases {
             true => vec![Backend { pid: 12, ..Backend::default() }],
             false => Vec::new(),
         };
-        self.answer(run, MigrationFact::Locked { pending, swept }, Duration::ZERO);
+        self.answer(run, MigrationFact::Locked { pending, swept, marks }, Duration::ZERO);
         None
     }
 
@@ -246,12 +252,34 @@ impl Databases {
             leftovers[0].removed = true;
         }
         let django = self.sites.get(&it.app).is_some_and(|it| it.migrate.command == MigrateCommand::Django);
-        let store = &self.sites[&it.app].stores[it.store.unwrap_or(0)];
+        let keeps = django && self.sites.get(&it.app).is_some_and(|it| it.migrate.marker);
+        let marked = keeps && leftovers.iter().any(|it| !it.removed);
+        let site = self.sites.get_mut(&it.app).expect("it has the store");
+        let store = &mut site.stores[it.store.unwrap_or(0)];
+        store.marked |= marked;
         let names = pending.migrations.iter().map(|it| it.name.clone());
         let recorded = names.filter(|name| store.applied.contains(name)).collect();
         let backends = u32::from(store.backends_until > now);
-        let report = Report { backends, recorded: django.then_some(recorded), leftovers, unverified };
+        let recorded = django.then_some(recorded);
+        let report = Report { backends, recorded, leftovers, unverified, marked };
         self.answer(run, MigrationFact::Verified(report), Duration::ZERO);
+    }
+
+    /// A person says that it is put right.
+    fn resolve(&mut self, run: RunId) {
+        let (now, calm) = (self.now, self.calm);
+        let Some(it) = self.runs.get(&run) else { return };
+        let Some(store) = it.store.and_then(|index| self.sites.get_mut(&it.app)?.stores.get_mut(index))
+        else {
+            return;
+        };
+        let holder = (store.busy_until > now && !calm).then(|| "web2 (pid 4711)".to_owned());
+        let mut cleared = Vec::new();
+        if holder.is_none() && store.marked {
+            store.put_right();
+            cleared.push("the run on web2".to_owned());
+        }
+        self.answer(run, MigrationFact::Resolved { holder, cleared }, Duration::ZERO);
     }
 
     /// ostlerd has fallen: the database sides go with it, the commands go on.

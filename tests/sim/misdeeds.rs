@@ -91,7 +91,7 @@ impl Misdeed {
                 vec![action, more]
             }
             (Misdeed::OpensTheDirty, MigrationOrder::Close) => {
-                vec![also(MigrationOrder::OpenDatabase { index: 0 }), action]
+                vec![also(MigrationOrder::LockDatabase), action]
             }
             (Misdeed::JudgesUnseen, MigrationOrder::Abort(AbortRung::EndBackends)) => {
                 let more = also(MigrationOrder::RecordMigration(Box::new(guessed())));

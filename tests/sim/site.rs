@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ostler::plan::{Budgets, Database, Migrate, MigrateCommand};
 use ostler::supervise::{
-    Leftover, Moment, Past, Pending, PendingMigration, Record, Unfinished, Vendor, VerdictKind,
+    Leftover, Marked, Marks, Moment, Past, Pending, PendingMigration, Record, Unfinished, Vendor, VerdictKind,
 };
 
 use crate::rng::Rng;
@@ -70,6 +70,7 @@ pub(crate) fn migrate(rng: &mut Rng) -> Arc<Migrate> {
             stall: rng.millis(6000, 15_000),
         },
         overrides: BTreeMap::new(),
+        marker: rng.chance(0.8),
     })
 }
 
@@ -85,6 +86,8 @@ pub(crate) struct Store {
     /// Until when another server migrates, and whether it applies what is pending.
     pub(crate) busy_until: Moment,
     pub(crate) helps: bool,
+    /// Whether the database keeps that something is half done.
+    pub(crate) marked: bool,
 }
 
 /// The databases of an app, and its history.
@@ -111,6 +114,7 @@ impl Site {
                 backends_until: Moment::ZERO,
                 busy_until: Moment::ZERO,
                 helps: false,
+                marked: false,
             });
         }
         site.release(rng);
@@ -143,8 +147,8 @@ impl Site {
     pub(crate) fn record(&mut self, record: &Record) {
         match &record.verdict {
             None if record.resolved => {
-                (self.past.dirty, self.past.unfinished) = (None, None);
-                self.stores.iter_mut().for_each(|it| it.leftovers.clear());
+                (self.past.dirty, self.past.marked, self.past.unfinished) = (None, None, None);
+                self.stores.iter_mut().for_each(Store::put_right);
             }
             None => {
                 let (pending, database) = (record.pending.clone(), record.database.clone());
@@ -153,6 +157,8 @@ impl Site {
             Some(verdict) => {
                 self.past.unfinished = None;
                 self.past.dirty = (verdict.kind == VerdictKind::Dirty).then(|| verdict.reason.clone());
+                let marked = self.past.dirty.is_some() && record.marked;
+                self.past.marked = marked.then(|| record.database.clone());
             }
         }
     }
@@ -163,6 +169,19 @@ pub(crate) fn leftover(what: &str) -> Leftover {
 }
 
 impl Store {
+    /// A person has mended it and said so.
+    pub(crate) fn put_right(&mut self) {
+        self.leftovers.clear();
+        self.marked = false;
+    }
+
+    /// What the database keeps.
+    pub(crate) fn marks(&self) -> Marks {
+        let marked =
+            Marked { host: "web2".to_owned(), leftovers: self.leftovers.clone(), ..Marked::default() };
+        Marks { dirty: self.marked.then_some(marked), ..Marks::default() }
+    }
+
     pub(crate) fn pending(&self) -> Pending {
         let open = |it: &&PendingMigration| !self.applied.contains(&it.name);
         Pending { migrations: self.code.iter().filter(open).cloned().collect(), ..Pending::default() }

@@ -3,7 +3,7 @@
 use crate::migrate::WatchMessage;
 use crate::run::messages::shown;
 use crate::supervise::{
-    Backend, Failure, Leftover, Look, Opened, Pending, PendingMigration, Report, Step, Trouble,
+    Backend, Failure, Leftover, Look, Marked, Marks, Opened, Pending, PendingMigration, Report, Step, Trouble,
 };
 
 /// Texts of one line.
@@ -47,12 +47,17 @@ pub(super) fn watch_message(message: &mut WatchMessage) {
     match message {
         WatchMessage::Opened(it) => opened(it),
         WatchMessage::Busy { holder } => text(holder),
-        WatchMessage::Locked { pending: it, swept } => {
+        WatchMessage::Locked { pending: it, swept, marks: found } => {
             it.iter_mut().for_each(pending);
             list(swept, LIST, backend);
+            marks(found);
         }
         WatchMessage::Look(it) => look(it),
         WatchMessage::Verified(it) => report(it),
+        WatchMessage::Resolved { holder, cleared } => {
+            holder.iter_mut().for_each(text);
+            list(cleared, LIST, text);
+        }
         WatchMessage::Failed(it) => trouble(it),
         WatchMessage::Cancelled { .. } | WatchMessage::BackendsGone => {}
     }
@@ -90,12 +95,23 @@ fn report(it: &mut Report) {
     if let Some(recorded) = &mut it.recorded {
         list(recorded, MIGRATIONS, name);
     }
-    list(&mut it.leftovers, LIST, |Leftover { migration, what, remedy, .. }| {
-        migration.iter_mut().for_each(name);
-        text(what);
-        text(remedy);
-    });
+    list(&mut it.leftovers, LIST, leftover);
     it.unverified.iter_mut().for_each(text);
+}
+
+fn leftover(Leftover { migration, what, remedy, .. }: &mut Leftover) {
+    migration.iter_mut().for_each(name);
+    text(what);
+    text(remedy);
+}
+
+fn marks(Marks { dirty, warnings }: &mut Marks) {
+    list(warnings, LIST, text);
+    if let Some(Marked { host, release, migration, since, what, leftovers }) = dirty {
+        [host, release, migration, since].into_iter().for_each(name);
+        text(what);
+        list(leftovers, LIST, leftover);
+    }
 }
 
 fn trouble(it: &mut Trouble) {

@@ -85,6 +85,7 @@ enum Owed {
     Cancelled,
     BackendsGone,
     Verified,
+    Resolved,
 }
 
 /// Starts the app's interpreter as its user. The error is words.
@@ -225,6 +226,7 @@ impl DatabaseTask {
             WatchOrder::Cancel => Owed::Cancelled,
             WatchOrder::EndBackends => Owed::BackendsGone,
             WatchOrder::Verify { .. } => Owed::Verified,
+            WatchOrder::Resolve => Owed::Resolved,
             WatchOrder::Quit => return Err(End::Unwanted),
         };
         if !self.owed.contains(&Owed::Opened) {
@@ -265,6 +267,7 @@ impl DatabaseTask {
                 WatchMessage::Cancelled { .. } => Owed::Cancelled,
                 WatchMessage::BackendsGone => Owed::BackendsGone,
                 WatchMessage::Verified(_) => Owed::Verified,
+                WatchMessage::Resolved { .. } => Owed::Resolved,
                 WatchMessage::Failed(trouble) => return Some(End::Failed(trouble.clone())),
             };
             if !self.owed.contains(&answers) {
@@ -321,13 +324,14 @@ fn fact(message: WatchMessage) -> Option<MigrationFact> {
     Some(match message {
         WatchMessage::Opened(opened) => MigrationFact::Opened(*opened),
         WatchMessage::Busy { holder } => MigrationFact::Busy { holder },
-        WatchMessage::Locked { pending, swept } => {
-            MigrationFact::Locked { pending: pending.unwrap_or_default(), swept }
+        WatchMessage::Locked { pending, swept, marks } => {
+            MigrationFact::Locked { pending: pending.unwrap_or_default(), swept, marks }
         }
         WatchMessage::Look(look) => MigrationFact::Looked(*look),
         WatchMessage::Cancelled { backends } => MigrationFact::Cancelled { backends },
         WatchMessage::BackendsGone => MigrationFact::BackendsGone,
         WatchMessage::Verified(report) => MigrationFact::Verified(*report),
+        WatchMessage::Resolved { holder, cleared } => MigrationFact::Resolved { holder, cleared },
         WatchMessage::Failed(_) => return None,
     })
 }

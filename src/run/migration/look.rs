@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::database::{self, Patience};
 use super::name::RunName;
 use crate::config::AppName;
-use crate::migrate::{Mode, Orders};
+use crate::migrate::{Mode, Names, Orders};
 use crate::plan::{Blueprint, Database, Migrate, Refusal};
 use crate::run::prepare;
 use crate::run::process::Children;
@@ -69,9 +69,10 @@ impl Look {
         database: &Database,
     ) -> Result<Opened, Trouble> {
         let app = &blueprint.app;
-        let tag = RunName::new(app, RunId(0), SystemTime::now()).tag;
+        let RunName { tag, host, .. } = &RunName::new(app, RunId(0), SystemTime::now());
+        let names = Names { app: app.as_str(), tag, release: &blueprint.directory, host };
         let lock_file: &Path = &self.locks.join(app.as_str());
-        let orders = Orders::new(Mode::Watch, app.as_str(), &tag, migrate, database, lock_file);
+        let orders = Orders::new(Mode::Watch, names, migrate, database, lock_file);
         let broken = |message| Trouble { kind: TroubleKind::Broken, message, traceback: String::new() };
         let started = database::start(&self.children, blueprint, &orders, Patience::default());
         let (side, task) = started.map_err(broken)?;

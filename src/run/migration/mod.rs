@@ -120,6 +120,7 @@ impl Migrations {
             MigrationOrder::VerifyDatabase { pending, at, failed } => {
                 run.verify_database(pending, at, failed);
             }
+            MigrationOrder::ResolveDatabase => run.resolve_database(),
             MigrationOrder::CloseDatabase => run.close_database(),
             MigrationOrder::PostDeploy => run.post_deploy(&mut self.tasks),
             MigrationOrder::Close => drop(self.runs.remove(&id)),

@@ -13,7 +13,7 @@ use super::database::{self, Database, Patience};
 use super::guards;
 use super::name::RunName;
 use crate::config::AppName;
-use crate::migrate::{Mode, Orders, WatchOrder};
+use crate::migrate::{Mode, Names, Orders, WatchOrder};
 use crate::plan::MigrateCommand;
 use crate::run::process::Children;
 use crate::supervise::{
@@ -119,7 +119,9 @@ impl Run {
     fn orders(&self, mode: Mode) -> Orders {
         let Opening { blueprint, migrate } = &self.opening;
         let database = &migrate.databases[self.index];
-        Orders::new(mode, blueprint.app.as_str(), &self.name.tag, migrate, database, &self.lock_file)
+        let RunName { tag, host, .. } = &self.name;
+        let names = Names { app: blueprint.app.as_str(), tag, release: &blueprint.directory, host };
+        Orders::new(mode, names, migrate, database, &self.lock_file)
     }
 
     fn failed(&self, message: String) {
@@ -130,7 +132,8 @@ impl Run {
     pub(super) fn lock_database(&self) {
         match &self.database {
             Side::None => {
-                self.teller.tell(MigrationFact::Locked { pending: Pending::default(), swept: Vec::new() });
+                let (pending, swept, marks) = Default::default();
+                self.teller.tell(MigrationFact::Locked { pending, swept, marks });
             }
             side => self.tell_or_fail(side, WatchOrder::Lock),
         }
@@ -144,6 +147,10 @@ impl Run {
         }
         let (migration, at) = at.unzip();
         self.tell_or_fail(&self.database, WatchOrder::Verify { pending, migration, at, failed });
+    }
+
+    pub(super) fn resolve_database(&self) {
+        self.tell_or_fail(&self.database, WatchOrder::Resolve);
     }
 
     /// Whoever is not there can only be said not to be there.

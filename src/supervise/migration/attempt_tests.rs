@@ -18,6 +18,7 @@ fn migrate() -> Migrate {
         post_deploy: Vec::new(),
         budgets: Budgets::default(),
         overrides: BTreeMap::new(),
+        marker: true,
     }
 }
 

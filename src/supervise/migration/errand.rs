@@ -2,7 +2,8 @@
 //! run after a rollout has committed.
 //!
 //! ```text
-//! Opening ─ PastRead ─┬─ resolve ─► Writing ─ Recorded ──────────────────────────────────────► Over
+//! Opening ─ PastRead ─┬─ resolve ─► Connecting ─ Opened ─► Asking ─ Resolved ─► the next database, or Writing
+//!                     │                └─ what was left stands in no database ─► Writing ─ Recorded ─► Over
 //!                     └─ post_deploy ─► Running ─ timeout_total ─► Terminate ─ 2 s ─► Kill ─ 10 s ─► Over
 //!                                          └─ PostDeployEnded ─────────┴────────────────┴──────────► Over
 //! ```
@@ -10,6 +11,7 @@
 use std::time::Duration;
 
 use crate::config::AppName;
+use crate::plan::MigrateCommand;
 
 use super::super::action::Action;
 use super::super::app::Turn;
@@ -38,6 +40,12 @@ pub(in crate::supervise) struct Errand {
     stage: Stage,
     due: Moment,
     given_up: bool,
+    /// Whether the history has something that no database keeps.
+    unmarked: bool,
+    /// Whether there was anything to resolve.
+    found: bool,
+    /// The database that was asked last.
+    asked: Option<usize>,
 }
 
 /// What it is for.
@@ -53,6 +61,10 @@ pub(in crate::supervise) enum Task {
 #[derive(Clone, Debug, PartialEq)]
 enum Stage {
     Opening,
+    /// The database side of the database with this index is started.
+    Connecting(usize),
+    /// It takes away what the database keeps.
+    Asking(usize),
     Writing,
     Running,
     Ending(AbortRung),
@@ -81,7 +93,10 @@ impl Errand {
         let app = opening.blueprint.app.clone();
         let due = turn.now + ANSWER;
         let (began, stage) = (turn.now, Stage::Opening);
-        let errand = Errand { app, run, task, waiters, opening, began, stage, due, given_up: false };
+        let given_up = false;
+        let (unmarked, found, asked) = (false, false, None);
+        let errand =
+            Errand { app, run, task, waiters, opening, began, stage, due, given_up, unmarked, found, asked };
         errand.order(turn, MigrationOrder::Open(errand.opening.clone()));
         errand
     }
@@ -90,6 +105,19 @@ impl Errand {
         match (&self.stage, fact) {
             (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(turn, &past),
             (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => self.end(turn, bad(trouble.message)),
+            (Stage::Connecting(index), MigrationFact::Opened(_)) => {
+                let index = *index;
+                self.order(turn, MigrationOrder::ResolveDatabase);
+                (self.stage, self.due) = (Stage::Asking(index), turn.now + ANSWER);
+            }
+            (Stage::Asking(index), MigrationFact::Resolved { holder, cleared }) => {
+                let index = *index;
+                self.order(turn, MigrationOrder::CloseDatabase);
+                self.resolved(turn, index, holder, cleared.is_empty());
+            }
+            (Stage::Connecting(_) | Stage::Asking(_), MigrationFact::DatabaseFailed(trouble)) => {
+                self.unasked(turn, &trouble.message);
+            }
             (Stage::Writing, MigrationFact::Recorded) => self.end(turn, Ended::Well),
             (Stage::Writing, MigrationFact::RecordFailed { reason }) => {
                 self.end(turn, bad(format!("it could not be written to the history: {reason}")));
@@ -109,15 +137,10 @@ impl Errand {
 
     fn past_read(&mut self, turn: &mut Turn<'_>, past: &Past) {
         match self.task {
-            Task::Resolve { known } if !known && past.dirty.is_none() => {
-                self.end(turn, Ended::NothingToResolve);
-            }
-            Task::Resolve { .. } => {
-                let database =
-                    self.opening.migrate.databases.first().map_or("none".to_owned(), ToString::to_string);
-                let record = Record { database, resolved: true, ..Record::default() };
-                self.order(turn, MigrationOrder::RecordMigration(Box::new(record)));
-                (self.stage, self.due) = (Stage::Writing, turn.now + ANSWER);
+            Task::Resolve { known } => {
+                self.found = known || past.dirty.is_some();
+                self.unmarked = past.dirty.is_some() && past.marked.is_none();
+                self.ask_database(turn, 0);
             }
             Task::PostDeploy => {
                 self.order(turn, MigrationOrder::PostDeploy);
@@ -127,12 +150,58 @@ impl Errand {
         }
     }
 
+    /// Another server's run may be what is resolved: only the database knows of it.
+    fn ask_database(&mut self, turn: &mut Turn<'_>, index: usize) {
+        let migrate = &self.opening.migrate;
+        let keeps = migrate.marker && migrate.command == MigrateCommand::Django;
+        if keeps && index < migrate.databases.len() {
+            self.order(turn, MigrationOrder::OpenDatabase { index });
+            (self.stage, self.due) = (Stage::Connecting(index), turn.now + ANSWER);
+            self.asked = Some(index);
+        } else if self.found {
+            self.write(turn);
+        } else {
+            self.end(turn, Ended::NothingToResolve);
+        }
+    }
+
+    fn resolved(&mut self, turn: &mut Turn<'_>, index: usize, holder: Option<String>, nothing: bool) {
+        match holder {
+            Some(holder) => {
+                let words = format!("{holder} migrates right now; try again when that has ended");
+                self.end(turn, bad(words));
+            }
+            None => {
+                self.found |= !nothing;
+                self.ask_database(turn, index + 1);
+            }
+        }
+    }
+
+    /// What stands in no database needs none to be resolved.
+    fn unasked(&mut self, turn: &mut Turn<'_>, why: &str) {
+        if self.unmarked {
+            return self.write(turn);
+        }
+        let words = format!("what the database keeps of it could not be taken away: {why}");
+        self.end(turn, bad(words));
+    }
+
+    fn write(&mut self, turn: &mut Turn<'_>) {
+        let database = self.opening.migrate.databases.first().map_or("none".to_owned(), ToString::to_string);
+        let record = Record { database, resolved: true, ..Record::default() };
+        self.order(turn, MigrationOrder::RecordMigration(Box::new(record)));
+        (self.stage, self.due) = (Stage::Writing, turn.now + ANSWER);
+    }
+
     /// It is to end: the app stops, or somebody asks.
     pub(in crate::supervise) fn abort(&mut self, turn: &mut Turn<'_>) {
         self.given_up = true;
         match self.stage {
             Stage::Running => self.take_rung(turn, AbortRung::Terminate),
-            Stage::Opening => self.end(turn, bad("it was ended before it began".to_owned())),
+            Stage::Opening | Stage::Connecting(_) | Stage::Asking(_) => {
+                self.end(turn, bad("it was ended before it began".to_owned()));
+            }
             Stage::Writing | Stage::Ending(_) | Stage::Over(_) => {}
         }
     }
@@ -141,7 +210,9 @@ impl Errand {
     pub(in crate::supervise) fn kill(&mut self, turn: &mut Turn<'_>) {
         match self.stage {
             Stage::Running | Stage::Ending(AbortRung::Terminate) => self.take_rung(turn, AbortRung::Kill),
-            Stage::Opening | Stage::Writing => self.end(turn, bad("ostlerd was ended at once".to_owned())),
+            Stage::Opening | Stage::Connecting(_) | Stage::Asking(_) | Stage::Writing => {
+                self.end(turn, bad("ostlerd was ended at once".to_owned()));
+            }
             Stage::Ending(_) | Stage::Over(_) => {}
         }
     }
@@ -161,6 +232,10 @@ impl Errand {
                 let words = format!("the history did not answer within {} s", ANSWER.as_secs());
                 self.end(turn, bad(words));
             }
+            Stage::Connecting(_) | Stage::Asking(_) => {
+                let words = format!("the database side did not answer within {} s", ANSWER.as_secs());
+                self.unasked(turn, &words);
+            }
             Stage::Running => self.take_rung(turn, AbortRung::Terminate),
             Stage::Ending(AbortRung::Terminate) => self.take_rung(turn, AbortRung::Kill),
             Stage::Ending(_) => self.end(turn, bad("it is still there after SIGKILL".to_owned())),
@@ -172,15 +247,19 @@ impl Errand {
         (!matches!(self.stage, Stage::Over(_))).then_some(self.due)
     }
 
-    /// As a migration is shown; a resolution is over at once and is not.
+    /// As a migration is shown; a resolution only once a database is asked.
     pub(in crate::supervise) fn view(&self, now: Moment) -> Option<MigrationView> {
-        if self.task != Task::PostDeploy {
+        if self.task != Task::PostDeploy && self.asked.is_none() {
             return None;
         }
+        let database = self.asked.and_then(|index| self.opening.migrate.databases.get(index));
         Some(MigrationView {
             run: self.run,
-            database: "none".to_owned(),
-            phase: MigrationPhase::PostDeploy,
+            database: database.map_or("none".to_owned(), ToString::to_string),
+            phase: match self.task {
+                Task::PostDeploy => MigrationPhase::PostDeploy,
+                Task::Resolve { .. } => MigrationPhase::Opening,
+            },
             since: now.since(self.began),
             attempt: 1,
             migration: None,

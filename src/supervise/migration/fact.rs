@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::event::Exit;
+use super::marked::Marks;
 
 /// The number of a migration run; never reused within one ostlerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -29,6 +30,8 @@ pub enum MigrationFact {
         pending: Pending,
         /// Backends of an earlier, dead run that had to be ended.
         swept: Vec<Backend>,
+        /// What the database keeps of earlier runs, of whichever host.
+        marks: Box<Marks>,
     },
     /// Somebody else migrates; said again and again until it is `Locked`.
     Busy {
@@ -69,6 +72,13 @@ pub enum MigrationFact {
     BackendsGone,
     /// The answer to `VerifyDatabase`.
     Verified(Report),
+    /// The answer to `ResolveDatabase`.
+    Resolved {
+        /// Who migrates right now, in words: then nothing was taken away.
+        holder: Option<String>,
+        /// What stood in the database, in words.
+        cleared: Vec<String>,
+    },
     /// A command of `post_deploy` has ended; the exit of the last one, or of the first that failed.
     PostDeployEnded {
         /// How.
@@ -85,6 +95,9 @@ pub struct Past {
     pub unfinished: Option<Unfinished>,
     /// The last run left the database dirty, and nobody has said since that it is resolved: what and what to do.
     pub dirty: Option<String>,
+    /// The database, by name, that keeps that itself: whether it still holds is asked there.
+    #[serde(default)]
+    pub marked: Option<String>,
     /// How long migrations of these names took when they were run before, seconds by name; the newest counts.
     #[serde(default)]
     pub took: Vec<(String, f64)>,
@@ -338,6 +351,9 @@ pub struct Report {
     /// What could not be looked at, in words.
     #[serde(default)]
     pub unverified: Option<String>,
+    /// Whether the database keeps what is left, for every server to know.
+    #[serde(default)]
+    pub marked: bool,
 }
 
 /// Something half done.

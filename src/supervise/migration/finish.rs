@@ -98,6 +98,7 @@ impl Migration {
         if let Some(recorded) = &report.recorded {
             self.note_applied(recorded);
         }
+        self.session.record.marked = report.marked;
         if judgement.again && self.may_retry(turn) {
             self.session.earlier.extend(report.recorded.iter().flatten().cloned());
             return self.retry(turn, judgement.verdict);

@@ -63,7 +63,7 @@ fn every_case(mut look: impl FnMut(&Case<'_>, Option<&Report>)) {
                 {
                     for (backends, unverified) in [(0, None), (1, None), (0, Some("no".to_owned()))] {
                         let (recorded, leftovers) = (recorded.clone(), leftovers.clone());
-                        let report = Report { backends, recorded, leftovers, unverified };
+                        let report = Report { backends, recorded, leftovers, unverified, marked: false };
                         look(&Case { seen: Seen::Report(&report), ..case.clone() }, Some(&report));
                     }
                 }

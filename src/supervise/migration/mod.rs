@@ -1,6 +1,6 @@
 //! A migration and its watchdog: what the shell is to do about it, what it hears, and what came of it.
 //!
-//! The words first: `fact` (in), `order` (out), `outcome`, `record` with `past`, `view`. Then the state machine, from `run`, which
+//! The words first: `fact` and `marked` (in), `order` (out), `outcome`, `record` with `past`, `view`. Then the state machine, from `run`, which
 //! has the picture of it: `start`, `watchdog` with `attempt` and `ladder`, `finish` with `judge`, `clock`, `picture`, `tell`;
 //! and `errand`. What hangs on a migration in its app is in `migrating`, beside this folder.
 
@@ -11,6 +11,7 @@ mod fact;
 mod finish;
 mod judge;
 mod ladder;
+mod marked;
 mod order;
 mod outcome;
 mod past;
@@ -30,6 +31,7 @@ pub use fact::{
     Backend, Failure, FailureKind, Leftover, Look, MigrationFact, Opened, Past, Pending, PendingMigration,
     Report, RunId, Step, Trouble, TroubleKind, Unfinished, Vendor,
 };
+pub use marked::{Marked, Marks};
 pub use order::{AbortReason, AbortRung, MigrationOrder, Opening};
 pub use outcome::{Verdict, VerdictKind};
 pub use record::{AppliedMigration, HistoryEntry, Record, RungTaken};

@@ -42,6 +42,8 @@ pub enum MigrationOrder {
         /// Whether the run failed: what it left of an invalid index may be removed where that is safe.
         failed: bool,
     },
+    /// What the database keeps of earlier runs is put right: take it away; answer `Resolved`.
+    ResolveDatabase,
     /// End the database side, and let its lock go; nothing answers.
     CloseDatabase,
     /// Run what is to be run after the commit; answer `PostDeployEnded`.

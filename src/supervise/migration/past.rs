@@ -32,8 +32,12 @@ impl Past {
             let record = &run.record;
             took.extend(record.applied.iter().map(|applied| (applied.name.as_str(), applied.seconds)));
             if record.resolved {
-                (past.dirty, past.unfinished) = (None, None);
+                (past.dirty, past.marked, past.unfinished) = (None, None, None);
                 continue;
+            }
+            if past.marked.as_ref() == Some(&record.database) {
+                // It was run after the database had been asked: there it is put right.
+                (past.dirty, past.marked) = (None, None);
             }
             let of_this = past.unfinished.as_ref().is_some_and(|it| it.database == record.database);
             match &record.verdict {
@@ -52,6 +56,7 @@ impl Past {
                 record.verdict.as_ref().filter(|verdict| verdict.kind == VerdictKind::Dirty)
             {
                 past.dirty = Some(dirty(run, verdict));
+                past.marked = record.marked.then(|| record.database.clone());
             }
         }
         past.took = took.into_iter().map(|(name, seconds)| (name.to_owned(), seconds)).collect();
@@ -115,6 +120,21 @@ mod tests {
         resolved.record.resolved = true;
         assert_eq!(of(&[dirty.clone(), resolved.clone()]), Past::default());
         assert!(of(&[resolved, dirty]).dirty.is_some());
+    }
+
+    #[test]
+    fn what_the_database_keeps_itself_is_over_with_the_next_run_there() {
+        let mut dirty = line("1", "default", Some(VerdictKind::Dirty));
+        dirty.record.marked = true;
+        let past = of(std::slice::from_ref(&dirty));
+        assert_eq!((past.dirty.is_some(), past.marked.as_deref()), (true, Some("default")));
+        let elsewhere = of(&[dirty.clone(), line("2", "other", Some(VerdictKind::Applied))]);
+        assert!(elsewhere.dirty.is_some());
+        let after = of(&[dirty.clone(), line("2", "default", Some(VerdictKind::Applied))]);
+        assert_eq!((after.dirty, after.marked), (None, None));
+        let mut again = line("2", "default", Some(VerdictKind::Dirty));
+        again.record.marked = true;
+        assert!(of(&[dirty, again]).dirty.is_some());
     }
 
     #[test]

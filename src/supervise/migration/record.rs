@@ -31,6 +31,9 @@ pub struct Record {
     pub seconds: f64,
     /// The end.
     pub verdict: Option<Verdict>,
+    /// Whether the database keeps what is left as well: then it, and not this, says for how long.
+    #[serde(default)]
+    pub marked: bool,
     /// Said by a person: what was dirty is resolved.
     #[serde(default)]
     pub resolved: bool,

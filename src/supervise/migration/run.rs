@@ -174,8 +174,8 @@ impl Migration {
             (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => self.past_unread(turn, &trouble),
             (Stage::Connecting, MigrationFact::Opened(opened)) => self.opened(turn, opened),
             (Stage::Locking { .. }, MigrationFact::Busy { holder }) => self.busy(turn, holder),
-            (Stage::Locking { .. }, MigrationFact::Locked { pending, swept }) => {
-                self.locked(turn, pending, swept);
+            (Stage::Locking { .. }, MigrationFact::Locked { pending, swept, marks }) => {
+                self.locked(turn, pending, swept, *marks);
             }
             (Stage::Sweeping, MigrationFact::Verified(report)) => self.swept(turn, report),
             (Stage::WritingAhead, MigrationFact::Recorded) => self.written_ahead(turn, Ok(())),

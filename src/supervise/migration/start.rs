@@ -8,6 +8,7 @@ use super::super::news::Happening;
 use super::attempt::Attempt;
 use super::fact::{Backend, Opened, Past, Pending, PendingMigration, Report, Trouble, TroubleKind};
 use super::judge::counted;
+use super::marked::{Marked, Marks};
 use super::order::MigrationOrder;
 use super::outcome::{Verdict, VerdictKind};
 use super::run::{ANSWER, Migration, Session, Stage};
@@ -19,7 +20,9 @@ const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(2), Duration::fro
 
 impl Migration {
     pub(super) fn past_read(&mut self, turn: &mut Turn<'_>, past: Past) {
-        if let Some(what) = past.dirty {
+        // What the database keeps is asked there: on another server it may be put right by now.
+        let kept = past.marked.as_ref().filter(|name| self.migrate.marker && self.has_database(name));
+        if let (Some(what), None) = (&past.dirty, kept) {
             let words = format!(
                 "an earlier migration left the database half done: {what}; \
                  once that is put right, `ostler migrate {} --resolve`",
@@ -91,10 +94,14 @@ impl Migration {
             );
             self.warn(turn, words);
         }
-        if self.nothing_pending() && !self.is_to_sweep() {
+        if self.nothing_pending() && !self.is_to_sweep() && self.past.dirty.is_none() {
             return self.conclude(turn, Verdict::of(VerdictKind::Nothing, "nothing is pending"));
         }
         self.lock(turn);
+    }
+
+    fn has_database(&self, name: &str) -> bool {
+        self.migrate.databases.iter().any(|it| it.to_string() == name)
     }
 
     fn nothing_pending(&self) -> bool {
@@ -128,7 +135,13 @@ impl Migration {
         self.enter(turn.now, Stage::Locking { holder: Some(by), since }, LOCK_ANSWER);
     }
 
-    pub(super) fn locked(&mut self, turn: &mut Turn<'_>, pending: Pending, swept: Vec<Backend>) {
+    pub(super) fn locked(
+        &mut self,
+        turn: &mut Turn<'_>,
+        pending: Pending,
+        swept: Vec<Backend>,
+        marks: Marks,
+    ) {
         if let Stage::Locking { holder: Some(_), since } = self.stage {
             self.clock = self.clock + turn.now.since(since);
         }
@@ -138,10 +151,27 @@ impl Migration {
         if !swept.is_empty() {
             self.announce(turn, Happening::MigrationSwept { backends: swept });
         }
+        if let Some(marked) = marks.dirty {
+            return self.marked(turn, marked);
+        }
+        for words in marks.warnings {
+            self.warn(turn, words);
+        }
         if self.is_to_sweep() && self.session.record.attempts == 0 {
             return self.sweep(turn);
         }
         self.planned(turn);
+    }
+
+    /// A run left something half done, and the database says so: nothing is run on top of it.
+    fn marked(&mut self, turn: &mut Turn<'_>, marked: Marked) {
+        if self.is_to_sweep() {
+            // With this the history has an end for the run that had none.
+            (self.session.written, self.unfinished) = (true, None);
+        }
+        self.session.record.marked = true;
+        let verdict = marked.verdict(self.app.as_str());
+        self.conclude(turn, verdict);
     }
 
     /// What a run without an end has left: its backends are gone by now.
@@ -179,6 +209,7 @@ impl Migration {
             self.warn(turn, words);
             return self.planned(turn);
         }
+        self.session.record.marked = report.marked;
         let what: Vec<&str> = left.iter().map(|it| it.what.as_str()).collect();
         let words = format!("ostlerd died in the run {}, which left: {}", earlier.run, what.join("; "));
         let applied = report.recorded.unwrap_or_default();

@@ -114,6 +114,7 @@ fn of_sections() -> Vec<Row> {
         row("migrate.timeout", "4m", Nothing),
         row("migrate.timeout_total", "14m", Nothing),
         row("migrate.stall", "100s", Nothing),
+        row("migrate.marker", false, Nothing),
         row("migrate.database", vec!["default", "other"], Nothing),
         row("migrate.override", parsed("[\"shop.0001_initial\"]\ntimeout = \"9m\""), Nothing),
         row("migrate.post_deploy", Value::from(vec![Value::from(vec!["true"])]), Nothing),

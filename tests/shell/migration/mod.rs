@@ -95,6 +95,7 @@ impl Rig {
             post_deploy: Vec::new(),
             budgets: Budgets::default(),
             overrides: std::collections::BTreeMap::new(),
+            marker: true,
         };
         let app = blueprint.app.clone();
         let opening = Opening { blueprint: Arc::new(blueprint), migrate: Arc::new(migrate) };

@@ -118,7 +118,7 @@ pub(super) fn retries_start_clean(ledger: &Ledger, _: Moment, action: &Action) -
 /// Where something is half done, nothing is run.
 pub(super) fn the_dirty_run_nothing(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     match order(ledger, action) {
-        Some((book, order @ (MigrationOrder::OpenDatabase { .. } | MigrationOrder::RunMigration { .. })))
+        Some((book, order @ (MigrationOrder::LockDatabase | MigrationOrder::RunMigration { .. })))
             if book.dirty =>
         {
             Err(format!("{} is dirty, and {order:?} is ordered", book.app))

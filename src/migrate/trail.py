@@ -1,0 +1,65 @@
+"""What a run itself writes into `ostler_migrations` while it is in a migration that nothing can undo."""
+
+import copy
+
+from _ostler import marker, plan
+from _ostler.database import Lost
+from _ostler.wire import Trouble
+
+# After these something else is in the database than before: whoever finds the row judges by them.
+TOLD = ("operation", "committing", "recording")
+
+
+class Trail:
+    def __init__(self, orders, vendors):
+        self.orders, self.vendors = orders, vendors
+        self.off = not orders.get("marker")
+        self.table = None
+        self.migration = None  # the one that is to be told of
+        self.written = False
+
+    def enter(self, migration, connection):
+        """A migration begins; nothing of it is done yet."""
+        undone = plan.atomic(migration, connection) and connection.features.can_rollback_ddl
+        self.migration = None if self.off or undone else (plan.name_of(migration), connection.alias, connection.vendor)
+
+    def leave(self):
+        """It is applied and recorded. The row stays, for who reads it sees the same; the next one takes it over."""
+        self.migration = None
+
+    def step(self, step):
+        if self.migration is None or step["at"] not in TOLD:
+            return
+        for again in (False, True):
+            try:
+                return self.write(step)
+            except Lost as lost:
+                # A connection of its own may have been ended for being idle; what was written stands.
+                if again:
+                    raise lost.__cause__ from None
+                self.table.wrapper.close()
+                self.table = None
+            except marker.Refused:
+                self.off, self.migration = True, None  # which the watching program has said before the run
+                return None
+
+    def write(self, step):
+        name, alias, vendor = self.migration
+        if self.table is None:
+            self.table = marker.Table(connection_of(alias), self.orders, self.vendors[vendor].failure)
+        if not self.written:
+            self.table.write(name, marker.UNDER_WAY, step)
+            self.written = True
+        elif not self.table.change(self.orders["tag"], migration=name, step=marker.json.dumps(step)):
+            raise Trouble("broken", "the row of this run in %s is gone: another server has taken over; %s is stopped" % (
+                marker.TABLE, name))
+
+
+def connection_of(alias):
+    """One beside Django's own, which commits by itself."""
+    from django.db import connections
+    made = connections.create_connection(alias)
+    made.settings_dict = copy.deepcopy(made.settings_dict)
+    made.settings_dict.setdefault("OPTIONS", {}).pop("pool", None)
+    made.settings_dict.update(AUTOCOMMIT=True, CONN_MAX_AGE=None)
+    return made

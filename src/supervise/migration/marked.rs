@@ -1,0 +1,49 @@
+//! What the database itself keeps of runs that nothing can undo: the table `ostler_migrations`.
+//!
+//! A host's own history says what it did; the database says what is left of it. Where the two do not agree, the database is
+//! right: another server may have run since, or a person may have put it right and said so there.
+
+use serde::{Deserialize, Serialize};
+
+use super::fact::Leftover;
+use super::outcome::{Verdict, VerdictKind};
+
+/// What was found with the lock, before anything is run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Marks {
+    /// A run, of this host or another, left something half done.
+    #[serde(default)]
+    pub dirty: Option<Marked>,
+    /// What is not kept this time, and why, in words.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// A run that left something half done.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Marked {
+    /// Where it ran.
+    pub host: String,
+    /// Of which release.
+    pub release: String,
+    /// The migration that it was in.
+    pub migration: String,
+    /// When that began, RFC 3339 in UTC.
+    pub since: String,
+    /// What is left, in words.
+    pub what: String,
+    /// Each thing that is left, with its remedy.
+    #[serde(default)]
+    pub leftovers: Vec<Leftover>,
+}
+
+impl Marked {
+    pub(super) fn verdict(self, app: &str) -> Verdict {
+        let Marked { host, release, migration, since, what, leftovers } = self;
+        let words = format!(
+            "an earlier migration left the database half done: {migration}, begun {since} on {host} by the release \
+             {release}: {what}; once that is put right, `ostler migrate {app} --resolve`, on any server"
+        );
+        Verdict { leftovers, ..Verdict::of(VerdictKind::Dirty, &words) }
+    }
+}

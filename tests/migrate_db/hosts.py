@@ -1,0 +1,127 @@
+"""Two hosts on one database, each driven as ostlerd drives it, and migrations that nothing undoes."""
+
+import contextlib
+import copy
+import random
+import signal
+import time
+
+# Each operation leaves a row, committed at once: done twice it leaves two.
+CODE = """
+    import os, time
+    def done(number):
+        def done(apps, editor):
+            with editor.connection.cursor() as cursor:
+                cursor.execute("INSERT INTO done_once (name) VALUES ('%s %d')" % (NAME, number))
+            if number >= int(os.environ.get("SLOW_FROM", "1")):
+                time.sleep(float(os.environ.get("SLOW", "0")))
+        return done
+"""
+
+
+def steps(project, name, count=3, atomic=False):
+    """A migration of so many operations; its name."""
+    operations = ", ".join("migrations.RunPython(done(%d))" % number for number in range(1, count + 1))
+    return project.migration(name, operations, atomic=atomic, code="NAME = %r\n" % name + CODE.replace("\n    ", "\n"))
+
+
+class Host:
+    """One of them: its own name; the project is the same."""
+
+    def __init__(self, place, name):
+        # A stack of its own: a thousand programs are more descriptors than one process has.
+        self.place, self.name, self.runs = copy.copy(place), name, 0
+        self.place.stack = place.stack.enter_context(contextlib.ExitStack())
+        self.watch = self.run = None
+
+    def begin(self, **more):
+        """Has the lock: what it was told then. Others of its programs are dead."""
+        self.place.stack.close()
+        self.runs += 1
+        tag = "ostler:%s:%s:r%d" % (self.place.app, self.name, self.runs)
+        self.orders = dict(tag=tag, host=self.name, **more)
+        self.watch, _ = self.place.watch(**self.orders)
+        return self.watch.ask("lock", "locked", 60)
+
+    def start(self, slow=0.0, slow_from=1):
+        self.watch.say("look", every_seconds=0.1)
+        self.run = self.place.run(environment={"SLOW": str(slow), "SLOW_FROM": str(slow_from)}, **self.orders)
+        return self.run
+
+    def step(self, **fields):
+        return self.run.hear("step", where=lambda it: all(it.get(key) == value for key, value in fields.items()))
+
+    def die(self):
+        """The whole host at once."""
+        for program in (self.watch, self.run):
+            if program is not None and program.running():
+                program.kill(signal.SIGKILL)
+                program.ended()
+
+    def verify(self, pending, name, step, failed=True):
+        self.watch.ask("end_backends", "backends_gone", 60)
+        at = {key: value for key, value in step.items() if key != "event"} if step else None
+        return self.watch.ask("verify", "verified", pending=pending, migration=name, at=at, failed=failed)
+
+    def leave(self):
+        self.watch.say("quit")
+        assert self.watch.ended() == 0, self.watch.printed()
+
+    def resolve(self):
+        watch, _ = self.place.watch(**self.orders)
+        said = watch.ask("resolve", "resolved")
+        watch.say("quit")
+        watch.ended()
+        return said
+
+    def deploy(self, kill_after=None):
+        """One deployment: `dirty` as it was told, or whether all is applied; dies after so many seconds, where said."""
+        locked = self.begin()
+        if locked["dirty"]:
+            self.leave()
+            return locked["dirty"]
+        if not locked["pending"]["migrations"]:
+            self.leave()
+            return True
+        run, name, step = self.start(slow=0.15), None, None
+        if kill_after is not None:
+            self.step(at="migration")
+            limit = time.monotonic() + kill_after
+        while run.running() or run.events:
+            run.read(0.01)
+            for event in run.events:
+                if event["event"] == "step":
+                    name, step = event.get("name", name), event
+            run.events.clear()
+            if kill_after is not None and time.monotonic() > limit:
+                self.die()
+                return False
+        report = self.verify(locked["pending"], name, step, failed=run.ended() != 0)
+        assert report["leftovers"] == [] and len(report["recorded"]) == len(locked["pending"]["migrations"]), report
+        self.leave()
+        return True
+
+
+def nothing_runs_twice(place, project, rows, forget, seconds):
+    """Two hosts deploy in turns and die at random moments; `rows()` are the names of what was done, `forget(name)` puts
+    right by hand what is half done: it is applied, whatever it did."""
+    drawn = random.Random(place.number)
+    hosts = [Host(place, "web1"), Host(place, "web2")]
+    limit, rounds, dirty = time.monotonic() + seconds, 0, 0
+    while rounds < 2 or time.monotonic() < limit:
+        rounds += 1
+        name = steps(project, "%04d_round" % (rounds + 1))
+        dies = drawn.uniform(0.0, 0.6)
+        for turn in range(4):
+            said = hosts[(rounds + turn) % 2].deploy(kill_after=dies if turn == 0 else None)
+            if said is True:
+                break
+            if said:
+                dirty += 1
+                assert said["migration"] == name and said["host"] == hosts[rounds % 2].name, said
+                forget(name)
+                assert hosts[(rounds + turn) % 2].resolve()["cleared"]
+        done = rows()
+        assert len(done) == len(set(done)), done
+    place.note("%d rounds, %d of them dirty" % (rounds, dirty))
+    return rounds
