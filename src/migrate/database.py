@@ -33,6 +33,7 @@ class Side:
         self.source, self.orders = source, orders
         self.tag = Tag(orders["tag"])
         self.lock_file = None
+        self.quiet = None  # seconds since who has the lock was last seen alive; None where nobody can tell
         self.ran = False  # whether the run that is verified is one that this program has watched
 
     def open(self):

@@ -58,6 +58,9 @@ pub enum WatchMessage {
     Busy {
         /// Who, in words.
         holder: String,
+        /// For how long nothing has been seen of him.
+        #[serde(default)]
+        quiet_seconds: Option<f64>,
     },
     /// The lock is ours.
     Locked {

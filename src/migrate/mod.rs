@@ -33,7 +33,7 @@
 //! | order | answers |
 //! | --- | --- |
 //! | (its start) | `{"event": "opened", "vendor": "postgresql", "version": "15.14", "unwatched": null, "guards": [["lock_timeout", "1s"]], "warnings": [], "pending": {"migrations": [{"name": "shop.0007_price", "atomic": true, "operations": 3}], "ahead": []}}` |
-//! | `{"do": "lock"}` | `{"event": "busy", "holder": "web2 (pid 4711, since 12 s)"}` every second or so, then `{"event": "locked", "pending": {…}, "swept": [BACKEND…], "dirty": null, "warnings": []}`, where `dirty` is what an earlier run on any host left half done ([`Marked`](crate::supervise::Marked)) |
+//! | `{"do": "lock"}` | `{"event": "busy", "holder": "web2 (pid 4711, since 12 s)", "quiet_seconds": 0.4}` every second or so, then `{"event": "locked", "pending": {…}, "swept": [BACKEND…], "dirty": null, "warnings": []}`, where `dirty` is what an earlier run on any host left half done ([`Marked`](crate::supervise::Marked)) |
 //! | `{"do": "look", "every_seconds": 0.25}` | `{"event": "look", …}` ([`Look`](crate::supervise::Look)) again and again; 0 stops it |
 //! | `{"do": "cancel"}` | `{"event": "cancelled", "backends": 1}` |
 //! | `{"do": "end_backends"}` | `{"event": "backends_gone"}` once none with the tag is left |

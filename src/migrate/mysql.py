@@ -192,6 +192,7 @@ class Side(database.Side):
     def holder(self):
         number = self.eye.value("SELECT IS_USED_LOCK(%s)", [lock_name(self.name)])
         row = next((row for row in self.view.threads() if row["id"] == number), None)
+        self.quiet = None if row is None else row["seconds"]
         if row is None:
             return "connection %s" % number
         place = row["host"].rpartition(":")[0] or row["host"]

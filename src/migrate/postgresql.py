@@ -133,13 +133,15 @@ class Side(database.Side):
         rows = self.locker.ask("""
             SELECT l.pid, a.application_name, a.usename, host(a.client_addr),
                    (SELECT extract(epoch FROM now())::bigint - max(s.objid::bigint) FROM pg_locks s
-                     WHERE s.pid = l.pid AND s.locktype = 'advisory' AND s.classid = %s)
+                     WHERE s.pid = l.pid AND s.locktype = 'advisory' AND s.classid = %s),
+                   extract(epoch FROM clock_timestamp() - a.state_change)::float
               FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
              WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = %s AND l.objid = %s
                AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())""", [SINCE, *LOCK])
+        self.quiet = rows[0][5] if rows else 0.0  # it says something every second (see `keep`)
         if not rows:
             return "somebody who is just letting go"
-        pid, name, user, address, seconds = rows[0]
+        pid, name, user, address, seconds, _ = rows[0]
         self.owner = (pid, name)
         who = host_of(name or "") or short(name, 60) or "%s from %s" % (user or "somebody", address or "this machine")
         since = ", since %d s" % max(0, int(seconds)) if seconds is not None else ""

@@ -143,13 +143,13 @@ class Watch:
             self.due["keep"] = now + KEEP_EVERY
             self.due["sweep"] = 0.0
             return
-        self.busy(now, holder)
+        self.busy(now, holder, self.side.quiet)
         self.due["lock"] = now + LOCK_EVERY
 
-    def busy(self, now, holder):
+    def busy(self, now, holder, quiet=None):
         if now - self.told >= TELL_EVERY:
             self.told = now
-            self.control.send("busy", holder=holder)
+            self.control.send("busy", holder=holder, quiet_seconds=None if quiet is None else round(max(0.0, float(quiet)), 1))
 
     def do_keep(self, now):
         self.due["keep"] = now + KEEP_EVERY

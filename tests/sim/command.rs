@@ -74,8 +74,9 @@ impl Databases {
             Some((_, fate)) if self.chance(|_| 0.7) => Some(fate),
             _ => self.chance(|it| it.fate).then(|| fates[self.rng.below(10) as usize]),
         };
-        let ignores = [0; 3].map(|_| self.chance(|it| it.ignores));
+        // What hangs in the kernel hears no signal.
         let sticks = self.chance(|it| it.sticks);
+        let ignores = [0; 3].map(|_| sticks || self.chance(|it| it.ignores));
         let Some(it) = self.runs.get(&run) else { return };
         let Some(site) = self.sites.get(&it.app) else { return };
         let store = &site.stores[it.store.unwrap_or(0)];

@@ -199,8 +199,10 @@ impl Databases {
         if !held && self.chance(|it| it.busy) {
             let most = if self.rng.chance(0.1) { 100_000 } else { 8000 };
             let (until, helps) = (self.now + self.rng.millis(100, most), self.rng.chance(0.6));
+            let signs = [None, Some(1), Some(1), Some(70)];
+            let quiet = signs[self.rng.below(4) as usize].map(Duration::from_secs);
             if let Some(store) = self.sites.get_mut(app).and_then(|it| it.stores.get_mut(index)) {
-                (store.busy_until, store.helps) = (until, helps);
+                (store.busy_until, store.helps, store.quiet) = (until, helps, quiet);
             }
         }
         self.later(Duration::from_millis(5), run, Later::Lock(watch));
@@ -214,8 +216,9 @@ impl Databases {
         let resolved = self.rng.chance(0.2);
         let store = self.sites.get_mut(&app)?.stores.get_mut(index)?;
         if store.busy_until > now && !calm {
+            let quiet = store.quiet;
             self.later(Duration::from_secs(1), run, Later::Lock(watch));
-            return Some(MigrationFact::Busy { holder: "web2 (pid 4711)".to_owned() });
+            return Some(MigrationFact::Busy { holder: "web2 (pid 4711)".to_owned(), quiet });
         }
         let helps = std::mem::take(&mut store.helps) && !store.marked;
         if helps {

@@ -86,6 +86,8 @@ pub(crate) struct Store {
     /// Until when another server migrates, and whether it applies what is pending.
     pub(crate) busy_until: Moment,
     pub(crate) helps: bool,
+    /// For how long nothing has been seen of it.
+    pub(crate) quiet: Option<Duration>,
     /// Whether the database keeps that something is half done.
     pub(crate) marked: bool,
 }
@@ -114,6 +116,7 @@ impl Site {
                 backends_until: Moment::ZERO,
                 busy_until: Moment::ZERO,
                 helps: false,
+                quiet: None,
                 marked: false,
             });
         }

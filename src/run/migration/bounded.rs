@@ -46,7 +46,7 @@ fn list<T>(list: &mut Vec<T>, most: usize, each: impl FnMut(&mut T)) {
 pub(super) fn watch_message(message: &mut WatchMessage) {
     match message {
         WatchMessage::Opened(it) => opened(it),
-        WatchMessage::Busy { holder } => text(holder),
+        WatchMessage::Busy { holder, .. } => text(holder),
         WatchMessage::Locked { pending: it, swept, marks: found } => {
             it.iter_mut().for_each(pending);
             list(swept, LIST, backend);

@@ -323,7 +323,10 @@ async fn writable(control: &UnixStream) {
 fn fact(message: WatchMessage) -> Option<MigrationFact> {
     Some(match message {
         WatchMessage::Opened(opened) => MigrationFact::Opened(*opened),
-        WatchMessage::Busy { holder } => MigrationFact::Busy { holder },
+        WatchMessage::Busy { holder, quiet_seconds } => {
+            let quiet = quiet_seconds.and_then(|it| Duration::try_from_secs_f64(it).ok());
+            MigrationFact::Busy { holder, quiet }
+        }
         WatchMessage::Locked { pending, swept, marks } => {
             MigrationFact::Locked { pending: pending.unwrap_or_default(), swept, marks }
         }

@@ -37,6 +37,8 @@ pub enum MigrationFact {
     Busy {
         /// Who, in words: `web2, since 12 s`.
         holder: String,
+        /// For how long nothing has been seen of him; `None` where nobody can tell.
+        quiet: Option<Duration>,
     },
     /// `RecordMigration` is on the disk.
     Recorded,

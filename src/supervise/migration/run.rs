@@ -173,7 +173,7 @@ impl Migration {
             (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(turn, past),
             (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => self.past_unread(turn, &trouble),
             (Stage::Connecting, MigrationFact::Opened(opened)) => self.opened(turn, opened),
-            (Stage::Locking { .. }, MigrationFact::Busy { holder }) => self.busy(turn, holder),
+            (Stage::Locking { .. }, MigrationFact::Busy { holder, quiet }) => self.busy(turn, holder, quiet),
             (Stage::Locking { .. }, MigrationFact::Locked { pending, swept, marks }) => {
                 self.locked(turn, pending, swept, *marks);
             }

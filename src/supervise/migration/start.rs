@@ -15,6 +15,8 @@ use super::run::{ANSWER, Migration, Session, Stage};
 
 /// `LockDatabase` also ends what a dead run left, and waits for it.
 const LOCK_ANSWER: Duration = Duration::from_secs(60);
+/// Who has the lock says something to the server every second.
+const LONGEST_QUIET: Duration = Duration::from_secs(60);
 /// A database that cannot be reached is tried again after 2 s, 4 s … 30 s.
 const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 
@@ -122,14 +124,27 @@ impl Migration {
         self.enter(turn.now, Stage::Locking { holder: None, since: turn.now }, LOCK_ANSWER);
     }
 
-    pub(super) fn busy(&mut self, turn: &mut Turn<'_>, by: String) {
+    /// As long as who has the lock is seen alive he is waited for: his own watchdog sees to it that he ends. Where nobody can
+    /// tell whether he is, as long as all of a run may take.
+    pub(super) fn busy(&mut self, turn: &mut Turn<'_>, by: String, quiet: Option<Duration>) {
         let Stage::Locking { holder, since } = &self.stage else { return };
         let (since, limit) = (*since, self.migrate.budgets.timeout_total);
+        let waited = turn.now.since(since);
         if holder.is_none() {
             self.announce(turn, Happening::MigrationBusy { holder: by.clone() });
         }
-        if turn.now.since(since) >= limit {
-            let words = format!("another server has been migrating for {} s: {by}", limit.as_secs());
+        let words = match quiet {
+            Some(quiet) if quiet >= LONGEST_QUIET => format!(
+                "{by} has the lock, and nothing was seen of it for {} s: if that server is gone, end its connection to the \
+                 database; if it hangs, restart its ostler",
+                quiet.as_secs()
+            ),
+            None if waited >= limit => {
+                format!("another server has been migrating for {} s: {by}", limit.as_secs())
+            }
+            _ => String::new(),
+        };
+        if !words.is_empty() {
             return self.conclude_unrun(turn, VerdictKind::Retryable, &words);
         }
         self.enter(turn.now, Stage::Locking { holder: Some(by), since }, LOCK_ANSWER);

@@ -12,7 +12,7 @@ async fn a_migration_goes_from_its_lock_to_its_verification() {
     let MigrationFact::Opened(opened) = rig.open().await else { panic!() };
     assert_eq!(opened.pending.as_ref().unwrap().migrations[0].name, "shop.0001_initial");
     rig.order(MigrationOrder::LockDatabase);
-    assert_eq!(rig.next().await, MigrationFact::Busy { holder: "web2".to_owned() });
+    assert_eq!(rig.next().await, MigrationFact::Busy { holder: "web2".to_owned(), quiet: None });
     let MigrationFact::Locked { pending, swept, .. } = rig.next().await else { panic!() };
     assert_eq!((pending.migrations.len(), swept[0].pid), (1, 4711));
     let begun = Record { database: "default".to_owned(), opened, ..Record::default() };
