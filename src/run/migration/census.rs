@@ -42,7 +42,7 @@ pub(super) fn take(first: i32, mark: &str, known: &BTreeMap<i32, u64>) -> Vec<Fo
         if pid != own
             && pid != 1
             && stat.start >= since
-            && (is_known || is_near || carries(pid, mark.as_bytes()))
+            && (is_known || is_near || carries(pid, |it| it == mark.as_bytes()))
         {
             inside.insert(pid);
         }
@@ -84,9 +84,18 @@ pub(in crate::run) fn left_behind(
         let is_old = stat.start <= until;
         let is_orphan = || is_old && stat.parent == own && is_orphan(pid);
         let may_be = pid != own && pid != 1 && (is_old || sessions.contains(&stat.session));
-        may_be && (carries(pid, mark.as_bytes()) || is_orphan())
+        may_be && (carries(pid, |it| it == mark.as_bytes()) || is_orphan())
     };
     let inside = all.iter().filter(|(pid, stat)| is_one(**pid, stat)).map(|(&pid, _)| pid).collect();
+    living(&all, with_descendants(&all, inside))
+}
+
+/// All that live and have such a variable in their environment, and the descendants of these.
+pub(super) fn marked(is_mark: impl Fn(&[u8]) -> bool) -> Vec<Found> {
+    let all = everybody();
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    let others = all.keys().copied().filter(|&pid| pid != own && pid != 1);
+    let inside = others.filter(|&pid| carries(pid, &is_mark)).collect();
     living(&all, with_descendants(&all, inside))
 }
 
@@ -142,12 +151,12 @@ fn stat(pid: i32) -> Option<Stat> {
     })
 }
 
-fn carries(pid: i32, mark: &[u8]) -> bool {
+fn carries(pid: i32, is_mark: impl Fn(&[u8]) -> bool) -> bool {
     let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
     let mut environ = Vec::new();
     // What could be read before an error counts.
     let _ = file.take(ENVIRON_MOST).read_to_end(&mut environ);
-    environ.split(|&byte| byte == 0).any(|variable| variable == mark)
+    environ.split(|&byte| byte == 0).any(is_mark)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod history;
 mod log;
 mod look;
 mod name;
+mod orphans;
 mod output;
 mod pace;
 mod path;
@@ -25,6 +26,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::unistd::geteuid;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -42,6 +44,8 @@ use crate::plan::Account;
 use crate::supervise::{Event, MigrationFact, MigrationOrder, Outcome, Past, RunId, Trouble, TroubleKind};
 use run::{Run, Teller};
 
+/// Below the runtime directory.
+const LOCKS: &str = "locks";
 /// How long the end waits for what it kills, and for what is being written.
 const END: Duration = Duration::from_secs(10);
 
@@ -50,7 +54,7 @@ const END: Duration = Duration::from_secs(10);
 pub struct Migrations {
     children: Children,
     state: PathBuf,
-    locks: PathBuf,
+    runtime: PathBuf,
     patience: Patience,
     facts: mpsc::UnboundedSender<Event>,
     runs: BTreeMap<RunId, Run>,
@@ -73,7 +77,7 @@ impl Migrations {
         Migrations {
             children,
             state: state.to_owned(),
-            locks: runtime.join("locks"),
+            runtime: runtime.to_owned(),
             patience: Patience::default(),
             facts,
             runs: BTreeMap::new(),
@@ -92,11 +96,11 @@ impl Migrations {
         while self.tasks.try_join_next().is_some() {}
         if let MigrationOrder::Open(opening) = order {
             let teller = Teller { run: id, facts: self.facts.clone() };
-            let lock_file = self.locks.join(app.as_str());
-            let run = Run::new(teller.clone(), self.children.clone(), opening, &app, lock_file);
+            let user = opening.blueprint.account.as_ref().map_or(geteuid().as_raw(), |it| it.uid);
+            let run = Run::new(teller.clone(), self.children.clone(), opening, &app, &self.runtime);
             tracing::debug!(app = app.as_str(), run = run.name.run, tag = run.name.tag, "a migration begins");
             self.runs.insert(id, run);
-            return self.read_past(app, teller);
+            return self.read_past(app, teller, user);
         }
         let Some(run) = self.runs.get_mut(&id) else { return };
         match order {
@@ -127,16 +131,29 @@ impl Migrations {
         }
     }
 
-    fn read_past(&mut self, app: AppName, teller: Teller) {
-        let history = History::of(&self.state, &app);
+    /// And ends what an ostlerd before this one left running: nothing of its own is for this app now.
+    fn read_past(&mut self, app: AppName, teller: Teller, user: u32) {
+        let (history, runtime, of) = (History::of(&self.state, &app), self.runtime.clone(), app.clone());
+        let failed = |message| {
+            let (kind, traceback) = (TroubleKind::Broken, String::new());
+            MigrationFact::DatabaseFailed(Trouble { kind, message, traceback })
+        };
         self.write(app, move || {
+            match orphans::end(&runtime, &of, user) {
+                Ok(ended) if ended.is_empty() => {}
+                Ok(ended) => tracing::warn!(
+                    app = of.as_str(),
+                    "ended what an ostlerd before this one had left of a migration: {}",
+                    ended.join(", ")
+                ),
+                Err(left) => {
+                    let words = format!("an earlier run is still there and does not end: {left}");
+                    return teller.tell(failed(words));
+                }
+            }
             teller.tell(match history.runs() {
                 Ok(runs) => MigrationFact::PastRead(Past::of(&runs)),
-                Err(error) => MigrationFact::DatabaseFailed(Trouble {
-                    kind: TroubleKind::Broken,
-                    message: error.to_string(),
-                    traceback: String::new(),
-                }),
+                Err(error) => failed(error.to_string()),
             });
         });
     }
@@ -160,7 +177,7 @@ impl Migrations {
 
     /// For who asks what is pending; the configuration is read anew for him.
     pub(super) fn look(&self, config: &Path) -> Look {
-        let (children, locks) = (self.children.clone(), self.locks.clone());
+        let (children, locks) = (self.children.clone(), self.runtime.join(LOCKS));
         Look { children, config: config.to_owned(), locks }
     }
 

@@ -40,18 +40,18 @@ impl RunName {
         let tag = tag(app.as_str(), &host, unique);
         RunName { run: format!("{compact}Z-{}", id.0), tag, host, started }
     }
+}
 
-    /// What stands in the environment of each of its processes. Unique on this machine, as the tag is everywhere.
-    pub fn mark(&self) -> &str {
-        &self.tag
-    }
+/// What the tag of every run of an app begins with.
+pub(super) fn family(app: &str) -> String {
+    format!("ostler:{}:", fitted(app, APP_MOST))
 }
 
 fn tag(app: &str, host: &str, unique: u32) -> String {
     let host: String =
         host.split('.').next().unwrap_or_default().chars().filter(char::is_ascii_graphic).collect();
     let host = host.replace(':', "");
-    format!("ostler:{}:{}:{unique:08x}", fitted(app, APP_MOST), fitted(&host, HOST_MOST))
+    format!("{}{}:{unique:08x}", family(app), fitted(&host, HOST_MOST))
 }
 
 /// `text` where it is short enough, else its beginning and a mark of all of it: whatever begins with `ostler:APP:` is

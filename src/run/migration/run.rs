@@ -1,7 +1,7 @@
 //! One run of a migration: its database side, its command, and who is told.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -12,6 +12,7 @@ use super::command::{self, Heard, What};
 use super::database::{self, Database, Patience};
 use super::guards;
 use super::name::RunName;
+use super::orphans;
 use crate::config::AppName;
 use crate::migrate::{Mode, Names, Orders, WatchOrder};
 use crate::plan::MigrateCommand;
@@ -48,6 +49,8 @@ pub(super) struct Run {
     opening: Opening,
     pub(super) name: RunName,
     lock_file: PathBuf,
+    /// What stands in the environment of the command's processes.
+    mark: String,
     database: Side,
     index: usize,
     /// As the last record had it.
@@ -75,9 +78,11 @@ impl Run {
         children: Children,
         opening: Opening,
         app: &AppName,
-        lock_file: PathBuf,
+        runtime: &Path,
     ) -> Run {
         let name = RunName::new(app, teller.run, SystemTime::now());
+        let lock_file = runtime.join(super::LOCKS).join(app.as_str());
+        let mark = orphans::mark(runtime, &name.tag);
         let database = if opening.migrate.databases.is_empty() { Side::None } else { Side::Closed };
         Run {
             teller,
@@ -85,6 +90,7 @@ impl Run {
             opening,
             name,
             lock_file,
+            mark,
             database,
             index: 0,
             opened: Opened::default(),
@@ -187,7 +193,7 @@ impl Run {
                 (What::Other(argv.clone()), guards::of(env, &self.name.tag, &self.opened, lock_timeout))
             }
         };
-        let names = ("migration", self.name.mark());
+        let names = ("migration", self.mark.as_str());
         let command = match command::start(&self.children, &self.opening.blueprint, &what, names, env) {
             Ok(command) => command,
             Err(reason) => return self.teller.tell(MigrationFact::SpawnFailed { reason }),
@@ -247,7 +253,7 @@ impl Run {
     /// Runs the commands of `post_deploy`, one after the other, until one fails.
     pub(super) fn post_deploy(&mut self, tasks: &mut JoinSet<()>) {
         let (children, opening) = (self.children.clone(), self.opening.clone());
-        let (teller, mark) = (self.teller.clone(), self.name.mark().to_owned());
+        let (teller, mark) = (self.teller.clone(), self.name.tag.clone());
         let (rungs, mut taken) = mpsc::unbounded_channel();
         self.rungs = Some(rungs);
         tasks.spawn(async move {
