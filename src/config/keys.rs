@@ -105,6 +105,7 @@ pub(super) const MIGRATE: Shape = Shape {
         "timeout",
         "timeout_total",
         "stall",
+        "breaking",
         "override",
         "marker",
         "post_deploy",

@@ -1,7 +1,6 @@
 //! `[migrate]` of an app: what is run before a rollout, and how long what may take.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -10,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::breaking::Breaking;
 use super::check::{Checker, Section};
+use super::database_url::DatabaseUrl;
 use super::error::{Fault, Problem};
 use super::source::shortened;
 use super::{keys, values};
@@ -57,6 +58,8 @@ pub struct MigrateConfig {
     pub timeout_total: Option<Duration>,
     /// Default 2 min.
     pub stall: Option<Duration>,
+    /// Default `refuse`.
+    pub breaking: Option<Breaking>,
     /// `[migrate.override.NAME]`, by name.
     pub overrides: BTreeMap<String, OverrideConfig>,
     /// Whether the database keeps what runs leave half done; default true.
@@ -78,24 +81,6 @@ pub struct OverrideConfig {
     pub timeout: Option<Duration>,
     /// See [`MigrateConfig::stall`].
     pub stall: Option<Duration>,
-}
-
-/// Where the URL of a database is found. It may hold a password: `Debug` does not show it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum DatabaseUrl {
-    /// In the file itself.
-    Text(String),
-    /// In this variable of the app's environment.
-    Env(String),
-}
-
-impl fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            DatabaseUrl::Text(_) => f.write_str("Text(hidden)"),
-            DatabaseUrl::Env(name) => f.debug_tuple("Env").field(name).finish(),
-        }
-    }
 }
 
 /// What the app's file says; defaults where it says nothing.
@@ -126,6 +111,7 @@ pub(super) fn check(checker: &mut Checker<'_>, app: &Section<'_, '_>) -> Migrate
         timeout,
         timeout_total,
         stall,
+        breaking: checker.read(&section, "breaking", "\"warn\"", Breaking::read),
         overrides: overrides(checker, &section),
         marker: checker.read(&section, "marker", "false", values::flag),
         post_deploy: post_deploy(checker, &section),
@@ -364,6 +350,15 @@ fn contradictions(checker: &mut Checker<'_>, section: &Section<'_, '_>, config: 
         if !config.database.is_empty() {
             let help = "name the database of another tool with database_url, or leave it out";
             fault("database", alien.clone(), "it names entries of Django's DATABASES", help);
+        }
+        if config.breaking.is_some() {
+            let help = "leave it out: what another tool's migrations do to the code that serves is not known";
+            fault(
+                "breaking",
+                alien.clone(),
+                "ostlerd foresees what Django's migrations do, and no others",
+                help,
+            );
         }
         if !config.overrides.is_empty() {
             let help = "say what all of the command may take: timeout, harm, stall";

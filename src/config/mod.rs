@@ -7,7 +7,9 @@ mod address;
 mod app;
 mod assemble;
 mod belongs;
+mod breaking;
 mod check;
+mod database_url;
 mod edge;
 mod env_file;
 mod error;
@@ -28,11 +30,13 @@ mod workers;
 mod tests;
 
 pub use assemble::parse_app;
+pub use breaking::Breaking;
+pub use database_url::DatabaseUrl;
 pub use edge::{Edge, Preset};
 pub use env_file::parse_env_file;
 pub use error::{Fault, Place, Problem, Problems, Spot};
 pub use load::{load, no_app_left, no_apps_yet};
-pub use migrate::{DatabaseUrl, MigrateConfig, OverrideConfig};
+pub use migrate::{MigrateConfig, OverrideConfig};
 pub use types::{
     Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Limits, Listen, ProbeConfig, RolloutConfig,
     Saturation, SurgeConfig, Workers, WorkersRange,

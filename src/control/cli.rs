@@ -85,6 +85,9 @@ pub(super) enum Verb {
         /// Have the link that `directory` leads through (`current`) lead to this release first; back where it does not serve
         #[arg(long, value_name = "DIR")]
         release: Option<PathBuf>,
+        /// Run migrations although they break the code that serves, which fails until the new one does
+        #[arg(long)]
+        accept_breakage: bool,
     },
     /// Roll an app out to the release that ran before, and have its link lead there
     ///
@@ -93,6 +96,9 @@ pub(super) enum Verb {
     Rollback {
         /// The app
         app: String,
+        /// Roll back although the release from before does not fit the database as it is now
+        #[arg(long)]
+        accept_breakage: bool,
     },
     /// Bring an app's databases up to date with the release on disk, under the watchdog; roll nothing out
     ///
@@ -259,6 +265,9 @@ pub(super) struct Migrate {
     /// Say that what the last migration left half done is put right
     #[arg(long, group = "instead")]
     pub(super) resolve: bool,
+    /// Run it although it breaks the code that serves
+    #[arg(long, conflicts_with = "instead")]
+    pub(super) accept_breakage: bool,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -354,43 +363,5 @@ fn default_socket() -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::CommandFactory;
-
-    #[test]
-    fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_verb_takes_json_and_socket_behind_it() {
-        for verb in [
-            "status",
-            "restart shop",
-            "migrate shop",
-            "migrate shop --plan",
-            "migrate shop --history",
-            "migrate shop --abort",
-            "migrate shop --resolve",
-            "scale shop 3",
-            "scale shop auto",
-            "stop shop",
-            "start shop",
-            "reload",
-            "check",
-            "import x.service",
-            "events",
-            "drain",
-            "undrain",
-            "wait shop",
-            "reexec",
-            "edge nginx",
-        ] {
-            let line = format!("ostler {verb} --json --socket /tmp/x");
-            let cli = Cli::try_parse_from(line.split(' ')).unwrap();
-            assert!(cli.json, "{verb}");
-            assert_eq!(cli.socket.unwrap(), PathBuf::from("/tmp/x"));
-        }
-    }
-}
+#[path = "cli_tests.rs"]
+mod tests;

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use crate::config::AppName;
 use crate::observe::Status;
 
-use super::protocol::{Auto, Drain, Refusal, Restart, Scale, ScaleTo, exit, line};
+use super::protocol::{ACCEPT_BREAKAGE, Auto, Drain, Refusal, Restart, Scale, ScaleTo, exit, line};
 
 /// ostlerd answers from memory; one that takes this long hangs.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -77,6 +77,8 @@ pub enum Change {
     Rollback(AppName),
     /// Bring the databases up to date.
     Migrate(AppName),
+    /// The same as one of those, and what breaks the code that serves is run all the same.
+    AcceptBreakage(Box<Change>),
     /// End the migration that is under way.
     AbortMigration(AppName),
     /// What the last one left half done is put right.
@@ -108,11 +110,17 @@ pub enum Change {
 }
 
 impl Change {
+    /// The same, with what breaks the code that serves accepted where asked for.
+    pub(super) fn accepting(self, breakage: bool) -> Change {
+        if breakage { Change::AcceptBreakage(Box::new(self)) } else { self }
+    }
+
     fn path(&self) -> String {
         match self {
             Change::Restart(app) | Change::Release(app, _) => format!("/v1/apps/{app}/restart"),
             Change::Rollback(app) => format!("/v1/apps/{app}/rollback"),
             Change::Migrate(app) => format!("/v1/apps/{app}/migrate"),
+            Change::AcceptBreakage(change) => format!("{}?{ACCEPT_BREAKAGE}", change.path()),
             Change::AbortMigration(app) => format!("/v1/apps/{app}/migrate/abort"),
             Change::ResolveMigration(app) => format!("/v1/apps/{app}/migrate/resolve"),
             Change::MigrationPlan(app) => format!("/v1/apps/{app}/migrate/plan"),
@@ -132,6 +140,7 @@ impl Change {
     fn method(&self) -> Method {
         match self {
             Change::MigrationHistory(_) | Change::Served => Method::GET,
+            Change::AcceptBreakage(change) => change.method(),
             _ => Method::POST,
         }
     }
@@ -151,6 +160,7 @@ impl Change {
             | Change::Start(app)
             | Change::Unscale(app)
             | Change::Scale(app, _) => Some(app),
+            Change::AcceptBreakage(change) => change.app(),
             Change::Reload
             | Change::Reexec
             | Change::Drain(_)
@@ -164,6 +174,7 @@ impl Change {
         match self {
             Change::Release(_, release) => line(&Restart { release: Some(release.clone()) }),
             Change::Scale(_, workers) => line(&Scale { workers: ScaleTo::Count(*workers) }),
+            Change::AcceptBreakage(change) => change.body(),
             Change::Unscale(_) => line(&Scale { workers: ScaleTo::Auto(Auto::Auto) }),
             Change::Drain(length) => line(&Drain { for_seconds: length.map(|length| length.as_secs_f64()) }),
             _ => Bytes::new(),

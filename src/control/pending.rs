@@ -1,6 +1,6 @@
 //! What a migration would apply, as a person reads it.
 
-use crate::supervise::{Opened, Pending, Vendor};
+use crate::supervise::{Breakage, LockNote, Opened, Outlook, Pending, Vendor};
 
 use super::screen::{Ink, Screen, one_line};
 
@@ -8,8 +8,8 @@ use super::screen::{Ink, Screen, one_line};
 ///
 /// ```text
 /// default: PostgreSQL 15.14
-///   MIGRATION        ATOMIC  OPERATIONS
-///   shop.0007_price  yes              3
+///   MIGRATION        ATOMIC  OPERATIONS  CODE THAT SERVES
+///   shop.0007_price  yes              3  goes on
 ///   guards: lock_timeout = 1s
 /// ```
 pub(super) fn render(databases: &[(String, Opened)], screen: Screen) -> String {
@@ -19,6 +19,9 @@ pub(super) fn render(databases: &[(String, Opened)], screen: Screen) -> String {
         match &opened.pending {
             Some(pending) => table(pending, screen, &mut lines),
             None => lines.push("  what is pending is not known: the command is not Django's".to_owned()),
+        }
+        if let Some(pending) = &opened.pending {
+            foreseen(&pending.outlook, screen, &mut lines);
         }
         if !opened.guards.is_empty() {
             let guards = opened.guards.iter().map(|(name, value)| format!("{name} = {value}"));
@@ -48,8 +51,38 @@ fn vendor(opened: &Opened) -> String {
     one_line(&format!("{name} {}", opened.version))
 }
 
+/// What the code that serves makes of a migration: `goes on`, `breaks`.
+fn verdict(outlook: &Outlook, name: &str) -> &'static str {
+    let of_it: Vec<&Breakage> =
+        outlook.breaks.iter().filter(|it| it.migration.as_deref() == Some(name)).collect();
+    let untold =
+        outlook.untold.iter().any(|it| it.strip_prefix(name).is_some_and(|rest| rest.starts_with(':')));
+    match of_it.as_slice() {
+        [] if !outlook.known => "not known",
+        [] if untold => "cannot be told",
+        [] => "goes on",
+        some if some.iter().any(|it| it.certain) => "breaks",
+        _ => "may break",
+    }
+}
+
+/// What would break, each with how it is done without; what cannot be told; what is locked.
+fn foreseen(outlook: &Outlook, screen: Screen, lines: &mut Vec<String>) {
+    for breakage in &outlook.breaks {
+        let (word, ink) = if breakage.certain { ("breaks", Ink::Red) } else { ("may break", Ink::Yellow) };
+        lines.push(format!("  {} {}", screen.paint(ink, word), one_line(&breakage.words())));
+        lines.push(format!("    {}", one_line(&breakage.remedy)));
+    }
+    for words in &outlook.untold {
+        lines.push(format!("  {}", screen.paint(Ink::Yellow, &one_line(words))));
+    }
+    for LockNote { migration, operation, words } in &outlook.locks {
+        lines.push(format!("  locks: {}", one_line(&format!("{migration} ({operation}): {words}"))));
+    }
+}
+
 fn table(pending: &Pending, screen: Screen, lines: &mut Vec<String>) {
-    const COLUMNS: [&str; 3] = ["MIGRATION", "ATOMIC", "OPERATIONS"];
+    const COLUMNS: [&str; 4] = ["MIGRATION", "ATOMIC", "OPERATIONS", "CODE THAT SERVES"];
     if let Some(own) = &pending.own {
         lines.push(format!("  `migrate` is of {}, not Django's own: it runs always", one_line(own)));
     }
@@ -59,11 +92,12 @@ fn table(pending: &Pending, screen: Screen, lines: &mut Vec<String>) {
         let names: Vec<String> = pending.migrations.iter().map(|it| one_line(&it.name)).collect();
         let width =
             names.iter().map(|name| name.chars().count()).chain([COLUMNS[0].len()]).max().unwrap_or(0);
-        let head = format!("{:<width$}  {}  {}", COLUMNS[0], COLUMNS[1], COLUMNS[2]);
+        let head = format!("{:<width$}  {}  {}  {}", COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[3]);
         lines.push(format!("  {}", screen.paint(Ink::Faint, &head)));
         for (name, migration) in names.iter().zip(&pending.migrations) {
             let atomic = if migration.atomic { "yes" } else { "no" };
-            lines.push(format!("  {name:<width$}  {atomic:<6}  {:>10}", migration.operations));
+            let code = verdict(&pending.outlook, &migration.name);
+            lines.push(format!("  {name:<width$}  {atomic:<6}  {:>10}  {code}", migration.operations));
         }
     }
     if !pending.ahead.is_empty() {
@@ -83,6 +117,29 @@ mod tests {
     fn what_is_pending_is_a_table_for_each_database() {
         let migration =
             |name: &str, atomic, operations| PendingMigration { name: name.into(), atomic, operations };
+        let breakage = |certain, migration: &str, what: &str| Breakage {
+            migration: Some(migration.into()),
+            operation: "Remove field x from y".into(),
+            what: what.into(),
+            effect: "it fails".into(),
+            remedy: "in two releases".into(),
+            certain,
+            ..Breakage::default()
+        };
+        let lock = LockNote {
+            migration: "shop.0008_x".into(),
+            operation: "Create index".into(),
+            words: "nobody can write".into(),
+        };
+        let outlook = Outlook {
+            breaks: vec![
+                breakage(true, "shop.0007_price", "column x is removed"),
+                breakage(false, "shop.0008_x", "a type gets narrower"),
+            ],
+            untold: vec!["shop.0009_y: operation 1 (Raw SQL) runs SQL of its own".into()],
+            locks: vec![lock],
+            known: true,
+        };
         let default = Opened {
             vendor: Vendor::Postgresql,
             version: "15.14".into(),
@@ -90,9 +147,15 @@ mod tests {
             guards: vec![("lock_timeout".into(), "1s".into()), ("statement_timeout".into(), "0".into())],
             warnings: vec!["a pooler\x1b is in between".into()],
             pending: Some(Pending {
-                migrations: vec![migration("shop.0007_price", true, 3), migration("shop.0008_x", false, 1)],
+                migrations: vec![
+                    migration("shop.0007_price", true, 3),
+                    migration("shop.0008_x", false, 1),
+                    migration("shop.0009_y", true, 1),
+                    migration("shop.0010_z", true, 1),
+                ],
                 ahead: vec!["shop.0009_later".into()],
                 own: Some("tenants".into()),
+                outlook: Box::new(outlook),
             }),
         };
         let quiet = Opened { vendor: Vendor::Sqlite, pending: Some(Pending::default()), ..Opened::default() };
@@ -102,10 +165,18 @@ mod tests {
         let expected = "\
 default: PostgreSQL 15.14
   `migrate` is of tenants, not Django's own: it runs always
-  MIGRATION        ATOMIC  OPERATIONS
-  shop.0007_price  yes              3
-  shop.0008_x      no               1
+  MIGRATION        ATOMIC  OPERATIONS  CODE THAT SERVES
+  shop.0007_price  yes              3  breaks
+  shop.0008_x      no               1  may break
+  shop.0009_y      yes              1  cannot be told
+  shop.0010_z      yes              1  goes on
   the database is ahead of the code: shop.0009_later
+  breaks shop.0007_price (Remove field x from y): column x is removed: it fails
+    in two releases
+  may break shop.0008_x (Remove field x from y): a type gets narrower: it fails
+    in two releases
+  shop.0009_y: operation 1 (Raw SQL) runs SQL of its own
+  locks: shop.0008_x (Create index): nobody can write
   guards: lock_timeout = 1s, statement_timeout = 0
   warning: a pooler\u{fffd} is in between
 local: SQLite

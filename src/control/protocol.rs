@@ -63,6 +63,9 @@ pub(super) struct Lagged {
     pub(super) lagged: u64,
 }
 
+/// The query of `restart`, `rollback` and `migrate` by which a migration is run although it breaks the code that serves.
+pub(super) const ACCEPT_BREAKAGE: &str = "accept_breakage";
+
 /// The body of `restart`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

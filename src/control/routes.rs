@@ -17,7 +17,8 @@ use crate::supervise::{self, Target};
 use super::access::Visitor;
 use super::desk::{Ask, Desk, Wish};
 use super::protocol::{
-    Drain, LONGEST_DRAIN, MOST_WORKERS, Refusal, Restart, Scale, ScaleTo, exit, line, no_such_app,
+    ACCEPT_BREAKAGE, Drain, LONGEST_DRAIN, MOST_WORKERS, Refusal, Restart, Scale, ScaleTo, exit, line,
+    no_such_app,
 };
 use super::stream::{self, Lines};
 
@@ -98,6 +99,7 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
             ["v1", "apps", name, verb @ ("restart" | "rollback" | "stop" | "start" | "scale")],
         ) => {
             let app = changeable(name, visitor, desk)?;
+            let accepts = accepts_breakage(&request);
             let wish = match *verb {
                 "restart" => restart(request, &app).await?,
                 "rollback" => supervise::Request::Switch(app.clone(), Target::Before),
@@ -105,12 +107,15 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
                 "start" => supervise::Request::Start(app.clone()),
                 _ => scale(request, &app).await?,
             };
-            ask(desk, Some(app), Wish::Request(wish))
+            ask(desk, Some(app), Wish::Request(accepting(wish, accepts)))
         }
         (&Method::POST, ["v1", "apps", name, "migrate", rest @ ..]) if rest.len() < 2 => {
             let app = changeable(name, visitor, desk)?;
             let wish = match rest {
-                [] => Wish::Request(supervise::Request::Migrate(app.clone())),
+                [] => {
+                    let wish = supervise::Request::Migrate(app.clone());
+                    Wish::Request(accepting(wish, accepts_breakage(&request)))
+                }
                 ["abort"] => Wish::Request(supervise::Request::AbortMigration(app.clone())),
                 ["resolve"] => Wish::Request(supervise::Request::ResolveMigration(app.clone())),
                 // It changes nothing, but it runs the app's code as the app's user.
@@ -144,6 +149,14 @@ async fn route(request: Request<Incoming>, visitor: Visitor, desk: &Desk) -> Res
         ),
         _ => unknown(&path),
     }
+}
+
+fn accepts_breakage(request: &Request<Incoming>) -> bool {
+    request.uri().query() == Some(ACCEPT_BREAKAGE)
+}
+
+fn accepting(wish: supervise::Request, breakage: bool) -> supervise::Request {
+    if breakage { supervise::Request::AcceptBreakage(Box::new(wish)) } else { wish }
 }
 
 fn unknown<T>(path: &str) -> Result<T, Refused> {

@@ -93,6 +93,7 @@ next: nothing migrates by itself until you have done this and said so: `ostler m
         for kind in [Retryable, Failed, Partial, Dirty, Unknown] {
             assert!(remedies("shop", &verdict(kind)).contains("`ostler migrate shop"), "{kind}");
         }
+        assert!(remedies("shop", &verdict(Refused)).contains("`ostler restart shop --accept-breakage`"));
         for kind in [Nothing, Applied] {
             assert_eq!(explanation("shop", &verdict(kind)), "");
         }

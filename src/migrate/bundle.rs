@@ -1,10 +1,11 @@
 //! The Python modules, as they are handed to the app's interpreter.
 
-use crate::worker::TEXT;
+use crate::worker::{TABLES, TEXT};
 
 /// The modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 23] = [
+const MODULES: [(&str, &str); 29] = [
     TEXT,
+    TABLES,
     ("wire", include_str!("wire.py")),
     ("tag", include_str!("tag.py")),
     ("project", include_str!("project.py")),
@@ -18,6 +19,11 @@ const MODULES: [(&str, &str); 23] = [
     ("catalog", include_str!("catalog.py")),
     ("postgresql", include_str!("postgresql.py")),
     ("schema", include_str!("schema.py")),
+    ("breakage", include_str!("breakage.py")),
+    ("advice", include_str!("advice.py")),
+    ("locks", include_str!("locks.py")),
+    ("coming", include_str!("coming.py")),
+    ("outlook", include_str!("outlook.py")),
     ("halfway", include_str!("halfway.py")),
     ("mysql_link", include_str!("mysql_link.py")),
     ("mysql_view", include_str!("mysql_view.py")),

@@ -26,6 +26,10 @@
 //! `ostler-watch:APP:HOST:RUN`, so that they never take themselves for it.
 //! Where `command` is `other`, ostlerd sets PGAPPNAME, PGOPTIONS and the like in the environment of the command.
 //! `marker` is who runs, for the table `ostler_migrations` (see `marker.py`), or null where nothing is kept there.
+//! `serving`, for mode `watch` alone, is `{"tables": TEXT or null}`: what the code that serves uses of the database, as one of its
+//! workers has told it; it is left out where none serves. With it `pending` has an `outlook`
+//! ([`Outlook`](crate::supervise::Outlook)): in `opened` of a database that is ahead of the code, in `locked` also of what is pending.
+//! With `"plan": true` the outlook is all there in `opened`, and has on PostgreSQL what each operation locks.
 //! `lock_file` is used where the database has no lock of its own and is no file (never for the three supported ones).
 //!
 //! # What `watch` is told on control, one JSON object a line, and what it answers
@@ -64,4 +68,4 @@ mod orders;
 
 pub use bundle::bundle;
 pub use message::{LINE_LIMIT, RunMessage, WatchMessage, WatchOrder};
-pub use orders::{DatabaseOrder, Guards, MarkerOrder, Mode, Names, Orders, OverrideOrder};
+pub use orders::{DatabaseOrder, Guards, MarkerOrder, Mode, Names, Orders, OverrideOrder, Serving};

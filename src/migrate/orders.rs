@@ -30,6 +30,12 @@ pub struct Orders {
     pub guards: Guards,
     /// What the database is to keep of the run; none where it keeps nothing.
     pub marker: Option<MarkerOrder>,
+    /// What the code uses that serves now; `None` where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub serving: Option<Serving>,
+    /// Whether somebody only wants to know what is pending, and what that would do.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub plan: bool,
 }
 
 /// Who runs, for other servers to read.
@@ -52,6 +58,13 @@ pub struct Names<'a> {
     pub release: &'a Path,
     /// The machine.
     pub host: &'a str,
+}
+
+/// The code that serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Serving {
+    /// Of the database, in its own words (see the module `tables`); `None` where it has not told.
+    pub tables: Option<String>,
 }
 
 /// The two programs.
@@ -125,6 +138,8 @@ impl Orders {
                 release: names.release.display().to_string(),
                 host: names.host.to_owned(),
             }),
+            serving: None,
+            plan: false,
         }
     }
 

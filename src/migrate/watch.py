@@ -10,7 +10,7 @@ import os
 import threading
 import time
 
-from _ostler import marker, plan, project, source, verdict
+from _ostler import marker, outlook, plan, project, source, verdict
 from _ostler.database import Lost, Side
 from _ostler.text import short
 from _ostler.wire import Trouble
@@ -60,6 +60,7 @@ class Watch:
         self.due = {}  # what has to be done again, and when
         self.asked = collections.deque()  # orders that wait for an answer
         self.lost = None  # since when a connection is gone
+        self.owed = None  # what is pending, to be told with the lock
         self.look_every = 0.0
         self.told = 0.0
         self.swept = []
@@ -72,7 +73,7 @@ class Watch:
                 pending = self.pending()
                 if pending is not None and not pending["migrations"]:
                     opened["warnings"] = list(opened.get("warnings") or []) + self.unwritten()
-            self.control.send("opened", vendor=vendor_of(self.side), pending=pending, **opened)
+            self.control.send("opened", vendor=vendor_of(self.side), pending=self.foreseen(pending, False), **opened)
             while self.turn():
                 pass
         except Lost as lost:
@@ -91,6 +92,7 @@ class Watch:
         try:
             with self.deadline:
                 self.work()
+            self.tell_locked()
         except Lost as lost:
             now = time.monotonic()
             self.lost = self.lost or now
@@ -169,8 +171,13 @@ class Watch:
         warning = ledger.prepare() if ledger and not dirty else None
         self.side.snapshot()
         del self.due["sweep"]
-        self.control.send("locked", pending=pending or {"migrations": [], "ahead": []}, swept=self.swept[:20], dirty=dirty,
-                          warnings=[warning] if warning else [])
+        self.owed = {"pending": pending or {"migrations": [], "ahead": []}, "swept": self.swept[:20], "dirty": dirty,
+                     "warnings": [warning] if warning else []}
+
+    def tell_locked(self):
+        if self.owed is not None:
+            owed, self.owed = self.owed, None
+            self.control.send("locked", **dict(owed, pending=self.foreseen(owed["pending"], True)))
 
     def do_look(self, now):
         fields = self.side.look()
@@ -201,6 +208,12 @@ class Watch:
         found, migrations = self.planned(plan.pending, wrapper)
         self.migrations.update(migrations)
         return found
+
+    def foreseen(self, pending, locked):
+        """The same with what it does to code and schema: slow, and bounded by nothing but its size, so no deadline counts."""
+        if pending is not None and (self.orders.get("serving") is not None or self.orders.get("plan")):
+            pending["outlook"] = self.planned(outlook.outlook, self.side.wrapper(), self.orders, pending, locked)
+        return pending
 
     def planned(self, ask, wrapper, *more):
         """What Django's own code says; its errors of the connection are ours."""

@@ -184,6 +184,7 @@ fn outcome(kind: VerdictKind) -> &'static str {
     match kind {
         VerdictKind::Nothing => "nothing",
         VerdictKind::Applied => "applied",
+        VerdictKind::Refused => "refused",
         VerdictKind::Retryable => "retryable",
         VerdictKind::Failed => "failed",
         VerdictKind::Partial => "partial",

@@ -265,6 +265,10 @@ pub fn time(seconds: f64) -> String {
 pub fn next_step(app: &str, verdict: &Verdict) -> String {
     match verdict.kind {
         VerdictKind::Nothing | VerdictKind::Applied => String::new(),
+        VerdictKind::Refused => format!(
+            "nothing was changed; change the release as it says above, then `ostler restart {app}`; or let the code that \
+             serves fail until the new one does: `ostler restart {app} --accept-breakage`"
+        ),
         VerdictKind::Retryable => format!(
             "nothing was changed; `ostler migrate {app}` tries again, best when nobody holds the lock; \
              `ostler migrate {app} --history` says who did"

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{AppName, HealthConfig, counted, size_words, words};
 
-use super::migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
+use super::migrate::{Breaking, Budgets, Database, Migrate, MigrateCommand, Override};
 use super::types::{
     Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, Resources, RolloutPolicy,
     Surge, WorkerRange,
@@ -303,7 +303,7 @@ impl Fields {
     }
 
     fn migrate(&mut self, migrate: &Migrate) {
-        let Migrate { command, databases, post_deploy, budgets, overrides, marker } = migrate;
+        let Migrate { command, databases, post_deploy, budgets, breaking, overrides, marker } = migrate;
         self.set(
             "migrate.command",
             match command {
@@ -327,6 +327,8 @@ impl Fields {
         self.set("migrate.timeout_total", words(*timeout_total));
         self.set("migrate.stall", words(*stall));
         self.set("migrate.marker", marker);
+        let breaking = if *breaking == Breaking::Warn { "warn" } else { "refuse" };
+        self.set("migrate.breaking", breaking);
         for (name, budgets) in overrides {
             let Override { lock_timeout, lock_wait, harm, timeout, stall } = budgets;
             let mut set = |key: &str, limit: &Option<Duration>| {

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::config::Breaking;
+
 /// The migration of one app: what is run, against which databases, within which budgets. A difference here takes no
 /// rollout: it counts from the next run on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,9 @@ pub struct Migrate {
     pub post_deploy: Vec<Vec<String>>,
     /// What everything may take.
     pub budgets: Budgets,
+    /// What becomes of one that breaks the code that serves.
+    #[serde(default)]
+    pub breaking: Breaking,
     /// Other budgets for single migrations, by `app_label.name` or by `name`.
     pub overrides: BTreeMap<String, Override>,
     /// Whether the database keeps what runs leave half done, for every server.

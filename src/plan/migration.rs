@@ -45,9 +45,9 @@ pub(super) fn migration(
     };
     let overrides = config.overrides.iter().map(|(name, budgets)| (name.clone(), budgets.into())).collect();
     let post_deploy = config.post_deploy.clone();
-    let budgets = budgets(config);
+    let (budgets, breaking) = (budgets(config), config.breaking.unwrap_or_default());
     let marker = config.marker.unwrap_or(true);
-    Ok(Some(Arc::new(Migrate { command, databases, post_deploy, budgets, overrides, marker })))
+    Ok(Some(Arc::new(Migrate { command, databases, post_deploy, budgets, breaking, overrides, marker })))
 }
 
 fn budgets(config: &MigrateConfig) -> Budgets {

@@ -20,6 +20,7 @@ use super::shell::links::put_back_all;
 use super::signals::Signals;
 use super::state::{self, State};
 use super::strays::Strays;
+use super::tables::Tables;
 use super::watch::Watch;
 use super::{check, health, listeners, prepare, reaper};
 use crate::config::{self, Address, Config, Problems, counted};
@@ -99,6 +100,10 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let config = in_force(places, read, left.as_ref()).map_err(StartError::Config)?;
     make_directory(&places.runtime.join("scoreboards"), 0o700)?;
     make_directory(&places.state, 0o755)?;
+    if left.is_none() {
+        // Of generations that are no more: numbers begin anew.
+        Tables::below(&places.runtime).forget_all();
+    }
     let signals = Signals::listen().map_err(failed_to("handle signals in", Path::new("ostlerd")))?;
     handover::let_signals_in();
     let children = Children::new();

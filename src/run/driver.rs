@@ -142,7 +142,7 @@ impl Driver {
                 Some(inbound) = self.inbox.recv() => self.inbound(inbound),
                 Some(ask) = self.desk.asks.recv() => self.asked(ask),
                 Some(asked) = self.desk.looks.recv() => {
-                    let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
+                    let view = self.view();
                     self.shell.look_at_releases(&view, asked);
                 }
                 signal = self.signals.next() => self.signalled(signal),
@@ -230,6 +230,7 @@ impl Driver {
                     self.fact(event);
                 }
             }
+            Inbound::TablesKept { app, generation } => self.shell.tables_kept(app, generation),
             Inbound::ReleasesLooked { found } => self.shell.releases_looked(found),
             Inbound::SuccessorChecked { id, program, checked } => {
                 self.successor_checked(id, program, checked)
@@ -276,7 +277,7 @@ impl Driver {
                 let id = self.shell.expect_answer(Some(answer));
                 return self.check_successor(id);
             }
-            Wish::MigrationPlan(app) => return self.shell.tell_pending(app, answer),
+            Wish::MigrationPlan(app) => return self.shell.tell_pending(app, &self.view(), answer),
             Wish::MigrationHistory(app) => return self.shell.tell_history(&app, answer),
             Wish::Served => {
                 // Whoever asked may have gone.
@@ -371,7 +372,7 @@ impl Driver {
     }
 
     fn publish(&mut self) {
-        let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
+        let view = self.view();
         let status = Status::new(&view, &self.shell.facts(&view));
         self.vitals.send_modify(|vitals| vitals.seen(&status, self.origin.elapsed()));
         self.systemd.keep_sockets(&self.shell.sockets());

@@ -297,6 +297,7 @@ impl Conversation {
                     | Message::Proved(_)
                     | Message::Loaded
                     | Message::Ready
+                    | Message::Tables(_)
                     | Message::Settings(_)
                     | Message::Forked => {}
                 }

@@ -214,6 +214,7 @@ fn answer_of(message: Message) -> Option<Answer> {
         | Message::Proved(_)
         | Message::Loaded
         | Message::Ready
+        | Message::Tables(_)
         | Message::Ran(_)
         | Message::Forked => None,
     }

@@ -52,6 +52,7 @@ pub mod signals;
 mod stand;
 mod state;
 mod strays;
+mod tables;
 mod tcp_socket;
 pub mod unix_socket;
 pub mod watch;

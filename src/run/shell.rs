@@ -22,11 +22,12 @@ use super::passed::Passed;
 use super::process::{Children, Gate};
 use super::releases::Releases;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
+use super::tables::Tables;
 use super::worker_process::{Admission, WorkerHandle};
 use crate::config::{AppName, Config, HealthConfig, Listen, counted};
 use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
 use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, Resources, WorkerClass};
-use crate::supervise::{Action, Event, Observation, Outcome, RequestId, Rung, View, WorkerId};
+use crate::supervise::{Action, Event, GenerationId, Observation, Outcome, RequestId, Rung, View, WorkerId};
 
 mod answers;
 mod asks;
@@ -69,6 +70,7 @@ pub struct Shell {
     outbox: Outbox,
     known: KnownApps,
     releases: Releases,
+    tables: Tables,
     /// What each app ran before the release that it runs.
     before: BTreeMap<AppName, PathBuf>,
     /// Reading the configuration excludes every other look at it, so that what was read later is in force later.
@@ -113,6 +115,9 @@ struct Expected {
     blueprint: Arc<Blueprint>,
     zygote: WorkerId,
     slot: Slot,
+    generation: GenerationId,
+    /// Whether it is to tell what its generation uses of the database.
+    tells: bool,
     /// Waits for its first word.
     waiting: AbortHandle,
 }
@@ -151,6 +156,7 @@ impl Shell {
             outbox,
             known: KnownApps::default(),
             releases: Releases::default(),
+            tables: Tables::below(runtime),
             before: BTreeMap::new(),
             turns: Arc::default(),
             leftovers: JoinSet::new(),
@@ -166,7 +172,8 @@ impl Shell {
                 self.effects.push(Effect::MoveLink(app, order));
             }
             Action::SpawnWorker { worker, generation, blueprint, hold, tolerate, from } => {
-                let admission = Admission { hold, tolerate };
+                let tables = !self.tables.has(&blueprint.app, generation);
+                let admission = Admission { hold, tables, tolerate };
                 let spawned = match from {
                     Some(zygote) => self.fork((worker, generation), blueprint, admission, zygote),
                     None => self.spawn(worker, generation, blueprint, admission),
@@ -194,6 +201,7 @@ impl Shell {
             Action::ReleaseApp { app } => {
                 self.end_leftovers(&app);
                 self.apps.remove(&app);
+                self.tables.forget(&app);
                 self.children.journal().inspect(|journal| journal.close(&app));
                 self.limits.set(app, Resources::default());
             }
@@ -331,13 +339,6 @@ impl Shell {
         &self.children
     }
 
-    /// Who owns which app.
-    pub fn owners(&self) -> BTreeMap<AppName, u32> {
-        let own = nix::unistd::geteuid().as_raw();
-        let of = |home: &Home| home.blueprint.account.as_ref().map_or(own, |account| account.uid);
-        self.apps.iter().map(|(name, home)| (name.clone(), of(home))).collect()
-    }
-
     /// The process of each worker.
     pub fn pids(&self) -> BTreeMap<WorkerId, i32> {
         self.workers.iter().map(|(id, running)| (*id, running.handle.pid())).collect()
@@ -376,6 +377,7 @@ impl Shell {
         self.apps.keys().cloned().collect::<Vec<_>>().iter().for_each(|app| self.end_leftovers(app));
         while self.leftovers.join_next().await.is_some() {}
         self.apps.clear();
+        self.tables.forget_all();
         // Only if empty: a name that is not ours stays.
         let _ = std::fs::remove_dir_all(self.runtime_directory.join("scoreboards"));
     }

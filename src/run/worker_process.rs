@@ -11,6 +11,8 @@ use nix::sys::signal::Signal;
 use nix::sys::socket::{MsgFlags, send};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use super::launch::{CONTROL, LaunchSpec};
 use super::listeners::{Bound, Listeners};
@@ -36,6 +38,9 @@ const FIRST_LISTENER: i32 = 7;
 /// How often one that has closed its control socket is looked after: whether it has written down why it fails.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// How long one that is ready is listened to for what it still has to tell.
+const TABLES_TIME: Duration = Duration::from_secs(30);
+
 /// The longest path of a probe that is kept, and the longest words about it, in bytes.
 const PATH_MOST: usize = 500;
 const WORDS_MOST: usize = 600;
@@ -58,6 +63,8 @@ pub struct StartedWorker {
 pub struct Admission {
     /// Whether it waits for [`WorkerHandle::admit`].
     pub hold: bool,
+    /// Whether it tells what the app's models use of the database.
+    pub tables: bool,
     /// Which bad answers to its probe are only warned of.
     pub tolerate: Tolerance,
 }
@@ -72,13 +79,16 @@ pub struct WorkerHandle {
     paper: Weak<Paper>,
 }
 
-/// Hears of a worker. Holds the control socket until the worker is ready: dropped before, a held worker exits.
+/// Hears of a worker. Holds the control socket until the worker is ready, and has told what it was asked for: dropped before,
+/// a held worker exits.
 #[derive(Debug)]
 pub struct WorkerWatch {
     app: AppName,
     worker: WorkerId,
     process: Arc<Process>,
     wire: Wire,
+    /// Where what the app's models use of the database goes, if that was asked for.
+    tables: Option<oneshot::Sender<String>>,
 }
 
 /// Starts a worker of `blueprint`. The listeners of the blueprint must be bound; `slot` stays taken until the
@@ -120,7 +130,7 @@ pub(super) fn started(
     let process = Arc::new(process);
     StartedWorker {
         handle: WorkerHandle { worker, process: process.clone(), control, paper },
-        watch: WorkerWatch { app: blueprint.app.clone(), worker, process, wire },
+        watch: WorkerWatch { app: blueprint.app.clone(), worker, process, wire, tables: None },
         gate,
         cgroup,
     }
@@ -142,6 +152,7 @@ pub(super) fn orders(
         .map(|(fd, bound)| ListenerOrder { fd, address: bound.name.order(), backlog: bound.listen.backlog })
         .collect();
     orders.hold = admission.hold;
+    orders.tables = admission.tables;
     orders.probe = blueprint.probe.as_ref().map(|probe| probe_order(probe, admission.tolerate));
     orders.log_file = blueprint.log_file.as_ref().map(|file| file.display().to_string());
     orders
@@ -244,22 +255,44 @@ impl WorkerHandle {
 }
 
 impl WorkerWatch {
+    /// Where it is heard what the app's models use of the database; only of one that was asked for it.
+    pub(super) fn tables(&mut self) -> oneshot::Receiver<String> {
+        let (tell, told) = oneshot::channel();
+        self.tables = Some(tell);
+        told
+    }
+
     /// Sends what happens to the worker as events; ends with [`Event::WorkerExited`], which is always the last.
     /// What the worker said of a failure comes before it.
     pub async fn run(self, events: UnboundedSender<Event>) {
-        let WorkerWatch { app, worker, process, mut wire } = self;
+        let WorkerWatch { app, worker, process, mut wire, mut tables } = self;
         // Where nobody receives any more there is nobody to tell.
         let tell = |event| drop(events.send(event));
         let mut closed = false;
+        let mut ready = None;
         loop {
-            let ended = next(&process, &wire, closed).await;
+            let heard = next(&process, &wire, closed);
+            let ended = match ready {
+                None => heard.await,
+                Some(since) => match timeout_at(since + TABLES_TIME, heard).await {
+                    Ok(ended) => ended,
+                    Err(_) => break,
+                },
+            };
             let heard = wire.hear(&process, ended);
             closed |= heard.closed;
-            let ready = heard.messages.iter().any(|message| matches!(message, Message::Ready));
-            for event in heard.messages.into_iter().filter_map(|message| event_of(worker, message)) {
-                tell(event);
+            for message in heard.messages {
+                match message {
+                    Message::Tables(told) => hand_on(tables.take(), told.text),
+                    // Nothing else counts of one that serves.
+                    _ if ready.is_some() => {}
+                    message => {
+                        ready = matches!(message, Message::Ready).then(Instant::now);
+                        event_of(worker, message).into_iter().for_each(tell);
+                    }
+                }
             }
-            if ready || ended {
+            if ended || ready.is_some() && (tables.is_none() || closed) {
                 break;
             }
         }
@@ -299,7 +332,14 @@ fn event_of(worker: WorkerId, message: Message) -> Option<Event> {
         Message::Loaded => Some(Event::WorkerLoaded { worker }),
         Message::Ready => Some(Event::WorkerReady { worker }),
         Message::Failed(failed) => Some(Event::WorkerFailed { worker, words: last_words(&failed) }),
-        Message::Here | Message::Settings(_) | Message::Ran(_) | Message::Forked => None,
+        Message::Here | Message::Settings(_) | Message::Ran(_) | Message::Forked | Message::Tables(_) => None,
+    }
+}
+
+fn hand_on(to: Option<oneshot::Sender<String>>, text: Option<String>) {
+    if let (Some(to), Some(text)) = (to, text) {
+        // Whoever asked may be ending.
+        let _ = to.send(text);
     }
 }
 

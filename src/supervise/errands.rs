@@ -45,7 +45,8 @@ impl App {
         let Some(migrate) = serving.migrate.clone().filter(|it| owes && !it.post_deploy.is_empty()) else {
             return;
         };
-        self.databases.post_deploy = Some(Opening { blueprint: serving.blueprint.clone(), migrate });
+        self.databases.post_deploy =
+            Some(Opening { blueprint: serving.blueprint.clone(), migrate, serving: None });
     }
 
     /// A person says that the database is put right.
@@ -64,8 +65,8 @@ impl App {
         let serving = self.serving.as_ref().map(|it| (it.blueprint.clone(), it.migrate.clone()));
         let last = databases.last_plan.as_ref().map(|it| (it.blueprint.clone(), it.migrate.clone()));
         let both = last.into_iter().chain(serving);
-        let mut openings =
-            both.filter_map(|(blueprint, migrate)| Some(Opening { blueprint, migrate: migrate? }));
+        let mut openings = both
+            .filter_map(|(blueprint, migrate)| Some(Opening { blueprint, migrate: migrate?, serving: None }));
         let Some(opening) = openings.next() else {
             let reason = format!("{} has no migrations: there is nothing to resolve", self.name);
             return self.answer(turn, id, Outcome::Invalid { reason });

@@ -56,6 +56,8 @@ pub(super) struct Databases {
     pub(super) last: Option<LastMigration>,
     /// What is wrong since then, in one sentence.
     pub(super) problem: Option<String>,
+    /// Who wants his migration to run although it breaks the code that serves.
+    pub(super) accepting: Vec<RequestId>,
     /// The plan of the last migration: where nothing serves, nothing else knows how the history is reached.
     pub(super) last_plan: Option<AppPlan>,
 }
@@ -158,11 +160,13 @@ impl App {
     }
 
     fn want(&mut self, turn: &mut Turn<'_>, wanted: Wanted) {
+        let accepts = self.accepts_breakage(&wanted);
         if let Some(queued) = self.databases.queued.as_mut().filter(|it| it.has(&wanted.plan)) {
             queued.join(wanted);
             return self.announce(turn, Happening::RolloutRequested { joined: true });
         }
         if let Some(running) = self.databases.migrating.as_mut().filter(|it| it.wanted.has(&wanted.plan)) {
+            running.migration.accepts_breakage |= accepts;
             running.migration.try_now(turn);
             if wanted.rolls_out {
                 // This one is what is wanted again.
@@ -195,13 +199,20 @@ impl App {
         self.begin_migration(turn, wanted);
     }
 
+    /// Whether somebody who waits for it wants it although it breaks the code that serves.
+    fn accepts_breakage(&self, wanted: &Wanted) -> bool {
+        wanted.waiters.iter().chain(&wanted.only).any(|id| self.databases.accepting.contains(id))
+    }
+
     fn begin_migration(&mut self, turn: &mut Turn<'_>, wanted: Wanted) {
         let Some(migrate) = wanted.plan.migrate.clone() else { return };
         self.databases.problem = None;
         self.databases.last_plan = Some(wanted.plan.clone());
         let patient = self.serving.is_none() && wanted.rolls_out;
         let run = turn.next_run();
-        let migration = Migration::begin(turn, run, &wanted.plan, migrate, patient);
+        let serving = self.serving.as_ref().map(|it| it.id);
+        let mut migration = Migration::begin(turn, run, &wanted.plan, migrate, serving, patient);
+        migration.accepts_breakage = self.accepts_breakage(&wanted);
         self.databases.migrating = Some(Migrating { migration, wanted, aborters: Vec::new() });
     }
 

@@ -39,10 +39,10 @@ pub use adopt::{Found, Stage};
 pub use event::{Event, Exit, GenerationId, LastWords, Observation, Stand, WorkerId};
 pub use legacy::Legacy;
 pub use migration::{
-    AbortReason, AbortRung, AppliedMigration, Backend, Failure, FailureKind, HistoryEntry, LastMigration,
-    Leftover, Look, Marked, Marks, MigrationFact, MigrationOrder, MigrationPhase, MigrationView, Opened,
-    Opening, Past, Pending, PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind,
-    Unfinished, Vendor, Verdict, VerdictKind,
+    AbortReason, AbortRung, AppliedMigration, Backend, Breakage, Failure, FailureKind, HistoryEntry,
+    LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact, MigrationOrder, MigrationPhase,
+    MigrationView, Opened, Opening, Outlook, Past, Pending, PendingMigration, Record, Report, RunId,
+    RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor, Verdict, VerdictKind,
 };
 pub use news::{Cause, Happening, Level, News};
 pub use proof::{Answer, Proof, Tolerance};

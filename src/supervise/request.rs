@@ -35,6 +35,8 @@ pub enum Request {
     Start(AppName),
     /// Bring the app's databases up to date with the release that is on disk now, and roll nothing out.
     Migrate(AppName),
+    /// `Restart`, `Switch` or `Migrate`, and a migration that breaks the code that serves is run all the same.
+    AcceptBreakage(Box<Request>),
     /// End the migration of the app that is under way.
     AbortMigration(AppName),
     /// A person says that what the last migration left half done is resolved.

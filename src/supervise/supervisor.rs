@@ -208,6 +208,10 @@ impl Supervisor {
     }
 
     fn requested(&mut self, id: RequestId, request: Request, out: &mut Out) {
+        let (request, accepts) = match request {
+            Request::AcceptBreakage(request) => (*request, true),
+            request => (request, false),
+        };
         let leaving = self.shutdown.is_some();
         let app = match &request {
             Request::Shutdown => return self.shut_down(id, false, out),
@@ -224,11 +228,13 @@ impl Supervisor {
             Request::Migrate(app) | Request::AbortMigration(app) | Request::ResolveMigration(app) => {
                 app.clone()
             }
+            Request::AcceptBreakage(_) => return,
         };
         if !self.apps.contains_key(&app) {
             let reason = format!("no app named `{app}` is configured");
             return out.actions.push(Action::Answer { id, outcome: Outcome::Invalid { reason } });
         }
+        self.with_app(&app, out, |app, _| app.databases.accepting.extend(accepts.then_some(id)));
         self.with_app(&app, out, |app, turn| match request {
             Request::Restart(_) => app.restart(turn, id),
             Request::Switch(_, target) => app.switch(turn, id, target),
@@ -241,6 +247,7 @@ impl Supervisor {
             Request::AbortMigration(_) => app.abort_migration(turn, id),
             Request::ResolveMigration(_) => app.resolve_migration(turn, id),
             Request::Shutdown | Request::ShutdownNow | Request::Drain(_) | Request::Undrain => {}
+            Request::AcceptBreakage(_) => {}
         });
     }
 

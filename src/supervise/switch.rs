@@ -257,6 +257,7 @@ impl App {
         let waits = matches!(self.switch.ordered, Some(Ordered::PutBack | Ordered::Keep));
         let waits = waits && self.switch.unproven.is_some();
         for (id, app, outcome) in std::mem::take(turn.answers) {
+            self.databases.accepting.retain(|it| *it != id);
             match self.switch.named.iter().position(|it| *it == id) {
                 Some(_) if waits => self.switch.answers.push((id, outcome)),
                 found => {

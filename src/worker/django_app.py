@@ -3,7 +3,7 @@
 import sys
 from contextlib import contextmanager
 
-from _ostler import output
+from _ostler import output, tables
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Failure
 
@@ -95,6 +95,19 @@ def warm_names(found, resolver):
     code = translation.get_supported_language_variant(found.LANGUAGE_CODE) if chosen else found.LANGUAGE_CODE
     with translation.override(code):
         resolver.reverse_dict
+
+
+def tell_tables(control):
+    """What the app's models use of the database, for whoever changes that while this code serves."""
+    text = None
+    try:
+        if settings() is not None:
+            from django.apps import apps
+
+            text = tables.told(tables.of(apps))
+    except Exception:
+        pass  # the fields of an app may be as they like
+    control.send("tables", text=text)
 
 
 def count(patterns):

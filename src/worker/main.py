@@ -5,7 +5,7 @@ import signal
 import sys
 import traceback
 
-from _ostler import host, listen, output, settings, shift, slot, zygote
+from _ostler import django_app, host, listen, output, settings, shift, slot, zygote
 from _ostler.paper import paper
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Control, Failure, leave, say
@@ -78,6 +78,8 @@ def does_not_start(error):
 def work(orders, control, made=None):
     board = slot.Slot(orders["slot"]["offset"], orders["slot"]["size"])
     heartbeat = slot.Heartbeat(board, control)
+    if orders.get("tables"):
+        heartbeat.then = django_app.tell_tables
     made = made or Made(orders)
     app, log, cls, cfg = made.app, made.log, made.cls, made.app.cfg
     try:

@@ -47,6 +47,9 @@ pub struct Orders {
     pub hold: bool,
     /// The request that the worker has to answer well before it takes visitors.
     pub probe: Option<ProbeOrder>,
+    /// Whether to tell, once ready, what the app's models use of the database.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub tables: bool,
     /// The file that SIGUSR1 opens anew for descriptors 1 and 2.
     pub log_file: Option<String>,
     /// The blanks behind the orders.
@@ -153,6 +156,7 @@ impl Orders {
             slot: Slot::at(0),
             hold: false,
             probe: None,
+            tables: false,
             log_file: None,
             room: 2 * ROOM,
         }
@@ -191,6 +195,8 @@ pub enum Message {
     Proved(ProvedMessage),
     /// It serves.
     Ready,
+    /// What the app's models use of the database; comes after `ready`, where it was asked for.
+    Tables(TablesMessage),
     /// It cannot serve and exits.
     Failed(FailedMessage),
     /// The answer to `inspect`.
@@ -226,6 +232,14 @@ pub struct AnswerMessage {
     /// What is bad about it, in one sentence; else empty.
     #[serde(default)]
     pub message: String,
+}
+
+/// What an app's models use of the database, as the module `tables` has put it; ostlerd only hands it on.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct TablesMessage {
+    /// `None` if the app is not Django's, or it cannot be told.
+    #[serde(default)]
+    pub text: Option<String>,
 }
 
 /// The answer to a [`HookOrder`](super::HookOrder).
@@ -300,6 +314,10 @@ impl Message {
                 keep_end(&mut answer.path);
                 answer.seconds =
                     if answer.seconds.is_finite() { answer.seconds.clamp(0.0, DAY) } else { 0.0 };
+            }
+            Self::Tables(TablesMessage { text }) => {
+                let plain = |c: u8| c.is_ascii_alphanumeric() || b"+/=".contains(&c);
+                *text = text.take().filter(|text| text.bytes().all(plain));
             }
             _ => {}
         }

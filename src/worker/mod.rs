@@ -39,7 +39,8 @@
 //! below, with `addresses` beside the rest, which are where the app listens, described as in `listeners`; or `zygote`: load
 //! the app once and fork workers, or `settings`: load the settings alone and fork workers, which then import the app
 //! themselves; see below too. The last two may have `addresses`, and `begin`, a hook of the master as below, `on_starting`
-//! or `on_reload`, that runs once what is to be loaded is there, before the first fork.
+//! or `on_reload`, that runs once what is to be loaded is there, before the first fork. `tables`, which is left out where it is
+//! false, asks a worker for the message of that name.
 //!
 //! A listener may be bound and not listen, while the app has failed: the worker has it listen, with `backlog`, when its
 //! probe has passed and it is admitted, just before it takes its first client.
@@ -58,12 +59,13 @@
 //! | `{"event": "proved", "urls": …, "probe": …}` | before `loaded` and `ready`: how many URLs of Django's are loaded, or null; the answer to the probe (`path`, `status` or null, `seconds`, `late`, `good`, `message`), or null if there was none |
 //! | `{"event": "loaded"}` | only where `hold` is true: the app is loaded and the probe passed; the worker now waits for one byte `g` before it takes visitors, and exits quietly on end of file |
 //! | `{"event": "ready"}` | the first heartbeat; of a zygote: it can fork |
+//! | `{"event": "tables", "text": …}` | after `ready`, where `tables` is true: what the app's models use of the database, as the module `tables` makes a text of it; null if the app is not Django's, or it cannot be told |
 //! | `{"event": "forked"}` | from a worker that a zygote has made: here it is; see below |
 //! | `{"event": "failed", "stage": …, "message": …, "traceback": …}` | it cannot serve and exits, or is killed soon; `stage` is `settings`, `import`, `attribute`, `hook`, `probe` or `boot`; `message` is one sentence; `traceback` may be empty, and is the start of the body where the probe was answered badly |
 //! | `{"event": "settings", …}` | the answer to `inspect`: see [`Settings`] |
 //! | `{"event": "ran", "hook": …, "error": …}` | in mode `hooks`: the hook has run; `error` is what it raised, and absent where it raised nothing |
 //!
-//! ostlerd may close its end after `ready`.
+//! ostlerd may close its end after `ready`, or after `tables` where it has asked for them.
 //!
 //! In mode `hooks` ostlerd writes one JSON object a line, each after the answer to the one before. On the end of file
 //! the process runs nothing more and exits 0: `on_exit` is a hook like the others and has to be named.
@@ -114,7 +116,7 @@
 //!
 //! # The modules
 //!
-//! In the order of their execution: `text` fits words into messages, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
+//! In the order of their execution: `text` fits words into messages, `tables` describes what the app's models use of the database, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
 //! scoreboard, `settings` reads gunicorn's; `django_app` is what is known of Django, `answer` and `probe` the request that a worker
 //! asks of itself; `listen` has its sockets; `drain`, `http2` and `hold` are the rules for going and coming, `entry` is which app fits which class; `shift` is
 //! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `main` is what gunicorn's arbiter
@@ -131,7 +133,7 @@ use serde::{Deserialize, Serialize};
 pub use hook::{Hook, HookOrder, HookWorker};
 pub use message::{
     AnswerMessage, FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Mode,
-    Orders, ProbeOrder, ProvedMessage, ROOM, RanMessage, Slot, Stage, ToleranceOrder,
+    Orders, ProbeOrder, ProvedMessage, ROOM, RanMessage, Slot, Stage, TablesMessage, ToleranceOrder,
 };
 
 /// The text for `python -c`: it takes the bundle and the orders from their descriptors and begins.
@@ -140,9 +142,13 @@ pub const BOOTSTRAP: &str = include_str!("bootstrap.py");
 /// The module that the other programs in an app's interpreter begin with too.
 pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
 
+/// The module that describes the tables that an app uses, for both.
+pub const TABLES: (&str, &str) = ("tables", include_str!("tables.py"));
+
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 22] = [
+const MODULES: [(&str, &str); 23] = [
     TEXT,
+    TABLES,
     ("paper", include_str!("paper.py")),
     ("wire", include_str!("wire.py")),
     ("output", include_str!("output.py")),

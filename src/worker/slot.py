@@ -95,6 +95,7 @@ class Heartbeat:
         self.fields = slot.fields
         self.control = control
         self.ready = False
+        self.then = None  # what is to be told once it is ready
 
     def notify(self):
         self.fields[HEARTBEAT] = monotonic_ns()
@@ -104,6 +105,8 @@ class Heartbeat:
                 self.fields[STATE] = READY
             self.control.send("ready")
             paper.put_away()
+            if self.then is not None:
+                self.then(self.control)
 
     def last_update(self):
         return self.fields[HEARTBEAT] / 1e9

@@ -79,6 +79,18 @@ fn a_proof_is_read_whatever_numbers_it_has() {
 }
 
 #[test]
+fn what_an_app_uses_of_the_database_is_text_or_nothing() {
+    let told =
+        |text: &str| match Message::parse(format!(r#"{{"event": "tables", "text": {text}}}"#).as_bytes()) {
+            Ok(Message::Tables(told)) => told.text,
+            other => panic!("{other:?}"),
+        };
+    assert_eq!(told(r#""eJyr+/==""#).as_deref(), Some("eJyr+/=="));
+    assert_eq!(["null", r#""a b""#, r#""\u0000""#, r#""é""#].map(told), [None, None, None, None]);
+    assert!(Message::parse(br#"{"event": "tables", "text": 1}"#).is_err());
+}
+
+#[test]
 fn messages_are_read_as_they_are_sent() {
     assert_eq!(Message::parse(b"{\"event\": \"loaded\"}\n").unwrap(), Message::Loaded);
     assert_eq!(Message::parse(b"{\"event\": \"ready\"}").unwrap(), Message::Ready);

@@ -152,6 +152,9 @@ fn answer_wish(
     out: &broadcast::Sender<News>,
     hold: &std::sync::mpsc::Sender<oneshot::Sender<Outcome>>,
 ) {
+    if let Wish::Request(Request::AcceptBreakage(inner)) = wish {
+        return answer_wish(&Wish::Request((**inner).clone()), answer, out, hold);
+    }
     let done = |message: &str| Outcome::Done { message: message.into(), generation: Some(GenerationId(2)) };
     let app = match wish {
         Wish::Request(Request::Drain(_)) => return drop(answer.send(done("drained"))),

@@ -6,7 +6,7 @@ use std::time::Instant;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use ostler::control::Wish;
-use ostler::supervise::{Outcome, Request};
+use ostler::supervise::{Outcome, Request, Target};
 use serde_json::Value;
 
 use crate::fake::{Fake, PATIENCE, name, text};
@@ -17,6 +17,7 @@ fn each_flag_wishes_for_what_it_says_and_two_of_them_for_nothing() {
     let shop = || name("shop");
     for (flag, wish) in [
         (None, Wish::Request(Request::Migrate(shop()))),
+        (Some("--accept-breakage"), accepting(Request::Migrate(shop()))),
         (Some("--abort"), Wish::Request(Request::AbortMigration(shop()))),
         (Some("--resolve"), Wish::Request(Request::ResolveMigration(shop()))),
         (Some("--plan"), Wish::MigrationPlan(shop())),
@@ -27,12 +28,32 @@ fn each_flag_wishes_for_what_it_says_and_two_of_them_for_nothing() {
         assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
         assert_eq!(fake.next_wish(), wish);
     }
-    for arguments in [&["migrate"][..], &["migrate", "shop", "--plan", "--abort"], &["migrate", "no such"]] {
+    for (arguments, request) in [
+        (&["restart", "shop", "--accept-breakage"][..], Request::Restart(shop())),
+        (&["rollback", "shop", "--accept-breakage"], Request::Switch(shop(), Target::Before)),
+        (
+            &["restart", "shop", "--release", "/srv/2", "--accept-breakage"],
+            Request::Switch(shop(), Target::Release("/srv/2".into())),
+        ),
+    ] {
+        fake.ostler(arguments);
+        assert_eq!(fake.next_wish(), accepting(request));
+    }
+    for arguments in [
+        &["migrate"][..],
+        &["migrate", "shop", "--plan", "--accept-breakage"],
+        &["migrate", "shop", "--plan", "--abort"],
+        &["migrate", "no such"],
+    ] {
         assert_eq!(fake.ostler(arguments).status.code(), Some(64), "{arguments:?}");
     }
     let shown = fake.ostler(&["migrate", "shpo"]);
     assert_eq!(shown.status.code(), Some(64));
     assert!(text(&shown.stderr).contains("did you mean `shop`?"));
+}
+
+fn accepting(request: Request) -> Wish {
+    Wish::Request(Request::AcceptBreakage(Box::new(request)))
 }
 
 #[test]
@@ -41,8 +62,8 @@ fn a_plan_is_a_table_and_a_history_is_told_and_neither_tells_of_anything_else() 
     let out = text(&fake.ostler(&["migrate", "shop", "--plan"]).stdout);
     let expected = "\
 default: PostgreSQL 15.14
-  MIGRATION        ATOMIC  OPERATIONS
-  shop.0007_price  yes              3
+  MIGRATION        ATOMIC  OPERATIONS  CODE THAT SERVES
+  shop.0007_price  yes              3  not known
 ";
     assert_eq!(out, expected);
     let out = text(&fake.ostler(&["migrate", "shop", "--history"]).stdout);

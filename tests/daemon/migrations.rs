@@ -98,7 +98,7 @@ fn a_restart_applies_a_migration_before_the_new_workers_start() {
     let ostlerd = site.start();
     let before = ostlerd.serving("shop");
     project.release("app.py", &app("price"));
-    let price = "migrations.AddField('order', 'price', models.IntegerField(default=1))";
+    let price = "migrations.AddField('order', 'price', models.IntegerField(null=True))";
     project.release("shop/migrations/0002_price.py", &migration(price));
     let pending = ostlerd.ostler(&["migrate", "shop", "--plan"]).exits(0);
     assert!(pending.all().contains("shop.0002_price"), "{pending}");
@@ -142,7 +142,7 @@ fn a_rollback_leaves_the_databases_as_they_are_and_says_so() {
         Said::of(cp.arg("-a").args([release(from), release(to)])).exits(0);
     };
     copy("1", "2");
-    let price = "migrations.AddField('order', 'price', models.IntegerField(default=1))";
+    let price = "migrations.AddField('order', 'price', models.IntegerField(null=True))";
     fs::write(release("2").join("shop/migrations/0002_price.py"), migration(price)).expect("it is ours");
     fs::write(release("2").join("app.py"), app("price")).expect("it is ours");
     copy("2", "3");

@@ -22,7 +22,8 @@ def source(*path):
 def bundle():
     """The modules in the order that ostlerd gives them."""
     names = re.findall(r'include_str!\("(\w+)\.py"\)', source("migrate", "bundle.rs"))
-    return [["text", source("worker", "text.py")]] + [[name, source("migrate", name + ".py")] for name in names]
+    shared = [[name, source("worker", name + ".py")] for name in ("text", "tables")]
+    return shared + [[name, source("migrate", name + ".py")] for name in names]
 
 
 def high(fd):
@@ -42,13 +43,14 @@ class Program:
     """One of the two programs, and ostlerd's end of its control socket. `with` ends it, whatever happens."""
 
     def __init__(self, python, directory, mode, tag="ostler:shop:web1:r1", database=None, command="django", guards=None,
-                 environment=None, host="web1", marker=True):
+                 environment=None, host="web1", marker=True, **more):
         self.events, self.rest, self.status = [], b"", None
         self.output = tempfile.TemporaryFile()
         orders = {"contract": 1, "mode": mode, "app": "shop", "tag": tag, "database": database or {"alias": "default"},
                   "command": command, "lock_file": os.path.join(directory, "migrate.lock"),
                   "guards": guards or {"lock_timeout_seconds": 1.0, "overrides": {}},
                   "marker": {"release": directory, "host": host} if marker else None}
+        orders.update(more)
         ours, theirs = socket.socketpair()
         self.control, theirs = ours, high(theirs.detach())
         given = [memfd(bundle()), memfd(orders), theirs]

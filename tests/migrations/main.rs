@@ -10,6 +10,7 @@ mod harness;
 #[path = "../daemon/load/mod.rs"]
 mod load;
 
+mod breaking;
 mod crash;
 mod long;
 mod mariadb;

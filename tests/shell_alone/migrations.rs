@@ -39,10 +39,11 @@ fn opening(folder: &std::path::Path, code: &str) -> Opening {
         databases: vec![Database::Alias("default".to_owned())],
         post_deploy: Vec::new(),
         budgets: Budgets::default(),
+        breaking: Default::default(),
         overrides: BTreeMap::new(),
         marker: true,
     };
-    Opening { blueprint: Arc::new(blueprint), migrate: Arc::new(migrate) }
+    Opening { blueprint: Arc::new(blueprint), migrate: Arc::new(migrate), serving: None }
 }
 
 async fn until(facts: &mut UnboundedReceiver<Event>, is: fn(&MigrationFact) -> bool) {

@@ -97,6 +97,30 @@ def a_new_project_is_proven_by_its_urls_and_its_first_page(at):
                 assert worker.finished == 0 and worker.in_flight() == []
 
 
+def what_the_models_use_of_the_database_is_told_once_it_serves(at):
+    """Without a connection to it: there is none in this project's folder."""
+    project(at)
+    for kind, module in kinds(at):
+        for preload in (False, True):
+            with site(at, kind, module, preload=preload) as app:
+                told = app.ready(tables=True).hear("tables")
+                models = {it["model"]: it for it in tables()["read"](told["text"])}
+                assert {"auth.User", "auth.User_groups", "sessions.Session"} <= set(models), sorted(models)
+                columns = models["auth.User"]["columns"]
+                assert columns["last_login"]["null"] and columns["username"] == {"kind": "CharField(150)"}, columns
+                assert columns["id"].get("auto") and "unique (username)" in models["auth.User"]["rules"], models["auth.User"]
+    with Shop(at.venv, at.directory, args=["-k", "sync"]) as app:
+        assert app.ready(tables=True).hear("tables")["text"] is None
+
+
+def tables():
+    made = {}
+    path = os.path.join(os.path.dirname(__file__), "..", "..", "src", "worker", "tables.py")
+    with open(path, encoding="utf-8") as file:
+        exec(compile(file.read(), path, "exec"), made)
+    return made
+
+
 def urls_that_do_not_import_are_a_failed_boot(at):
     project(at, urls="from site1 import views\nurlpatterns = []\n", site1__views="import a_module_that_is_not_there\n")
     for kind, module in kinds(at):
@@ -324,6 +348,7 @@ def a_late_answer_is_borne_with_where_the_orders_say_so(at):
 
 
 LAWS = [a_new_project_is_proven_by_its_urls_and_its_first_page,
+        what_the_models_use_of_the_database_is_told_once_it_serves,
         urls_that_do_not_import_are_a_failed_boot,
         a_view_that_raises_is_told_with_its_own_traceback]
 ONCE = [urls_are_loaded_all_the_way_down,

@@ -38,6 +38,7 @@ impl Ledger {
                 self.asked.insert(id, asked);
                 return;
             }
+            Request::AcceptBreakage(_) => return,
             Request::Restart(app)
             | Request::Switch(app, _)
             | Request::Scale(app, _)

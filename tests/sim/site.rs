@@ -69,6 +69,7 @@ pub(crate) fn migrate(rng: &mut Rng) -> Arc<Migrate> {
             timeout_total: rng.millis(30_000, 60_000),
             stall: rng.millis(6000, 15_000),
         },
+        breaking: Default::default(),
         overrides: BTreeMap::new(),
         marker: rng.chance(0.8),
     })

@@ -21,7 +21,10 @@ pub(super) async fn run(client: &Client, arguments: &Migrate, how: How) -> Resul
             follow(client, &Change::AbortMigration(app), "the end of the migration", how).await
         }
         Migrate { resolve: true, .. } => follow(client, &Change::ResolveMigration(app), "nothing", how).await,
-        _ => follow(client, &Change::Migrate(app), "the migration", how).await,
+        _ => {
+            let change = Change::Migrate(app).accepting(arguments.accept_breakage);
+            follow(client, &change, "the migration", how).await
+        }
     }
 }
 

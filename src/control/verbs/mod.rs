@@ -64,8 +64,12 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         Verb::Status { app } => status::run(&client, app.as_deref(), common.how).await,
         Verb::Top => top::run(&client, common.how.json).await,
         Verb::Migrate(arguments) => migrate::run(&client, &arguments, common.how).await,
-        Verb::Restart { app, release } => restart::run(&client, &app, release.as_deref(), common.how).await,
-        Verb::Rollback { app } => rollback::run(&client, &app, common.how).await,
+        Verb::Restart { app, release, accept_breakage } => {
+            restart::run(&client, &app, release.as_deref(), accept_breakage, common.how).await
+        }
+        Verb::Rollback { app, accept_breakage } => {
+            rollback::run(&client, &app, accept_breakage, common.how).await
+        }
         Verb::Scale { app, workers } => scale::run(&client, &app, workers, common.how).await,
         Verb::Stop { app } => stop::run(&client, &app, common.how).await,
         Verb::Start { app } => start::run(&client, &app, common.how).await,

@@ -8,11 +8,12 @@ use crate::control::follow::follow;
 use crate::control::protocol::exit;
 use crate::control::screen::How;
 
-/// Rolls an app out anew; to `release`, where one is named.
+/// Rolls an app out anew; to `release`, where one is named; whatever its migrations break, where that is accepted.
 pub(super) async fn run(
     client: &Client,
     app: &str,
     release: Option<&Path>,
+    accept_breakage: bool,
     how: How,
 ) -> Result<u8, VerbError> {
     let app = app_name(app)?;
@@ -28,5 +29,5 @@ pub(super) async fn run(
             Change::Release(app, text)
         }
     };
-    follow(client, &change, "the rollout", how).await
+    follow(client, &change.accepting(accept_breakage), "the rollout", how).await
 }

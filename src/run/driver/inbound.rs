@@ -10,7 +10,7 @@ use crate::plan::Refusal;
 use crate::run::known::{Found, Looked};
 use crate::run::releases;
 use crate::run::zygote::Newborn;
-use crate::supervise::{Event, LinkFact, RequestId, WorkerId};
+use crate::supervise::{Event, GenerationId, LinkFact, RequestId, WorkerId};
 
 /// What reaches the driver from the tasks of the shell.
 #[derive(Debug)]
@@ -75,6 +75,13 @@ pub enum Inbound {
         worker: WorkerId,
         /// What has become of it, or why nothing has.
         born: Result<Newborn, String>,
+    },
+    /// What a generation's code uses of the database is kept.
+    TablesKept {
+        /// The app.
+        app: AppName,
+        /// Its generation.
+        generation: GenerationId,
     },
     /// The releases were looked at.
     ReleasesLooked {

@@ -8,7 +8,7 @@ use crate::config::AppName;
 use crate::observe::Status;
 use crate::run::shell::Effect;
 use crate::run::{handover, jobs};
-use crate::supervise::{Moment, Outcome, Request, RequestId};
+use crate::supervise::{Moment, Outcome, Request, RequestId, View};
 
 /// How long whoever asked may take to receive the answer.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -31,6 +31,11 @@ pub(super) enum Leaving {
 }
 
 impl Driver {
+    /// The picture of this moment.
+    pub(super) fn view(&self) -> View {
+        self.supervisor.view(Moment::at(self.origin.elapsed()))
+    }
+
     /// Writes down what has changed, and then does what follows from it. What could not be written is tried `again`
     /// with the next look, or when something has to be done.
     pub(super) fn keep(&mut self, again: bool) {
@@ -72,7 +77,7 @@ impl Driver {
         if self.is_stopping() {
             return self.shell.answer(id, refuse(STOPPED.to_owned()));
         }
-        let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
+        let view = self.view();
         if let Some(app) = view.apps.iter().find(|app| app.migration.is_some()) {
             let reason = format!("{} migrates its databases; try again when that has ended", app.name);
             return self.shell.answer(id, refuse(reason));
@@ -91,7 +96,7 @@ impl Driver {
 
     /// Whether this ostlerd ends for good: the next one would know nothing of that.
     fn is_stopping(&self) -> bool {
-        let view = self.supervisor.view(Moment::at(self.origin.elapsed()));
+        let view = self.view();
         view.drain.is_some_and(|drain| drain.stopping)
     }
 

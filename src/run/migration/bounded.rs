@@ -3,7 +3,8 @@
 use crate::migrate::WatchMessage;
 use crate::run::messages::shown;
 use crate::supervise::{
-    Backend, Failure, Leftover, Look, Marked, Marks, Opened, Pending, PendingMigration, Report, Step, Trouble,
+    Backend, Breakage, Failure, Leftover, LockNote, Look, Marked, Marks, Opened, Outlook, Pending,
+    PendingMigration, Report, Step, Trouble,
 };
 
 /// Texts of one line.
@@ -77,6 +78,21 @@ fn opened(it: &mut Opened) {
 fn pending(it: &mut Pending) {
     list(&mut it.migrations, MIGRATIONS, |PendingMigration { name: it, .. }| name(it));
     list(&mut it.ahead, LIST, name);
+    outlook(&mut it.outlook);
+}
+
+fn outlook(it: &mut Outlook) {
+    list(&mut it.untold, LIST, text);
+    list(&mut it.breaks, LIST, |it| {
+        let Breakage { migration, operation, table, column, model, certain: _, what, effect, remedy } = it;
+        migration.iter_mut().for_each(name);
+        [operation, table, model].into_iter().chain(column).for_each(name);
+        [what, effect, remedy].into_iter().for_each(text);
+    });
+    list(&mut it.locks, LIST, |LockNote { migration, operation, words }| {
+        [migration, operation].into_iter().for_each(name);
+        text(words);
+    });
 }
 
 fn backend(it: &mut Backend) {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::database::{self, Patience};
 use super::name::RunName;
 use crate::config::AppName;
-use crate::migrate::{Mode, Names, Orders};
+use crate::migrate::{Mode, Names, Orders, Serving};
 use crate::plan::{Blueprint, Database, Migrate, Refusal};
 use crate::run::prepare;
 use crate::run::process::Children;
@@ -24,6 +24,8 @@ pub(in crate::run) struct Look {
     pub(in crate::run) children: Children,
     pub(in crate::run) config: PathBuf,
     pub(in crate::run) locks: PathBuf,
+    /// What the code uses that serves now.
+    pub(in crate::run) serving: Option<Serving>,
 }
 
 impl Look {
@@ -72,7 +74,8 @@ impl Look {
         let RunName { tag, host, .. } = &RunName::new(app, RunId(0), SystemTime::now());
         let names = Names { app: app.as_str(), tag, release: &blueprint.directory, host };
         let lock_file: &Path = &self.locks.join(app.as_str());
-        let orders = Orders::new(Mode::Watch, names, migrate, database, lock_file);
+        let mut orders = Orders::new(Mode::Watch, names, migrate, database, lock_file);
+        (orders.serving, orders.plan) = (self.serving.clone(), true);
         let broken = |message| Trouble { kind: TroubleKind::Broken, message, traceback: String::new() };
         let started = database::start(&self.children, blueprint, &orders, Patience::default());
         let (side, task) = started.map_err(broken)?;

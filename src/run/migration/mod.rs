@@ -39,9 +39,12 @@ pub use name::{MARK, RunName};
 use look::Look;
 
 use super::process::Children;
+use super::tables::Tables;
 use crate::config::AppName;
 use crate::plan::Account;
-use crate::supervise::{Event, MigrationFact, MigrationOrder, Outcome, Past, RunId, Trouble, TroubleKind};
+use crate::supervise::{
+    Event, GenerationId, MigrationFact, MigrationOrder, Outcome, Past, RunId, Trouble, TroubleKind,
+};
 use run::{Run, Teller};
 
 /// Below the runtime directory.
@@ -55,6 +58,7 @@ pub struct Migrations {
     children: Children,
     state: PathBuf,
     runtime: PathBuf,
+    tables: Tables,
     patience: Patience,
     facts: mpsc::UnboundedSender<Event>,
     runs: BTreeMap<RunId, Run>,
@@ -78,6 +82,7 @@ impl Migrations {
             children,
             state: state.to_owned(),
             runtime: runtime.to_owned(),
+            tables: Tables::below(runtime),
             patience: Patience::default(),
             facts,
             runs: BTreeMap::new(),
@@ -97,7 +102,8 @@ impl Migrations {
         if let MigrationOrder::Open(opening) = order {
             let teller = Teller { run: id, facts: self.facts.clone() };
             let user = opening.blueprint.account.as_ref().map_or(geteuid().as_raw(), |it| it.uid);
-            let run = Run::new(teller.clone(), self.children.clone(), opening, &app, &self.runtime);
+            let serving = opening.serving.map(|generation| self.tables.serving(&app, generation));
+            let run = Run::new(teller.clone(), self.children.clone(), opening, &app, &self.runtime, serving);
             tracing::debug!(app = app.as_str(), run = run.name.run, tag = run.name.tag, "a migration begins");
             self.runs.insert(id, run);
             return self.read_past(app, teller, user);
@@ -176,9 +182,10 @@ impl Migrations {
     }
 
     /// For who asks what is pending; the configuration is read anew for him.
-    pub(super) fn look(&self, config: &Path) -> Look {
+    pub(super) fn look(&self, config: &Path, app: &AppName, serving: Option<GenerationId>) -> Look {
         let (children, locks) = (self.children.clone(), self.runtime.join(LOCKS));
-        Look { children, config: config.to_owned(), locks }
+        let serving = serving.map(|generation| self.tables.serving(app, generation));
+        Look { children, config: config.to_owned(), locks, serving }
     }
 
     /// Answers what the history of an app holds.

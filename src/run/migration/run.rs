@@ -14,7 +14,7 @@ use super::guards;
 use super::name::RunName;
 use super::orphans;
 use crate::config::AppName;
-use crate::migrate::{Mode, Names, Orders, WatchOrder};
+use crate::migrate::{Mode, Names, Orders, Serving, WatchOrder};
 use crate::plan::MigrateCommand;
 use crate::run::process::Children;
 use crate::supervise::{
@@ -51,6 +51,8 @@ pub(super) struct Run {
     lock_file: PathBuf,
     /// What stands in the environment of the command's processes.
     mark: String,
+    /// What the code uses that serves.
+    serving: Option<Serving>,
     database: Side,
     index: usize,
     /// As the last record had it.
@@ -79,6 +81,7 @@ impl Run {
         opening: Opening,
         app: &AppName,
         runtime: &Path,
+        serving: Option<Serving>,
     ) -> Run {
         let name = RunName::new(app, teller.run, SystemTime::now());
         let lock_file = runtime.join(super::LOCKS).join(app.as_str());
@@ -91,6 +94,7 @@ impl Run {
             name,
             lock_file,
             mark,
+            serving,
             database,
             index: 0,
             opened: Opened::default(),
@@ -108,7 +112,8 @@ impl Run {
             return self.teller.tell(MigrationFact::Opened(Opened { unwatched, ..Opened::default() }));
         }
         super::make_lock_file(&self.lock_file, blueprint.account.as_ref());
-        let orders = self.orders(Mode::Watch);
+        let mut orders = self.orders(Mode::Watch);
+        orders.serving = self.serving.clone();
         match database::start(&self.children, blueprint, &orders, patience) {
             Ok((side, task)) => {
                 let teller = self.teller.clone();
@@ -123,7 +128,7 @@ impl Run {
     }
 
     fn orders(&self, mode: Mode) -> Orders {
-        let Opening { blueprint, migrate } = &self.opening;
+        let Opening { blueprint, migrate, .. } = &self.opening;
         let database = &migrate.databases[self.index];
         let RunName { tag, host, .. } = &self.name;
         let names = Names { app: blueprint.app.as_str(), tag, release: &blueprint.directory, host };

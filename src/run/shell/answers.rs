@@ -1,8 +1,11 @@
 //! Who asked for what, and what is told them.
 
+use std::collections::BTreeMap;
+
 use tokio::sync::oneshot;
 
-use super::Shell;
+use super::{Home, Shell};
+use crate::config::AppName;
 use crate::supervise::{Outcome, RequestId};
 
 impl Shell {
@@ -24,5 +27,12 @@ impl Shell {
             Some(None) if outcome.exit_status() != 0 => tracing::error!("{outcome}"),
             _ => tracing::info!("{outcome}"),
         }
+    }
+
+    /// Who owns which app, and may change it.
+    pub fn owners(&self) -> BTreeMap<AppName, u32> {
+        let own = nix::unistd::geteuid().as_raw();
+        let of = |home: &Home| home.blueprint.account.as_ref().map_or(own, |account| account.uid);
+        self.apps.iter().map(|(name, home)| (name.clone(), of(home))).collect()
     }
 }

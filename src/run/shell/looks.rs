@@ -12,7 +12,7 @@ use crate::run::driver::{Inbound, Purpose};
 use crate::run::known::Looked;
 use crate::run::prepare;
 use crate::run::releases::{self, Releases, Served};
-use crate::supervise::{Event, Outcome, RequestId, View};
+use crate::supervise::{Event, GenerationId, Outcome, RequestId, View};
 
 impl Shell {
     pub(super) fn prepare(&self, app: AppName) {
@@ -126,12 +126,20 @@ impl Shell {
     }
 
     /// Looks what a migration of the app would apply.
-    pub fn tell_pending(&self, app: AppName, answer: oneshot::Sender<Outcome>) {
-        let look = self.migrations.look(&self.config_file);
+    pub fn tell_pending(&self, app: AppName, view: &View, answer: oneshot::Sender<Outcome>) {
+        let serving = view.apps.iter().find(|it| it.name == app).and_then(|it| it.generation);
+        let look = self.migrations.look(&self.config_file, &app, serving);
         tokio::spawn(async move {
             // Whoever asked may have gone. Nothing of what is read here is put in force: it takes no turn.
             let _ = answer.send(look.pending(&app).await);
         });
+    }
+
+    /// What a generation uses of the database is kept: no other worker of it is asked.
+    pub fn tables_kept(&mut self, app: AppName, generation: GenerationId) {
+        if self.apps.contains_key(&app) {
+            self.tables.kept(app, generation);
+        }
     }
 
     /// Reads the history of the app's migrations.

@@ -34,7 +34,10 @@ impl Shell {
             &home.listeners,
             board,
         ) {
-            Ok(started) => {
+            Ok(mut started) => {
+                if admission.tables {
+                    self.tables.hear(&blueprint.app, generation, &mut started.watch, &self.outbox);
+                }
                 self.runs(worker, blueprint, started, slot, None);
                 Ok(())
             }
@@ -90,7 +93,8 @@ impl Shell {
                     let _ = inbox.send(Inbound::Forked { worker, born });
                 });
                 let waiting = task.abort_handle();
-                self.unborn.insert(worker, Expected { blueprint, zygote, slot, waiting });
+                let tells = admission.tables;
+                self.unborn.insert(worker, Expected { blueprint, zygote, slot, generation, tells, waiting });
                 Ok(())
             }
             Err(error) => {
@@ -107,11 +111,14 @@ impl Shell {
         born: Result<Newborn, String>,
     ) -> Option<Event> {
         // Of one that was given up nothing is kept: it ends with its control socket.
-        let Expected { blueprint, zygote, slot, .. } = self.unborn.remove(&worker)?;
+        let Expected { blueprint, zygote, slot, generation, tells, .. } = self.unborn.remove(&worker)?;
         let cgroup = self.workers.get(&zygote).and_then(|running| running.cgroup.clone());
         let known = born.and_then(|it| it.known(&self.children, worker, &blueprint, cgroup));
         match known {
-            Ok(started) => {
+            Ok(mut started) => {
+                if tells {
+                    self.tables.hear(&blueprint.app, generation, &mut started.watch, &self.outbox);
+                }
                 self.runs(worker, blueprint, started, slot, Some(zygote));
                 Some(Event::WorkerForked { worker })
             }

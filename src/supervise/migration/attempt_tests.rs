@@ -17,6 +17,7 @@ fn migrate() -> Migrate {
         databases: Vec::new(),
         post_deploy: Vec::new(),
         budgets: Budgets::default(),
+        breaking: Default::default(),
         overrides: BTreeMap::new(),
         marker: true,
     }

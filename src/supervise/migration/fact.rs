@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::event::Exit;
 use super::marked::Marks;
+use super::outlook::Outlook;
 
 /// The number of a migration run; never reused within one ostlerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -171,6 +172,9 @@ pub struct Pending {
     /// Whose the command `migrate` is, where it is not Django's: it may have to do what nobody else knows of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own: Option<String>,
+    /// What is foreseen for the code that serves, and for that to come.
+    #[serde(default, skip_serializing_if = "Outlook::is_empty")]
+    pub outlook: Box<Outlook>,
 }
 
 /// One pending migration.

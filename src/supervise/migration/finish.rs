@@ -219,7 +219,9 @@ impl Migration {
         let several = self.migrate.databases.len() > 1;
         let before = std::mem::take(&mut self.total.applied);
         let kind = match (verdict.kind, before.is_empty()) {
-            (VerdictKind::Failed | VerdictKind::Retryable, false) => VerdictKind::Partial,
+            (VerdictKind::Failed | VerdictKind::Retryable | VerdictKind::Refused, false) => {
+                VerdictKind::Partial
+            }
             (VerdictKind::Nothing, _) => self.total.kind,
             (kind, _) => kind,
         };

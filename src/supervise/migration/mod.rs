@@ -1,7 +1,7 @@
 //! A migration and its watchdog: what the shell is to do about it, what it hears, and what came of it.
 //!
 //! The words first: `fact` and `marked` (in), `order` (out), `outcome`, `record` with `past`, `view`. Then the state machine, from `run`, which
-//! has the picture of it: `start`, `watchdog` with `attempt` and `ladder`, `finish` with `judge`, `clock`, `picture`, `tell`;
+//! has the picture of it: `start` with `outlook`, `watchdog` with `attempt` and `ladder`, `finish` with `judge`, `clock`, `picture`, `tell`;
 //! and `errand`. What hangs on a migration in its app is in `migrating`, beside this folder.
 
 mod attempt;
@@ -14,6 +14,7 @@ mod ladder;
 mod marked;
 mod order;
 mod outcome;
+mod outlook;
 mod past;
 mod picture;
 mod record;
@@ -34,5 +35,6 @@ pub use fact::{
 pub use marked::{Marked, Marks};
 pub use order::{AbortReason, AbortRung, MigrationOrder, Opening};
 pub use outcome::{Verdict, VerdictKind};
+pub use outlook::{Breakage, LockNote, Outlook};
 pub use record::{AppliedMigration, HistoryEntry, Record, RungTaken};
 pub use view::{LastMigration, MigrationPhase, MigrationView};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::{Blueprint, Migrate};
 
+use super::super::event::GenerationId;
 use super::fact::{Pending, Step};
 use super::record::Record;
 
@@ -59,6 +60,9 @@ pub struct Opening {
     pub blueprint: Arc<Blueprint>,
     /// The command, the databases and the budgets.
     pub migrate: Arc<Migrate>,
+    /// What serves meanwhile.
+    #[serde(default)]
+    pub serving: Option<GenerationId>,
 }
 
 /// The rungs by which a command is ended, each harder than the one before.

@@ -40,6 +40,8 @@ pub enum VerdictKind {
     Nothing,
     /// All that was pending is applied.
     Applied,
+    /// It would break the code that serves, so nothing was run.
+    Refused,
     /// A lock or others' harm ended it, every try; the database is as before.
     Retryable,
     /// It failed; the database is as before.
@@ -64,6 +66,7 @@ impl fmt::Display for VerdictKind {
         f.write_str(match self {
             VerdictKind::Nothing => "nothing to do",
             VerdictKind::Applied => "applied",
+            VerdictKind::Refused => "refused",
             VerdictKind::Retryable => "given up for now",
             VerdictKind::Failed => "failed",
             VerdictKind::Partial => "partly applied",

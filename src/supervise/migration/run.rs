@@ -8,7 +8,8 @@
 //!    │ Opened ── nothing pending ──────────────────────────────────────────► the next database, or Over
 //!    ▼
 //! Locking ◄──────────────────────────────────────────────┐   the lock is kept while it waits
-//!    │ Locked ── an earlier run has no end ─► Sweeping    │
+//!    │ Locked ── it breaks the code that serves (`outlook`) ─► Over (refused, nothing was run)
+//!    │   └── an earlier run has no end ─► Sweeping        │
 //!    ▼                                          │ clean   │
 //! WritingAhead ◄────────────────────────────────┘         │
 //!    │ Recorded                                           │
@@ -37,7 +38,7 @@ use crate::plan::{AppPlan, Blueprint, Migrate};
 
 use super::super::action::Action;
 use super::super::app::Turn;
-use super::super::event::Exit;
+use super::super::event::{Exit, GenerationId};
 use super::super::news::{Happening, News};
 use super::super::time::Moment;
 use super::attempt::{Attempt, Sight};
@@ -58,6 +59,8 @@ pub(in crate::supervise) struct Migration {
     pub(super) migrate: Arc<Migrate>,
     /// Nothing serves: a database that cannot be reached yet is waited for.
     pub(super) patient: bool,
+    /// Somebody wants it although it breaks the code that serves.
+    pub(in crate::supervise) accepts_breakage: bool,
     /// What it told meanwhile, where it goes on in spite of it.
     pub(in crate::supervise) early: Option<Verdict>,
     pub(super) began: Moment,
@@ -141,6 +144,7 @@ impl Migration {
         run: RunId,
         plan: &AppPlan,
         migrate: Arc<Migrate>,
+        serving: Option<GenerationId>,
         patient: bool,
     ) -> Migration {
         let blueprint: Arc<Blueprint> = plan.blueprint.clone();
@@ -149,6 +153,7 @@ impl Migration {
             run,
             migrate: migrate.clone(),
             patient,
+            accepts_breakage: false,
             early: None,
             began: turn.now,
             clock: turn.now,
@@ -163,7 +168,7 @@ impl Migration {
             total: Verdict::of(VerdictKind::Nothing, "nothing is pending"),
             warning: None,
         };
-        migration.order(turn, MigrationOrder::Open(Opening { blueprint, migrate }));
+        migration.order(turn, MigrationOrder::Open(Opening { blueprint, migrate, serving }));
         migration
     }
 

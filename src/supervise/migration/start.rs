@@ -96,6 +96,9 @@ impl Migration {
             );
             self.warn(turn, words);
         }
+        if self.is_refused(turn) {
+            return;
+        }
         if self.nothing_pending() && !self.is_to_sweep() && self.past.dirty.is_none() {
             return self.conclude(turn, Verdict::of(VerdictKind::Nothing, "nothing is pending"));
         }
@@ -245,6 +248,9 @@ impl Migration {
                 false => "nothing is pending",
             };
             return self.conclude(turn, Verdict::of(VerdictKind::Nothing, words));
+        }
+        if self.is_refused(turn) {
+            return;
         }
         self.write_ahead(turn);
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::super::news::Happening;
 use super::fact::Backend;
-use super::outcome::Verdict;
+use super::outcome::{Verdict, VerdictKind};
 
 /// Says what happened to a migration; nothing of what is about workers.
 pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +55,11 @@ pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'
 fn ended(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "migration {}: {}", verdict.kind, verdict.reason)?;
     for left in &verdict.leftovers {
-        let did = if left.removed { "removed" } else { "to put right" };
+        let did = match (left.removed, verdict.kind) {
+            (true, _) => "removed",
+            (false, VerdictKind::Refused) => "instead",
+            (false, _) => "to put right",
+        };
         write!(f, "; {} ({did}: {})", left.what, left.remedy)?;
     }
     Ok(())

@@ -115,6 +115,7 @@ fn of_sections() -> Vec<Row> {
         row("migrate.timeout_total", "14m", Nothing),
         row("migrate.stall", "100s", Nothing),
         row("migrate.marker", false, Nothing),
+        row("migrate.breaking", "warn", Nothing),
         row("migrate.database", vec!["default", "other"], Nothing),
         row("migrate.override", parsed("[\"shop.0001_initial\"]\ntimeout = \"9m\""), Nothing),
         row("migrate.post_deploy", Value::from(vec![Value::from(vec!["true"])]), Nothing),
@@ -124,7 +125,7 @@ fn of_sections() -> Vec<Row> {
 }
 
 /// Of Django's migrations alone: beside a command of one's own they make no sense.
-const OF_DJANGO: [&str; 2] = ["database", "override"];
+const OF_DJANGO: [&str; 3] = ["database", "override", "breaking"];
 
 /// Of the main file.
 fn of_the_machine(site: &Site) -> Vec<Row> {

@@ -94,11 +94,12 @@ impl Rig {
             databases,
             post_deploy: Vec::new(),
             budgets: Budgets::default(),
+            breaking: Default::default(),
             overrides: std::collections::BTreeMap::new(),
             marker: true,
         };
         let app = blueprint.app.clone();
-        let opening = Opening { blueprint: Arc::new(blueprint), migrate: Arc::new(migrate) };
+        let opening = Opening { blueprint: Arc::new(blueprint), migrate: Arc::new(migrate), serving: None };
         Rig { folder, migrations, facts, opening, app }
     }
 
