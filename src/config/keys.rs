@@ -98,6 +98,7 @@ pub(super) const MIGRATE: Shape = Shape {
         "command",
         "database",
         "database_url",
+        "open_timeout",
         "lock_timeout",
         "tries",
         "lock_wait",

@@ -21,6 +21,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// What each budget may be; an override may be the same.
+const OPEN_TIMEOUT: RangeInclusive<Duration> = SECOND..=HOUR;
 const LOCK_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=HOUR;
 const LOCK_WAIT: RangeInclusive<Duration> = SECOND..=DAY;
 /// The database is looked at four times a second: less could not be seen.
@@ -44,6 +45,8 @@ pub struct MigrateConfig {
     pub database: Vec<String>,
     /// How another tool's database is reached.
     pub database_url: Option<DatabaseUrl>,
+    /// Default `boot_timeout`.
+    pub open_timeout: Option<Duration>,
     /// Default 1 s.
     pub lock_timeout: Option<Duration>,
     /// Default 10.
@@ -93,6 +96,7 @@ pub(super) fn check(checker: &mut Checker<'_>, app: &Section<'_, '_>) -> Migrate
     let mut time = |key, example, range: RangeInclusive<Duration>| {
         checker.read(&section, key, example, values::duration(range, false))
     };
+    let open_timeout = time("open_timeout", "\"60s\"", OPEN_TIMEOUT);
     let lock_timeout = time("lock_timeout", "\"1s\"", LOCK_TIMEOUT);
     let lock_wait = time("lock_wait", "\"60s\"", LOCK_WAIT);
     let harm = time("harm", "\"3s\"", HARM);
@@ -104,6 +108,7 @@ pub(super) fn check(checker: &mut Checker<'_>, app: &Section<'_, '_>) -> Migrate
         command: command(checker, &section),
         database: database(checker, &section),
         database_url: checker.read(&section, "database_url", "\"env:DATABASE_URL\"", database_url),
+        open_timeout,
         lock_timeout,
         tries: checker.read(&section, "tries", "10", values::count(TRIES)),
         lock_wait,

@@ -1,5 +1,6 @@
 """One program of the watchdog from its first line to its exit status."""
 
+import faulthandler
 import os
 import signal
 import sys
@@ -23,6 +24,8 @@ def run(orders, fd):
             # Whoever started us may have left it ignored, and Python would have left it so.
             signal.signal(signal.SIGINT, signal.default_int_handler)
             return migration.run(orders, control)
+        # Where it stands, if it does not open.
+        faulthandler.register(signal.SIGRTMIN + 5, sys.stderr)
         watch.Watch(orders, control).run()
     except Trouble as trouble:
         control.failed(trouble.kind, trouble.message, trouble.trace)

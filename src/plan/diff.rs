@@ -318,7 +318,9 @@ impl Fields {
         for (number, words) in post_deploy.iter().enumerate() {
             self.set(&format!("migrate.post_deploy {}", number + 1), words.join(" "));
         }
-        let Budgets { lock_timeout, tries, lock_wait, harm, timeout, timeout_total, stall } = budgets;
+        let Budgets { open_timeout, lock_timeout, tries, lock_wait, harm, timeout, timeout_total, stall } =
+            budgets;
+        self.set("migrate.open_timeout", words(*open_timeout));
         self.set("migrate.lock_timeout", words(*lock_timeout));
         self.set("migrate.tries", tries);
         self.set("migrate.lock_wait", words(*lock_wait));

@@ -69,6 +69,10 @@ impl fmt::Debug for Database {
 /// The budgets of a migration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budgets {
+    /// How long the app's settings may take to load, and its database to be opened; time in which the process waits for a
+    /// processor does not count. Default `boot_timeout`, 60 s.
+    #[serde(default = "open_timeout")]
+    pub open_timeout: Duration,
     /// How long an atomic migration may wait for a lock, kept by the server. Default 1 s.
     pub lock_timeout: Duration,
     /// How often a migration that met a lock is tried. Default 10.
@@ -100,9 +104,15 @@ pub struct Override {
     pub stall: Option<Duration>,
 }
 
+/// Of a state that an ostlerd without this budget has left.
+fn open_timeout() -> Duration {
+    Duration::from_secs(60)
+}
+
 impl Default for Budgets {
     fn default() -> Self {
         Budgets {
+            open_timeout: open_timeout(),
             lock_timeout: Duration::from_secs(1),
             tries: 10,
             lock_wait: Duration::from_secs(60),

@@ -7,6 +7,7 @@ use crate::config::{App, DatabaseUrl, MigrateConfig, OverrideConfig, is_database
 
 use super::facts::Facts;
 use super::migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
+use super::policy::boot_timeout;
 use super::types::Refusal;
 
 /// The migration of `app`; `None` where it has none, or wants none run. `env` is the app's whole environment.
@@ -45,17 +46,18 @@ pub(super) fn migration(
     };
     let overrides = config.overrides.iter().map(|(name, budgets)| (name.clone(), budgets.into())).collect();
     let post_deploy = config.post_deploy.clone();
-    let (budgets, breaking) = (budgets(config), config.breaking.unwrap_or_default());
+    let (budgets, breaking) = (budgets(app, config), config.breaking.unwrap_or_default());
     let marker = config.marker.unwrap_or(true);
     Ok(Some(Arc::new(Migrate { command, databases, post_deploy, budgets, breaking, overrides, marker })))
 }
 
-fn budgets(config: &MigrateConfig) -> Budgets {
+fn budgets(app: &App, config: &MigrateConfig) -> Budgets {
     let usual = Budgets::default();
     // Who lets one migration take longer lets all of them together take as long.
     let single = config.timeout.into_iter().chain(config.overrides.values().filter_map(|it| it.timeout));
     let longest = single.max().unwrap_or_default();
     Budgets {
+        open_timeout: config.open_timeout.unwrap_or_else(|| boot_timeout(app)),
         lock_timeout: config.lock_timeout.unwrap_or(usual.lock_timeout),
         tries: config.tries.unwrap_or(usual.tries),
         lock_wait: config.lock_wait.unwrap_or(usual.lock_wait),

@@ -14,6 +14,11 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const IDLE: Duration = Duration::from_secs(5 * 60);
 const REQUESTS_MOST: u64 = 1_000_000_000;
 
+/// How long what loads an app may take.
+pub(super) fn boot_timeout(app: &App) -> Duration {
+    app.rollout.boot_timeout.unwrap_or(Duration::from_secs(60))
+}
+
 /// The app's policy. What gunicorn says is bounded: no number of its can stall or flood the machine.
 pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut Vec<String>) -> Policy {
     let settings = &facts.settings;
@@ -32,7 +37,7 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
     Policy {
         workers,
         range,
-        boot_timeout: app.rollout.boot_timeout.unwrap_or(Duration::from_secs(60)),
+        boot_timeout: boot_timeout(app),
         hang_timeout: positive(Some(timeout)),
         request_timeout: positive(limits.request_timeout),
         drain_timeout: graceful.saturating_add(keepalive),

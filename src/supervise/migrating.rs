@@ -13,6 +13,7 @@
 
 use crate::plan::AppPlan;
 
+use super::again::Again;
 use super::app::{App, Mode, Turn};
 use super::migration::{
     AbortReason, Errand, LastMigration, Migration, MigrationFact, MigrationView, Opening, RunId, Task,
@@ -51,9 +52,13 @@ pub(super) struct Databases {
     /// What is wanted once nothing is done to the databases.
     pub(super) queued: Option<Wanted>,
     pub(super) errand: Option<Errand>,
+    /// What is tried again, if nothing serves.
+    pub(super) again: Option<Again>,
     /// What is to be run now that its rollout has committed.
     pub(super) post_deploy: Option<Opening>,
     pub(super) last: Option<LastMigration>,
+    /// How often a first start has failed so, one after the other.
+    pub(super) failures: u32,
     /// What is wrong since then, in one sentence.
     pub(super) problem: Option<String>,
     /// Who wants his migration to run although it breaks the code that serves.
@@ -128,7 +133,8 @@ impl Databases {
     pub(super) fn deadline(&self) -> Option<Moment> {
         let migration = self.migrating.as_ref().and_then(|it| it.migration.deadline());
         let errand = self.errand.as_ref().and_then(Errand::deadline);
-        migration.into_iter().chain(errand).min()
+        let again = self.again.as_ref().filter(|_| self.is_idle()).map(Again::at);
+        migration.into_iter().chain(errand).chain(again).min()
     }
 }
 
@@ -204,9 +210,10 @@ impl App {
         wanted.waiters.iter().chain(&wanted.only).any(|id| self.databases.accepting.contains(id))
     }
 
-    fn begin_migration(&mut self, turn: &mut Turn<'_>, wanted: Wanted) {
+    pub(super) fn begin_migration(&mut self, turn: &mut Turn<'_>, wanted: Wanted) {
         let Some(migrate) = wanted.plan.migrate.clone() else { return };
         self.databases.problem = None;
+        (self.databases.again, self.databases.failures) = (None, 0);
         self.databases.last_plan = Some(wanted.plan.clone());
         let patient = self.serving.is_none() && wanted.rolls_out;
         let run = turn.next_run();
@@ -250,6 +257,7 @@ impl App {
             errand.expire(turn);
         }
         self.follow_databases(turn);
+        self.begin_again(turn);
     }
 
     /// What has ended has consequences.
@@ -308,6 +316,7 @@ impl App {
                     Some(LastRollout { generation: None, committed: false, reason: Some(words.clone()) });
                 let serving = self.answering();
                 self.announce(turn, Happening::NotRolledOut { reason: words, serving });
+                self.begin_again_later(turn, wanted.plan, verdict.kind);
             }
             return self.answer_all(turn, wanted.waiters, &outcome);
         }
@@ -349,7 +358,7 @@ impl App {
     /// The app stops: what is under way for its databases ends; those who waited for it are told.
     pub(super) fn stop_databases(&mut self, turn: &mut Turn<'_>) -> Vec<RequestId> {
         let databases = &mut self.databases;
-        databases.post_deploy = None;
+        (databases.post_deploy, databases.again) = (None, None);
         let mut interrupted = Vec::new();
         for mut wanted in databases.queued.take().into_iter() {
             interrupted.append(&mut wanted.waiters);

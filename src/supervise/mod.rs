@@ -6,6 +6,7 @@
 
 mod action;
 mod adopt;
+mod again;
 mod app;
 mod asked;
 mod boot;

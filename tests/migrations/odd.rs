@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
+use ostler::supervise::AppState;
 
 use crate::harness::{AppFile, Ostlerd, Said, Site, until};
 use crate::server::{Pooler, Postgres};
@@ -103,6 +104,32 @@ fn a_wrong_password_is_told_with_the_servers_words() {
 #[test]
 fn an_app_that_does_not_import_is_told_with_its_traceback() {
     a_deployment_fails(|app, _| app.release("goods/models.py", "import no_such_module"), &["no_such_module"]);
+}
+
+/// What is in the way of a first start goes away by itself, or somebody takes it away: nobody has to say so.
+#[test]
+fn a_first_start_that_cannot_migrate_is_tried_again_by_itself() {
+    for (name, words) in
+        [("goods/models.py", "no_such_module"), ("goods/migrations/0002_fails.py", "no_such_table")]
+    {
+        let server = Postgres::start();
+        let site = Site::new();
+        let app = shop(&site, Drivers::New, &postgres(&server)).write();
+        let before = fs::read_to_string(app.directory.join(name)).ok();
+        match before {
+            Some(_) => app.release(name, "import no_such_module"),
+            None => migration(&app, "0002_fails", "0001_initial", "RunSQL('SELECT * FROM no_such_table')"),
+        }
+        let ostlerd = site.start();
+        let state = ostlerd.wait("shop", "has failed", |app| app.state == AppState::Failed);
+        assert!(state.problem.as_deref().unwrap_or_default().contains(words), "{state:?}");
+        ostlerd.ostler(&["wait", "shop"]).exits(1).says(&[words]);
+        match before {
+            Some(text) => app.release(name, &text),
+            None => fs::remove_file(app.directory.join(name)).expect("the release is ours"),
+        }
+        ostlerd.serving("shop");
+    }
 }
 
 #[test]

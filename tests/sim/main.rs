@@ -273,7 +273,7 @@ const OCCURRENCES: &[&str] = &[
     "its database side is gone",
     "waits for another server",
     "has been migrating for",
-    "cannot be reached, trying again",
+    "cannot begin, trying again",
     "met a lock, the next is in",
     "finished as it was being ended",
     "ostlerd died in the run",

@@ -61,6 +61,7 @@ pub(crate) fn migrate(rng: &mut Rng) -> Arc<Migrate> {
         databases,
         post_deploy: if rng.chance(0.3) { vec![vec!["true".to_owned()]] } else { Vec::new() },
         budgets: Budgets {
+            open_timeout: Duration::from_secs(30),
             lock_timeout: Duration::from_secs(1),
             tries: rng.within(1, 5) as u32,
             lock_wait: rng.millis(4000, 10_000),

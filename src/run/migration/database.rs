@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::bounded;
 use super::log::Log;
+use super::opening::OpenLimit;
 use super::output::Output;
 use super::speech::Speech;
 use crate::config::counted;
@@ -26,7 +27,10 @@ use crate::plan::Blueprint;
 use crate::run::launch::LaunchSpec;
 use crate::run::process::{Children, Process};
 use crate::run::worker_process::{launch_spec, start_interpreter};
-use crate::supervise::{MigrationFact, Trouble, TroubleKind};
+use crate::supervise::{MigrationFact, Rung, Trouble, TroubleKind};
+
+/// How long it has to write its stacks.
+const STACKS: Duration = Duration::from_millis(500);
 
 /// So much may wait to be read by it.
 const UNREAD_MOST: usize = 4 * 1024 * 1024;
@@ -35,8 +39,6 @@ const UNREAD_MOST: usize = 4 * 1024 * 1024;
 /// last words are told.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// From its start: the app's settings are imported and the database is connected to.
-    pub open: Duration,
     /// For the lock, between two words of who has it: what a dead run left is ended first.
     pub lock: Duration,
     /// For anything else; the contract has it answer within 5 s.
@@ -48,7 +50,6 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Patience {
         Patience {
-            open: Duration::from_secs(28),
             lock: Duration::from_secs(58),
             answer: Duration::from_secs(15),
             end: Duration::from_secs(5),
@@ -67,6 +68,8 @@ pub(super) struct Database {
 pub(super) struct DatabaseTask {
     process: Arc<Process>,
     patience: Patience,
+    /// How long it may take to open.
+    opens: OpenLimit,
     orders: mpsc::UnboundedReceiver<WatchOrder>,
     control: Arc<UnixStream>,
     speech: Speech<WatchMessage>,
@@ -88,13 +91,20 @@ enum Owed {
     Resolved,
 }
 
+/// A database side to be: what it is told before it is there waits for it.
+pub(super) fn database() -> (Database, mpsc::UnboundedReceiver<WatchOrder>) {
+    let (sender, orders) = mpsc::unbounded_channel();
+    (Database { orders: sender }, orders)
+}
+
 /// Starts the app's interpreter as its user. The error is words.
 pub(super) fn start(
     children: &Children,
     blueprint: &Blueprint,
     orders: &Orders,
-    patience: Patience,
-) -> Result<(Database, DatabaseTask), String> {
+    (patience, opens): (Patience, OpenLimit),
+    told: mpsc::UnboundedReceiver<WatchOrder>,
+) -> Result<DatabaseTask, String> {
     let app = &blueprint.app;
     let failed = |error: io::Error| format!("cannot make a process for the database side of {app}: {error}");
     let (ours, theirs) = io::pipe().map_err(failed)?;
@@ -104,20 +114,19 @@ pub(super) fn start(
     let output = [(theirs.as_fd(), 1), (theirs.as_fd(), 2)];
     let (process, wire) =
         start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &output).map_err(failed)?;
-    let (sender, receiver_of_orders) = mpsc::unbounded_channel();
     let log = Log::quiet(app.as_str(), "database side");
-    let task = DatabaseTask {
+    Ok(DatabaseTask {
         process: Arc::new(process),
         patience,
-        orders: receiver_of_orders,
+        opens,
+        orders: told,
         control: wire.control,
         speech: Speech::new(),
         output: Output::new(receiver, log),
         unsent: Vec::new(),
         owed: [Owed::Opened].into(),
         heard: Instant::now(),
-    };
-    Ok((Database { orders: sender }, task))
+    })
 }
 
 impl Database {
@@ -192,7 +201,12 @@ impl DatabaseTask {
                 }
                 () = writable(&self.control), if !self.unsent.is_empty() => self.send(),
                 () = self.output.wrote() => {}
-                () = late => return End::Failed(self.silent()),
+                () = late => {
+                    if !self.owed.contains(&Owed::Opened) || !self.opens.goes_on(self.process.pid()) {
+                        return End::Failed(self.silent().await);
+                    }
+                    tell(MigrationFact::Opening);
+                }
             }
         }
     }
@@ -205,7 +219,7 @@ impl DatabaseTask {
     fn limit(&self) -> Option<Duration> {
         let owes = |owed| self.owed.contains(&owed);
         if owes(Owed::Opened) {
-            Some(self.patience.open)
+            Some(self.opens.limit())
         } else if owes(Owed::Locked) {
             Some(self.patience.lock)
         } else {
@@ -278,6 +292,9 @@ impl DatabaseTask {
             if !again {
                 self.owed.remove(&answers);
             }
+            if answers == Owed::Opened {
+                self.opens.is_open();
+            }
             tell(fact(message)?);
         }
         None
@@ -297,12 +314,21 @@ impl DatabaseTask {
         })
     }
 
-    fn silent(&mut self) -> Trouble {
+    async fn silent(&mut self) -> Trouble {
         let limit = self.limit().unwrap_or_default();
         let words = if self.owed.contains(&Owed::Opened) {
+            // Its stacks are the last that it writes.
+            let _ = self.process.signal_rung(Rung::Stacks);
+            let _ = timeout(STACKS, async {
+                loop {
+                    self.output.wrote().await
+                }
+            })
+            .await;
+            let limit = self.opens.configured();
             format!(
-                "the database side has not opened the database within {limit:?}: the app's settings, or the database, \
-                 wait for something"
+                "the database side has not opened the database within {limit:?} (`open_timeout`): the app's settings, or \
+                 the database, wait for something"
             )
         } else {
             format!("the database side has said nothing for {limit:?}, though it was asked: it hangs")

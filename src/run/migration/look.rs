@@ -1,22 +1,20 @@
 //! What a migration would apply, for who only asks: nothing is locked, nothing is changed, nothing is kept.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
-use super::database::{self, Patience};
+use super::database::Patience;
 use super::name::RunName;
+use super::opening::{self, Turns};
 use crate::config::AppName;
 use crate::migrate::{Mode, Names, Orders, Serving};
 use crate::plan::{Blueprint, Database, Migrate, Refusal};
 use crate::run::prepare;
 use crate::run::process::Children;
 use crate::supervise::{MigrationFact, Opened, Outcome, RunId, Trouble, TroubleKind};
-
-/// For all of it: somebody waits.
-const LIMIT: Duration = Duration::from_secs(35);
 
 /// Whom to ask, and where.
 #[derive(Clone, Debug)]
@@ -31,14 +29,6 @@ pub(in crate::run) struct Look {
 impl Look {
     /// What each database of the app lacks, by the release that is on disk now.
     pub(in crate::run) async fn pending(&self, app: &AppName) -> Outcome {
-        timeout(LIMIT, self.ask(app)).await.unwrap_or_else(|_| Outcome::Refused {
-            reason: format!(
-                "{app} has not told what is pending within {LIMIT:?}: its settings or its database wait"
-            ),
-        })
-    }
-
-    async fn ask(&self, app: &AppName) -> Outcome {
         let plan = match prepare::one(&self.children, &self.config, app).await {
             Ok(looked) => looked.plan,
             Err(Refusal { reason, detail }) => return Outcome::Misconfigured { reason, detail },
@@ -66,7 +56,7 @@ impl Look {
     /// Dropped, the process ends.
     async fn open(
         &self,
-        blueprint: &Blueprint,
+        blueprint: &Arc<Blueprint>,
         migrate: &Migrate,
         database: &Database,
     ) -> Result<Opened, Trouble> {
@@ -77,11 +67,14 @@ impl Look {
         let mut orders = Orders::new(Mode::Watch, names, migrate, database, lock_file);
         (orders.serving, orders.plan) = (self.serving.clone(), true);
         let broken = |message| Trouble { kind: TroubleKind::Broken, message, traceback: String::new() };
-        let started = database::start(&self.children, blueprint, &orders, Patience::default());
-        let (side, task) = started.map_err(broken)?;
         let (facts, mut told) = mpsc::unbounded_channel();
+        let whose = (self.children.clone(), blueprint.clone());
+        let limits = (Patience::default(), migrate.budgets.open_timeout);
+        // Whoever asks waits for nobody else.
+        let (side, task) =
+            opening::open(whose, orders, limits, Turns::new(1), move |fact| drop(facts.send(fact)));
         // Its own task: it sees to the end of its process whatever becomes of this future.
-        tokio::spawn(task.run(move |fact| drop(facts.send(fact))));
+        tokio::spawn(task);
         let opened = loop {
             match told.recv().await {
                 Some(MigrationFact::Opened(opened)) => break Ok(opened),

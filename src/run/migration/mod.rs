@@ -1,6 +1,6 @@
 //! Migrations, done: the processes, what they say, and the history.
 //!
-//! Read in this order: `run` (one run, order by order), `database` (its database side), `command` with `enclosure` and
+//! Read in this order: `run` (one run, order by order), `opening` and `database` (its database side), `command` with `enclosure` and
 //! `census` (what is run, and all its processes), `output` and `log`, `history` with `past`; `look` answers who only asks.
 
 mod bounded;
@@ -14,6 +14,7 @@ mod history;
 mod log;
 mod look;
 mod name;
+mod opening;
 mod orphans;
 mod output;
 mod pace;
@@ -37,9 +38,11 @@ pub use history::{History, HistoryError};
 pub use name::{MARK, RunName};
 
 use look::Look;
+use opening::Turns;
 
 use super::process::Children;
 use super::tables::Tables;
+use super::world;
 use crate::config::AppName;
 use crate::plan::Account;
 use crate::supervise::{
@@ -60,6 +63,7 @@ pub struct Migrations {
     runtime: PathBuf,
     tables: Tables,
     patience: Patience,
+    turns: Turns,
     facts: mpsc::UnboundedSender<Event>,
     runs: BTreeMap<RunId, Run>,
     /// What is to be done with each app's history, one after the other.
@@ -84,6 +88,7 @@ impl Migrations {
             runtime: runtime.to_owned(),
             tables: Tables::below(runtime),
             patience: Patience::default(),
+            turns: Turns::new(world::cpus()),
             facts,
             runs: BTreeMap::new(),
             clerks: BTreeMap::new(),
@@ -112,7 +117,7 @@ impl Migrations {
         match order {
             MigrationOrder::Open(_) => {}
             MigrationOrder::OpenDatabase { index } => {
-                run.open_database(index, self.patience, &mut self.tasks)
+                run.open_database(index, (self.patience, self.turns.clone()), &mut self.tasks)
             }
             MigrationOrder::LockDatabase => run.lock_database(),
             MigrationOrder::RecordMigration(record) => {

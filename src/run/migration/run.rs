@@ -9,9 +9,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use super::command::{self, Heard, What};
-use super::database::{self, Database, Patience};
+use super::database::{Database, Patience};
 use super::guards;
 use super::name::RunName;
+use super::opening::{self, Turns};
 use super::orphans;
 use crate::config::AppName;
 use crate::migrate::{Mode, Names, Orders, Serving, WatchOrder};
@@ -103,10 +104,15 @@ impl Run {
         }
     }
 
-    pub(super) fn open_database(&mut self, index: usize, patience: Patience, tasks: &mut JoinSet<()>) {
+    pub(super) fn open_database(
+        &mut self,
+        index: usize,
+        (patience, turns): (Patience, Turns),
+        tasks: &mut JoinSet<()>,
+    ) {
         self.index = index;
-        let blueprint = &self.opening.blueprint;
-        if self.opening.migrate.databases.get(index).is_none() {
+        let Opening { blueprint, migrate, .. } = &self.opening;
+        if migrate.databases.get(index).is_none() {
             self.database = Side::None;
             let unwatched = Some("no database_url is configured: the command is watched alone".to_owned());
             return self.teller.tell(MigrationFact::Opened(Opened { unwatched, ..Opened::default() }));
@@ -114,17 +120,12 @@ impl Run {
         super::make_lock_file(&self.lock_file, blueprint.account.as_ref());
         let mut orders = self.orders(Mode::Watch);
         orders.serving = self.serving.clone();
-        match database::start(&self.children, blueprint, &orders, patience) {
-            Ok((side, task)) => {
-                let teller = self.teller.clone();
-                tasks.spawn(task.run(move |fact| teller.tell(fact)));
-                self.database = Side::Started(side);
-            }
-            Err(reason) => {
-                self.database = Side::Closed;
-                self.failed(reason);
-            }
-        }
+        let (whose, teller) = ((self.children.clone(), blueprint.clone()), self.teller.clone());
+        let limit = migrate.budgets.open_timeout;
+        let (side, task) =
+            opening::open(whose, orders, (patience, limit), turns, move |fact| teller.tell(fact));
+        tasks.spawn(task);
+        self.database = Side::Started(side);
     }
 
     fn orders(&self, mode: Mode) -> Orders {

@@ -44,7 +44,8 @@ impl Migration {
                 let words = format!("the history could not be read within {} s", ANSWER.as_secs());
                 self.conclude(turn, Verdict::of(VerdictKind::Failed, &words));
             }
-            Stage::Connecting | Stage::Sweeping => self.unanswered(turn, ANSWER),
+            Stage::Connecting => self.unanswered(turn, self.open_limit()),
+            Stage::Sweeping => self.unanswered(turn, ANSWER),
             Stage::Locking { since, .. } => self.unanswered(turn, turn.now.since(since)),
             Stage::WritingAhead => {
                 // It may be written all the same: then its end is as well.
@@ -53,7 +54,7 @@ impl Migration {
                 self.conclude_unrun(turn, VerdictKind::Failed, &words);
             }
             Stage::EndingBackends { since } => self.still_backends(turn, since),
-            Stage::Reopening { asked: true } => self.unanswered(turn, ANSWER),
+            Stage::Reopening { asked: true } => self.unanswered(turn, self.open_limit()),
             Stage::Reopening { asked: false } => self.reopen(turn),
             Stage::Verifying => {
                 let words = format!("the database side did not answer within {} s", ANSWER.as_secs());

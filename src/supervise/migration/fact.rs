@@ -21,6 +21,8 @@ pub struct RunId(pub u64);
 pub enum MigrationFact {
     /// The answer to `OpenMigration`: what the history says of earlier runs.
     PastRead(Past),
+    /// `OpenDatabase` is under way: it waits for its turn, or for a processor; said again and again.
+    Opening,
     /// The answer to `OpenDatabase`: the watching connection is open and the guards were read back.
     Opened(Opened),
     /// The database side cannot do what it was asked and has ended; it may come at any time.

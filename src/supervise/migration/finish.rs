@@ -89,7 +89,7 @@ impl Migration {
         self.session.lost.get_or_insert(turn.now);
         self.session.open = true;
         self.order(turn, MigrationOrder::OpenDatabase { index });
-        self.enter(turn.now, Stage::Reopening { asked: true }, ANSWER);
+        self.enter(turn.now, Stage::Reopening { asked: true }, self.open_limit());
     }
 
     pub(super) fn verified(&mut self, turn: &mut Turn<'_>, report: &Report) {

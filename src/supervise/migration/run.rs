@@ -3,7 +3,7 @@
 //! ```text
 //! Opening ── dirty ─────────────────────────────────────────────────────────────► Over (dirty, nothing was run)
 //!    │ PastRead
-//!    ▼                 Unreachable (only where nothing serves: tried again, for ever)
+//!    ▼                 Unreachable (only if nothing serves: whatever keeps it from beginning, it is tried again, for ever)
 //! Connecting ◄────────────┘▲
 //!    │ Opened ── nothing pending ──────────────────────────────────────────► the next database, or Over
 //!    ▼
@@ -50,6 +50,8 @@ use super::record::{AppliedMigration, Record};
 
 /// How long an answer may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
+/// The database side is given up a little later than it gives itself up: its own words say more.
+const OPEN_SLACK: Duration = Duration::from_secs(5);
 
 /// A run under way.
 #[derive(Clone, Debug)]
@@ -57,7 +59,7 @@ pub(in crate::supervise) struct Migration {
     pub(super) app: AppName,
     pub(in crate::supervise) run: RunId,
     pub(super) migrate: Arc<Migrate>,
-    /// Nothing serves: a database that cannot be reached yet is waited for.
+    /// Nothing serves: a run that cannot begin yet is tried again.
     pub(super) patient: bool,
     /// Somebody wants it although it breaks the code that serves.
     pub(in crate::supervise) accepts_breakage: bool,
@@ -178,6 +180,9 @@ impl Migration {
             (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(turn, past),
             (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => self.past_unread(turn, &trouble),
             (Stage::Connecting, MigrationFact::Opened(opened)) => self.opened(turn, opened),
+            (Stage::Connecting | Stage::Reopening { asked: true }, MigrationFact::Opening) => {
+                self.enter(turn.now, self.stage.clone(), self.open_limit());
+            }
             (Stage::Locking { .. }, MigrationFact::Busy { holder, quiet }) => self.busy(turn, holder, quiet),
             (Stage::Locking { .. }, MigrationFact::Locked { pending, swept, marks }) => {
                 self.locked(turn, pending, swept, *marks);
@@ -222,6 +227,11 @@ impl Migration {
         }
     }
 
+    /// How long nothing may be heard of a database side that opens.
+    pub(super) fn open_limit(&self) -> Duration {
+        self.migrate.budgets.open_timeout + OPEN_SLACK
+    }
+
     /// What was asked of the database side was not answered in time.
     pub(super) fn unanswered(&mut self, turn: &mut Turn<'_>, limit: Duration) {
         let message = format!("the database side did not answer within {} s", limit.as_secs());
@@ -236,7 +246,7 @@ impl Migration {
         self.stage == Stage::Over
     }
 
-    /// Whether it only waits for a database that cannot be reached.
+    /// Whether it only waits to be tried again.
     pub(in crate::supervise) fn is_unreachable(&self) -> bool {
         self.stage == Stage::Unreachable
     }

@@ -19,6 +19,8 @@ const LOCK_ANSWER: Duration = Duration::from_secs(60);
 const LONGEST_QUIET: Duration = Duration::from_secs(60);
 /// A database that cannot be reached is tried again after 2 s, 4 s … 30 s.
 const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// Anything else that keeps a run from beginning is tried again after 5 s, 10 s … 5 min.
+const UNFIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
 impl Migration {
     pub(super) fn past_read(&mut self, turn: &mut Turn<'_>, past: Past) {
@@ -55,7 +57,7 @@ impl Migration {
         let Some(index) = self.session.index else { return self.begin_without_database(turn) };
         self.session.open = true;
         self.order(turn, MigrationOrder::OpenDatabase { index });
-        self.enter(turn.now, Stage::Connecting, ANSWER);
+        self.enter(turn.now, Stage::Connecting, self.open_limit());
     }
 
     /// Nobody can be asked what is pending, nor what an earlier run has left.
@@ -300,11 +302,12 @@ impl Migration {
         let fresh = self.session.record.attempts == 0 && !self.session.written;
         let mut verdict = self.unrun(VerdictKind::Failed, &trouble.message);
         verdict.detail = trouble.traceback;
-        if trouble.kind != TroubleKind::Unreachable || !self.patient || !fresh || self.given_up.is_some() {
+        if !self.patient || !fresh || self.given_up.is_some() {
             return self.conclude(turn, verdict);
         }
         self.failures += 1;
-        let delay = delay_after(UNREACHABLE, self.failures, turn.random);
+        let pace = if trouble.kind == TroubleKind::Unreachable { UNREACHABLE } else { UNFIT };
+        let delay = delay_after(pace, self.failures, turn.random);
         let reason = verdict.reason.clone();
         self.announce(turn, Happening::MigrationUnreachable { reason, delay });
         self.early = Some(verdict);

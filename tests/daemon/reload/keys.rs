@@ -107,6 +107,7 @@ fn of_sections() -> Vec<Row> {
         row("limits.tasks_max", 500, Nothing),
         // The next migration goes by them; no worker does.
         row("migrate.enabled", false, Nothing),
+        row("migrate.open_timeout", "50s", Nothing),
         row("migrate.lock_timeout", "2s", Nothing),
         row("migrate.tries", 3, Nothing),
         row("migrate.lock_wait", "50s", Nothing),

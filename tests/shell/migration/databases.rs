@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ostler::run::migration::Patience;
-use ostler::supervise::{AbortRung, MigrationFact, MigrationOrder, Trouble, TroubleKind};
+use ostler::supervise::{AbortRung, MigrationFact, MigrationOrder, RunId, Trouble, TroubleKind};
 
 use super::Rig;
 use crate::support::{lives, soon, until};
@@ -82,18 +82,19 @@ async fn closing_ends_the_database_side_and_one_that_does_not_end_is_killed() {
 async fn one_that_is_silent_is_told_and_killed() {
     let short = Duration::from_millis(300);
     let generous = Duration::from_secs(60);
-    let patience = Patience { open: generous, lock: generous, answer: generous, end: generous };
+    let patience = Patience { lock: generous, answer: generous, end: generous };
     // It never opens; it opens and never answers; it is stopped.
     let never = "def watch(): time.sleep(600)";
     let mute = "def answer(order, do): pass";
     let stopped = "def answer(order, do): os.kill(os.getpid(), signal.SIGSTOP)";
-    for (code, patience) in [
-        (never, Patience { open: short, ..patience }),
-        (mute, Patience { lock: short, ..patience }),
-        (stopped, Patience { lock: short, ..patience }),
+    for (code, opens, patience) in [
+        (never, short, patience),
+        (mute, generous, Patience { lock: short, ..patience }),
+        (stopped, generous, Patience { lock: short, ..patience }),
     ] {
-        let mut rig =
-            Rig::django(&format!("open('pid', 'w').write(str(os.getpid()))\n{code}")).patient(patience);
+        let mut rig = Rig::django(&format!("open('pid', 'w').write(str(os.getpid()))\n{code}"))
+            .patient(patience)
+            .opens(opens);
         let mut told = rig.open().await;
         if let MigrationFact::Opened(_) = told {
             rig.order(MigrationOrder::LockDatabase);
@@ -107,6 +108,63 @@ async fn one_that_is_silent_is_told_and_killed() {
         let pid: i32 = rig.text("pid").parse().unwrap();
         until("it is gone", || !lives(pid)).await;
     }
+}
+
+#[tokio::test]
+async fn one_that_hangs_while_it_opens_tells_where_it_stands() {
+    let code = "import faulthandler\n\
+                def watch():\n    \
+                    faulthandler.register(signal.SIGRTMIN + 5, sys.stderr)\n    \
+                    open('pid', 'w').write(str(os.getpid()))\n    \
+                    waits_for_something()\n\
+                def waits_for_something(): time.sleep(600)";
+    let mut rig = Rig::django(code).opens(Duration::from_secs(3));
+    let MigrationFact::DatabaseFailed(trouble) = rig.open().await else { panic!("it does not open") };
+    assert!(trouble.message.contains("within 3s (`open_timeout`)"), "{trouble:?}");
+    assert!(trouble.traceback.contains("waits_for_something"), "{trouble:?}");
+}
+
+/// It shares one processor with three others, and so takes four times as long as it needs.
+#[tokio::test]
+async fn one_that_waits_for_a_processor_has_time_until_it_gets_one() {
+    let code = "\
+def work(seconds):
+    while time.process_time() < seconds: pass
+def watch():
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    others = []
+    for _ in range(3):
+        others.append(os.fork())
+        if others[-1] == 0: work(60); os._exit(0)
+    work(1.2)
+    for other in others: os.kill(other, 9)
+    say(event='opened', vendor='sqlite', version='3.40', pending=PENDING)
+    control.recv(1)";
+    let mut rig = Rig::django(code).opens(Duration::from_secs(2));
+    let told = rig.open().await;
+    assert!(matches!(told, MigrationFact::Opened(_)), "{told:?}");
+}
+
+#[tokio::test]
+async fn as_many_as_there_are_processors_are_opened_at_once() {
+    let code = "def watch():\n    open('begun.%d' % os.getpid(), 'w').close()\n    time.sleep(600)";
+    let mut rig = Rig::django(code).opens(Duration::from_secs(600));
+    let folder = rig.folder.path().to_owned();
+    let begun = || {
+        let names = std::fs::read_dir(&folder).unwrap().map(|it| it.unwrap().file_name());
+        names.filter(|it| it.to_str().unwrap().starts_with("begun.")).count()
+    };
+    let at_once = std::thread::available_parallelism().unwrap().get();
+    for run in 1..at_once as u64 + 3 {
+        let (app, opening) = (rig.app.clone(), rig.opening.clone());
+        rig.migrations.perform(app.clone(), RunId(run), MigrationOrder::Open(opening));
+        rig.migrations.perform(app, RunId(run), MigrationOrder::OpenDatabase { index: 0 });
+    }
+    until("the first have begun", || begun() >= at_once).await;
+    assert_eq!(begun(), at_once);
+    rig.order(MigrationOrder::CloseDatabase);
+    until("the next has its turn", || begun() > at_once).await;
+    assert_eq!(begun(), at_once + 1);
 }
 
 #[tokio::test]

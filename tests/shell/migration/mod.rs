@@ -7,6 +7,7 @@ mod histories;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::plan::{Blueprint, Budgets, Database, Migrate, MigrateCommand};
@@ -103,6 +104,13 @@ impl Rig {
         Rig { folder, migrations, facts, opening, app }
     }
 
+    /// With so much time to open its database.
+    pub(super) fn opens(mut self, limit: Duration) -> Rig {
+        let migrate = Arc::make_mut(&mut self.opening.migrate);
+        migrate.budgets.open_timeout = limit;
+        self
+    }
+
     pub(super) fn patient(self, patience: Patience) -> Rig {
         Rig { migrations: self.migrations.with_patience(patience), ..self }
     }
@@ -131,10 +139,14 @@ impl Rig {
         self.order(MigrationOrder::Abort(rung));
     }
 
+    /// What is told next, but for that the database is being opened.
     pub(super) async fn next(&mut self) -> MigrationFact {
-        match soon(self.facts.recv()).await {
-            Some(Event::MigrationHeard { run: RUN, fact }) => *fact,
-            other => panic!("{other:?}"),
+        loop {
+            match soon(self.facts.recv()).await {
+                Some(Event::MigrationHeard { run: RUN, fact }) if *fact == MigrationFact::Opening => {}
+                Some(Event::MigrationHeard { run: RUN, fact }) => return *fact,
+                other => panic!("{other:?}"),
+            }
         }
     }
 
