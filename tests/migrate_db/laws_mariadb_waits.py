@@ -19,7 +19,7 @@ def a_queue_behind_an_idle_transaction_is_seen(place):
         watch.ask("look", "look", every_seconds=0.1)
         run = place.run(guards={"lock_timeout_seconds": 20.0})
         first = watch.hear("look", where=lambda it: it.get("waiting"))
-        assert first["backends"] == 1 and first["working"] and "metadata lock" in first["doing"], first
+        assert first["backends"] == 2 and first["working"] and "metadata lock" in first["doing"], first
         assert idle.pid in [it["pid"] for it in first["blockers"]], (idle.pid, first)
         assert all("probably" in it["state"] for it in first["blockers"]), first
         reader.begin("SELECT COUNT(*) FROM shop_order")
