@@ -40,7 +40,7 @@ def the_plan_is_that_of_django(place):
     watch, opened = place.watch()
     expected = [{"name": "shop.0002_add", "atomic": True, "operations": 1},
                 {"name": "shop.0003_data", "atomic": False, "operations": 2}]
-    assert opened["pending"] == {"migrations": expected, "ahead": []}, opened
+    assert opened["pending"] == {"migrations": expected, "ahead": [], "own": None}, opened
     assert watch.ask("lock", "locked")["pending"] == opened["pending"]
 
 
@@ -50,7 +50,7 @@ def nothing_pending_is_known_at_once(place):
     bare = place.start("watch")
     opened = bare.hear("opened")
     took = time.monotonic() - bare.began
-    assert opened["pending"] == {"migrations": [], "ahead": []}, opened
+    assert opened["pending"] == {"migrations": [], "ahead": [], "own": None}, opened
     place.note("told %.2f s after its start, the import included" % took)
 
 
@@ -59,7 +59,7 @@ def a_database_ahead_of_the_code_is_named(place):
     project.migration("0002_later", 'migrations.AddField("order", "a", models.IntegerField(null=True))')
     place.migrate()
     project.remove("0002_later")
-    assert place.watch()[1]["pending"] == {"migrations": [], "ahead": ["shop.0002_later"]}
+    assert place.watch()[1]["pending"] == {"migrations": [], "ahead": ["shop.0002_later"], "own": None}
 
 
 def a_squash_that_replaced_what_is_applied_is_recorded_and_not_ahead(place):
@@ -70,12 +70,12 @@ def a_squash_that_replaced_what_is_applied_is_recorded_and_not_ahead(place):
                       replaces=["0001_initial", "0002_a"])
     opened = place.watch()[1]
     assert opened["pending"] == {"migrations": [{"name": "shop.0001_squashed_0002", "atomic": True, "operations": 0}],
-                                 "ahead": []}, opened
+                                 "ahead": [], "own": None}, opened
     place.migrate()
-    assert place.watch()[1]["pending"] == {"migrations": [], "ahead": []}
+    assert place.watch()[1]["pending"] == {"migrations": [], "ahead": [], "own": None}
     for name in ("0001_initial", "0002_a"):
         project.remove(name)
-    assert place.watch()[1]["pending"] == {"migrations": [], "ahead": []}
+    assert place.watch()[1]["pending"] == {"migrations": [], "ahead": [], "own": None}
 
 
 def two_ends_are_refused_by_name(place):
