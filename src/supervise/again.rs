@@ -21,12 +21,6 @@ pub(super) struct Again {
     failures: u32,
 }
 
-impl Again {
-    pub(super) fn at(&self) -> Moment {
-        self.at
-    }
-}
-
 impl App {
     /// A migration has failed. What was in its way may go away by itself.
     pub(super) fn begin_again_later(&mut self, turn: &mut Turn<'_>, plan: AppPlan, kind: VerdictKind) {
@@ -39,10 +33,16 @@ impl App {
         self.databases.again = Some(Again { plan, at, failures });
     }
 
-    /// Begins again what is due, unless something else is done.
-    pub(super) fn begin_again(&mut self, turn: &mut Turn<'_>) {
+    /// When that is, unless something else is done.
+    pub(super) fn begins_again(&self) -> Option<Moment> {
         let idle = self.mode == Mode::Running && self.databases.is_idle() && self.preparing.is_none();
-        let Some(again) = self.databases.again.take_if(|it| idle && it.at <= turn.now) else { return };
+        self.databases.again.as_ref().filter(|_| idle).map(|it| it.at)
+    }
+
+    /// Begins again what is due.
+    pub(super) fn begin_again(&mut self, turn: &mut Turn<'_>) {
+        let due = self.begins_again().is_some_and(|at| at <= turn.now);
+        let Some(again) = self.databases.again.take_if(|_| due) else { return };
         let (waiters, only) = Default::default();
         self.begin_migration(turn, Wanted { plan: again.plan, rolls_out: true, waiters, only });
         self.databases.failures = again.failures;

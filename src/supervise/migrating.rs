@@ -133,8 +133,7 @@ impl Databases {
     pub(super) fn deadline(&self) -> Option<Moment> {
         let migration = self.migrating.as_ref().and_then(|it| it.migration.deadline());
         let errand = self.errand.as_ref().and_then(Errand::deadline);
-        let again = self.again.as_ref().filter(|_| self.is_idle()).map(Again::at);
-        migration.into_iter().chain(errand).chain(again).min()
+        migration.into_iter().chain(errand).min()
     }
 }
 

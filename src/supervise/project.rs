@@ -135,6 +135,7 @@ impl App {
             .chain(settle)
             .chain(self.wake)
             .chain(self.databases.deadline())
+            .chain(self.begins_again())
             .chain(self.switch.deadline())
             .chain(self.zygote_deadline())
             .min()
