@@ -97,7 +97,7 @@ pub(super) fn check(checker: &mut Checker<'_>, app: &Section<'_, '_>) -> Migrate
         checker.read(&section, key, example, values::duration(range, false))
     };
     let open_timeout = time("open_timeout", "\"60s\"", OPEN_TIMEOUT);
-    let lock_timeout = time("lock_timeout", "\"1s\"", LOCK_TIMEOUT);
+    let lock_timeout = time("lock_timeout", "\"2s\"", LOCK_TIMEOUT);
     let lock_wait = time("lock_wait", "\"60s\"", LOCK_WAIT);
     let harm = time("harm", "\"3s\"", HARM);
     let timeout = time("timeout", "\"5m\"", TIMEOUT);
@@ -296,7 +296,7 @@ fn budgets(checker: &mut Checker<'_>, table: &DeTable<'_>) -> OverrideConfig {
         checker.read(&section, key, example, values::duration(range, false))
     };
     OverrideConfig {
-        lock_timeout: time("lock_timeout", "\"1s\"", LOCK_TIMEOUT),
+        lock_timeout: time("lock_timeout", "\"2s\"", LOCK_TIMEOUT),
         lock_wait: time("lock_wait", "\"60s\"", LOCK_WAIT),
         harm: time("harm", "\"3s\"", HARM),
         timeout: time("timeout", "\"30m\"", TIMEOUT),

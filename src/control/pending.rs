@@ -144,6 +144,7 @@ mod tests {
             vendor: Vendor::Postgresql,
             version: "15.14".into(),
             unwatched: None,
+            lock_timeout: None,
             guards: vec![("lock_timeout".into(), "1s".into()), ("statement_timeout".into(), "0".into())],
             warnings: vec!["a pooler\x1b is in between".into()],
             pending: Some(Pending {

@@ -3,7 +3,7 @@
 use crate::worker::{TABLES, TEXT};
 
 /// The modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 29] = [
+const MODULES: [(&str, &str); 30] = [
     TEXT,
     TABLES,
     ("wire", include_str!("wire.py")),
@@ -16,6 +16,7 @@ const MODULES: [(&str, &str); 29] = [
     ("pooler", include_str!("pooler.py")),
     ("marker", include_str!("marker.py")),
     ("trail", include_str!("trail.py")),
+    ("backends", include_str!("backends.py")),
     ("catalog", include_str!("catalog.py")),
     ("postgresql", include_str!("postgresql.py")),
     ("schema", include_str!("schema.py")),

@@ -5,7 +5,9 @@ The module of a vendor (`postgresql`, `mysql`, `sqlite`: the names of Django's `
 - `Side(source, orders)`: the database as the watching program has it, a subclass of `Side` below,
 - `guard(cursor, orders)`: makes a fresh connection of the run be recognised and bounded (mode `run` calls it for each
   new one; `Side.open` reads back what came of it on a probe of its own); never raises for a guard that the server has not,
-- `lock_timeout(cursor, seconds)`: bounds the waits for locks from now on; 0 is without bound,
+- `lock_timeout(cursor, seconds)`: bounds the waits for locks from now on; 0 is without bound, None as the server suggests,
+- `again(cursor, orders, seconds)`: the same; and what else of `guard` a migration, or the app, may have taken away
+  meanwhile is in force again,
 - `failure(error)`: the kind of failure (`lock`, `cancelled`, `connection`, `full`) of one database error, or None.
 
 All calls are made by one thread and come back within some 2 s: a statement is bounded by the server or the driver, what
@@ -18,6 +20,9 @@ import os
 
 from _ostler.tag import Tag
 from _ostler.text import short
+
+
+LOCK_TIMEOUT = 1.0  # seconds; where nobody has set one and the server does not say when it looks for deadlocks
 
 
 class Lost(Exception):
@@ -37,7 +42,7 @@ class Side:
         self.ran = False  # whether the run that is verified is one that this program has watched
 
     def open(self):
-        """Connects, twice. `{"version", "unwatched", "guards": [[name, value]], "warnings": [words]}`."""
+        """Connects, twice. `{"version", "unwatched", "lock_timeout", "guards": [[name, value]], "warnings": [words]}`."""
         why = "ostler does not know databases of the kind %s" % self.source.vendor
         return {"version": "", "unwatched": why, "guards": [], "warnings": []}
 
@@ -114,14 +119,20 @@ class Side:
 
 
 def lock_timeout_of(orders, name, atomic):
-    """Seconds for the migration `shop.0007_price`; 0 is without bound."""
+    """Seconds for the migration `shop.0007_price`; 0 is without bound, None as the server suggests."""
     guards = orders.get("guards") or {}
     overrides = guards.get("overrides") or {}
     own = overrides.get(name) or overrides.get(name.partition(".")[2]) or {}
     if own.get("lock_timeout_seconds") is not None:
         return float(own["lock_timeout_seconds"])
     # A concurrent index waits for old transactions by design: cut short it leaves an invalid index.
-    return float(guards.get("lock_timeout_seconds") or 0.0) if atomic else 0.0
+    return usual(orders) if atomic else 0.0
+
+
+def usual(orders):
+    """What an operator has set; None where nobody has."""
+    seconds = (orders.get("guards") or {}).get("lock_timeout_seconds")
+    return None if seconds is None else float(seconds)
 
 
 def backend(pid, application="", state="", query="", seconds=0):

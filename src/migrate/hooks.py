@@ -67,13 +67,13 @@ class Hooks:
         if vendor is not None and connection.connection is not None:
             with connection.cursor() as cursor:
                 vendor.guard(cursor, self.orders)
-            self.limit(connection)
+                vendor.lock_timeout(cursor, self.timeout)
 
     def limit(self, connection):
         vendor = self.vendors.get(connection.vendor)
         if vendor is not None:
             with connection.cursor() as cursor:
-                vendor.lock_timeout(cursor, self.timeout)
+                vendor.again(cursor, self.orders, self.timeout)
 
     # The executor. Of what Django calls, only what is needed is read, wherever it stands: signatures change from one Django to
     # the next. Where a hook does not fit, that is said, and the migration goes on as it would without.

@@ -12,11 +12,16 @@ pub const LINE_LIMIT: usize = 1024 * 1024;
 #[serde(tag = "do", rename_all = "snake_case")]
 pub enum WatchOrder {
     /// Have the lock.
-    Lock,
+    Lock {
+        /// Whether the command runs already, and the side before is gone: what is there is not as it was before the run.
+        resumes: bool,
+    },
     /// Look so often from now on; 0 is no more.
     Look {
         /// Between two looks.
         every_seconds: f64,
+        /// What each of them then says that it was taken of.
+        place: u32,
     },
     /// Cancel what the run's backends do.
     Cancel,
@@ -52,6 +57,8 @@ impl WatchOrder {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum WatchMessage {
+    /// It is there, and its calls come back: said every second once it is connected.
+    Alive,
     /// It is connected.
     Opened(Box<Opened>),
     /// Somebody else has the lock.
@@ -136,8 +143,8 @@ mod tests {
         let line = |order: WatchOrder| String::from_utf8(order.to_line()).unwrap();
         assert_eq!(line(WatchOrder::EndBackends), "{\"do\":\"end_backends\"}\n");
         assert_eq!(
-            line(WatchOrder::Look { every_seconds: 0.25 }),
-            "{\"do\":\"look\",\"every_seconds\":0.25}\n"
+            line(WatchOrder::Look { every_seconds: 0.25, place: 7 }),
+            "{\"do\":\"look\",\"every_seconds\":0.25,\"place\":7}\n"
         );
         let at = Some(Step::Operation { number: 2, of: 4, words: "Add".to_owned() });
         let verify = WatchOrder::Verify { pending: Pending::default(), migration: None, at, failed: true };

@@ -15,7 +15,7 @@
 //! {"contract": 1, "mode": "watch", "app": "shop", "tag": "ostler:shop:web1:3f2a",
 //!  "database": {"alias": "default"},
 //!  "command": "django", "lock_file": "/run/ostler/locks/shop",
-//!  "guards": {"lock_timeout_seconds": 1.0, "overrides": {"shop.0007_price": {"lock_timeout_seconds": 5.0}}},
+//!  "guards": {"lock_timeout_seconds": null, "overrides": {"shop.0007_price": {"lock_timeout_seconds": 5.0}}},
 //!  "marker": {"release": "/srv/shop/releases/42", "host": "web1"}}
 //! ```
 //!
@@ -36,14 +36,16 @@
 //!
 //! | order | answers |
 //! | --- | --- |
-//! | (its start) | `{"event": "opened", "vendor": "postgresql", "version": "15.14", "unwatched": null, "guards": [["lock_timeout", "1s"]], "warnings": [], "pending": {"migrations": [{"name": "shop.0007_price", "atomic": true, "operations": 3}], "ahead": []}}` |
-//! | `{"do": "lock"}` | `{"event": "busy", "holder": "web2 (pid 4711, since 12 s)", "quiet_seconds": 0.4}` every second or so, then `{"event": "locked", "pending": {…}, "swept": [BACKEND…], "dirty": null, "warnings": []}`, where `dirty` is what an earlier run on any host left half done ([`Marked`](crate::supervise::Marked)) |
-//! | `{"do": "look", "every_seconds": 0.25}` | `{"event": "look", …}` ([`Look`](crate::supervise::Look)) again and again; 0 stops it |
+//! | (its start) | `{"event": "opened", "vendor": "postgresql", "version": "15.14", "unwatched": null, "lock_timeout": 1.5, "guards": [["lock_timeout", "1s"]], "warnings": [], "pending": {"migrations": [{"name": "shop.0007_price", "atomic": true, "operations": 3}], "ahead": []}}` |
+//! | `{"do": "lock", "resumes": false}`; true where the command runs already | `{"event": "busy", "holder": "web2 (pid 4711, since 12 s)", "quiet_seconds": 0.4}` every second or so, then `{"event": "locked", "pending": {…}, "swept": [BACKEND…], "dirty": null, "warnings": []}`, where `dirty` is what an earlier run on any host left half done ([`Marked`](crate::supervise::Marked)) |
+//! | `{"do": "look", "every_seconds": 0.25, "place": 7}` | `{"event": "look", "place": 7, …}` ([`Look`](crate::supervise::Look)) again and again; 0 stops it |
 //! | `{"do": "cancel"}` | `{"event": "cancelled", "backends": 1}` |
 //! | `{"do": "end_backends"}` | `{"event": "backends_gone"}` once none with the tag is left |
 //! | `{"do": "verify", "pending": {…}, "migration": NAME or null, "at": STEP or null, "failed": true}` | `{"event": "verified", …}` ([`Report`](crate::supervise::Report)) |
 //! | `{"do": "resolve"}` | `{"event": "resolved", "holder": null, "cleared": [WORDS…]}`: what the table had is gone, unless somebody has the lock |
 //! | `{"do": "quit"}`, or end of file | ends: its connections close, its lock is let go |
+//!
+//! Once it is open, it says `{"event": "alive"}` every second: one that stands still is replaced after 5 s.
 //!
 //! At any time `{"event": "failed", "kind": "unreachable", "message": …, "traceback": …}`
 //! ([`Trouble`](crate::supervise::Trouble)), after which it exits 1. It answers every order within 5 s, but for `lock`

@@ -84,13 +84,17 @@ class Again:
 
 
 def bound(cursor, orders):
-    seconds = (orders.get("guards") or {}).get("lock_timeout_seconds")
-    if seconds is not None:
-        lock_timeout(cursor, seconds)
+    lock_timeout(cursor, database.usual(orders))
+
+
+def again(cursor, orders, seconds):
+    """Nothing but the waits for locks can have been changed meanwhile."""
+    lock_timeout(cursor, seconds)
 
 
 def lock_timeout(cursor, seconds):
     """For metadata locks, whose default is a day, and for rows. Whole seconds are all that there is."""
+    seconds = database.LOCK_TIMEOUT if seconds is None else seconds
     whole = max(1, round(seconds)) if seconds else FOREVER
     cursor.execute("SET SESSION lock_wait_timeout = %d, SESSION innodb_lock_wait_timeout = %d" % (whole, whole))
 
@@ -127,7 +131,9 @@ class Side(database.Side):
         elif self.orders.get("command") != "django":
             unwatched = "the connections of a command other than Django's cannot be told from others on MySQL and MariaDB"
         version = str(self.eye.value("SELECT VERSION()"))
-        return {"version": version, "unwatched": unwatched, "guards": guards, "warnings": warnings}
+        usual = database.usual(self.orders)
+        return {"version": version, "unwatched": unwatched, "guards": guards, "warnings": warnings,
+                "lock_timeout": database.LOCK_TIMEOUT if usual is None else usual}
 
     def connect(self):
         try:
@@ -247,7 +253,7 @@ class Side(database.Side):
                         row["time"]) for row in left]
 
     def look(self):
-        return self.view.look(self.ours())
+        return self.view.look(self.ours(), {self.eye.id, self.owner})
 
     def cancel(self):
         return sum(self.kill("QUERY", row["id"]) for row in self.threads() if row["command"] not in ("Sleep", "Killed"))

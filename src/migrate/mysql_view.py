@@ -29,6 +29,8 @@ HOLDERS = [
     "SELECT THREAD_ID, TABLE_SCHEMA, TABLE_NAME FROM information_schema.METADATA_LOCK_INFO "
     "WHERE LOCK_TYPE = 'Table metadata lock'"]
 INSTRUMENTED = "SELECT ENABLED FROM performance_schema.setup_instruments WHERE NAME = 'wait/lock/metadata/sql/mdl'"
+# What looks after tables, or dumps them: nobody that is kept waiting.
+MAINTENANCE = re.compile(r"\s*((OPTIMIZE|ANALYZE|CHECK|REPAIR)\b|LOCK TABLES|FLUSH\b|SELECT /\*!40001 SQL_NO_CACHE)", re.I)
 MOST = 8  # blockers that are named
 WORD = re.compile(r"`((?:[^`]|``)+)`|([\w$]+)")
 
@@ -51,6 +53,8 @@ class View:
         self.holders = next((one for one in HOLDERS if self.can(one)), None)
         if self.holders is HOLDERS[0] and not self.instrumented():
             self.holders = HOLDERS[1] if self.can(HOLDERS[1]) else None
+        self.db = text(self.link.rows("SELECT DATABASE()")[0][0])
+        self.last = {}  # what each of the run's did at the last look
         self.since = {}  # when each waiting statement was first seen to wait, by thread and statement
         self.looked = 0.0  # when the last look was
 
@@ -78,15 +82,17 @@ class View:
             found.append(one)
         return found
 
-    def look(self, ours):
+    def look(self, ours, watching=()):
+        """`ours` are the connections of the run, `watching` those of this program."""
         threads = self.threads()
         open_ones = {row[0]: row for row in self.link.rows(TRANSACTIONS)} if self.privileged else {}
         row_waits = self.link.rows(ROW_WAITS) if self.row_waits and any(
             row[1] == "LOCK WAIT" for row in open_ones.values()) else ()
         mine = [row for row in threads if row["id"] in ours]
-        others = [row for row in threads if row["id"] not in ours and row["id"] != self.link.id]
+        others = [row for row in threads if row["id"] not in ours and row["id"] not in watching]
         busy = [row for row in mine if row["command"] not in ("Sleep", "Daemon")]
-        found = {"backends": len(ours), "working": bool(busy),
+        found = {"backends": len(ours), "working": bool(busy) or self.moved(mine),
+                 "clients": self.clients(others, ours),
                  "idle_in_transaction": any(row["command"] == "Sleep" and row["id"] in open_ones for row in mine)}
         waits = self.first_seen(threads, row_waits)
         self.blocking(found, mine, others, open_ones, row_waits, waits)
@@ -94,6 +100,17 @@ class View:
         if busy:
             found.update(progress(max(busy, key=lambda row: row["seconds"])))
         return found
+
+    def moved(self, mine):
+        """Whether one of the run's has done anything since the last look."""
+        before, self.last = self.last, {row["id"]: (row["query"], row["seconds"]) for row in mine}
+        pairs = [(before[number], now) for number, now in self.last.items() if number in before]
+        return any(now[0] != then[0] or now[1] < then[1] for then, now in pairs)
+
+    def clients(self, others, ours):
+        """How many others are connected to the database; None where nobody is seen and not everybody can be."""
+        count = sum(1 for row in others if row["db"] == self.db and row["command"] != "Daemon")
+        return count if count or self.privileged else None
 
     def first_seen(self, threads, row_waits):
         """For how long each thread has been waiting: the server tells only since when its statement runs."""
@@ -141,7 +158,7 @@ class View:
     def blocked(self, found, busy, others, row_waits, ours, waits):
         """Who waits behind the run: for a table that its statement changes or wants to, or for its rows."""
         tables = [(row, table_of(row["info"])) for row in busy]
-        behind = {}
+        behind, maintenance = {}, []
         for one in others:
             if waits_for_metadata(one):
                 names = words_of(one["info"])
@@ -150,6 +167,11 @@ class View:
         for waiter, holder in row_waits:
             if holder in ours and waiter not in ours and waiter in waits:
                 behind[waiter] = waits[waiter]
+        for one in others:
+            if one["id"] in behind and MAINTENANCE.match(one["info"]):
+                del behind[one["id"]]
+                maintenance.append(as_backend(one, {}, ""))
+        found["maintenance"] = maintenance[:MOST]
         if behind:
             found["blocked"] = len(behind)
             found["harm"] = round(max(behind.values()), 3)

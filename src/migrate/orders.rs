@@ -90,8 +90,8 @@ pub enum DatabaseOrder {
 /// The budgets that the server keeps.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Guards {
-    /// For every migration that has none of its own.
-    pub lock_timeout_seconds: f64,
+    /// For every migration that has none of its own; where nobody has set it, what suits the server.
+    pub lock_timeout_seconds: Option<f64>,
     /// By the migration's name.
     pub overrides: BTreeMap<String, OverrideOrder>,
 }
@@ -131,7 +131,7 @@ impl Orders {
             },
             lock_file: lock_file.display().to_string(),
             guards: Guards {
-                lock_timeout_seconds: migrate.budgets.lock_timeout.as_secs_f64(),
+                lock_timeout_seconds: migrate.budgets.lock_timeout.map(|it| it.as_secs_f64()),
                 overrides: migrate.overrides.iter().filter_map(own).collect(),
             },
             marker: migrate.marker.then(|| MarkerOrder {

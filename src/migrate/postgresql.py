@@ -2,9 +2,9 @@
 
 import json
 
-from _ostler import catalog, database, pooler
-from _ostler.database import Lost, backend, leftover
-from _ostler.tag import host_of
+from _ostler import backends, catalog, database, pooler
+from _ostler.database import Lost
+from _ostler.tag import Tag, host_of
 from _ostler.text import one_line, said, short, trace_of
 from _ostler.wire import Trouble
 
@@ -15,6 +15,9 @@ CONNECT = 2  # seconds; the least that libpq knows
 STATEMENT = "3s"
 IDLE_IN_TRANSACTION = "15min"  # nobody watches any more, and the client neither works nor ends
 WAITERS = 200  # asking who blocks whom costs some µs each, with all lock tables held
+
+# A little after the moment at which the server cancels an autovacuum for whoever waits for one.
+SUGGESTED = "((extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::int + 500) || 'ms'"
 
 REFUSALS = {"55P03": "lock", "40P01": "lock", "40001": "lock", "57014": "cancelled", "25P03": "cancelled",
             "57P01": "connection", "57P02": "connection", "57P03": "connection", "53100": "full", "53400": "full"}
@@ -31,6 +34,11 @@ class Side(database.Side):
         self.held, self.since = False, None  # whether the lock is ours, and since when
         self.owner = None  # whose it is: the pid and the name of a connection
         self.version = 0
+        self.lock_timeout = None  # of an atomic migration, in seconds
+        self.known = {}  # the run's connections as last seen: their start, by pid
+        self.moved = {}  # what each of them did last
+        self.built = set()  # indexes that the run was seen to build
+        self.said = set()  # its statements about indexes, as far as they were seen
         self.invalid = set()  # indexes that were invalid before the run
         self.mark = None  # the schema before the run
         self.clocks = {}  # when a wait was first seen, where the server does not say
@@ -50,15 +58,20 @@ class Side(database.Side):
             words = self.locker.ask("SHOW server_version")[0][0]
             self.looker = self.connect(self.tag.watch)
             pooler.refuse(self.locker, self.looker, self.source)
+            self.lock_timeout = database.usual(self.orders)
+            if self.lock_timeout is None:
+                self.lock_timeout = float(self.locker.ask("SELECT extract(epoch FROM (%s)::interval)" % SUGGESTED)[0][0])
             guards, warnings = self.guards()
         except Lost as lost:
             raise self.unreachable(lost) from None
-        return {"version": words.split(" ")[0], "unwatched": None, "guards": guards, "warnings": warnings}
+        return {"version": words.split(" ")[0], "unwatched": None, "guards": guards, "warnings": warnings,
+                "lock_timeout": round(self.lock_timeout, 3)}
 
     def guards(self):
         """What is in force on a connection made as those of the run are, but for its name: under that another server
         that has the lock would take it for what a dead run left, and sweep it."""
         orders = dict(self.orders, tag=self.tag.watch)
+        orders["guards"] = dict(orders.get("guards") or {}, lock_timeout_seconds=self.lock_timeout)
         env = None if self.source.django else options_of(orders)
         probe = Link(self.source, self.tag.watch, env)
         try:
@@ -66,6 +79,7 @@ class Side(database.Side):
                 with probe.raw.cursor() as cursor:
                     guard(cursor, orders)
             wanted = settings(orders, self.version)
+            wanted = [(name, probe.ask("SELECT " + value)[0][0]) for name, value in wanted]
             rows = probe.ask("SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s)",
                              [[name for name, _ in wanted] + ["statement_timeout"]])
             found = dict(rows)
@@ -153,17 +167,16 @@ class Side(database.Side):
         """The run's backends; `act` is done to each."""
         done = "%s(pid)" % act if act else "NULL"
         if act:  # what works for a backend in parallel has its name and ends with it
-            which += " AND (backend_type IS NULL OR backend_type = 'client backend')"
-        return self.looker.ask("SELECT pid, %s FROM pg_stat_activity WHERE application_name = %%s AND pid <> "
-                               "pg_backend_pid() AND datname = current_database() %s" % (done, which), [self.tag.text])
+            which += " AND " + backends.CLIENT
+        return self.looker.ask("SELECT pid, %s FROM pg_stat_activity WHERE %s %s" % (done, backends.MINE, which),
+                               backends.mine(self.tag, self.known))
 
     def sweep(self):
-        rows = self.looker.ask(BACKENDS + """
-             WHERE left(application_name, %s) = %s AND pid <> pg_backend_pid() AND datname = current_database()
-               AND usesysid IS NOT NULL""", [len(self.tag.family), self.tag.family])
+        condition, parameters = backends.others_of(self.tag)
+        rows = self.looker.ask(backends.ALL + " WHERE " + condition, parameters)
         for row in rows:
             self.looker.ask("SELECT pg_cancel_backend(%s), pg_terminate_backend(%s)", [row[0], row[0]])
-        return [described(row) for row in rows]
+        return [backends.described(self.looker, row) for row in rows]
 
     def backends(self):
         return len(self.mine())
@@ -179,7 +192,7 @@ class Side(database.Side):
     # Before and after.
 
     def snapshot(self):
-        self.invalid = {row[0] for row in catalog.invalid_indexes(self.looker, self.version)}
+        self.invalid = {index.number for index in catalog.invalid_indexes(self.looker, self.version)}
         self.mark = catalog.mark(self.looker)
 
     def verify(self, case):
@@ -187,43 +200,39 @@ class Side(database.Side):
 
     def look(self):
         query, fields = catalog.LOOK if self.version >= 140000 else catalog.LOOK_OLD, {}
-        seen = json.loads(self.looker.ask(query, [self.tag.text, WAITERS])[0][0])
+        parameters = dict(backends.mine(self.tag, self.known), most=WAITERS, programs=catalog.PROGRAMS,
+                          statements=catalog.STATEMENTS)
+        seen = json.loads(self.looker.ask(query, parameters)[0][0])
         mine = {row["pid"]: row for row in seen["mine"] or []}
         waits = catalog.waits(seen["waiting"] or [], self.clocks)
         active = [row for row in mine.values() if row["state"] in ("active", "fastpath function call")]
-        fields["backends"], fields["working"] = len(mine), bool(active)
+        fields["backends"], fields["clients"] = len(mine), seen["clients"]
+        fields["working"] = self.remember(mine, seen.get("building") or []) or bool(active)
         fields["idle_in_transaction"] = any((row["state"] or "").startswith("idle in tr") for row in mine.values())
-        own = [waits[pid] for pid in mine if pid in waits]
-        fields["waiting"] = max((wait.seconds for wait in own), default=None)
-        by = sorted({pid for wait in own for pid in wait.by} - set(mine))
-        fields["blockers"] = self.who(by[:5]) if by else []
-        harmed = catalog.harmed(mine, waits)
+        own = {pid: waits[pid] for pid in mine if pid in waits}
+        fields["waiting"] = max((wait.seconds for wait in own.values()), default=None)
+        fields["concurrent"] = bool(own) and all("CONCURRENTLY" in (mine[pid]["query"] or "").upper() for pid in own)
+        by = sorted({pid for wait in own.values() for pid in wait.by} - set(mine))
+        fields["blockers"] = backends.who(self.looker, by[:5]) if by else []
+        harmed, maintenance = catalog.behind(mine, waits)
         fields["blocked"], fields["harm"] = len(harmed), max(harmed.values(), default=None)
+        fields["maintenance"] = backends.who(self.looker, maintenance[:5]) if maintenance else []
         fields["doing"], fields["percent"] = catalog.progress(seen.get("building"), active)
         return fields
 
-    def who(self, pids):
-        rows = [described(row) for row in self.looker.ask(BACKENDS + " WHERE pid = ANY(%s)", [pids])]
-        if 0 in pids:
-            rows.append(backend(0, "a prepared transaction (see pg_prepared_xacts)", "prepared"))
-        return rows
+    def remember(self, mine, building):
+        """Keeps what was seen of the run; whether it has done anything since the last look."""
+        self.known = {pid: row["start"] for pid, row in mine.items() if row["start"]}
+        self.built.update(row["index"] for row in building if row["index"])
+        self.said.update(row["query"] for row in mine.values()
+                         if "INDEX" in (row["query"] or "").upper() and len(self.said) < 1000)
+        before, self.moved = self.moved, {pid: row["moved"] for pid, row in mine.items()}
+        return any(before.get(pid, moved) != moved for pid, moved in self.moved.items())
 
     def close(self):
         for link in (self.looker, self.locker):
             if link:
                 link.close()
-
-
-BACKENDS = """
-    SELECT pid, application_name, usename, host(client_addr), state, query,
-           extract(epoch FROM clock_timestamp() - coalesce(xact_start, state_change))::bigint
-      FROM pg_stat_activity"""
-
-
-def described(row):
-    pid, application, user, address, state, query, seconds = row
-    who = application or "%s from %s" % (user or "the server itself", address or "the local socket")
-    return backend(pid, who, state or "", query or "", seconds)
 
 
 class Link:
@@ -280,31 +289,42 @@ def by_url(source, extra):
 
 
 def settings(orders, version):
-    """The guards with their values, as both the run and the probe set them."""
-    lock = float((orders.get("guards") or {}).get("lock_timeout_seconds") or 0.0)
-    wanted = [("application_name", orders["tag"]), ("lock_timeout", "%dms" % round(lock * 1000)),
-              ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION)]
+    """The guards with their values in SQL, as both the run and the probe set them."""
+    lock = database.usual(orders)
+    wanted = [("application_name", "'%s'" % orders["tag"].replace("'", "''")), ("lock_timeout", suggested(lock)),
+              ("idle_in_transaction_session_timeout", "'%s'" % IDLE_IN_TRANSACTION)]
     if version >= 140000:
-        wanted.append(("client_connection_check_interval", "1s"))
+        wanted.append(("client_connection_check_interval", "'1s'"))
     return wanted
+
+
+def suggested(seconds):
+    return SUGGESTED if seconds is None else "'%dms'" % round(seconds * 1000)
 
 
 def options_of(orders):
     """What ostlerd gives a command that is not Django's in PGOPTIONS."""
     pairs = [pair for pair in settings(orders, 0) if pair[0] != "application_name"]
-    return " ".join("-c %s=%s" % pair for pair in pairs)
+    return " ".join("-c %s=%s" % (name, value.strip("'")) for name, value in pairs)
 
 
 def guard(cursor, orders):
     # By statements, not with the start of the connection: poolers refuse that, and Django's OPTIONS replace it. What this
     # server, or its system, does not know is passed over; the probe tells what came of it.
-    one = "BEGIN PERFORM set_config('%s', '%s', false); EXCEPTION WHEN OTHERS THEN NULL; END;"
-    parts = [one % (name, value.replace("'", "''")) for name, value in settings(orders, 140000)]
+    again(cursor, orders, database.usual(orders))
+    for mark in backends.marks(Tag(orders["tag"])):
+        cursor.execute("SELECT pg_try_advisory_lock_shared(%d, %d)" % mark)
+
+
+def again(cursor, orders, seconds):
+    orders = dict(orders, guards=dict(orders.get("guards") or {}, lock_timeout_seconds=seconds))
+    one = "BEGIN PERFORM set_config('%s', %s, false); EXCEPTION WHEN OTHERS THEN NULL; END;"
+    parts = [one % pair for pair in settings(orders, 140000)]
     cursor.execute("DO $ostler$ BEGIN %s END $ostler$" % " ".join(parts).replace("%", "%%"))
 
 
 def lock_timeout(cursor, seconds):
-    cursor.execute("SELECT set_config('lock_timeout', %s, false)", ["%dms" % round(seconds * 1000)])
+    cursor.execute("SELECT set_config('lock_timeout', %s, false)" % suggested(seconds))
 
 
 def failure(error):

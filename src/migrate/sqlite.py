@@ -27,13 +27,17 @@ CHECK_SECONDS = 1.5
 
 
 def guard(cursor, orders):
-    seconds = (orders.get("guards") or {}).get("lock_timeout_seconds")
-    if seconds is not None:
-        lock_timeout(cursor, seconds)
+    lock_timeout(cursor, database.usual(orders))
+
+
+def again(cursor, orders, seconds):
+    """Nothing but the waits for locks can have been changed meanwhile."""
+    lock_timeout(cursor, seconds)
 
 
 def lock_timeout(cursor, seconds):
     """In place of the option `timeout`, which is 5 s where nothing is said."""
+    seconds = database.LOCK_TIMEOUT if seconds is None else seconds
     cursor.execute("PRAGMA busy_timeout = %d" % (max(1, round(seconds * 1000)) if seconds else UNBOUNDED))
     cursor.fetchall()
 
@@ -90,7 +94,9 @@ class Side(database.Side):
                 raise self.unreachable(error) from None
         if self.path is not None:
             self.open_file()
-        return {"version": sqlite3.sqlite_version, "unwatched": unwatched, "guards": guards, "warnings": warnings}
+        usual = database.usual(self.orders)
+        return {"version": sqlite3.sqlite_version, "unwatched": unwatched, "guards": guards, "warnings": warnings,
+                "lock_timeout": database.LOCK_TIMEOUT if usual is None else usual}
 
     def unreachable(self, error):
         return Trouble("unreachable", "the database %s cannot be used: %s: are the file and its folder there, and may this "
@@ -146,7 +152,8 @@ class Side(database.Side):
 
     def look(self):
         writers = self.writers()
-        found = {"backends": 0, "working": bool(writers)}
+        # Of whoever only reads, or waits, nothing is known; nobody who is there all the time is seen either.
+        found = {"backends": 0, "working": bool(writers), "clients": 0}
         if writers:
             found["doing"] = "the file is being written by %s" % ", ".join(map(words_of, sorted(writers)))
         return found

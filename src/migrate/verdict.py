@@ -10,7 +10,7 @@ SINGLE = ("AddIndexConcurrently", "RemoveIndexConcurrently", "ValidateConstraint
 class Case:
     """A run as it is to be judged."""
 
-    def __init__(self, order, recorded, operations):
+    def __init__(self, order, recorded, operations, suspects=None):
         pending = order.get("pending")
         self.pending = None if pending is None else pending.get("migrations") or []
         self.name = order.get("migration")  # the one that was under way
@@ -18,6 +18,8 @@ class Case:
         self.failed = bool(order.get("failed"))
         self.recorded = recorded  # the names of `pending` that are recorded now; None where nobody can tell
         self.operations = operations  # the operations of `name`, or None
+        # The operations of `name`, or of all that were pending where nobody knows where the run was.
+        self.suspects = suspects if suspects is not None else operations or []
 
     @property
     def migration(self):
@@ -35,6 +37,19 @@ class Case:
         if kind == "AddIndexConcurrently":
             return operation.index.name
         return operation.name if kind == "RemoveIndexConcurrently" else None
+
+    def words(self):
+        """Everything by which what was under way may name an index."""
+        found = []
+        for operation in self.suspects:
+            for one in [operation] + [getattr(operation, name, None) for name in ("index", "constraint")]:
+                found += [text for text in (getattr(one, "name", None), getattr(one, "sql", None)) if text]
+        return [text if isinstance(text, str) else repr(text) for text in found]
+
+    def is_opaque(self):
+        """Whether what was under way may do things that nobody can read in it."""
+        own = [it for it in self.suspects if not type(it).__module__.startswith("django.") or type(it).__name__ == "RunPython"]
+        return self.pending is None or bool(own)
 
 
 def leftovers(case, rolls_back, same=None):

@@ -16,16 +16,18 @@ from _ostler.text import short
 from _ostler.wire import Trouble
 
 PATIENCE = 5.0  # seconds for a lost connection to come back
+BEAT = 1.0  # seconds from one sign of life to the next, from when it is open
 STUCK, OPENING = 6.0, 12.0  # seconds for one round, and for the first, with all its connections
 LOCK_EVERY, TELL_EVERY, KEEP_EVERY, END_EVERY, RENEW_EVERY = 0.5, 1.0, 1.0, 0.1, 0.25
 KNOWN = ("postgresql", "mysql", "sqlite")
 
 
 class Deadline:
-    """Ends the program when a call does not come back."""
+    """Ends the program when a call does not come back, and says meanwhile that the program is there."""
 
     def __init__(self, control, words):
         self.control, self.words, self.limit, self.patience = control, words, None, OPENING
+        self.beat = 0.0  # when the next sign of life is due
         self.changed = threading.Condition()
         threading.Thread(target=self.wait, daemon=True).start()
 
@@ -46,7 +48,10 @@ class Deadline:
                     self.control.failed("unreachable", "the database %s does not answer: nothing for %d s" % (
                         self.words, self.patience))
                     os._exit(1)
-                self.changed.wait(STUCK if self.limit is None else self.limit - now)
+                if self.patience == STUCK and now >= self.beat:
+                    self.beat = now + BEAT
+                    self.control.send("alive")
+                self.changed.wait(BEAT if self.limit is None else min(BEAT, self.limit - now))
 
 
 class Watch:
@@ -62,6 +67,8 @@ class Watch:
         self.lost = None  # since when a connection is gone
         self.owed = None  # what is pending, to be told with the lock
         self.look_every = 0.0
+        self.resumes = False  # whether the run was begun under another program, which is gone
+        self.place = 0  # where ostlerd says that the run is
         self.told = 0.0
         self.swept = []
         self.migrations = {}
@@ -118,12 +125,14 @@ class Watch:
     def answer(self, order):
         do = order.get("do")
         if do == "lock":
+            self.resumes = bool(order.get("resumes"))
             self.due["lock"] = 0.0
         elif do == "look":
-            self.look_every = float(order.get("every_seconds") or 0.0)
-            self.due.pop("look", None)
-            if self.look_every > 0.0:
-                self.side.ran = True
+            self.look_every, self.place = float(order.get("every_seconds") or 0.0), order.get("place") or 0
+            if self.look_every <= 0.0:
+                self.due.pop("look", None)
+            elif "look" not in self.due:
+                self.side.ran = not self.resumes
                 self.due["look"] = 0.0
         elif do == "cancel":
             self.control.send("cancelled", backends=self.side.cancel())
@@ -166,10 +175,12 @@ class Watch:
             self.busy(now, "an earlier run of this app, which is being ended (pid %d)" % left[0]["pid"])
             return
         pending = self.pending()
-        ledger = self.ledger(pending)
+        # What a run that goes on has written there is its own.
+        ledger = None if self.resumes else self.ledger(pending)
         dirty = ledger.judge(self.left_by) if ledger else None
         warning = ledger.prepare() if ledger and not dirty else None
-        self.side.snapshot()
+        if not self.resumes:
+            self.side.snapshot()
         del self.due["sweep"]
         self.owed = {"pending": pending or {"migrations": [], "ahead": []}, "swept": self.swept[:20], "dirty": dirty,
                      "warnings": [warning] if warning else []}
@@ -182,7 +193,7 @@ class Watch:
     def do_look(self, now):
         fields = self.side.look()
         self.due["look"] = now + self.look_every
-        self.control.send("look", **fields)
+        self.control.send("look", place=self.place, **fields)
 
     def do_end(self, now):
         if self.side.end_backends():
@@ -227,12 +238,15 @@ class Watch:
 
     def verify(self, order):
         recorded = operations = None
+        suspects = []
         wrapper = self.side.wrapper() if order.get("pending") is not None else None
         if wrapper is not None:
             names = [migration["name"] for migration in order["pending"].get("migrations") or []]
             recorded = self.planned(plan.recorded, wrapper, names, self.migrations)
             operations = plan.operations_of(order.get("migration"), self.migrations)
-        case = verdict.Case(order, recorded, operations)
+            open_ones = [order["migration"]] if order.get("migration") else [it for it in names if it not in recorded]
+            suspects = [it for name in open_ones for it in plan.operations_of(name, self.migrations) or []]
+        case = verdict.Case(order, recorded, operations, suspects)
         backends = self.side.backends()
         leftovers, unverified = self.side.verify(case)
         left = [it for it in leftovers if not it["removed"]]

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import select
+import threading
 import time
 
 from _ostler.text import encode, one_line, tail
@@ -34,10 +35,15 @@ class Control:
     def __init__(self, fd=CONTROL):
         self.fd = fd
         self.rest = b""
+        self.turn = threading.Lock()  # two may want to say something
         os.set_inheritable(fd, False)
 
     def send(self, event, **fields):
         line = encode(dict(fields, event=event))
+        with self.turn:
+            self.write(line)
+
+    def write(self, line):
         limit = time.monotonic() + PATIENCE
         while line:
             try:

@@ -321,7 +321,7 @@ impl Fields {
         let Budgets { open_timeout, lock_timeout, tries, lock_wait, harm, timeout, timeout_total, stall } =
             budgets;
         self.set("migrate.open_timeout", words(*open_timeout));
-        self.set("migrate.lock_timeout", words(*lock_timeout));
+        self.set_some("migrate.lock_timeout", lock_timeout.map(words));
         self.set("migrate.tries", tries);
         self.set("migrate.lock_wait", words(*lock_wait));
         self.set("migrate.harm", words(*harm));

@@ -73,8 +73,9 @@ pub struct Budgets {
     /// processor does not count. Default `boot_timeout`, 60 s.
     #[serde(default = "open_timeout")]
     pub open_timeout: Duration,
-    /// How long an atomic migration may wait for a lock, kept by the server. Default 1 s.
-    pub lock_timeout: Duration,
+    /// How long an atomic migration may wait for a lock, kept by the server. Default 0.5 s more than PostgreSQL's
+    /// `deadlock_timeout`, at which it cancels an autovacuum for whoever waits; 1 s elsewhere.
+    pub lock_timeout: Option<Duration>,
     /// How often a migration that met a lock is tried. Default 10.
     pub tries: u32,
     /// How long a migration that is not atomic may wait for a lock, kept by the watchdog. Default 60 s.
@@ -113,7 +114,7 @@ impl Default for Budgets {
     fn default() -> Self {
         Budgets {
             open_timeout: open_timeout(),
-            lock_timeout: Duration::from_secs(1),
+            lock_timeout: None,
             tries: 10,
             lock_wait: Duration::from_secs(60),
             harm: Duration::from_secs(3),
@@ -130,6 +131,11 @@ impl Migrate {
         self.own(name).is_some_and(|own| own.timeout.is_some())
     }
 
+    /// Whether a wait for a lock was bounded for just the migration `name`.
+    pub fn has_own_lock_wait(&self, name: &str) -> bool {
+        self.own(name).is_some_and(|own| own.lock_wait.is_some())
+    }
+
     fn own(&self, name: &str) -> Option<&Override> {
         let short = name.split_once('.').map_or(name, |(_, short)| short);
         self.overrides.get(name).or_else(|| self.overrides.get(short))
@@ -140,7 +146,7 @@ impl Migrate {
         let Some(own) = self.own(name) else { return self.budgets };
         let of = self.budgets;
         Budgets {
-            lock_timeout: own.lock_timeout.unwrap_or(of.lock_timeout),
+            lock_timeout: own.lock_timeout.or(of.lock_timeout),
             lock_wait: own.lock_wait.unwrap_or(of.lock_wait),
             harm: own.harm.unwrap_or(of.harm),
             timeout: own.timeout.unwrap_or(of.timeout),

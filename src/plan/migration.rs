@@ -58,7 +58,7 @@ fn budgets(app: &App, config: &MigrateConfig) -> Budgets {
     let longest = single.max().unwrap_or_default();
     Budgets {
         open_timeout: config.open_timeout.unwrap_or_else(|| boot_timeout(app)),
-        lock_timeout: config.lock_timeout.unwrap_or(usual.lock_timeout),
+        lock_timeout: config.lock_timeout.or(usual.lock_timeout),
         tries: config.tries.unwrap_or(usual.tries),
         lock_wait: config.lock_wait.unwrap_or(usual.lock_wait),
         harm: config.harm.unwrap_or(usual.harm),

@@ -186,7 +186,7 @@ fn options_of_the_settings_do_not_take_the_guards_away() {
     let show = "RunSQL(\"create table seen as select current_setting('lock_timeout') l, current_setting('application_name') a\")";
     migration(&app, "0002_show", "0001_initial", show);
     ostlerd.restart("shop");
-    assert_eq!(server.sql("select l from seen"), "1s");
+    assert_eq!(server.sql("select l from seen"), "1500ms");
     assert!(server.sql("select a from seen").starts_with("ostler:shop:"));
 }
 

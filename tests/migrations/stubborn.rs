@@ -5,10 +5,10 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use ostler::supervise::VerdictKind;
 
-use crate::harness::{Proc, Said, Site, eventually, kill, until};
+use crate::harness::{Ostlerd, Proc, Said, Site, eventually, kill, until};
 use crate::long::history;
 use crate::server::Postgres;
-use crate::shop::{Drivers, migration, postgres, second_release, shop, without};
+use crate::shop::{Drivers, migration, migration_not_atomic, postgres, second_release, shop, without};
 
 const STUBBORN: &str = "RunSQL('alter table goods_good add column weight integer'), RunPython(stubborn)";
 
@@ -80,12 +80,7 @@ fn a_migration_that_somebody_else_kills_leaves_nothing_behind() {
         move || Said::of(&mut command)
     });
     until("the statement runs", || server.tagged().contains("pg_sleep").then_some(()));
-    let before: Vec<i32> = workers.clone();
-    let runner = until("its process is found", || {
-        let of = |it: &Proc| it.command().contains("migrat") && !it.command().contains("watch");
-        site.processes().into_iter().find(|it| of(it) && !before.contains(&it.0))
-    });
-    kill(runner.0, Signal::SIGKILL);
+    kill(program(&ostlerd, "[migration]").0, Signal::SIGKILL);
     let said = restart.join().expect("the thread does not panic").exits(1);
     server.is_clean();
     assert_eq!(server.schema(), schema, "{said}");
@@ -94,6 +89,56 @@ fn a_migration_that_somebody_else_kills_leaves_nothing_behind() {
     without(&app, "0002_long");
     second_release(&app);
     ostlerd.restart("shop");
+}
+
+/// The process of the app that bears this in its title, once it has it.
+fn program(ostlerd: &Ostlerd<'_>, title: &str) -> Proc {
+    let parent = format!("PPid:\t{}", ostlerd.process().0);
+    let is_it = |pid: &i32| {
+        let of = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+        let [status, line] =
+            ["status", "cmdline"].map(|name| String::from_utf8_lossy(&of(name)).into_owned());
+        status.lines().any(|line| line == parent) && line.contains(title)
+    };
+    until("its process is found", || {
+        let pids = std::fs::read_dir("/proc").expect("there is a /proc").flatten();
+        let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        pids.filter(is_it).map(Proc).next()
+    })
+}
+
+/// What watches a migration is lost, by this signal, while it waits; another takes its place, and it goes on.
+fn one_that_watches_is_replaced(signal: Signal) {
+    let server = Postgres::start();
+    let site = Site::new();
+    let app = shop(&site, Drivers::New, &postgres(&server)).write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let holder = server.session("the report", "select pg_advisory_lock(42);");
+    migration_not_atomic(&app, "0002_waits", "0001_initial", "RunSQL('select pg_advisory_lock(42)')");
+    let restart = std::thread::spawn({
+        let mut command = site.ostler_command(&["restart", "shop"]);
+        move || Said::of(&mut command)
+    });
+    until("the statement runs", || server.tagged().contains("pg_advisory_lock").then_some(()));
+    kill(program(&ostlerd, "[database]").0, signal);
+    ostlerd.logs("unwatched: the database side is gone, and is started again");
+    ostlerd.logs("it is watched again");
+    assert!(server.tagged().contains("pg_advisory_lock"), "it goes on");
+    drop(holder);
+    restart.join().expect("the thread does not panic").exits(0);
+    assert!(server.schema().contains("applied goods.0002_waits"));
+    server.is_clean();
+}
+
+#[test]
+fn a_killed_watching_side_is_replaced_and_the_migration_goes_on() {
+    one_that_watches_is_replaced(Signal::SIGKILL);
+}
+
+#[test]
+fn a_watching_side_that_stands_still_is_replaced_and_the_migration_goes_on() {
+    one_that_watches_is_replaced(Signal::SIGSTOP);
 }
 
 #[test]

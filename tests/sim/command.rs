@@ -246,6 +246,10 @@ impl Databases {
         let since = current.map(|(_, since)| now.since(*since)).unwrap_or_default();
         let idle = fate == Some(Fate::Hangs(false));
         let look = Look {
+            place: it.place,
+            concurrent: false,
+            maintenance: Vec::new(),
+            clients: Some(u32::from(vendor == Vendor::Mysql)),
             backends: u32::from(current.is_some() || backends_until > now),
             working: current.is_some() && !idle,
             idle_in_transaction: idle,

@@ -23,6 +23,8 @@ pub(crate) struct Run {
     /// Which database side it is; facts of an earlier one are not told.
     pub(crate) watch: u64,
     pub(crate) hung: bool,
+    /// What its looks are taken of.
+    pub(crate) place: u32,
     /// The database side that holds the lock.
     locked: u64,
     /// Whether another server applied what this run was going to.
@@ -120,6 +122,7 @@ impl Databases {
                     store: None,
                     watch: 0,
                     hung: false,
+                    place: 0,
                     locked: 0,
                     helped: false,
                     command: None,
@@ -141,6 +144,11 @@ impl Databases {
                 self.shell(run, MigrationFact::Recorded);
             }
             MigrationOrder::RunMigration { attempt } => self.start(run, *attempt),
+            MigrationOrder::Watch { place } => {
+                if let Some(it) = self.runs.get_mut(&run) {
+                    it.place = *place;
+                }
+            }
             MigrationOrder::Abort(rung) => self.abort(run, *rung),
             MigrationOrder::VerifyDatabase { pending, failed, .. } => self.verify(run, pending, *failed),
             MigrationOrder::ResolveDatabase => self.resolve(run),

@@ -62,7 +62,7 @@ pub(crate) fn migrate(rng: &mut Rng) -> Arc<Migrate> {
         post_deploy: if rng.chance(0.3) { vec![vec!["true".to_owned()]] } else { Vec::new() },
         budgets: Budgets {
             open_timeout: Duration::from_secs(30),
-            lock_timeout: Duration::from_secs(1),
+            lock_timeout: Some(Duration::from_secs(1)),
             tries: rng.within(1, 5) as u32,
             lock_wait: rng.millis(4000, 10_000),
             harm: rng.millis(1000, 3000),

@@ -84,7 +84,7 @@ fn a_change_of_migrations_is_in_place_and_told_without_secrets() {
     let with = |url: &str| format!("{alembic}database_url = \"{url}\"");
     for (before, after, key) in [
         ("", "[migrate]\ntimeout = \"10m\"", "migrate.timeout: 5m -> 10m"),
-        ("", "[migrate]\nlock_timeout = 2", "migrate.lock_timeout: 1s -> 2s"),
+        ("", "[migrate]\nlock_timeout = 2", "migrate.lock_timeout: - -> 2s"),
         ("", "[migrate]\ntries = 2", "migrate.tries: 10 -> 2"),
         ("", "[migrate]\nlock_wait = 2", "migrate.lock_wait: 1m -> 2s"),
         ("", "[migrate]\nharm = 2", "migrate.harm: 3s -> 2s"),

@@ -60,7 +60,7 @@ pub(super) fn watch_message(message: &mut WatchMessage) {
             list(cleared, LIST, text);
         }
         WatchMessage::Failed(it) => trouble(it),
-        WatchMessage::Cancelled { .. } | WatchMessage::BackendsGone => {}
+        WatchMessage::Alive | WatchMessage::Cancelled { .. } | WatchMessage::BackendsGone => {}
     }
 }
 
@@ -103,6 +103,7 @@ fn backend(it: &mut Backend) {
 
 fn look(it: &mut Look) {
     list(&mut it.blockers, LIST, backend);
+    list(&mut it.maintenance, LIST, backend);
     it.doing.iter_mut().for_each(text);
     it.percent = it.percent.filter(|it| it.is_finite()).map(|it| it.clamp(0.0, 100.0));
 }

@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
+use std::time::Duration;
 
 /// More than this of an environment is not looked at; the kernel takes little more.
 const ENVIRON_MOST: u64 = 4 * 1024 * 1024;
+/// The kernel shows hundredths of a second to every program, whatever it counts in itself.
+const TICK: Duration = Duration::from_millis(10);
 
 /// A process that belongs to the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +17,8 @@ pub(in crate::run) struct Found {
     /// In ticks since the machine's start: with the number, its identity.
     pub(super) start: u64,
     pub(in crate::run) session: i32,
+    /// Of the processor, with the children that it has seen end.
+    pub(super) used: Duration,
     /// `pid 4711 (sleep)`.
     pub(super) words: String,
 }
@@ -25,6 +30,7 @@ struct Stat {
     parent: i32,
     group: i32,
     session: i32,
+    used: Duration,
     start: u64,
 }
 
@@ -65,7 +71,13 @@ fn with_descendants(all: &BTreeMap<i32, Stat>, mut inside: BTreeSet<i32>) -> BTr
 fn living(all: &BTreeMap<i32, Stat>, pids: BTreeSet<i32>) -> Vec<Found> {
     let found = |pid: i32| {
         let stat = all.get(&pid).filter(|stat| stat.lives())?;
-        Some(Found { pid, start: stat.start, session: stat.session, words: named(pid, stat) })
+        Some(Found {
+            pid,
+            start: stat.start,
+            session: stat.session,
+            used: stat.used,
+            words: named(pid, stat),
+        })
     };
     pids.into_iter().filter_map(found).collect()
 }
@@ -103,8 +115,7 @@ pub(super) fn marked(is_mark: impl Fn(&[u8]) -> bool) -> Vec<Found> {
 pub(in crate::run) fn now() -> u64 {
     let Ok(text) = fs::read_to_string("/proc/uptime") else { return 0 };
     let seconds: f64 = text.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or_default();
-    // The kernel shows hundredths of a second to every program, whatever it counts in itself.
-    (seconds * 100.0) as u64
+    (seconds / TICK.as_secs_f64()) as u64
 }
 
 /// A process that lives, in words.
@@ -147,6 +158,7 @@ fn stat(pid: i32) -> Option<Stat> {
         parent: number(1)?,
         group: number(2)?,
         session: number(3)?,
+        used: (11..15).filter_map(|at| fields.get(at)?.parse::<u32>().ok()).map(|it| TICK * it).sum(),
         start: fields.get(19)?.parse().ok()?,
     })
 }

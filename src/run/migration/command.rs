@@ -15,7 +15,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
 use super::enclosure::Enclosure;
@@ -36,6 +36,8 @@ use crate::supervise::{AbortRung, Exit, Failure, Step};
 const MOMENT: Duration = Duration::from_secs(2);
 /// The command's processes are looked for so often: who was seen once is found again when its parent is gone.
 const LOOK: Duration = Duration::from_secs(1);
+/// Who uses so much of the processor from one look to the next is at work; a thread that only looks around uses less.
+const WORK: Duration = Duration::from_millis(5);
 
 /// What is run.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub(super) enum What {
 pub(super) enum Heard {
     Step(Step),
     Wrote,
+    /// Its processes have used processor time.
+    Worked,
 }
 
 /// How a command ended.
@@ -138,10 +142,11 @@ impl Command {
         mut tell: impl FnMut(Heard),
     ) -> Ended {
         let Command { process, mut enclosure, mut ears, app } = self;
-        let life = live(&process, rungs, &mut enclosure);
+        let worked = Notify::new();
+        let life = live(&process, rungs, &mut enclosure, &worked);
         let left = tokio::select! {
             left = life => left,
-            never = ears.listen(&mut tell) => match never {},
+            never = ears.listen(&mut tell, &worked) => match never {},
         };
         ears.rest(&mut tell);
         if !left.is_empty() {
@@ -161,7 +166,9 @@ async fn live(
     process: &Process,
     rungs: &mut mpsc::UnboundedReceiver<AbortRung>,
     enclosure: &mut Enclosure,
+    worked: &Notify,
 ) -> Vec<String> {
+    let mut used = Duration::ZERO;
     loop {
         tokio::select! {
             () = process.ended() => break,
@@ -172,7 +179,12 @@ async fn live(
             }
             () = sleep(LOOK) => {}
         }
-        enclosure.look().await;
+        let now = enclosure.look().await;
+        if now >= used + WORK {
+            worked.notify_one();
+        }
+        // What has ended takes its time with it.
+        used = now;
     }
     let deadline = Instant::now() + MOMENT;
     tokio::select! {
@@ -203,7 +215,7 @@ async fn only_killed(rungs: &mut mpsc::UnboundedReceiver<AbortRung>) {
 }
 
 impl Ears {
-    async fn listen(&mut self, tell: &mut impl FnMut(Heard)) -> Infallible {
+    async fn listen(&mut self, tell: &mut impl FnMut(Heard), worked: &Notify) -> Infallible {
         loop {
             let Ears { control, speech, output, .. } = self;
             let heard = async {
@@ -216,6 +228,10 @@ impl Ears {
                 messages = heard => messages,
                 () = output.wrote() => {
                     tell(Heard::Wrote);
+                    continue;
+                }
+                () = worked.notified() => {
+                    tell(Heard::Worked);
                     continue;
                 }
             };

@@ -43,6 +43,8 @@ pub struct Patience {
     pub lock: Duration,
     /// For anything else; the contract has it answer within 5 s.
     pub answer: Duration,
+    /// Between two signs of life of one that gives any: one that stands still is replaced.
+    pub beat: Duration,
     /// From `quit` to its end.
     pub end: Duration,
 }
@@ -52,6 +54,7 @@ impl Default for Patience {
         Patience {
             lock: Duration::from_secs(58),
             answer: Duration::from_secs(15),
+            beat: Duration::from_secs(5),
             end: Duration::from_secs(5),
         }
     }
@@ -77,6 +80,8 @@ pub(super) struct DatabaseTask {
     unsent: Vec<u8>,
     owed: BTreeSet<Owed>,
     heard: Instant,
+    /// When it last gave a sign of life, where it does.
+    beat: Option<Instant>,
 }
 
 /// What it has been asked and not answered yet.
@@ -126,6 +131,7 @@ pub(super) fn start(
         unsent: Vec::new(),
         owed: [Owed::Opened].into(),
         heard: Instant::now(),
+        beat: None,
     })
 }
 
@@ -212,7 +218,12 @@ impl DatabaseTask {
     }
 
     fn due(&self) -> Option<Instant> {
-        self.limit().map(|limit| self.heard + limit)
+        let answer = self.limit().map(|limit| self.heard + limit);
+        answer.into_iter().chain(self.beat_due()).min()
+    }
+
+    fn beat_due(&self) -> Option<Instant> {
+        self.beat.map(|beat| beat + self.patience.beat)
     }
 
     /// For how long it may be silent.
@@ -231,8 +242,8 @@ impl DatabaseTask {
 
     fn order(&mut self, order: &WatchOrder) -> Result<(), End> {
         let owed = match order {
-            WatchOrder::Lock => Owed::Locked,
-            WatchOrder::Look { every_seconds } if *every_seconds > 0.0 => Owed::Looks,
+            WatchOrder::Lock { .. } => Owed::Locked,
+            WatchOrder::Look { every_seconds, .. } if *every_seconds > 0.0 => Owed::Looks,
             WatchOrder::Look { .. } => {
                 self.owed.remove(&Owed::Looks);
                 return self.queue(order);
@@ -274,6 +285,7 @@ impl DatabaseTask {
     fn take(&mut self, messages: Vec<WatchMessage>, tell: &mut impl FnMut(MigrationFact)) -> Option<End> {
         for mut message in messages {
             bounded::watch_message(&mut message);
+            self.beat = self.beat.map(|_| Instant::now());
             let answers = match &message {
                 WatchMessage::Opened(_) => Owed::Opened,
                 WatchMessage::Busy { .. } | WatchMessage::Locked { .. } => Owed::Locked,
@@ -283,6 +295,10 @@ impl DatabaseTask {
                 WatchMessage::Verified(_) => Owed::Verified,
                 WatchMessage::Resolved { .. } => Owed::Resolved,
                 WatchMessage::Failed(trouble) => return Some(End::Failed(trouble.clone())),
+                WatchMessage::Alive => {
+                    self.beat = Some(Instant::now());
+                    continue;
+                }
             };
             if !self.owed.contains(&answers) {
                 continue;
@@ -316,7 +332,10 @@ impl DatabaseTask {
 
     async fn silent(&mut self) -> Trouble {
         let limit = self.limit().unwrap_or_default();
-        let words = if self.owed.contains(&Owed::Opened) {
+        let words = if self.beat_due().is_some_and(|due| Instant::now() >= due) {
+            let limit = self.patience.beat;
+            format!("the database side stands still: it has given no sign of life for {limit:?}")
+        } else if self.owed.contains(&Owed::Opened) {
             // Its stacks are the last that it writes.
             let _ = self.process.signal_rung(Rung::Stacks);
             let _ = timeout(STACKS, async {
@@ -361,6 +380,6 @@ fn fact(message: WatchMessage) -> Option<MigrationFact> {
         WatchMessage::BackendsGone => MigrationFact::BackendsGone,
         WatchMessage::Verified(report) => MigrationFact::Verified(*report),
         WatchMessage::Resolved { holder, cleared } => MigrationFact::Resolved { holder, cleared },
-        WatchMessage::Failed(_) => return None,
+        WatchMessage::Failed(_) | WatchMessage::Alive => return None,
     })
 }

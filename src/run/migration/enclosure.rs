@@ -46,12 +46,14 @@ pub struct Group {
     mark: String,
     /// Found before, by number and start: they stay members when their parents die.
     known: BTreeMap<i32, u64>,
+    /// Of the processor, by those who are there and the children that they have seen end.
+    used: Duration,
 }
 
 impl Enclosure {
     /// What `first` begins; `mark` is `NAME=value` in its environment. `first` is not reaped as long as this is used.
     pub fn group(first: Arc<Process>, mark: String) -> Enclosure {
-        Enclosure::Group(Group { first, mark, known: BTreeMap::new() })
+        Enclosure::Group(Group { first, mark, known: BTreeMap::new(), used: Duration::ZERO })
     }
 
     /// Everything in the scope that `first` was started for. `first` is not reaped as long as this is used.
@@ -65,10 +67,14 @@ impl Enclosure {
         first.signal_group(signal)
     }
 
-    /// Finds out who is a member now, and remembers it.
-    pub async fn look(&mut self) {
-        if let Enclosure::Group(group) = self {
-            drop(group.members().await);
+    /// Finds out who is a member now, and remembers it; how much of the processor all of them have used.
+    pub async fn look(&mut self) -> Duration {
+        match self {
+            Enclosure::Group(group) => {
+                drop(group.members().await);
+                group.used
+            }
+            Enclosure::Scope(scoped) => scoped.scope.used(),
         }
     }
 
@@ -148,6 +154,7 @@ impl Group {
         let found = tokio::task::spawn_blocking(move || census::take(first, &mark, &known)).await;
         let found = found.expect("looking at /proc does not panic");
         self.known = found.iter().map(|found| (found.pid, found.start)).collect();
+        self.used = found.iter().map(|found| found.used).sum();
         found.into_iter().filter_map(Member::of).collect()
     }
 }

@@ -16,7 +16,7 @@ pub(super) fn of(
     env: &BTreeMap<String, String>,
     tag: &str,
     opened: &Opened,
-    lock_timeout: Duration,
+    lock_timeout: Option<Duration>,
 ) -> BTreeMap<String, String> {
     let mut guards = BTreeMap::from([("PGAPPNAME".to_owned(), tag.to_owned())]);
     if opened.vendor == Vendor::Postgresql {
@@ -27,7 +27,9 @@ pub(super) fn of(
             }
             options.push_str(&option);
         };
-        add(format!("-c lock_timeout={}", lock_timeout.as_millis()));
+        if let Some(lock_timeout) = lock_timeout.or(opened.lock_timeout) {
+            add(format!("-c lock_timeout={}", lock_timeout.as_millis()));
+        }
         let major = opened.version.split(|c: char| !c.is_ascii_digit()).next();
         if major.and_then(|major| major.parse().ok()).is_some_and(|major: u32| major >= CHECKS_CONNECTION) {
             add("-c client_connection_check_interval=1000".to_owned());
@@ -46,7 +48,7 @@ mod tests {
         let met = |vendor, version: &str| Opened { vendor, version: version.to_owned(), ..Opened::default() };
         let own = BTreeMap::from([("PGOPTIONS".to_owned(), "-c search_path=shop".to_owned())]);
         let options = |env: &BTreeMap<String, String>, opened: Opened| {
-            of(env, "ostler:shop:web1:1", &opened, Duration::from_secs(1)).remove("PGOPTIONS")
+            of(env, "ostler:shop:web1:1", &opened, Some(Duration::from_secs(1))).remove("PGOPTIONS")
         };
         assert_eq!(
             options(&own, met(Vendor::Postgresql, "15.14 (Debian)")).unwrap(),
@@ -55,6 +57,6 @@ mod tests {
         let none = BTreeMap::new();
         assert_eq!(options(&none, met(Vendor::Postgresql, "13.2")).unwrap(), "-c lock_timeout=1000");
         assert_eq!(options(&none, met(Vendor::Other, "")), None);
-        assert_eq!(of(&none, "tag", &met(Vendor::Mysql, "8"), Duration::ZERO)["PGAPPNAME"], "tag");
+        assert_eq!(of(&none, "tag", &met(Vendor::Mysql, "8"), None)["PGAPPNAME"], "tag");
     }
 }

@@ -131,6 +131,7 @@ impl Migrations {
                 });
             }
             MigrationOrder::RunMigration { attempt: _ } => run.run_migration(&mut self.tasks),
+            MigrationOrder::Watch { place } => run.watch(place),
             MigrationOrder::Abort(rung) => run.abort(rung),
             MigrationOrder::VerifyDatabase { pending, at, failed } => {
                 run.verify_database(pending, at, failed);

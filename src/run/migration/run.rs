@@ -147,7 +147,7 @@ impl Run {
                 let (pending, swept, marks) = Default::default();
                 self.teller.tell(MigrationFact::Locked { pending, swept, marks });
             }
-            side => self.tell_or_fail(side, WatchOrder::Lock),
+            side => self.tell_or_fail(side, WatchOrder::Lock { resumes: self.is_running() }),
         }
     }
 
@@ -208,7 +208,7 @@ impl Run {
             Side::Started(database) => Some(database.clone()),
             _ => None,
         };
-        look(database.as_ref(), LOOK_SECONDS);
+        look(database.as_ref(), LOOK_SECONDS, 0);
         let (teller, kept) = (self.teller.clone(), self.keep_output());
         let (rungs, mut taken) = mpsc::unbounded_channel();
         self.rungs = Some(rungs);
@@ -219,13 +219,27 @@ impl Run {
                     heard.tell(match told {
                         Heard::Step(step) => MigrationFact::Progressed(step),
                         Heard::Wrote => MigrationFact::Wrote,
+                        Heard::Worked => MigrationFact::Worked,
                     });
                 })
                 .await;
-            look(database.as_ref(), 0.0);
+            look(database.as_ref(), 0.0, 0);
             let _ = kept.set(ended.lines);
             teller.tell(MigrationFact::CommandEnded { exit: ended.exit, failure: ended.failure });
         });
+    }
+
+    /// Has the looks say of what they were taken, as long as the command runs.
+    pub(super) fn watch(&self, place: u32) {
+        if let Side::Started(database) = &self.database
+            && self.is_running()
+        {
+            look(Some(database), LOOK_SECONDS, place);
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        self.rungs.as_ref().is_some_and(|rungs| !rungs.is_closed())
     }
 
     fn keep_output(&mut self) -> Arc<OnceLock<Vec<String>>> {
@@ -286,9 +300,9 @@ impl Run {
     }
 }
 
-fn look(database: Option<&Database>, every_seconds: f64) {
+fn look(database: Option<&Database>, every_seconds: f64, place: u32) {
     if let Some(database) = database {
         // Where it has ended, that has been told.
-        database.tell(WatchOrder::Look { every_seconds });
+        database.tell(WatchOrder::Look { every_seconds, place });
     }
 }

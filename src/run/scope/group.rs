@@ -39,6 +39,13 @@ impl Group {
         }
     }
 
+    /// How much of the processor all that is, or was, in it has used.
+    pub fn used(&self) -> Duration {
+        let text = fs::read_to_string(self.path.join("cpu.stat")).unwrap_or_default();
+        let micros = text.lines().find_map(|line| line.strip_prefix("usage_usec ")?.parse().ok());
+        Duration::from_micros(micros.unwrap_or_default())
+    }
+
     /// The numbers of the processes in it and below, zombies among them: to be shown.
     pub fn members(&self) -> Vec<i32> {
         let mut members = Vec::new();

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::super::app::Turn;
 use super::super::time::Moment;
-use super::attempt::Rules;
 use super::outcome::{Verdict, VerdictKind};
 use super::run::{ANSWER, Haste, Migration, Stage};
 
@@ -22,9 +21,9 @@ impl Migration {
         if let Some(ladder) = &self.session.ladder {
             return Some(ladder.due());
         }
-        let rules =
-            Rules { migrate: &self.migrate, vendor: self.vendor(), sight: self.sight(), clock: self.clock };
-        self.session.attempt.as_ref().and_then(|attempt| attempt.due(&rules))
+        let rules = self.rules(&self.migrate);
+        let attempt = self.session.attempt.as_ref().and_then(|attempt| attempt.due(&rules));
+        attempt.into_iter().chain(self.session.reopening).min()
     }
 
     /// Lets time pass.
@@ -32,6 +31,7 @@ impl Migration {
         if self.stage == Stage::Running {
             self.climb(turn);
             if self.stage == Stage::Running {
+                self.rewatch(turn);
                 self.hold_to_budgets(turn);
             }
             return;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::super::event::Exit;
 use super::marked::Marks;
 use super::outlook::Outlook;
+use super::seconds;
 
 /// The number of a migration run; never reused within one ostlerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -59,6 +60,8 @@ pub enum MigrationFact {
     Progressed(Step),
     /// The command wrote a line.
     Wrote,
+    /// Its processes have used processor time.
+    Worked,
     /// A look at the database.
     Looked(Look),
     /// The answer to the rung `Cancel`: how many backends were cancelled.
@@ -130,6 +133,9 @@ pub struct Opened {
     /// Whether a second connection watches; where not, why in words.
     #[serde(default)]
     pub unwatched: Option<String>,
+    /// How long an atomic migration waits for a lock: what was configured, or what suits this server.
+    #[serde(default, with = "seconds")]
+    pub lock_timeout: Option<Duration>,
     /// The guards as read back, by name: `lock_timeout` = `1s`.
     #[serde(default)]
     pub guards: Vec<(String, String)>,
@@ -269,6 +275,10 @@ pub enum Step {
 /// One look at the database.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Look {
+    /// Of which place of the run it was taken, as [`MigrationOrder::Watch`](super::order::MigrationOrder::Watch) said: the
+    /// locks of another are not judged.
+    #[serde(default)]
+    pub place: u32,
     /// How many backends of the run there are.
     pub backends: u32,
     /// Whether one of them is at work.
@@ -279,6 +289,9 @@ pub struct Look {
     /// For how long the run has been waiting for a lock.
     #[serde(default, with = "seconds")]
     pub waiting: Option<Duration>,
+    /// Whether all that waits is the building of an index concurrently, or the like: it stands in no client's way.
+    #[serde(default)]
+    pub concurrent: bool,
     /// Who holds what the run waits for.
     #[serde(default)]
     pub blockers: Vec<Backend>,
@@ -288,6 +301,12 @@ pub struct Look {
     /// For how long the one that has waited longest has.
     #[serde(default, with = "seconds")]
     pub harm: Option<Duration>,
+    /// Who else waits behind the run and is no client: a vacuum, a dump.
+    #[serde(default)]
+    pub maintenance: Vec<Backend>,
+    /// How many others are connected, where that can be seen.
+    #[serde(default)]
+    pub clients: Option<u32>,
     /// What the server says that it does: `building index: scanning table`.
     #[serde(default)]
     pub doing: Option<String>,
@@ -377,22 +396,4 @@ pub struct Leftover {
     /// Whether ostlerd removed it itself: an invalid index of a migration of one concurrent operation.
     #[serde(default)]
     pub removed: bool,
-}
-
-/// Durations as seconds.
-mod seconds {
-    use super::Duration;
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(value: &Option<Duration>, to: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(value) => to.serialize_some(&value.as_secs_f64()),
-            None => to.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
-        let seconds = Option::<f64>::deserialize(from)?;
-        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
-    }
 }

@@ -15,7 +15,7 @@ const REASONS: [Option<AbortReason>; 7] = [
     Some(LOCK_WAIT),
     Some(AbortReason::Asked),
     Some(AbortReason::Stopping),
-    Some(AbortReason::Unwatched),
+    Some(AbortReason::LockLost),
 ];
 
 fn names(count: usize) -> Vec<String> {

@@ -19,6 +19,7 @@ mod past;
 mod picture;
 mod record;
 mod run;
+mod seconds;
 mod start;
 mod tell;
 mod view;

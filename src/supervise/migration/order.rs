@@ -32,6 +32,11 @@ pub enum MigrationOrder {
         /// From 1.
         attempt: u32,
     },
+    /// Look at the database while the command runs, and say of each look that it was taken of this place of the run.
+    Watch {
+        /// Another for each step of each try.
+        place: u32,
+    },
     /// Do this to end the command.
     Abort(AbortRung),
     /// See what is left and what is recorded; answer `Verified`.
@@ -113,8 +118,9 @@ pub enum AbortReason {
     Asked,
     /// The app stops.
     Stopping,
-    /// The database side is gone: nobody would see what it does.
-    Unwatched,
+    /// Another server has taken the lock while nobody watched.
+    #[serde(alias = "unwatched")]
+    LockLost,
 }
 
 impl fmt::Display for AbortReason {
@@ -131,7 +137,7 @@ impl fmt::Display for AbortReason {
             AbortReason::Stall(limit) => write!(f, "nothing was seen of it for {}", seconds(limit)),
             AbortReason::Asked => f.write_str("somebody asked for its end"),
             AbortReason::Stopping => f.write_str("the app stops"),
-            AbortReason::Unwatched => f.write_str("its database side is gone"),
+            AbortReason::LockLost => f.write_str("another server has taken its lock"),
         }
     }
 }

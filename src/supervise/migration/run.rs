@@ -63,6 +63,8 @@ pub(in crate::supervise) struct Migration {
     pub(super) patient: bool,
     /// Somebody wants it although it breaks the code that serves.
     pub(in crate::supervise) accepts_breakage: bool,
+    /// Whether a worker of the app serves.
+    pub(super) serves: bool,
     /// What it told meanwhile, where it goes on in spite of it.
     pub(in crate::supervise) early: Option<Verdict>,
     pub(super) began: Moment,
@@ -120,6 +122,10 @@ pub(super) struct Session {
     pub(super) index: Option<usize>,
     /// Whether the database side was started and has not ended.
     pub(super) open: bool,
+    /// Where the database side was lost while the command runs: until when another one is to be started, or to be at work.
+    pub(super) reopening: Option<Moment>,
+    /// How often that was so.
+    pub(super) losses: u32,
     /// Since when the database side was lost, and somebody tries to look at the database all the same.
     pub(super) lost: Option<Moment>,
     pub(super) pending: Pending,
@@ -156,6 +162,7 @@ impl Migration {
             migrate: migrate.clone(),
             patient,
             accepts_breakage: false,
+            serves: serving.is_some(),
             early: None,
             began: turn.now,
             clock: turn.now,
@@ -284,7 +291,7 @@ impl Migration {
         match self.session.index {
             None => Sight::None,
             Some(_) if opened.unwatched.is_some() || opened.vendor == Vendor::Other => Sight::Blind,
-            Some(_) if self.session.open => Sight::Watched,
+            Some(_) if self.session.open && self.session.reopening.is_none() => Sight::Watched,
             Some(_) => Sight::Blind,
         }
     }

@@ -290,10 +290,12 @@ impl Migration {
     fn run(&mut self, turn: &mut Turn<'_>) {
         let session = &mut self.session;
         session.record.attempts += 1;
-        session.attempt = Some(Attempt::started(turn.now));
-        (session.ladder, session.ended, session.lost) = (None, None, None);
+        let place = session.attempt.as_ref().map_or(0, |before| before.place) + 1;
+        session.attempt = Some(Attempt::started(turn.now, place));
+        (session.ladder, session.ended, session.lost, session.reopening) = (None, None, None, None);
         let attempt = session.record.attempts;
         self.order(turn, MigrationOrder::RunMigration { attempt });
+        self.order(turn, MigrationOrder::Watch { place });
         (self.stage, self.due) = (Stage::Running, None);
     }
 

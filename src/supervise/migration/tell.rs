@@ -61,7 +61,7 @@ fn ended(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn listed(backends: &[Backend]) -> String {
+pub(super) fn listed(backends: &[Backend]) -> String {
     let one = |it: &Backend| {
         let open = if it.seconds > 0 { format!(", open for {} s", it.seconds) } else { String::new() };
         let query = if it.query.is_empty() { String::new() } else { format!(", `{}`", it.query) };

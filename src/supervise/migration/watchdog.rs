@@ -1,20 +1,28 @@
 //! While the command runs: what is seen of it, the budgets, and its end.
 
+use std::time::Duration;
+
 use super::super::app::Turn;
+use super::super::budget::delay_after;
 use super::super::event::Exit;
 use super::super::news::Happening;
 use super::attempt::{Finding, Rules, Sight};
-use super::fact::{Failure, FailureKind, Look, MigrationFact, Step};
+use super::fact::{Backend, Failure, FailureKind, Look, MigrationFact, Step};
 use super::ladder::{Climb, Ladder};
 use super::order::{AbortReason, AbortRung, MigrationOrder};
 use super::outcome::VerdictKind;
-use super::run::{Haste, Migration, Stage};
+use super::run::{ANSWER, Haste, Migration, Stage};
+use super::tell::listed;
+use crate::plan::Migrate;
+
+/// Another database side is started after 1 s, 2 s … 30 s.
+const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 impl Migration {
     pub(super) fn running(&mut self, turn: &mut Turn<'_>, fact: MigrationFact) {
         match fact {
             MigrationFact::Progressed(step) => self.progressed(turn, step),
-            MigrationFact::Wrote => {
+            MigrationFact::Wrote | MigrationFact::Worked => {
                 if let Some(attempt) = &mut self.session.attempt {
                     attempt.alive(turn.now);
                 }
@@ -35,6 +43,13 @@ impl Migration {
                 self.command_ended(turn, Exit::Unknown, Some(failure));
             }
             MigrationFact::DatabaseFailed(trouble) => self.database_failed(turn, trouble),
+            MigrationFact::Opened(_) if self.session.reopening.is_some() => self.lock_again(turn),
+            MigrationFact::Locked { swept, .. } if self.session.reopening.is_some() => {
+                self.watched_again(turn, swept);
+            }
+            MigrationFact::Busy { holder, .. } if self.session.reopening.is_some() => {
+                self.lock_lost(turn, &holder);
+            }
             _ => {}
         }
     }
@@ -43,6 +58,8 @@ impl Migration {
         let Some(attempt) = &mut self.session.attempt else { return };
         let before = attempt.at.as_ref().map(|at| at.name.clone());
         attempt.progressed(turn.now, step.clone());
+        let place = attempt.place;
+        self.order(turn, MigrationOrder::Watch { place });
         match (step, before) {
             (Step::Migration { name, number, of, .. }, _) => {
                 self.announce(turn, Happening::MigrationBegins { name, number, of });
@@ -68,6 +85,14 @@ impl Migration {
         let stall = look.harm.map_or(0.0, |harm| harm.as_secs_f64());
         record.longest_stall = record.longest_stall.max(stall);
         attempt.looked(turn.now, look.clone());
+        let named = &mut attempt.named;
+        let more: Vec<_> = look.maintenance.into_iter().filter(|it| !named.contains(&it.pid)).collect();
+        named.extend(more.iter().map(|it| it.pid));
+        if !more.is_empty() {
+            let words =
+                format!("maintenance waits behind it, which is no client and no harm: {}", listed(&more));
+            self.announce(turn, Happening::MigrationWarned { words });
+        }
         if blocked {
             self.announce(turn, Happening::MigrationBlocked { by: look.blockers });
         }
@@ -79,10 +104,10 @@ impl Migration {
 
     /// Applies the budgets. A command that is being ended has none any more: it has the ladder.
     pub(super) fn hold_to_budgets(&mut self, turn: &mut Turn<'_>) {
-        let (vendor, sight, clock) = (self.vendor(), self.sight(), self.clock);
         // More than one may be exceeded at once; each is said once.
         while self.session.ladder.is_none() {
-            let rules = Rules { migrate: &self.migrate, vendor, sight, clock };
+            let migrate = self.migrate.clone();
+            let rules = self.rules(&migrate);
             let Some(attempt) = &mut self.session.attempt else { return };
             match attempt.judge(turn.now, &rules) {
                 None => return,
@@ -140,15 +165,79 @@ impl Migration {
         self.take_rung(turn, AbortRung::Kill);
     }
 
-    /// The database side is gone: nobody would see what the command does.
+    pub(super) fn rules<'a>(&self, migrate: &'a Migrate) -> Rules<'a> {
+        Rules {
+            migrate,
+            vendor: self.vendor(),
+            sight: self.sight(),
+            clock: self.clock,
+            lock_timeout: self.session.record.opened.lock_timeout,
+            serves: self.serves,
+        }
+    }
+
+    /// The database side is gone: nobody sees what the command does until another is there. That is no reason to end it: what
+    /// it does is no worse for it, and an end may not be undone.
     pub(super) fn unwatched(&mut self, turn: &mut Turn<'_>, why: &str) {
-        self.warn(turn, format!("the database side is gone: {why}"));
+        if self.session.reopening.is_none() {
+            self.warn(turn, format!("unwatched: the database side is gone, and is started again: {why}"));
+        }
+        self.session.losses += 1;
+        let delay = delay_after(REOPEN, self.session.losses, turn.random);
+        self.session.reopening = Some(turn.now + delay);
         let cancelling = self.session.ladder.as_mut().and_then(|it| it.cancelled_nobody(turn.now));
         if let Some(taken) = cancelling {
             self.session.record.rungs.push(taken);
             self.take_rung(turn, AbortRung::Interrupt);
         }
-        self.escalate(turn, AbortReason::Unwatched);
+    }
+
+    /// Starts another database side while the command runs, or gives up the one that does not answer.
+    pub(super) fn rewatch(&mut self, turn: &mut Turn<'_>) {
+        if self.session.ladder.is_some() || self.session.reopening.is_none_or(|due| turn.now < due) {
+            return;
+        }
+        if self.session.open {
+            return self.unanswered(turn, ANSWER);
+        }
+        let Some(index) = self.session.index else { return };
+        self.session.open = true;
+        self.session.reopening = Some(turn.now + ANSWER);
+        self.order(turn, MigrationOrder::OpenDatabase { index });
+    }
+
+    /// The lock went with the side before.
+    fn lock_again(&mut self, turn: &mut Turn<'_>) {
+        self.session.reopening = Some(turn.now + ANSWER);
+        self.order(turn, MigrationOrder::LockDatabase);
+    }
+
+    fn watched_again(&mut self, turn: &mut Turn<'_>, swept: Vec<Backend>) {
+        (self.session.reopening, self.warning) = (None, None);
+        self.announce(turn, Happening::MigrationWarned { words: "it is watched again".to_owned() });
+        if !swept.is_empty() {
+            self.announce(turn, Happening::MigrationSwept { backends: swept });
+        }
+        let Some(attempt) = &mut self.session.attempt else { return };
+        // What was seen of it meanwhile is nothing.
+        attempt.looked(turn.now, Look::default());
+        let place = attempt.place;
+        self.order(turn, MigrationOrder::Watch { place });
+    }
+
+    /// Another server has taken the lock meanwhile, and ends what it takes for left behind.
+    fn lock_lost(&mut self, turn: &mut Turn<'_>, holder: &str) {
+        self.session.reopening = Some(turn.now + ANSWER);
+        let migrate = self.migrate.clone();
+        let rules = self.rules(&migrate);
+        let undone = self.session.attempt.as_ref().is_some_and(|it| it.rolls_back(&rules));
+        let words = format!("unwatched: the lock is held by another server now: {holder}");
+        if self.warning.as_ref() != Some(&words) {
+            self.warn(turn, words);
+        }
+        if undone {
+            self.escalate(turn, AbortReason::LockLost);
+        }
     }
 
     /// Takes the first rung; one that is on the ladder already goes on as it was.

@@ -90,6 +90,8 @@ class Server:
 class Postgres(Server):
     """`with Postgres() as server`: the user `shop` with a password owns its databases and is no superuser."""
 
+    options = ()
+
     def make(self):
         self.data = os.path.join(self.folder, "data")
         subprocess.run(unprivileged([program("initdb"), "-D", self.data, "-U", "root", "-A", "trust", "--no-sync",
@@ -99,7 +101,7 @@ class Postgres(Server):
             file.write("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
 
     def start(self):
-        options = [part for option in OPTIONS for part in ("-c", option)]
+        options = [part for option in OPTIONS + list(self.options) for part in ("-c", option)]
         self.spawn([program("postgres"), "-D", self.data, "-k", self.folder, "-p", str(self.port), "-h", "127.0.0.1"]
                    + options)
         wait_until(lambda: self.psql("SELECT 1", check=False) == "1", what="the server answers")

@@ -179,7 +179,7 @@ async fn a_command_that_is_not_there_is_no_process() {
 async fn another_command_gets_the_app_s_environment_and_the_guards() {
     let argv: Vec<String> = ["sh", "-c", "env >seen; ls /proc/self/fd >fds"].map(str::to_owned).into();
     let url = Database::Url("postgresql://shop:secret@db/shop".to_owned());
-    let code = "def watch():\n    json.dump(orders, open('orders', 'w'))\n    say(event='opened', vendor='postgresql', version='15.14')\n    while control.recv(1000): pass";
+    let code = "def watch():\n    json.dump(orders, open('orders', 'w'))\n    say(event='opened', vendor='postgresql', version='15.14', lock_timeout=1.5)\n    while control.recv(1000): pass";
     let mut rig = Rig::new(code, MigrateCommand::Other(argv), vec![url]);
     let MigrationFact::Opened(opened) = rig.open().await else { panic!() };
     let recorded = rig.record(Record { opened, ..Record::default() }).await;
@@ -192,7 +192,7 @@ async fn another_command_gets_the_app_s_environment_and_the_guards() {
     let seen = rig.text("seen");
     let env: BTreeMap<&str, &str> = seen.lines().filter_map(|line| line.split_once('=')).collect();
     assert_eq!(env["PGAPPNAME"], orders["tag"]);
-    assert_eq!(env["PGOPTIONS"], "-c lock_timeout=1000 -c client_connection_check_interval=1000");
+    assert_eq!(env["PGOPTIONS"], "-c lock_timeout=1500 -c client_connection_check_interval=1000");
     assert_eq!(env["A"], "b");
     // And the listing's own.
     assert_eq!(rig.text("fds").lines().collect::<Vec<_>>(), ["0", "1", "2", "3"]);
@@ -273,4 +273,18 @@ async fn closing_a_run_kills_what_is_left_of_it() {
     soon(rig.migrations.close()).await;
     assert!(!lives(pid));
     assert_eq!(rig.left(), [0; 0]);
+}
+
+#[tokio::test]
+async fn who_uses_the_processor_is_told_to_work_and_who_waits_is_not() {
+    let mut rig = Rig::shell("while true; do :; done");
+    rig.start().await;
+    while rig.any().await != MigrationFact::Worked {}
+    rig.abort(AbortRung::Kill);
+    rig.ended().await;
+    // It writes each time that it has been looked at some times.
+    let mut rig = Rig::shell("exec 2>&1; sleep 3; echo here; sleep 600");
+    rig.start().await;
+    assert_eq!(rig.any().await, MigrationFact::Wrote);
+    rig.abort(AbortRung::Kill);
 }

@@ -82,7 +82,7 @@ async fn closing_ends_the_database_side_and_one_that_does_not_end_is_killed() {
 async fn one_that_is_silent_is_told_and_killed() {
     let short = Duration::from_millis(300);
     let generous = Duration::from_secs(60);
-    let patience = Patience { lock: generous, answer: generous, end: generous };
+    let patience = Patience { lock: generous, answer: generous, beat: generous, end: generous };
     // It never opens; it opens and never answers; it is stopped.
     let never = "def watch(): time.sleep(600)";
     let mute = "def answer(order, do): pass";
@@ -165,6 +165,20 @@ async fn as_many_as_there_are_processors_are_opened_at_once() {
     rig.order(MigrationOrder::CloseDatabase);
     until("the next has its turn", || begun() > at_once).await;
     assert_eq!(begun(), at_once + 1);
+}
+
+#[tokio::test]
+async fn one_that_gave_signs_of_life_and_stands_still_is_told_though_it_owes_no_answer() {
+    let code = "def answer(order, do):\n    say(event='alive')\n    os.kill(os.getpid(), signal.SIGSTOP)";
+    let patience = Patience { beat: Duration::from_millis(300), ..Patience::default() };
+    let mut rig = Rig::django(&format!("open('pid', 'w').write(str(os.getpid()))\n{code}")).patient(patience);
+    assert!(matches!(rig.open().await, MigrationFact::Opened(_)));
+    // What a rollback is waited for is waited for without end.
+    rig.abort(AbortRung::EndBackends);
+    let MigrationFact::DatabaseFailed(trouble) = rig.next().await else { panic!() };
+    assert!(trouble.message.contains("stands still"), "{trouble:?}");
+    let pid: i32 = rig.text("pid").parse().unwrap();
+    until("it is gone", || !lives(pid)).await;
 }
 
 #[tokio::test]

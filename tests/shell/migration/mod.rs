@@ -139,14 +139,21 @@ impl Rig {
         self.order(MigrationOrder::Abort(rung));
     }
 
-    /// What is told next, but for that the database is being opened.
+    /// What is told next, but for signs of life.
     pub(super) async fn next(&mut self) -> MigrationFact {
         loop {
-            match soon(self.facts.recv()).await {
-                Some(Event::MigrationHeard { run: RUN, fact }) if *fact == MigrationFact::Opening => {}
-                Some(Event::MigrationHeard { run: RUN, fact }) => return *fact,
-                other => panic!("{other:?}"),
+            match self.any().await {
+                MigrationFact::Worked | MigrationFact::Opening => {}
+                told => return told,
             }
+        }
+    }
+
+    /// What is told next.
+    pub(super) async fn any(&mut self) -> MigrationFact {
+        match soon(self.facts.recv()).await {
+            Some(Event::MigrationHeard { run: RUN, fact }) => *fact,
+            other => panic!("{other:?}"),
         }
     }
 
