@@ -43,6 +43,9 @@ impl Migration {
                 self.command_ended(turn, Exit::Unknown, Some(failure));
             }
             MigrationFact::DatabaseFailed(trouble) => self.database_failed(turn, trouble),
+            MigrationFact::Opening if self.session.reopening.is_some() => {
+                self.session.reopening = Some(turn.now + self.open_limit());
+            }
             MigrationFact::Opened(_) if self.session.reopening.is_some() => self.lock_again(turn),
             MigrationFact::Locked { swept, .. } if self.session.reopening.is_some() => {
                 self.watched_again(turn, swept);
@@ -198,11 +201,11 @@ impl Migration {
             return;
         }
         if self.session.open {
-            return self.unanswered(turn, ANSWER);
+            return self.unanswered(turn, self.open_limit());
         }
         let Some(index) = self.session.index else { return };
         self.session.open = true;
-        self.session.reopening = Some(turn.now + ANSWER);
+        self.session.reopening = Some(turn.now + self.open_limit());
         self.order(turn, MigrationOrder::OpenDatabase { index });
     }
 
