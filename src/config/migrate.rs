@@ -148,12 +148,15 @@ fn command(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Option<Vec<S
     }
 }
 
-/// `python manage.py migrate`, with nothing that would make it another command.
+/// `python manage.py migrate`, with nothing that would make it another command. A `manage.py` in another folder than
+/// `directory` is not found without being named.
 fn is_djangos(words: &[String]) -> bool {
-    let words: Vec<&str> = words.iter().map(|word| word.rsplit('/').next().unwrap_or(word)).collect();
+    let program = words.first().map_or("", |word| word.rsplit('/').next().unwrap_or(word));
+    let words: Vec<&str> = words.iter().map(|word| word.strip_prefix("./").unwrap_or(word)).collect();
     let rest = match words.as_slice() {
-        [python, "manage.py", "migrate", rest @ ..] if python.starts_with("python") => rest,
-        ["manage.py" | "django-admin", "migrate", rest @ ..] => rest,
+        [_, "manage.py", "migrate", rest @ ..] if program.starts_with("python") => rest,
+        ["manage.py", "migrate", rest @ ..] => rest,
+        [_, "migrate", rest @ ..] if program == "django-admin" => rest,
         _ => return false,
     };
     rest.iter().all(|word| matches!(*word, "--noinput" | "--no-input"))

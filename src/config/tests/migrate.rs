@@ -94,6 +94,7 @@ fn every_bound_itself_is_accepted() {
         "post_deploy = []",
         "enabled = false\nlock_timeout = \"5s\"\ndatabase = \"other\"\ntries = 2",
         "command = [\"python\", \"manage.py\", \"migrate\", \"--fake-initial\"]",
+        "command = [\"python\", \"netbox/manage.py\", \"migrate\", \"--noinput\"]",
         "command = [\"flask\", \"db\", \"upgrade\", \"\"]",
     ] {
         accepted(&format!("[migrate]\n{more}"));
@@ -127,6 +128,8 @@ const BAD: &[(&str, &str)] = &[
     ("command = [\"a\", 1]", "`command` is an integer"),
     ("command = 1", "`command` is an integer|must be a list"),
     ("command = [\"python\", \"manage.py\", \"migrate\"]", "is Django's own migrate|leave `command` out"),
+    ("command = [\"./manage.py\", \"migrate\"]", "is Django's own migrate|leave `command` out"),
+    ("command = [\"/v/bin/django-admin\", \"migrate\"]", "is Django's own migrate|leave `command` out"),
     ("command = [\"/v/bin/python3\", \"manage.py\", \"migrate\", \"--noinput\"]", "leave `command` out"),
     (
         "database_url = \"oracle://u:geheim@h/db\"",
