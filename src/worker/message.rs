@@ -242,7 +242,7 @@ pub struct TablesMessage {
     pub text: Option<String>,
 }
 
-/// The answer to a [`HookOrder`](super::HookOrder).
+/// The answer to a [`HookOrder`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct RanMessage {
     /// The hook's name.
