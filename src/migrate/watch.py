@@ -211,9 +211,13 @@ class Watch:
         return ["the models of %s have changes that are not in a migration, so they are not applied: "
                 "run `python manage.py makemigrations`, and deploy what it writes" % short(", ".join(labels), 200)]
 
+    def djangos(self):
+        """Django's own connection; None if the command is another's."""
+        return self.side.wrapper() if self.orders.get("command") == "django" else None
+
     def pending(self):
         """What is pending, looked at anew; None where nobody can tell."""
-        wrapper = self.side.wrapper() if self.orders.get("command") == "django" else None
+        wrapper = self.djangos()
         if wrapper is None:
             return None
         found, migrations = self.planned(plan.pending, wrapper)
@@ -222,8 +226,10 @@ class Watch:
 
     def foreseen(self, pending, locked):
         """The same with what it does to code and schema: slow, and bounded by nothing but its size, so no deadline counts."""
-        if pending is not None and (self.orders.get("serving") is not None or self.orders.get("plan")):
-            pending["outlook"] = self.planned(outlook.outlook, self.side.wrapper(), self.orders, pending, locked)
+        asked = pending is not None and (self.orders.get("serving") is not None or self.orders.get("plan"))
+        wrapper = self.djangos() if asked else None
+        if wrapper is not None:
+            pending["outlook"] = self.planned(outlook.outlook, wrapper, self.orders, pending, locked)
         return pending
 
     def planned(self, ask, wrapper, *more):
@@ -259,7 +265,7 @@ class Watch:
     # What the database keeps of runs that nothing can undo.
 
     def ledger(self, pending):
-        wrapper = self.side.wrapper() if self.orders.get("marker") and self.orders.get("command") == "django" else None
+        wrapper = self.djangos() if self.orders.get("marker") else None
         if wrapper is None or self.side.vendor not in KNOWN:
             return None
         failure = importlib.import_module("_ostler." + self.side.vendor).failure

@@ -103,8 +103,9 @@ class Heartbeat:
             self.ready = True
             if self.fields[STATE] != DRAINING:
                 self.fields[STATE] = READY
-            self.control.send("ready")
+            # First: who hears that it is ready finds its stacks in the log.
             paper.put_away()
+            self.control.send("ready")
             if self.then is not None:
                 self.then(self.control)
 

@@ -23,7 +23,7 @@ const CLASSES: [(&str, &str); 6] = [
 fn visitors(target: &Target) -> Vec<Connection> {
     let visitor = |_| {
         let mut visitor = Connection::open(target, Duration::from_secs(60)).expect("it listens");
-        visitor.send(b"GET /spin?0.15 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        visitor.send(b"GET /spin?0.5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         visitor
     };
     (0..6).map(visitor).collect()
@@ -45,7 +45,7 @@ fn all_are_answered(class: &str, app: &AppFile, ostlerd: &Ostlerd<'_>, stop: imp
 fn who_waits_when_an_app_stops_is_answered() {
     for (class, text) in CLASSES {
         let sleep = "    if scope[\"path\"] == \"/sleep\":";
-        let spin = "    if scope[\"path\"] == \"/spin\":\n        import time; time.sleep(0.15)\n";
+        let spin = "    if scope[\"path\"] == \"/spin\":\n        import time; time.sleep(0.5)\n";
         let text = text.replace(sleep, &format!("{spin}{sleep}"));
         let site = Site::new();
         let app = site.app("shop").tcp().workers(1).args(&["-k", class]).with("app.py", &text).write();

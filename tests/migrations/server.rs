@@ -139,7 +139,7 @@ impl Postgres {
         self.sql(
             "select string_agg(x, ' ' order by x) from (select format('%s.%s:%s', c.relname, a.attname, \
              format_type(a.atttypid, a.atttypmod)) x from pg_attribute a join pg_class c on c.oid = a.attrelid join \
-             pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public' and c.relname <> 'ostler_migrations' and a.attnum > 0 and not attisdropped \
+             pg_namespace n on n.oid = c.relnamespace where n.nspname = 'public' and c.relname !~ '^ostler_migrations' and a.attnum > 0 and not attisdropped \
              union all select 'applied ' || app || '.' || name from django_migrations) s",
         )
     }

@@ -141,8 +141,8 @@ async fn a_worker_gets_its_orders_and_serves_the_shared_sockets() {
     let orders = serde_json::json!({
         "contract": 1, "mode": "worker", "app": "shop", "worker": 17, "generation": 3,
         "entry": "shop.wsgi:application", "args": ["-k", "gthread"],
-        "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", port]},
-                      {"fd": 8, "family": "unix", "address": path}],
+        "listeners": [{"fd": 7, "family": "inet", "address": ["127.0.0.1", port], "backlog": 16},
+                      {"fd": 8, "family": "unix", "address": path, "backlog": 16}],
         "slot": {"offset": 4096, "size": 4096}, "hold": false,
         "probe": {"path": "/healthz", "host": "localhost", "scheme": "http", "timeout_seconds": 10.0,
                   "asked": true, "tolerate": {"errors": false, "late": false}},
