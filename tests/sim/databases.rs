@@ -204,7 +204,9 @@ impl Databases {
     fn lock(&mut self, app: &AppName, run: RunId) {
         let Some(it) = self.runs.get(&run) else { return };
         let (watch, Some(index), held) = (it.watch, it.store, it.locked == it.watch) else { return };
-        if !held && self.chance(|it| it.busy) {
+        // A lock that was lost in the middle of a run is now and then another's by then.
+        let lost = !held && it.command.is_some();
+        if !held && self.chance(|it| it.busy) || lost && self.rng.chance(0.3) {
             let most = if self.rng.chance(0.1) { 100_000 } else { 8000 };
             let (until, helps) = (self.now + self.rng.millis(100, most), self.rng.chance(0.6));
             let signs = [None, Some(1), Some(1), Some(70)];
