@@ -165,6 +165,7 @@ async fn as_many_as_there_are_processors_are_opened_at_once() {
     rig.order(MigrationOrder::CloseDatabase);
     until("the next has its turn", || begun() > at_once).await;
     assert_eq!(begun(), at_once + 1);
+    soon(rig.migrations.close()).await;
 }
 
 #[tokio::test]
