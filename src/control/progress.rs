@@ -117,7 +117,7 @@ fn migrating(happening: &Happening) -> Option<String> {
         Happening::MigrationStarted { database, .. } => format!("migrating {database}"),
         Happening::MigrationQueued => "waits for its databases".to_owned(),
         Happening::MigrationBusy { .. } => "waits for another server that migrates".to_owned(),
-        Happening::MigrationUnreachable { .. } => "its migration cannot begin".to_owned(),
+        Happening::StartDelayed { .. } => "it is tried again".to_owned(),
         Happening::MigrationBegins { name, number, of } => format!("applies {name} ({number} of {of})"),
         Happening::MigrationApplied { name, .. } => format!("applied {name}"),
         Happening::MigrationBlocked { .. } => "the migration waits for a lock".to_owned(),

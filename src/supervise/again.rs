@@ -1,4 +1,5 @@
-//! A first start whose migration failed and left nothing half done: it is tried again, for nothing serves meanwhile.
+//! A first start whose migration could not begin, or failed and left nothing half done: it is tried again, for nothing serves
+//! meanwhile, and what was in its way may go away by itself.
 
 use std::time::Duration;
 
@@ -7,11 +8,14 @@ use crate::plan::AppPlan;
 use super::app::{App, Mode, Turn};
 use super::budget::delay_after;
 use super::migrating::Wanted;
-use super::migration::VerdictKind;
+use super::migration::{Migration, Verdict, VerdictKind};
+use super::news::Happening;
 use super::time::Moment;
 
-/// After 15 s, 30 s … 5 min.
-const AGAIN: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
+/// What could not begin is tried again after 2 s, 4 s … 30 s, as a worker that does not boot.
+const NOT_BEGUN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// What ran and failed, after 15 s, 30 s … 5 min.
+const FAILED: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
 
 /// What is tried again, and when.
 #[derive(Clone, Debug)]
@@ -22,15 +26,19 @@ pub(super) struct Again {
 }
 
 impl App {
-    /// A migration has failed. What was in its way may go away by itself.
-    pub(super) fn begin_again_later(&mut self, turn: &mut Turn<'_>, plan: AppPlan, kind: VerdictKind) {
+    /// A migration that was to be followed by a rollout has not ended well.
+    pub(super) fn begin_again_later(&mut self, turn: &mut Turn<'_>, plan: AppPlan, ended: &Migration) {
+        let (_, Verdict { kind, .. }) = ended.outcome();
         let clean = matches!(kind, VerdictKind::Failed | VerdictKind::Retryable | VerdictKind::Partial);
-        if !clean || self.serving.is_some() || self.mode != Mode::Running || self.databases.queued.is_some() {
+        let wanted = !ended.is_given_up() && self.mode == Mode::Running && self.databases.queued.is_none();
+        if !clean || !wanted || self.serving.is_some() {
             return;
         }
         let failures = self.databases.failures + 1;
-        let at = turn.now + delay_after(AGAIN, failures, turn.random);
-        self.databases.again = Some(Again { plan, at, failures });
+        let pace = if ended.has_run { FAILED } else { NOT_BEGUN };
+        let delay = delay_after(pace, failures, turn.random);
+        self.announce(turn, Happening::StartDelayed { delay });
+        self.databases.again = Some(Again { plan, at: turn.now + delay, failures });
     }
 
     /// When that is, unless something else is done.

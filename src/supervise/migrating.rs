@@ -172,7 +172,6 @@ impl App {
         }
         if let Some(running) = self.databases.migrating.as_mut().filter(|it| it.wanted.has(&wanted.plan)) {
             running.migration.accepts_breakage |= accepts;
-            running.migration.try_now(turn);
             if wanted.rolls_out {
                 // This one is what is wanted again.
                 running.wanted.join(wanted);
@@ -185,8 +184,7 @@ impl App {
         if !self.databases.is_idle() {
             self.overtake_queued(turn);
             self.databases.queued = Some(wanted);
-            self.announce(turn, Happening::MigrationQueued);
-            return self.give_up_the_unreachable(turn);
+            return self.announce(turn, Happening::MigrationQueued);
         }
         let rolling = self.rollout.as_ref().filter(|it| !it.is_rolling_back()).map(|it| &it.generation);
         let brought_in = rolling
@@ -214,10 +212,9 @@ impl App {
         self.databases.problem = None;
         (self.databases.again, self.databases.failures) = (None, 0);
         self.databases.last_plan = Some(wanted.plan.clone());
-        let patient = self.serving.is_none() && wanted.rolls_out;
         let run = turn.next_run();
         let serving = self.serving.as_ref().map(|it| it.id);
-        let mut migration = Migration::begin(turn, run, &wanted.plan, migrate, serving, patient);
+        let mut migration = Migration::begin(turn, run, &wanted.plan, migrate, serving);
         migration.accepts_breakage = self.accepts_breakage(&wanted);
         self.databases.migrating = Some(Migrating { migration, wanted, aborters: Vec::new() });
     }
@@ -227,15 +224,6 @@ impl App {
         let reason = "overtaken by a later request for another release".to_owned();
         let both = queued.waiters.into_iter().chain(queued.only).collect();
         self.answer_all(turn, both, &Outcome::Refused { reason });
-    }
-
-    /// What waits for ever for a database is no reason for a newer plan to wait.
-    fn give_up_the_unreachable(&mut self, turn: &mut Turn<'_>) {
-        if let Some(migrating) = self.databases.migrating.as_mut().filter(|it| it.migration.is_unreachable())
-        {
-            migrating.migration.abort(turn, AbortReason::Asked);
-            self.follow_databases(turn);
-        }
     }
 
     /// Something has become known about what is done to its databases.
@@ -261,19 +249,6 @@ impl App {
 
     /// What has ended has consequences.
     pub(super) fn follow_databases(&mut self, turn: &mut Turn<'_>) {
-        if let Some(migrating) = &mut self.databases.migrating
-            && let Some(verdict) = migrating.migration.unreachable()
-        {
-            let wanted = &mut migrating.wanted;
-            let waiters = std::mem::take(&mut wanted.waiters).into_iter();
-            let both = waiters.chain(std::mem::take(&mut wanted.only)).collect();
-            self.databases.problem = Some(verdict.reason.clone());
-            self.answer_all(turn, both, &self.not_migrated(&verdict));
-        }
-        let goes_on = |it: &Migrating| it.migration.early.is_none() && !it.migration.is_over();
-        if self.databases.migrating.as_ref().is_some_and(goes_on) {
-            self.databases.problem = None;
-        }
         if let Some(over) = self.databases.migrating.take_if(|it| it.migration.is_over()) {
             self.migrated(turn, over);
         }
@@ -315,7 +290,7 @@ impl App {
                     Some(LastRollout { generation: None, committed: false, reason: Some(words.clone()) });
                 let serving = self.answering();
                 self.announce(turn, Happening::NotRolledOut { reason: words, serving });
-                self.begin_again_later(turn, wanted.plan, verdict.kind);
+                self.begin_again_later(turn, wanted.plan, &migration);
             }
             return self.answer_all(turn, wanted.waiters, &outcome);
         }
@@ -347,6 +322,9 @@ impl App {
         } else if let Some(errand) = self.databases.errand.as_mut().filter(|it| it.task == Task::PostDeploy) {
             errand.waiters.push(id);
             errand.abort(turn);
+        } else if self.databases.again.take().is_some() {
+            let message = format!("{}: its start is not tried again", self.name);
+            return self.answer(turn, id, Outcome::Done { message, generation: None });
         } else {
             let reason = format!("no migration of {} is under way", self.name);
             return self.answer(turn, id, Outcome::Refused { reason });

@@ -28,7 +28,11 @@ impl App {
             last_rollout: self.last_rollout.clone(),
             problem: self.problem(state),
             last_words: self.last_words.clone().filter(|_| state != AppState::Serving),
-            backoff: self.wake.map(|wake| wake.since(now)).filter(|wait| *wait > Duration::ZERO),
+            backoff: self
+                .wake
+                .or_else(|| self.begins_again())
+                .map(|wake| wake.since(now))
+                .filter(|wait| *wait > Duration::ZERO),
             workers: self.workers.values().map(|it| it.view(now, self.policy(it.generation))).collect(),
             zygotes: self.zygote_views(now),
         }

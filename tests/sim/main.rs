@@ -18,6 +18,7 @@ mod doors;
 mod drain;
 mod edits;
 mod fall;
+mod first;
 mod flaw;
 mod flaws;
 mod garbage;
@@ -128,9 +129,6 @@ const REMEMBERED: &[u64] = &[
     2_330_000_000_033_653,
 ];
 
-/// Among so many seeds everything happens.
-const SEEDS_MOST: u64 = 6000;
-
 /// How many seeds a flaw may survive.
 const PATIENCE: u64 = 3000;
 
@@ -181,7 +179,7 @@ fn every_law_holds_on_remembered_seeds() {
 #[test]
 fn everything_that_can_happen_happens() {
     let mut missing: Vec<&str> = OCCURRENCES.to_vec();
-    for seed in 0..SEEDS_MOST {
+    for seed in 0..2000 {
         if missing.is_empty() {
             return;
         }
@@ -192,7 +190,7 @@ fn everything_that_can_happen_happens() {
         };
         missing.retain(|words| !trace.last(usize::MAX).iter().any(|line| line.contains(words)));
     }
-    assert!(missing.is_empty(), "no seed of {SEEDS_MOST} leads to: {missing:?}");
+    assert!(missing.is_empty(), "no seed of 2000 leads to: {missing:?}");
 }
 
 /// Words of the trace that stand for what the core can decide.
@@ -278,7 +276,7 @@ const OCCURRENCES: &[&str] = &[
     "it is watched again",
     "waits for another server",
     "has been migrating for",
-    "cannot begin, trying again",
+    "the start is tried again",
     "met a lock, the next is in",
     "finished as it was being ended",
     "ostlerd died in the run",

@@ -10,7 +10,7 @@ use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{exit, no_such_app};
 use crate::control::screen::{complain, plain, say};
 use crate::observe::{AppStatus, Status, answering, end_words, failure};
-use crate::supervise::{AppState, GenerationId, PhaseView};
+use crate::supervise::{AppState, GenerationId};
 
 /// From one look to the next.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -52,10 +52,7 @@ fn chosen<'a>(status: &'a Status, app: Option<&str>) -> Result<Vec<&'a AppStatus
 
 pub(super) fn is_under_way(app: &AppStatus) -> bool {
     let boots = matches!(app.state, AppState::Starting | AppState::Stopping);
-    // Its migration could not begin, and nothing is done until it is tried again.
-    let pauses = app.state == AppState::Failed
-        && app.rollout.as_ref().is_some_and(|rollout| rollout.phase == PhaseView::Migrating);
-    app.rollout.is_some() && !pauses || boots
+    app.rollout.is_some() || boots
 }
 
 fn tell(apps: &[&AppStatus], json: bool) -> Result<u8, VerbError> {

@@ -62,22 +62,11 @@ impl Migration {
             }
             Stage::Waiting if self.session.open => self.lock(turn),
             Stage::Waiting => self.connect(turn),
-            Stage::Unreachable => {
-                self.clock = turn.now;
-                self.connect(turn);
-            }
             Stage::Recording => {
                 self.warn(turn, "the history did not answer: its end may not be in it".to_owned());
                 self.finish_database(turn);
             }
             Stage::Running | Stage::Over => {}
-        }
-    }
-
-    /// Somebody wants to see it reach the database now.
-    pub(in crate::supervise) fn try_now(&mut self, turn: &Turn<'_>) {
-        if self.stage == Stage::Unreachable {
-            self.due = Some(turn.now);
         }
     }
 

@@ -21,7 +21,7 @@ use super::super::time::Moment;
 use super::fact::{MigrationFact, Past, RunId};
 use super::order::{AbortRung, MigrationOrder, Opening};
 use super::record::Record;
-use super::run::ANSWER;
+use super::run::{ANSWER, open_limit};
 use super::view::{MigrationPhase, MigrationView};
 
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -110,6 +110,9 @@ impl Errand {
                 self.order(turn, MigrationOrder::ResolveDatabase);
                 (self.stage, self.due) = (Stage::Asking(index), turn.now + ANSWER);
             }
+            (Stage::Connecting(_), MigrationFact::Opening) => {
+                self.due = turn.now + open_limit(&self.opening.migrate);
+            }
             (Stage::Asking(index), MigrationFact::Resolved { holder, cleared }) => {
                 let index = *index;
                 self.order(turn, MigrationOrder::CloseDatabase);
@@ -156,7 +159,7 @@ impl Errand {
         let keeps = migrate.marker && migrate.command == MigrateCommand::Django;
         if keeps && index < migrate.databases.len() {
             self.order(turn, MigrationOrder::OpenDatabase { index });
-            (self.stage, self.due) = (Stage::Connecting(index), turn.now + ANSWER);
+            (self.stage, self.due) = (Stage::Connecting(index), turn.now + open_limit(migrate));
             self.asked = Some(index);
         } else if self.found {
             self.write(turn);
@@ -233,8 +236,7 @@ impl Errand {
                 self.end(turn, bad(words));
             }
             Stage::Connecting(_) | Stage::Asking(_) => {
-                let words = format!("the database side did not answer within {} s", ANSWER.as_secs());
-                self.unasked(turn, &words);
+                self.unasked(turn, "the database side did not answer in time")
             }
             Stage::Running => self.take_rung(turn, AbortRung::Terminate),
             Stage::Ending(AbortRung::Terminate) => self.take_rung(turn, AbortRung::Kill),

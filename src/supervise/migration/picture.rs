@@ -54,9 +54,7 @@ impl Migration {
                 MigrationPhase::Verifying
             }
             Stage::Recording | Stage::Over => MigrationPhase::Verifying,
-            Stage::Waiting | Stage::Unreachable => {
-                MigrationPhase::Waiting(self.due.map_or(Duration::ZERO, |due| due.since(now)))
-            }
+            Stage::Waiting => MigrationPhase::Waiting(self.due.map_or(Duration::ZERO, |due| due.since(now))),
         }
     }
 }

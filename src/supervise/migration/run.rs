@@ -3,8 +3,8 @@
 //! ```text
 //! Opening ── dirty ─────────────────────────────────────────────────────────────► Over (dirty, nothing was run)
 //!    │ PastRead
-//!    ▼                 Unreachable (only if nothing serves: whatever keeps it from beginning, it is tried again, for ever)
-//! Connecting ◄────────────┘▲
+//!    ▼
+//! Connecting
 //!    │ Opened ── nothing pending ──────────────────────────────────────────► the next database, or Over
 //!    ▼
 //! Locking ◄──────────────────────────────────────────────┐   the lock is kept while it waits
@@ -50,8 +50,11 @@ use super::record::{AppliedMigration, Record};
 
 /// How long an answer may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
-/// The database side is given up a little later than it gives itself up: its own words say more.
-const OPEN_SLACK: Duration = Duration::from_secs(5);
+/// How long nothing may be heard of a database side that opens: a little longer than it gives itself, for its own words say
+/// more.
+pub(super) fn open_limit(migrate: &Migrate) -> Duration {
+    migrate.budgets.open_timeout + Duration::from_secs(5)
+}
 
 /// A run under way.
 #[derive(Clone, Debug)]
@@ -59,14 +62,12 @@ pub(in crate::supervise) struct Migration {
     pub(super) app: AppName,
     pub(in crate::supervise) run: RunId,
     pub(super) migrate: Arc<Migrate>,
-    /// Nothing serves: a run that cannot begin yet is tried again.
-    pub(super) patient: bool,
     /// Somebody wants it although it breaks the code that serves.
     pub(in crate::supervise) accepts_breakage: bool,
     /// Whether a worker of the app serves.
     pub(super) serves: bool,
-    /// What it told meanwhile, where it goes on in spite of it.
-    pub(in crate::supervise) early: Option<Verdict>,
+    /// Whether the command was run.
+    pub(in crate::supervise) has_run: bool,
     pub(super) began: Moment,
     /// From when `timeout_total` counts: moved on by what was spent waiting for another server.
     pub(super) clock: Moment,
@@ -80,8 +81,6 @@ pub(in crate::supervise) struct Migration {
     /// Somebody, or something, wants it to end: nothing new is begun.
     pub(super) given_up: Option<AbortReason>,
     pub(super) haste: Haste,
-    /// How often in a row the database could not be reached.
-    pub(super) failures: u32,
     /// What came of the databases so far.
     pub(super) total: Verdict,
     pub(super) warning: Option<String>,
@@ -100,7 +99,6 @@ pub(super) enum Stage {
     Reopening { asked: bool },
     Verifying,
     Waiting,
-    Unreachable,
     Recording,
     Over,
 }
@@ -146,24 +144,22 @@ pub(super) struct Session {
 }
 
 impl Migration {
-    /// Begins a run; `patient` where nothing serves and it is tried for ever to reach the database.
+    /// Begins a run.
     pub(in crate::supervise) fn begin(
         turn: &mut Turn<'_>,
         run: RunId,
         plan: &AppPlan,
         migrate: Arc<Migrate>,
         serving: Option<GenerationId>,
-        patient: bool,
     ) -> Migration {
         let blueprint: Arc<Blueprint> = plan.blueprint.clone();
         let migration = Migration {
             app: blueprint.app.clone(),
             run,
             migrate: migrate.clone(),
-            patient,
             accepts_breakage: false,
             serves: serving.is_some(),
-            early: None,
+            has_run: false,
             began: turn.now,
             clock: turn.now,
             stage: Stage::Opening,
@@ -173,7 +169,6 @@ impl Migration {
             session: Session::default(),
             given_up: None,
             haste: Haste::None,
-            failures: 0,
             total: Verdict::of(VerdictKind::Nothing, "nothing is pending"),
             warning: None,
         };
@@ -234,9 +229,8 @@ impl Migration {
         }
     }
 
-    /// How long nothing may be heard of a database side that opens.
     pub(super) fn open_limit(&self) -> Duration {
-        self.migrate.budgets.open_timeout + OPEN_SLACK
+        open_limit(&self.migrate)
     }
 
     /// What was asked of the database side was not answered in time.
@@ -253,14 +247,9 @@ impl Migration {
         self.stage == Stage::Over
     }
 
-    /// Whether it only waits to be tried again.
-    pub(in crate::supervise) fn is_unreachable(&self) -> bool {
-        self.stage == Stage::Unreachable
-    }
-
-    /// What is to be told meanwhile where it does.
-    pub(in crate::supervise) fn unreachable(&self) -> Option<Verdict> {
-        self.early.clone().filter(|_| self.is_unreachable())
+    /// Whether somebody, or something, wanted it to end.
+    pub(in crate::supervise) fn is_given_up(&self) -> bool {
+        self.given_up.is_some()
     }
 
     /// What came of it; it is over.

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::super::app::Turn;
-use super::super::budget::delay_after;
 use super::super::news::Happening;
 use super::attempt::Attempt;
-use super::fact::{Backend, Opened, Past, Pending, PendingMigration, Report, Trouble, TroubleKind};
+use super::fact::{Backend, Opened, Past, Pending, PendingMigration, Report, Trouble};
 use super::judge::counted;
 use super::marked::{Marked, Marks};
 use super::order::MigrationOrder;
@@ -17,10 +16,6 @@ use super::run::{ANSWER, Migration, Session, Stage};
 const LOCK_ANSWER: Duration = Duration::from_secs(60);
 /// Who has the lock says something to the server every second.
 const LONGEST_QUIET: Duration = Duration::from_secs(60);
-/// A database that cannot be reached is tried again after 2 s, 4 s … 30 s.
-const UNREACHABLE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
-/// Anything else that keeps a run from beginning is tried again after 5 s, 10 s … 5 min.
-const UNFIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
 impl Migration {
     pub(super) fn past_read(&mut self, turn: &mut Turn<'_>, past: Past) {
@@ -74,8 +69,6 @@ impl Migration {
     }
 
     pub(super) fn opened(&mut self, turn: &mut Turn<'_>, opened: Opened) {
-        self.failures = 0;
-        self.early = None;
         if self.session.record.attempts > 0 {
             return self.lock(turn);
         }
@@ -138,18 +131,18 @@ impl Migration {
         if holder.is_none() {
             self.announce(turn, Happening::MigrationBusy { holder: by.clone() });
         }
-        let words = match quiet {
-            Some(quiet) if quiet >= LONGEST_QUIET => format!(
+        let gives_up = match quiet {
+            Some(quiet) if quiet >= LONGEST_QUIET => Some(format!(
                 "{by} has the lock, and nothing was seen of it for {} s: if that server is gone, end its connection to the \
                  database; if it hangs, restart its ostler",
                 quiet.as_secs()
-            ),
+            )),
             None if waited >= limit => {
-                format!("another server has been migrating for {} s: {by}", limit.as_secs())
+                Some(format!("another server has been migrating for {} s: {by}", limit.as_secs()))
             }
-            _ => String::new(),
+            _ => None,
         };
-        if !words.is_empty() {
+        if let Some(words) = gives_up {
             return self.conclude_unrun(turn, VerdictKind::Retryable, &words);
         }
         self.enter(turn.now, Stage::Locking { holder: Some(by), since }, LOCK_ANSWER);
@@ -288,6 +281,7 @@ impl Migration {
 
     /// The command runs from here on.
     fn run(&mut self, turn: &mut Turn<'_>) {
+        self.has_run = true;
         let session = &mut self.session;
         session.record.attempts += 1;
         let place = session.attempt.as_ref().map_or(0, |before| before.place) + 1;
@@ -301,19 +295,8 @@ impl Migration {
 
     /// The database side ended before the command ran, or ran again.
     pub(super) fn cannot_begin(&mut self, turn: &mut Turn<'_>, trouble: Trouble) {
-        let fresh = self.session.record.attempts == 0 && !self.session.written;
-        let mut verdict = self.unrun(VerdictKind::Failed, &trouble.message);
-        verdict.detail = trouble.traceback;
-        if !self.patient || !fresh || self.given_up.is_some() {
-            return self.conclude(turn, verdict);
-        }
-        self.failures += 1;
-        let pace = if trouble.kind == TroubleKind::Unreachable { UNREACHABLE } else { UNFIT };
-        let delay = delay_after(pace, self.failures, turn.random);
-        let reason = verdict.reason.clone();
-        self.announce(turn, Happening::MigrationUnreachable { reason, delay });
-        self.early = Some(verdict);
-        (self.stage, self.due) = (Stage::Unreachable, Some(turn.now + delay));
+        let unrun = self.unrun(VerdictKind::Failed, &trouble.message);
+        self.conclude(turn, Verdict { detail: trouble.traceback, ..unrun });
     }
 
     pub(super) fn conclude_unrun(&mut self, turn: &mut Turn<'_>, kind: VerdictKind, words: &str) {

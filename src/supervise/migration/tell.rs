@@ -16,8 +16,8 @@ pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'
         },
         MigrationQueued => write!(f, "waits for the work on its databases that is under way"),
         MigrationBusy { holder } => write!(f, "waits for another server that migrates: {holder}"),
-        MigrationUnreachable { reason, delay } => {
-            write!(f, "its migration cannot begin, trying again in {:.1} s: {reason}", delay.as_secs_f64())
+        StartDelayed { delay } => {
+            write!(f, "nothing serves: the start is tried again in {:.1} s", delay.as_secs_f64())
         }
         MigrationSwept { backends } => {
             write!(f, "ended what an earlier, dead migration had left running: {}", listed(backends))

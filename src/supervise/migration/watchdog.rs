@@ -133,8 +133,8 @@ impl Migration {
                 let words = format!("ended before anything was run because {reason}");
                 self.conclude_unrun(turn, VerdictKind::Failed, &words);
             }
-            Stage::Waiting | Stage::Unreachable => {
-                let last = self.session.verdict.take().or(self.early.take());
+            Stage::Waiting => {
+                let last = self.session.verdict.take();
                 let words = last.map_or(String::new(), |last| format!("; before that: {}", last.reason));
                 let words = format!("not tried again because {reason}{words}");
                 self.conclude_unrun(turn, VerdictKind::Failed, &words);

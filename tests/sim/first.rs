@@ -1,0 +1,153 @@
+//! First starts whose migration cannot begin, and database sides that take their time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostler::plan::{Budgets, Database, Migrate, MigrateCommand, Plan};
+use ostler::supervise::{
+    Action, Event, Happening, MigrationFact, MigrationOrder, Moment, News, Opened, Outcome, Past, Request,
+    RequestId, RunId, Supervisor, Trouble, TroubleKind,
+};
+
+use crate::rng::Rng;
+use crate::scenario::{app_plan, name, policy};
+
+/// A supervisor whose one app has never served and has a migration; what it ordered, and how long it said to wait.
+struct Shop {
+    supervisor: Supervisor,
+    now: Moment,
+    orders: Vec<(RunId, MigrationOrder)>,
+    delays: Vec<Duration>,
+    answers: Vec<Outcome>,
+}
+
+impl Shop {
+    fn new() -> Shop {
+        let mut plan = app_plan(&name(0), 1, &policy(&mut Rng::seeded(1)));
+        plan.migrate = Some(Arc::new(Migrate {
+            command: MigrateCommand::Django,
+            databases: vec![Database::Alias("default".to_owned())],
+            post_deploy: Vec::new(),
+            budgets: Budgets::default(),
+            breaking: Default::default(),
+            overrides: BTreeMap::new(),
+            marker: true,
+        }));
+        let apps = BTreeMap::from([(name(0), Ok(plan))]);
+        let supervisor = Supervisor::new(Plan { apps, ..Plan::default() }, 1);
+        let (orders, delays, answers) = Default::default();
+        let mut shop = Shop { supervisor, now: Moment::ZERO, orders, delays, answers };
+        shop.tell(Event::TimePassed);
+        shop
+    }
+
+    fn tell(&mut self, event: Event) {
+        for action in self.supervisor.handle(self.now, event) {
+            match action {
+                Action::Migrate { run, order, .. } => self.orders.push((run, order)),
+                Action::Announce(News { happening: Happening::StartDelayed { delay }, .. }) => {
+                    self.delays.push(delay)
+                }
+                Action::Answer { outcome, .. } => self.answers.push(outcome),
+                _ => {}
+            }
+        }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(due) = self.supervisor.next_deadline().filter(|due| *due <= until) {
+            self.now = due;
+            self.tell(Event::TimePassed);
+        }
+        self.now = until;
+        self.tell(Event::TimePassed);
+    }
+
+    fn hear(&mut self, fact: MigrationFact) {
+        let run = self.orders.last().expect("something was ordered").0;
+        self.tell(Event::MigrationHeard { run, fact: Box::new(fact) });
+    }
+
+    fn opens(&self) -> usize {
+        self.orders.iter().filter(|(_, order)| matches!(order, MigrationOrder::OpenDatabase { .. })).count()
+    }
+
+    fn last(&self) -> &MigrationOrder {
+        &self.orders.last().expect("something was ordered").1
+    }
+
+    /// The app cannot be imported, or its database does not answer.
+    fn fails_to_begin(&mut self, kind: TroubleKind) {
+        assert!(matches!(self.last(), MigrationOrder::Open(_)), "{:?}", self.last());
+        self.hear(MigrationFact::PastRead(Past::default()));
+        let trouble = Trouble { kind, message: "no module named goods".to_owned(), traceback: String::new() };
+        self.hear(MigrationFact::DatabaseFailed(trouble));
+    }
+}
+
+#[test]
+fn a_first_start_whose_migration_cannot_begin_is_tried_again_ever_more_slowly() {
+    for kind in [TroubleKind::App, TroubleKind::Unreachable, TroubleKind::Broken] {
+        let mut shop = Shop::new();
+        for round in 1..10 {
+            shop.fails_to_begin(kind);
+            assert_eq!((shop.delays.len(), shop.opens()), (round, round));
+            shop.wait(shop.delays[round - 1]);
+        }
+        let seconds: Vec<f64> = shop.delays.iter().map(Duration::as_secs_f64).collect();
+        assert!(seconds[0] <= 2.0 && seconds[8] >= 15.0, "{seconds:?}");
+        assert!(seconds.iter().all(|it| *it <= 30.0), "{seconds:?}");
+    }
+}
+
+#[test]
+fn a_start_that_somebody_has_ended_is_not_tried_again() {
+    for meanwhile in [true, false] {
+        let mut shop = Shop::new();
+        if meanwhile {
+            shop.hear(MigrationFact::PastRead(Past::default()));
+        } else {
+            shop.fails_to_begin(TroubleKind::App);
+        }
+        shop.tell(Event::Requested { id: RequestId(7), request: Request::AbortMigration(name(0)) });
+        assert!(matches!(shop.answers.last(), Some(Outcome::Done { .. })), "{:?}", shop.answers);
+        let before = shop.orders.len();
+        shop.wait(Duration::from_secs(3600));
+        assert_eq!(shop.orders.len(), before, "{:?}", shop.last());
+    }
+}
+
+#[test]
+fn a_database_side_that_says_that_it_waits_is_waited_for() {
+    let most = Budgets::default().open_timeout;
+    let mut shop = Shop::new();
+    shop.hear(MigrationFact::PastRead(Past::default()));
+    for _ in 0..5 {
+        shop.wait(most);
+        shop.hear(MigrationFact::Opening);
+    }
+    assert!(matches!(shop.last(), MigrationOrder::OpenDatabase { .. }), "{:?}", shop.last());
+    shop.hear(MigrationFact::Opened(Opened::default()));
+    assert!(matches!(shop.last(), MigrationOrder::LockDatabase), "{:?}", shop.last());
+
+    let mut silent = Shop::new();
+    silent.hear(MigrationFact::PastRead(Past::default()));
+    silent.wait(most + Duration::from_secs(6));
+    assert_eq!(silent.delays.len(), 1, "one that says nothing is given up");
+}
+
+#[test]
+fn so_is_the_one_that_is_asked_what_was_resolved() {
+    let mut shop = Shop::new();
+    shop.hear(MigrationFact::PastRead(Past { dirty: Some("half".to_owned()), ..Past::default() }));
+    shop.tell(Event::Requested { id: RequestId(7), request: Request::ResolveMigration(name(0)) });
+    shop.hear(MigrationFact::PastRead(Past { dirty: Some("half".to_owned()), ..Past::default() }));
+    for _ in 0..5 {
+        shop.wait(Budgets::default().open_timeout);
+        shop.hear(MigrationFact::Opening);
+    }
+    shop.hear(MigrationFact::Opened(Opened::default()));
+    assert!(matches!(shop.last(), MigrationOrder::ResolveDatabase), "{:?}", shop.last());
+}
