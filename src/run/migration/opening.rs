@@ -1,13 +1,15 @@
 //! How a database side comes to be: in its turn, and with as much time as it has a processor for.
 //!
 //! What is opened loads an app. On a machine that starts, every app is loaded at once: a few at a time are done sooner than
-//! all together, and one that waits for a processor hangs no more than one that waits for its turn.
+//! all together, and one that waits for a processor hangs no more than one that waits for its turn. One that hangs in its
+//! turn holds up the others for a moment only.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::database::{self, Database, DatabaseTask, Patience};
@@ -16,6 +18,8 @@ use crate::plan::Blueprint;
 use crate::run::process::Children;
 use crate::supervise::{MigrationFact, Trouble, TroubleKind};
 
+/// The longest turn: whoever takes longer goes on beside the next.
+const TURN: Duration = Duration::from_secs(10);
 /// How often one that waits says so.
 const SIGN: Duration = Duration::from_secs(10);
 /// So many times its limit may pass while it waits for a processor.
@@ -35,13 +39,14 @@ impl Turns {
     }
 }
 
-/// How long one may take to open. Its turn lasts until then.
+/// How long one may take to open.
 #[derive(Debug)]
 pub(super) struct OpenLimit {
     limit: Duration,
     /// For how long it has waited for a processor, as far as that was counted.
     waited: Duration,
-    turn: Option<OwnedSemaphorePermit>,
+    /// Dropped, its turn is over.
+    opens: Option<oneshot::Sender<Infallible>>,
 }
 
 impl OpenLimit {
@@ -64,7 +69,7 @@ impl OpenLimit {
     }
 
     pub(super) fn is_open(&mut self) {
-        self.turn = None;
+        self.opens = None;
     }
 }
 
@@ -79,7 +84,12 @@ pub(super) fn open(
     let (database, mut told) = database::database();
     let task = async move {
         let Some(turn) = turn(&turns, &mut told, &mut tell).await else { return };
-        let opens = OpenLimit { limit, waited: Duration::ZERO, turn: Some(turn) };
+        let (opens, opened) = oneshot::channel();
+        tokio::spawn(async move {
+            let _ = timeout(TURN, opened).await;
+            drop(turn);
+        });
+        let opens = OpenLimit { limit, waited: Duration::ZERO, opens: Some(opens) };
         tell(MigrationFact::Opening);
         match database::start(&children, &blueprint, &orders, (patience, opens), told) {
             Ok(task) => DatabaseTask::run(task, tell).await,
