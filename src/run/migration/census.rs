@@ -7,6 +7,9 @@ use std::time::Duration;
 
 /// More than this of an environment is not looked at; the kernel takes little more.
 const ENVIRON_MOST: u64 = 4 * 1024 * 1024;
+/// Who shows no environment is looked at so often, with this in between.
+const LOOKS: usize = 5;
+const BETWEEN_PROGRAMS: Duration = Duration::from_millis(10);
 /// The kernel shows hundredths of a second to every program, whatever it counts in itself.
 const TICK: Duration = Duration::from_millis(10);
 
@@ -40,19 +43,13 @@ pub(super) fn take(first: i32, mark: &str, known: &BTreeMap<i32, u64>) -> Vec<Fo
     let all = everybody();
     // Nobody who is older than the first process is of its making; where it is gone, nothing is known of that.
     let since = all.get(&first).map_or(0, |stat| stat.start);
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let mut inside: BTreeSet<i32> = BTreeSet::new();
-    for (&pid, stat) in &all {
-        let is_known = known.get(&pid) == Some(&stat.start);
+    let is_one = |pid: i32, stat: &Stat| {
         let is_near = pid == first || stat.group == first || stat.session == first;
-        if pid != own
-            && pid != 1
-            && stat.start >= since
-            && (is_known || is_near || carries(pid, |it| it == mark.as_bytes()))
-        {
-            inside.insert(pid);
-        }
-    }
+        known.get(&pid) == Some(&stat.start) || is_near
+    };
+    let young = others(&all).filter(|(_, stat)| stat.start >= since);
+    let (mut inside, rest): (BTreeSet<i32>, BTreeSet<i32>) = split(young, is_one);
+    inside.extend(carriers(rest, |it| it == mark.as_bytes()));
     living(&all, with_descendants(&all, inside))
 }
 
@@ -92,22 +89,17 @@ pub(in crate::run) fn left_behind(
 ) -> Vec<Found> {
     let all = everybody();
     let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let is_one = |pid: i32, stat: &Stat| {
-        let is_old = stat.start <= until;
-        let is_orphan = || is_old && stat.parent == own && is_orphan(pid);
-        let may_be = pid != own && pid != 1 && (is_old || sessions.contains(&stat.session));
-        may_be && (carries(pid, |it| it == mark.as_bytes()) || is_orphan())
-    };
-    let inside = all.iter().filter(|(pid, stat)| is_one(**pid, stat)).map(|(&pid, _)| pid).collect();
+    let may_be = others(&all).filter(|(_, stat)| stat.start <= until || sessions.contains(&stat.session));
+    let is_one = |pid: i32, stat: &Stat| stat.start <= until && stat.parent == own && is_orphan(pid);
+    let (mut inside, rest): (BTreeSet<i32>, BTreeSet<i32>) = split(may_be, is_one);
+    inside.extend(carriers(rest, |it| it == mark.as_bytes()));
     living(&all, with_descendants(&all, inside))
 }
 
 /// All that live and have such a variable in their environment, and the descendants of these.
 pub(super) fn marked(is_mark: impl Fn(&[u8]) -> bool) -> Vec<Found> {
     let all = everybody();
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let others = all.keys().copied().filter(|&pid| pid != own && pid != 1);
-    let inside = others.filter(|&pid| carries(pid, &is_mark)).collect();
+    let inside = carriers(others(&all).map(|(pid, _)| pid).collect(), is_mark);
     living(&all, with_descendants(&all, inside))
 }
 
@@ -163,12 +155,52 @@ fn stat(pid: i32) -> Option<Stat> {
     })
 }
 
-fn carries(pid: i32, is_mark: impl Fn(&[u8]) -> bool) -> bool {
-    let Ok(file) = fs::File::open(format!("/proc/{pid}/environ")) else { return false };
+/// Everybody but this process and the first of all.
+fn others(all: &BTreeMap<i32, Stat>) -> impl Iterator<Item = (i32, &Stat)> {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    all.iter().map(|(&pid, stat)| (pid, stat)).filter(move |(pid, _)| *pid != own && *pid != 1)
+}
+
+/// Those of whom it holds, and the rest.
+fn split<'a>(
+    them: impl Iterator<Item = (i32, &'a Stat)>,
+    holds: impl Fn(i32, &Stat) -> bool,
+) -> (BTreeSet<i32>, BTreeSet<i32>) {
+    let (are, rest): (Vec<_>, Vec<_>) = them.partition(|(pid, stat)| holds(*pid, stat));
+    let pids = |of: Vec<(i32, &Stat)>| of.into_iter().map(|(pid, _)| pid).collect();
+    (pids(are), pids(rest))
+}
+
+/// Those of `pids` with such a variable in their environment. A process that is just becoming another program shows none, and
+/// is looked at again.
+fn carriers(mut pids: BTreeSet<i32>, is_mark: impl Fn(&[u8]) -> bool) -> BTreeSet<i32> {
+    let mut found = BTreeSet::new();
+    for look in 0..LOOKS {
+        if look > 0 {
+            std::thread::sleep(BETWEEN_PROGRAMS);
+        }
+        pids.retain(|&pid| {
+            let Some(environ) = environ(pid) else { return false };
+            if environ.split(|&byte| byte == 0).any(&is_mark) {
+                found.insert(pid);
+            }
+            // The kernel's own have no program.
+            environ.is_empty() && fs::read_link(format!("/proc/{pid}/exe")).is_ok()
+        });
+        if pids.is_empty() {
+            break;
+        }
+    }
+    found
+}
+
+/// None of one that has ended, or that may not be looked at.
+fn environ(pid: i32) -> Option<Vec<u8>> {
+    let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;
     let mut environ = Vec::new();
     // What could be read before an error counts.
     let _ = file.take(ENVIRON_MOST).read_to_end(&mut environ);
-    environ.split(|&byte| byte == 0).any(is_mark)
+    Some(environ)
 }
 
 #[cfg(test)]

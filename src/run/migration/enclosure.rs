@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::census::{self, Found};
 use crate::run::process::Process;
@@ -22,9 +22,6 @@ use crate::run::scope;
 
 /// More than these are killed without being named.
 const MOST_NAMED: usize = 20;
-
-/// A process that is becoming another program shows no environment, and so no mark: it is looked for once more after this.
-const BETWEEN_PROGRAMS: Duration = Duration::from_millis(50);
 
 /// What holds the processes of a command together.
 #[derive(Debug)]
@@ -115,11 +112,7 @@ impl Enclosure {
         let mut killed = Vec::new();
         loop {
             // Before the first blow: a parent that is dead no longer leads to its children.
-            let mut members = group.members().await;
-            if members.is_empty() {
-                sleep(BETWEEN_PROGRAMS).await;
-                members = group.members().await;
-            }
+            let members = group.members().await;
             // A failure shows in the next census.
             let _ = group.first.signal_group(Signal::SIGKILL);
             if members.is_empty() {

@@ -6,7 +6,7 @@ use super::Rig;
 use crate::support::{PYTHON, lives, until};
 
 /// Ways to slip away; each writes its process's number to the file `slipped` and goes on for ever.
-const WAYS: [(&str, &str); 6] = [
+const WAYS: [(&str, &str); 7] = [
     ("a session of its own", "setsid sh -c 'echo $$ >slipped; exec sleep 600' & echo on; wait"),
     ("a shell in between", "sh -c 'sh -c \"echo \\$\\$ >slipped; exec sleep 600\"' ; true"),
     ("a double fork", "(setsid sh -c 'echo $$ >slipped; exec sleep 600' &) ; echo on; exec sleep 600"),
@@ -17,6 +17,10 @@ const WAYS: [(&str, &str); 6] = [
     (
         "ignoring every signal",
         "setsid sh -c 'trap \"\" INT TERM HUP; echo $$ >slipped; while :; do sleep 1; done' & echo on; wait",
+    ),
+    (
+        "becoming another program all the time, without a parent",
+        "echo 'exec /bin/sh ./again' >again; (setsid sh -c 'echo $$ >slipped; exec /bin/sh ./again' &) ; exec sleep 600",
     ),
     ("stopped", "setsid sh -c 'echo $$ >slipped; kill -STOP $$; exec sleep 600' & echo on; wait"),
 ];
