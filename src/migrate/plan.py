@@ -114,7 +114,7 @@ def operations_of(name, migrations):
     from django.db.migrations.loader import MigrationLoader
     try:
         app, _, short_name = name.partition(".")
-        return list(MigrationLoader(None, ignore_no_initial=True).disk_migrations[app, short_name].operations)
+        return list(MigrationLoader(None, ignore_no_migrations=True).disk_migrations[app, short_name].operations)
     except Exception:
         return None
 

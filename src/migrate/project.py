@@ -71,7 +71,9 @@ def settle():
                   "none" % (sys.executable, said(error))
         raise Trouble("app", message, trace_of(error)) from None
     # The ways into a command: manage.py may take any of them.
-    ways = Ways((management.ManagementUtility, "execute"), (management, "call_command"), (base.BaseCommand, "execute"))
+    # What an app calls while it gets ready, by the last two, it calls whenever Django is set up.
+    ways = Ways((management.ManagementUtility, "execute", True), (management, "call_command", False),
+                (base.BaseCommand, "execute", False))
     try:
         if os.path.exists(MANAGE):
             as_script(HARMLESS)
@@ -97,24 +99,24 @@ def settle():
 
 
 class Ways:
-    """Functions that end in `Reached` until they are open again, also for those who have imported them meanwhile."""
+    """Functions that end in `Reached` until they are open again, also for those who have imported them meanwhile. Each is
+    shut at once, or once the apps are ready."""
 
     def __init__(self, *ways):
         self.shut = True
-        self.kept = [(owner, name, getattr(owner, name)) for owner, name in ways]
-        for owner, name, plain in self.kept:
-            setattr(owner, name, self.shutting(plain, name == "execute" and not hasattr(owner, "run_from_argv")))
+        self.kept = [(owner, name, getattr(owner, name)) for owner, name, _ in ways]
+        for owner, name, at_once in ways:
+            setattr(owner, name, self.shutting(getattr(owner, name), at_once))
 
     def open(self):
         self.shut = False
         for owner, name, plain in self.kept:
             setattr(owner, name, plain)
 
-    def shutting(self, plain, always):
+    def shutting(self, plain, at_once):
         def shut(*arguments, **named):
             from django.apps import apps
-            # What an app calls while it gets ready, it calls whenever Django is set up.
-            if self.shut and (always or apps.ready):
+            if self.shut and (at_once or apps.ready):
                 raise Reached()
             return plain(*arguments, **named)
 

@@ -42,19 +42,23 @@ class Django:
         self.driver = getattr(first, "Database", None)
 
     def wrapper(self, options=None):
-        """A new `DatabaseWrapper` beside Django's own, not connected; `options` are added to its OPTIONS."""
-        from django.db import connections
-        made = connections.create_connection(self.alias)
-        made.settings_dict = copy.deepcopy(made.settings_dict)
-        own = made.settings_dict.setdefault("OPTIONS", {})
-        own.pop("pool", None)  # a pool would give us a connection that is another's
-        own.update(options or {})
-        made.settings_dict["CONN_MAX_AGE"] = None
-        return made
+        return beside(self.alias, options)
 
     def words(self):
         """`shop on db1:5432 as shop`, without the password."""
         return words(self.settings)
+
+
+def beside(alias, options=None):
+    """A new `DatabaseWrapper` beside Django's own, not connected, which commits by itself; `options` are added to its OPTIONS."""
+    from django.db import connections
+    made = connections.create_connection(alias)
+    made.settings_dict = copy.deepcopy(made.settings_dict)
+    own = made.settings_dict.setdefault("OPTIONS", {})
+    own.pop("pool", None)  # a pool would give us a connection that is another's
+    own.update(options or {})
+    made.settings_dict.update(AUTOCOMMIT=True, CONN_MAX_AGE=None)
+    return made
 
 
 class Url:

@@ -1,9 +1,10 @@
 """What a run itself writes into `ostler_migrations` while it is in a migration that nothing can undo."""
 
-import copy
+import json
 
 from _ostler import marker, plan
 from _ostler.database import Lost
+from _ostler.source import beside
 from _ostler.wire import Trouble
 
 # After these something else is in the database than before: whoever finds the row judges by them.
@@ -46,20 +47,10 @@ class Trail:
     def write(self, step):
         name, alias, vendor = self.migration
         if self.table is None:
-            self.table = marker.Table(connection_of(alias), self.orders, self.vendors[vendor].failure)
+            self.table = marker.Table(beside(alias), self.orders, self.vendors[vendor].failure)
         if not self.written:
             self.table.write(name, marker.UNDER_WAY, step)
             self.written = True
-        elif not self.table.change(self.orders["tag"], migration=name, step=marker.json.dumps(step)):
+        elif not self.table.change(self.orders["tag"], migration=name, step=json.dumps(step)):
             raise Trouble("broken", "the row of this run in %s is gone: another server has taken over; %s is stopped" % (
                 marker.TABLE, name))
-
-
-def connection_of(alias):
-    """One beside Django's own, which commits by itself."""
-    from django.db import connections
-    made = connections.create_connection(alias)
-    made.settings_dict = copy.deepcopy(made.settings_dict)
-    made.settings_dict.setdefault("OPTIONS", {}).pop("pool", None)
-    made.settings_dict.update(AUTOCOMMIT=True, CONN_MAX_AGE=None)
-    return made

@@ -7,8 +7,7 @@ import subprocess
 from program import bundle, source
 
 SERVER = None
-# What is tried in the app's interpreter: Django's own states, no database.
-TRIED = """
+LOAD = """
 import json, sys, types
 for name, text in json.load(sys.stdin):
     module = types.ModuleType("_ostler." + name)
@@ -16,6 +15,9 @@ for name, text in json.load(sys.stdin):
     sys.modules["_ostler." + name] = module
     setattr(sys.modules["_ostler"], name, module)
     exec(compile(text, name, "exec"), module.__dict__)
+"""
+# What is tried in the app's interpreter: Django's own states, no database.
+TRIED = LOAD + """
 import django
 from django.conf import settings
 settings.configure(INSTALLED_APPS=[], DEFAULT_AUTO_FIELD="django.db.models.AutoField",
@@ -69,15 +71,19 @@ Separate, RunSQL = migrations.SeparateDatabaseAndState, migrations.RunSQL
 ORDER = "shop_order"
 
 
-def tried(place, cases):
-    """What is said of each case, by its name."""
-    program = TRIED + "out = {}\n" + "".join(
-        "if %s:\n    out[%r] = verdicts(%s)\n" % (condition or "True", name, case) for name, case, condition in cases)
-    program += "print(json.dumps(out))\n"
+def outcome(place, program):
+    """What it prints, with the modules of the helper at hand."""
     done = subprocess.run([place.python, "-c", program], input=json.dumps(modules()), capture_output=True, text=True,
                           timeout=120, cwd=place.folder, env={"PATH": os.environ["PATH"]})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def tried(place, cases):
+    """What is said of each case, by its name."""
+    program = TRIED + "out = {}\n" + "".join(
+        "if %s:\n    out[%r] = verdicts(%s)\n" % (condition or "True", name, case) for name, case, condition in cases)
+    return outcome(place, program + "print(json.dumps(out))\n")
 
 
 def modules():
@@ -227,6 +233,20 @@ assert told(many * 40) is None
     assert found.returncode == 0, found.stderr
 
 
+def the_operations_of_a_migration_are_read_from_the_code_whether_it_is_pending_or_not(place):
+    program = LOAD + """
+import django
+from django.conf import settings
+settings.configure(INSTALLED_APPS=["django.contrib.contenttypes"])
+django.setup()
+from _ostler import plan
+print(json.dumps([len(plan.operations_of(name, {}) or []) for name in ("contenttypes.0001_initial", "contenttypes.0009_none")]))
+"""
+    first, none = outcome(place, program)
+    assert first > 0 and none == 0, (first, none)
+
+
 LAWS = [what_breaks_the_code_that_serves_is_found_and_nothing_else,
         a_verdict_names_the_operation_the_table_the_column_and_the_model,
-        what_sql_of_its_own_does_cannot_be_told_but_rows_can, a_description_that_makes_no_sense_is_none]
+        what_sql_of_its_own_does_cannot_be_told_but_rows_can, a_description_that_makes_no_sense_is_none,
+        the_operations_of_a_migration_are_read_from_the_code_whether_it_is_pending_or_not]
