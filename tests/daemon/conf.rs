@@ -211,6 +211,26 @@ fn what_the_first_hook_of_the_master_has_computed_is_seen_by_its_workers_and_by_
 }
 
 #[test]
+fn a_process_that_takes_the_place_of_a_dead_one_runs_the_first_hook_again_for_its_workers() {
+    let site = Site::new();
+    let text = WSGI.replace("RELEASE = \"1\"", "RELEASE = os.environ[\"BY_SERVER\"]");
+    let text = text.replace("RELEASE = os", "SEEN = lambda: os").replace("RELEASE)", "SEEN())");
+    let app = shop(&site, &format!("{COUNTED}{HOOKED}")).with("app.py", &text).write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let before = answers_of_all(&ostlerd, &app);
+    let old = zygote(&ostlerd).pid.expect("it has one");
+    kill(old, Signal::SIGKILL);
+    kill_a_worker(&ostlerd);
+    assert_ne!(zygote(&ostlerd).pid, Some(old));
+    let told = fs::read_to_string(site.path("notes/hooks")).expect("hooks have run");
+    assert_eq!(told.lines().filter(|line| line.starts_with("on_starting")).count(), 2, "{told}");
+    let after = answers_of_all(&ostlerd, &app);
+    assert_eq!(after.len(), 2, "one worker is of the first and one of the second: {after:?}");
+    assert!(after.is_superset(&before), "{before:?}, {after:?}");
+}
+
+#[test]
 fn a_first_hook_that_hangs_is_a_boot_that_hangs_and_the_old_workers_serve_on() {
     let site = Site::new();
     let app = shop(&site, COUNTED).table("[rollout]\nboot_timeout = \"3s\"\nmax_boot_failures = 1").write();

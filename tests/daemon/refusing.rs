@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use ostler::supervise::{AppState, WorkerState};
 
-use crate::harness::{ASGI, AppFile, Ostlerd, Site, WSGI, free_address, kill, until};
+use crate::harness::{AppFile, CLASSES, Ostlerd, Site, WSGI, free_address, kill, until};
 use crate::load::{Connection, Target, get};
 
 const BROKEN: &str = "raise RuntimeError('it is broken')\n";
@@ -71,14 +71,7 @@ fn fail(ostlerd: &Ostlerd<'_>, app: &AppFile) {
 
 #[test]
 fn a_failed_app_refuses_connections_until_a_worker_serves() {
-    for (class, text) in [
-        ("sync", WSGI),
-        ("gthread", WSGI),
-        ("gevent", WSGI),
-        ("tornado", WSGI),
-        ("asgi", ASGI),
-        ("uvicorn_worker.UvicornWorker", ASGI),
-    ] {
+    for (class, text) in CLASSES {
         let site = Site::new();
         let app = shop(&site).args(&["-k", class]).with("app.py", text).write();
         let ostlerd = site.start();

@@ -6,18 +6,8 @@ use nix::sys::signal::Signal;
 use ostler::observe::WorkerStatus;
 use ostler::supervise::WorkerState;
 
-use crate::harness::{ASGI, AppFile, Ostlerd, Proc, Site, WSGI, eventually, until};
+use crate::harness::{AppFile, CLASSES, Ostlerd, Proc, Site, WSGI, eventually, until};
 use crate::load::{Connection, Loss, Target, get};
-
-/// Each class with an app in which a request keeps the whole worker busy.
-const CLASSES: [(&str, &str); 6] = [
-    ("sync", WSGI),
-    ("gthread", WSGI),
-    ("gevent", WSGI),
-    ("tornado", WSGI),
-    ("asgi", ASGI),
-    ("uvicorn_worker.UvicornWorker", ASGI),
-];
 
 /// Six visitors at once, for one worker that does nothing else for a while with each.
 fn visitors(target: &Target) -> Vec<Connection> {

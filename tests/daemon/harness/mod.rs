@@ -17,7 +17,7 @@ pub use app::{newest_is_too_new, venvs};
 pub use master::Master;
 pub use ostlerd::{Ostlerd, Said, ready};
 pub use proc::{Proc, is_root, kill};
-pub use python::{ASGI, DJANGO, WSGI};
+pub use python::{ASGI, CLASSES, DJANGO, WSGI};
 #[allow(unused_imports, reason = "for the tests of releases")]
 pub use releases::Releases;
 pub use site::Site;

@@ -73,3 +73,13 @@ def index(request):
 urlpatterns = [path("", index), path("healthz", index)]
 application = get_wsgi_application()
 "#;
+
+/// Every worker class, with an app of its kind.
+pub const CLASSES: [(&str, &str); 6] = [
+    ("sync", WSGI),
+    ("gthread", WSGI),
+    ("gevent", WSGI),
+    ("tornado", WSGI),
+    ("asgi", ASGI),
+    ("uvicorn_worker.UvicornWorker", ASGI),
+];
