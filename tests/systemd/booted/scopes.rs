@@ -179,7 +179,7 @@ fn a_migration_is_ended_with_all_that_slipped_away_from_it() {
     put_shop(&machine, "");
     machine.write("/srv/escape.sh", ESCAPEES);
     start(&machine);
-    write_shop(&machine, "[migrate]\ncommand = [\"/bin/sh\", \"/srv/escape.sh\"]\nstall = \"5s\"");
+    write_shop(&machine, "[migrate]\ncommand = [\"/bin/sh\", \"/srv/escape.sh\"]\ntimeout_total = \"5s\"");
     machine.run(&["ostler", "reload"]).exits(0);
     let mut restart = machine.command(&["ostler", "restart", "shop"]).spawn().expect("sh starts");
     let scope = "ostler-shop-migrate.scope";
