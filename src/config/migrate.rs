@@ -37,7 +37,7 @@ const OVERRIDE: &str = "[migrate.override.\"shop.0007_price\"]";
 /// `[migrate]`; `None` is a default.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct MigrateConfig {
-    /// Whether migrations are run: by default where the directory has a `manage.py`, or a command is given.
+    /// Whether migrations are run: by default where the directory has a `manage.py`, the app loads Django, or a command is given.
     pub enabled: Option<bool>,
     /// The program and its arguments; Django's `migrate` where it is not said.
     pub command: Option<Vec<String>>,

@@ -13,14 +13,18 @@ use super::screen::{Ink, Screen, plain};
 /// ```
 pub(super) fn render(changes: &[AppChange], screen: Screen) -> String {
     let mut lines = Vec::new();
-    for AppChange { app, effect, keys, migrates } in changes {
+    for AppChange { app, effect, keys, migrates, migrations } in changes {
         let ink = match effect {
             Effect::Nothing | Effect::Stopped => Ink::Faint,
             _ => Ink::Green,
         };
         lines.push(format!("{app}: {}", screen.paint(ink, &effect.to_string())));
         if *migrates {
-            lines.push("  migrations run first".to_owned());
+            let which =
+                if migrations.is_empty() { String::new() } else { format!(": {}", plain(migrations)) };
+            lines.push(format!("  migrations run first{which}"));
+        } else if !migrations.is_empty() {
+            lines.push(format!("  migrations: {}", plain(migrations)));
         }
         for change in keys {
             let shown = |value: &Option<String>| {
@@ -47,12 +51,14 @@ mod tests {
                 effect: Effect::Nothing,
                 keys: vec![],
                 migrates: false,
+                migrations: String::new(),
             },
             AppChange {
                 app: "shop".parse().unwrap(),
                 effect: Effect::Resize,
                 keys: vec![key, unset],
                 migrates: false,
+                migrations: String::new(),
             },
         ];
         let text = render(&changes, Screen { live: false, colour: false });

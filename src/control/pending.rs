@@ -15,7 +15,16 @@ use super::screen::{Ink, Screen, one_line};
 pub(super) fn render(databases: &[(String, Opened)], screen: Screen) -> String {
     let mut lines = Vec::new();
     for (name, opened) in databases {
+        if let Some(why) = &opened.seen.none {
+            lines.push(format!("{}: nothing to migrate", screen.paint(Ink::Bold, &one_line(name))));
+            lines.push(format!("  {}", one_line(why)));
+            warnings(opened, screen, &mut lines);
+            continue;
+        }
         lines.push(format!("{}: {}", screen.paint(Ink::Bold, &one_line(name)), vendor(opened)));
+        if let Some(settings) = &opened.seen.settings {
+            lines.push(format!("  settings: {}", one_line(settings)));
+        }
         match &opened.pending {
             Some(pending) => table(pending, screen, &mut lines),
             None => lines.push("  what is pending is not known: the command is not Django's".to_owned()),
@@ -27,16 +36,20 @@ pub(super) fn render(databases: &[(String, Opened)], screen: Screen) -> String {
             let guards = opened.guards.iter().map(|(name, value)| format!("{name} = {value}"));
             lines.push(format!("  guards: {}", one_line(&guards.collect::<Vec<_>>().join(", "))));
         }
-        let unwatched = opened.unwatched.iter().map(|why| format!("unwatched: {why}"));
-        let warnings = opened.warnings.iter().map(|warning| format!("warning: {warning}"));
-        for words in unwatched.chain(warnings) {
-            lines.push(format!("  {}", screen.paint(Ink::Yellow, &one_line(&words))));
-        }
+        warnings(opened, screen, &mut lines);
     }
     if lines.is_empty() {
         "no database is known: the command would be watched alone".to_owned()
     } else {
         lines.join("\n")
+    }
+}
+
+fn warnings(opened: &Opened, screen: Screen, lines: &mut Vec<String>) {
+    let unwatched = opened.unwatched.iter().map(|why| format!("unwatched: {why}"));
+    let more = opened.warnings.iter().cloned().chain(opened.seen.warnings());
+    for words in unwatched.chain(more.map(|warning| format!("warning: {warning}"))) {
+        lines.push(format!("  {}", screen.paint(Ink::Yellow, &one_line(&words))));
     }
 }
 
@@ -109,7 +122,7 @@ fn table(pending: &Pending, screen: Screen, lines: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervise::PendingMigration;
+    use crate::supervise::{DjangoSeen, OtherDatabase, PendingMigration};
 
     const DARK: Screen = Screen { live: false, colour: false };
 
@@ -158,13 +171,21 @@ mod tests {
                 own: Some("tenants".into()),
                 outlook: Box::new(outlook),
             }),
+            seen: Box::new(DjangoSeen {
+                settings: Some("shop.settings".into()),
+                none: None,
+                others: vec![OtherDatabase { name: "reports".into(), pending: 3 }],
+            }),
         };
         let quiet = Opened { vendor: Vendor::Sqlite, pending: Some(Pending::default()), ..Opened::default() };
         let other = Opened { unwatched: Some("no driver".into()), ..Opened::default() };
-        let shown =
-            render(&[("default".into(), default), ("local".into(), quiet), ("url".into(), other)], DARK);
+        let none = DjangoSeen { none: Some("the app loads no Django".into()), ..DjangoSeen::default() };
+        let none = Opened { seen: Box::new(none), ..Opened::default() };
+        let all = [("default", default), ("local", quiet), ("url", other), ("plain", none)];
+        let shown = render(&all.map(|(name, opened)| (name.to_owned(), opened)), DARK);
         let expected = "\
 default: PostgreSQL 15.14
+  settings: shop.settings
   `migrate` is of tenants, not Django's own: it runs always
   MIGRATION        ATOMIC  OPERATIONS  CODE THAT SERVES
   shop.0007_price  yes              3  breaks
@@ -180,11 +201,14 @@ default: PostgreSQL 15.14
   locks: shop.0008_x (Create index): nobody can write
   guards: lock_timeout = 1s, statement_timeout = 0
   warning: a pooler\u{fffd} is in between
+  warning: the database reports has 3 pending migrations and is not in `database` of [migrate]: nothing migrates it
 local: SQLite
   nothing is pending
 url: a database of a kind that is not watched
   what is pending is not known: the command is not Django's
-  unwatched: no driver";
+  unwatched: no driver
+plain: nothing to migrate
+  the app loads no Django";
         assert_eq!(shown, expected);
         assert!(render(&[], DARK).contains("no database is known"));
     }

@@ -74,6 +74,9 @@ impl Page {
         if let Some(proof) = good {
             self.line(2, &format!("proof: {}", one_line(&proof.words)));
         }
+        if let Some(migrations) = &app.migrations {
+            self.line(2, &format!("migrations: {}", one_line(migrations)));
+        }
         for note in notes(app) {
             self.line(2, &self.screen.paint(note.tone.into(), &note.text));
             if note.topic == Topic::LastMigration {

@@ -3,11 +3,13 @@
 use crate::worker::{TABLES, TEXT};
 
 /// The modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 30] = [
+const MODULES: [(&str, &str); 33] = [
     TEXT,
     TABLES,
     ("wire", include_str!("wire.py")),
     ("tag", include_str!("tag.py")),
+    ("foresight", include_str!("../worker/foresight.py")),
+    ("settings", include_str!("../worker/settings.py")),
     ("project", include_str!("project.py")),
     ("source", include_str!("source.py")),
     ("database", include_str!("database.py")),
@@ -30,6 +32,7 @@ const MODULES: [(&str, &str); 30] = [
     ("mysql_view", include_str!("mysql_view.py")),
     ("mysql", include_str!("mysql.py")),
     ("sqlite", include_str!("sqlite.py")),
+    ("elsewhere", include_str!("elsewhere.py")),
     ("watch", include_str!("watch.py")),
     ("hooks", include_str!("hooks.py")),
     ("run", include_str!("run.py")),
@@ -38,5 +41,5 @@ const MODULES: [(&str, &str); 30] = [
 
 /// The content of descriptor 3: a JSON array of `[module, source]`.
 pub fn bundle() -> Vec<u8> {
-    serde_json::to_vec(&MODULES).expect("pairs of strings are JSON")
+    serde_json::to_vec(&MODULES[..]).expect("pairs of strings are JSON")
 }

@@ -7,7 +7,7 @@ import sys
 import traceback
 
 from _ostler import run as migration
-from _ostler import watch
+from _ostler import project, watch
 from _ostler.text import said, trace_of
 from _ostler.wire import Control, Trouble
 
@@ -27,6 +27,8 @@ def run(orders, fd):
         # Where it stands, if it does not open.
         faulthandler.register(signal.SIGRTMIN + 5, sys.stderr)
         watch.Watch(orders, control).run()
+    except project.NoDjango as none:
+        watch.nothing(control, str(none), orders)
     except Trouble as trouble:
         control.failed(trouble.kind, trouble.message, trouble.trace)
         sys.exit(1)

@@ -29,6 +29,10 @@
 //! `serving`, for mode `watch` alone, is `{"tables": TEXT or null}`: what the code that serves uses of the database, as one of its
 //! workers has told it; it is left out where none serves. With it `pending` has an `outlook`
 //! ([`Outlook`](crate::supervise::Outlook)): in `opened` of a database that is ahead of the code, in `locked` also of what is pending.
+//! `"django": {"entry": "shop.wsgi:application", "args": [], "certain": false}` is there where the app has no manage.py: its module is
+//! loaded, as a worker loads it, up to where it sets Django up. Where it does not, `opened` has the reason as `none` in its
+//! `seen` ([`DjangoSeen`](crate::supervise::DjangoSeen)), and the program does nothing more. `"migrated": ["default"]` has `seen` name
+//! the other entries of `DATABASES` in which something is pending.
 //! With `"plan": true` the outlook is all there in `opened`, and has on PostgreSQL what each operation locks.
 //! `lock_file` is used where the database has no lock of its own and is no file (never for the three supported ones).
 //!
@@ -70,4 +74,6 @@ mod orders;
 
 pub use bundle::bundle;
 pub use message::{LINE_LIMIT, RunMessage, WatchMessage, WatchOrder};
-pub use orders::{DatabaseOrder, Guards, MarkerOrder, Mode, Names, Orders, OverrideOrder, Serving};
+pub use orders::{
+    DatabaseOrder, DjangoOrder, Guards, MarkerOrder, Mode, Names, Orders, OverrideOrder, Serving,
+};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use crate::plan::{Database, Migrate, MigrateCommand};
+use crate::plan::{Blueprint, Database, Migrate, MigrateCommand};
 
 /// The version of the contract.
 const CONTRACT: u64 = 1;
@@ -33,6 +33,12 @@ pub struct Orders {
     /// What the code uses that serves now; `None` where none does.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serving: Option<Serving>,
+    /// How Django is found where the app has no manage.py.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub django: Option<DjangoOrder>,
+    /// The aliases that are migrated, where it is to be told in which others something is pending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub migrated: Option<Vec<String>>,
     /// Whether somebody only wants to know what is pending, and what that would do.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub plan: bool,
@@ -47,15 +53,24 @@ pub struct MarkerOrder {
     pub host: String,
 }
 
+/// The app as its workers load it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DjangoOrder {
+    /// `module:attribute`.
+    pub entry: String,
+    /// Gunicorn's arguments.
+    pub args: Vec<String>,
+    /// Whether the configuration says that it is Django's.
+    pub certain: bool,
+}
+
 /// What a run is called.
 #[derive(Clone, Copy, Debug)]
 pub struct Names<'a> {
-    /// The app's name.
-    pub app: &'a str,
     /// By what its connections are known.
     pub tag: &'a str,
-    /// The release.
-    pub release: &'a Path,
+    /// What is run: which app, of which release, and how it is loaded.
+    pub blueprint: &'a Blueprint,
     /// The machine.
     pub host: &'a str,
 }
@@ -119,14 +134,14 @@ impl Orders {
         Orders {
             contract: CONTRACT,
             mode,
-            app: names.app.to_owned(),
+            app: names.blueprint.app.to_string(),
             tag: names.tag.to_owned(),
             database: match database {
                 Database::Alias(alias) => DatabaseOrder::Alias(alias.clone()),
                 Database::Url(url) => DatabaseOrder::Url(url.clone()),
             },
             command: match migrate.command {
-                MigrateCommand::Django => "django",
+                MigrateCommand::Django | MigrateCommand::DjangoApp { .. } => "django",
                 MigrateCommand::Other(_) => "other",
             },
             lock_file: lock_file.display().to_string(),
@@ -135,12 +150,32 @@ impl Orders {
                 overrides: migrate.overrides.iter().filter_map(own).collect(),
             },
             marker: migrate.marker.then(|| MarkerOrder {
-                release: names.release.display().to_string(),
+                release: names.blueprint.directory.display().to_string(),
                 host: names.host.to_owned(),
             }),
             serving: None,
+            django: match migrate.command {
+                MigrateCommand::DjangoApp { certain, .. } => Some(DjangoOrder {
+                    entry: names.blueprint.entry.clone(),
+                    args: names.blueprint.args.clone(),
+                    certain,
+                }),
+                MigrateCommand::Django | MigrateCommand::Other(_) => None,
+            },
+            migrated: None,
             plan: false,
         }
+    }
+
+    /// The same, where the entries that `migrate` leaves out are to be looked at as well.
+    pub fn beyond(self, migrate: &Migrate) -> Orders {
+        let alias = |it: &Database| match it {
+            Database::Alias(alias) => Some(alias.clone()),
+            Database::Url(_) => None,
+        };
+        let migrated =
+            migrate.command.is_django().then(|| migrate.databases.iter().filter_map(alias).collect());
+        Orders { migrated, ..self }
     }
 
     /// The content of descriptor 4.

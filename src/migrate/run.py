@@ -15,8 +15,12 @@ def run(orders, control):
     told = hooks.Hooks(orders, control, VENDORS)
     alias = orders["database"]["alias"]
     try:
-        project.execute(["migrate", "--noinput", "--database", alias])
+        project.execute(["migrate", "--noinput", "--database", alias], orders.get("django"))
         elsewhere(told)
+    except project.NoDjango as none:
+        control.failed("migration", str(none))
+        print(none, file=sys.stderr)
+        sys.exit(1)
     except Trouble as trouble:
         control.failed("migration", trouble.message, trouble.trace)
         print(trouble.message, file=sys.stderr)

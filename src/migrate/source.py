@@ -18,7 +18,7 @@ SCHEMES = {
 
 def source_of(orders):
     database = orders["database"]
-    return Url(database["url"]) if "url" in database else Django(database["alias"])
+    return Url(database["url"]) if "url" in database else Django(database["alias"], orders.get("django"))
 
 
 class Django:
@@ -26,10 +26,12 @@ class Django:
 
     django = True
 
-    def __init__(self, alias):
-        project.settle()
+    def __init__(self, alias, app):
+        project.settle(app)
         from django.db import connections
         self.alias = alias
+        if app is not None and not app.get("certain") and alias == "default" and not has_default(connections):
+            raise project.NoDjango("DATABASES of the app's Django has no `default`")
         try:
             first = connections[alias]
         except Exception as error:
@@ -47,6 +49,14 @@ class Django:
     def words(self):
         """`shop on db1:5432 as shop`, without the password."""
         return words(self.settings)
+
+
+def has_default(connections):
+    """Whether anything stands there; Django itself puts in what is none where nothing does."""
+    try:
+        return bool(connections["default"].settings_dict["ENGINE"] != "django.db.backends.dummy")
+    except Exception:
+        return "default" in getattr(connections, "databases", {})
 
 
 def beside(alias, options=None):

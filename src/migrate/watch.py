@@ -10,7 +10,7 @@ import os
 import threading
 import time
 
-from _ostler import marker, outlook, plan, project, source, verdict
+from _ostler import elsewhere, marker, outlook, plan, project, source, verdict
 from _ostler.database import Lost, Side
 from _ostler.text import short
 from _ostler.wire import Trouble
@@ -80,7 +80,8 @@ class Watch:
                 pending = self.pending()
                 if pending is not None and not pending["migrations"]:
                     opened["warnings"] = list(opened.get("warnings") or []) + self.unwritten()
-            self.control.send("opened", vendor=vendor_of(self.side), pending=self.foreseen(pending, False), **opened)
+            self.control.send("opened", vendor=vendor_of(self.side), pending=self.foreseen(pending, False),
+                              seen=elsewhere.seen(self.orders), **opened)
             while self.turn():
                 pass
         except Lost as lost:
@@ -289,6 +290,18 @@ class Watch:
         holder = self.side.lock() if ledger else None
         cleared = ledger.resolve() if ledger and holder is None else []
         self.control.send("resolved", holder=holder, cleared=[short(it, 500) for it in cleared[:20]])
+
+
+def nothing(control, why, orders):
+    """What is said for an app in which there is nothing to watch, until nobody asks any more."""
+    pending = {"migrations": [], "ahead": []}
+    control.send("opened", vendor="other", pending=pending, seen=dict(elsewhere.seen(orders), none=why))
+    while True:
+        told = control.orders(60.0)
+        if told is None or any(order.get("do") == "quit" for order in told):
+            return
+        if any(order.get("do") == "resolve" for order in told):
+            control.send("resolved", holder=None, cleared=[])
 
 
 def vendor_of(side):

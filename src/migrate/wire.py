@@ -29,6 +29,14 @@ class Trouble(BaseException):
         self.trace = trace
 
 
+class Failure(BaseException):
+    """gunicorn's settings do not load: what the worker's module `settings` raises."""
+
+    def __init__(self, stage, message, trace="", status=1):
+        super().__init__(message)
+        self.message, self.trace = one_line(message), trace
+
+
 class Control:
     """The stream socket to ostlerd. A dead ostlerd is no error for what is said to it."""
 

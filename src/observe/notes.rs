@@ -14,6 +14,8 @@ pub enum Topic {
     Migration,
     /// The last migration, which did not succeed.
     LastMigration,
+    /// Migrations that nobody runs.
+    Unmigrated,
     /// The last rollout, which was rolled back.
     LastRollout,
     /// The release on disk, which is another than the one that serves.
@@ -63,6 +65,9 @@ pub fn notes(app: &AppStatus) -> Vec<Note> {
             last.database, last.verdict.kind, last.verdict.reason
         );
         say(Topic::LastMigration, Tone::Bad, &words);
+    }
+    for words in &app.unmigrated {
+        say(Topic::Unmigrated, Tone::Warn, words);
     }
     let is_news = |words: &Option<String>| words.is_none() || *words != said;
     let last = failed_rollout(app).filter(|last| is_news(&last.reason));

@@ -84,6 +84,12 @@ pub struct AppStatus {
     pub scaling: Option<ScalingView>,
     /// Where it listens.
     pub listeners: Vec<String>,
+    /// Which migrations run before a rollout, or why none, in words.
+    #[serde(default)]
+    pub migrations: Option<String>,
+    /// What is pending and nobody applies, one sentence each.
+    #[serde(default)]
+    pub unmigrated: Vec<String>,
     /// The migration under way.
     #[serde(default)]
     pub migration: Option<MigrationStatus>,
@@ -315,6 +321,8 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
         workers_wanted: app.wanted,
         scaling: app.scaling.clone(),
         listeners: known.listeners,
+        migrations: app.migrations.clone(),
+        unmigrated: app.unmigrated.clone(),
         migration: app.migration.as_ref().map(MigrationStatus::from),
         last_migration: app.last_migration.clone(),
         rollout: app.rollout.clone(),

@@ -22,6 +22,8 @@ pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         proof: None,
         scaling: None,
         listeners: vec![],
+        migrations: None,
+        unmigrated: Vec::new(),
         migration: None,
         last_migration: None,
         rollout: None,

@@ -75,6 +75,9 @@ pub struct AppChange {
     /// Whether migrations run before what follows.
     #[serde(default)]
     pub migrates: bool,
+    /// Which those are, or why there are none, in words; empty where nothing follows that they could precede.
+    #[serde(default)]
+    pub migrations: String,
 }
 
 /// One value that is different.
@@ -119,8 +122,10 @@ pub fn diff(old: &Plan, new: &Plan) -> Vec<AppChange> {
             (None, None) => (Effect::Remove, Vec::new()),
         };
         let begins = matches!(effect, Effect::Rollout | Effect::Add);
-        let migrates = begins && of(new, name).is_some_and(|it| it.migrate.is_some());
-        AppChange { app: name.clone(), effect, keys, migrates }
+        let coming = of(new, name).filter(|_| begins);
+        let migrates = coming.as_ref().is_some_and(|it| it.migrate.is_some());
+        let migrations = coming.map(|it| it.migrations()).unwrap_or_default();
+        AppChange { app: name.clone(), effect, keys, migrates, migrations }
     };
     names.into_iter().map(change).collect()
 }
@@ -267,6 +272,7 @@ impl Fields {
             rollout: RolloutPolicy { max_surge, max_boot_failures, settle },
             keepalive,
             readiness: Readiness { optional, min_ready },
+            no_migrations: _,
             resources: Resources { memory_high, memory_max, cpu_weight, tasks_max },
         } = policy;
         let time = |limit: &Option<Duration>| limit.map(words);
@@ -308,6 +314,7 @@ impl Fields {
             "migrate.command",
             match command {
                 MigrateCommand::Django => "Django's migrate".to_owned(),
+                MigrateCommand::DjangoApp { .. } => "Django's migrate, without a manage.py".to_owned(),
                 MigrateCommand::Other(words) => words.join(" "),
             },
         );

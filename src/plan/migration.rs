@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::{App, DatabaseUrl, MigrateConfig, OverrideConfig, is_database_url};
+use crate::config::{App, DatabaseUrl, MigrateConfig, OverrideConfig, is_database_url, shortened};
 
 use super::facts::Facts;
-use super::migrate::{Budgets, Database, Migrate, MigrateCommand, Override};
+use super::migrate::{Budgets, Database, Migrate, MigrateCommand, NoMigrations, Override};
 use super::policy::boot_timeout;
 use super::types::Refusal;
 
@@ -22,33 +22,64 @@ pub(super) fn migration(
     notes: &mut Vec<String>,
 ) -> Result<Option<Arc<Migrate>>, Refusal> {
     let config = &app.migrate;
-    let has_any = facts.manage_py || config.command.is_some();
-    if !config.enabled.unwrap_or(has_any) {
+    if let Some(why) = why_none(app, facts) {
         if config.enabled.is_none() && *config != MigrateConfig::default() {
+            let missing = match why {
+                NoMigrations::NoDjango => "the app's interpreter has no Django",
+                _ => "nothing says that the app loads Django",
+            };
             notes.push(format!(
-                "{}: [migrate] has no effect: {} has no manage.py, and there is no `command`; write enabled = true \
-                 where the app is Django's all the same",
+                "{}: [migrate] has no effect: {} has no manage.py, {missing}, and there is no `command`; write \
+                 enabled = true where the app is Django's all the same",
                 app.name,
                 facts.paths.directory.display()
             ));
         }
         return Ok(None);
     }
+    let django = || match facts.manage_py {
+        true => MigrateCommand::Django,
+        false => MigrateCommand::DjangoApp {
+            certain: config.enabled == Some(true),
+            settings: facts
+                .settings
+                .django
+                .as_ref()
+                .and_then(|it| it.settings.as_deref())
+                .map(|it| shortened(it, 200)),
+        },
+    };
     let (command, databases) = match &config.command {
         Some(words) => {
             let url = config.database_url.as_ref().map(|url| self::url(app, url, env)).transpose()?;
             (MigrateCommand::Other(words.clone()), url.into_iter().map(Database::Url).collect())
         }
-        None if config.database.is_empty() => {
-            (MigrateCommand::Django, vec![Database::Alias("default".to_owned())])
-        }
-        None => (MigrateCommand::Django, config.database.iter().cloned().map(Database::Alias).collect()),
+        None if config.database.is_empty() => (django(), vec![Database::Alias("default".to_owned())]),
+        None => (django(), config.database.iter().cloned().map(Database::Alias).collect()),
     };
     let overrides = config.overrides.iter().map(|(name, budgets)| (name.clone(), budgets.into())).collect();
     let post_deploy = config.post_deploy.clone();
     let (budgets, breaking) = (budgets(app, config), config.breaking.unwrap_or_default());
     let marker = config.marker.unwrap_or(true);
     Ok(Some(Arc::new(Migrate { command, databases, post_deploy, budgets, breaking, overrides, marker })))
+}
+
+/// Why nothing is run; `None` where something is.
+pub(super) fn why_none(app: &App, facts: &Facts) -> Option<NoMigrations> {
+    let config = &app.migrate;
+    match config.enabled {
+        Some(false) => return Some(NoMigrations::Off),
+        Some(true) => return None,
+        None => {}
+    }
+    if facts.manage_py || config.command.is_some() {
+        return None;
+    }
+    match &facts.settings.django {
+        None => Some(NoMigrations::NoDjango),
+        Some(found) if !found.loads => Some(NoMigrations::NotLoaded),
+        Some(_) => None,
+    }
 }
 
 fn budgets(app: &App, config: &MigrateConfig) -> Budgets {

@@ -24,7 +24,7 @@ pub use diff::{AppChange, Effect, KeyChange, diff, effect, needs_restart};
 pub use edge::{keepalive_finding, machine};
 pub use environment::environment;
 pub use facts::{EnvFile, Facts, Paths};
-pub use migrate::{Breaking, Budgets, Database, Migrate, MigrateCommand, Override};
+pub use migrate::{Breaking, Budgets, Database, Migrate, MigrateCommand, NoMigrations, Override};
 pub use prepare::prepare;
 pub(crate) use prepare::why_ignored;
 pub use served::{Seen, Served, ServedApp, served};

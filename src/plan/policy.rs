@@ -6,6 +6,7 @@ use crate::config::{App, SurgeConfig, WORKERS_MOST, Workers, words};
 use crate::worker::Settings;
 
 use super::facts::Facts;
+use super::migration::why_none;
 use super::types::{Policy, Readiness, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -51,6 +52,7 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
             .unwrap_or_else(|| notes.requests("max_requests_jitter", settings.max_requests_jitter)),
         max_age: positive(limits.max_age),
         max_rss: limits.max_rss,
+        no_migrations: why_none(app, facts),
         restarts_per_minute: limits
             .restarts_per_minute
             .unwrap_or(range.map_or(workers, |range| range.max).saturating_mul(15).max(60)),

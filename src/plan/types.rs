@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::{AppName, Listen};
 use crate::worker::Hook;
 
-use super::migrate::Migrate;
+use super::migrate::{Migrate, NoMigrations};
 
 /// Everything that should run on this machine.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -43,6 +43,17 @@ pub struct AppPlan {
     pub policy: Policy,
     /// What is run before a rollout; `None` where the app has no migrations, or wants none run.
     pub migrate: Option<Arc<Migrate>>,
+}
+
+impl AppPlan {
+    /// Which migrations run before a rollout, or why none, in words.
+    pub fn migrations(&self) -> String {
+        match (&self.migrate, self.policy.no_migrations) {
+            (Some(migrate), _) => migrate.to_string(),
+            (None, Some(why)) => why.to_string(),
+            (None, None) => "none".to_owned(),
+        }
+    }
 }
 
 /// Why an app could not be prepared, in words for the person who asked.
@@ -277,6 +288,9 @@ pub struct Policy {
     /// What all its processes together may take of the machine.
     #[serde(default)]
     pub resources: Resources,
+    /// Why nothing is run before a rollout; `None` where something is.
+    #[serde(default)]
+    pub no_migrations: Option<NoMigrations>,
 }
 
 /// Numbers of workers within which the load decides.

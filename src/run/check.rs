@@ -39,6 +39,8 @@ pub struct Checked<'a> {
     apps: Vec<AppName>,
     /// What proves a new worker of each app, in words.
     proofs: BTreeMap<AppName, String>,
+    /// Which migrations run before each app's rollouts, or why none, as far as that is known without loading it.
+    migrations: BTreeMap<AppName, String>,
     /// What is wrong, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -56,13 +58,21 @@ struct Unseen {
     what: String,
 }
 
+/// All that the apps have shown.
+#[derive(Default)]
+struct Found {
+    refusals: Vec<Refusal>,
+    unchecked: Vec<Unseen>,
+    migrations: BTreeMap<AppName, String>,
+}
+
 /// Checks the files, and each app as far as the caller may.
 pub async fn check(places: &Places, caller: Caller) -> Checked<'_> {
     let file = places.config.as_path();
     let own = identity::own_account();
     let wrong = |exit: u8, problem: String| {
-        let (apps, proofs, unchecked) = Default::default();
-        Checked { valid: false, file, apps, proofs, problem: Some(problem), unchecked, exit }
+        let (apps, proofs, migrations, unchecked) = Default::default();
+        Checked { valid: false, file, apps, proofs, migrations, problem: Some(problem), unchecked, exit }
     };
     if let (Caller::Person, Some(what)) = (caller, hidden_file(file)) {
         let remedy = format!("root may read it: sudo ostler check {}", file.display());
@@ -72,15 +82,15 @@ pub async fn check(places: &Places, caller: Caller) -> Checked<'_> {
         Ok(config) => config,
         Err(problems) => return wrong(CONFIGURATION, problems.to_string()),
     };
-    let (refusals, unchecked) = match caller {
+    let Found { refusals, unchecked, migrations } = match caller {
         Caller::Person if own.uid != 0 => as_far_as_may(&config, &own).await,
-        _ => (all(&config).await, Vec::new()),
+        _ => all(&config).await,
     };
     let proofs = config.apps.iter().map(|(name, app)| (name.clone(), app.probe.proof())).collect();
     let (valid, apps) = (refusals.is_empty(), config.apps.into_keys().collect());
     let problem = (!valid).then(|| words(&refusals));
     let exit = if valid { 0 } else { CONFIGURATION };
-    Checked { valid, file, apps, proofs, problem, unchecked, exit }
+    Checked { valid, file, apps, proofs, migrations, problem, unchecked, exit }
 }
 
 /// The first of the files that the caller may not read.
@@ -94,27 +104,41 @@ fn hidden_file(file: &Path) -> Option<String> {
         .or_else(|| apps.into_iter().find_map(|path| hidden(&path)))
 }
 
-async fn all(config: &Config) -> Vec<Refusal> {
-    let looked = prepare::all(&Children::new(), config, &BTreeMap::new()).await;
-    looked.into_values().filter_map(Result::err).collect()
+async fn all(config: &Config) -> Found {
+    let mut found = Found::default();
+    for (name, looked) in prepare::all(&Children::new(), config, &BTreeMap::new()).await {
+        match looked {
+            Ok(looked) => drop(found.migrations.insert(name, looked.plan.migrations())),
+            Err(refusal) => found.refusals.push(refusal),
+        }
+    }
+    found
 }
 
-async fn as_far_as_may(config: &Config, own: &Account) -> (Vec<Refusal>, Vec<Unseen>) {
-    let (mut refusals, mut unchecked) = (Vec::new(), Vec::new());
+async fn as_far_as_may(config: &Config, own: &Account) -> Found {
+    let mut found = Found::default();
     for (name, app) in &config.apps {
         let mut unseen = Vec::new();
-        if let Err(refusal) = one(config, app, own, &mut unseen).await {
-            let told = refusal.reason.starts_with(&format!("{name}: "));
-            let reason = if told { refusal.reason } else { format!("{name}: {}", refusal.reason) };
-            refusals.push(Refusal { reason, ..refusal });
+        match one(config, app, own, &mut unseen).await {
+            Ok(migrations) => found.migrations.extend(migrations.map(|it| (name.clone(), it))),
+            Err(refusal) => {
+                let told = refusal.reason.starts_with(&format!("{name}: "));
+                let reason = if told { refusal.reason } else { format!("{name}: {}", refusal.reason) };
+                found.refusals.push(Refusal { reason, ..refusal });
+            }
         }
-        unchecked.extend(unseen.into_iter().map(|what| Unseen { app: name.clone(), what }));
+        found.unchecked.extend(unseen.into_iter().map(|what| Unseen { app: name.clone(), what }));
     }
-    (refusals, unchecked)
+    found
 }
 
-/// One app, as far as `own` may.
-async fn one(config: &Config, app: &App, own: &Account, unseen: &mut Vec<String>) -> Result<(), Refusal> {
+/// One app, as far as `own` may: its migrations in words, where its interpreter was asked.
+async fn one(
+    config: &Config,
+    app: &App,
+    own: &Account,
+    unseen: &mut Vec<String>,
+) -> Result<Option<String>, Refusal> {
     prepare::may_run(app)?;
     let account = match &app.user {
         Some(user) => Some(identity::account(user, app.group.as_deref())?),
@@ -131,14 +155,15 @@ async fn one(config: &Config, app: &App, own: &Account, unseen: &mut Vec<String>
         }
         None => true,
     });
-    let settings = "whether gunicorn is in the interpreter, and its settings";
+    let settings = "whether gunicorn is in the interpreter, its settings, and which migrations run";
     if there.is_some() || python.is_some() {
         unseen.push(settings.to_owned());
-        return Ok(());
+        return Ok(None);
     }
     let other = account.as_ref().filter(|account| account.uid != own.uid);
     if other.is_none() && seen.env_files.len() == files {
-        return prepare::all_of(&Children::new(), &seen, &config.edge).await;
+        let plan = prepare::all_of(&Children::new(), &seen, &config.edge).await?;
+        return Ok(Some(plan.migrations()));
     }
     let paths = world::resolve(&seen)?;
     let env_files = world::read_env_files(&paths.env_files, None)?;
@@ -147,7 +172,7 @@ async fn one(config: &Config, app: &App, own: &Account, unseen: &mut Vec<String>
         Some(other) => format!("{settings}: only root and {} run it", other.name),
         None => format!("{settings}: they need the environment that cannot be read"),
     });
-    Ok(())
+    Ok(None)
 }
 
 /// What cannot be seen of `path` for want of rights; whatever else is wrong with it is found later.
@@ -211,6 +236,9 @@ impl Checked<'_> {
         println!("{}: ok, {found}", self.file.display());
         for (app, proof) in &self.proofs {
             println!("{app}: proof: {}", plain(proof));
+            if let Some(migrations) = self.migrations.get(app) {
+                println!("{app}: migrations: {}", plain(migrations));
+            }
         }
         0
     }

@@ -9,7 +9,7 @@ use super::known::{AllLooked, Found, Known, Looked};
 use super::process::Children;
 use super::{identity, world};
 use crate::config::{self, App, AppName, Config, Edge, Problems};
-use crate::plan::{self, Account, EnvFile, Facts, Fingerprint, Paths, Refusal};
+use crate::plan::{self, Account, AppPlan, EnvFile, Facts, Fingerprint, Paths, Refusal};
 use crate::worker::Settings;
 
 /// Reads the configuration and prepares one app of it, from the release that is there now.
@@ -74,8 +74,8 @@ fn refusal(problems: Problems) -> Refusal {
 }
 
 /// Looks at one app from nothing, and keeps nothing of what it finds.
-pub(super) async fn all_of(children: &Children, app: &App, edge: &Edge) -> Result<(), Refusal> {
-    app_of(children, app, None, edge).await.map(drop)
+pub(super) async fn all_of(children: &Children, app: &App, edge: &Edge) -> Result<AppPlan, Refusal> {
+    app_of(children, app, None, edge).await.map(|looked| looked.plan)
 }
 
 /// What is known not to run is not tried: its interpreter would say less.

@@ -150,7 +150,7 @@ impl App {
         // What the shell holds for this plan is not needed by the workers that serve.
         self.settled = false;
         let outcome = if plan.migrate.is_none() {
-            let reason = format!("{} has no migrations: its configuration has no [migrate]", self.name);
+            let reason = format!("{} has no migrations: {}", self.name, plan.migrations());
             Outcome::Invalid { reason }
         } else if self.databases.is_idle() && self.databases.queued.is_none()
             || self.databases.migrating.as_ref().is_some_and(|it| it.wanted.has(&plan))
@@ -274,7 +274,8 @@ impl App {
     fn migrated(&mut self, turn: &mut Turn<'_>, over: Migrating) {
         let Migrating { migration, wanted, aborters } = over;
         let (database, verdict) = migration.outcome();
-        self.databases.last = Some(LastMigration { database, verdict: verdict.clone() });
+        self.databases.last =
+            Some(LastMigration { database, verdict: verdict.clone(), seen: migration.seen().clone() });
         let good = verdict.kind.is_good();
         let words = format!("migration {}: {}", verdict.kind, verdict.reason);
         self.databases.problem = (!good).then(|| words.clone());
@@ -295,9 +296,14 @@ impl App {
             return self.answer_all(turn, wanted.waiters, &outcome);
         }
         let message = match verdict.kind {
-            VerdictKind::Nothing => format!("{}: nothing to do", self.name),
+            VerdictKind::Nothing => match &migration.seen().none {
+                Some(why) => format!("{}: nothing to do: {why}", self.name),
+                None => format!("{}: nothing to do", self.name),
+            },
             _ => format!("{}: {}", self.name, verdict.reason),
         };
+        let message =
+            std::iter::once(message).chain(migration.seen().warnings()).collect::<Vec<_>>().join("; ");
         let generation = self.answering();
         self.answer_all(turn, wanted.only, &Outcome::Done { message, generation });
         if !wanted.rolls_out || self.mode != Mode::Running {

@@ -31,6 +31,7 @@ mod start;
 mod supervisor;
 mod switch;
 mod time;
+mod unmigrated;
 mod view;
 mod worker;
 mod zygote;
@@ -40,10 +41,10 @@ pub use adopt::{Found, Stage};
 pub use event::{Event, Exit, GenerationId, LastWords, Observation, Stand, WorkerId};
 pub use legacy::Legacy;
 pub use migration::{
-    AbortReason, AbortRung, AppliedMigration, Backend, Breakage, Failure, FailureKind, HistoryEntry,
-    LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact, MigrationOrder, MigrationPhase,
-    MigrationView, Opened, Opening, Outlook, Past, Pending, PendingMigration, Record, Report, RunId,
-    RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor, Verdict, VerdictKind,
+    AbortReason, AbortRung, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind,
+    HistoryEntry, LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact, MigrationOrder,
+    MigrationPhase, MigrationView, Opened, Opening, OtherDatabase, Outlook, Past, Pending, PendingMigration,
+    Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor, Verdict, VerdictKind,
 };
 pub use news::{Cause, Happening, Level, News};
 pub use proof::{Answer, Proof, Tolerance};

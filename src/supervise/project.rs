@@ -22,6 +22,8 @@ impl App {
             wanted,
             scaling: self.scaling_view(),
             readiness: policy.map(|policy| policy.readiness),
+            migrations: self.migrations(),
+            unmigrated: self.unmigrated(),
             migration: self.databases.migration_view(now),
             last_migration: self.databases.last.clone(),
             rollout: self.rollout_view(),

@@ -55,6 +55,10 @@ pub struct AppView {
     pub scaling: Option<ScalingView>,
     /// When it counts as ready; `None` while nothing of it could be prepared.
     pub readiness: Option<Readiness>,
+    /// Which migrations run before a rollout, or why none, in words; `None` while nothing of it could be prepared.
+    pub migrations: Option<String>,
+    /// What its owner should know of those that do not run, one sentence each.
+    pub unmigrated: Vec<String>,
     /// The migration that is under way.
     pub migration: Option<MigrationView>,
     /// How the last migration ended; `None` before the first has.

@@ -117,7 +117,7 @@
 //! # The modules
 //!
 //! In the order of their execution: `text` fits words into messages, `tables` describes what the app's models use of the database, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
-//! scoreboard, `settings` reads gunicorn's; `django_app` is what is known of Django, `answer` and `probe` the request that a worker
+//! scoreboard, `foresight` says whether an app may load Django, `settings` reads gunicorn's settings; `django_app` is what is known of Django, `answer` and `probe` the request that a worker
 //! asks of itself; `listen` has its sockets; `drain`, `http2` and `hold` are the rules for going and coming, `entry` is which app fits which class; `shift` is
 //! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `main` is what gunicorn's arbiter
 //! does for a worker.
@@ -146,13 +146,14 @@ pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
 pub const TABLES: (&str, &str) = ("tables", include_str!("tables.py"));
 
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 23] = [
+const MODULES: [(&str, &str); 24] = [
     TEXT,
     TABLES,
     ("paper", include_str!("paper.py")),
     ("wire", include_str!("wire.py")),
     ("output", include_str!("output.py")),
     ("slot", include_str!("slot.py")),
+    ("foresight", include_str!("foresight.py")),
     ("settings", include_str!("settings.py")),
     ("drain", include_str!("drain.py")),
     ("django_app", include_str!("django_app.py")),
@@ -239,7 +240,19 @@ pub struct Settings {
     pub master_hooks: Vec<String>,
     /// Notes for the log, one sentence each.
     pub notes: Vec<String>,
+    /// What there is of Django; `None` where the interpreter has none, or was not asked.
+    #[serde(default)]
+    pub django: Option<DjangoFound>,
     /// `forwarded_allow_ips`: whom it believes what an edge says of the visitor.
     #[serde(default)]
     pub forwarded_allow_ips: Option<Vec<String>>,
+}
+
+/// What an interpreter that has Django says of the app, which it has not loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+pub struct DjangoFound {
+    /// `DJANGO_SETTINGS_MODULE`, where the environment has it.
+    pub settings: Option<String>,
+    /// Whether that, or anything in the app's files, says that the app loads Django.
+    pub loads: bool,
 }

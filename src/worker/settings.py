@@ -5,6 +5,7 @@ import platform
 import sys
 import traceback
 
+from _ostler import foresight
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Failure
 
@@ -190,6 +191,7 @@ def describe(app):
         "ignored": [name for name in IGNORED if name in changed],
         "master_hooks": [name for name in MASTER_HOOKS if name in changed],
         "notes": notes(cfg, cls, gunicorn),
+        "django": foresight.django(app),
         "forwarded_allow_ips": [str(peer)[:60] for peer in cfg.forwarded_allow_ips][:64],
     }
 

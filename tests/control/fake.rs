@@ -59,6 +59,8 @@ pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
         proof: None,
         scaling: None,
         listeners: vec!["127.0.0.1:8000".into()],
+        migrations: Some("Django\'s migrate, database default".into()),
+        unmigrated: Vec::new(),
         migration: None,
         last_migration: None,
         rollout: None,

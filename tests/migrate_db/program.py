@@ -21,9 +21,9 @@ def source(*path):
 
 def bundle():
     """The modules in the order that ostlerd gives them."""
-    names = re.findall(r'include_str!\("(\w+)\.py"\)', source("migrate", "bundle.rs"))
+    names = re.findall(r'include_str!\("(?:\.\./(worker)/)?(\w+)\.py"\)', source("migrate", "bundle.rs"))
     shared = [[name, source("worker", name + ".py")] for name in ("text", "tables")]
-    return shared + [[name, source("migrate", name + ".py")] for name in names]
+    return shared + [[name, source(folder or "migrate", name + ".py")] for folder, name in names]
 
 
 def high(fd):

@@ -14,6 +14,7 @@ mod breaking;
 mod crash;
 mod long;
 mod mariadb;
+mod no_manage;
 mod odd;
 mod other_tools;
 mod queue;

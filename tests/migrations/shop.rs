@@ -16,6 +16,8 @@ pub enum Drivers {
     New,
     /// Django 4.2 with psycopg2 and pymysql, on Python 3.9.
     Old,
+    /// Django 6.0 with psycopg2 and pymysql, on Python 3.13.
+    Between,
     /// The newest of all, on Python 3.13.
     Newest,
 }
@@ -26,6 +28,7 @@ impl Drivers {
         let folder = match self {
             Drivers::New => "migrate-a",
             Drivers::Old => "migrate-b",
+            Drivers::Between => "migrate-c",
             Drivers::Newest => "newest",
         };
         let python = venvs().join(folder).join("bin/python");

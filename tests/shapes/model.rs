@@ -304,6 +304,7 @@ fn plan(workers: Workers) -> Plan {
         }
     };
     let policy = Policy {
+        no_migrations: None,
         workers,
         range,
         boot_timeout: Duration::from_secs(60),

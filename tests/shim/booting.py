@@ -203,6 +203,48 @@ def settings_that_nobody_chose_are_told_as_such(at):
     assert (told["family"], told["class_name"], told["workers"], told["umask"]) == ("sync", "sync", 1, 0), told
 
 
+WSGI = "import os\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'x')\n"
+FILES = {  # what an app consists of, and whether that says that it loads Django
+    "its settings": ({"main.py": WSGI}, True),
+    "an import": ({"main.py": "def make():\n    from django.core.wsgi import get_wsgi_application\n"}, True),
+    "a name": ({"main.py": "import importlib\nimportlib.import_module('django.core.wsgi')\n"}, True),
+    "deep inside": ({"main.py": "from own import (  # this\n    a,\n    b as c,\n)\n", "own/__init__.py": "",
+                     "own/b.py": "from . import d\n", "own/d.py": "from ..own.e import x\n", "own/e.py": WSGI}, True),
+    "a package of its own": ({"own/__init__.py": "", "own/main.py": "import json, own.other\n", "own/other.py": WSGI}, True),
+    "one from an index": ({"site-packages/own/__init__.py": "", "site-packages/own/main.py": "from own import other\n",
+                           "site-packages/own/other.py": WSGI}, True),
+    "another's package": ({"main.py": "from third.wsgi import application\n", "site-packages/third/__init__.py": "",
+                           "site-packages/third/wsgi.py": WSGI}, True),
+    "another's other module": ({"main.py": "import third\n", "site-packages/third/__init__.py": "import third.wsgi\n",
+                                "site-packages/third/wsgi.py": WSGI}, False),
+    "compiled": ({"main.py": "import quick\n", "quick.so": "\0django.core\0"}, True),
+    "words": ({"main.py": "# django is not needed\nname = 'not django'\nimport djangoesque\n"}, False),
+    "nothing": ({"main.py": "import json, os\nfrom os import path\nraise SystemExit('loaded')\n"}, False),
+    "no module": ({}, False),
+}
+
+
+def whether_the_files_say_that_django_is_loaded_is_told_and_nothing_is_loaded(at):
+    for number, (name, (files, loads)) in enumerate(FILES.items()):
+        folder = os.path.join(at.directory, "case%d" % number)
+        for path, text in files.items():
+            os.makedirs(os.path.dirname(os.path.join(folder, path)), exist_ok=True)
+            written(at, os.path.join(folder, path), text)
+        paths = os.pathsep.join([folder, os.path.join(folder, "site-packages")])
+        entry = "own.main:application" if any(path.endswith("own/main.py") for path in files) else "main:application"
+        told = inspected(at, entry=entry, env={"PYTHONPATH": paths})
+        assert told["django"] == {"settings": None, "loads": loads}, (name, told["django"])
+    told = inspected(at, entry="main:application", env={"DJANGO_SETTINGS_MODULE": "x.y"})
+    assert told["django"] == {"settings": "x.y", "loads": True}, told["django"]
+    told = inspected(at, entry="main:application", args=["-e", "DJANGO_SETTINGS_MODULE=x.z"])
+    assert told["django"] == {"settings": "x.z", "loads": True}, told["django"]
+    many = {"m%d" % it: "import m%d\n" % (it + 1) for it in range(400)}
+    for name, text in many.items():
+        written(at, name + ".py", text)
+    told = inspected(at, entry="m0:application", env={"PYTHONPATH": at.directory})
+    assert told["django"]["loads"] is True, "of so much nobody says that it does not"
+
+
 def every_class_has_its_family(at):
     families = {"sync": "sync", "gthread": "gthread", "gevent": "gevent", "tornado": "tornado",
                 "uvicorn_worker.UvicornWorker": "uvicorn", "uvicorn.workers.UvicornH11Worker": "uvicorn",
@@ -294,7 +336,7 @@ LAWS = [a_session_or_a_group_of_its_own_is_what_a_hook_has_already, an_import_th
         an_app_without_lifespan_serves, hooks_run_in_the_worker, logs_and_statistics_go_where_gunicorn_sends_them,
         a_hook_that_fails_is_told,
         settings_are_told_from_file_environment_and_arguments, settings_that_nobody_chose_are_told_as_such,
-        every_class_has_its_family, bad_settings_are_told_in_one_sentence]
+        every_class_has_its_family, whether_the_files_say_that_django_is_loaded_is_told_and_nothing_is_loaded, bad_settings_are_told_in_one_sentence]
 ONCE = [a_second_sigterm_changes_nothing_however_late, an_app_may_come_from_a_factory,
         an_interpreter_without_gunicorn_is_told_how_to_get_it, a_gunicorn_from_the_future_is_refused, orders_of_another_contract_are_refused,
         a_failure_of_any_size_fits_a_line]

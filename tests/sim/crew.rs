@@ -92,6 +92,7 @@ pub(crate) struct Crew {
 impl Crew {
     pub(crate) fn unknown() -> Self {
         let policy = Policy {
+            no_migrations: None,
             workers: 0,
             range: None,
             boot_timeout: Duration::ZERO,

@@ -192,6 +192,7 @@ pub(crate) fn policy(rng: &mut Rng) -> Policy {
     let secs = Duration::from_secs;
     let boot_timeout = rng.millis(6000, 20_000);
     Policy {
+        no_migrations: None,
         workers: rng.within(1, 6) as u32,
         range: None,
         boot_timeout,

@@ -16,6 +16,7 @@ mod draft;
 mod flags;
 mod gunicorn;
 mod holes;
+mod migrations;
 mod procfile;
 mod script;
 mod settle;

@@ -1,6 +1,7 @@
 //! A Procfile: `web: gunicorn shop.wsgi --log-file -`.
 
 use super::draft::absolute;
+use super::migrations::is_migrate;
 use super::source::Reading;
 use super::{ImportError, Source, script};
 
@@ -33,7 +34,7 @@ pub(super) fn read(reading: &mut Reading<'_>, source: &Source) -> Result<(), Imp
     for (other, line) in entries.iter().filter(|(other, _)| other != name) {
         let what = format!("{other}: {line}");
         match *other {
-            "release" if line.contains("manage.py migrate") => reading.draft.ran_migrations.push(what),
+            "release" if is_migrate(line) => reading.draft.ran_migrations.push(what),
             "release" => reading.draft.leave_to_owner(
                 what,
                 "run it before `ostler restart`, or as `command` of [migrate] if it migrates a database",

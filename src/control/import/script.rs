@@ -1,6 +1,7 @@
 //! A command line or a start script: what it sets, where it goes, and the command that is gunicorn.
 
 use super::draft::{Python, base};
+use super::migrations::is_migrate;
 use super::shell::{self, Piece, Step, Word};
 use super::source::Reading;
 use super::{ImportError, command, holes};
@@ -35,7 +36,7 @@ pub(super) fn read(reading: &mut Reading<'_>, text: &str) -> Result<(), ImportEr
             redirects(reading, &step);
         } else if step.then == "|" || QUIET.iter().any(|quiet| shown.starts_with(quiet)) {
             reading.draft.left_out(shown, "it says or prepares something, and starts nothing");
-        } else if shown.contains("manage.py migrate") {
+        } else if is_migrate(&shown) {
             reading.draft.ran_migrations.push(shown);
         } else {
             own = own.or(Some(first).filter(|first| crate::config::own_program(base(first)).is_some()));

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::config::{Address, AppName};
 
 use super::draft::{Draft, Python, absolute, base};
+use super::migrations::{self, Migrations};
 use super::{Given, ImportError, Look, Need, conf, holes};
 
 /// Names of units and modules that say nothing about the app.
@@ -18,8 +19,8 @@ pub(super) struct Settled {
     pub(super) name: AppName,
     pub(super) draft: Draft,
     pub(super) python: String,
-    /// Whether the project has a manage.py, whose migrations ostlerd runs.
-    pub(super) migrates: bool,
+    /// Which migrations ostlerd runs.
+    pub(super) migrations: Migrations,
 }
 
 /// Fills in, and asks for all that is missing at once.
@@ -59,42 +60,15 @@ pub(super) fn settle(mut draft: Draft, given: &Given, look: &Look<'_>) -> Result
     };
     match name {
         Some(name) if needs.is_empty() => {
-            let migrates = migrations(&mut draft, look);
+            let migrations = migrations::settle(&mut draft, &python, look);
             below_the_release(&mut draft);
-            Ok(Settled { name, draft, python, migrates })
+            Ok(Settled { name, draft, python, migrations })
         }
         _ => {
             needs.dedup();
             Err(ImportError::Needs(needs))
         }
     }
-}
-
-/// Says what becomes of the project's migrations, by ostlerd's own rule: a manage.py in `directory` itself.
-fn migrations(draft: &mut Draft, look: &Look<'_>) -> bool {
-    let there = |path: &str| (look.exists)(Path::new(path));
-    let migrates = there(&absolute("manage.py", draft.directory.as_deref()));
-    let ran = std::mem::take(&mut draft.ran_migrations);
-    if migrates {
-        for line in ran {
-            draft.left_out(line, "ostlerd runs a Django project's migrations itself, before each rollout");
-        }
-        return true;
-    }
-    let none = "ostlerd runs no migrations of this app, for `directory` itself has no manage.py: run them before \
-                `ostler restart`, or name what runs them as `command` in [migrate]";
-    for line in &ran {
-        draft.leave_to_owner(line, none);
-    }
-    let elsewhere =
-        draft.python_paths().into_iter().map(|folder| format!("{folder}/manage.py")).find(|it| there(it));
-    if let Some(found) = elsewhere.filter(|_| ran.is_empty()) {
-        let command = below(&found, draft.directory.as_deref());
-        let command =
-            format!("{none}, for example command = [\"python\", \"{command}\", \"migrate\", \"--noinput\"]");
-        draft.leave_to_owner(found, command);
-    }
-    false
 }
 
 /// `path` as it is called from `directory`, where it is below it.

@@ -5,18 +5,19 @@ use std::path::Path;
 use crate::config::{AppName, ProbeConfig, parse_app};
 
 use super::draft::{Draft, Note};
+use super::migrations::Migrations;
 use super::settle::Settled;
 use super::{ImportError, Imported};
 
 /// Writes it, and reads it again as ostlerd would.
 pub(super) fn write(settled: Settled) -> Result<Imported, ImportError> {
-    let Settled { name, mut draft, python, migrates } = settled;
+    let Settled { name, mut draft, python, migrations } = settled;
     draft.notes.sort_by_key(|note| !note.todo);
     if draft.user.as_deref() == Some("root") {
         let why = "a hole in the app is then a hole in the machine: give it a user of its own";
         draft.notes.insert(0, Note { what: "user = \"root\"".to_owned(), why: why.to_owned(), todo: true });
     }
-    let text = page(&name, &draft, &python, migrates);
+    let text = page(&name, &draft, &python, migrations);
     let file = format!("{name}.toml");
     match parse_app(&name, &text, Path::new(&file), true) {
         Ok(_) => Ok(Imported { name, text, notes: draft.notes }),
@@ -26,7 +27,7 @@ pub(super) fn write(settled: Settled) -> Result<Imported, ImportError> {
     }
 }
 
-fn page(name: &AppName, draft: &Draft, python: &str, migrates: bool) -> String {
+fn page(name: &AppName, draft: &Draft, python: &str, migrations: Migrations) -> String {
     let mut page = Page::default();
     let from = draft.from.join(", ");
     page.comment(&format!("{name}: imported from {from} by ostler {}", env!("CARGO_PKG_VERSION")));
@@ -58,7 +59,7 @@ fn page(name: &AppName, draft: &Draft, python: &str, migrates: bool) -> String {
         page.section("limits");
         draft.limits.iter().for_each(|(name, value)| page.key(name, value));
     }
-    page.advice(migrates);
+    page.advice(migrations);
     page.notes("To do:", draft.notes.iter().filter(|note| note.todo));
     page.notes("Left out, and not missed:", draft.notes.iter().filter(|note| !note.todo));
     page.text
@@ -91,16 +92,15 @@ impl Page {
         self.text.push_str(&format!("# {line}\n"));
     }
 
-    fn advice(&mut self, migrates: bool) {
+    fn advice(&mut self, migrations: Migrations) {
         self.text.push('\n');
         self.comment(&format!("proof: {}", ProbeConfig::default().proof()));
+        self.comment(&format!("migrations: {}", migrations.words()));
         self.comment("[probe]                 # recommended: a page that shows that the app works");
         self.comment("path = \"/healthz\"");
         self.comment("host = \"shop.example.com\"");
-        if migrates {
-            self.comment(
-                "[migrate]               # directory has a manage.py: its migrations run before each rollout",
-            );
+        if migrations != Migrations::Unknown {
+            self.comment("[migrate]");
             self.comment("enabled = false         # where something else runs them");
         }
     }

@@ -2,6 +2,7 @@
 
 use super::draft::base;
 use super::holes::hole;
+use super::migrations::is_migrate;
 use super::source::Reading;
 use super::specifiers::Specifiers;
 use super::{ImportError, Source, command, unit_keys, words};
@@ -153,7 +154,7 @@ fn service(
 fn before(reading: &mut Reading<'_>, value: &str) {
     let shown = format!("ExecStartPre={value}");
     let draft = &mut reading.draft;
-    if value.contains("manage.py migrate") {
+    if is_migrate(value) {
         draft.ran_migrations.push(shown);
     } else if value.contains("mkdir") || value.contains("install -d") {
         draft.leave_to_owner(

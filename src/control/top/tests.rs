@@ -46,6 +46,8 @@ fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         proof: None,
         scaling: None,
         listeners: vec!["127.0.0.1:8000".into()],
+        migrations: None,
+        unmigrated: Vec::new(),
         migration: None,
         last_migration: None,
         rollout: None,

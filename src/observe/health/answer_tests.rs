@@ -328,7 +328,9 @@ fn a_migration_that_ended_badly_warns_until_one_ends_well() {
         detail: String::new(),
         leftovers: vec![],
     };
-    let last = |kind| Some(LastMigration { database: "default".into(), verdict: verdict(kind) });
+    let last = |kind| {
+        Some(LastMigration { database: "default".into(), verdict: verdict(kind), seen: Default::default() })
+    };
     bad.apps[0].last_migration = last(VerdictKind::Dirty);
     let body = ask(&bad, FRIEND).body;
     assert!(

@@ -24,6 +24,13 @@ fn a_django_project_migrates_unless_it_says_otherwise() {
     assert_eq!(some("[migrate]\ndatabase = [\"a\", \"b\"]").databases.len(), 2);
 }
 
+/// Without a manage.py, in an interpreter that says this of Django.
+fn found(more: &str, settings: Option<&str>, loads: bool) -> AppPlan {
+    let django = DjangoFound { settings: settings.map(str::to_owned), loads };
+    let settings = Settings { django: Some(django), ..defaults() };
+    planned(&listening(more), &facts(settings)).0
+}
+
 #[test]
 fn what_is_no_django_project_migrates_only_if_it_says_so() {
     assert_eq!(decided("", false), (None, vec![]));
@@ -34,8 +41,51 @@ fn what_is_no_django_project_migrates_only_if_it_says_so() {
     assert!(none.is_none());
     says(
         &notes[0],
-        &["shop: [migrate] has no effect", "/srv/shop/releases/42 has no manage.py", "enabled = true"],
+        &[
+            "shop: [migrate] has no effect",
+            "/srv/shop/releases/42 has no manage.py",
+            "no Django",
+            "enabled = true",
+        ],
     );
+}
+
+#[test]
+fn without_a_manage_py_it_is_the_app_that_says_whether_it_is_djangos() {
+    let app = |certain, settings: Option<&str>| {
+        Some(MigrateCommand::DjangoApp { certain, settings: settings.map(str::to_owned) })
+    };
+    let command = |plan: AppPlan| plan.migrate.map(|it| it.command.clone());
+    assert_eq!(command(found("", Some("shop.settings"), true)), app(false, Some("shop.settings")));
+    assert_eq!(command(found("", None, true)), app(false, None));
+    assert_eq!(command(found("", None, false)), None, "it is only installed");
+    assert_eq!(command(found("[migrate]\nenabled = true", None, false)), app(true, None));
+    assert_eq!(command(found("[migrate]\nenabled = false", Some("shop.settings"), true)), None);
+    let long = "x".repeat(10_000);
+    let Some(MigrateCommand::DjangoApp { settings: Some(kept), .. }) = command(found("", Some(&long), true))
+    else {
+        panic!("it is Django's")
+    };
+    assert!(kept.len() < 300, "{}", kept.len());
+}
+
+#[test]
+fn which_migrations_run_is_said_or_why_none() {
+    let of = |plan: AppPlan| plan.migrations();
+    let with =
+        |more: &str, manage_py| of(planned(&listening(more), &Facts { manage_py, ..facts(defaults()) }).0);
+    assert_eq!(with("", true), "Django's migrate, database default");
+    assert_eq!(with("[migrate]\ndatabase = [\"a\", \"b\"]", true), "Django's migrate, databases a, b");
+    assert_eq!(with("[migrate]\ncommand = [\"alembic\", \"upgrade\"]", false), "`alembic upgrade`");
+    assert_eq!(with("[migrate]\nenabled = false", true), "off ([migrate] enabled = false)");
+    says(&with("", false), &["none: the app's interpreter has no Django"]);
+    says(&of(found("", None, false)), &["none: django is installed, but nothing in the app's files says"]);
+    says(
+        &of(found("", Some("shop.settings"), true)),
+        &["Django's migrate with settings shop.settings, database default, if the app sets Django up"],
+    );
+    let certain = of(found("[migrate]\nenabled = true", Some("shop.settings"), true));
+    assert_eq!(certain, "Django's migrate with settings shop.settings, database default");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::config::{App, parse_app};
-use crate::worker::Settings;
+use crate::worker::{DjangoFound, Settings};
 
 use super::*;
 
@@ -73,6 +73,7 @@ fn defaults() -> Settings {
         ignored: Vec::new(),
         master_hooks: Vec::new(),
         notes: Vec::new(),
+        django: None,
         forwarded_allow_ips: None,
     }
 }

@@ -23,6 +23,7 @@ fn without_any_word_the_defaults_are_these() {
         max_age: None,
         max_rss: None,
         restarts_per_minute: 60,
+        no_migrations: Some(NoMigrations::NoDjango),
         rollout: RolloutPolicy { max_surge: Surge::Workers(1), max_boot_failures: 2, settle: s(2) },
         readiness: Readiness::default(),
         resources: Resources::default(),

@@ -3,8 +3,8 @@
 use crate::migrate::WatchMessage;
 use crate::run::messages::shown;
 use crate::supervise::{
-    Backend, Breakage, Failure, Leftover, LockNote, Look, Marked, Marks, Opened, Outlook, Pending,
-    PendingMigration, Report, Step, Trouble,
+    Backend, Breakage, DjangoSeen, Failure, Leftover, LockNote, Look, Marked, Marks, Opened, Outlook,
+    Pending, PendingMigration, Report, Step, Trouble,
 };
 
 /// Texts of one line.
@@ -73,6 +73,10 @@ fn opened(it: &mut Opened) {
     });
     list(&mut it.warnings, LIST, text);
     it.pending.iter_mut().for_each(pending);
+    let DjangoSeen { settings, none, others } = &mut *it.seen;
+    settings.iter_mut().for_each(name);
+    none.iter_mut().for_each(text);
+    list(others, LIST, |it| name(&mut it.name));
 }
 
 fn pending(it: &mut Pending) {

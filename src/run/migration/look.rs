@@ -33,8 +33,10 @@ impl Look {
             Ok(looked) => looked.plan,
             Err(Refusal { reason, detail }) => return Outcome::Misconfigured { reason, detail },
         };
+        let why = plan.migrations();
         let Some(migrate) = plan.migrate else {
-            return Outcome::Invalid { reason: format!("{app} has no migrations: see [migrate]") };
+            let reason = format!("{app} has no migrations: see [migrate]; {why}");
+            return Outcome::Invalid { reason };
         };
         if migrate.databases.is_empty() {
             let reason = format!(
@@ -62,10 +64,13 @@ impl Look {
     ) -> Result<Opened, Trouble> {
         let app = &blueprint.app;
         let RunName { tag, host, .. } = &RunName::new(app, RunId(0), SystemTime::now());
-        let names = Names { app: app.as_str(), tag, release: &blueprint.directory, host };
+        let names = Names { tag, blueprint, host };
         let lock_file: &Path = &self.locks.join(app.as_str());
         let mut orders = Orders::new(Mode::Watch, names, migrate, database, lock_file);
         (orders.serving, orders.plan) = (self.serving.clone(), true);
+        if Some(database) == migrate.databases.first() {
+            orders = orders.beyond(migrate);
+        }
         let broken = |message| Trouble { kind: TroubleKind::Broken, message, traceback: String::new() };
         let (facts, mut told) = mpsc::unbounded_channel();
         let whose = (self.children.clone(), blueprint.clone());

@@ -120,6 +120,10 @@ impl Run {
         super::make_lock_file(&self.lock_file, blueprint.account.as_ref());
         let mut orders = self.orders(Mode::Watch);
         orders.serving = self.serving.clone();
+        // Once in a run, and before it changes anything.
+        if index == 0 && self.outputs.is_empty() && !self.is_running() {
+            orders = orders.beyond(migrate);
+        }
         let (whose, teller) = ((self.children.clone(), blueprint.clone()), self.teller.clone());
         let limit = migrate.budgets.open_timeout;
         let (side, task) =
@@ -132,7 +136,7 @@ impl Run {
         let Opening { blueprint, migrate, .. } = &self.opening;
         let database = &migrate.databases[self.index];
         let RunName { tag, host, .. } = &self.name;
-        let names = Names { app: blueprint.app.as_str(), tag, release: &blueprint.directory, host };
+        let names = Names { tag, blueprint, host };
         Orders::new(mode, names, migrate, database, &self.lock_file)
     }
 
@@ -192,7 +196,9 @@ impl Run {
 
     pub(super) fn run_migration(&mut self, tasks: &mut JoinSet<()>) {
         let (what, env) = match &self.opening.migrate.command {
-            MigrateCommand::Django => (What::Django(self.orders(Mode::Run).to_json()), BTreeMap::new()),
+            MigrateCommand::Django | MigrateCommand::DjangoApp { .. } => {
+                (What::Django(self.orders(Mode::Run).to_json()), BTreeMap::new())
+            }
             MigrateCommand::Other(argv) => {
                 let env = &self.opening.blueprint.env;
                 let lock_timeout = self.opening.migrate.budgets.lock_timeout;

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::plan::{Budgets, Migrate};
 
 use super::super::time::Moment;
-use super::fact::{Look, Step, Vendor};
+use super::fact::{Look, Step};
 use super::order::AbortReason;
 use super::record::AppliedMigration;
+use super::vendor::Vendor;
 
 /// The server ends an atomic migration's wait for a lock itself after `lock_timeout`; where it has not by then, the
 /// guard is not in force.
@@ -343,7 +344,7 @@ impl Attempt {
 
 impl Rules<'_> {
     fn is_django(&self) -> bool {
-        self.migrate.command == crate::plan::MigrateCommand::Django
+        self.migrate.command.is_django()
     }
 }
 

@@ -11,7 +11,6 @@
 use std::time::Duration;
 
 use crate::config::AppName;
-use crate::plan::MigrateCommand;
 
 use super::super::action::Action;
 use super::super::app::Turn;
@@ -156,7 +155,7 @@ impl Errand {
     /// Another server's run may be what is resolved: only the database knows of it.
     fn ask_database(&mut self, turn: &mut Turn<'_>, index: usize) {
         let migrate = &self.opening.migrate;
-        let keeps = migrate.marker && migrate.command == MigrateCommand::Django;
+        let keeps = migrate.marker && migrate.command.is_django();
         if keeps && index < migrate.databases.len() {
             self.order(turn, MigrationOrder::OpenDatabase { index });
             (self.stage, self.due) = (Stage::Connecting(index), turn.now + open_limit(migrate));

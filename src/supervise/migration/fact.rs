@@ -11,6 +11,8 @@ use super::super::event::Exit;
 use super::marked::Marks;
 use super::outlook::Outlook;
 use super::seconds;
+use super::seen::DjangoSeen;
+use super::vendor::Vendor;
 
 /// The number of a migration run; never reused within one ostlerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -145,28 +147,9 @@ pub struct Opened {
     /// What is pending; `None` where the command is not Django's and nobody can tell.
     #[serde(default)]
     pub pending: Option<Pending>,
-}
-
-/// The kinds of database.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Vendor {
-    /// PostgreSQL.
-    Postgresql,
-    /// MySQL or MariaDB.
-    Mysql,
-    /// SQLite.
-    Sqlite,
-    /// Something else, or nothing that can be reached: the command is watched alone.
-    #[default]
-    Other,
-}
-
-impl Vendor {
-    /// Whether an aborted schema change leaves nothing behind, as long as it runs in a transaction.
-    pub fn rolls_back(self) -> bool {
-        matches!(self, Vendor::Postgresql | Vendor::Sqlite)
-    }
+    /// What else the app's Django has shown of itself.
+    #[serde(default)]
+    pub seen: Box<DjangoSeen>,
 }
 
 /// What is to be applied.

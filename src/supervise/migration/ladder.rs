@@ -11,9 +11,10 @@
 use std::time::Duration;
 
 use super::super::time::Moment;
-use super::fact::{Look, Vendor};
+use super::fact::Look;
 use super::order::{AbortReason, AbortRung};
 use super::record::RungTaken;
+use super::vendor::Vendor;
 
 /// How long each rung but the last is given.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -20,8 +20,10 @@ mod picture;
 mod record;
 mod run;
 mod seconds;
+mod seen;
 mod start;
 mod tell;
+mod vendor;
 mod view;
 mod watchdog;
 
@@ -31,11 +33,13 @@ pub(super) use tell::tell;
 
 pub use fact::{
     Backend, Failure, FailureKind, Leftover, Look, MigrationFact, Opened, Past, Pending, PendingMigration,
-    Report, RunId, Step, Trouble, TroubleKind, Unfinished, Vendor,
+    Report, RunId, Step, Trouble, TroubleKind, Unfinished,
 };
 pub use marked::{Marked, Marks};
 pub use order::{AbortReason, AbortRung, MigrationOrder, Opening};
 pub use outcome::{Verdict, VerdictKind};
 pub use outlook::{Breakage, LockNote, Outlook};
 pub use record::{AppliedMigration, HistoryEntry, Record, RungTaken};
+pub use seen::{DjangoSeen, OtherDatabase};
+pub use vendor::Vendor;
 pub use view::{LastMigration, MigrationPhase, MigrationView};

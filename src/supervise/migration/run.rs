@@ -42,11 +42,13 @@ use super::super::event::{Exit, GenerationId};
 use super::super::news::{Happening, News};
 use super::super::time::Moment;
 use super::attempt::{Attempt, Sight};
-use super::fact::{Failure, MigrationFact, Past, Pending, RunId, Trouble, TroubleKind, Unfinished, Vendor};
+use super::fact::{Failure, MigrationFact, Past, Pending, RunId, Trouble, TroubleKind, Unfinished};
 use super::ladder::Ladder;
 use super::order::{AbortReason, MigrationOrder, Opening};
 use super::outcome::{Verdict, VerdictKind};
 use super::record::{AppliedMigration, Record};
+use super::seen::DjangoSeen;
+use super::vendor::Vendor;
 
 /// How long an answer may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
@@ -84,6 +86,8 @@ pub(in crate::supervise) struct Migration {
     /// What came of the databases so far.
     pub(super) total: Verdict,
     pub(super) warning: Option<String>,
+    /// Of the app's Django.
+    pub(super) seen: DjangoSeen,
 }
 
 /// How far it is.
@@ -171,6 +175,7 @@ impl Migration {
             haste: Haste::None,
             total: Verdict::of(VerdictKind::Nothing, "nothing is pending"),
             warning: None,
+            seen: DjangoSeen::default(),
         };
         migration.order(turn, MigrationOrder::Open(Opening { blueprint, migrate, serving }));
         migration
@@ -255,6 +260,11 @@ impl Migration {
     /// What came of it; it is over.
     pub(in crate::supervise) fn outcome(&self) -> (String, Verdict) {
         (self.database(), self.total.clone())
+    }
+
+    /// What the app's Django has shown of itself.
+    pub(in crate::supervise) fn seen(&self) -> &DjangoSeen {
+        &self.seen
     }
 
     pub(super) fn order(&self, turn: &mut Turn<'_>, order: MigrationOrder) {

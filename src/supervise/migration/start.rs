@@ -78,6 +78,10 @@ impl Migration {
         for words in &opened.warnings {
             self.warn(turn, words.clone());
         }
+        for words in opened.seen.warnings() {
+            self.warn(turn, words);
+        }
+        self.seen = self.seen.clone().joined(&opened.seen);
         self.session.known = opened.pending.is_some();
         self.session.pending = opened.pending.clone().unwrap_or_default();
         self.session.record.opened = opened;
@@ -90,6 +94,9 @@ impl Migration {
                 "`migrate` is of {own}, not Django's own: it runs always, and what it will do in other schemas is not known"
             );
             self.warn(turn, words);
+        }
+        if let Some(why) = self.seen.none.clone() {
+            return self.conclude(turn, Verdict::of(VerdictKind::Nothing, &why));
         }
         if self.is_refused(turn) {
             return;

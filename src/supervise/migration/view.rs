@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::fact::{Backend, RunId};
 use super::order::{AbortReason, AbortRung};
 use super::outcome::Verdict;
+use super::seen::DjangoSeen;
 
 /// A migration under way.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,4 +76,7 @@ pub struct LastMigration {
     pub database: String,
     /// What came of it.
     pub verdict: Verdict,
+    /// What the app's Django has shown of itself.
+    #[serde(default)]
+    pub seen: DjangoSeen,
 }

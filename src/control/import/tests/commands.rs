@@ -61,7 +61,10 @@ fn every_wrapper_comes_off_or_is_named() {
         ("./wait-for-it.sh db:5432 -- gunicorn shop.wsgi", &["# - ./wait-for-it.sh db:5432 --:"]),
         (
             "python manage.py migrate && gunicorn shop.wsgi",
-            &["To do", "python manage.py migrate: ostlerd runs no migrations"],
+            &[
+                "To do",
+                "python manage.py migrate: ostlerd runs Django's migrations itself, before each rollout, if",
+            ],
         ),
         ("python manage.py collectstatic; gunicorn shop.wsgi", &["To do", "python manage.py collectstatic:"]),
         ("gunicorn shop.wsgi >> /var/log/shop.log 2>&1", &["log_file = \"/var/log/shop.log\""]),

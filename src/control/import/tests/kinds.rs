@@ -74,10 +74,19 @@ fn a_unit_becomes_the_apps_file() {
             "# - PrivateTmp=true:",
             "# - Colour=blue:",
             "# - RuntimeDirectory=gunicorn:",
-            "# - ExecStartPre=/srv/shop/venv/bin/python manage.py migrate --noinput: ostlerd runs no migrations",
         ],
     );
-    has(left, &["KillMode=mixed", "ExecReload=", "--pid /run/x.pid", "Type=notify"]);
+    has(
+        left,
+        &[
+            "KillMode=mixed",
+            "ExecReload=",
+            "--pid /run/x.pid",
+            "Type=notify",
+            "manage.py migrate --noinput: ostlerd runs",
+        ],
+    );
+    has(&text, &["# migrations: the app loads Django: Django's migrate runs before each rollout"]);
 }
 
 #[test]

@@ -40,28 +40,58 @@ fn netbox_stays_with_the_release_that_its_link_leads_to() {
 }
 
 #[test]
-fn migrations_that_ostlerd_does_not_run_are_left_to_somebody() {
-    let text = text(netbox().import("/etc/systemd/system/netbox.service", NETBOX, &Given::default()));
-    let (_, todo) = text.split_once("# To do:").expect("there is something to do");
-    has(
-        todo,
-        &[
-            "/opt/netbox/netbox/manage.py: ostlerd runs no migrations of this app",
-            "\"netbox/manage.py\", \"migrate\"",
-        ],
-    );
+fn what_is_said_of_migrations_is_what_ostlerd_does() {
+    let unit = "/etc/systemd/system/netbox.service";
     let ran = NETBOX.replace(
         "ExecStart=",
         "ExecStartPre=/opt/netbox/venv/bin/python netbox/manage.py migrate\nExecStart=",
     );
-    let text = super::text(netbox().import("/etc/systemd/system/netbox.service", &ran, &Given::default()));
-    let (todo, _) = text.split_once("# Left out").expect("something is left out");
-    has(todo, &["manage.py migrate: ostlerd runs no migrations of this app"]);
-    let place = netbox().with("/opt/netbox/manage.py", "");
-    let text = super::text(place.import("/etc/systemd/system/netbox.service", &ran, &Given::default()));
-    let (todo, left) = text.split_once("# Left out").expect("something is left out");
-    assert!(!todo.contains("runs no migrations"), "{todo}");
-    has(left, &["manage.py migrate: ostlerd runs a Django project's migrations itself"]);
+    const RUNS: &str = "Django's migrate runs before each rollout";
+    const WSGI: &str = "os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"netbox.settings\")";
+    let bare = || Place::default().with("/opt/netbox/gunicorn.py", NETBOX_CONF);
+    let python =
+        |place: Place| place.with("/opt/netbox/venv/pyvenv.cfg", "").with("/opt/netbox/venv/bin/python", "");
+    for (place, words, is_known) in [
+        (netbox().with("/opt/netbox/manage.py", ""), "# migrations: directory has a manage.py:", true),
+        (netbox(), "# migrations: the app loads Django:", true),
+        (
+            python(bare()).with("/opt/netbox/netbox/netbox/wsgi.py", WSGI),
+            "# migrations: the app loads Django:",
+            true,
+        ),
+        (
+            python(bare()).with("/opt/netbox/venv/lib/python3.12/site-packages/netbox/wsgi.py", WSGI),
+            "# migrations: the app loads Django:",
+            true,
+        ),
+        (python(bare()), "before each rollout if the app loads Django; `ostler check`", false),
+        (
+            python(bare()).with("/opt/netbox/netbox/netbox/wsgi.py", "app = 1"),
+            "if the app loads Django;",
+            false,
+        ),
+    ] {
+        let text = text(place.import(unit, &ran, &Given::default()));
+        has(&text, &[words, RUNS]);
+        let (todo, left) = text.split_once("# Left out").expect("something is left out");
+        let line = "netbox/manage.py migrate: ostlerd runs";
+        assert_eq!(left.contains(line), is_known, "{text}");
+        assert_eq!(todo.contains(line), !is_known, "{text}");
+    }
+    assert!(!super::text(netbox().import(unit, NETBOX, &Given::default())).contains("runs no migrations"));
+}
+
+#[test]
+fn a_package_that_migrates_by_a_command_of_its_own_is_known_too() {
+    for (command, is_migrate) in [
+        ("mailman-web migrate", true),
+        ("python -m pretix migrate --noinput", true),
+        ("flask db migrate", false),
+        ("./migrate all", false),
+    ] {
+        let text = text(line(&format!("{command} && gunicorn shop.wsgi")));
+        assert_eq!(text.contains("ostlerd runs Django's migrations itself"), is_migrate, "{text}");
+    }
 }
 
 #[test]

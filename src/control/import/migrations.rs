@@ -1,0 +1,94 @@
+//! What becomes of the migrations that somebody ran before gunicorn was started, by ostlerd's own rule, as far as files tell.
+
+use std::path::Path;
+
+use super::Look;
+use super::draft::{Draft, absolute};
+
+const SETTINGS: &str = "DJANGO_SETTINGS_MODULE";
+/// What an app's module says that is Django's.
+const DJANGO: [&str; 3] = [SETTINGS, "django.core.wsgi", "django.core.asgi"];
+
+/// What ostlerd will make of the app.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Migrations {
+    /// `directory` has a manage.py.
+    ManagePy,
+    /// The app says that it is Django's.
+    Django,
+    /// Only the app's interpreter knows.
+    Unknown,
+}
+
+impl Migrations {
+    /// What is known, in one line.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Migrations::ManagePy => {
+                "directory has a manage.py: Django's migrate runs before each rollout, and not where [migrate] has \
+                 enabled = false"
+            }
+            Migrations::Django => {
+                "the app loads Django: Django's migrate runs before each rollout, and not where [migrate] has enabled = false"
+            }
+            Migrations::Unknown => {
+                "Django's migrate runs before each rollout if the app loads Django; `ostler check` asks its interpreter"
+            }
+        }
+    }
+}
+
+/// Whether a line runs Django's `migrate`: `python manage.py migrate`, `django-admin migrate`, `mailman-web migrate`.
+pub(super) fn is_migrate(line: &str) -> bool {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    words.windows(2).any(|pair| pair[1] == "migrate" && pair[0] != "db")
+}
+
+/// Says what becomes of the lines that ran them.
+pub(super) fn settle(draft: &mut Draft, python: &str, look: &Look<'_>) -> Migrations {
+    let found = found(draft, python, look);
+    for line in std::mem::take(&mut draft.ran_migrations) {
+        match found {
+            Migrations::ManagePy | Migrations::Django => {
+                draft.left_out(line, "ostlerd runs a Django project's migrations itself, before each rollout");
+            }
+            Migrations::Unknown => draft.leave_to_owner(
+                line,
+                "ostlerd runs Django's migrations itself, before each rollout, if the app loads Django: `ostler check` \
+                 says whether; if it says none, name what runs them as `command` in [migrate]",
+            ),
+        }
+    }
+    found
+}
+
+fn found(draft: &Draft, python: &str, look: &Look<'_>) -> Migrations {
+    let there = |path: &str| (look.exists)(Path::new(path));
+    if there(&absolute("manage.py", draft.directory.as_deref())) {
+        return Migrations::ManagePy;
+    }
+    let module = draft.app.as_deref().unwrap_or_default().split(':').next().unwrap_or_default();
+    let module = module.replace('.', "/");
+    let mut folders = draft.python_paths();
+    folders.extend(draft.directory.clone());
+    let elsewhere = folders.iter().any(|folder| there(&format!("{folder}/manage.py")));
+    folders.extend(packages(python));
+    let files = folders.iter().flat_map(|folder| {
+        ["", "/__init__"].map(|name| format!("{}/{module}{name}.py", folder.trim_end_matches('/')))
+    });
+    let mut texts = files.filter_map(|file| (look.read)(Path::new(&file)));
+    if draft.env.contains_key(SETTINGS)
+        || elsewhere
+        || texts.any(|text| DJANGO.iter().any(|it| text.contains(it)))
+    {
+        Migrations::Django
+    } else {
+        Migrations::Unknown
+    }
+}
+
+/// Where the packages of an interpreter's environment may be.
+fn packages(python: &str) -> Vec<String> {
+    let Some((environment, _)) = python.rsplit_once("/bin/") else { return Vec::new() };
+    (8..20).map(|minor| format!("{environment}/lib/python3.{minor}/site-packages")).collect()
+}
