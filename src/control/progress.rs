@@ -125,6 +125,8 @@ fn migrating(happening: &Happening) -> Option<String> {
             "ends the migration".to_owned()
         }
         Happening::MigrationRetry { .. } => "waits before the next try of the migration".to_owned(),
+        Happening::ServingTried { failure: None, .. } => "the code that serves goes on with it".to_owned(),
+        Happening::ServingTried { .. } => "the code that serves does not go on with it".to_owned(),
         Happening::MigrationEnded { .. } => "migrated".to_owned(),
         Happening::PostDeployStarted => "runs post_deploy".to_owned(),
         _ => return None,

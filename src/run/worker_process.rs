@@ -33,7 +33,7 @@ use crate::worker::{
 
 const SHIM: i32 = 3;
 pub(super) const SCOREBOARD: i32 = 6;
-const FIRST_LISTENER: i32 = 7;
+pub(super) const FIRST_LISTENER: i32 = 7;
 
 /// How often one that has closed its control socket is looked after: whether it has written down why it fails.
 const LOOK: Duration = Duration::from_millis(250);
@@ -158,7 +158,7 @@ pub(super) fn orders(
     orders
 }
 
-fn probe_order(probe: &Probe, tolerate: Tolerance) -> ProbeOrder {
+pub(super) fn probe_order(probe: &Probe, tolerate: Tolerance) -> ProbeOrder {
     ProbeOrder {
         path: probe.path.clone(),
         host: probe.host.clone(),
@@ -343,7 +343,7 @@ fn hand_on(to: Option<oneshot::Sender<String>>, text: Option<String>) {
     }
 }
 
-fn proof(ProvedMessage { urls, probe }: ProvedMessage) -> Proof {
+pub(super) fn proof(ProvedMessage { urls, probe }: ProvedMessage) -> Proof {
     let answer = probe.map(|it| Answer {
         path: shown(&it.path, PATH_MOST),
         status: it.status,

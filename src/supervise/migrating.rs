@@ -216,6 +216,7 @@ impl App {
         let serving = self.serving.as_ref().map(|it| it.id);
         let mut migration = Migration::begin(turn, run, &wanted.plan, migrate, serving);
         migration.accepts_breakage = self.accepts_breakage(&wanted);
+        migration.serving_code = self.serving_code(&wanted.plan);
         self.databases.migrating = Some(Migrating { migration, wanted, aborters: Vec::new() });
     }
 

@@ -135,6 +135,7 @@ pub enum Happening {
     MigrationAborting { migration: Option<String>, reason: AbortReason },
     MigrationRung { rung: AbortRung },
     MigrationRetry { attempt: u32, delay: Duration, reason: String },
+    ServingTried { generation: GenerationId, failure: Option<LastWords> },
     MigrationEnded { database: String, verdict: Verdict },
     NotRolledOut { reason: String, serving: Option<GenerationId> },
     MigrationResolved,
@@ -166,6 +167,7 @@ impl Happening {
             MigrationEnded { verdict, .. } if verdict.kind.is_good() => Level::Info,
             MigrationEnded { verdict, .. } if verdict.kind == VerdictKind::Retryable => Level::Warn,
             MigrationEnded { .. } | NotRolledOut { .. } | PostDeployFailed { .. } => Level::Error,
+            ServingTried { failure: Some(_), .. } => Level::Error,
             StartDelayed { .. } | MigrationSwept { .. } | MigrationBlocked { .. } => Level::Warn,
             MigrationHarm { .. } | MigrationWarned { .. } | MigrationAborting { .. } => Level::Warn,
             MigrationRung { .. } | MigrationRetry { .. } => Level::Warn,
@@ -179,6 +181,7 @@ impl Happening {
         match self {
             WorkerWaits { stacks, .. } | ZygoteWaits { stacks, .. } => stacks.trim_end(),
             PrepareFailed { detail, .. } => detail.trim_end(),
+            ServingTried { failure: Some(words), .. } => words.traceback.trim_end(),
             _ => "",
         }
     }
@@ -233,6 +236,7 @@ impl Happening {
             | RollingBack { generation, .. }
             | RolledBack { generation, .. }
             | RolloutSuperseded { generation, .. }
+            | ServingTried { generation, .. }
             | Serving { generation, .. } => Some(*generation),
             // The rest is about the app, its databases or the machine.
             _ => None,

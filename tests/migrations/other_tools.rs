@@ -1,9 +1,10 @@
 //! Migrations by other tools than Django: the same environment, ladder and budgets.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::harness::{AppFile, Site, WSGI};
+use crate::harness::{AppFile, Site, WSGI, readable};
+use crate::load::get;
 use crate::server::Postgres;
 use crate::shop::Drivers;
 
@@ -111,4 +112,89 @@ fn alembic_is_ended_in_time_and_leaves_nothing() {
 #[test]
 fn flask_migrate_is_ended_in_time_and_leaves_nothing() {
     the_ladder_holds(FLASK, FLASK_ENV, r#"["flask", "--app", "app:application", "db", "upgrade"]"#);
+}
+
+/// Reads and writes by names that it knows, as every ORM does.
+const READING: &str = r#"
+import os
+from flask import Flask
+from sqlalchemy import create_engine, text
+
+application = Flask(__name__)
+engine = create_engine(os.environ["DATABASE_URL"])
+
+@application.route("/")
+def index():
+    with engine.connect() as connection:
+        connection.execute(text("select NAME from goods")).all()
+    return "%d 1" % os.getpid()
+"#;
+
+/// A release beside the others, to which `current` leads then; its migrations are those of `versions`.
+fn release(site: &Site, id: &str, column: &str, versions: &[(&str, &str, &str)]) {
+    let folder = site.path("srv").join(id);
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        let parent = path.parent().expect("it is in a folder");
+        fs::create_dir_all(parent).expect("the site's folder is writable");
+        fs::write(&path, text).expect("the folder is ours");
+    };
+    write("app.py", &READING.replace("NAME", column));
+    write("alembic.ini", ALEMBIC_INI);
+    write("alembic/env.py", ALEMBIC_ENV);
+    write("alembic/script.py.mako", "");
+    for (name, after, sql) in versions {
+        write(
+            &format!("alembic/versions/{name}.py"),
+            &format!(
+                "from alembic import op\nrevision = {name:?}\ndown_revision = {after}\n\n\
+                 def upgrade():\n    op.execute({sql:?})\n\ndef downgrade():\n    pass\n"
+            ),
+        );
+    }
+    for path in ["", "alembic", "alembic/versions"] {
+        readable(&folder.join(path));
+    }
+    let current = site.path("srv/current");
+    let _ = fs::remove_file(&current);
+    symlink(id, current).expect("the folder is ours");
+}
+
+#[test]
+fn the_code_that_serves_is_asked_how_it_gets_on_with_what_another_tool_has_done() {
+    for class in [&["-k", "sync"][..], &["-k", "gthread", "--threads", "4"]] {
+        let server = Postgres::start();
+        let site = Site::new();
+        let one = ("one", "None", "create table goods (name text)");
+        release(&site, "1", "name", &[one]);
+        readable(&site.path("srv"));
+        let url = format!("postgresql+psycopg://shop@/shop?host={}", server.host());
+        let mut app = site.app("shop").python(Drivers::New.python()).args(class).tcp();
+        app.directory = site.path("srv/current");
+        let app = app
+            .env("DATABASE_URL", &url)
+            .table("[migrate]\ncommand = [\"alembic\", \"upgrade\", \"head\"]")
+            .write();
+        let ostlerd = site.start();
+        ostlerd.serving("shop");
+
+        let two = ("two", "'one'", "alter table goods add column weight int");
+        release(&site, "2", "name", &[one, two]);
+        let said = ostlerd.restart("shop");
+        said.says(&["the code that serves (g1) answers its probe on the migrated database", "g2 serves"]);
+
+        let three = ("three", "'two'", "alter table goods rename column name to title");
+        release(&site, "3", "title", &[one, two, three]);
+        let said = ostlerd.restart("shop");
+        said.says(&[
+            "the code that serves (g2) does not go on with the migrated database",
+            "500",
+            "g3 serves",
+        ]);
+        get(&app.target(), "/").expect("the release that fits serves");
+
+        // Nothing pending: nobody is asked, and a release in the same place is not asked for what it is not.
+        let said = ostlerd.restart("shop");
+        assert!(!said.all().contains("the code that serves"), "{said}");
+    }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::plan::{Migrate, MigrateCommand};
 use ostler::supervise::{
-    Backend, Exit, Failure, MigrationFact, MigrationOrder, Moment, Opened, Past, Pending, Record, Report,
-    RunId, Trouble, TroubleKind, Verdict, VerdictKind,
+    Backend, Exit, Failure, LastWords, MigrationFact, MigrationOrder, Moment, Opened, Past, Pending, Proof,
+    Record, Report, RunId, Trouble, TroubleKind, Verdict, VerdictKind,
 };
 
 use crate::command::Command;
@@ -156,6 +156,13 @@ impl Databases {
                 if let Some(it) = self.runs.get_mut(&run) {
                     it.watch = 0;
                 }
+            }
+            MigrationOrder::AskServing { .. } => {
+                let words = || LastWords { message: "no such column".to_owned(), traceback: String::new() };
+                let answer = if self.chance(|it| it.fate) { Err(words()) } else { Ok(Proof::default()) };
+                let hangs = self.chance(|it| it.lost);
+                let delay = if hangs { Duration::from_secs(200) } else { self.rng.millis(10, 3000) };
+                self.later(delay, run, Later::Shell(MigrationFact::ServingAnswered(answer)));
             }
             MigrationOrder::PostDeploy => {
                 let exit = if self.chance(|it| it.fate) { Exit::Code(1) } else { Exit::Code(0) };

@@ -277,6 +277,8 @@ const OCCURRENCES: &[&str] = &[
     "waits for another server",
     "has been migrating for",
     "the start is tried again",
+    "does not go on with the migrated database",
+    "answers its probe on the migrated database",
     "met a lock, the next is in",
     "finished as it was being ended",
     "ostlerd died in the run",

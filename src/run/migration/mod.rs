@@ -1,7 +1,7 @@
 //! Migrations, done: the processes, what they say, and the history.
 //!
 //! Read in this order: `run` (one run, order by order), `opening` and `database` (its database side), `command` with `enclosure` and
-//! `census` (what is run, and all its processes), `output` and `log`, `history` with `past`; `look` answers who only asks.
+//! `census` (what is run, and all its processes), `output` and `log`, `serving`, `history` with `past`; `look` answers who only asks.
 
 mod bounded;
 pub(in crate::run) mod census;
@@ -20,6 +20,7 @@ mod output;
 mod pace;
 mod path;
 mod run;
+mod serving;
 mod speech;
 
 use std::collections::BTreeMap;
@@ -138,6 +139,9 @@ impl Migrations {
             }
             MigrationOrder::ResolveDatabase => run.resolve_database(),
             MigrationOrder::CloseDatabase => run.close_database(),
+            MigrationOrder::AskServing { generation, blueprint, within } => {
+                run.ask_serving(generation, blueprint, within, &mut self.tasks);
+            }
             MigrationOrder::PostDeploy => run.post_deploy(&mut self.tasks),
             MigrationOrder::Close => drop(self.runs.remove(&id)),
         }

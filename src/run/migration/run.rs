@@ -1,11 +1,12 @@
 //! One run of a migration: its database side, its command, and who is told.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use super::command::{self, Heard, What};
@@ -14,13 +15,14 @@ use super::guards;
 use super::name::RunName;
 use super::opening::{self, Turns};
 use super::orphans;
+use super::serving;
 use crate::config::AppName;
 use crate::migrate::{Mode, Names, Orders, Serving, WatchOrder};
-use crate::plan::MigrateCommand;
+use crate::plan::{Blueprint, MigrateCommand};
 use crate::run::process::Children;
 use crate::supervise::{
-    AbortRung, Event, Exit, HistoryEntry, MigrationFact, Opened, Opening, Pending, Record, Report, RunId,
-    Step, Trouble, TroubleKind,
+    AbortRung, Event, Exit, GenerationId, HistoryEntry, MigrationFact, Opened, Opening, Pending, Record,
+    Report, RunId, Step, Trouble, TroubleKind,
 };
 
 /// So often the database is looked at while the command runs.
@@ -60,6 +62,8 @@ pub(super) struct Run {
     opened: Opened,
     /// To the command that runs; dropped, it is killed.
     rungs: Option<mpsc::UnboundedSender<AbortRung>>,
+    /// While the code that serves is asked; dropped, that ends.
+    asking: Option<oneshot::Sender<Infallible>>,
     /// The last lines of each command that has ended.
     outputs: VecDeque<Arc<OnceLock<Vec<String>>>>,
 }
@@ -100,6 +104,7 @@ impl Run {
             index: 0,
             opened: Opened::default(),
             rungs: None,
+            asking: None,
             outputs: VecDeque::new(),
         }
     }
@@ -274,6 +279,27 @@ impl Run {
                 let _ = self.rungs.as_ref().map(|rungs| rungs.send(rung));
             }
         }
+    }
+
+    /// Has the code that serves answer its probe once more; dropped with the run.
+    pub(super) fn ask_serving(
+        &mut self,
+        generation: GenerationId,
+        blueprint: Arc<Blueprint>,
+        within: Duration,
+        tasks: &mut JoinSet<()>,
+    ) {
+        let (children, teller) = (self.children.clone(), self.teller.clone());
+        let (lives, over) = oneshot::channel();
+        self.asking = Some(lives);
+        tasks.spawn(async move {
+            tokio::select! {
+                answer = serving::ask(&children, generation, &blueprint, within) => {
+                    teller.tell(MigrationFact::ServingAnswered(answer));
+                }
+                _ = over => {}
+            }
+        });
     }
 
     /// Runs the commands of `post_deploy`, one after the other, until one fails.

@@ -66,6 +66,7 @@ impl Migration {
                 self.warn(turn, "the history did not answer: its end may not be in it".to_owned());
                 self.finish_database(turn);
             }
+            Stage::AskingServing => self.serving_silent(turn),
             Stage::Running | Stage::Over => {}
         }
     }

@@ -7,11 +7,12 @@ use super::super::budget::delay_after;
 use super::super::event::Exit;
 use super::super::news::Happening;
 use super::super::time::Moment;
-use super::fact::{Report, Step, Trouble, TroubleKind};
+use super::fact::{Step, Trouble, TroubleKind};
 use super::judge::{Case, Judgement, Seen, judge};
 use super::order::{AbortRung, MigrationOrder};
 use super::outcome::{Verdict, VerdictKind};
 use super::record::{AppliedMigration, RungTaken};
+use super::report::Report;
 use super::run::{ANSWER, Haste, Migration, Stage};
 
 /// After so long it is said that a rollback takes its time.
@@ -203,13 +204,13 @@ impl Migration {
         let next = next.filter(|next| verdict.kind.is_good() && *next < self.migrate.databases.len());
         self.add_to_total(verdict);
         match (next, self.given_up) {
-            (None, _) => self.close(turn),
+            (None, _) => self.ask_serving(turn),
             (Some(next), None) => self.begin_database(turn, Some(next)),
             (Some(next), Some(reason)) => {
                 let name = self.migrate.databases.get(next).map(ToString::to_string).unwrap_or_default();
                 let words = format!("ended before the database `{name}` because {reason}");
                 self.add_to_total(Verdict::of(VerdictKind::Failed, &words));
-                self.close(turn);
+                self.ask_serving(turn);
             }
         }
     }

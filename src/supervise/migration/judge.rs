@@ -14,9 +14,10 @@
 //! Who held a lock that others waited for is not tried again: it would hold it again.
 
 use super::super::event::Exit;
-use super::fact::{Failure, FailureKind, PendingMigration, Report};
+use super::fact::{Failure, FailureKind, PendingMigration};
 use super::order::AbortReason;
 use super::outcome::{Verdict, VerdictKind};
+use super::report::Report;
 use super::vendor::Vendor;
 
 /// All that is known of a run of the command.

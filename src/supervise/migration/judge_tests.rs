@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use super::super::fact::Leftover;
+use super::super::report::Leftover;
 use super::*;
 use VerdictKind::{Applied, Dirty, Failed, Partial, Retryable, Unknown};
 

@@ -5,8 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fact::Leftover;
 use super::outcome::{Verdict, VerdictKind};
+use super::report::Leftover;
 
 /// What was found with the lock, before anything is run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! A migration and its watchdog: what the shell is to do about it, what it hears, and what came of it.
 //!
-//! The words first: `fact` and `marked` (in), `order` (out), `outcome`, `record` with `past`, `view`. Then the state machine, from `run`, which
-//! has the picture of it: `start` with `outlook`, `watchdog` with `attempt` and `ladder`, `finish` with `judge`, `clock`, `picture`, `tell`;
+//! The words first: `fact`, `report` and `marked` (in), `order` (out), `outcome`, `record` with `past`, `view`. Then the state machine, from `run`, which
+//! has the picture of it: `start` with `outlook`, `watchdog` with `attempt` and `ladder`, `finish` with `judge`, `serving`, `clock`, `picture`, `tell`;
 //! and `errand`. What hangs on a migration in its app is in `migrating`, beside this folder.
 
 mod attempt;
@@ -18,9 +18,11 @@ mod outlook;
 mod past;
 mod picture;
 mod record;
+mod report;
 mod run;
 mod seconds;
 mod seen;
+mod serving;
 mod start;
 mod tell;
 mod vendor;
@@ -32,14 +34,15 @@ pub(super) use run::Migration;
 pub(super) use tell::tell;
 
 pub use fact::{
-    Backend, Failure, FailureKind, Leftover, Look, MigrationFact, Opened, Past, Pending, PendingMigration,
-    Report, RunId, Step, Trouble, TroubleKind, Unfinished,
+    Backend, Failure, FailureKind, Look, MigrationFact, Opened, Past, Pending, PendingMigration, RunId, Step,
+    Trouble, TroubleKind, Unfinished,
 };
 pub use marked::{Marked, Marks};
 pub use order::{AbortReason, AbortRung, MigrationOrder, Opening};
 pub use outcome::{Verdict, VerdictKind};
 pub use outlook::{Breakage, LockNote, Outlook};
 pub use record::{AppliedMigration, HistoryEntry, Record, RungTaken};
+pub use report::{Leftover, Report};
 pub use seen::{DjangoSeen, OtherDatabase};
 pub use vendor::Vendor;
 pub use view::{LastMigration, MigrationPhase, MigrationView};

@@ -50,6 +50,16 @@ pub enum MigrationOrder {
     },
     /// What the database keeps of earlier runs is put right: take it away; answer `Resolved`.
     ResolveDatabase,
+    /// Start the code that serves once more, as a worker that takes no client, and have it answer its probe on the database
+    /// as it is now; answer `ServingAnswered`.
+    AskServing {
+        /// What serves.
+        generation: GenerationId,
+        /// What it is started from.
+        blueprint: Arc<Blueprint>,
+        /// How long that may take.
+        within: Duration,
+    },
     /// End the database side, and let its lock go; nothing answers.
     CloseDatabase,
     /// Run what is to be run after the commit; answer `PostDeployEnded`.

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::plan::Breaking;
 
 use super::super::app::Turn;
-use super::fact::Leftover;
 use super::judge::counted;
 use super::outcome::{Verdict, VerdictKind};
+use super::report::Leftover;
 use super::run::Migration;
 
 /// What the database side foresees.

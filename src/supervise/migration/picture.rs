@@ -53,7 +53,7 @@ impl Migration {
             Stage::EndingBackends { .. } | Stage::Reopening { .. } | Stage::Verifying => {
                 MigrationPhase::Verifying
             }
-            Stage::Recording | Stage::Over => MigrationPhase::Verifying,
+            Stage::Recording | Stage::AskingServing | Stage::Over => MigrationPhase::Verifying,
             Stage::Waiting => MigrationPhase::Waiting(self.due.map_or(Duration::ZERO, |due| due.since(now))),
         }
     }

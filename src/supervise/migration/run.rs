@@ -23,7 +23,7 @@
 //! Verifying ─ Verified: judged (`judge`) ── a lock, clean ─► Waiting
 //!    │ a verdict
 //!    ▼
-//! Recording ─ Recorded ─► the next database, or Over
+//! Recording ─ Recorded ─► the next database, or Over; before it, after another tool than Django's: AskingServing (`serving`)
 //! ```
 //!
 //! Every arrow that waits for an answer has a limit, so that no run hangs: what is not answered is a broken database
@@ -48,6 +48,7 @@ use super::order::{AbortReason, MigrationOrder, Opening};
 use super::outcome::{Verdict, VerdictKind};
 use super::record::{AppliedMigration, Record};
 use super::seen::DjangoSeen;
+use super::serving::ServingCode;
 use super::vendor::Vendor;
 
 /// How long an answer may take.
@@ -68,6 +69,8 @@ pub(in crate::supervise) struct Migration {
     pub(in crate::supervise) accepts_breakage: bool,
     /// Whether a worker of the app serves.
     pub(super) serves: bool,
+    /// The code that serves, if it is to be asked how it gets on with what the command did.
+    pub(in crate::supervise) serving_code: Option<ServingCode>,
     /// Whether the command was run.
     pub(in crate::supervise) has_run: bool,
     pub(super) began: Moment,
@@ -104,6 +107,7 @@ pub(super) enum Stage {
     Verifying,
     Waiting,
     Recording,
+    AskingServing,
     Over,
 }
 
@@ -163,6 +167,7 @@ impl Migration {
             migrate: migrate.clone(),
             accepts_breakage: false,
             serves: serving.is_some(),
+            serving_code: None,
             has_run: false,
             began: turn.now,
             clock: turn.now,
@@ -207,6 +212,9 @@ impl Migration {
             (Stage::Recording, MigrationFact::RecordFailed { reason }) => {
                 self.warn(turn, format!("its end could not be written to the history: {reason}"));
                 self.finish_database(turn);
+            }
+            (Stage::AskingServing, MigrationFact::ServingAnswered(answer)) => {
+                self.serving_answered(turn, answer);
             }
             (_, MigrationFact::DatabaseFailed(trouble)) => self.database_failed(turn, trouble),
             _ => {}

@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::super::app::Turn;
 use super::super::news::Happening;
 use super::attempt::Attempt;
-use super::fact::{Backend, Opened, Past, Pending, PendingMigration, Report, Trouble};
+use super::fact::{Backend, Opened, Past, Pending, PendingMigration, Trouble};
 use super::judge::counted;
 use super::marked::{Marked, Marks};
 use super::order::MigrationOrder;
 use super::outcome::{Verdict, VerdictKind};
+use super::report::Report;
 use super::run::{ANSWER, Migration, Session, Stage};
 
 /// `LockDatabase` also ends what a dead run left, and waits for it.

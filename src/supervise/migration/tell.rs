@@ -35,6 +35,15 @@ pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'
             "try {attempt} of the migration met a lock, the next is in {:.1} s: {reason}",
             delay.as_secs_f64()
         ),
+        ServingTried { generation, failure: None } => {
+            write!(f, "the code that serves ({generation}) answers its probe on the migrated database")
+        }
+        ServingTried { generation, failure: Some(words) } => write!(
+            f,
+            "the code that serves ({generation}) does not go on with the migrated database: {}; its clients meet that until \
+             a release that fits serves",
+            words.message
+        ),
         MigrationEnded { verdict, .. } => ended(verdict, f),
         NotRolledOut { reason, serving: Some(generation) } => {
             write!(f, "not rolled out: {reason}; generation {generation} goes on serving")

@@ -139,6 +139,7 @@ impl Migration {
                 let words = format!("not tried again because {reason}{words}");
                 self.conclude_unrun(turn, VerdictKind::Failed, &words);
             }
+            Stage::AskingServing => self.close(turn),
             // What is being found out, or written, has its end before it.
             _ => self.hurry(turn.now),
         }
@@ -151,6 +152,7 @@ impl Migration {
         match self.stage {
             Stage::Running => self.kill_command(turn),
             Stage::EndingBackends { .. } | Stage::Recording => self.hurry(turn.now),
+            Stage::AskingServing => self.close(turn),
             Stage::Over => {}
             _ => self.vanish(turn),
         }

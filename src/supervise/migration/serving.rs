@@ -1,0 +1,111 @@
+//! Another tool than Django's has migrated: how the code that serves gets on with it is asked of that code itself, before the
+//! rollout. The answer decides nothing, for the schema is as it is, and what brings it to an end is the rollout; it is said.
+//!
+//! Where the release was changed in its place nobody is asked: what a new process would load there is the new code.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::plan::{AppPlan, Blueprint, MigrateCommand};
+
+use super::super::app::{App, Turn};
+use super::super::event::{GenerationId, LastWords};
+use super::super::news::Happening;
+use super::super::proof::{Answer, Proof};
+use super::order::MigrationOrder;
+use super::outcome::VerdictKind;
+use super::run::{Haste, Migration, Stage};
+
+/// What asks gives itself up a little earlier than it is given up, for its own words say more.
+const SLACK: Duration = Duration::from_secs(10);
+
+/// The code that serves, and what is known of it.
+#[derive(Clone, Debug)]
+pub(in crate::supervise) struct ServingCode {
+    generation: GenerationId,
+    blueprint: Arc<Blueprint>,
+    boot_timeout: Duration,
+    /// What it answered its probe with before.
+    before: Option<Answer>,
+}
+
+impl App {
+    /// What is to be asked after `plan` was migrated, if it can be.
+    pub(in crate::supervise) fn serving_code(&self, plan: &AppPlan) -> Option<ServingCode> {
+        let other = plan.migrate.as_ref().is_some_and(|it| matches!(it.command, MigrateCommand::Other(_)));
+        let serving = self.serving.as_ref().filter(|it| it.served && other)?;
+        let moved = serving.blueprint.directory != plan.blueprint.directory;
+        moved.then(|| ServingCode {
+            generation: serving.id,
+            blueprint: serving.blueprint.clone(),
+            boot_timeout: serving.policy.boot_timeout,
+            before: serving.proof.as_ref().and_then(|it| it.answer.clone()),
+        })
+    }
+}
+
+impl Migration {
+    /// The end of a run, with a question before it if the command may have changed something.
+    pub(super) fn ask_serving(&mut self, turn: &mut Turn<'_>) {
+        let unchanged = matches!(self.total.kind, VerdictKind::Nothing | VerdictKind::Refused);
+        let asks = self.has_run && !unchanged && self.haste == Haste::None;
+        let Some(code) = self.serving_code.clone().filter(|_| asks) else { return self.close(turn) };
+        let ServingCode { generation, blueprint, boot_timeout: within, .. } = code;
+        self.order(turn, MigrationOrder::AskServing { generation, blueprint, within });
+        self.enter(turn.now, Stage::AskingServing, within + SLACK);
+    }
+
+    pub(super) fn serving_answered(&mut self, turn: &mut Turn<'_>, answer: Result<Proof, LastWords>) {
+        if let Some(ServingCode { generation, before, .. }) = &self.serving_code
+            && let Some(failure) = judged(before.as_ref(), answer)
+        {
+            self.announce(turn, Happening::ServingTried { generation: *generation, failure });
+        }
+        self.close(turn);
+    }
+
+    pub(super) fn serving_silent(&mut self, turn: &mut Turn<'_>) {
+        let within = self.serving_code.as_ref().map(|it| it.boot_timeout).unwrap_or_default();
+        let message = format!("another process of it did not come up within {} s", within.as_secs_f64());
+        self.serving_answered(turn, Err(LastWords { message, traceback: String::new() }));
+    }
+}
+
+/// Whether it goes on, or why not; `None` if its answer says nothing of that: it was as bad before.
+fn judged(before: Option<&Answer>, answer: Result<Proof, LastWords>) -> Option<Option<LastWords>> {
+    let proof = match answer {
+        Ok(proof) => proof,
+        Err(words) => return Some(Some(words)),
+    };
+    match proof.answer {
+        Some(Answer { good: false, message, .. }) => {
+            let was_good = before.is_some_and(|it| it.good);
+            was_good.then_some(Some(LastWords { message, traceback: String::new() }))
+        }
+        _ => Some(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(good: bool) -> Answer {
+        let (path, message) = ("/".to_owned(), if good { "" } else { "the probe of / answered 500" });
+        let took = Duration::from_millis(20);
+        Answer { path, status: Some(200), took, late: false, good, message: message.to_owned() }
+    }
+
+    #[test]
+    fn an_answer_says_of_a_migration_only_what_was_better_before_it() {
+        let shown = |good| Ok(Proof { urls: None, answer: Some(answer(good)) });
+        let words = LastWords { message: "no column x".to_owned(), traceback: String::new() };
+        assert_eq!(judged(Some(&answer(true)), shown(true)), Some(None));
+        assert_eq!(judged(None, Ok(Proof::default())), Some(None), "it has no probe, and has come up");
+        let failure = judged(Some(&answer(true)), shown(false)).flatten().map(|it| it.message);
+        assert_eq!(failure.as_deref(), Some("the probe of / answered 500"));
+        assert_eq!(judged(Some(&answer(false)), shown(false)), None, "it was no better before");
+        assert_eq!(judged(None, shown(false)), None, "nobody knows how it was before");
+        assert_eq!(judged(None, Err(words.clone())), Some(Some(words)), "it came up before");
+    }
+}
