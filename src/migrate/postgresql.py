@@ -1,6 +1,7 @@
 """PostgreSQL, through psycopg 3 or psycopg2, whichever the app has."""
 
 import json
+import time
 
 from _ostler import backends, catalog, database, pooler
 from _ostler.database import Lost
@@ -13,12 +14,16 @@ LOCK = (0x6F73746C, 0x6D696772)  # "ostl", "migr"
 SINCE = 0x6F737473  # "osts": held beside it with the time at which the lock was taken, for those that wait
 CONNECT = 2  # seconds; the least that libpq knows
 STATEMENT = "3s"
+GIVEN = ("lock_timeout", "client_connection_check_interval")  # to a command that is not Django's
 IDLE_IN_TRANSACTION = "15min"  # nobody watches any more, and the client neither works nor ends
 WAITERS = 200  # asking who blocks whom costs some µs each, with all lock tables held
 
 # A little after the moment at which the server cancels an autovacuum for whoever waits for one.
 SUGGESTED = "((extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::int + 500) || 'ms'"
 
+STARTING = 30  # seconds
+STARTS = ("the database system is starting up", "the database system is not yet accepting connections",
+          "the database system is in recovery mode")
 REFUSALS = {"55P03": "lock", "40P01": "lock", "40001": "lock", "57014": "cancelled", "25P03": "cancelled",
             "57P01": "connection", "57P02": "connection", "57P03": "connection", "53100": "full", "53400": "full"}
 GONE = ("server closed the connection", "connection already closed", "the connection is closed", "connection is lost",
@@ -45,6 +50,17 @@ class Side(database.Side):
 
     # Connections.
 
+    def connect_once_started(self):
+        """A server that was just started, or has crashed, refuses for a while, and says so."""
+        until = time.monotonic() + STARTING
+        while True:
+            try:
+                return self.connect(self.tag.watch)
+            except Lost as lost:
+                if not any(words in str(lost) for words in STARTS) or time.monotonic() > until:
+                    raise
+                time.sleep(0.5)
+
     def connect(self, name):
         link = Link(self.source, name)
         link.ask("SELECT set_config('statement_timeout', %s, false)", [STATEMENT])
@@ -53,7 +69,7 @@ class Side(database.Side):
 
     def open(self):
         try:
-            self.locker = self.connect(self.tag.watch)
+            self.locker = self.connect_once_started()
             self.version = int(self.locker.ask("SHOW server_version_num")[0][0])
             words = self.locker.ask("SHOW server_version")[0][0]
             self.looker = self.connect(self.tag.watch)
@@ -72,13 +88,15 @@ class Side(database.Side):
         that has the lock would take it for what a dead run left, and sweep it."""
         orders = dict(self.orders, tag=self.tag.watch)
         orders["guards"] = dict(orders.get("guards") or {}, lock_timeout_seconds=self.lock_timeout)
-        env = None if self.source.django else options_of(orders)
+        env = None if self.source.django else options_of(orders, self.version)
         probe = Link(self.source, self.tag.watch, env)
         try:
             if self.source.django:
                 with probe.raw.cursor() as cursor:
                     guard(cursor, orders)
             wanted = settings(orders, self.version)
+            if not self.source.django:
+                wanted = [pair for pair in wanted if pair[0] in GIVEN]
             wanted = [(name, probe.ask("SELECT " + value)[0][0]) for name, value in wanted]
             rows = probe.ask("SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s)",
                              [[name for name, _ in wanted] + ["statement_timeout"]])
@@ -302,9 +320,9 @@ def suggested(seconds):
     return SUGGESTED if seconds is None else "'%dms'" % round(seconds * 1000)
 
 
-def options_of(orders):
+def options_of(orders, version):
     """What ostlerd gives a command that is not Django's in PGOPTIONS."""
-    pairs = [pair for pair in settings(orders, 0) if pair[0] != "application_name"]
+    pairs = [pair for pair in settings(orders, version) if pair[0] in GIVEN]
     return " ".join("-c %s=%s" % (name, value.strip("'")) for name, value in pairs)
 
 

@@ -1,7 +1,11 @@
 """PostgreSQL: reaching it, its guards, the plan, the lock."""
 
+import select
 import signal
+import socket
+import threading
 import time
+from urllib.parse import quote
 
 from place import names_of
 from postgres import PASSWORD, Pgbouncer, Postgres
@@ -198,6 +202,67 @@ def the_lock_goes_with_the_life_of_its_holder(place):
     two.hear("locked", 5)
 
 
+class Starting:
+    """In front of a server: says to the first that come that it is starting up, as a server does that was just started."""
+
+    def __init__(self, place, refusals):
+        self.refusals, self.socket = refusals, socket.create_server(("127.0.0.1", 0))
+        self.server = place.server.database(place.name)
+        self.database = dict(self.server, HOST="127.0.0.1", PORT=str(self.socket.getsockname()[1]))
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self):
+        while True:
+            try:
+                client, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self.serve, args=(client,), daemon=True).start()
+
+    def serve(self, client):
+        with client:
+            first = client.recv(8192)
+            while first[4:8] in (b"\x04\xd2\x16\x2f", b"\x04\xd2\x16\x30"):  # TLS, GSSAPI: neither
+                client.sendall(b"N")
+                first = client.recv(8192)
+            if self.refusals:
+                self.refusals -= 1
+                body = b"SFATAL\0VFATAL\0C57P03\0Mthe database system is starting up\0\0"
+                return client.sendall(b"E" + (len(body) + 4).to_bytes(4, "big") + body)
+            with socket.create_connection((self.server["HOST"], int(self.server["PORT"]))) as real:
+                real.sendall(first)
+                while True:
+                    for ready in select.select([client, real], [], [])[0]:
+                        data = ready.recv(65536)
+                        if not data:
+                            return None
+                        (real if ready is client else client).sendall(data)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.socket.close()
+
+
+def a_server_that_is_starting_up_is_waited_for(place):
+    front = place.stack.enter_context(Starting(place, 3))
+    place.project(front.database)
+    opened = place.watch()[1]
+    assert opened["vendor"] == "postgresql" and front.refusals == 0, (opened, front.refusals)
+
+
+def guards_of_another_tools_command_are_those_that_it_gets(place):
+    place.project()
+    server = place.server.settings(place.name)
+    parts = tuple(quote(server[key]) for key in ("USER", "PASSWORD", "HOST", "PORT", "NAME"))
+    url = "postgresql://%s:%s@%s:%s/%s" % parts
+    opened = place.watch(command="other", database={"url": url})[1]
+    assert dict(opened["guards"]) == {"lock_timeout": "1s", "client_connection_check_interval": "1s"}, opened
+    assert opened["warnings"] == [], opened
+
+
 LAWS = [
     guards_are_in_force_and_read_back, guards_hold_though_options_replace_those_of_the_environment,
     a_statement_timeout_of_the_role_is_told, the_plan_is_that_of_django, nothing_pending_is_known_at_once,
@@ -208,4 +273,5 @@ LAWS = [
     a_wrong_password_is_told_in_the_words_of_the_server, a_server_that_is_down_is_told_with_its_place,
     a_database_that_is_missing_is_told_by_name, a_host_that_swallows_everything_is_given_up,
     a_transaction_pooler_is_refused_and_a_session_pooler_is_not, one_of_two_gets_the_lock_and_the_other_names_it,
-    the_lock_goes_with_the_life_of_its_holder]
+    the_lock_goes_with_the_life_of_its_holder, a_server_that_is_starting_up_is_waited_for,
+    guards_of_another_tools_command_are_those_that_it_gets]
