@@ -93,8 +93,7 @@ mod tests {
     }
 
     fn verdict(kind: VerdictKind, reason: &str) -> Option<Verdict> {
-        let (applied, detail, leftovers) = (vec![], String::new(), vec![]);
-        Some(Verdict { kind, reason: reason.into(), applied, detail, leftovers })
+        Some(Verdict::of(kind, reason))
     }
 
     #[test]

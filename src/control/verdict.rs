@@ -56,7 +56,7 @@ mod tests {
     use crate::supervise::VerdictKind;
 
     fn verdict(kind: VerdictKind) -> Verdict {
-        Verdict { kind, reason: "it is so".into(), applied: vec![], detail: String::new(), leftovers: vec![] }
+        Verdict::of(kind, "it is so")
     }
 
     #[test]

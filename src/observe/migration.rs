@@ -273,18 +273,15 @@ pub fn next_step(app: &str, verdict: &Verdict) -> String {
             "nothing was changed; `ostler migrate {app}` tries again, best when nobody holds the lock; \
              `ostler migrate {app} --history` says who did"
         ),
-        VerdictKind::Failed => {
-            format!(
-                "nothing was changed; correct the migration, then `ostler restart {app}` or `ostler migrate {app}`"
-            )
-        }
-        VerdictKind::Partial if verdict.applied.is_empty() => {
-            format!("correct what failed, then `ostler restart {app}` or `ostler migrate {app}`")
-        }
+        VerdictKind::Failed => format!("nothing was changed; {}", another_try(app, verdict)),
+        VerdictKind::Partial if verdict.applied.is_empty() => another_try(app, verdict),
         VerdictKind::Partial => format!(
-            "{} stay applied: the code that serves runs on a newer schema; correct the migration that failed, then \
-             `ostler restart {app}` or `ostler migrate {app}`",
-            count(verdict.applied.len(), "migration")
+            "{}: the code that serves runs on a newer schema; {}",
+            match verdict.applied.len() {
+                1 => "1 migration stays applied".to_owned(),
+                applied => format!("{applied} migrations stay applied"),
+            },
+            another_try(app, verdict)
         ),
         VerdictKind::Dirty => format!(
             "nothing migrates by itself until you have done this and said so: `ostler migrate {app} --resolve`"
@@ -296,8 +293,12 @@ pub fn next_step(app: &str, verdict: &Verdict) -> String {
     }
 }
 
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+fn another_try(app: &str, verdict: &Verdict) -> String {
+    let commands = format!("`ostler restart {app}` or `ostler migrate {app}`");
+    match verdict.elsewhere {
+        true => format!("{commands} tries again"),
+        false => format!("correct the migration that failed, then {commands}"),
+    }
 }
 
 #[cfg(test)]

@@ -233,11 +233,10 @@ fn torn() -> Outcome {
     };
     Outcome::NotMigrated {
         verdict: Verdict {
-            kind: VerdictKind::Dirty,
-            reason: "an index was left behind".into(),
             applied: vec!["shop.0007_price".into()],
             detail: "Traceback (most recent call last):\nOperationalError: canceling statement\n".into(),
             leftovers: vec![index],
+            ..Verdict::of(VerdictKind::Dirty, "an index was left behind")
         },
         serving: Some(GenerationId(1)),
     }

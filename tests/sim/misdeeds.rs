@@ -116,8 +116,6 @@ impl Misdeed {
 }
 
 fn guessed() -> Record {
-    let (reason, detail) = ("guessed".to_owned(), String::new());
-    let verdict =
-        Verdict { kind: VerdictKind::Failed, reason, applied: Vec::new(), detail, leftovers: Vec::new() };
+    let verdict = Verdict::of(VerdictKind::Failed, "guessed");
     Record { attempts: 1, verdict: Some(verdict), ..Record::default() }
 }

@@ -321,13 +321,7 @@ fn a_migration_is_named_and_fails_no_check() {
 #[test]
 fn a_migration_that_ended_badly_warns_until_one_ends_well() {
     let mut bad = well();
-    let verdict = |kind| Ending {
-        kind,
-        reason: "x\ny".into(),
-        applied: vec![],
-        detail: String::new(),
-        leftovers: vec![],
-    };
+    let verdict = |kind| Ending::of(kind, "x\ny");
     let last = |kind| {
         Some(LastMigration { database: "default".into(), verdict: verdict(kind), seen: Default::default() })
     };

@@ -150,6 +150,7 @@ impl Migration {
             exit,
             failure,
             aborted: session.ladder.as_ref().map(|it| it.reason),
+            blockers: &session.record.blockers,
             seen,
         })
     }

@@ -14,10 +14,11 @@
 //! Who held a lock that others waited for is not tried again: it would hold it again.
 
 use super::super::event::Exit;
-use super::fact::{Failure, FailureKind, PendingMigration};
+use super::fact::{Backend, Failure, FailureKind, PendingMigration};
 use super::order::AbortReason;
 use super::outcome::{Verdict, VerdictKind};
 use super::report::Report;
+use super::tell::listed;
 use super::vendor::Vendor;
 
 /// All that is known of a run of the command.
@@ -34,6 +35,8 @@ pub(super) struct Case<'a> {
     pub(super) exit: Exit,
     pub(super) failure: Option<&'a Failure>,
     pub(super) aborted: Option<AbortReason>,
+    /// Who was seen to hold the lock that it waited for, last.
+    pub(super) blockers: &'a [Backend],
     pub(super) seen: Seen<'a>,
 }
 
@@ -174,17 +177,45 @@ impl Case<'_> {
         let detail = self.failure.filter(|_| !kind.is_good()).map(|it| it.traceback.clone());
         let reason = parts.join("; ");
         let detail = detail.unwrap_or_default();
-        Judgement { verdict: Verdict { kind, reason, applied, detail, leftovers: Vec::new() }, again: false }
+        let elsewhere = !kind.is_good() && self.is_elsewhere();
+        let leftovers = Vec::new();
+        Judgement { verdict: Verdict { kind, reason, elsewhere, applied, detail, leftovers }, again: false }
     }
 
     /// Why it ended as it did, and where it was then.
     fn cause(&self) -> String {
         let what = self.at.map_or(String::new(), |name| format!("{name}: "));
-        match (self.aborted, self.failure) {
+        let cause = match (self.aborted, self.failure) {
             (Some(reason), _) => format!("{what}ended because {reason}"),
             (None, Some(failure)) if !failure.message.is_empty() => format!("{what}{}", failure.message),
             _ => format!("{what}the command ended: {}", self.exit),
+        };
+        format!("{cause}{}", self.hint())
+    }
+
+    /// Who or what was in its way.
+    fn hint(&self) -> String {
+        match (self.aborted, self.at) {
+            (Some(AbortReason::Timeout(_)), Some(name)) => {
+                format!(
+                    "; if it needs longer, give it a `timeout` of its own in [migrate.override.\"{name}\"]"
+                )
+            }
+            (Some(AbortReason::Timeout(_)), None) => "; `timeout` in [migrate] gives it more".to_owned(),
+            (Some(AbortReason::TimeoutTotal(_)), _) => {
+                "; `timeout_total` in [migrate] gives it more".to_owned()
+            }
+            _ if self.met_a_lock() && !self.blockers.is_empty() => {
+                format!("; the lock was held by {}", listed(self.blockers))
+            }
+            _ => String::new(),
         }
+    }
+
+    /// Whether there is nothing to correct in the migration.
+    fn is_elsewhere(&self) -> bool {
+        let failed = self.failure.map_or(FailureKind::Migration, |it| it.kind);
+        self.aborted.is_some() || failed != FailureKind::Migration
     }
 }
 

@@ -54,6 +54,7 @@ fn every_case(mut look: impl FnMut(&Case<'_>, Option<&Report>)) {
                     exit,
                     failure,
                     aborted,
+                    blockers: &[],
                     seen,
                 };
                 look(&case, None);
@@ -134,6 +135,7 @@ fn the_reason_says_what_where_and_why() {
         exit: Exit::Code(1),
         failure: Some(&failure),
         aborted: None,
+        blockers: &[],
         seen: Seen::Report(&report),
     };
     let verdict = judge(&case).verdict;
@@ -156,6 +158,46 @@ fn the_reason_says_what_where_and_why() {
 }
 
 #[test]
+fn the_reason_names_who_held_the_lock_and_which_limit_to_raise() {
+    let (pending, report) = (pending(1), Report { recorded: Some(Vec::new()), ..Report::default() });
+    let failure = |kind| Failure { kind, message: "lock timeout".to_owned(), ..Failure::default() };
+    let (lock, wrong) = (failure(FailureKind::Lock), failure(FailureKind::Migration));
+    let holder = Backend { pid: 4711, application: "psql".to_owned(), seconds: 180, ..Backend::default() };
+    let blockers = [holder];
+    let said = |failure, aborted, at| {
+        let case = Case {
+            vendor: Vendor::Postgresql,
+            pending: &pending,
+            own: None,
+            earlier: &[],
+            at,
+            exit: Exit::Code(1),
+            failure,
+            aborted,
+            blockers: &blockers,
+            seen: Seen::Report(&report),
+        };
+        let verdict = judge(&case).verdict;
+        (verdict.reason, verdict.elsewhere)
+    };
+    let at = Some("shop.0001_x");
+    let held = "; the lock was held by psql (pid 4711, open for 180 s)";
+    assert_eq!(said(Some(&lock), None, at), (format!("shop.0001_x: lock timeout{held}"), true));
+    assert!(said(None, Some(LOCK_WAIT), at).0.ends_with(held));
+    assert_eq!(said(Some(&wrong), None, at), ("shop.0001_x: lock timeout".to_owned(), false), "no lock");
+    let timeout = AbortReason::Timeout(Duration::from_secs(300));
+    let (reason, elsewhere) = said(None, Some(timeout), at);
+    assert!(
+        reason.ends_with("give it a `timeout` of its own in [migrate.override.\"shop.0001_x\"]"),
+        "{reason}"
+    );
+    assert!(elsewhere);
+    let total = AbortReason::TimeoutTotal(Duration::from_secs(900));
+    assert!(said(None, Some(total), at).0.ends_with("`timeout_total` in [migrate] gives it more"));
+    assert!(!said(None, Some(AbortReason::Asked), at).0.contains("held by"));
+}
+
+#[test]
 fn a_migrate_that_is_not_djangos_own_and_fails_is_never_said_to_have_changed_nothing() {
     let lock = Failure { kind: FailureKind::Lock, ..Failure::default() };
     let wrong = Failure { kind: FailureKind::Migration, ..Failure::default() };
@@ -171,6 +213,7 @@ fn a_migrate_that_is_not_djangos_own_and_fails_is_never_said_to_have_changed_not
             exit: Exit::Code(1),
             failure: Some(failure),
             aborted: None,
+            blockers: &[],
             seen: Seen::Report(&report),
         };
         let Judgement { verdict, again } = judge(&case);

@@ -13,6 +13,9 @@ pub struct Verdict {
     pub kind: VerdictKind,
     /// One sentence: what happened, to what, why.
     pub reason: String,
+    /// Whether the cause is not in the migration: a lock, a limit, the database, the app's settings, a person.
+    #[serde(default)]
+    pub elsewhere: bool,
     /// What was applied, by name.
     #[serde(default)]
     pub applied: Vec<String>,
@@ -28,7 +31,8 @@ impl Verdict {
     /// One with nothing but its kind and the reason.
     pub fn of(kind: VerdictKind, reason: &str) -> Verdict {
         let reason = reason.to_owned();
-        Verdict { kind, reason, applied: Vec::new(), detail: String::new(), leftovers: Vec::new() }
+        let (elsewhere, applied, detail, leftovers) = Default::default();
+        Verdict { kind, reason, elsewhere, applied, detail, leftovers }
     }
 }
 

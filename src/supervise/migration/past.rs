@@ -79,15 +79,12 @@ mod tests {
 
     fn line(run: &str, database: &str, verdict: Option<VerdictKind>) -> HistoryEntry {
         let verdict = verdict.map(|kind| Verdict {
-            kind,
-            reason: "because".to_owned(),
-            applied: Vec::new(),
-            detail: String::new(),
             leftovers: vec![Leftover {
                 what: "index x is INVALID".to_owned(),
                 remedy: "DROP INDEX x;".to_owned(),
                 ..Leftover::default()
             }],
+            ..Verdict::of(kind, "because")
         });
         let pending = vec!["shop.0001".to_owned()];
         let record = Record { database: database.to_owned(), pending, verdict, ..Record::default() };

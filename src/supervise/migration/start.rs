@@ -316,9 +316,10 @@ impl Migration {
     fn unrun(&self, kind: VerdictKind, words: &str) -> Verdict {
         let applied = self.session.earlier.clone();
         if applied.is_empty() {
-            return Verdict::of(kind, words);
+            return Verdict { elsewhere: true, ..Verdict::of(kind, words) };
         }
         let done = counted(applied.len(), "migration applied", "migrations applied");
-        Verdict { applied, ..Verdict::of(VerdictKind::Partial, &format!("{done}; {words}")) }
+        let partial = Verdict::of(VerdictKind::Partial, &format!("{done}; {words}"));
+        Verdict { applied, elsewhere: true, ..partial }
     }
 }

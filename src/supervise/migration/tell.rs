@@ -6,13 +6,20 @@ use super::super::news::Happening;
 use super::fact::Backend;
 use super::outcome::{Verdict, VerdictKind};
 
+/// So many pending migrations are named in a line; `--plan` and the events have all.
+const SHOWN: usize = 5;
+
 /// Says what happened to a migration; nothing of what is about workers.
 pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use Happening::*;
     match happening {
         MigrationStarted { database, pending, .. } => match pending.len() {
             0 => write!(f, "migrating database {database}"),
-            count => write!(f, "migrating database {database}: {count} pending: {}", pending.join(", ")),
+            count => {
+                let (shown, more) = (&pending[..count.min(SHOWN)], count.saturating_sub(SHOWN));
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                write!(f, "migrating database {database}: {count} pending: {}{more}", shown.join(", "))
+            }
         },
         MigrationQueued => write!(f, "waits for the work on its databases that is under way"),
         MigrationBusy { holder } => write!(f, "waits for another server that migrates: {holder}"),

@@ -11,13 +11,7 @@ use super::Rig;
 use crate::support::soon;
 
 fn entry(run: usize, kind: Option<VerdictKind>) -> HistoryEntry {
-    let verdict = kind.map(|kind| Verdict {
-        kind,
-        reason: "because".to_owned(),
-        applied: Vec::new(),
-        detail: String::new(),
-        leftovers: Vec::new(),
-    });
+    let verdict = kind.map(|kind| Verdict::of(kind, "because"));
     let record = Record { database: "default".to_owned(), verdict, ..Record::default() };
     HistoryEntry { run: run.to_string(), record, ..HistoryEntry::default() }
 }
