@@ -66,6 +66,12 @@ fn ending(record: &Record) -> (String, Ink) {
     match &record.verdict {
         _ if record.resolved => ("resolved: a person said so".to_owned(), Ink::Green),
         None => ("under way, or ostlerd did not live to see its end".to_owned(), Ink::Yellow),
+        // Of what was applied the names are told; else what it was run for.
+        Some(Verdict { kind, reason, applied, .. })
+            if kind.is_good() && applied.is_empty() && !reason.is_empty() =>
+        {
+            (format!("{kind}, {took}: {}", one_line(reason)), Ink::Green)
+        }
         Some(Verdict { kind, .. }) if kind.is_good() => (format!("{kind}, {took}"), Ink::Green),
         Some(Verdict { kind, reason, .. }) => (format!("{kind}, {took}: {}", one_line(reason)), Ink::Red),
     }
@@ -100,7 +106,13 @@ mod tests {
     fn each_run_is_told_with_what_it_did_to_others() {
         let applied = vec![AppliedMigration { name: "shop.0007_price".into(), seconds: 12.2 }];
         let good = Record { applied, seconds: 12.4, longest_stall: 0.4, ..Record::default() };
-        let good = Record { verdict: verdict(VerdictKind::Applied, "all"), ..good };
+        let mut good = Record { verdict: verdict(VerdictKind::Applied, "all"), ..good };
+        good.verdict.as_mut().unwrap().applied = vec!["shop.0007_price".into()];
+        let owed = Record {
+            seconds: 1.5,
+            verdict: verdict(VerdictKind::Applied, "for what hangs on it"),
+            ..Record::default()
+        };
         let psql = Backend {
             pid: 4711,
             application: "psql".into(),
@@ -128,11 +140,12 @@ mod tests {
         };
         bad.verdict.as_mut().unwrap().leftovers = vec![index];
         let resolved = Record { resolved: true, ..Record::default() };
-        let shown = render(&[run(good), run(bad), run(resolved), run(Record::default())], DARK);
+        let shown = render(&[run(good), run(owed), run(bad), run(resolved), run(Record::default())], DARK);
         let expected = "\
 2026-03-01T12:00:00Z  web1  /srv/shop/releases/42  default  applied, 12 s
   shop.0007_price in 12 s
   others waited behind it for up to 0.4 s
+2026-03-01T12:00:00Z  web1  /srv/shop/releases/42  default  applied, 1.5 s: for what hangs on it
 2026-03-01T12:00:00Z  web1  /srv/shop/releases/42  default  dirty, 1 min 5 s: an index is left
   10 tries
   blocked by pid 4711 (psql, idle in transaction, for 3 min 20 s: SELECT 1 FROM x)

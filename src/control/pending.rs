@@ -1,6 +1,6 @@
 //! What a migration would apply, as a person reads it.
 
-use crate::supervise::{Breakage, LockNote, Opened, Outlook, Pending, Vendor};
+use crate::supervise::{Breakage, LockNote, Opened, Outlook, Owed, Pending, Vendor};
 
 use super::screen::{Ink, Screen, one_line};
 
@@ -29,6 +29,7 @@ pub(super) fn render(databases: &[(String, Opened)], screen: Screen) -> String {
             Some(pending) => table(pending, screen, &mut lines),
             None => lines.push("  what is pending is not known: the command is not Django's".to_owned()),
         }
+        lines.extend(owed(opened).map(|words| format!("  {words}")));
         if let Some(pending) = &opened.pending {
             foreseen(&pending.outlook, screen, &mut lines);
         }
@@ -51,6 +52,19 @@ fn warnings(opened: &Opened, screen: Screen, lines: &mut Vec<String>) {
     for words in unwatched.chain(more.map(|warning| format!("warning: {warning}"))) {
         lines.push(format!("  {}", screen.paint(Ink::Yellow, &one_line(&words))));
     }
+}
+
+/// Where nothing is pending: why `migrate` runs all the same.
+fn owed(opened: &Opened) -> Option<&'static str> {
+    let pending = opened.pending.as_ref()?;
+    let alone = pending.migrations.is_empty() && pending.own.is_none() && pending.ahead.is_empty();
+    opened.owed.filter(|_| alone).map(|owed| match owed {
+        Owed::New => "`migrate` runs all the same, for what hangs on it (post_migrate): it has not run to its end with this code",
+        Owed::Earlier => {
+            "`migrate` runs all the same, for what hangs on it (post_migrate): it has run with other code since; \
+             not where nothing serves"
+        }
+    })
 }
 
 fn vendor(opened: &Opened) -> String {
@@ -176,12 +190,14 @@ mod tests {
                 none: None,
                 others: vec![OtherDatabase { name: "reports".into(), pending: 3 }],
             }),
+            owed: Some(Owed::New),
         };
         let quiet = Opened { vendor: Vendor::Sqlite, pending: Some(Pending::default()), ..Opened::default() };
+        let new = Opened { owed: Some(Owed::New), ..quiet.clone() };
         let other = Opened { unwatched: Some("no driver".into()), ..Opened::default() };
         let none = DjangoSeen { none: Some("the app loads no Django".into()), ..DjangoSeen::default() };
         let none = Opened { seen: Box::new(none), ..Opened::default() };
-        let all = [("default", default), ("local", quiet), ("url", other), ("plain", none)];
+        let all = [("default", default), ("local", quiet), ("new", new), ("url", other), ("plain", none)];
         let shown = render(&all.map(|(name, opened)| (name.to_owned(), opened)), DARK);
         let expected = "\
 default: PostgreSQL 15.14
@@ -204,6 +220,9 @@ default: PostgreSQL 15.14
   warning: the database reports has 3 pending migrations and is not in `database` of [migrate]: nothing migrates it
 local: SQLite
   nothing is pending
+new: SQLite
+  nothing is pending
+  `migrate` runs all the same, for what hangs on it (post_migrate): it has not run to its end with this code
 url: a database of a kind that is not watched
   what is pending is not known: the command is not Django's
   unwatched: no driver

@@ -3,7 +3,7 @@
 use crate::worker::{TABLES, TEXT};
 
 /// The modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 33] = [
+const MODULES: [(&str, &str); 34] = [
     TEXT,
     TABLES,
     ("wire", include_str!("wire.py")),
@@ -17,6 +17,7 @@ const MODULES: [(&str, &str); 33] = [
     ("verdict", include_str!("verdict.py")),
     ("pooler", include_str!("pooler.py")),
     ("marker", include_str!("marker.py")),
+    ("codes", include_str!("codes.py")),
     ("trail", include_str!("trail.py")),
     ("backends", include_str!("backends.py")),
     ("catalog", include_str!("catalog.py")),

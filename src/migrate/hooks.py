@@ -132,7 +132,7 @@ class Hooks:
 
         def after(error):
             if error is None and self.ours(arguments):
-                self.where = "after the last migration"
+                self.where = "after the last migration (post_migrate)"
                 self.step("after", words="what the app does after migrations (post_migrate)")
 
         return after

@@ -5,7 +5,8 @@
                  ├─ something is half done ─► "dirty", with what is left, until a person says that it is put right
                  └─ the run died ─► whoever has the lock next, on whichever server, looks what is left: clean, or dirty
 
-Only who has the lock judges rows: a row of a run that is under way elsewhere is nobody's business.
+Only who has the lock judges rows: a row of a run that is under way elsewhere is nobody's business. A row that is "done" is of
+no run (see `codes`).
 """
 
 import json
@@ -15,7 +16,7 @@ from _ostler.database import Lost
 from _ostler.text import one_line, said, short
 
 TABLE = "ostler_migrations"
-UNDER_WAY, DIRTY = "under way", "dirty"
+UNDER_WAY, DIRTY, DONE = "under way", "dirty", "done"
 COLUMNS = ("run", "app", "release", "host", "migration", "since", "state", "step")
 TYPES = ("varchar(100) NOT NULL PRIMARY KEY", "varchar(100) NOT NULL", "varchar(1000) NOT NULL", "varchar(255) NOT NULL",
          "varchar(255) NOT NULL", "varchar(40) NOT NULL", "varchar(40) NOT NULL", "text NOT NULL")
@@ -100,16 +101,28 @@ class Table:
     def rows(self):
         return [Row(values) for values in self.ask("SELECT %s FROM %s" % (self.columns(), self.find()))]
 
-    def write(self, migration, state, step):
-        """This run's row, in place of what it said before."""
+    def may(self):
+        """Whether it can be made, read and written, as far as the server tells that beforehand."""
+        if self.wrapper.vendor != "postgresql":
+            return True
+        if self.ask("SELECT pg_is_in_recovery()")[0][0]:
+            return False
+        if not self.exists():
+            return bool(self.place and self.ask("SELECT has_schema_privilege(%s, 'CREATE')", [self.place])[0][0])
+        return bool(self.ask("SELECT " + " AND ".join("has_table_privilege('%s', '%s')" % (self.name.replace("'", "''"), it)
+                                                      for it in ("SELECT", "INSERT", "UPDATE", "DELETE")))[0][0])
+
+    def write(self, migration, state, step, run=None):
+        """This run's row, or the one that `run` names, in place of what it said before."""
         own = self.orders["marker"]
         text = json.dumps(step)
         if len(text) > STEP_MOST:
             text = json.dumps({"words": short(step.get("words"), 2000)})
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        values = [self.run, short(self.orders["app"], 100), short(own["release"], 1000), short(own["host"], 255),
+        run = run or self.run
+        values = [run, short(self.orders["app"], 100), short(own["release"], 1000), short(own["host"], 255),
                   short(migration, 255), since, state, text]
-        self.clear(self.run)
+        self.clear(run)
         self.ask("INSERT INTO %s (%s) VALUES (%s)" % (self.find(), self.columns(), ", ".join(["%s"] * len(values))), values)
 
     def change(self, run, **values):
@@ -134,7 +147,7 @@ class Ledger:
 
     def concerns(self, row):
         """Another app's run counts where it was in a migration that is pending here: the project is the same."""
-        return row.app == short(self.table.orders["app"], 100) or row.migration in self.names
+        return row.state != DONE and (row.app == short(self.table.orders["app"], 100) or row.migration in self.names)
 
     def rows(self):
         return [row for row in self.table.rows() if self.concerns(row)] if self.table.exists() else []
@@ -160,16 +173,28 @@ class Ledger:
         return None
 
     def prepare(self):
-        """Has the table there before the run; what is lost where that cannot be, in words, or None."""
-        if not self.lasting:
-            return None
+        """Has the table there before the run, if there is one; what is lost where that cannot be, in words, or None."""
         try:
-            self.table.make()
+            if self.lasting or not self.names:
+                self.table.make()
+            elif not self.table.may():
+                return self.lost("this role has not the right to, or the database is read only")
         except Refused as why:
-            return "no marker: the table %s cannot be made or written (%s). Should this run die in %s, which nothing can undo, " \
-                   "other servers will not know. Let an owner of the schema run `%s` and grant this role its use, or say " \
-                   "[migrate] marker = false" % (self.table.name, why, self.lasting[0], self.table.statement())
+            return self.lost(why)
+        except Lost as lost:
+            if self.lasting or self.table.wrapper.vendor != "sqlite":
+                raise
+            return self.lost(lost)  # its workers write, and need not wait for this
         return None
+
+    def lost(self, why):
+        if self.lasting:
+            lost = "Should this run die in %s, which nothing can undo, other servers will not know." % self.lasting[0]
+        else:
+            lost = "So `migrate` runs where something is pending, and else not: what hangs on it (post_migrate) is not run for " \
+                   "this code alone, and not again where it has failed."
+        return "no marker: the table %s cannot be made or written (%s). %s Let an owner of the schema run `%s` and grant this " \
+               "role its use, or say [migrate] marker = false" % (self.table.find(), why, lost, self.table.statement())
 
     def settle(self, migration, leftovers, clean):
         """After the run: whether what is half done stands in the database."""

@@ -10,7 +10,7 @@ import os
 import threading
 import time
 
-from _ostler import elsewhere, marker, outlook, plan, project, source, verdict
+from _ostler import codes, elsewhere, marker, outlook, plan, project, source, verdict
 from _ostler.database import Lost, Side
 from _ostler.text import short
 from _ostler.wire import Trouble
@@ -58,6 +58,8 @@ class Watch:
     def __init__(self, orders, control):
         self.orders, self.control = orders, control
         self.source = source.source_of(orders)
+        # What tells this code from another; only now is it the same whatever there is in the database.
+        self.code = codes.code() if orders.get("command") == "django" and orders.get("marker") else None
         vendor = self.source.vendor
         kind = importlib.import_module("_ostler." + vendor).Side if vendor in KNOWN else Side
         self.side = kind(self.source, orders)
@@ -78,9 +80,10 @@ class Watch:
             with self.deadline:
                 opened = self.side.open()
                 pending = self.pending()
+                owed, lost = self.owes(pending)
                 if pending is not None and not pending["migrations"]:
-                    opened["warnings"] = list(opened.get("warnings") or []) + self.unwritten()
-            self.control.send("opened", vendor=vendor_of(self.side), pending=self.foreseen(pending, False),
+                    opened["warnings"] = list(opened.get("warnings") or []) + lost + self.unwritten()
+            self.control.send("opened", vendor=vendor_of(self.side), pending=self.foreseen(pending, False), owed=owed,
                               seen=elsewhere.seen(self.orders), **opened)
             while self.turn():
                 pass
@@ -179,12 +182,19 @@ class Watch:
         # What a run that goes on has written there is its own.
         ledger = None if self.resumes else self.ledger(pending)
         dirty = ledger.judge(self.left_by) if ledger else None
-        warning = ledger.prepare() if ledger and not dirty else None
+        owed = warning = None
+        if ledger and not dirty:
+            owed, _ = self.owes(pending)
+            if owed or pending["migrations"]:
+                warning = ledger.prepare()
+                owed = None if warning else owed
+            if warning is None and (owed or pending["migrations"]):
+                self.codes(ledger).begins(bool(pending["migrations"]))
         if not self.resumes:
             self.side.snapshot()
         del self.due["sweep"]
         self.owed = {"pending": pending or {"migrations": [], "ahead": []}, "swept": self.swept[:20], "dirty": dirty,
-                     "warnings": [warning] if warning else []}
+                     "owed": owed, "warnings": [warning] if warning else []}
 
     def tell_locked(self):
         if self.owed is not None:
@@ -260,6 +270,8 @@ class Watch:
         ledger = self.ledger(order.get("pending"))
         clean = unverified is None and not backends and recorded is not None
         marked = bool(ledger and ledger.settle(order.get("migration"), left[:10], clean))
+        if ledger and clean and not left and not order.get("failed") and len(recorded) == len(ledger.names):
+            self.codes(ledger).done()
         self.control.send("verified", backends=backends, recorded=recorded, leftovers=leftovers[:50], unverified=unverified,
                           marked=marked)
 
@@ -271,6 +283,20 @@ class Watch:
             return None
         failure = importlib.import_module("_ostler." + self.side.vendor).failure
         return marker.Ledger(marker.Table(wrapper, self.orders, failure), pending)
+
+    def codes(self, ledger):
+        return codes.Codes(ledger.table, self.code)
+
+    def owes(self, pending):
+        """Whether `migrate` is owed to this code also where nothing is pending (see `codes`), or None; and what is lost where
+        nobody can know, as a list of warnings."""
+        ledger = self.ledger(pending) if pending is not None and not pending["own"] else None
+        if ledger is None:
+            return None, []
+        asked = self.codes(ledger)
+        if not ledger.table.may():
+            return None, [ledger.lost("this role has not the right to, or the database is read only")]
+        return asked.owed(), []
 
     def left_by(self, row):
         """What a run that died has left of the migration in which it was: `(leftovers, words where that cannot be told)`."""

@@ -273,7 +273,7 @@ pub fn next_step(app: &str, verdict: &Verdict) -> String {
             "nothing was changed; `ostler migrate {app}` tries again, best when nobody holds the lock; \
              `ostler migrate {app} --history` says who did"
         ),
-        VerdictKind::Failed => format!("nothing was changed; {}", another_try(app, verdict)),
+        VerdictKind::Failed => format!("no migration was applied; {}", another_try(app, verdict)),
         VerdictKind::Partial if verdict.applied.is_empty() => another_try(app, verdict),
         VerdictKind::Partial => format!(
             "{}: the code that serves runs on a newer schema; {}",

@@ -23,6 +23,8 @@ pub(super) struct Again {
     plan: AppPlan,
     at: Moment,
     failures: u32,
+    /// Whether the command has run.
+    ran: bool,
 }
 
 impl App {
@@ -38,7 +40,7 @@ impl App {
         let pace = if ended.has_run { FAILED } else { NOT_BEGUN };
         let delay = delay_after(pace, failures, turn.random);
         self.announce(turn, Happening::StartDelayed { delay });
-        self.databases.again = Some(Again { plan, at: turn.now + delay, failures });
+        self.databases.again = Some(Again { plan, at: turn.now + delay, failures, ran: ended.has_run });
     }
 
     /// When that is, unless something else is done.
@@ -54,5 +56,8 @@ impl App {
         let (waiters, only) = Default::default();
         self.begin_migration(turn, Wanted { plan: again.plan, rolls_out: true, waiters, only });
         self.databases.failures = again.failures;
+        if let Some(begun) = &mut self.databases.migrating {
+            begun.migration.spares = again.ran;
+        }
     }
 }

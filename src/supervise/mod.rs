@@ -43,8 +43,9 @@ pub use legacy::Legacy;
 pub use migration::{
     AbortReason, AbortRung, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind,
     HistoryEntry, LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact, MigrationOrder,
-    MigrationPhase, MigrationView, Opened, Opening, OtherDatabase, Outlook, Past, Pending, PendingMigration,
-    Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor, Verdict, VerdictKind,
+    MigrationPhase, MigrationView, Opened, Opening, OtherDatabase, Outlook, Owed, Past, Pending,
+    PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor,
+    Verdict, VerdictKind,
 };
 pub use news::{Cause, Happening, Level, News};
 pub use proof::{Answer, Proof, Tolerance};

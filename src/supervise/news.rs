@@ -122,7 +122,7 @@ pub enum Happening {
     ScaledByLoad { from: u32, to: u32, reason: String },
     HeldByMemory { workers: u32, reason: String },
     Serving { generation: GenerationId, workers: u32 },
-    MigrationStarted { run: RunId, database: String, pending: Vec<String> },
+    MigrationStarted { run: RunId, database: String, pending: Vec<String>, owed: bool },
     MigrationQueued,
     MigrationBusy { holder: String },
     StartDelayed { delay: Duration },

@@ -32,7 +32,7 @@ class Host:
         # A stack of its own: a thousand programs are more descriptors than one process has.
         self.place, self.name, self.runs = copy.copy(place), name, 0
         self.place.stack = place.stack.enter_context(contextlib.ExitStack())
-        self.watch = self.run = None
+        self.watch = self.run = self.locked = None
 
     def begin(self, **more):
         """Has the lock: what it was told then. Others of its programs are dead."""
@@ -41,7 +41,8 @@ class Host:
         tag = "ostler:%s:%s:r%d" % (self.place.app, self.name, self.runs)
         self.orders = dict(tag=tag, host=self.name, **more)
         self.watch, _ = self.place.watch(**self.orders)
-        return self.watch.ask("lock", "locked", 60)
+        self.locked = self.watch.ask("lock", "locked", 60)
+        return self.locked
 
     def start(self, slow=0.0, slow_from=1):
         self.watch.say("look", every_seconds=0.1)

@@ -23,7 +23,8 @@ def rows(place):
 
 def markers(place):
     there = place.server.psql("SELECT to_regclass('ostler_migrations')", place.name)
-    return place.server.psql("SELECT run, host, migration, state FROM ostler_migrations", place.name) if there else ""
+    return place.server.psql("SELECT run, host, migration, state FROM ostler_migrations WHERE state <> 'done'",
+                             place.name) if there else ""
 
 
 def died_in(place, name, number, host="web1"):

@@ -17,6 +17,7 @@ mod mariadb;
 mod no_manage;
 mod odd;
 mod other_tools;
+mod owed;
 mod queue;
 mod real;
 mod server;

@@ -66,7 +66,7 @@ fn half_done_on_one_is_known_on_both(database: &str, sql: &dyn Fn(&str) -> Strin
     here.ostler(&["migrate", "shop"]).exits(0);
     there.ostler(&["migrate", "shop"]).exits(0);
     assert_eq!(sql("select price from goods_good"), "200");
-    assert_eq!(sql("select count(*) from ostler_migrations"), "0");
+    assert_eq!(sql("select count(*) from ostler_migrations where state <> 'done'"), "0");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ostler::config::AppName;
 use ostler::plan::Blueprint;
-use ostler::supervise::{AbortRung, MigrationFact, MigrationOrder, Moment};
+use ostler::supervise::{AbortRung, MigrationFact, MigrationOrder, Moment, Owed};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Book {
@@ -27,6 +27,11 @@ pub(crate) struct Book {
     pub(crate) rungs: Vec<AbortRung>,
     /// What was seen since the command ended: whether that was clean.
     pub(crate) seen: Option<bool>,
+    /// Whether what hangs on the command is owed to code that fits, and it has not run since that is known.
+    pub(crate) owes: bool,
+    /// Whether the command has run, for any of the databases, and one of them has not ended well.
+    pub(crate) has_run: bool,
+    pub(crate) bad: bool,
 }
 
 impl Book {
@@ -46,6 +51,9 @@ impl Book {
             ran: false,
             rungs: Vec::new(),
             seen: None,
+            owes: false,
+            has_run: false,
+            bad: false,
         }
     }
 
@@ -54,7 +62,11 @@ impl Book {
             MigrationFact::PastRead(past) => {
                 self.dirty = past.dirty.is_some() && !(self.keeps && past.marked.is_some());
             }
-            MigrationFact::Locked { marks, .. } => (self.locked, self.dirty) = (true, marks.dirty.is_some()),
+            MigrationFact::Opened(opened) if !self.begun => self.owes = opened.owed == Some(Owed::New),
+            MigrationFact::Locked { marks, .. } => {
+                (self.locked, self.dirty) = (true, marks.dirty.is_some());
+                self.owes = !self.begun && marks.owed == Some(Owed::New);
+            }
             MigrationFact::DatabaseFailed(_) => self.locked = false,
             MigrationFact::Recorded => self.written = self.begun,
             MigrationFact::RecordFailed { .. } if !self.written => self.begun = false,
@@ -83,8 +95,12 @@ impl Book {
                 (self.begun, self.written) = (true, false);
                 (self.ran, self.seen) = (false, None);
             }
-            MigrationOrder::RecordMigration(_) => (self.begun, self.written) = (false, false),
+            MigrationOrder::RecordMigration(record) => {
+                (self.begun, self.written) = (false, false);
+                self.bad |= record.verdict.as_ref().is_some_and(|it| !it.kind.is_good());
+            }
             MigrationOrder::RunMigration { .. } => {
+                (self.owes, self.has_run) = (false, true);
                 (self.command, self.ran, self.seen) = (true, true, None);
                 self.rungs.clear();
             }

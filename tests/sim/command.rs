@@ -44,6 +44,15 @@ impl Command {
     fn is_at_fate(&self) -> Option<Fate> {
         self.fate.filter(|(number, _)| *number == self.number && self.current.is_some()).map(|(_, fate)| fate)
     }
+
+    /// How it ends after the last migration: its fate awaits it there where nothing was pending.
+    fn comes_after(&self) -> (Exit, Option<Failure>) {
+        match self.fate.filter(|_| self.of == 0) {
+            Some((_, Fate::Fails(kind))) => (Exit::Code(1), Some(failed(kind))),
+            Some((_, Fate::Crashes)) => (Exit::Signal(9), None),
+            _ => (Exit::Code(0), None),
+        }
+    }
 }
 
 impl Databases {
@@ -118,7 +127,8 @@ impl Databases {
             return django.then_some(MigrationFact::Progressed(Step::Applied { seconds: 0.5 }));
         }
         let Some(next) = command.queue.pop_front() else {
-            self.later(Duration::from_millis(5), run, Later::Dies(attempt, Exit::Code(0), None));
+            let (exit, failure) = command.comes_after();
+            self.later(Duration::from_millis(5), run, Later::Dies(attempt, exit, failure));
             return None;
         };
         command.number += 1;

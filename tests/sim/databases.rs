@@ -202,6 +202,7 @@ impl Databases {
             vendor: store.vendor,
             unwatched,
             pending: django.then(|| store.pending()),
+            owed: store.owed,
             ..Opened::default()
         };
         self.later(self.rng.clone().millis(100, 400), run, Later::Look(watch));
@@ -240,6 +241,7 @@ impl Databases {
         let helps = std::mem::take(&mut store.helps) && !store.marked;
         if helps {
             store.applied = store.code.iter().map(|it| it.name.clone()).collect();
+            store.owed = None;
         }
         if store.marked && resolved {
             store.put_right();
@@ -280,6 +282,9 @@ impl Databases {
         let names = pending.migrations.iter().map(|it| it.name.clone());
         let recorded = names.filter(|name| store.applied.contains(name)).collect();
         let backends = u32::from(store.backends_until > now);
+        if !failed && backends == 0 && unverified.is_none() && leftovers.is_empty() {
+            store.owed = None;
+        }
         let recorded = django.then_some(recorded);
         let report = Report { backends, recorded, leftovers, unverified, marked };
         self.answer(run, MigrationFact::Verified(report), Duration::ZERO);

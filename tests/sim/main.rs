@@ -258,6 +258,8 @@ const OCCURRENCES: &[&str] = &[
     "OpenDatabase { index: 1 }",
     "migration nothing to do",
     "migration applied",
+    "what hangs on `migrate` (post_migrate) has run",
+    "(post_migrate) is owed",
     "migration given up for now",
     "migration failed",
     "migration partly applied",

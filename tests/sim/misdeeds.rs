@@ -14,6 +14,7 @@ pub(crate) enum Misdeed {
     OpensTwice,
     TalksToTheClosed,
     RunsUnlocked,
+    SkipsWhatIsOwed,
     EndsBackendsEarly,
     ClimbsTwice,
     StartsUnmigrated,
@@ -31,6 +32,7 @@ pub(crate) const MISDEEDS: &[(Flaw, Law)] = &[
     (Flaw::Migration(Misdeed::OpensTwice), Law::OneMigrationAtATime),
     (Flaw::Migration(Misdeed::TalksToTheClosed), Law::TheClosedAreLeftAlone),
     (Flaw::Migration(Misdeed::RunsUnlocked), Law::NothingRunsUnlocked),
+    (Flaw::Migration(Misdeed::SkipsWhatIsOwed), Law::WhatIsOwedIsDone),
     (Flaw::Migration(Misdeed::EndsBackendsEarly), Law::BackendsOutliveTheCommand),
     (Flaw::Migration(Misdeed::ClimbsTwice), Law::LaddersGoUpwardsOnce),
     (Flaw::Migration(Misdeed::StartsUnmigrated), Law::NoWorkerBeforeItsMigration),
@@ -63,6 +65,11 @@ impl Misdeed {
             (Misdeed::RunsUnlocked, MigrationOrder::LockDatabase) => {
                 let more = also(MigrationOrder::RunMigration { attempt: 1 });
                 vec![action, more]
+            }
+            (Misdeed::SkipsWhatIsOwed, MigrationOrder::LockDatabase) => {
+                let verdict = Verdict::of(VerdictKind::Nothing, "nothing is pending");
+                let happening = Happening::MigrationEnded { database: "default".to_owned(), verdict };
+                vec![action, Action::Announce(News { app, happening })]
             }
             (Misdeed::EndsBackendsEarly, MigrationOrder::RunMigration { .. }) => {
                 let more = also(end_backends);

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ostler::plan::{Budgets, Database, Migrate, MigrateCommand};
 use ostler::supervise::{
-    Leftover, Marked, Marks, Moment, Past, Pending, PendingMigration, Record, Unfinished, Vendor, VerdictKind,
+    Leftover, Marked, Marks, Moment, Owed, Past, Pending, PendingMigration, Record, Unfinished, Vendor,
+    VerdictKind,
 };
 
 use crate::rng::Rng;
@@ -92,6 +93,8 @@ pub(crate) struct Store {
     pub(crate) quiet: Option<Duration>,
     /// Whether the database keeps that something is half done.
     pub(crate) marked: bool,
+    /// What is owed to the code though nothing is pending, where that is kept.
+    pub(crate) owed: Option<Owed>,
 }
 
 /// The databases of an app, and its history.
@@ -120,6 +123,7 @@ impl Site {
                 helps: false,
                 quiet: None,
                 marked: false,
+                owed: None,
             });
         }
         site.release(rng);
@@ -138,7 +142,16 @@ impl Site {
 
     /// New migrations come with a release.
     pub(crate) fn release(&mut self, rng: &mut Rng) {
+        let keeps = self.migrate.marker && self.migrate.command == MigrateCommand::Django;
         for store in &mut self.stores {
+            // Beside the other draws, so that these stay as they are.
+            let owed = [None, None, Some(Owed::New), Some(Owed::Earlier)];
+            let mut aside = rng.clone();
+            for _ in 0..100 {
+                let _ = aside.below(4);
+            }
+            store.owed = owed[aside.below(4) as usize];
+            store.owed = store.owed.filter(|_| keeps);
             for _ in 0..rng.below(4) {
                 self.count += 1;
                 let name = format!("shop.{:04}_x", self.count);
@@ -184,7 +197,7 @@ impl Store {
     pub(crate) fn marks(&self) -> Marks {
         let marked =
             Marked { host: "web2".to_owned(), leftovers: self.leftovers.clone(), ..Marked::default() };
-        Marks { dirty: self.marked.then_some(marked), ..Marks::default() }
+        Marks { dirty: self.marked.then_some(marked), owed: self.owed, ..Marks::default() }
     }
 
     pub(crate) fn pending(&self) -> Pending {

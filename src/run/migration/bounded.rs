@@ -126,7 +126,7 @@ fn leftover(Leftover { migration, what, remedy, .. }: &mut Leftover) {
     text(remedy);
 }
 
-fn marks(Marks { dirty, warnings }: &mut Marks) {
+fn marks(Marks { dirty, owed: _, warnings }: &mut Marks) {
     list(warnings, LIST, text);
     if let Some(Marked { host, release, migration, since, what, leftovers }) = dirty {
         [host, release, migration, since].into_iter().for_each(name);

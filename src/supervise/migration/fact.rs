@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::event::{Exit, LastWords};
 use super::super::proof::Proof;
-use super::marked::Marks;
+use super::marked::{Marks, Owed};
 use super::outlook::Outlook;
 use super::report::Report;
 use super::seconds;
@@ -130,30 +130,27 @@ pub struct Unfinished {
 
 /// The database as it was met.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Opened {
     /// What kind it is.
     pub vendor: Vendor,
     /// `15.14`, as the server says.
-    #[serde(default)]
     pub version: String,
     /// Whether a second connection watches; where not, why in words.
-    #[serde(default)]
     pub unwatched: Option<String>,
     /// How long an atomic migration waits for a lock: what was configured, or what suits this server.
-    #[serde(default, with = "seconds")]
+    #[serde(with = "seconds")]
     pub lock_timeout: Option<Duration>,
     /// The guards as read back, by name: `lock_timeout` = `1s`.
-    #[serde(default)]
     pub guards: Vec<(String, String)>,
     /// Guards that are not in force, in words; the run goes on without them.
-    #[serde(default)]
     pub warnings: Vec<String>,
     /// What is pending; `None` where the command is not Django's and nobody can tell.
-    #[serde(default)]
     pub pending: Option<Pending>,
     /// What else the app's Django has shown of itself.
-    #[serde(default)]
     pub seen: Box<DjangoSeen>,
+    /// Whether what hangs on the command is owed to this code.
+    pub owed: Option<Owed>,
 }
 
 /// What is to be applied.

@@ -6,6 +6,7 @@
 //! | backends are left, or it could not be looked at | unknown | unknown |
 //! | all is recorded | applied | partial: what comes after them failed |
 //! | some is recorded | partial | partial |
+//! | nothing was pending, and so nothing is recorded | applied | failed, or retryable as below |
 //! | nothing is recorded | failed | failed, or retryable where a lock or harm was the reason |
 //! | the same, of a `migrate` that is not Django's own | failed | partial: what it has done elsewhere is not known |
 //! | nobody can tell what is recorded | applied, unverified | as above where the vendor rolls back, else unknown |
@@ -20,6 +21,10 @@ use super::outcome::{Verdict, VerdictKind};
 use super::report::Report;
 use super::tell::listed;
 use super::vendor::Vendor;
+
+/// What follows where nothing but what hangs on the command has failed.
+const OWED: &str =
+    "nothing was pending; what hangs on `migrate` (post_migrate) is owed, and run with the next rollout";
 
 /// All that is known of a run of the command.
 #[derive(Clone, Debug)]
@@ -101,6 +106,11 @@ impl Case<'_> {
     fn recorded(&self, good: bool, recorded: &[String]) -> Judgement {
         let missing = self.pending.iter().filter(|it| !recorded.contains(&it.name)).count();
         match (good, missing) {
+            (true, 0) if self.was_owed() => {
+                let words =
+                    "nothing was pending; what hangs on `migrate` (post_migrate) has run for this code";
+                self.of(VerdictKind::Applied, words, &[])
+            }
             (true, 0) => self.of(VerdictKind::Applied, "", recorded),
             (true, _) if recorded.is_empty() && self.earlier.is_empty() => {
                 self.of(VerdictKind::Failed, "the command ended well and has recorded nothing", recorded)
@@ -110,7 +120,8 @@ impl Case<'_> {
                 self.of(VerdictKind::Partial, &words, recorded)
             }
             (false, 0) if !recorded.is_empty() => {
-                let mut partial = self.of(VerdictKind::Partial, "what comes after them failed", recorded);
+                let words = "what comes after them (post_migrate) failed, and is owed";
+                let mut partial = self.of(VerdictKind::Partial, words, recorded);
                 partial.again = self.met_a_lock();
                 partial
             }
@@ -135,7 +146,13 @@ impl Case<'_> {
             (true, true) => VerdictKind::Retryable,
             (false, true) => VerdictKind::Failed,
         };
-        Judgement { again, ..self.of(kind, "", &[]) }
+        let words = if self.was_owed() { OWED } else { "" };
+        Judgement { again, ..self.of(kind, words, &[]) }
+    }
+
+    /// Whether it was run for what hangs on the command alone.
+    fn was_owed(&self) -> bool {
+        self.pending.is_empty() && self.earlier.is_empty() && self.own.is_none()
     }
 
     /// Whether it may go better another time, and nobody wants it to end.

@@ -222,3 +222,39 @@ fn a_migrate_that_is_not_djangos_own_and_fails_is_never_said_to_have_changed_not
         assert!(!verdict.reason.contains("0 migrations applied"), "{}", verdict.reason);
     }
 }
+
+#[test]
+fn a_run_for_what_hangs_on_the_command_alone_is_applied_or_failed_and_owed() {
+    let wrong = Failure {
+        kind: FailureKind::Migration,
+        message: "after the last migration (post_migrate): ValueError: x".to_owned(),
+        traceback: "Traceback".to_owned(),
+    };
+    let report = Report { recorded: Some(Vec::new()), ..Report::default() };
+    let case = |exit, failure| Case {
+        vendor: Vendor::Postgresql,
+        pending: &[],
+        own: None,
+        earlier: &[],
+        at: None,
+        exit,
+        failure,
+        aborted: None,
+        blockers: &[],
+        seen: Seen::Report(&report),
+    };
+    let Judgement { verdict, again } = judge(&case(Exit::Code(0), None));
+    assert_eq!((verdict.kind, again), (Applied, false));
+    assert!(verdict.reason.starts_with("nothing was pending") && verdict.reason.contains("post_migrate"));
+    for (exit, failure, words) in
+        [(Exit::Code(1), Some(&wrong), "ValueError: x"), (Exit::Signal(9), None, "the command ended")]
+    {
+        let Judgement { verdict, again } = judge(&case(exit, failure));
+        assert_eq!((verdict.kind, again), (Failed, false));
+        let said = verdict.reason.contains(words) && verdict.reason.contains("(post_migrate) is owed");
+        assert!(said && verdict.detail.is_empty() == failure.is_none(), "{verdict:?}");
+    }
+    let lock = Failure { kind: FailureKind::Lock, ..Failure::default() };
+    let Judgement { verdict, again } = judge(&case(Exit::Code(1), Some(&lock)));
+    assert_eq!((verdict.kind, again), (Retryable, true));
+}

@@ -14,9 +14,22 @@ pub struct Marks {
     /// A run, of this host or another, left something half done.
     #[serde(default)]
     pub dirty: Option<Marked>,
+    /// Whether what hangs on the command is owed to this code.
+    #[serde(default)]
+    pub owed: Option<Owed>,
     /// What is not kept this time, and why, in words.
     #[serde(default)]
     pub warnings: Vec<String>,
+}
+
+/// Why Django's `migrate` is to run also where nothing is pending: what hangs on it (`post_migrate`) is owed to this code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Owed {
+    /// It has not run to its end with this code, on any server, or was cut since.
+    New,
+    /// It has, and with another code since: what hangs on that may have changed what this one needs.
+    Earlier,
 }
 
 /// A run that left something half done.

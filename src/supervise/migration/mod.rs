@@ -37,7 +37,7 @@ pub use fact::{
     Backend, Failure, FailureKind, Look, MigrationFact, Opened, Past, Pending, PendingMigration, RunId, Step,
     Trouble, TroubleKind, Unfinished,
 };
-pub use marked::{Marked, Marks};
+pub use marked::{Marked, Marks, Owed};
 pub use order::{AbortReason, AbortRung, MigrationOrder, Opening};
 pub use outcome::{Verdict, VerdictKind};
 pub use outlook::{Breakage, LockNote, Outlook};

@@ -5,7 +5,7 @@
 //!    │ PastRead
 //!    ▼
 //! Connecting
-//!    │ Opened ── nothing pending ──────────────────────────────────────────► the next database, or Over
+//!    │ Opened ── nothing pending, nothing owed ────────────────────────────► the next database, or Over
 //!    ▼
 //! Locking ◄──────────────────────────────────────────────┐   the lock is kept while it waits
 //!    │ Locked ── it breaks the code that serves (`outlook`) ─► Over (refused, nothing was run)
@@ -44,6 +44,7 @@ use super::super::time::Moment;
 use super::attempt::{Attempt, Sight};
 use super::fact::{Failure, MigrationFact, Past, Pending, RunId, Trouble, TroubleKind, Unfinished};
 use super::ladder::Ladder;
+use super::marked::Owed;
 use super::order::{AbortReason, MigrationOrder, Opening};
 use super::outcome::{Verdict, VerdictKind};
 use super::record::{AppliedMigration, Record};
@@ -71,6 +72,8 @@ pub(in crate::supervise) struct Migration {
     pub(super) serves: bool,
     /// The code that serves, if it is to be asked how it gets on with what the command did.
     pub(in crate::supervise) serving_code: Option<ServingCode>,
+    /// A start is tried again after the command ran and failed: it does not wait for what hangs on the command alone.
+    pub(in crate::supervise) spares: bool,
     /// Whether the command was run.
     pub(in crate::supervise) has_run: bool,
     pub(super) began: Moment,
@@ -137,6 +140,8 @@ pub(super) struct Session {
     pub(super) pending: Pending,
     /// Whether anybody can tell what is pending.
     pub(super) known: bool,
+    /// Whether the command is to run also where nothing is.
+    pub(super) owed: Option<Owed>,
     pub(super) record: Record,
     /// Whether the history holds it, or an earlier run that it ends.
     pub(super) written: bool,
@@ -168,6 +173,7 @@ impl Migration {
             accepts_breakage: false,
             serves: serving.is_some(),
             serving_code: None,
+            spares: false,
             has_run: false,
             began: turn.now,
             clock: turn.now,

@@ -7,7 +7,7 @@ use super::super::news::Happening;
 use super::attempt::Attempt;
 use super::fact::{Backend, Opened, Past, Pending, PendingMigration, Trouble};
 use super::judge::counted;
-use super::marked::{Marked, Marks};
+use super::marked::{Marked, Marks, Owed};
 use super::order::MigrationOrder;
 use super::outcome::{Verdict, VerdictKind};
 use super::report::Report;
@@ -85,6 +85,7 @@ impl Migration {
         self.seen = self.seen.clone().joined(&opened.seen);
         self.session.known = opened.pending.is_some();
         self.session.pending = opened.pending.clone().unwrap_or_default();
+        self.session.owed = opened.owed;
         self.session.record.opened = opened;
         if !self.session.pending.ahead.is_empty() {
             let names = self.session.pending.ahead.join(", ");
@@ -102,7 +103,8 @@ impl Migration {
         if self.is_refused(turn) {
             return;
         }
-        if self.nothing_pending() && !self.is_to_sweep() && self.past.dirty.is_none() {
+        if self.nothing_to_run() && !self.is_to_sweep() && self.past.dirty.is_none() {
+            self.say_spared(turn);
             return self.conclude(turn, Verdict::of(VerdictKind::Nothing, "nothing is pending"));
         }
         self.lock(turn);
@@ -115,6 +117,35 @@ impl Migration {
     fn nothing_pending(&self) -> bool {
         let pending = &self.session.pending;
         self.session.known && pending.migrations.is_empty() && pending.own.is_none()
+    }
+
+    /// Nothing is pending, and nothing is owed that is to be done now.
+    fn nothing_to_run(&self) -> bool {
+        // What hangs on older code is not made for the newer schema.
+        let fits = self.session.pending.ahead.is_empty();
+        let owed = match self.session.owed {
+            Some(Owed::New) => !self.is_spared(),
+            // The start of what served before changes nothing: with another code it may have been done elsewhere meanwhile.
+            Some(Owed::Earlier) => self.serves,
+            None => false,
+        };
+        self.nothing_pending() && !(owed && fits)
+    }
+
+    /// Whether workers are started without what hangs on the command, which has failed: else nobody would be served.
+    fn is_spared(&self) -> bool {
+        self.spares && !self.serves
+    }
+
+    fn say_spared(&mut self, turn: &mut Turn<'_>) {
+        if self.is_spared() && self.session.owed == Some(Owed::New) && self.session.pending.ahead.is_empty() {
+            let words = format!(
+                "started although `migrate` failed: nothing is pending. What hangs on it (post_migrate) is owed still: \
+                 correct what failed, then `ostler migrate {}`",
+                self.app
+            );
+            self.warn(turn, words);
+        }
     }
 
     /// Whether a run without an end was about the database at hand; one that is not known any more, about the first.
@@ -167,7 +198,7 @@ impl Migration {
             self.clock = self.clock + turn.now.since(since);
         }
         if self.session.known {
-            self.session.pending = pending;
+            (self.session.pending, self.session.owed) = (pending, marks.owed);
         }
         if !swept.is_empty() {
             self.announce(turn, Happening::MigrationSwept { backends: swept });
@@ -244,7 +275,8 @@ impl Migration {
             // Also where nothing is pending any more: what comes after the last migration has failed.
             return self.run(turn);
         }
-        if self.nothing_pending() {
+        if self.nothing_to_run() {
+            self.say_spared(turn);
             let before = self.session.record.opened.pending.as_ref();
             let words = match before.is_some_and(|before| !before.migrations.is_empty()) {
                 true => "what was pending has been applied by another server",
@@ -283,7 +315,8 @@ impl Migration {
         }
         let pending = self.session.record.pending.clone();
         let database = self.database();
-        self.announce(turn, Happening::MigrationStarted { run: self.run, database, pending });
+        let owed = self.nothing_pending();
+        self.announce(turn, Happening::MigrationStarted { run: self.run, database, pending, owed });
         self.run(turn);
     }
 

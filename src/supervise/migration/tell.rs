@@ -13,6 +13,11 @@ const SHOWN: usize = 5;
 pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     use Happening::*;
     match happening {
+        MigrationStarted { database, owed: true, .. } => write!(
+            f,
+            "migrating database {database}: nothing is pending; `migrate` runs once for this code, for what hangs on it \
+             (post_migrate)"
+        ),
         MigrationStarted { database, pending, .. } => match pending.len() {
             0 => write!(f, "migrating database {database}"),
             count => {

@@ -52,6 +52,20 @@ pub(super) fn nothing_runs_unlocked(ledger: &Ledger, _: Moment, action: &Action)
     }
 }
 
+/// What hangs on the command is done for code that is new; but a start is tried again without it, once it has failed.
+pub(super) fn what_is_owed_is_done(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let Action::Announce(News { app, happening: Happening::MigrationEnded { verdict, .. } }) = action else {
+        return Ok(());
+    };
+    let mut books = ledger.books.values().rev().filter(|it| it.app == *app);
+    let owes = books.next().is_some_and(|it| it.owes && !it.dirty);
+    let failed = books.next().is_some_and(|it| it.has_run && it.bad);
+    match owes && !failed && verdict.kind.is_good() {
+        true => Err(format!("{app} is {}, and `migrate` has not run for its code", verdict.kind)),
+        false => Ok(()),
+    }
+}
+
 /// Backends are ended when the client is dead, never before.
 pub(super) fn backends_outlive_the_command(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     match order(ledger, action) {
