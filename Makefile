@@ -32,8 +32,7 @@ demo:
 
 test: setup venvs $(if $(root),rootfs)
 	cargo test --locked --no-fail-fast $(if $(root),,-- --skip booted::)
-	/usr/bin/python3 tests/shim/run.py -j 3
-	/usr/bin/python3 tests/migrate_db/run.py
+	bash tests/laws.sh
 	@echo 'ostler: every test passed$(if $(root),,, but for those of systemd: they need root)'
 
 test-systemd: setup venvs rootfs
