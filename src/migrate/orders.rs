@@ -39,6 +39,9 @@ pub struct Orders {
     /// The aliases that are migrated, where it is to be told in which others something is pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migrated: Option<Vec<String>>,
+    /// Whether `migrate` runs without Django's system checks.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unchecked: bool,
     /// Whether somebody only wants to know what is pending, and what that would do.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub plan: bool,
@@ -163,6 +166,7 @@ impl Orders {
                 MigrateCommand::Django | MigrateCommand::Other(_) => None,
             },
             migrated: None,
+            unchecked: false,
             plan: false,
         }
     }

@@ -15,7 +15,8 @@ def run(orders, control):
     told = hooks.Hooks(orders, control, VENDORS)
     alias = orders["database"]["alias"]
     try:
-        project.execute(["migrate", "--noinput", "--database", alias], orders.get("django"))
+        unchecked = ["--skip-checks"] if orders.get("unchecked") else []
+        project.execute(["migrate", "--noinput", "--database", alias] + unchecked, orders.get("django"))
         elsewhere(told)
     except project.NoDjango as none:
         control.failed("migration", str(none))
@@ -45,8 +46,11 @@ def elsewhere(told):
 def tell(control, told, error, otherwise):
     if error is None:
         return control.failed("migration", otherwise)
+    if not told.began:
+        told.where = "before Django had begun to migrate"
     where = told.where + ": " if told.where else ""
-    control.failed(kind_of(error) or "migration", where + words_of(error), trace_of(error))
+    kind = kind_of(error) or ("migration" if told.began else "app")
+    control.failed(kind, where + words_of(error), trace_of(error))
 
 
 def chain(error):

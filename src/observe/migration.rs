@@ -296,7 +296,7 @@ pub fn next_step(app: &str, verdict: &Verdict) -> String {
 fn another_try(app: &str, verdict: &Verdict) -> String {
     let commands = format!("`ostler restart {app}` or `ostler migrate {app}`");
     match verdict.elsewhere {
-        true => format!("{commands} tries again"),
+        true => format!("once what is named is out of the way, {commands} tries again"),
         false => format!("correct the migration that failed, then {commands}"),
     }
 }

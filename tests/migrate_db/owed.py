@@ -7,6 +7,7 @@ import signal
 import subprocess
 
 from hosts import Host
+from project import SETTINGS
 
 # What it does outlasts a rollback, and so does what a file beside it has it do.
 RECEIVER = """
@@ -192,6 +193,18 @@ def laws(project):
         locked = watch.hear("locked", 30)
         assert locked["owed"] is None and locked["pending"]["migrations"] == [], locked
 
+    def an_app_that_djangos_checks_refuse_is_told_apart_and_is_no_matter_if_nothing_is_pending(place):
+        made = project(place)
+        made.write("site_of_shop/settings.py", SETTINGS + 'ROOT_URLCONF = "shop.urls"\n')
+        made.write("shop/urls.py", "this is no Python\n")
+        run = place.run()
+        failed = run.hear("failed")
+        assert failed["kind"] == "app" and failed["message"].startswith("before Django had begun to migrate: "), failed
+        assert "urls.py" in failed["message"] + failed["traceback"] and run.ended() != 0, failed
+        run = place.run(unchecked=True)
+        assert run.ended() == 0, run.printed()
+
     return [once_for_each_code_on_whichever_host, what_failed_after_the_last_migration_is_owed,
             what_was_cut_after_the_last_migration_is_owed, code_that_has_migrations_again_is_owed_all_of_it,
-            without_a_marker_nothing_is_owed, each_alias_has_its_own, two_hosts_at_once_run_it_once]
+            without_a_marker_nothing_is_owed, each_alias_has_its_own, two_hosts_at_once_run_it_once,
+            an_app_that_djangos_checks_refuse_is_told_apart_and_is_no_matter_if_nothing_is_pending]

@@ -78,7 +78,7 @@ fn migrations_leave_no_descriptor_and_no_zombie() {
             until(&mut facts, |fact| matches!(fact, MigrationFact::PastRead(_))).await;
             order(MigrationOrder::OpenDatabase { index: 0 });
             until(&mut facts, |fact| matches!(fact, MigrationFact::DatabaseFailed(_))).await;
-            order(MigrationOrder::RunMigration { attempt: 1 });
+            order(MigrationOrder::RunMigration { attempt: 1, checks: true });
             if number == 3 {
                 order(MigrationOrder::Abort(AbortRung::Kill));
             }

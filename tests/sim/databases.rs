@@ -143,7 +143,7 @@ impl Databases {
                 }
                 self.shell(run, MigrationFact::Recorded);
             }
-            MigrationOrder::RunMigration { attempt } => self.start(run, *attempt),
+            MigrationOrder::RunMigration { attempt, .. } => self.start(run, *attempt),
             MigrationOrder::Watch { place } => {
                 if let Some(it) = self.runs.get_mut(&run) {
                     it.place = *place;

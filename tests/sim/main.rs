@@ -254,7 +254,7 @@ const OCCURRENCES: &[&str] = &[
     "Abort(Terminate)",
     "Abort(Kill)",
     "Abort(EndBackends)",
-    "RunMigration { attempt: 3 }",
+    "RunMigration { attempt: 3, ",
     "OpenDatabase { index: 1 }",
     "migration nothing to do",
     "migration applied",

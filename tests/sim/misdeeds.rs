@@ -63,7 +63,7 @@ impl Misdeed {
                 vec![action, more]
             }
             (Misdeed::RunsUnlocked, MigrationOrder::LockDatabase) => {
-                let more = also(MigrationOrder::RunMigration { attempt: 1 });
+                let more = also(MigrationOrder::RunMigration { attempt: 1, checks: true });
                 vec![action, more]
             }
             (Misdeed::SkipsWhatIsOwed, MigrationOrder::LockDatabase) => {
@@ -94,7 +94,7 @@ impl Misdeed {
                 vec![action, Action::Announce(News { app, happening })]
             }
             (Misdeed::RetriesUnseen, MigrationOrder::Abort(AbortRung::EndBackends)) => {
-                let more = also(MigrationOrder::RunMigration { attempt: 2 });
+                let more = also(MigrationOrder::RunMigration { attempt: 2, checks: true });
                 vec![action, more]
             }
             (Misdeed::OpensTheDirty, MigrationOrder::Close) => {

@@ -131,7 +131,9 @@ impl Migrations {
                     });
                 });
             }
-            MigrationOrder::RunMigration { attempt: _ } => run.run_migration(&mut self.tasks),
+            MigrationOrder::RunMigration { attempt: _, checks } => {
+                run.run_migration(checks, &mut self.tasks);
+            }
             MigrationOrder::Watch { place } => run.watch(place),
             MigrationOrder::Abort(rung) => run.abort(rung),
             MigrationOrder::VerifyDatabase { pending, at, failed } => {

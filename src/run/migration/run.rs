@@ -199,10 +199,12 @@ impl Run {
         HistoryEntry { run, host, release, started, output, record }
     }
 
-    pub(super) fn run_migration(&mut self, tasks: &mut JoinSet<()>) {
+    pub(super) fn run_migration(&mut self, checks: bool, tasks: &mut JoinSet<()>) {
         let (what, env) = match &self.opening.migrate.command {
             MigrateCommand::Django | MigrateCommand::DjangoApp { .. } => {
-                (What::Django(self.orders(Mode::Run).to_json()), BTreeMap::new())
+                let mut orders = self.orders(Mode::Run);
+                orders.unchecked = !checks;
+                (What::Django(orders.to_json()), BTreeMap::new())
             }
             MigrateCommand::Other(argv) => {
                 let env = &self.opening.blueprint.env;

@@ -343,6 +343,8 @@ pub enum FailureKind {
     Connection,
     /// The database has no room left.
     Full,
+    /// The app does not load, or Django's system checks refuse it: it has not begun to migrate.
+    App,
     /// Anything else: the migration itself is wrong.
     #[default]
     Migration,

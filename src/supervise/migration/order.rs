@@ -31,6 +31,8 @@ pub enum MigrationOrder {
     RunMigration {
         /// From 1.
         attempt: u32,
+        /// Whether Django's system checks come first. With nothing pending they do not: the workers prove the code.
+        checks: bool,
     },
     /// Look at the database while the command runs, and say of each look that it was taken of this place of the run.
     Watch {

@@ -329,7 +329,8 @@ impl Migration {
         session.attempt = Some(Attempt::started(turn.now, place));
         (session.ladder, session.ended, session.lost, session.reopening) = (None, None, None, None);
         let attempt = session.record.attempts;
-        self.order(turn, MigrationOrder::RunMigration { attempt });
+        let checks = !self.nothing_pending();
+        self.order(turn, MigrationOrder::RunMigration { attempt, checks });
         self.order(turn, MigrationOrder::Watch { place });
         (self.stage, self.due) = (Stage::Running, None);
     }

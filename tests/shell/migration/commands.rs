@@ -17,7 +17,7 @@ async fn a_migration_goes_from_its_lock_to_its_verification() {
     assert_eq!((pending.migrations.len(), swept[0].pid), (1, 4711));
     let begun = Record { database: "default".to_owned(), opened, ..Record::default() };
     assert_eq!(rig.record(begun.clone()).await, MigrationFact::Recorded);
-    rig.order(MigrationOrder::RunMigration { attempt: 1 });
+    rig.order(MigrationOrder::RunMigration { attempt: 1, checks: true });
     let (mut wrote, mut looked, mut at) = (false, false, None);
     let (exit, failure) = loop {
         match rig.next().await {
@@ -184,7 +184,7 @@ async fn another_command_gets_the_app_s_environment_and_the_guards() {
     let MigrationFact::Opened(opened) = rig.open().await else { panic!() };
     let recorded = rig.record(Record { opened, ..Record::default() }).await;
     assert_eq!(recorded, MigrationFact::Recorded);
-    rig.order(MigrationOrder::RunMigration { attempt: 1 });
+    rig.order(MigrationOrder::RunMigration { attempt: 1, checks: true });
     assert_eq!(rig.ended().await.0, Exit::Code(0));
     let orders: serde_json::Value = serde_json::from_str(&rig.text("orders")).unwrap();
     assert_eq!(orders["database"], serde_json::json!({"url": "postgresql://shop:secret@db/shop"}));

@@ -132,7 +132,7 @@ impl Rig {
     pub(super) async fn start(&mut self) {
         let opened = self.open().await;
         assert!(matches!(opened, MigrationFact::Opened(_)), "{opened:?}");
-        self.order(MigrationOrder::RunMigration { attempt: 1 });
+        self.order(MigrationOrder::RunMigration { attempt: 1, checks: true });
     }
 
     pub(super) fn abort(&mut self, rung: AbortRung) {

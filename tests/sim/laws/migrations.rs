@@ -42,7 +42,9 @@ pub(super) fn the_closed_are_left_alone(ledger: &Ledger, _: Moment, action: &Act
 
 /// The command runs with the lock, and when the history holds that it does.
 pub(super) fn nothing_runs_unlocked(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Some((book, MigrationOrder::RunMigration { attempt })) = order(ledger, action) else { return Ok(()) };
+    let Some((book, MigrationOrder::RunMigration { attempt, .. })) = order(ledger, action) else {
+        return Ok(());
+    };
     let wrong = |what: &str| Err(format!("try {attempt} of {} runs, and {what}", book.app));
     match book {
         _ if book.command => wrong("the one before has not ended"),
@@ -122,7 +124,9 @@ pub(super) fn migrations_touch_no_worker(step: &Step<'_>) -> Verdict {
 /// What is tried again was seen to be clean.
 pub(super) fn retries_start_clean(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     match order(ledger, action) {
-        Some((book, MigrationOrder::RunMigration { attempt })) if *attempt > 1 && book.seen != Some(true) => {
+        Some((book, MigrationOrder::RunMigration { attempt, .. }))
+            if *attempt > 1 && book.seen != Some(true) =>
+        {
             Err(format!("try {attempt} of {} begins, and nobody saw it clean: {:?}", book.app, book.seen))
         }
         _ => Ok(()),
