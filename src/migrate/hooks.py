@@ -39,10 +39,15 @@ class Late(importlib.abc.MetaPathFinder):
         return spec
 
 
+class Fenced(Exception):
+    """Another server is migrating: the lock of this run is lost."""
+
+
 class Hooks:
     def __init__(self, orders, control, vendors):
         self.orders, self.control, self.vendors = orders, control, vendors
         self.alias = orders["database"].get("alias")
+        self.fenced = None  # the connection by which no other run is at work
         self.number = self.of = 0
         self.blind = False  # whether it has been said that progress is not seen
         self.timeout = database.lock_timeout_of(orders, "", True)
@@ -110,7 +115,7 @@ class Hooks:
         try:
             return hook(*arguments)
         except Exception as error:
-            if isinstance(error, getattr(sys.modules.get("django.db.utils"), "Error", ())):
+            if isinstance(error, (Fenced, getattr(sys.modules.get("django.db.utils"), "Error", Fenced))):
                 raise
             return self.unseen("%s of this Django is not as expected: %s" % (name, said(error)))
 
@@ -150,6 +155,7 @@ class Hooks:
         self.number += 1
         self.place = place_of(connection)
         self.where = name + self.place
+        self.fence(arguments[0], migration)
         atomic = plan.atomic(migration, connection)
         self.trail.enter(migration, connection)
         self.step("migration", name=name, number=self.number, of=max(self.of, self.number), atomic=atomic)
@@ -171,6 +177,21 @@ class Hooks:
                 self.limit(connection)
 
         return after
+
+    def fence(self, executor, migration):
+        """The lock that lets one server migrate is held by the watching side, whose connection may be lost: then another server
+        has it, and may be here too, or have been here since the plan was made."""
+        connection = executor.connection
+        vendor = self.vendors.get(connection.vendor)
+        if vendor is None or self.fenced is not None and connection.connection is self.fenced:
+            return
+        with connection.cursor() as cursor:
+            if not vendor.fence(cursor, str(connection.settings_dict.get("NAME"))):
+                raise Fenced("another server has begun to migrate: the lock of this run is lost")
+        self.fenced = connection.connection
+        recorder = executor.recorder
+        if recorder.has_table() and recorder.migration_qs.filter(app=migration.app_label, name=migration.name).exists():
+            raise Fenced("another server has applied it meanwhile: the lock of this run was lost")
 
     def listen(self, migration, name):
         """Has a migration tell its operations; what it answers takes that away again."""

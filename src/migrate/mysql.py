@@ -83,6 +83,17 @@ class Again:
         return answer
 
 
+def fence(cursor, name):
+    """Whether no other run is at work in this database; held as long as its connection lasts."""
+    try:
+        cursor.execute("SELECT GET_LOCK(%s, 0)", [lock_name(name + " runs")])
+    except Exception as error:
+        if kind_of(error):
+            raise
+        return True  # a cluster that has no such locks; `Side.open` has warned of it
+    return cursor.fetchone()[0] == 1
+
+
 def bound(cursor, orders):
     lock_timeout(cursor, database.usual(orders))
 

@@ -11,6 +11,7 @@ from _ostler.wire import Trouble
 
 # One lock for each database (advisory locks are per database): two apps that share one migrate one after the other.
 LOCK = (0x6F73746C, 0x6D696772)  # "ostl", "migr"
+RUNS = (0x6F73746C, 0x72756E73)  # "ostl", "runs": the same of the run itself
 SINCE = 0x6F737473  # "osts": held beside it with the time at which the lock was taken, for those that wait
 CONNECT = 2  # seconds; the least that libpq knows
 STATEMENT = "3s"
@@ -332,6 +333,12 @@ def guard(cursor, orders):
     again(cursor, orders, database.usual(orders))
     for mark in backends.marks(Tag(orders["tag"])):
         cursor.execute("SELECT pg_try_advisory_lock_shared(%d, %d)" % mark)
+
+
+def fence(cursor, name):
+    """Whether no other run is at work in this database; held as long as its connection lasts."""
+    cursor.execute("SELECT pg_try_advisory_lock(%d, %d)" % RUNS)
+    return cursor.fetchone()[0]
 
 
 def again(cursor, orders, seconds):

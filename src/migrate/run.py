@@ -65,6 +65,8 @@ def chain(error):
 def kind_of(error):
     """The innermost error of a database tells most: what is around it came of it."""
     for inner in reversed(chain(error)):
+        if isinstance(inner, hooks.Fenced):
+            return "lock"
         for vendor in VENDORS.values():
             kind = vendor.failure(inner)
             if kind:

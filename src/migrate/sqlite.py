@@ -30,6 +30,11 @@ def guard(cursor, orders):
     lock_timeout(cursor, database.usual(orders))
 
 
+def fence(cursor, name):
+    """One machine alone has the file, and its lock goes with the process."""
+    return True
+
+
 def again(cursor, orders, seconds):
     """Nothing but the waits for locks can have been changed meanwhile."""
     lock_timeout(cursor, seconds)

@@ -160,6 +160,7 @@ def a_cancelled_data_migration_is_rolled_back_and_clean(place):
     failed = failure_of(run)
     assert run.ended() == 1 and failed["kind"] == "cancelled", failed
     place.note("ended in %.2f s" % (time.monotonic() - began))
+    watch.ask("end_backends", "backends_gone", 60)  # the server may still be at the end of its connection
     report = verify(watch, watch.locked["pending"], "shop.0002_data", step)
     assert report["leftovers"] == [] and report["recorded"] == [] and report["backends"] == 0, report
     assert place.server.sql("SELECT COUNT(*) FROM shop_order WHERE price <> id", database=place.name) == [["0"]]
@@ -304,7 +305,19 @@ def step_back(step):
     return dict(step, at="operation", number=1)
 
 
+def a_run_beside_another_applies_nothing(place):
+    project = filled(place, 3)
+    project.migration("0002_long", 'migrations.RunSQL("SELECT SLEEP(5)")', atomic=False)
+    one = place.run()
+    one.hear("step", where=lambda it: it["at"] == "operation")
+    other = place.run(tag="ostler:%s:web2:r1" % place.app, host="web2")
+    failed = other.hear("failed")
+    assert failed["kind"] == "lock" and "another server" in failed["message"], failed
+    assert other.ended() == 1 and one.ended() == 0, (other.printed(), one.printed())
+
+
 LAWS = [
+    a_run_beside_another_applies_nothing,
     guards_are_in_force_and_read_back, the_servers_own_limit_of_statements_is_told, nothing_pending_is_known_at_once,
     a_wrong_password_is_said, a_server_that_is_down_is_said, the_lock_is_of_one_and_freed_by_its_death,
     two_databases_of_one_server_do_not_exclude_each_other, the_lock_comes_back_after_a_lost_connection,
