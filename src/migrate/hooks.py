@@ -131,9 +131,12 @@ class Hooks:
 
     def migrating(self, arguments):
         # The plan is the list of pairs (migration, backwards).
-        plans = [len(it) for it in arguments if isinstance(it, list) and it and hasattr(it[0][0], "operations")]
-        self.number, self.of = 0, plans[0] if plans else 0
+        plans = [it for it in arguments if isinstance(it, list) and it and hasattr(it[0][0], "operations")]
+        self.number, self.of = 0, len(plans[0]) if plans else 0
         self.began = True
+        if self.ours(arguments):
+            first, backwards = plans[0][0] if plans else (None, False)
+            self.fence(arguments[0], None if backwards else first)
 
         def after(error):
             if error is None and self.ours(arguments):
@@ -180,7 +183,7 @@ class Hooks:
 
     def fence(self, executor, migration):
         """The lock that lets one server migrate is held by the watching side, whose connection may be lost: then another server
-        has it, and may be here too, or have been here since the plan was made."""
+        has it, and may be here too, or have been here since the plan was made. `migration` is the next, if there is one."""
         connection = executor.connection
         vendor = self.vendors.get(connection.vendor)
         if vendor is None or self.fenced is not None and connection.connection is self.fenced:
@@ -190,7 +193,9 @@ class Hooks:
                 raise Fenced("another server has begun to migrate: the lock of this run is lost")
         self.fenced = connection.connection
         recorder = executor.recorder
-        if recorder.has_table() and recorder.migration_qs.filter(app=migration.app_label, name=migration.name).exists():
+        if migration is None or not recorder.has_table():
+            return
+        if recorder.migration_qs.filter(app=migration.app_label, name=migration.name).exists():
             raise Fenced("another server has applied it meanwhile: the lock of this run was lost")
 
     def listen(self, migration, name):

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import os
 import random
 import signal
 import time
@@ -126,3 +127,55 @@ def nothing_runs_twice(place, project, rows, forget, seconds):
         assert len(done) == len(set(done)), done
     place.note("%d rounds, %d of them dirty" % (rounds, dirty))
     return rounds
+
+
+def nothing_is_applied_beside_another_run(place, project, sleeps):
+    """`sleeps` is SQL; of two runs, neither of which any lock holds back, one applies."""
+    project.migration("0002_long", 'migrations.RunSQL("%s")' % sleeps, atomic=False)
+    one = place.run()
+    one.hear("step", where=lambda it: it["at"] == "operation")
+    other = place.run(tag="ostler:%s:web2:r1" % place.app, host="web2")
+    failed = other.hear("failed")
+    assert failed["kind"] == "lock" and "another server" in failed["message"], failed
+    assert other.ended() == 1 and one.ended() == 0, (other.printed(), one.printed())
+    # Also who has nothing to apply waits for the end of the other.
+    project.migration("0003_long", 'migrations.RunSQL("%s")' % sleeps, atomic=False)
+    one = place.run()
+    one.hear("step", where=lambda it: it["at"] == "operation")
+    project.remove("0003_long")
+    other = place.run(tag="ostler:%s:web2:r2" % place.app, host="web2")
+    assert other.hear("failed")["kind"] == "lock"
+    assert other.ended() == 1 and one.ended() == 0, (other.printed(), one.printed())
+
+
+# Between Django's plan and its first migration.
+HELD = """
+import os, time
+from django.apps import AppConfig
+def before(**_):
+    if os.environ.get("HELD"):
+        open("held", "w").close()
+        while os.path.exists("held"):
+            time.sleep(0.02)
+class Shop(AppConfig):
+    name = "shop"
+    def ready(self):
+        from django.db.models.signals import pre_migrate
+        pre_migrate.connect(before, sender=self, weak=False)
+"""
+
+
+def what_was_applied_since_the_plan_is_not_applied_again(place, project):
+    project.write("shop/apps.py", HELD)
+    project.migration("0002_held", 'migrations.RunSQL("SELECT 1")')
+    held = os.path.join(place.folder, "held")
+    late = place.run(environment={"HELD": "1"})
+    limit = time.monotonic() + 60
+    while not os.path.exists(held):
+        assert time.monotonic() < limit and late.running(), late.printed()
+        time.sleep(0.02)
+    place.migrate()
+    os.unlink(held)
+    failed = late.hear("failed")
+    assert failed["kind"] == "lock" and "meanwhile" in failed["message"], failed
+    assert late.ended() == 1

@@ -4,6 +4,7 @@ import signal
 import time
 import urllib.parse
 
+import hosts
 from maria import at_once, driven, failure_of, filled, project, step_to, until, verify
 from mariadb import PASSWORD, Mariadb
 from place import names_of
@@ -306,18 +307,15 @@ def step_back(step):
 
 
 def a_run_beside_another_applies_nothing(place):
-    project = filled(place, 3)
-    project.migration("0002_long", 'migrations.RunSQL("SELECT SLEEP(5)")', atomic=False)
-    one = place.run()
-    one.hear("step", where=lambda it: it["at"] == "operation")
-    other = place.run(tag="ostler:%s:web2:r1" % place.app, host="web2")
-    failed = other.hear("failed")
-    assert failed["kind"] == "lock" and "another server" in failed["message"], failed
-    assert other.ended() == 1 and one.ended() == 0, (other.printed(), one.printed())
+    hosts.nothing_is_applied_beside_another_run(place, filled(place, 3), "SELECT SLEEP(4)")
+
+
+def what_was_applied_since_the_plan_is_not_applied_again(place):
+    hosts.what_was_applied_since_the_plan_is_not_applied_again(place, filled(place, 3))
 
 
 LAWS = [
-    a_run_beside_another_applies_nothing,
+    a_run_beside_another_applies_nothing, what_was_applied_since_the_plan_is_not_applied_again,
     guards_are_in_force_and_read_back, the_servers_own_limit_of_statements_is_told, nothing_pending_is_known_at_once,
     a_wrong_password_is_said, a_server_that_is_down_is_said, the_lock_is_of_one_and_freed_by_its_death,
     two_databases_of_one_server_do_not_exclude_each_other, the_lock_comes_back_after_a_lost_connection,

@@ -4,6 +4,7 @@ import contextlib
 import signal
 import time
 
+import hosts
 from postgres import Postgres, wait_until
 
 SERVER = Postgres
@@ -288,17 +289,17 @@ def the_record_is_part_of_the_transaction(place):
 def a_run_beside_another_applies_nothing(place):
     project = place.project()
     place.migrate()
-    project.migration("0002_long", 'migrations.RunSQL("SELECT pg_sleep(5)")', atomic=False)
-    one = place.run()
-    one.hear("step", where=lambda it: it["at"] == "operation")
-    other = place.run(tag="ostler:%s:web2:r1" % place.app, host="web2")
-    failed = other.hear("failed")
-    assert failed["kind"] == "lock" and "another server" in failed["message"], failed
-    assert other.ended() == 1 and one.ended() == 0, (other.printed(), one.printed())
+    hosts.nothing_is_applied_beside_another_run(place, project, "SELECT pg_sleep(4)")
+
+
+def what_was_applied_since_the_plan_is_not_applied_again(place):
+    project = place.project()
+    place.migrate()
+    hosts.what_was_applied_since_the_plan_is_not_applied_again(place, project)
 
 
 LAWS = [
-    a_run_beside_another_applies_nothing,
+    a_run_beside_another_applies_nothing, what_was_applied_since_the_plan_is_not_applied_again,
     a_statement_that_sleeps_is_cancelled_at_once, an_index_build_is_cancelled_at_once_and_its_progress_is_seen,
     an_alter_that_rewrites_is_cancelled_at_once, a_concurrent_index_that_is_cancelled_is_removed,
     a_run_that_computes_in_a_transaction_is_seen_idle_and_left_to_signals,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::harness::{AppFile, Site, WSGI, readable};
+use crate::harness::{AppFile, CLASSES, Site, WSGI, readable};
 use crate::load::get;
 use crate::server::Postgres;
 use crate::shop::Drivers;
@@ -196,5 +196,37 @@ fn the_code_that_serves_is_asked_how_it_gets_on_with_what_another_tool_has_done(
         // Nothing pending: nobody is asked, and a release in the same place is not asked for what it is not.
         let said = ostlerd.restart("shop");
         assert!(!said.all().contains("the code that serves"), "{said}");
+    }
+}
+
+#[test]
+fn the_code_that_serves_is_asked_in_every_class() {
+    for (class, text) in CLASSES {
+        let site = Site::new();
+        let gone = site.path("logs/gone");
+        let check =
+            format!("    if os.path.exists({:?}):\n        raise RuntimeError('no such column')\n", gone);
+        let reads = text.replace("    body = ", &format!("{check}    body = "));
+        let put = |id: &str, app: &str, migrate: &str| {
+            let folder = site.path("srv").join(id);
+            fs::create_dir_all(&folder).expect("the site's folder is writable");
+            fs::write(folder.join("app.py"), app).expect("the folder is ours");
+            fs::write(folder.join("migrate.sh"), migrate).expect("the folder is ours");
+            [site.path("srv"), folder].iter().for_each(|it| readable(it));
+            let current = site.path("srv/current");
+            let _ = fs::remove_file(&current);
+            symlink(id, current).expect("the folder is ours");
+        };
+        put("1", &reads, "true");
+        let mut app = site.app("shop").args(&["-k", class]).tcp();
+        app.directory = site.path("srv/current");
+        app.table("[migrate]\ncommand = [\"/bin/sh\", \"migrate.sh\"]").write();
+        let ostlerd = site.start();
+        ostlerd.serving("shop");
+        put("2", &reads, "true");
+        ostlerd.restart("shop").says(&["the code that serves (g1) answers its probe", "g2 serves"]);
+        put("3", text, &format!("touch {}", gone.display()));
+        let said = ostlerd.restart("shop");
+        said.says(&["the code that serves (g2) does not go on with the migrated database", "g3 serves"]);
     }
 }

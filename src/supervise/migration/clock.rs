@@ -42,7 +42,7 @@ impl Migration {
         match self.stage.clone() {
             Stage::Opening => {
                 let words = format!("the history could not be read within {} s", ANSWER.as_secs());
-                self.conclude(turn, Verdict::of(VerdictKind::Failed, &words));
+                self.conclude(turn, Verdict::of(VerdictKind::Failed, &words).with_cause_elsewhere());
             }
             Stage::Connecting => self.unanswered(turn, self.open_limit()),
             Stage::Sweeping => self.unanswered(turn, ANSWER),

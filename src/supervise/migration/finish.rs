@@ -210,7 +210,7 @@ impl Migration {
             (Some(next), Some(reason)) => {
                 let name = self.migrate.databases.get(next).map(ToString::to_string).unwrap_or_default();
                 let words = format!("ended before the database `{name}` because {reason}");
-                self.add_to_total(Verdict::of(VerdictKind::Failed, &words));
+                self.add_to_total(Verdict::of(VerdictKind::Failed, &words).with_cause_elsewhere());
                 self.ask_serving(turn);
             }
         }

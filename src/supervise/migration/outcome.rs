@@ -34,6 +34,11 @@ impl Verdict {
         let (elsewhere, applied, detail, leftovers) = Default::default();
         Verdict { kind, reason, elsewhere, applied, detail, leftovers }
     }
+
+    /// The same, where there is nothing to correct in the migration.
+    pub(super) fn with_cause_elsewhere(self) -> Verdict {
+        Verdict { elsewhere: true, ..self }
+    }
 }
 
 /// The outcomes.

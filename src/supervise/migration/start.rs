@@ -39,7 +39,8 @@ impl Migration {
 
     /// Nobody knows what earlier runs have left: nothing is run on top of it.
     pub(super) fn past_unread(&mut self, turn: &mut Turn<'_>, trouble: &Trouble) {
-        self.total = Verdict::of(VerdictKind::Failed, &format!("nothing was run: {}", trouble.message));
+        let words = format!("nothing was run: {}", trouble.message);
+        self.total = Verdict::of(VerdictKind::Failed, &words).with_cause_elsewhere();
         self.close(turn);
     }
 
@@ -350,10 +351,10 @@ impl Migration {
     fn unrun(&self, kind: VerdictKind, words: &str) -> Verdict {
         let applied = self.session.earlier.clone();
         if applied.is_empty() {
-            return Verdict { elsewhere: true, ..Verdict::of(kind, words) };
+            return Verdict::of(kind, words).with_cause_elsewhere();
         }
         let done = counted(applied.len(), "migration applied", "migrations applied");
         let partial = Verdict::of(VerdictKind::Partial, &format!("{done}; {words}"));
-        Verdict { applied, elsewhere: true, ..partial }
+        Verdict { applied, ..partial }.with_cause_elsewhere()
     }
 }
