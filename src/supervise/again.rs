@@ -1,6 +1,7 @@
 //! A first start whose migration could not begin, or failed and left nothing half done: it is tried again, for nothing serves
 //! meanwhile, and what was in its way may go away by itself.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::plan::AppPlan;
@@ -23,8 +24,8 @@ pub(super) struct Again {
     plan: AppPlan,
     at: Moment,
     failures: u32,
-    /// Whether the command has run.
-    ran: bool,
+    /// The databases for which the command has failed.
+    failed_for: BTreeSet<usize>,
 }
 
 impl App {
@@ -40,7 +41,8 @@ impl App {
         let pace = if ended.has_run { FAILED } else { NOT_BEGUN };
         let delay = delay_after(pace, failures, turn.random);
         self.announce(turn, Happening::StartDelayed { delay });
-        self.databases.again = Some(Again { plan, at: turn.now + delay, failures, ran: ended.has_run });
+        let failed_for = ended.failed_for.clone();
+        self.databases.again = Some(Again { plan, at: turn.now + delay, failures, failed_for });
     }
 
     /// When that is, unless something else is done.
@@ -57,7 +59,7 @@ impl App {
         self.begin_migration(turn, Wanted { plan: again.plan, rolls_out: true, waiters, only });
         self.databases.failures = again.failures;
         if let Some(begun) = &mut self.databases.migrating {
-            begun.migration.spares = again.ran;
+            begun.migration.failed_for = again.failed_for;
         }
     }
 }

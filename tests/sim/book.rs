@@ -1,5 +1,6 @@
 //! What is known of one migration, from outside the core: what was ordered, and what was heard.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ostler::config::AppName;
@@ -27,10 +28,13 @@ pub(crate) struct Book {
     pub(crate) rungs: Vec<AbortRung>,
     /// What was seen since the command ended: whether that was clean.
     pub(crate) seen: Option<bool>,
-    /// Whether what hangs on the command is owed to code that fits, and it has not run since that is known.
-    pub(crate) owes: bool,
-    /// Whether the command has run, for any of the databases, and one of them has not ended well.
-    pub(crate) has_run: bool,
+    /// The database at hand.
+    pub(crate) at: usize,
+    /// The databases in which what hangs on the command is owed to code that fits, and it has not run since that is known.
+    pub(crate) owes: BTreeSet<usize>,
+    /// Those for which it has run and not ended well.
+    pub(crate) failed_for: BTreeSet<usize>,
+    /// Whether the run has ended, and not well.
     pub(crate) bad: bool,
 }
 
@@ -51,8 +55,9 @@ impl Book {
             ran: false,
             rungs: Vec::new(),
             seen: None,
-            owes: false,
-            has_run: false,
+            at: 0,
+            owes: BTreeSet::new(),
+            failed_for: BTreeSet::new(),
             bad: false,
         }
     }
@@ -62,10 +67,10 @@ impl Book {
             MigrationFact::PastRead(past) => {
                 self.dirty = past.dirty.is_some() && !(self.keeps && past.marked.is_some());
             }
-            MigrationFact::Opened(opened) if !self.begun => self.owes = opened.owed == Some(Owed::New),
+            MigrationFact::Opened(opened) if !self.begun => self.owe(opened.owed),
             MigrationFact::Locked { marks, .. } => {
                 (self.locked, self.dirty) = (true, marks.dirty.is_some());
-                self.owes = !self.begun && marks.owed == Some(Owed::New);
+                self.owe(marks.owed.filter(|_| !self.begun));
             }
             MigrationFact::DatabaseFailed(_) => self.locked = false,
             MigrationFact::Recorded => self.written = self.begun,
@@ -83,13 +88,20 @@ impl Book {
         }
     }
 
+    fn owe(&mut self, owed: Option<Owed>) {
+        self.owes.remove(&self.at);
+        self.owes.extend((owed == Some(Owed::New)).then_some(self.at));
+    }
+
     pub(crate) fn act(&mut self, order: &MigrationOrder) {
         match order {
             MigrationOrder::Open(opening) => {
                 (self.open, self.keeps) = (true, opening.migrate.marker);
                 self.blueprint = Some(opening.blueprint.clone());
             }
-            MigrationOrder::OpenDatabase { .. } => (self.database, self.locked) = (true, false),
+            MigrationOrder::OpenDatabase { index } => {
+                (self.database, self.locked, self.at) = (true, false, *index)
+            }
             MigrationOrder::CloseDatabase => self.locked = false,
             MigrationOrder::RecordMigration(record) if record.verdict.is_none() && !record.resolved => {
                 (self.begun, self.written) = (true, false);
@@ -97,10 +109,12 @@ impl Book {
             }
             MigrationOrder::RecordMigration(record) => {
                 (self.begun, self.written) = (false, false);
-                self.bad |= record.verdict.as_ref().is_some_and(|it| !it.kind.is_good());
+                if self.ran && record.verdict.as_ref().is_some_and(|it| !it.kind.is_good()) {
+                    self.failed_for.insert(self.at);
+                }
             }
             MigrationOrder::RunMigration { .. } => {
-                (self.owes, self.has_run) = (false, true);
+                self.owes.remove(&self.at);
                 (self.command, self.ran, self.seen) = (true, true, None);
                 self.rungs.clear();
             }

@@ -337,8 +337,11 @@ impl Ledger {
     fn announced(&mut self, now: Moment, app: &AppName, happening: &Happening) {
         let Some(crew) = self.crews.get_mut(app) else { return };
         if let Happening::MigrationEnded { verdict, .. } = happening {
-            let open = self.books.values().rev().find(|it| it.app == *app);
-            let blueprint = open.and_then(|it| it.blueprint.clone()).filter(|_| verdict.kind.is_good());
+            let book = self.books.values_mut().rev().find(|it| it.app == *app);
+            let blueprint = book.and_then(|it| {
+                it.bad = !verdict.kind.is_good();
+                it.blueprint.clone().filter(|_| !it.bad)
+            });
             crew.migrated.extend(blueprint);
             // A rollout may follow.
             crew.allow_a_change(now);

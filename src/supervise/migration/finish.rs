@@ -187,6 +187,9 @@ impl Migration {
             return self.vanish(turn);
         }
         let session = &mut self.session;
+        if session.record.attempts > 0 && !verdict.kind.is_good() {
+            self.failed_for.extend(session.index);
+        }
         session.verdict = Some(verdict.clone());
         session.record.seconds = turn.now.since(session.began).as_secs_f64();
         session.record.verdict = Some(verdict);

@@ -30,6 +30,7 @@
 //! side, or, once the command has run, a verdict of `unknown`. `start` leads to the command, `watchdog` ends it,
 //! `finish` finds out what came of it, `clock` is what time alone does.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,8 +73,9 @@ pub(in crate::supervise) struct Migration {
     pub(super) serves: bool,
     /// The code that serves, if it is to be asked how it gets on with what the command did.
     pub(in crate::supervise) serving_code: Option<ServingCode>,
-    /// A start is tried again after the command ran and failed: it does not wait for what hangs on the command alone.
-    pub(in crate::supervise) spares: bool,
+    /// The databases for which the command has failed, here and in the tries of a start before: the next try does not wait
+    /// for what hangs on the command alone there.
+    pub(in crate::supervise) failed_for: BTreeSet<usize>,
     /// Whether the command was run.
     pub(in crate::supervise) has_run: bool,
     pub(super) began: Moment,
@@ -173,7 +175,7 @@ impl Migration {
             accepts_breakage: false,
             serves: serving.is_some(),
             serving_code: None,
-            spares: false,
+            failed_for: BTreeSet::new(),
             has_run: false,
             began: turn.now,
             clock: turn.now,

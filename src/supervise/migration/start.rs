@@ -135,7 +135,7 @@ impl Migration {
 
     /// Whether workers are started without what hangs on the command, which has failed: else nobody would be served.
     fn is_spared(&self) -> bool {
-        self.spares && !self.serves
+        !self.serves && self.session.index.is_some_and(|it| self.failed_for.contains(&it))
     }
 
     fn say_spared(&mut self, turn: &mut Turn<'_>) {

@@ -1,5 +1,6 @@
 //! Laws about migrations and their watchdog.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ostler::supervise::{
@@ -54,15 +55,15 @@ pub(super) fn nothing_runs_unlocked(ledger: &Ledger, _: Moment, action: &Action)
     }
 }
 
-/// What hangs on the command is done for code that is new; but a start is tried again without it, once it has failed.
+/// What hangs on the command is done for code that is new; but a start is tried again without it, if it has failed in that database.
 pub(super) fn what_is_owed_is_done(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let Action::Announce(News { app, happening: Happening::MigrationEnded { verdict, .. } }) = action else {
         return Ok(());
     };
     let mut books = ledger.books.values().rev().filter(|it| it.app == *app);
-    let owes = books.next().is_some_and(|it| it.owes && !it.dirty);
-    let failed = books.next().is_some_and(|it| it.has_run && it.bad);
-    match owes && !failed && verdict.kind.is_good() {
+    let Some(book) = books.next().filter(|it| !it.dirty && verdict.kind.is_good()) else { return Ok(()) };
+    let failed: BTreeSet<_> = books.take_while(|it| it.bad).flat_map(|it| &it.failed_for).collect();
+    match book.owes.iter().any(|it| !failed.contains(it)) {
         true => Err(format!("{app} is {}, and `migrate` has not run for its code", verdict.kind)),
         false => Ok(()),
     }
