@@ -136,7 +136,9 @@ impl App {
         self.databases.problem = left.migration_problem;
         self.databases.last_plan = left.last_plan;
         self.databases.post_deploy = left.post_deploy;
-        self.migrate_anew(turn, left.wanted);
+        let asks = left.unasked.clone().map(|plan| WantedLeft { plan, rolls_out: false });
+        self.databases.unasked = left.unasked;
+        self.migrate_anew(turn, left.wanted.or(asks));
         self.take_over_link(turn, left.switch);
     }
 

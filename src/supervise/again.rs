@@ -1,5 +1,8 @@
 //! A first start whose migration could not begin, or failed and left nothing half done: it is tried again, for nothing serves
 //! meanwhile, and what was in its way may go away by itself.
+//!
+//! Code that has run on its databases before, with nothing pending, needs nothing of them to start: if they do not answer, it
+//! serves, and they are asked until they do.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,6 +27,8 @@ pub(super) struct Again {
     plan: AppPlan,
     at: Moment,
     failures: u32,
+    /// Whether it is to be brought in then; it serves if not.
+    rolls_out: bool,
     /// The databases for which the command has failed.
     failed_for: BTreeSet<usize>,
 }
@@ -41,8 +46,39 @@ impl App {
         let pace = if ended.has_run { FAILED } else { NOT_BEGUN };
         let delay = delay_after(pace, failures, turn.random);
         self.announce(turn, Happening::StartDelayed { delay });
-        let failed_for = ended.failed_for.clone();
-        self.databases.again = Some(Again { plan, at: turn.now + delay, failures, failed_for });
+        let (rolls_out, failed_for) = (true, ended.failed_for.clone());
+        self.databases.again = Some(Again { plan, at: turn.now + delay, failures, rolls_out, failed_for });
+    }
+
+    /// Whether `wanted` is brought in although its databases have not answered.
+    pub(super) fn starts_unasked(&self, wanted: &Wanted, ended: &Migration) -> bool {
+        let newest = self.mode == Mode::Running && self.databases.queued.is_none();
+        wanted.rolls_out && newest && self.serving.is_none() && ended.could_not_ask()
+    }
+
+    pub(super) fn start_unasked(&mut self, turn: &mut Turn<'_>, wanted: Wanted, reason: String) {
+        self.announce(turn, Happening::StartedUnasked { reason });
+        self.databases.unasked = Some(wanted.plan.clone());
+        self.ask_later(turn);
+        self.bring_in(turn, wanted.plan, wanted.waiters);
+    }
+
+    /// A migration has ended badly: if that was not one that has asked the databases of what serves unasked, they are asked
+    /// again.
+    pub(super) fn still_unasked(&mut self, turn: &mut Turn<'_>, wanted: &Wanted, ended: &Migration) {
+        let of_this = |plan: &AppPlan| plan.blueprint == wanted.plan.blueprint;
+        if self.databases.unasked.as_ref().is_some_and(of_this) && !ended.could_not_ask() {
+            self.databases.unasked = None;
+        }
+        self.ask_later(turn);
+    }
+
+    fn ask_later(&mut self, turn: &mut Turn<'_>) {
+        let Some(plan) = self.databases.unasked.clone() else { return };
+        let failures = self.databases.failures + 1;
+        let at = turn.now + delay_after(NOT_BEGUN, failures, turn.random);
+        self.databases.again =
+            Some(Again { plan, at, failures, rolls_out: false, failed_for: BTreeSet::new() });
     }
 
     /// When that is, unless something else is done.
@@ -56,7 +92,8 @@ impl App {
         let due = self.begins_again().is_some_and(|at| at <= turn.now);
         let Some(again) = self.databases.again.take_if(|_| due) else { return };
         let (waiters, only) = Default::default();
-        self.begin_migration(turn, Wanted { plan: again.plan, rolls_out: true, waiters, only });
+        let Again { plan, rolls_out, .. } = again;
+        self.begin_migration(turn, Wanted { plan, rolls_out, waiters, only });
         self.databases.failures = again.failures;
         if let Some(begun) = &mut self.databases.migrating {
             begun.migration.failed_for = again.failed_for;

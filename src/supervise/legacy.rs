@@ -70,6 +70,8 @@ pub(super) struct AppLeft {
     pub(super) last_plan: Option<AppPlan>,
     pub(super) post_deploy: Option<Opening>,
     #[serde(default)]
+    pub(super) unasked: Option<AppPlan>,
+    #[serde(default)]
     pub(super) switch: SwitchLeft,
 }
 
@@ -260,6 +262,7 @@ impl App {
             migration_problem: self.databases.problem.clone(),
             last_plan: self.databases.last_plan.clone(),
             post_deploy: self.databases.owed_post_deploy().cloned(),
+            unasked: self.databases.unasked.clone(),
             switch: self.switch.left(),
         }
     }

@@ -54,6 +54,8 @@ pub(super) struct Databases {
     pub(super) errand: Option<Errand>,
     /// What is tried again, if nothing serves.
     pub(super) again: Option<Again>,
+    /// What serves although its databases have not answered since it was started: they are asked until they do.
+    pub(super) unasked: Option<AppPlan>,
     /// What is to be run now that its rollout has committed.
     pub(super) post_deploy: Option<Opening>,
     pub(super) last: Option<LastMigration>,
@@ -209,7 +211,9 @@ impl App {
 
     pub(super) fn begin_migration(&mut self, turn: &mut Turn<'_>, wanted: Wanted) {
         let Some(migrate) = wanted.plan.migrate.clone() else { return };
-        self.databases.problem = None;
+        if self.databases.unasked.is_none() {
+            self.databases.problem = None;
+        }
         (self.databases.again, self.databases.failures) = (None, 0);
         self.databases.last_plan = Some(wanted.plan.clone());
         let run = turn.next_run();
@@ -273,7 +277,7 @@ impl App {
     }
 
     fn migrated(&mut self, turn: &mut Turn<'_>, over: Migrating) {
-        let Migrating { migration, wanted, aborters } = over;
+        let Migrating { migration, mut wanted, aborters } = over;
         let (database, verdict) = migration.outcome();
         self.databases.last =
             Some(LastMigration { database, verdict: verdict.clone(), seen: migration.seen().clone() });
@@ -286,7 +290,11 @@ impl App {
             // What the shell holds for its plan is not needed by the workers that stay.
             self.settled = false;
             let outcome = self.not_migrated(&verdict);
-            self.answer_all(turn, wanted.only, &outcome);
+            self.answer_all(turn, std::mem::take(&mut wanted.only), &outcome);
+            if self.starts_unasked(&wanted, &migration) {
+                return self.start_unasked(turn, wanted, words);
+            }
+            self.still_unasked(turn, &wanted, &migration);
             if wanted.rolls_out {
                 self.last_rollout =
                     Some(LastRollout { generation: None, committed: false, reason: Some(words.clone()) });
@@ -296,6 +304,8 @@ impl App {
             }
             return self.answer_all(turn, wanted.waiters, &outcome);
         }
+        self.databases.unasked = None;
+        self.serving_shown(&migration);
         let message = match verdict.kind {
             VerdictKind::Nothing => match &migration.seen().none {
                 Some(why) => format!("{}: nothing to do: {why}", self.name),
@@ -330,7 +340,10 @@ impl App {
             errand.waiters.push(id);
             errand.abort(turn);
         } else if self.databases.again.take().is_some() {
-            let message = format!("{}: its start is not tried again", self.name);
+            let message = match self.databases.unasked.take() {
+                Some(_) => format!("{}: its databases are not asked again until the next rollout", self.name),
+                None => format!("{}: its start is not tried again", self.name),
+            };
             return self.answer(turn, id, Outcome::Done { message, generation: None });
         } else {
             let reason = format!("no migration of {} is under way", self.name);
@@ -342,7 +355,7 @@ impl App {
     /// The app stops: what is under way for its databases ends; those who waited for it are told.
     pub(super) fn stop_databases(&mut self, turn: &mut Turn<'_>) -> Vec<RequestId> {
         let databases = &mut self.databases;
-        (databases.post_deploy, databases.again) = (None, None);
+        (databases.post_deploy, databases.again, databases.unasked) = (None, None, None);
         let mut interrupted = Vec::new();
         for mut wanted in databases.queued.take().into_iter() {
             interrupted.append(&mut wanted.waiters);

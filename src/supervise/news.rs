@@ -126,6 +126,7 @@ pub enum Happening {
     MigrationQueued,
     MigrationBusy { holder: String },
     StartDelayed { delay: Duration },
+    StartedUnasked { reason: String },
     MigrationSwept { backends: Vec<Backend> },
     MigrationBegins { name: String, number: u32, of: u32 },
     MigrationApplied { name: String, seconds: f64 },
@@ -155,8 +156,7 @@ impl Happening {
     pub fn level(&self) -> Level {
         use Happening::*;
         match self {
-            ZygoteDied { .. } | ZygoteHung { .. } => Level::Warn,
-            WorkerDied { .. } | WorkerFailed { .. } => Level::Warn,
+            ZygoteDied { .. } | ZygoteHung { .. } | WorkerDied { .. } | WorkerFailed { .. } => Level::Warn,
             WorkerWaits { .. } | ZygoteWaits { .. } => Level::Warn,
             WorkerHung { .. } | WorkerKilled { .. } | BackingOff { .. } => Level::Warn,
             HeldByMemory { .. } | ProbeTolerated { .. } => Level::Warn,
@@ -168,9 +168,9 @@ impl Happening {
             MigrationEnded { verdict, .. } if verdict.kind == VerdictKind::Retryable => Level::Warn,
             MigrationEnded { .. } | NotRolledOut { .. } | PostDeployFailed { .. } => Level::Error,
             ServingTried { failure: Some(_), .. } => Level::Error,
-            StartDelayed { .. } | MigrationSwept { .. } | MigrationBlocked { .. } => Level::Warn,
-            MigrationHarm { .. } | MigrationWarned { .. } | MigrationAborting { .. } => Level::Warn,
-            MigrationRung { .. } | MigrationRetry { .. } => Level::Warn,
+            StartDelayed { .. } | StartedUnasked { .. } | MigrationRetry { .. } => Level::Warn,
+            MigrationSwept { .. } | MigrationBlocked { .. } | MigrationHarm { .. } => Level::Warn,
+            MigrationWarned { .. } | MigrationAborting { .. } | MigrationRung { .. } => Level::Warn,
             _ => Level::Info,
         }
     }

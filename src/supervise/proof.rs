@@ -83,7 +83,7 @@ impl fmt::Display for Proof {
 
 impl Proof {
     /// Takes what another worker of the same generation has shown: it can do what one of them could.
-    fn improve(&mut self, shown: Proof) {
+    pub(super) fn improve(&mut self, shown: Proof) {
         self.urls = shown.urls.or(self.urls);
         let better = match (&self.answer, &shown.answer) {
             (None, Some(_)) => true,

@@ -62,7 +62,8 @@ impl App {
     /// unless something has been tried since.
     fn start_ended(&mut self, id: GenerationId, failure: Option<String>) {
         let is_newer = |last: &LastRollout| last.generation > Some(id);
-        let tried_since = self.refusal.is_some() || self.databases.problem.is_some();
+        let migrated = self.databases.problem.is_none() || self.databases.unasked.is_some();
+        let tried_since = self.refusal.is_some() || !migrated;
         if !tried_since && !self.last_rollout.as_ref().is_some_and(is_newer) {
             let committed = failure.is_none();
             self.last_rollout = Some(LastRollout { generation: Some(id), committed, reason: failure });

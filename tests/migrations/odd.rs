@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use nix::sys::signal::Signal;
+use ostler::observe::AppStatus;
 use ostler::supervise::AppState;
 
 use crate::harness::{AppFile, Ostlerd, Said, Site, until};
@@ -137,6 +138,42 @@ fn a_first_start_that_cannot_migrate_is_tried_again_by_itself() {
         }
         ostlerd.serving("shop");
     }
+}
+
+/// A machine that comes up before its database serves what it served before; other code waits for the database.
+#[test]
+fn code_that_had_nothing_pending_starts_without_its_database_and_asks_it_later() {
+    let mut server = Postgres::start();
+    let site = Site::new();
+    let app = shop(&site, Drivers::New, &postgres(&server)).write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    ostlerd.ostler(&["stop", "shop"]).exits(0);
+    server.down();
+    ostlerd.ostler(&["start", "shop"]).exits(0);
+    ostlerd.logs("started although a database does not answer");
+    let state = ostlerd.serving("shop");
+    assert!(state.problem.as_deref().unwrap_or_default().contains("No such file or directory"), "{state:?}");
+    let answers_well = |app: &AppStatus| app.proof.as_ref().and_then(|it| Some(it.probe.as_ref()?.good));
+    assert_eq!(answers_well(&state), Some(false), "the page needs the database: {state:?}");
+    ostlerd.ostler(&["status", "shop"]).exits(1);
+    // Whoever comes after an ostlerd asks on, also if that one was killed.
+    ostlerd.crash();
+    let ostlerd = site.start();
+    server.up();
+    let state = ostlerd.wait("shop", "has asked its database", |app| {
+        app.problem.is_none() && app.last_migration.as_ref().is_some_and(|it| it.verdict.kind.is_good())
+    });
+    assert_eq!(answers_well(&state), Some(true), "a release to come is judged by that: {state:?}");
+    ostlerd.ostler(&["status", "shop"]).exits(0);
+
+    ostlerd.ostler(&["stop", "shop"]).exits(0);
+    server.down();
+    migration(&app, "0002_weight", "0001_initial", ADD_COLUMN);
+    ostlerd.ostler(&["start", "shop"]).exits(1).says(&["no such file or directory"]);
+    server.up();
+    ostlerd.serving("shop");
+    assert!(server.schema().contains("weight"), "{}", server.schema());
 }
 
 #[test]

@@ -28,14 +28,16 @@ pub(crate) struct Book {
     pub(crate) rungs: Vec<AbortRung>,
     /// What was seen since the command ended: whether that was clean.
     pub(crate) seen: Option<bool>,
+    /// Whether its code has run before with nothing pending, and no database has said since that there is something to do.
+    pub(crate) current: bool,
     /// The database at hand.
     pub(crate) at: usize,
     /// The databases in which what hangs on the command is owed to code that fits, and it has not run since that is known.
     pub(crate) owes: BTreeSet<usize>,
     /// Those for which it has run and not ended well.
     pub(crate) failed_for: BTreeSet<usize>,
-    /// Whether the run has ended, and not well.
-    pub(crate) bad: bool,
+    /// Whether the run has ended well; a person's word, and a run that ostlerd did not live to end, have no such end.
+    pub(crate) well: Option<bool>,
 }
 
 impl Book {
@@ -55,10 +57,11 @@ impl Book {
             ran: false,
             rungs: Vec::new(),
             seen: None,
+            current: false,
             at: 0,
             owes: BTreeSet::new(),
             failed_for: BTreeSet::new(),
-            bad: false,
+            well: None,
         }
     }
 
@@ -66,12 +69,15 @@ impl Book {
         match fact {
             MigrationFact::PastRead(past) => {
                 self.dirty = past.dirty.is_some() && !(self.keeps && past.marked.is_some());
+                self.current = past.current && past.dirty.is_none() && past.unfinished.is_none();
             }
             MigrationFact::Opened(opened) if !self.begun => self.owe(opened.owed),
             MigrationFact::Locked { marks, .. } => {
                 (self.locked, self.dirty) = (true, marks.dirty.is_some());
                 self.owe(marks.owed.filter(|_| !self.begun));
+                self.current = false;
             }
+            MigrationFact::Busy { .. } => self.current = false,
             MigrationFact::DatabaseFailed(_) => self.locked = false,
             MigrationFact::Recorded => self.written = self.begun,
             MigrationFact::RecordFailed { .. } if !self.written => self.begun = false,

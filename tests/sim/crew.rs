@@ -57,6 +57,8 @@ pub(crate) struct Crew {
     /// Whether its databases are to be migrated before anything of it runs, and for which releases they were.
     pub(crate) migrates: bool,
     pub(crate) migrated: Vec<Arc<Blueprint>>,
+    /// Since when it serves and its databases have not been asked.
+    pub(crate) unasked: Option<Moment>,
     /// Whether its first rollout ended with its migration: nothing is tried again by itself.
     pub(crate) not_started: bool,
     /// Whether a stop was ever asked for: a start may fail, and then it stays stopped.
@@ -122,6 +124,7 @@ impl Crew {
             was_stopped: false,
             migrates: false,
             migrated: Vec::new(),
+            unasked: None,
             not_started: false,
             generations: BTreeMap::new(),
             newest: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::plan::{Migrate, MigrateCommand};
+use ostler::plan::{Blueprint, Migrate, MigrateCommand};
 use ostler::supervise::{
     Backend, Exit, Failure, LastWords, MigrationFact, MigrationOrder, Moment, Opened, Past, Pending, Proof,
     Record, Report, RunId, Trouble, TroubleKind, Verdict, VerdictKind,
@@ -19,6 +19,7 @@ use crate::site::{Site, Troubles};
 #[derive(Clone, Debug)]
 pub(crate) struct Run {
     pub(crate) app: AppName,
+    blueprint: Arc<Blueprint>,
     pub(crate) store: Option<usize>,
     /// Which database side it is; facts of an earlier one are not told.
     pub(crate) watch: u64,
@@ -116,9 +117,10 @@ impl Databases {
     /// Does what the core orders.
     pub(crate) fn perform(&mut self, app: &AppName, run: RunId, order: &MigrationOrder) {
         match order {
-            MigrationOrder::Open(_) => {
+            MigrationOrder::Open(opening) => {
                 let it = Run {
                     app: app.clone(),
+                    blueprint: opening.blueprint.clone(),
                     store: None,
                     watch: 0,
                     hung: false,
@@ -128,7 +130,13 @@ impl Databases {
                     command: None,
                 };
                 self.runs.insert(run, it);
-                let past = self.sites.get(app).map_or_else(Past::default, |it| it.past.clone());
+                if let Some(site) = self.sites.get_mut(app).filter(|it| it.began_before) {
+                    (site.current, site.began_before) = (Some(opening.blueprint.clone()), false);
+                }
+                let past = self.sites.get(app).map_or_else(Past::default, |it| Past {
+                    current: it.current.as_ref() == Some(&opening.blueprint),
+                    ..it.past.clone()
+                });
                 self.shell(run, MigrationFact::PastRead(past));
             }
             MigrationOrder::OpenDatabase { index } => self.open(run, *index),
@@ -163,6 +171,12 @@ impl Databases {
                 let hangs = self.chance(|it| it.lost);
                 let delay = if hangs { Duration::from_secs(200) } else { self.rng.millis(10, 3000) };
                 self.later(delay, run, Later::Shell(MigrationFact::ServingAnswered(answer)));
+            }
+            MigrationOrder::KeepCurrent => {
+                let (site, run) = (self.sites.get_mut(app), self.runs.get(&run));
+                if let (Some(site), Some(run)) = (site, run) {
+                    site.current = Some(run.blueprint.clone());
+                }
             }
             MigrationOrder::PostDeploy => {
                 let exit = if self.chance(|it| it.fate) { Exit::Code(1) } else { Exit::Code(0) };

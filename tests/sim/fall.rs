@@ -177,6 +177,7 @@ pub(crate) fn put_right(
     }
     for crew in ledger.crews.values_mut() {
         crew.unproven = false;
+        crew.unasked = crew.unasked.map(|_| now);
         crew.allow_a_change(now);
         crew.load.begin_anew();
     }

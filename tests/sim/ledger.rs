@@ -336,15 +336,20 @@ impl Ledger {
 
     fn announced(&mut self, now: Moment, app: &AppName, happening: &Happening) {
         let Some(crew) = self.crews.get_mut(app) else { return };
-        if let Happening::MigrationEnded { verdict, .. } = happening {
-            let book = self.books.values_mut().rev().find(|it| it.app == *app);
-            let blueprint = book.and_then(|it| {
-                it.bad = !verdict.kind.is_good();
-                it.blueprint.clone().filter(|_| !it.bad)
-            });
-            crew.migrated.extend(blueprint);
-            // A rollout may follow.
-            crew.allow_a_change(now);
+        match (happening, self.books.values_mut().rev().find(|it| it.app == *app)) {
+            (Happening::MigrationEnded { verdict, .. }, Some(book)) => {
+                let well = verdict.kind.is_good();
+                book.well = Some(well);
+                crew.migrated.extend(book.blueprint.clone().filter(|_| well));
+                crew.unasked = None;
+                // A rollout may follow.
+                crew.allow_a_change(now);
+            }
+            (Happening::StartedUnasked { .. }, Some(book)) => {
+                crew.migrated.extend(book.blueprint.clone().filter(|_| book.current));
+                crew.unasked = Some(now);
+            }
+            _ => {}
         }
         if let Happening::ScaledByLoad { from, to, .. } = happening {
             crew.scaled_by_load(now, *from, *to);

@@ -127,6 +127,12 @@ const REMEMBERED: &[u64] = &[
     2_210_000_000_013_356,
     // The last zygote that a rollback may try dies while nobody is there.
     2_330_000_000_033_653,
+    // A first start becomes ready in the moment in which its machine, drained, begins to stop.
+    1_795_965_298_039_383,
+    // What hangs on `migrate` has failed in the second database, and a person says that something is put right.
+    1_795_965_298_165_080,
+    // New migrations come between two tries of a run that began with none.
+    1_795_965_298_229_772,
 ];
 
 /// How many seeds a flaw may survive.
@@ -217,6 +223,7 @@ const OCCURRENCES: &[&str] = &[
     "Abort w",
     "Kill w",
     "KeepOnly",
+    "started although a database does not answer",
     "StartZygote",
     "WorkerForked",
     "has loaded the app after",

@@ -1,5 +1,6 @@
 //! Planted bugs of the watchdog: each perverts its orders, and proves that a law fires.
 
+use ostler::config::AppName;
 use ostler::supervise::{
     AbortRung, Action, Cause, GenerationId, Happening, MigrationOrder, News, Record, RunId, Tolerance,
     Verdict, VerdictKind, WorkerId,
@@ -18,6 +19,8 @@ pub(crate) enum Misdeed {
     EndsBackendsEarly,
     ClimbsTwice,
     StartsUnmigrated,
+    StartsTheUnknown,
+    ForgetsTheUnasked,
     DrainsMeanwhile,
     RetriesUnseen,
     OpensTheDirty,
@@ -36,6 +39,8 @@ pub(crate) const MISDEEDS: &[(Flaw, Law)] = &[
     (Flaw::Migration(Misdeed::EndsBackendsEarly), Law::BackendsOutliveTheCommand),
     (Flaw::Migration(Misdeed::ClimbsTwice), Law::LaddersGoUpwardsOnce),
     (Flaw::Migration(Misdeed::StartsUnmigrated), Law::NoWorkerBeforeItsMigration),
+    (Flaw::Migration(Misdeed::StartsTheUnknown), Law::NoWorkerBeforeItsMigration),
+    (Flaw::Migration(Misdeed::ForgetsTheUnasked), Law::TheUnaskedAreAsked),
     (Flaw::Migration(Misdeed::DrainsMeanwhile), Law::MigrationsTouchNoWorker),
     (Flaw::Migration(Misdeed::RetriesUnseen), Law::RetriesStartClean),
     (Flaw::Migration(Misdeed::OpensTheDirty), Law::TheDirtyRunNothing),
@@ -86,6 +91,16 @@ impl Misdeed {
                     Action::SpawnWorker { worker, generation, blueprint, hold: false, tolerate, from: None },
                 ]
             }
+            (Misdeed::StartsTheUnknown, MigrationOrder::Close) => {
+                let Some(blueprint) = ledger.books.get(&run).and_then(|it| it.blueprint.clone()) else {
+                    return vec![action];
+                };
+                let (worker, generation) = (WorkerId(88_000_000), GenerationId(9999));
+                let (hold, tolerate, from) = (false, Tolerance::ALL, None);
+                let spawn = Action::SpawnWorker { worker, generation, blueprint, hold, tolerate, from };
+                vec![action, unasked(app), spawn]
+            }
+            (Misdeed::ForgetsTheUnasked, MigrationOrder::Close) => vec![action, unasked(app)],
             (Misdeed::DrainsMeanwhile, MigrationOrder::LockDatabase) => {
                 let serving = ledger.crews.get(&app).and_then(|crew| crew.view.as_ref()?.generation);
                 let Some(generation) = serving else { return vec![action] };
@@ -120,6 +135,11 @@ impl Misdeed {
             _ => vec![action],
         }
     }
+}
+
+fn unasked(app: AppName) -> Action {
+    let happening = Happening::StartedUnasked { reason: "connection refused".to_owned() };
+    Action::Announce(News { app, happening })
 }
 
 fn guessed() -> Record {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostler::plan::{Budgets, Database, Migrate, MigrateCommand};
+use ostler::plan::{Blueprint, Budgets, Database, Migrate, MigrateCommand};
 use ostler::supervise::{
     Leftover, Marked, Marks, Moment, Owed, Past, Pending, PendingMigration, Record, Unfinished, Vendor,
     VerdictKind,
@@ -103,13 +103,24 @@ pub(crate) struct Site {
     pub(crate) migrate: Arc<Migrate>,
     pub(crate) stores: Vec<Store>,
     pub(crate) past: Past,
+    /// The code that has run on all of them with nothing pending.
+    pub(crate) current: Option<Arc<Blueprint>>,
+    /// Whether the first code that comes has done so before.
+    pub(crate) began_before: bool,
     count: u64,
 }
 
 impl Site {
     pub(crate) fn drawn(rng: &mut Rng, troubles: &Troubles, migrate: Arc<Migrate>) -> Site {
         let vendors = [Vendor::Postgresql, Vendor::Postgresql, Vendor::Mysql, Vendor::Sqlite, Vendor::Other];
-        let mut site = Site { migrate: migrate.clone(), stores: Vec::new(), past: Past::default(), count: 0 };
+        let mut site = Site {
+            migrate: migrate.clone(),
+            stores: Vec::new(),
+            past: Past::default(),
+            current: None,
+            began_before: false,
+            count: 0,
+        };
         for _ in 0..migrate.databases.len().max(1) {
             let vendor =
                 if migrate.databases.is_empty() { Vendor::Other } else { vendors[rng.below(5) as usize] };
@@ -127,6 +138,8 @@ impl Site {
             });
         }
         site.release(rng);
+        // Beside the other draws, so that these stay as they are.
+        site.began_before = rng.clone().chance(0.5);
         if rng.chance(troubles.past) {
             site.past.dirty = Some("index shop_x is INVALID: DROP INDEX shop_x".to_owned());
         } else if rng.chance(troubles.past) {
@@ -142,6 +155,7 @@ impl Site {
 
     /// New migrations come with a release.
     pub(crate) fn release(&mut self, rng: &mut Rng) {
+        (self.current, self.began_before) = (None, false);
         let keeps = self.migrate.marker && self.migrate.command == MigrateCommand::Django;
         for store in &mut self.stores {
             // Beside the other draws, so that these stay as they are.

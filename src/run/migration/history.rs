@@ -158,6 +158,23 @@ impl History {
         Ok(entries)
     }
 
+    /// Where it is kept which code has run with nothing pending.
+    pub(super) fn mark(&self) -> PathBuf {
+        self.directory.join("migrated")
+    }
+
+    /// Has that on the disk.
+    pub(super) fn keep_mark(&self, mark: &str) -> Result<(), HistoryError> {
+        self.make_directory()?;
+        let path = self.mark();
+        replace(&path, format!("{mark}\n").as_bytes()).map_err(|source| HistoryError::System {
+            what: "write beside",
+            path,
+            source,
+            remedy: "the next start of the app needs its databases",
+        })
+    }
+
     fn make_directory(&self) -> Result<(), HistoryError> {
         let failed = |source| HistoryError::System {
             what: "make the folder of",
@@ -174,7 +191,7 @@ impl History {
     }
 
     /// ostlerd is root: it must not follow where an app's user leads.
-    fn is_ours(&self) -> Result<(), HistoryError> {
+    pub(super) fn is_ours(&self) -> Result<(), HistoryError> {
         let path = &self.directory;
         let meta = fs::symlink_metadata(path).map_err(|source| HistoryError::System {
             what: "look at the folder of",
@@ -244,7 +261,8 @@ fn ends_within_a_line(file: &File, length: u64) -> io::Result<bool> {
 }
 
 fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
-    let new = file.with_extension("jsonl.new");
+    let mut new = file.as_os_str().to_owned();
+    new.push(".new");
     let written = OpenOptions::new()
         .write(true)
         .create(true)

@@ -6,6 +6,7 @@
 mod bounded;
 pub(in crate::run) mod census;
 mod command;
+mod current;
 mod database;
 pub(in crate::run) mod enclosure;
 mod failing;
@@ -47,7 +48,7 @@ use super::world;
 use crate::config::AppName;
 use crate::plan::Account;
 use crate::supervise::{
-    Event, GenerationId, MigrationFact, MigrationOrder, Outcome, Past, RunId, Trouble, TroubleKind,
+    Event, GenerationId, MigrationFact, MigrationOrder, Opening, Outcome, Past, RunId, Trouble, TroubleKind,
 };
 use run::{Run, Teller};
 
@@ -107,12 +108,12 @@ impl Migrations {
         while self.tasks.try_join_next().is_some() {}
         if let MigrationOrder::Open(opening) = order {
             let teller = Teller { run: id, facts: self.facts.clone() };
-            let user = opening.blueprint.account.as_ref().map_or(geteuid().as_raw(), |it| it.uid);
             let serving = opening.serving.map(|generation| self.tables.serving(&app, generation));
+            let asked = opening.clone();
             let run = Run::new(teller.clone(), self.children.clone(), opening, &app, &self.runtime, serving);
             tracing::debug!(app = app.as_str(), run = run.name.run, tag = run.name.tag, "a migration begins");
             self.runs.insert(id, run);
-            return self.read_past(app, teller, user);
+            return self.read_past(app, teller, asked);
         }
         let Some(run) = self.runs.get_mut(&id) else { return };
         match order {
@@ -144,13 +145,22 @@ impl Migrations {
             MigrationOrder::AskServing { generation, blueprint, within } => {
                 run.ask_serving(generation, blueprint, within, &mut self.tasks);
             }
+            MigrationOrder::KeepCurrent => {
+                let (opening, history) = (run.opening.clone(), History::of(&self.state, &app));
+                self.write(app, move || {
+                    if let Err(error) = current::keep(&history, &opening) {
+                        tracing::warn!(%error, "{error}");
+                    }
+                });
+            }
             MigrationOrder::PostDeploy => run.post_deploy(&mut self.tasks),
             MigrationOrder::Close => drop(self.runs.remove(&id)),
         }
     }
 
     /// And ends what an ostlerd before this one left running: nothing of its own is for this app now.
-    fn read_past(&mut self, app: AppName, teller: Teller, user: u32) {
+    fn read_past(&mut self, app: AppName, teller: Teller, asked: Opening) {
+        let user = asked.blueprint.account.as_ref().map_or(geteuid().as_raw(), |it| it.uid);
         let (history, runtime, of) = (History::of(&self.state, &app), self.runtime.clone(), app.clone());
         let failed = |message| {
             let (kind, traceback) = (TroubleKind::Broken, String::new());
@@ -170,7 +180,10 @@ impl Migrations {
                 }
             }
             teller.tell(match history.runs() {
-                Ok(runs) => MigrationFact::PastRead(Past::of(&runs)),
+                Ok(runs) => {
+                    let current = current::is(&history, &asked);
+                    MigrationFact::PastRead(Past { current, ..Past::of(&runs) })
+                }
                 Err(error) => failed(error.to_string()),
             });
         });

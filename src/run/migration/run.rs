@@ -49,7 +49,7 @@ impl Teller {
 pub(super) struct Run {
     pub(super) teller: Teller,
     children: Children,
-    opening: Opening,
+    pub(super) opening: Opening,
     pub(super) name: RunName,
     lock_file: PathBuf,
     /// What stands in the environment of the command's processes.

@@ -115,6 +115,9 @@ pub struct Past {
     /// How long migrations of these names took when they were run before, seconds by name; the newest counts.
     #[serde(default)]
     pub took: Vec<(String, f64)>,
+    /// Whether this very code has run on its databases before, with nothing pending in any of them.
+    #[serde(default)]
+    pub current: bool,
 }
 
 /// A run that ostlerd did not live to end.

@@ -250,6 +250,9 @@ impl Migration {
 
     /// The run is over.
     pub(super) fn close(&mut self, turn: &mut Turn<'_>) {
+        if self.total.kind.is_good() && !self.migrate.databases.is_empty() {
+            self.order(turn, MigrationOrder::KeepCurrent);
+        }
         self.order(turn, MigrationOrder::Close);
         (self.stage, self.due) = (Stage::Over, None);
         let (database, verdict) = self.outcome();

@@ -64,6 +64,8 @@ pub enum MigrationOrder {
     },
     /// End the database side, and let its lock go; nothing answers.
     CloseDatabase,
+    /// Write down that every database is as this code needs it; nothing answers.
+    KeepCurrent,
     /// Run what is to be run after the commit; answer `PostDeployEnded`.
     PostDeploy,
     /// The run is over: forget it.

@@ -41,6 +41,7 @@ use super::super::action::Action;
 use super::super::app::Turn;
 use super::super::event::{Exit, GenerationId};
 use super::super::news::{Happening, News};
+use super::super::proof::Proof;
 use super::super::time::Moment;
 use super::attempt::{Attempt, Sight};
 use super::fact::{Failure, MigrationFact, Past, Pending, RunId, Trouble, TroubleKind, Unfinished};
@@ -73,11 +74,15 @@ pub(in crate::supervise) struct Migration {
     pub(super) serves: bool,
     /// The code that serves, if it is to be asked how it gets on with what the command did.
     pub(in crate::supervise) serving_code: Option<ServingCode>,
+    /// What that showed of itself.
+    pub(super) serving_proof: Option<Proof>,
     /// The databases for which the command has failed, here and in the tries of a start before: the next try does not wait
     /// for what hangs on the command alone there.
     pub(in crate::supervise) failed_for: BTreeSet<usize>,
     /// Whether the command was run.
     pub(in crate::supervise) has_run: bool,
+    /// Whether a database has said that there is something to do in it.
+    pub(super) has_work: bool,
     pub(super) began: Moment,
     /// From when `timeout_total` counts: moved on by what was spent waiting for another server.
     pub(super) clock: Moment,
@@ -175,8 +180,10 @@ impl Migration {
             accepts_breakage: false,
             serves: serving.is_some(),
             serving_code: None,
+            serving_proof: None,
             failed_for: BTreeSet::new(),
             has_run: false,
+            has_work: false,
             began: turn.now,
             clock: turn.now,
             stage: Stage::Opening,
@@ -271,6 +278,14 @@ impl Migration {
     /// Whether somebody, or something, wanted it to end.
     pub(in crate::supervise) fn is_given_up(&self) -> bool {
         self.given_up.is_some()
+    }
+
+    /// Whether it has ended because a database did not answer, with code that has run on all of them before with nothing
+    /// pending. Whoever has asked for its end has it.
+    pub(in crate::supervise) fn could_not_ask(&self) -> bool {
+        let unharmed = self.past.dirty.is_none() && self.past.unfinished.is_none();
+        let ended = matches!(self.total.kind, VerdictKind::Failed | VerdictKind::Retryable);
+        self.past.current && unharmed && ended && !self.has_work && self.given_up.is_none()
     }
 
     /// What came of it; it is over.

@@ -1,6 +1,9 @@
 //! Another tool than Django's has migrated: how the code that serves gets on with it is asked of that code itself, before the
 //! rollout. The answer decides nothing, for the schema is as it is, and what brings it to an end is the rollout; it is said.
 //!
+//! What was started without its databases is asked too, once they have answered: what it answered its probe with before says
+//! nothing of how it answers now, and it is by that that a release to come is judged.
+//!
 //! Where the release was changed in its place nobody is asked: what a new process would load there is the new code.
 
 use std::sync::Arc;
@@ -27,20 +30,37 @@ pub(in crate::supervise) struct ServingCode {
     boot_timeout: Duration,
     /// What it answered its probe with before.
     before: Option<Answer>,
+    /// Whether it was started without its databases, and has answered badly since.
+    unasked: bool,
 }
 
 impl App {
     /// What is to be asked after `plan` was migrated, if it can be.
     pub(in crate::supervise) fn serving_code(&self, plan: &AppPlan) -> Option<ServingCode> {
         let other = plan.migrate.as_ref().is_some_and(|it| matches!(it.command, MigrateCommand::Other(_)));
-        let serving = self.serving.as_ref().filter(|it| it.served && other)?;
+        let serving = self.serving.as_ref().filter(|it| it.served)?;
         let moved = serving.blueprint.directory != plan.blueprint.directory;
-        moved.then(|| ServingCode {
+        let before = serving.proof.as_ref().and_then(|it| it.answer.clone());
+        let bad = before.as_ref().is_some_and(|it| !it.good);
+        let unasked = self.databases.unasked.is_some() && bad;
+        let same = serving.blueprint == plan.blueprint;
+        (other && moved || unasked && (moved || same)).then(|| ServingCode {
             generation: serving.id,
             blueprint: serving.blueprint.clone(),
             boot_timeout: serving.policy.boot_timeout,
-            before: serving.proof.as_ref().and_then(|it| it.answer.clone()),
+            before,
+            unasked,
         })
+    }
+
+    /// Its databases have answered, and what it answers with them is known.
+    pub(in crate::supervise) fn serving_shown(&mut self, migration: &Migration) {
+        let Some((code, shown)) = migration.serving_code.as_ref().zip(migration.serving_proof.clone()) else {
+            return;
+        };
+        if let Some(serving) = self.serving.as_mut().filter(|it| it.id == code.generation && code.unasked) {
+            serving.proof.get_or_insert_default().improve(shown);
+        }
     }
 }
 
@@ -48,14 +68,17 @@ impl Migration {
     /// The end of a run, with a question before it if the command may have changed something.
     pub(super) fn ask_serving(&mut self, turn: &mut Turn<'_>) {
         let unchanged = matches!(self.total.kind, VerdictKind::Nothing | VerdictKind::Refused);
-        let asks = self.has_run && !unchanged && self.haste == Haste::None;
-        let Some(code) = self.serving_code.clone().filter(|_| asks) else { return self.close(turn) };
+        let changed = self.has_run && !unchanged;
+        let answered = self.total.kind.is_good();
+        let asks = |code: &ServingCode| self.haste == Haste::None && (changed || answered && code.unasked);
+        let Some(code) = self.serving_code.clone().filter(asks) else { return self.close(turn) };
         let ServingCode { generation, blueprint, boot_timeout: within, .. } = code;
         self.order(turn, MigrationOrder::AskServing { generation, blueprint, within });
         self.enter(turn.now, Stage::AskingServing, within + SLACK);
     }
 
     pub(super) fn serving_answered(&mut self, turn: &mut Turn<'_>, answer: Result<Proof, LastWords>) {
+        self.serving_proof = answer.as_ref().ok().cloned();
         if let Some(ServingCode { generation, before, .. }) = &self.serving_code
             && let Some(failure) = judged(before.as_ref(), answer)
         {

@@ -158,6 +158,7 @@ impl Migration {
     }
 
     pub(super) fn lock(&mut self, turn: &mut Turn<'_>) {
+        self.has_work = true;
         self.order(turn, MigrationOrder::LockDatabase);
         self.enter(turn.now, Stage::Locking { holder: None, since: turn.now }, LOCK_ANSWER);
     }
@@ -272,6 +273,12 @@ impl Migration {
 
     /// The lock is ours, and what is pending is what will be applied.
     fn planned(&mut self, turn: &mut Turn<'_>) {
+        if let Some(name) = self.pending_meanwhile() {
+            let words = format!(
+                "{name} is pending now, and was not when the run began: the release was changed meanwhile. Deploy it again"
+            );
+            return self.conclude_unrun(turn, VerdictKind::Failed, &words);
+        }
         if self.session.record.attempts > 0 {
             // Also where nothing is pending any more: what comes after the last migration has failed.
             return self.run(turn);
@@ -289,6 +296,13 @@ impl Migration {
             return;
         }
         self.write_ahead(turn);
+    }
+
+    /// A migration that has come since the run was judged and written ahead.
+    fn pending_meanwhile(&self) -> Option<&str> {
+        let Session { pending, record, .. } = &self.session;
+        let names = pending.migrations.iter().map(|it| &it.name).filter(|_| record.attempts > 0);
+        names.map(String::as_str).find(|name| !record.pending.iter().any(|it| it == name))
     }
 
     fn write_ahead(&mut self, turn: &mut Turn<'_>) {

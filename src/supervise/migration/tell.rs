@@ -31,6 +31,11 @@ pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'
         StartDelayed { delay } => {
             write!(f, "nothing serves: the start is tried again in {:.1} s", delay.as_secs_f64())
         }
+        StartedUnasked { reason } => write!(
+            f,
+            "started although a database does not answer ({reason}): this code has run here before with nothing pending. The \
+             databases are asked until they answer"
+        ),
         MigrationSwept { backends } => {
             write!(f, "ended what an earlier, dead migration had left running: {}", listed(backends))
         }

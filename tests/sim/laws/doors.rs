@@ -5,9 +5,9 @@ use ostler::supervise::{Action, AppState, Moment, WorkerState};
 use super::{Step, Verdict};
 use crate::ledger::Ledger;
 
-/// An app that serves refuses nobody.
+/// An app that serves refuses nobody; one that stops lets nobody in any more.
 pub(super) fn who_serves_refuses_nobody(step: &Step<'_>) -> Verdict {
-    for app in &step.view.apps {
+    for app in step.view.apps.iter().filter(|app| app.state != AppState::Stopping) {
         let serves = app.workers.iter().any(|worker| worker.state == WorkerState::Ready);
         if serves && step.ledger.doors.told.contains(&app.name) {
             return Err(format!("{} serves, and its listeners refuse connections", app.name));

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ostler::supervise::{
-    AbortRung, Action, Cause, Happening, MigrationOrder, Moment, News, PhaseView, Request, VerdictKind,
+    AbortRung, Action, AppState, Cause, Happening, MigrationOrder, Moment, News, PhaseView, Request,
+    VerdictKind,
 };
 
 use super::{Step, Verdict, seconds};
@@ -13,6 +14,8 @@ use crate::ledger::Ledger;
 
 /// Beyond the drain of its workers, a stop waits no longer than this: the ladder, the rollback, a look, the history.
 const LONGEST_STOP: Duration = Duration::from_secs(110);
+/// From a start without its databases until they are asked, something else for the app may come between.
+const LONGEST_UNASKED: Duration = Duration::from_secs(90);
 /// With small budgets, no run takes longer than this: two databases, each waited for, rolled back and looked at.
 const LONGEST_RUN: Duration = Duration::from_secs(2400);
 
@@ -62,7 +65,8 @@ pub(super) fn what_is_owed_is_done(ledger: &Ledger, _: Moment, action: &Action) 
     };
     let mut books = ledger.books.values().rev().filter(|it| it.app == *app);
     let Some(book) = books.next().filter(|it| !it.dirty && verdict.kind.is_good()) else { return Ok(()) };
-    let failed: BTreeSet<_> = books.take_while(|it| it.bad).flat_map(|it| &it.failed_for).collect();
+    let before = books.filter(|it| it.well.is_some()).take_while(|it| it.well == Some(false));
+    let failed: BTreeSet<_> = before.flat_map(|it| &it.failed_for).collect();
     match book.owes.iter().any(|it| !failed.contains(it)) {
         true => Err(format!("{app} is {}, and `migrate` has not run for its code", verdict.kind)),
         false => Ok(()),
@@ -101,6 +105,19 @@ pub(super) fn no_worker_before_its_migration(ledger: &Ledger, _: Moment, action:
         return Ok(());
     }
     Err(format!("{generation} of {} is started, and its migration is not good", blueprint.app))
+}
+
+/// What serves although its databases were not asked is not forgotten: they are asked.
+pub(super) fn the_unasked_are_asked(step: &Step<'_>) -> Verdict {
+    for (app, crew) in &step.ledger.crews {
+        let Some(waited) = crew.unasked.map(|since| step.now.since(since)) else { continue };
+        let view = step.view.apps.iter().find(|view| view.name == *app);
+        let runs = view.is_some_and(|view| !matches!(view.state, AppState::Stopping | AppState::Stopped));
+        if runs && waited > LONGEST_UNASKED {
+            return Err(format!("the databases of {app} have not been asked for {}", seconds(waited)));
+        }
+    }
+    Ok(())
 }
 
 /// While a migration is under way, no serving worker goes for the sake of the rollout that may follow.
