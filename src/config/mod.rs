@@ -24,6 +24,7 @@ mod source;
 mod static_files;
 mod types;
 mod values;
+mod visible;
 mod workers;
 
 #[cfg(test)]
@@ -48,3 +49,4 @@ pub(crate) use names::env_name_fault;
 pub(crate) use plural::{agreed, counted, size_words};
 pub(crate) use source::shortened;
 pub(crate) use values::{WORKERS_MOST, parse_duration, parse_size, words};
+pub(crate) use visible::{visible, visible_line};

@@ -1,5 +1,6 @@
 //! A file's text, and places in it.
 
+use super::visible::is_hidden;
 use std::ops::Range;
 use std::path::Path;
 
@@ -64,7 +65,7 @@ pub(crate) fn shortened(text: &str, most: usize) -> String {
 /// A terminal must not obey what a file says, nor show it in another order than it is read.
 fn visible(c: char) -> char {
     match c {
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
+        c if is_hidden(c) => '\u{fffd}',
         c if c.is_control() => ' ',
         c => c,
     }

@@ -15,7 +15,7 @@ use super::client::{Change, Client, ClientError, Feed};
 use super::difference;
 use super::live::Picture;
 use super::protocol::{Line, exit};
-use super::screen::How;
+use super::screen::{How, set_off};
 use super::screen::{Ink, Screen, complain, one_line, plain, say};
 use super::verbs::{VerbError, sentence};
 use super::verdict;
@@ -218,8 +218,10 @@ pub(super) fn explanation(outcome: &Outcome, app: Option<&AppName>, whole: bool)
         if whole { text.into_owned() } else { brief(&text) }
     };
     let words = match outcome {
-        Outcome::RolledBack { last_words, reason, .. } => last_words_text(last_words, reason, shown),
-        Outcome::Misconfigured { detail, .. } => shown(detail),
+        Outcome::RolledBack { last_words, reason, .. } => {
+            set_off(&last_words_text(last_words, reason, shown))
+        }
+        Outcome::Misconfigured { detail, .. } => set_off(&shown(detail)),
         Outcome::NotMigrated { verdict, .. } => {
             let verdict = Verdict { detail: shown(&verdict.detail), ..verdict.clone() };
             verdict::explanation(app.map_or("APP", AppName::as_str), &verdict)
@@ -256,7 +258,7 @@ mod tests {
             "ostler: rolled back: 2 of its workers did not boot; generation g7 goes on serving"
         ));
         assert_eq!(text.matches("ModuleNotFoundError").count(), 1);
-        assert!(text.contains("\n\nTraceback"));
+        assert!(text.contains("\n\n    Traceback"));
     }
 
     #[test]

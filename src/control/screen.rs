@@ -62,6 +62,11 @@ pub(super) enum Ink {
     Cyan = 36,
 }
 
+/// Somebody else's words, indented: no line of them can pass for one of ostler's own.
+pub(super) fn set_off(text: &str) -> String {
+    plain(text).trim_end().lines().map(|line| format!("    {line}\n")).collect()
+}
+
 /// Writes a line to standard output.
 ///
 /// # Errors

@@ -3,15 +3,14 @@
 use crate::observe::next_step;
 use crate::supervise::{Leftover, Verdict};
 
-use super::screen::{one_line, plain};
+use super::screen::{one_line, plain, set_off};
 
 /// All that is known of a bad end, below its sentence: the migration's own words, what is applied and what is left
 /// behind, each with its remedy, and what to do next.
 pub(super) fn explanation(app: &str, verdict: &Verdict) -> String {
     let mut parts = Vec::new();
-    let detail = plain(&verdict.detail);
-    if !detail.trim().is_empty() {
-        parts.push(detail.trim_end().to_owned());
+    if !verdict.detail.trim().is_empty() {
+        parts.push(set_off(&verdict.detail).trim_end().to_owned());
     }
     if !verdict.applied.is_empty() {
         parts.push(format!("applied: {}", one_line(&verdict.applied.join(", "))));
@@ -73,9 +72,8 @@ mod tests {
             },
             Leftover { what: "index y is INVALID".into(), removed: true, ..Leftover::default() },
         ];
-        let expected = "\
-Traceback (most recent call last):
-  x\u{fffd}[2J
+        let expected = "    Traceback (most recent call last):
+      x\u{fffd}[2J
 
 applied: shop.0007_price
 

@@ -9,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::words::indented;
 use crate::supervise::{Level, News};
 
 /// As journald's own fields have it: what is only worth seeing is "info", where the crate says "notice".
@@ -58,9 +59,10 @@ pub fn announce(news: &News) {
     let named = serde_json::to_value(what).unwrap_or_default();
     let event = named["event"].as_str();
     let below = if what.detail().is_empty() { String::new() } else { format!("\n{}", what.detail()) };
+    let words = indented(&format!("{what}{below}"));
     match what.level() {
-        Level::Info => tracing::info!(app, worker, generation, event, "{what}{below}"),
-        Level::Warn => tracing::warn!(app, worker, generation, event, "{what}{below}"),
-        Level::Error => tracing::error!(app, worker, generation, event, "{what}{below}"),
+        Level::Info => tracing::info!(app, worker, generation, event, "{words}"),
+        Level::Warn => tracing::warn!(app, worker, generation, event, "{words}"),
+        Level::Error => tracing::error!(app, worker, generation, event, "{words}"),
     }
 }

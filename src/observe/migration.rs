@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::config::visible_line;
 use crate::supervise::{AbortRung, Backend, MigrationPhase, MigrationView, Verdict, VerdictKind};
 
 /// The longest statement of somebody else that a sentence quotes, in characters.
@@ -192,7 +193,7 @@ fn sentence(status: &MigrationStatus) -> String {
     }
     parts.extend(status.warning.clone());
     // Names, statements and messages are other people's: they make no line of their own.
-    parts.join("; ").chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    visible_line(&parts.join("; ")).into_owned()
 }
 
 fn what(status: &MigrationStatus) -> String {

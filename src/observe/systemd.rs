@@ -2,7 +2,7 @@
 
 use super::outcome::{failed_rollout_words, nameless};
 use super::{AppStatus, Status};
-use crate::config::{agreed, counted};
+use crate::config::{agreed, counted, visible_line};
 use crate::supervise::{AppState, PhaseView, RolloutView};
 
 /// More apps than these are counted, not named.
@@ -101,7 +101,7 @@ fn rolling(rollout: &RolloutView) -> String {
 
 /// On one line, and not too long.
 fn short(text: &str) -> String {
-    let line: String = text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
+    let line = visible_line(text);
     let line = line.trim();
     match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &line[..end]),

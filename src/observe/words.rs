@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::{DrainStatus, ZygoteStatus};
-use crate::config::counted;
+use crate::config::{counted, visible};
 use crate::plan::Preload;
 use crate::supervise::{AppState, PhaseView, RolloutView, ScalingView, WorkerState};
 
@@ -25,14 +25,15 @@ pub enum Tone {
     Faint,
 }
 
-/// `text` without control characters other than tabs and line ends: what an app writes must not steer a terminal.
+/// `text` without control characters other than tabs and line ends, and with what is hidden as escapes: what an app writes
+/// must not steer a terminal, nor be read as something else.
 pub fn plain(text: &str) -> Cow<'_, str> {
-    let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if text.contains(harmful) {
-        Cow::Owned(text.chars().map(|c| if harmful(c) { '\u{fffd}' } else { c }).collect())
-    } else {
-        Cow::Borrowed(text)
-    }
+    visible(text)
+}
+
+/// The same with all lines but the first indented: none of them can pass for a line of ostler's own.
+pub fn indented(text: &str) -> String {
+    plain(text).trim_end().replace('\n', "\n    ")
 }
 
 /// `text` on one line.
@@ -163,6 +164,15 @@ mod tests {
         assert_eq!(plain("a\x1b[2Jb\tc\nd"), "a\u{fffd}[2Jb\tc\nd");
         assert_eq!(one_line("a\n  b\r\nc"), "a b\u{fffd} c");
         assert!(matches!(plain("häuser"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn no_line_of_an_app_passes_for_one_of_ostlers_own() {
+        let forged = "worker w3 failed\nE: no\n2026-11-29T10:00:00Z  INFO generation g2 serves\n";
+        assert_eq!(
+            indented(forged),
+            "worker w3 failed\n    E: no\n    2026-11-29T10:00:00Z  INFO generation g2 serves"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What comes back on the control socket: lines of JSON from a process that is not trusted.
 
 use super::lines::Lines;
+use crate::config::visible;
 use crate::supervise::LastWords;
 use crate::worker::{FailedMessage, LINE_LIMIT, Message};
 
@@ -58,10 +59,9 @@ pub(super) fn last_words(failed: &FailedMessage) -> LastWords {
     LastWords { message: shown(&message, LONGEST_MESSAGE), traceback: shown(&failed.traceback, LINE_LIMIT) }
 }
 
-/// At most `most` bytes of `text`, without the control characters by which a terminal could be led astray.
+/// At most `most` bytes of `text`, as a person may see it.
 pub(super) fn shown(text: &str, most: usize) -> String {
-    let mut shown: String =
-        text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect();
+    let mut shown = visible(text).into_owned();
     if shown.len() > most {
         let end = (0..=most).rev().find(|&at| shown.is_char_boundary(at)).unwrap_or(0);
         shown.truncate(end);

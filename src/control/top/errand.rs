@@ -91,7 +91,7 @@ mod tests {
         let ending = of(&outcome, None);
         assert_eq!(ending.tone, Tone::Bad);
         assert!(ending.words.starts_with("rolled back: 2 did not boot"), "{ending:?}");
-        assert!(ending.more.is_some_and(|more| more.ends_with("\n\nTraceback\n  x\nE: no")));
+        assert!(ending.more.is_some_and(|more| more.ends_with("\n\n    Traceback\n      x\n    E: no")));
         let refused = of(&Outcome::Refused { reason: "busy".into() }, None);
         assert_eq!((refused.words.as_str(), refused.more), ("refused: busy", None));
     }

@@ -9,6 +9,7 @@ use tokio::sync::Semaphore;
 use super::Sources;
 use super::judge::{Judge, Verdict};
 use super::serve::{Caller, Listener, is_near};
+use crate::config::visible_line;
 
 /// Connections at once; more are closed without a word.
 const MOST: usize = 64;
@@ -75,7 +76,7 @@ fn line(judge: &Judge<'_>, near: bool, weighed: bool) -> String {
         return "drain\n".to_owned();
     }
     match judge.machine(|_| false) {
-        Verdict::Fail(reason) if near => format!("down #{}\n", reason.replace(|c: char| c.is_control(), " ")),
+        Verdict::Fail(reason) if near => format!("down #{}\n", visible_line(&reason)),
         Verdict::Fail(_) => "down #not ready\n".to_owned(),
         Verdict::Pass | Verdict::Warn(_) if weighed => format!("up ready {}%\n", judge.weight()),
         Verdict::Pass | Verdict::Warn(_) => "up ready 100%\n".to_owned(),

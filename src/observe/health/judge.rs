@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::pressure::{self, Pressure};
 use super::vitals::Vitals;
-use crate::config::{Saturation, counted};
+use crate::config::{Saturation, counted, visible_line};
 use crate::observe::{AppStatus, Status};
 use crate::supervise::{AppState, WorkerState};
 
@@ -97,7 +97,7 @@ impl Judge<'_> {
         let last = app.last_migration.as_ref().filter(|last| !last.verdict.kind.is_good())?;
         let words =
             format!("the last one of {}: {}: {}", last.database, last.verdict.kind, last.verdict.reason);
-        let words: String = words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let words = visible_line(&words).into_owned();
         Some((Verdict::Warn(words.clone()), words))
     }
 

@@ -1,5 +1,7 @@
 //! HTML in the making: only what stands in this program's source gets into it as it is.
 
+use crate::config::visible;
+
 /// A text of HTML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Html(String);
@@ -13,14 +15,13 @@ impl Html {
 
     /// Somebody's words, in a text or in a quoted attribute: nothing of them is markup.
     pub(super) fn text(&mut self, words: &str) -> &mut Html {
-        for c in words.chars() {
+        for c in visible(words).chars() {
             match c {
                 '&' => self.0.push_str("&amp;"),
                 '<' => self.0.push_str("&lt;"),
                 '>' => self.0.push_str("&gt;"),
                 '"' => self.0.push_str("&quot;"),
                 '\'' => self.0.push_str("&#39;"),
-                '\r' | '\0' => self.0.push('\u{fffd}'),
                 c => self.0.push(c),
             }
         }
