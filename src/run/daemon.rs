@@ -23,7 +23,7 @@ use super::strays::Strays;
 use super::tables::Tables;
 use super::watch::Watch;
 use super::{check, health, listeners, prepare, reaper};
-use crate::config::{self, Address, Config, Problems, counted};
+use crate::config::{self, Address, AppName, Config, Problems, counted};
 use crate::control;
 use crate::observe::Status;
 use crate::plan::{Plan, Refusal};
@@ -109,8 +109,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let children = Children::new();
     use_scopes(&children);
     children.use_marks(&places.runtime);
-    let strays = left.is_none().then(|| Strays::of(&children, &places.runtime));
-    handover.sockets.extend(strays.iter().flat_map(Strays::sockets));
+    let strays = left.is_none().then(|| Strays::of(&children, &places.runtime, &config));
     let passed = Passed::take().with_own(handover.sockets, &handover.names);
     let stored = passed.stored();
     let health = health::open(&config.health, &places.runtime, &passed)?;
@@ -220,12 +219,16 @@ async fn begin(
 ) -> Result<Supervisor, StartError> {
     put_back_all(config, &places.state);
     let looked = prepare::all(shell.children(), config, &BTreeMap::new()).await;
-    if let Some(strays) = strays {
+    let prepared = looked.into_iter().map(|(name, looked)| (name, looked.map(|looked| shell.learn(looked))));
+    let prepared: BTreeMap<AppName, _> = prepared.collect();
+    if let Some(mut strays) = strays {
+        for (name, plan) in prepared.iter().filter_map(|(name, plan)| Some((name, plan.as_ref().ok()?))) {
+            shell.take_in(strays.sockets_of(name, &plan.blueprint.listen));
+        }
         strays.end().await;
     }
     end_leftovers(shell.children()).await;
-    let apps = looked.into_iter().map(|(name, looked)| {
-        let prepared = looked.map(|looked| shell.learn(looked));
+    let apps = prepared.into_iter().map(|(name, prepared)| {
         let bound = shell.bind(&name, prepared);
         (name, bound)
     });

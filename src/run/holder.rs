@@ -9,13 +9,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 pub struct Holder {
     /// Its number.
     pub pid: i32,
-    /// Its name, `nginx`.
+    /// Its name, `nginx`. It is its own choice: what would not be printed as it stands is left out.
     pub name: String,
+    /// Whose it is, `www-data`, or the number of a user without a name.
+    pub user: String,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (pid {})", self.name, self.pid)
+        write!(f, "{} (pid {}) of {}", self.name, self.pid, self.user)
     }
 }
 
@@ -35,8 +37,31 @@ pub fn holder_of(address: SocketAddr) -> Option<Holder> {
         .collect();
     pids.sort_unstable();
     let pid = pids.into_iter().find(|&pid| holds(pid, &sockets))?;
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    Some(Holder { pid, name: name.trim_end().to_owned() })
+    Holder::of(pid)
+}
+
+impl Holder {
+    /// This process.
+    pub(super) fn of(pid: i32) -> Option<Holder> {
+        let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
+        let name = String::from_utf8_lossy(&name).chars().filter(|it| !it.is_control()).collect();
+        let status =
+            String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/status")).ok()?).into_owned();
+        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        let user = user_named(uids.split_ascii_whitespace().nth(1)?);
+        Some(Holder { pid, name, user })
+    }
+}
+
+/// Its name, from the machine's own file: a directory service may not answer, and somebody waits.
+fn user_named(uid: &str) -> String {
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("the user {uid}"))
 }
 
 fn holds(pid: i32, sockets: &BTreeSet<u64>) -> bool {
@@ -82,6 +107,9 @@ mod tests {
         let holder = holder_of(listener.local_addr().unwrap()).unwrap();
         assert_eq!(holder.pid, std::process::id() as i32);
         assert!(!holder.name.is_empty());
+        let (uid, user) = (nix::unistd::geteuid(), &holder.user);
+        let named = nix::unistd::User::from_uid(uid).ok().flatten();
+        assert_eq!(*user, named.map_or_else(|| format!("the user {uid}"), |it| it.name));
     }
 
     #[test]

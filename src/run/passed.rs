@@ -65,6 +65,13 @@ impl Passed {
         self
     }
 
+    /// With more of our own.
+    pub(super) fn with_more(&self, own: Vec<OwnedFd>) -> Passed {
+        let mut passed = self.clone();
+        passed.own.extend(own.into_iter().map(Arc::new));
+        passed
+    }
+
     /// Every name with the number of its socket, for the program after a re-execution.
     pub(super) fn numbers(&self) -> Vec<(u64, &str)> {
         self.named

@@ -198,8 +198,9 @@ fn boot_id() -> String {
 
 /// When the kernel started a process, in its ticks since boot, and whether it has ended but not been reaped.
 pub(super) fn start_of(pid: i32) -> Option<(u64, bool)> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name is in parentheses and may hold anything.
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // The name is in parentheses and may hold anything, also what is no text.
+    let stat = String::from_utf8_lossy(&stat);
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let ended = matches!(fields.next()?, "Z" | "X");
     Some((fields.nth(18)?.parse().ok()?, ended))

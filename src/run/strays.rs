@@ -1,10 +1,9 @@
 //! Workers that an earlier ostlerd left, where what it knew of them is lost or of no use.
 //!
-//! They are known by what nobody else has: the scoreboard of this runtime directory, at the number that the contract
-//! gives it. What they serve is taken from them, so that visitors wait and are not turned away; they finish what they
-//! have; and then they end. Only after that is anything started.
+//! They are known by what no other user can forge ([`Proof`]); whoever only looks like one is let alone, and the port that
+//! he holds is in use. What they serve of their own app's addresses is taken from them, so that visitors wait and are not
+//! turned away; they finish what they have; and then they end. Only after that is anything started.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -13,50 +12,52 @@ use std::time::Duration;
 use nix::sys::socket::{getsockopt, sockopt};
 use tokio::time::{Instant, timeout_at};
 
-use super::adopt::SCOREBOARD;
-use super::listeners::inode_of;
+use super::listeners;
 use super::process::{Children, Process};
-use super::scope::{Group, Scopes};
-use crate::config::{agreed, counted};
+use crate::config::{AppName, Config, Listen, agreed, counted};
 use crate::supervise::Rung;
+
+mod proof;
+
+use proof::Proof;
 
 /// So long they may take: their own time is not known either, and visitors wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Those that live.
 #[derive(Debug)]
-pub(super) struct Strays(Vec<Process>);
+pub(super) struct Strays(Vec<Stray>);
+
+#[derive(Debug)]
+struct Stray {
+    app: AppName,
+    process: Process,
+    /// Copies of what it listens on.
+    sockets: Vec<OwnedFd>,
+}
 
 impl Strays {
     /// Finds them.
-    pub(super) fn of(children: &Children, runtime_directory: &Path) -> Strays {
-        let scopes = children.scopes().map(Scopes::inhabited).unwrap_or_default();
-        let in_scopes: Vec<i32> = scopes.iter().flat_map(Group::members).collect();
-        let is_one = |pid: i32| {
-            let held = fs::read_link(format!("/proc/{pid}/fd/{SCOREBOARD}"));
-            held.is_ok_and(|path| is_scoreboard(&path, runtime_directory, in_scopes.contains(&pid)))
-        };
+    pub(super) fn of(children: &Children, runtime_directory: &Path, config: &Config) -> Strays {
+        let Some(proof) = Proof::new(children, runtime_directory, config) else { return Strays(Vec::new()) };
         let numbers = fs::read_dir("/proc").into_iter().flatten();
         let pids = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-        let process = |pid| children.adopt(pid, || is_one(pid)).ok().flatten();
-        Strays(pids.filter(|pid| is_one(*pid)).filter_map(process).collect())
+        let stray = |pid| {
+            let proven = proof.of(pid)?;
+            // Asked once more with the pidfd open: from then on nothing can be mistaken for it.
+            let process = children.adopt(pid, || proof.of(pid).as_ref() == Some(&proven)).ok().flatten()?;
+            let sockets = listening(&process);
+            Some(Stray { app: proven.app, process, sockets })
+        };
+        Strays(pids.filter_map(stray).collect())
     }
 
-    /// The listening sockets that they hold.
-    pub(super) fn sockets(&self) -> Vec<OwnedFd> {
-        let mut found = BTreeMap::new();
-        for process in &self.0 {
-            let folder = fs::read_dir(format!("/proc/{}/fd", process.pid())).into_iter().flatten();
-            let numbers = folder.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
-            for fd in numbers.filter_map(|number| process.descriptor(number).ok()) {
-                if let Some(inode) = inode_of(fd.as_fd())
-                    && getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false)
-                {
-                    found.entry(inode).or_insert(fd);
-                }
-            }
-        }
-        found.into_values().collect()
+    /// What they serve of an app's own addresses: a worker that holds another port has no say in who gets that.
+    pub(super) fn sockets_of(&mut self, app: &AppName, wanted: &[Listen]) -> Vec<OwnedFd> {
+        let own = self.0.iter_mut().filter(|stray| stray.app == *app);
+        let sockets = own.flat_map(|stray| std::mem::take(&mut stray.sockets));
+        let is_wanted = |fd: &OwnedFd| wanted.iter().any(|it| listeners::is_at(fd.as_fd(), &it.address));
+        sockets.filter(is_wanted).collect()
     }
 
     /// Has them finish what they have, and kills those that do not.
@@ -71,12 +72,12 @@ impl Strays {
             PATIENCE.as_secs()
         );
         let deadline = Instant::now() + PATIENCE;
-        for process in &self.0 {
+        for Stray { process, .. } in &self.0 {
             if let Err(error) = process.signal_rung(Rung::Drain) {
                 tracing::error!("process {} cannot be signalled: {error}", process.pid());
             }
         }
-        for process in &self.0 {
+        for Stray { process, .. } in &self.0 {
             let pid = process.pid();
             if timeout_at(deadline, process.ended()).await.is_err() {
                 tracing::warn!("process {pid} has not finished in time and is killed");
@@ -88,30 +89,15 @@ impl Strays {
     }
 }
 
-/// Whether a file that is open is the scoreboard of an app of this runtime directory, by its name as the kernel gives it.
-fn is_scoreboard(path: &Path, runtime_directory: &Path, in_scope: bool) -> bool {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    // The file may be gone: then the kernel says so behind its name. Where systemd has taken the whole directory away
-    // (from 254 on, at a stop of a unit that waits to be started again), its mount went with it, and only what was below
-    // is left of the name.
-    let below = folder == "/scoreboards" && path.as_os_str().as_encoded_bytes().ends_with(b" (deleted)");
-    folder == runtime_directory.join("scoreboards") || in_scope && below
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scoreboard_is_known_by_its_name_also_where_its_directory_is_gone() {
-        let is_one =
-            |path: &str, in_scope| is_scoreboard(Path::new(path), Path::new("/run/ostler"), in_scope);
-        assert!(is_one("/run/ostler/scoreboards/shop", false));
-        assert!(is_one("/run/ostler/scoreboards/shop (deleted)", false));
-        assert!(is_one("/scoreboards/shop (deleted)", true));
-        assert!(!is_one("/scoreboards/shop (deleted)", false), "that of nobody knows whom");
-        assert!(!is_one("/scoreboards/shop", true));
-        assert!(!is_one("/tmp/other/scoreboards/shop", true), "that of another ostlerd");
-        assert!(!is_one("pipe:[5031923]", true));
-    }
+/// The sockets that a process listens on. Only what is a socket is taken: to look at a file may take for ever.
+fn listening(process: &Process) -> Vec<OwnedFd> {
+    let folder = fs::read_dir(format!("/proc/{}/fd", process.pid())).into_iter().flatten();
+    let number = |entry: fs::DirEntry| {
+        let target = fs::read_link(entry.path()).ok()?;
+        let is_socket = target.to_str()?.starts_with("socket:[");
+        is_socket.then(|| entry.file_name().to_str()?.parse::<i32>().ok()).flatten()
+    };
+    let numbers = folder.filter_map(|entry| number(entry.ok()?));
+    let sockets = numbers.filter_map(|number| process.descriptor(number).ok());
+    sockets.filter(|fd| getsockopt(fd, sockopt::AcceptConn).unwrap_or(false)).collect()
 }

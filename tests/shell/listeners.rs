@@ -67,8 +67,10 @@ fn a_port_in_use_names_its_holder() {
         let mut listeners = Listeners::new(folder.path());
         let address = format!("127.0.0.1:{}", line.trim());
         let error = bind(&mut listeners, &[tcp(&address)]).unwrap_err();
+        let own = nix::unistd::User::from_uid(nix::unistd::geteuid()).expect("users can be looked up");
+        let user = own.expect("we are a user with a name").name;
         let expected = format!(
-            "cannot listen on {address}: the port is in use by python3 (pid {}); \
+            "cannot listen on {address}: the port is in use by python3 (pid {}) of {user}; \
              stop that, or set another port in `listen`",
             holder.pid()
         );

@@ -207,6 +207,11 @@ impl Shell {
         self.passed = Arc::new(passed);
     }
 
+    /// Sockets that were an earlier ostlerd's, for the apps that are bound next.
+    pub(in crate::run) fn take_in(&mut self, sockets: Vec<OwnedFd>) {
+        self.passed = Arc::new(self.passed.with_more(sockets));
+    }
+
     /// Every socket of every app, by its number.
     pub(in crate::run) fn sockets(&self) -> Vec<(u64, BorrowedFd<'_>)> {
         let all = self.apps.values().flat_map(|home| home.listeners.all());
