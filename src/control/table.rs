@@ -52,6 +52,10 @@ impl Page {
             self.line(0, &format!("only after a restart of ostlerd: {keys}"));
             self.text.push('\n');
         }
+        for words in &config.unanswered {
+            self.line(0, &self.screen.paint(Ink::Yellow, &one_line(words)));
+            self.text.push('\n');
+        }
         if config.valid {
             return;
         }

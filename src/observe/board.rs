@@ -155,6 +155,7 @@ fn machine_notes(status: &Status) -> Vec<(Tone, String)> {
         let keys = one_line(&config.needs_restart.join(", "));
         notes.push((Tone::Warn, format!("only after a restart of ostlerd: {keys}")));
     }
+    notes.extend(config.unanswered.iter().map(|words| (Tone::Warn, one_line(words))));
     if let Some(drain) = &status.drain {
         notes.push((Tone::Warn, drain_words(drain)));
     }

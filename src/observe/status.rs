@@ -56,6 +56,9 @@ pub struct ConfigStatus {
     /// Keys that are in force only after a restart of ostlerd.
     #[serde(default)]
     pub needs_restart: Vec<String>,
+    /// Where health should be answered and is not: another process has the address.
+    #[serde(default)]
+    pub unanswered: Vec<String>,
 }
 
 /// One app.

@@ -40,6 +40,9 @@ pub fn line(status: &Status) -> String {
     if !status.config.valid {
         parts.push("the configuration's files are refused, see `ostler status`".to_owned());
     }
+    if !status.config.unanswered.is_empty() {
+        parts.push("health is not answered, see `ostler status`".to_owned());
+    }
     let told: Vec<String> =
         status.apps.iter().filter_map(|app| Some(format!("{}: {}", app.name, words(app)?))).collect();
     let left = told.len().saturating_sub(NAMED);

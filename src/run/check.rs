@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::daemon::Places;
 use super::process::Children;
-use super::{identity, prepare, world};
+use super::{health, identity, prepare, world};
 use crate::config::{self, App, AppName, Config};
 use crate::observe::words::plain;
 use crate::plan::{self, Account, Refusal};
@@ -41,6 +41,9 @@ pub struct Checked<'a> {
     proofs: BTreeMap<AppName, String>,
     /// Which migrations run before each app's rollouts, or why none, as far as that is known without loading it.
     migrations: BTreeMap<AppName, String>,
+    /// Where health would not be answered now, in words: it is answered as soon as it can be.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unanswered: Vec<String>,
     /// What is wrong, in words.
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -71,8 +74,9 @@ pub async fn check(places: &Places, caller: Caller) -> Checked<'_> {
     let file = places.config.as_path();
     let own = identity::own_account();
     let wrong = |exit: u8, problem: String| {
-        let (apps, proofs, migrations, unchecked) = Default::default();
-        Checked { valid: false, file, apps, proofs, migrations, problem: Some(problem), unchecked, exit }
+        let (apps, proofs, migrations, unchecked, unanswered) = Default::default();
+        let problem = Some(problem);
+        Checked { valid: false, file, apps, proofs, migrations, unanswered, problem, unchecked, exit }
     };
     if let (Caller::Person, Some(what)) = (caller, hidden_file(file)) {
         let remedy = format!("root may read it: sudo ostler check {}", file.display());
@@ -87,10 +91,11 @@ pub async fn check(places: &Places, caller: Caller) -> Checked<'_> {
         _ => all(&config).await,
     };
     let proofs = config.apps.iter().map(|(name, app)| (name.clone(), app.probe.proof())).collect();
+    let unanswered = health::taken(&config.health);
     let (valid, apps) = (refusals.is_empty(), config.apps.into_keys().collect());
     let problem = (!valid).then(|| words(&refusals));
     let exit = if valid { 0 } else { CONFIGURATION };
-    Checked { valid, file, apps, proofs, migrations, problem, unchecked, exit }
+    Checked { valid, file, apps, proofs, migrations, unanswered, problem, unchecked, exit }
 }
 
 /// The first of the files that the caller may not read.
@@ -222,6 +227,9 @@ impl Checked<'_> {
         }
         if !self.unchecked.is_empty() {
             println!("root sees all of it: sudo ostler check {}", self.file.display());
+        }
+        for words in &self.unanswered {
+            println!("note: {}", plain(words));
         }
         if let Some(problem) = &self.problem {
             eprintln!("{}", plain(problem).trim_end());

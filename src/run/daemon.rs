@@ -141,8 +141,8 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
         let restart = left.kept.legacy.running().filter(|_| left.kept.handover).cloned().collect();
         driver = driver.going_on(left.kept.origin, left.counters.into(), restart);
     }
-    health.serve(&config.health, driver.health(config.health.saturation))?;
-    driver.run().await;
+    let health = health.serve(&config.health, driver.health(config.health.saturation))?;
+    driver.with_ports(health).run().await;
     tracing::info!("ostlerd has stopped");
     Ok(())
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
+use super::health::Ports;
 use super::keeper::Keeper;
 use super::known::Found;
 use super::notify::Notifier;
+use super::scoreboard;
 use super::shell::Shell;
-use super::signals::{Arrived, Signals};
-use super::{reaper, scoreboard};
+use super::signals::Signals;
 use crate::config::{AppName, Saturation};
 use crate::control::{Ask, DeskEnds, Wish};
 use crate::observe::health::{Pulse, Sources, Vitals};
@@ -21,6 +22,7 @@ use crate::supervise::{Action, Event, Moment, Outcome, Request, RequestId, Super
 
 mod inbound;
 mod leaving;
+mod signalled;
 
 pub use inbound::{Inbound, Inbox, Outbox, Purpose, inbox};
 use leaving::Leaving;
@@ -55,6 +57,7 @@ pub struct Driver {
     /// Those who wait for the configuration's files to be in force.
     reloads: Vec<RequestId>,
     systemd: Notifier,
+    ports: Option<Ports>,
 }
 
 impl Driver {
@@ -88,6 +91,7 @@ impl Driver {
             leaving: None,
             reloads: Vec::new(),
             systemd: Notifier::from_env(),
+            ports: None,
         }
     }
 
@@ -109,6 +113,12 @@ impl Driver {
     /// What systemd holds already for the next ostlerd.
     pub(super) fn with_stored(mut self, numbers: Vec<u64>) -> Self {
         self.systemd.knows_stored(numbers);
+        self
+    }
+
+    /// Where health is answered.
+    pub(super) fn with_ports(mut self, ports: Ports) -> Self {
+        self.ports = Some(ports);
         self
     }
 
@@ -298,49 +308,17 @@ impl Driver {
         self.shell.reread(id, purpose);
     }
 
-    fn signalled(&mut self, signal: Arrived) {
-        match signal {
-            Arrived::ChildEnded => drop(reaper::sweep(self.shell.children())),
-            Arrived::Hangup => {
-                tracing::info!("SIGHUP: reading the configuration anew");
-                let id = self.shell.expect_answer(None);
-                self.reload(id, Purpose::Hangup);
-            }
-            Arrived::User1 => self.shell.reopen_logs(),
-            Arrived::Terminate => self.explain_end(),
-            Arrived::User2 => {
-                tracing::info!("SIGUSR2 received");
-                let id = self.shell.expect_answer(None);
-                self.check_successor(id);
-            }
-            Arrived::Interrupt => self.request("SIGINT", Request::Shutdown),
-            Arrived::InterruptAgain => self.request("another SIGINT", Request::ShutdownNow),
-            Arrived::TtyIn => self.scale_only_app("SIGTTIN", 1),
-            Arrived::TtyOut => self.scale_only_app("SIGTTOU", -1),
-        }
-    }
-
-    fn request(&mut self, signal: &str, request: Request) {
-        tracing::info!("{signal} received");
-        let id = self.shell.expect_answer(None);
-        self.fact(Event::Requested { id, request });
-    }
-
-    fn scale_only_app(&mut self, signal: &str, step: i32) {
-        match self.shell.only_app() {
-            Some(app) => self.request(signal, Request::ScaleBy(app, step)),
-            None => tracing::warn!("{signal} ignored: it needs exactly one app; use `ostler scale APP N`"),
-        }
-    }
-
     /// Comes round also where there is nothing to look at: health asks whether this loop does.
     fn look(&mut self) {
         self.shell.cut_scoreboards_back();
+        if let Some(ports) = &mut self.ports {
+            ports.look(self.looks);
+        }
+        self.looks += 1;
         if !self.shell.has_workers() {
             return;
         }
         let memory = self.looks.is_multiple_of(LOOKS_PER_RSS);
-        self.looks += 1;
         let seen = self.shell.look(memory);
         self.fact(Event::WorkersObserved { seen });
     }
@@ -372,10 +350,12 @@ impl Driver {
     }
 
     fn publish(&mut self) {
+        self.shell.health_unanswered(self.ports.iter().flat_map(Ports::unanswered));
         let view = self.view();
         let status = Status::new(&view, &self.shell.facts(&view));
         self.vitals.send_modify(|vitals| vitals.seen(&status, self.origin.elapsed()));
-        self.systemd.keep_sockets(&self.shell.sockets());
+        let ports = self.ports.iter().flat_map(Ports::sockets);
+        self.systemd.keep_sockets(&self.shell.sockets().into_iter().chain(ports).collect::<Vec<_>>());
         self.reloads.retain(|id| self.shell.awaits(*id));
         let proven = self.is_proven(&status);
         self.systemd.tell(&status, proven, !self.reloads.is_empty());

@@ -21,13 +21,10 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The process that listens where `address` would; of several the one with the smallest number.
+/// The process that listens where `address` would; of several the one with the smallest number. systemd, which keeps
+/// sockets for others, is named where nobody else has it.
 pub fn holder_of(address: SocketAddr) -> Option<Holder> {
-    let mut sockets = BTreeSet::new();
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = std::fs::read_to_string(table).unwrap_or_default();
-        sockets.extend(text.lines().skip(1).filter_map(|line| listening_inode(line, address)));
-    }
+    let sockets = sockets_at(address);
     if sockets.is_empty() {
         return None;
     }
@@ -35,9 +32,23 @@ pub fn holder_of(address: SocketAddr) -> Option<Holder> {
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .collect();
-    pids.sort_unstable();
-    let pid = pids.into_iter().find(|&pid| holds(pid, &sockets))?;
-    Holder::of(pid)
+    pids.sort_unstable_by_key(|&pid| (pid == 1, pid));
+    pids.into_iter().find(|&pid| holds(pid, &sockets)).and_then(Holder::of)
+}
+
+/// Whether this very process listens where `address` would, whoever else has the same socket.
+pub(super) fn is_own(address: SocketAddr) -> bool {
+    let own = i32::try_from(std::process::id()).unwrap_or(0);
+    holds(own, &sockets_at(address))
+}
+
+fn sockets_at(address: SocketAddr) -> BTreeSet<u64> {
+    let mut sockets = BTreeSet::new();
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        let text = std::fs::read_to_string(table).unwrap_or_default();
+        sockets.extend(text.lines().skip(1).filter_map(|line| listening_inode(line, address)));
+    }
+    sockets
 }
 
 impl Holder {

@@ -280,8 +280,11 @@ impl Listeners {
                 vec![(Arc::new(fd), None)]
             }
             Address::Unix(path) => {
-                if let Some(fd) = passed.own_at(&wanted.address) {
-                    let file = unix_socket::identity(path).ok().and_then(|it| SocketFile::again(path, it));
+                // One whose file is gone is found by nobody.
+                if let Ok(file) = unix_socket::identity(path)
+                    && let Some(fd) = passed.own_at(&wanted.address)
+                {
+                    let file = SocketFile::again(path, file);
                     return Ok(vec![Bound {
                         listen: wanted.clone(),
                         name: name_of(fd.as_fd(), wanted)?,

@@ -11,7 +11,7 @@ use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrStorage, bind, getsockopt, setsockopt, socket, sockopt,
 };
 
-use super::holder::holder_of;
+use super::holder::{holder_of, is_own};
 use super::listen_error::ListenError;
 use super::listeners::Bound;
 use crate::config::{Address, Listen};
@@ -55,8 +55,7 @@ fn is_wildcard(address: &SocketAddr) -> bool {
 /// Whether this very process listens on the port with IPv4: another app, or health.
 fn is_shared(address: &SocketAddr) -> bool {
     let ipv4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-    let own = i32::try_from(std::process::id()).unwrap_or(0);
-    holder_of(ipv4).is_some_and(|holder| holder.pid == own)
+    is_own(ipv4)
 }
 
 /// Whether `listen` is IPv6's wildcard, and one of `all` takes its port for IPv4.

@@ -208,13 +208,29 @@ fn sigterm_fails_readiness_while_requests_finish() {
 }
 
 #[test]
-fn a_port_that_is_asked_for_and_taken_is_an_error_that_names_the_holder() {
+fn a_port_of_healths_that_is_taken_stops_no_app_and_is_answered_as_soon_as_it_is_free() {
     let site = Site::new();
     shop(&site).write();
-    let address = listens(&site, "");
-    let _taken = TcpListener::bind(address).expect("it is free");
-    let said = site.start_in_vain().exits(1);
-    said.says(&["[health]", &address.to_string(), &format!("(pid {})", std::process::id())]);
+    let agent = free_address();
+    let address = listens(&site, &format!("agent = \"{agent}\""));
+    let taken = [address, agent].map(|it| TcpListener::bind(it).expect("it is free"));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let whose = format!("(pid {}) of ", std::process::id());
+    for address in [address, agent] {
+        let words = format!("health is not answered: cannot listen on {address}: the port is in use by ");
+        ostlerd.logs(&words);
+        ostlerd.ostler(&["status"]).exits(0).says(&[&words, &whose]);
+        site.ostler_check().exits(0).says(&[&words, &whose]);
+    }
+    assert_eq!(ostlerd.status().config.unanswered.len(), 2);
+    drop(taken);
+    until("the port is had again", || ostlerd.status().config.unanswered.is_empty().then_some(()));
+    becomes(address, "/readyz", 200);
+    let mut said = String::new();
+    TcpStream::connect(agent).expect("it is answered").read_to_string(&mut said).expect("it ends");
+    assert_eq!(said, "up ready 100%\n");
+    site.ostler_check().exits(0);
 }
 
 #[test]

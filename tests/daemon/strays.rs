@@ -1,6 +1,6 @@
 //! Workers of an earlier ostlerd of which nothing is known any more.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 
 use crate::harness::{ASGI, Proc, Site, WSGI, free_address, is_root, until};
 use crate::load::{Load, Target};
@@ -155,8 +155,12 @@ fn a_stranger_who_looks_like_a_worker_gets_no_port_of_healths() {
     std::fs::write(site.config(), format!("[health]\nlisten = [\"{held}\"]\n")).expect("it is ours");
     let in_a_namespace = [STRANGER, &["unshare", "--user", "--map-root-user", "--mount"]].concat();
     let poser = pose(&site, &in_a_namespace, held);
-    let said = site.start_in_vain().exits(1);
-    said.says(&["in use by python3", &format!("(pid {})", poser.0.id()), "of the user 12345"]);
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    ostlerd.logs(&format!("the port is in use by python3 (pid {}) of the user 12345", poser.0.id()));
+    assert!(TcpStream::connect(held).is_ok(), "it is still his");
+    drop(poser);
+    until("health is answered", || ostlerd.status().config.unanswered.is_empty().then_some(()));
 }
 
 #[test]

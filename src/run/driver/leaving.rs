@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Driver, Inbound};
 use crate::config::AppName;
 use crate::observe::Status;
+use crate::run::health::Ports;
 use crate::run::shell::Effect;
 use crate::run::{handover, jobs};
 use crate::supervise::{Moment, Outcome, Request, RequestId, View};
@@ -168,6 +169,7 @@ impl Driver {
             }
             Some(Leaving::Restart) => {
                 self.shell.leave();
+                self.ports.iter_mut().for_each(Ports::leave);
                 true
             }
             None => false,

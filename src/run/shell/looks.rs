@@ -120,6 +120,12 @@ impl Shell {
         });
     }
 
+    /// Where health is not answered, for the picture.
+    pub fn health_unanswered<'a>(&mut self, words: impl Iterator<Item = &'a String>) {
+        self.config_status.unanswered.clear();
+        self.config_status.unanswered.extend(words.cloned());
+    }
+
     /// Whether the files, when last read, were refused.
     pub fn config_is_refused(&self) -> bool {
         !self.config_status.valid

@@ -7,6 +7,7 @@ mod limits;
 mod logs;
 mod machines;
 mod packages;
+mod ports;
 mod rpm;
 mod scopes;
 mod sockets;

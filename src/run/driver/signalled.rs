@@ -1,0 +1,43 @@
+//! What each signal to ostlerd asks for.
+
+use super::{Driver, Purpose};
+use crate::run::reaper;
+use crate::run::signals::Arrived;
+use crate::supervise::{Event, Request};
+
+impl Driver {
+    pub(super) fn signalled(&mut self, signal: Arrived) {
+        match signal {
+            Arrived::ChildEnded => drop(reaper::sweep(self.shell.children())),
+            Arrived::Hangup => {
+                tracing::info!("SIGHUP: reading the configuration anew");
+                let id = self.shell.expect_answer(None);
+                self.reload(id, Purpose::Hangup);
+            }
+            Arrived::User1 => self.shell.reopen_logs(),
+            Arrived::Terminate => self.explain_end(),
+            Arrived::User2 => {
+                tracing::info!("SIGUSR2 received");
+                let id = self.shell.expect_answer(None);
+                self.check_successor(id);
+            }
+            Arrived::Interrupt => self.request("SIGINT", Request::Shutdown),
+            Arrived::InterruptAgain => self.request("another SIGINT", Request::ShutdownNow),
+            Arrived::TtyIn => self.scale_only_app("SIGTTIN", 1),
+            Arrived::TtyOut => self.scale_only_app("SIGTTOU", -1),
+        }
+    }
+
+    pub(super) fn request(&mut self, signal: &str, request: Request) {
+        tracing::info!("{signal} received");
+        let id = self.shell.expect_answer(None);
+        self.fact(Event::Requested { id, request });
+    }
+
+    fn scale_only_app(&mut self, signal: &str, step: i32) {
+        match self.shell.only_app() {
+            Some(app) => self.request(signal, Request::ScaleBy(app, step)),
+            None => tracing::warn!("{signal} ignored: it needs exactly one app; use `ostler scale APP N`"),
+        }
+    }
+}
