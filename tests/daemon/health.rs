@@ -38,7 +38,7 @@ pub fn raw(address: SocketAddr, request: &str) -> String {
 
 /// The status and the body.
 pub fn ask(address: SocketAddr, path: &str) -> (u16, String) {
-    let said = raw(address, &format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+    let said = raw(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
     let code = said.get(9..12).and_then(|code| code.parse().ok()).unwrap_or(0);
     (code, said.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
 }
@@ -83,6 +83,53 @@ fn every_form_of_question_gets_the_same_truth() {
     let mut said = String::new();
     unix.read_to_string(&mut said).expect("it answers and closes");
     assert!(said.ends_with("ok\n[+]ostlerd ok\n[+]shop ok\n"), "{said}");
+}
+
+#[test]
+fn a_name_that_somebody_has_turned_to_this_machine_is_told_no_details() {
+    let site = Site::new();
+    shop(&site).write();
+    let address = listens(&site, "");
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let told = |target: &str, headers: &str| {
+        raw(address, &format!("GET {target} HTTP/1.1\r\n{headers}Connection: close\r\n\r\n"))
+    };
+    let json = "Accept: application/health+json\r\n";
+    let details = [
+        ("/", ""),
+        ("/events", ""),
+        ("/metrics", ""),
+        ("/readyz?verbose", ""),
+        ("/livez?verbose", ""),
+        ("/readyz/shop?verbose", ""),
+        ("/readyz", json),
+        ("/livez", json),
+        ("/readyz/shop", json),
+    ];
+    let lies = [
+        "Host: evil.example:9180\r\n",
+        "Host: localhost\r\nHost: evil.example\r\n",
+        "Host: evil.example\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n",
+        "Host: localhost\r\nOrigin: http://evil.example\r\n",
+        "Host: localhost\r\nOrigin: null\r\n",
+    ];
+    // How each says something that no stranger is told.
+    let tells = |said: &str| {
+        ["ostler_", "[+]", "ostlerd", "serviceId", "Workers of"].iter().any(|it| said.contains(it))
+    };
+    for (path, accept) in details {
+        if path != "/events" {
+            assert!(tells(&told(path, &format!("Host: localhost\r\n{accept}"))), "{path} {accept}");
+        }
+        let absolute = told(&format!("http://evil.example{path}"), &format!("Host: localhost\r\n{accept}"));
+        for said in lies.map(|lie| told(path, &format!("{lie}{accept}"))).into_iter().chain([absolute]) {
+            assert!(!tells(&said), "{path} {accept}: {said}");
+            assert!(said.starts_with("HTTP/1.1 200") || said.starts_with("HTTP/1.1 403"), "{said}");
+        }
+    }
+    // Whoever balances load is told what he needs by whatever name.
+    assert!(told("/readyz", "Host: evil.example\r\n").ends_with("ok\n"));
 }
 
 #[test]

@@ -11,6 +11,8 @@ use crate::observe::{AppStatus, Board, host, metrics, page};
 const STRANGE_TO_THE_PAGE: &str =
     "fail: this page is for the loopback, asked for as localhost, the Unix socket or a bearer token\n";
 
+const STRANGE_TO_METRICS: &str = "fail: metrics are for the loopback, asked for as localhost or by address, the Unix socket or a bearer token\n";
+
 /// How it is asked. HEAD and OPTIONS get the status of GET.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
@@ -110,9 +112,7 @@ impl Judge<'_> {
                 body: metrics::text(self).into(),
                 leave_at_once: false,
             },
-            ("/metrics", _) => {
-                Answer::text(403, "fail: metrics are for the loopback, the Unix socket or a bearer token\n")
-            }
+            ("/metrics", _) => Answer::text(403, STRANGE_TO_METRICS),
             (_, Some(name)) => match self.find(name) {
                 Some(app) => self.readyz_app(app, question),
                 None => Answer::text(404, "fail: no such app\n"),

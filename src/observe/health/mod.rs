@@ -6,6 +6,7 @@
 mod agent;
 mod answer;
 mod judge;
+mod named;
 mod page;
 mod pressure;
 mod pulse;

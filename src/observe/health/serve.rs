@@ -20,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Sources;
 use super::answer::{Answer, Form, Method, Question};
+use super::named::names_this_machine;
 use super::page::{self, Live};
 use super::timed::{Phase, Timed};
 
@@ -39,7 +40,7 @@ const SEND_BUFFER: usize = 16 * 1024;
 /// Where questions come in.
 #[derive(Debug)]
 pub enum Listener {
-    /// From anywhere; only the loopback is told details.
+    /// From anywhere; only the loopback is told details, where it names this machine.
     Tcp(TcpListener),
     /// From this machine.
     Unix(UnixListener),
@@ -188,8 +189,7 @@ fn respond<B>(request: &Request<B>, near: bool, sources: &Sources, phase: &Phase
     let accepts = |form| headers.get(header::ACCEPT).is_some_and(|accept| names(accept, form));
     let json = accepts(b"application/health+json".as_slice());
     let (path, query) = (request.uri().path(), request.uri().query().unwrap_or_default());
-    let is_page = matches!(path, "/" | "/events");
-    let trusted = is_trusted(headers, near && (!is_page || page::names_this_machine(headers)), sources);
+    let trusted = is_trusted(headers, near && names_this_machine(request), sources);
     let question = Question { method, path, query, json, trusted };
     let answer = sources.judged(|judge| judge.answer(&question));
     if answer.form == Form::Events && *request.method() == hyper::Method::GET {
@@ -280,8 +280,9 @@ mod tests {
             let request = Request::get("/metrics").header(name, "x").body(()).unwrap();
             respond(&request, near, &sources, &Phase::begun(Instant::now())).status().as_u16()
         };
-        assert_eq!(asked("host", true), 200);
-        assert_eq!(asked("host", false), 403);
+        assert_eq!(asked("accept", true), 200);
+        assert_eq!(asked("accept", false), 403);
+        assert_eq!(asked("host", true), 403);
         for proxy in ["x-forwarded-for", "forwarded", "via"] {
             assert_eq!(asked(proxy, true), 403, "{proxy}");
         }
