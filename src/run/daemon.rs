@@ -129,6 +129,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
         None => begin(&mut shell, places, &config, strays).await?,
     };
     shell.close_unclaimed(&config);
+    shell.learn_owners();
     let view = supervisor.view(Moment::ZERO);
     let first = Status::new(&view, &shell.facts(&view));
     let (desk, ends) = control::desk(first);

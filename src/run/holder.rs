@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::identity::local;
+
 /// A process that holds a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
@@ -59,20 +61,11 @@ impl Holder {
         let status =
             String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/status")).ok()?).into_owned();
         let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-        let user = user_named(uids.split_ascii_whitespace().nth(1)?);
+        let uid: u32 = uids.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        // Somebody waits, and a directory service may not answer.
+        let user = local::name_of(uid).unwrap_or_else(|| format!("the user {uid}"));
         Some(Holder { pid, name, user })
     }
-}
-
-/// Its name, from the machine's own file: a directory service may not answer, and somebody waits.
-fn user_named(uid: &str) -> String {
-    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let name = text.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == uid).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| format!("the user {uid}"))
 }
 
 fn holds(pid: i32, sockets: &BTreeSet<u64>) -> bool {

@@ -8,6 +8,8 @@ use nix::unistd::{Group, Uid, User, getegid, geteuid, getgrouplist, getgroups};
 use crate::config::App;
 use crate::plan::{Account, Refusal};
 
+pub(super) mod local;
+
 /// Whom the app's workers become: `None` where ostlerd is not root, and they stay what it is.
 ///
 /// # Errors

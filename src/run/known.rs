@@ -108,6 +108,12 @@ impl KnownApps {
         KnownApps { apps }
     }
 
+    /// What came of the last look at an app of this user.
+    pub(super) fn latest(&self, app: &App) -> Option<&Blueprint> {
+        let looks = self.apps.get(&app.name)?;
+        looks.iter().rev().find(|it| it.app.user == app.user).map(|it| &*it.blueprint)
+    }
+
     /// What is known of one blueprint.
     pub fn get(&self, app: &AppName, blueprint: &Blueprint) -> Option<&Known> {
         self.apps.get(app)?.iter().find(|it| *it.blueprint == *blueprint).map(Arc::as_ref)

@@ -56,6 +56,7 @@ pub struct Shell {
     config: Arc<Config>,
     effects: Vec<Effect>,
     config_status: ConfigStatus,
+    configured_owners: BTreeMap<AppName, u32>,
     health: HealthConfig,
     readiness: BTreeMap<AppName, Readiness>,
     apps: BTreeMap<AppName, Home>,
@@ -147,6 +148,7 @@ impl Shell {
             effects: Vec::new(),
             health: config.health.clone(),
             config_status: ConfigStatus { valid: true, file, ..ConfigStatus::default() },
+            configured_owners: BTreeMap::new(),
             readiness: config.apps.iter().map(|(name, app)| (name.clone(), app.into())).collect(),
             apps: BTreeMap::new(),
             workers: BTreeMap::new(),
@@ -301,6 +303,7 @@ impl Shell {
     /// The files are in force.
     pub fn config_accepted(&mut self, plan: &Plan, config: Arc<Config>) {
         self.config = config;
+        self.learn_owners();
         self.config_status.valid = true;
         self.config_status.problem = None;
         self.config_status.needs_restart = plan.needs_restart.iter().map(|key| (*key).to_owned()).collect();

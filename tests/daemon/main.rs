@@ -32,6 +32,7 @@ mod logs;
 mod metrics;
 mod migrations;
 mod no_apps;
+mod owners;
 mod page;
 mod preload;
 mod preload_abuse;

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use nix::unistd::geteuid;
 use tokio::sync::oneshot;
 
-use super::{Home, Shell};
-use crate::config::AppName;
+use super::Shell;
+use crate::config::{App, AppName};
+use crate::plan::Blueprint;
+use crate::run::identity::local;
 use crate::supervise::{Outcome, RequestId};
 
 impl Shell {
@@ -29,10 +32,26 @@ impl Shell {
         }
     }
 
-    /// Who owns which app, and may change it.
+    /// Who owns which app, and may change it: also one that is stopped, or that cannot be prepared.
     pub fn owners(&self) -> BTreeMap<AppName, u32> {
-        let own = nix::unistd::geteuid().as_raw();
-        let of = |home: &Home| home.blueprint.account.as_ref().map_or(own, |account| account.uid);
-        self.apps.iter().map(|(name, home)| (name.clone(), of(home))).collect()
+        let homes = self.apps.iter().map(|(name, home)| (name.clone(), owner_of(&home.blueprint)));
+        self.configured_owners.clone().into_iter().chain(homes).collect()
     }
+
+    /// The same by the configuration alone: users that no file of this machine names are known from when their app was
+    /// prepared last.
+    pub(in crate::run) fn learn_owners(&mut self) {
+        let users: BTreeMap<String, u32> = local::users().into_iter().collect();
+        let owner = |app: &App| match &app.user {
+            Some(user) if !users.contains_key(user) => self.known.latest(app).map(owner_of),
+            Some(user) => users.get(user).copied(),
+            None => Some(geteuid().as_raw()).filter(|own| *own != 0),
+        };
+        let apps = self.config.apps.iter();
+        self.configured_owners = apps.filter_map(|(name, app)| Some((name.clone(), owner(app)?))).collect();
+    }
+}
+
+fn owner_of(blueprint: &Blueprint) -> u32 {
+    blueprint.account.as_ref().map_or(geteuid().as_raw(), |account| account.uid)
 }
