@@ -7,6 +7,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::health::Ports;
+use super::heap::Heap;
 use super::keeper::Keeper;
 use super::known::Found;
 use super::notify::Notifier;
@@ -31,6 +32,8 @@ use leaving::Leaving;
 const LOOK: Duration = Duration::from_secs(1);
 /// With every so many looks, memory is read as well: it costs a file for each worker.
 const LOOKS_PER_RSS: u64 = 5;
+/// With every so many looks, memory that has become free is given back.
+const LOOKS_PER_HEAP: u64 = 20;
 
 /// The loop and what it owns.
 #[derive(Debug)]
@@ -58,6 +61,7 @@ pub struct Driver {
     reloads: Vec<RequestId>,
     systemd: Notifier,
     ports: Option<Ports>,
+    heap: Heap,
 }
 
 impl Driver {
@@ -92,6 +96,7 @@ impl Driver {
             reloads: Vec::new(),
             systemd: Notifier::from_env(),
             ports: None,
+            heap: Heap::default(),
         }
     }
 
@@ -313,6 +318,9 @@ impl Driver {
         self.shell.cut_scoreboards_back();
         if let Some(ports) = &mut self.ports {
             ports.look(self.looks);
+        }
+        if self.looks.is_multiple_of(LOOKS_PER_HEAP) {
+            self.heap.give_back();
         }
         self.looks += 1;
         if !self.shell.has_workers() {

@@ -15,6 +15,7 @@ mod doors;
 pub mod driver;
 pub mod handover;
 pub mod health;
+mod heap;
 pub mod holder;
 pub mod hook_host;
 mod hooks;

@@ -2,9 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Ostlerd, Site, WSGI, eventually};
+use nix::sys::resource::{Resource, getrlimit};
+
+use crate::harness::{Ostlerd, Site, WSGI, eventually, until};
 use crate::health::{ask, listens};
 
 fn served(site: &Site) -> SocketAddr {
@@ -31,6 +34,38 @@ fn a_thousand_idle_connections_keep_nobody_out() {
     }
     drop(idle);
     assert_eq!(ask(address, "/livez").0, 200);
+}
+
+#[test]
+fn the_memory_of_a_rush_comes_back_within_a_minute() {
+    let site = Site::new();
+    let address = served(&site);
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    assert_eq!(ask(address, "/metrics").0, 200);
+    let before = ostlerd.process().rss();
+    let (soft, _) = getrlimit(Resource::RLIMIT_NOFILE).expect("it is known");
+    let many = (soft / 4).min(4096);
+    let half = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Half: {}", "x".repeat(7000));
+    let rush: Vec<TcpStream> = (0..many)
+        .map(|_| {
+            let mut stream = connect(address);
+            stream.write_all(half.as_bytes()).expect("it is read");
+            stream
+        })
+        .collect();
+    let control: Vec<_> = (0..many / 8).filter_map(|_| UnixStream::connect(site.socket()).ok()).collect();
+    until("it has grown", || (ostlerd.process().rss() > before + many * 8192).then_some(()));
+    let most = ostlerd.process().rss();
+    drop((rush, control));
+    let back = eventually(Duration::from_secs(60), || {
+        let now = ostlerd.process().rss();
+        (now < before + (4 << 20)).then_some(now)
+    });
+    let now = ostlerd.process().rss();
+    println!("{many} connections: {before} bytes before, {most} at most, {now} after");
+    assert!(back.is_some(), "{before} bytes before, {most} at most, {now} after a minute");
+    is_well(&ostlerd, address);
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! An app is its user's, whether it runs or not.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use ostler::supervise::AppState;
@@ -12,7 +11,7 @@ use crate::harness::{Said, Site, WSGI, is_root, program};
 fn by(site: &Site, user: &str, words: &[&str]) -> Said {
     let copy = site.path("ostler");
     if !copy.exists() {
-        program::copy(Path::new(env!("CARGO_BIN_EXE_ostler")).to_owned(), &copy);
+        program::copy(env!("CARGO_BIN_EXE_ostler"), &copy);
     }
     let mut command = Command::new("setpriv");
     command.args(["--reuid", user, "--regid", "nogroup", "--clear-groups", "--"]);
