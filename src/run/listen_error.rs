@@ -58,12 +58,16 @@ pub enum ListenError {
     },
     /// Another process listens on the socket file.
     #[error(
-        "cannot listen on unix:{}: another process answers there; stop it (`ss -xlp` names it), \
-         or set another path in `listen`", path.display()
+        "cannot listen on unix:{}: another process answers there{}; stop it{}, or set another path in `listen`",
+        path.display(),
+        holder.as_ref().map_or_else(String::new, |holder| format!(": {holder}")),
+        if holder.is_none() { " (`ss -xlp` names it)" } else { "" }
     )]
     Answered {
         /// Where.
         path: PathBuf,
+        /// Which, where the kernel says so.
+        holder: Option<Holder>,
     },
     /// The folder of a socket file is missing.
     #[error(

@@ -8,9 +8,12 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, socket};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, UnixAddr, bind, connect, getsockopt, socket, sockopt,
+};
 use nix::unistd::{Gid, Uid, fchownat};
 
+use super::holder::Holder;
 use super::listen_error::ListenError;
 use crate::plan::Account;
 
@@ -143,7 +146,9 @@ fn clear_stale(path: &Path, address: &UnixAddr) -> Result<(), ListenError> {
         }
         // EAGAIN is a full queue, EPROTOTYPE a datagram socket: both are somebody's.
         Ok(()) | Err(Errno::EAGAIN | Errno::EPROTOTYPE) => {
-            Err(ListenError::Answered { path: path.to_owned() })
+            let listener = getsockopt(&probe, sockopt::PeerCredentials).ok();
+            let holder = listener.filter(|it| it.pid() > 0).and_then(|it| Holder::of(it.pid()));
+            Err(ListenError::Answered { path: path.to_owned(), holder })
         }
         Err(error) => Err(failed("find out whether the socket file is stale", error)),
     }

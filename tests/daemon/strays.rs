@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 
 use crate::harness::{ASGI, Proc, Site, WSGI, free_address, is_root, until};
+use crate::health::ask;
 use crate::load::{Load, Target};
 
 #[test]
@@ -185,4 +186,47 @@ fn workers_of_a_directory_that_is_gone_are_known_all_the_same() {
         load.more(20);
         load.stop().lost_nothing();
     }
+}
+
+/// Its first worker takes a port as soon as it is free, and says so.
+const SEIZES: &str = r#"
+import os, socket, threading, time
+def seize():
+    while True:
+        try:
+            held = socket.create_server((os.environ["SEIZES_HOST"], int(os.environ["SEIZES_PORT"])))
+            break
+        except OSError:
+            time.sleep(0.001)
+    open(os.environ["NOTES"] + "/seized", "w").close()
+    held.listen()
+    threading.Event().wait()
+try:
+    os.close(os.open(os.environ["NOTES"] + "/once", os.O_CREAT | os.O_EXCL))
+    threading.Thread(target=seize, daemon=True).start()
+except FileExistsError:
+    pass
+"#;
+
+#[test]
+fn a_worker_that_took_healths_port_while_ostlerd_was_dead_shares_it_with_nobody() {
+    let site = Site::new();
+    let (health, notes) = (free_address(), site.path("logs"));
+    std::fs::write(site.config(), format!("[health]\nlisten = [\"{health}\"]\n")).expect("it is ours");
+    let app = site.app("shop").tcp().workers(1).env("NOTES", &notes.display().to_string());
+    let app = app.env("SEIZES_HOST", &health.ip().to_string()).env("SEIZES_PORT", &health.port().to_string());
+    app.with("app.py", &format!("{SEIZES}{WSGI}")).write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let worker = ostlerd.pids("shop")[0];
+    ostlerd.crash();
+    until("its port is taken", || notes.join("seized").exists().then_some(()));
+    std::fs::remove_file(site.path("run/state.json")).expect("it is there");
+    let ostlerd = site.start();
+    ostlerd.logs(&format!("health is not answered: cannot listen on {health}: the port is in use by "));
+    ostlerd.logs(&format!("(pid {worker}) of "));
+    ostlerd.serving("shop");
+    assert!(!Proc(worker).lives(), "one has two owners");
+    until("health is answered", || ostlerd.status().config.unanswered.is_empty().then_some(()));
+    assert_eq!(ask(health, "/livez"), (200, "ok\n".to_owned()));
 }
