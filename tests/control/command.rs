@@ -93,7 +93,7 @@ fn a_rollback_is_exit_1_with_the_traceback_on_standard_error() {
             error.starts_with("ostler: rolled back: 2 workers of g2 did not boot; generation g1"),
             "{error}"
         );
-        assert!(error.contains("\nModuleNotFoundError: No module named 'nope'\n"), "{error}");
+        assert!(error.contains("\n    ModuleNotFoundError: No module named 'nope'\n"), "{error}");
     }
 }
 

@@ -84,8 +84,8 @@ fn a_database_left_dirty_is_exit_1_with_the_remedy_and_the_way_out() {
         let expected = "\
 ostler: migration dirty: an index was left behind; generation g1 goes on serving
 
-Traceback (most recent call last):
-OperationalError: canceling statement
+    Traceback (most recent call last):
+    OperationalError: canceling statement
 
 applied: shop.0007_price
 
