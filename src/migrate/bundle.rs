@@ -3,7 +3,7 @@
 use crate::worker::{TABLES, TEXT};
 
 /// The modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 34] = [
+const MODULES: [(&str, &str); 35] = [
     TEXT,
     TABLES,
     ("wire", include_str!("wire.py")),
@@ -32,6 +32,7 @@ const MODULES: [(&str, &str); 34] = [
     ("mysql_link", include_str!("mysql_link.py")),
     ("mysql_view", include_str!("mysql_view.py")),
     ("mysql", include_str!("mysql.py")),
+    ("holders", include_str!("holders.py")),
     ("sqlite", include_str!("sqlite.py")),
     ("elsewhere", include_str!("elsewhere.py")),
     ("watch", include_str!("watch.py")),

@@ -8,7 +8,9 @@ The module of a vendor (`postgresql`, `mysql`, `sqlite`: the names of Django's `
 - `lock_timeout(cursor, seconds)`: bounds the waits for locks from now on; 0 is without bound, None as the server suggests,
 - `again(cursor, orders, seconds)`: the same; and what else of `guard` a migration, or the app, may have taken away
   meanwhile is in force again,
-- `failure(error)`: the kind of failure (`lock`, `cancelled`, `connection`, `full`) of one database error, or None.
+- `failure(error)`: the kind of failure (`lock`, `cancelled`, `connection`, `full`) of one database error, or None,
+- `blockers(name, error)`, where no look tells: who had the lock for which the run has just failed, as a list of `backend`s, and
+  more words about it.
 
 All calls are made by one thread and come back within some 2 s: a statement is bounded by the server or the driver, what
 takes longer is asked for again and again. A connection that is gone raises `Lost`; the loop (`watch`) then calls `renew`
@@ -87,6 +89,10 @@ class Side:
     def look(self):
         """The fields of ostlerd's `Look`."""
         return {"backends": 0, "working": False}
+
+    def said_of(self, error):
+        """An error of a watching connection in words, with whoever has caused it."""
+        return str(error)
 
     def cancel(self):
         """Cancels what the run's backends do; how many were at work."""

@@ -80,6 +80,16 @@ class Hooks:
             with connection.cursor() as cursor:
                 vendor.again(cursor, self.orders, self.timeout)
 
+    def blockers(self, error):
+        """Who had the lock that this run did not get, where that is seen from here, and more words about it."""
+        try:
+            from django.db import connections
+            wrapper = connections[self.alias]
+            seen = getattr(self.vendors.get(wrapper.vendor), "blockers", None)
+            return seen(wrapper.settings_dict["NAME"], error) if seen else ([], "")
+        except Exception:
+            return [], ""  # what failed is told all the same
+
     # The executor. Of what Django calls, only what is needed is read, wherever it stands: signatures change from one Django to
     # the next. Where a hook does not fit, that is said, and the migration goes on as it would without.
 

@@ -206,7 +206,7 @@ class Ledger:
                 if not self.table.change(self.table.run, state=DIRTY, step=json.dumps(step)):
                     self.table.write(migration or leftovers[0].get("migration") or "", DIRTY, step)
                 return True
-            if clean and self.table.exists():
+            if clean and self.table.exists() and any(row.run == self.table.run for row in self.table.rows()):
                 self.table.clear(self.table.run)
         except Refused as why:
             print("ostler: the table %s cannot be used: %s" % (self.table.name, why), flush=True)

@@ -62,7 +62,8 @@
 //! Steps as they come: `{"event": "step", "at": "migration", "name": "shop.0007_price", "number": 1, "of": 3,
 //! "atomic": true}`, then `operation`, `committing`, `recording`, `applied`, `after`
 //! ([`Step`](crate::supervise::Step)), or once `unseen` where this Django cannot tell; before a failed end
-//! `{"event": "failed", "kind": "lock", "message": …, "traceback": …}` ([`Failure`](crate::supervise::Failure)).
+//! `{"event": "failed", "kind": "lock", "message": …, "traceback": …, "blockers": [BACKEND…]}`
+//! ([`Failure`](crate::supervise::Failure)).
 //! Its exit status is Django's own. What Django prints goes to its output as always.
 //!
 //! No line is longer than 64 KiB, but what `watch` says may take 1 MiB: a new database lacks every migration of its apps,

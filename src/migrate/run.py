@@ -50,7 +50,8 @@ def tell(control, told, error, otherwise):
         told.where = "before Django had begun to migrate"
     where = told.where + ": " if told.where else ""
     kind = kind_of(error) or ("migration" if told.began else "app")
-    control.failed(kind, where + words_of(error), trace_of(error))
+    blockers, more = told.blockers(error) if kind == "lock" else ([], "")
+    control.failed(kind, where + words_of(error) + more, trace_of(error), blockers=blockers)
 
 
 def chain(error):

@@ -1,4 +1,4 @@
-"""SQLite: a file and no server. Its locks are looked at from outside; the kernel says who holds them.
+"""SQLite: a file and no server. Its locks are looked at from outside; the kernel says who holds them (`holders`).
 
 The run of one machine is alone by `flock` on the database itself: SQLite's own locks are `fcntl` ones on single bytes, which
 do not meet it. The descriptor is never closed: that would take the `fcntl` locks of SQLite in this very program away with it.
@@ -10,18 +10,14 @@ next one who opens the file, which is `verify`.
 import fcntl
 import os
 import sqlite3
-import struct
 import time
 import urllib.parse
 
-from _ostler import database, halfway
+from _ostler import database, halfway, holders
 from _ostler.database import leftover
 from _ostler.text import said, short
 from _ostler.wire import Trouble
 
-# Bytes of the database that SQLite locks, and in write-ahead mode the one of the writer in `-shm`.
-PENDING, RESERVED, WAL_WRITER = 0x40000000, 0x40000001, 120
-FLOCK = "hhqqi4x"  # struct flock: type, whence, start, length, pid
 UNBOUNDED = 2**31 - 1  # milliseconds
 CHECK_SECONDS = 1.5
 
@@ -51,7 +47,8 @@ def failure(error):
     if not isinstance(error, sqlite3.Error):
         return None
     text = str(error)
-    for words, kind in (("is locked", "lock"), ("is full", "full"), ("interrupted", "cancelled")):
+    # A "table" is locked by this program itself: that is nobody else's doing, and trying again does not help.
+    for words, kind in (("database is locked", "lock"), ("is full", "full"), ("interrupted", "cancelled")):
         if words in text:
             return kind
     return None
@@ -113,6 +110,7 @@ class Side(database.Side):
             if self.file is not None and os.path.samestat(os.stat(self.path), os.fstat(self.file)):
                 return
             self.file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self.waiting = holders.Waiting(holders.File(self.path, self.file), self.tag.text)
         except OSError as error:
             raise self.unreachable(error) from None
 
@@ -132,36 +130,21 @@ class Side(database.Side):
                 self.path, said(error))) from None
         return None
 
-    def writers(self):
-        """The processes that are writing, or about to."""
-        found = set()
-        for file, byte, length in self.locked_bytes():
-            asked = struct.pack(FLOCK, fcntl.F_WRLCK, os.SEEK_SET, byte, length, 0)
-            kind, _, _, _, pid = struct.unpack(FLOCK, fcntl.fcntl(file, fcntl.F_GETLK, asked))
-            if kind == fcntl.F_WRLCK and pid > 0:
-                found.add(pid)
-        return found
-
-    def locked_bytes(self):
-        if self.file is None:
-            return
-        yield self.file, PENDING, 1
-        yield self.file, RESERVED, 1
-        try:
-            # Never closed while SQLite is in use here; it is the same file for as long as anybody has it open.
-            if not hasattr(self, "shared"):
-                self.shared = os.open(self.path + "-shm", os.O_RDWR | os.O_CLOEXEC)
-        except OSError:
-            return
-        yield self.shared, WAL_WRITER, 1
-
     def look(self):
-        writers = self.writers()
+        if self.file is None:
+            return {"backends": 0, "working": False, "clients": 0}
+        writers = self.waiting.file.writers()
         # Of whoever only reads, or waits, nothing is known; nobody who is there all the time is seen either.
-        found = {"backends": 0, "working": bool(writers), "clients": 0}
+        found = {"backends": 0, "working": bool(writers), "clients": 0, "blockers": self.waiting.blockers(writers)}
         if writers:
-            found["doing"] = "the file is being written by %s" % ", ".join(map(words_of, sorted(writers)))
+            found["doing"] = "the file is being written by %s" % listed(holders.described(writers, ""))
         return found
+
+    def said_of(self, error):
+        """Of an error of the database, in words; who has it locked is the better half of them."""
+        if self.file is None or failure(innermost(error)) != "lock":
+            return str(error)
+        return "%s%s" % (error, held_by(holders.in_the_way(self.waiting.file)))
 
     def verify(self, case):
         if self.path is None:
@@ -173,8 +156,8 @@ class Side(database.Side):
             found, unclear = halfway.leftovers(self.django, case, self.ran)
             return self.remade() + found + (self.damage() if case.failed else []), unclear
         except Exception as error:
-            if failure(error.__cause__ or error) == "lock":
-                return [], "the database is locked by somebody: %s" % (", ".join(map(words_of, sorted(self.writers()))) or "?")
+            if failure(innermost(error)) == "lock":
+                return [], self.said_of(error)
             raise
 
     def remade(self):
@@ -217,10 +200,31 @@ class Side(database.Side):
         # The lock's descriptor is left to the end of the program (see above).
 
 
-def words_of(pid):
-    try:
-        with open("/proc/%d/cmdline" % pid, "rb") as file:
-            command = file.read(300).replace(b"\0", b" ").decode("utf-8", "replace")
-    except OSError:
-        command = ""
-    return "pid %d (%s)" % (pid, short(command, 60)) if command else "pid %d" % pid
+def blockers(name, error):
+    """Who is in the way of this program, whose statement has just failed with a lock: `([BACKEND…], words)`."""
+    if getattr(innermost(error), "sqlite_errorname", "") == "SQLITE_BUSY_SNAPSHOT":
+        return [], "; another connection has written after this transaction had begun to read: have it write first, or take " \
+                   "the lock at its beginning (`\"transaction_mode\": \"IMMEDIATE\"` in OPTIONS, Django 5.1 and later)"
+    path = path_of(name)
+    if path is None:
+        return [], ""
+    found = holders.in_the_way(holders.File(path, os.open(path, os.O_RDWR | os.O_CLOEXEC)))
+    return found, "" if found else held_by([])
+
+
+def innermost(error):
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def held_by(found):
+    if not found:
+        return "; nobody is seen to hold a lock of it now"
+    return "; it is held by " + listed(found)
+
+
+def listed(found):
+    """`/usr/bin/python3 report.py of the user www-data (pid 4711, writing)`."""
+    named = [(it["application"], ["pid %d" % it["pid"]] * bool(it["pid"]) + [it["state"]] * bool(it["state"])) for it in found]
+    return ", ".join("%s (%s)" % (who, ", ".join(more)) if more else who for who, more in named)

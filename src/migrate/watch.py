@@ -88,7 +88,8 @@ class Watch:
             while self.turn():
                 pass
         except Lost as lost:
-            raise Trouble("unreachable", "the database %s cannot be used: %s" % (self.source.words(), lost)) from None
+            words = self.side.said_of(lost)
+            raise Trouble("unreachable", "the database %s cannot be used: %s" % (self.source.words(), words)) from None
         finally:
             self.side.close()
 

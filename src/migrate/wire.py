@@ -61,11 +61,11 @@ class Control:
                     return
                 select.select([], [self.fd], [], 0.1)
 
-    def failed(self, kind, message, trace=""):
+    def failed(self, kind, message, trace="", **more):
         message = tail(one_line(message), MESSAGE_LIMIT)
         limit = TRACEBACK_LIMIT
         while True:
-            fields = {"kind": kind, "message": message, "traceback": tail(trace, limit)}
+            fields = dict(more, kind=kind, message=message, traceback=tail(trace, limit))
             # Control characters take six bytes each in JSON, so the sizes above do not bound the line.
             if limit < 64 or len(encode(dict(fields, event="failed"))) <= LINE_LIMIT:
                 return self.send("failed", **fields)

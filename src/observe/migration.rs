@@ -234,7 +234,7 @@ fn subject(status: &MigrationStatus) -> String {
     format!("{name}{count}{since}{usually}{attempt}")
 }
 
-/// `pid 4711 (psql, idle in transaction, for 3 min: SELECT 1)`
+/// `pid 4711 (psql, idle in transaction, for 3 min: SELECT 1)`; one without a process has no number.
 pub fn backend(backend: &Backend) -> String {
     let Backend { pid, application, state, query, seconds } = backend;
     let age = if *seconds > 0 { format!("for {}", time(*seconds as f64)) } else { String::new() };
@@ -244,9 +244,10 @@ pub fn backend(backend: &Backend) -> String {
     let short: String = query.chars().take(QUERY_MOST).collect();
     let cut = if short.len() < query.len() { "…" } else { "" };
     let query = if query.is_empty() { String::new() } else { format!(": {short}{cut}") };
-    match known.is_empty() && query.is_empty() {
-        true => format!("pid {pid}"),
-        false => format!("pid {pid} ({}{query})", known.join(", ")),
+    match (*pid, known.is_empty() && query.is_empty()) {
+        (0, _) => format!("{}{query}", known.join(", ")),
+        (_, true) => format!("pid {pid}"),
+        (_, false) => format!("pid {pid} ({}{query})", known.join(", ")),
     }
 }
 

@@ -63,6 +63,8 @@ fn who_blocks_and_who_waits_is_named() {
         ),
     );
     assert_eq!(backend(&Backend { pid: 5, ..Backend::default() }), "pid 5");
+    let unseen = Backend { application: "a prepared transaction".to_owned(), ..Backend::default() };
+    assert_eq!(backend(&unseen), "a prepared transaction");
 }
 
 #[test]

@@ -59,6 +59,8 @@ class Program:
                    (os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + index) for index, fd in enumerate(given)]
         environment = dict({"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": directory}, **(environment or {}))
+        if mode == "run":
+            environment["OSTLER_MIGRATION"] = "/run/ostler:" + tag
         argv = ["env", "-C", directory, python, "-c", source("worker", "bootstrap.py"), "shop"]
         self.began = time.monotonic()
         self.pid = os.posix_spawn("/usr/bin/env", argv, environment, file_actions=actions, setpgroup=0,

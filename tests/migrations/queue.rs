@@ -1,13 +1,15 @@
 //! Locks: a migration that waits in a queue gives way before visitors notice, and one that holds a lock too long is
 //! ended.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::{Site, until};
 use crate::load::Load;
 use crate::long::history;
 use crate::server::Postgres;
-use crate::shop::{Drivers, migration, postgres, shop};
+use crate::shop::{Drivers, migration, postgres, shop, sqlite};
 
 const ADD_COLUMN: &str = "migrations.AddField('good', 'weight', models.IntegerField(null=True))";
 
@@ -109,4 +111,42 @@ fn a_migration_that_computes_under_a_lock_is_ended_with_psycopg3() {
 #[test]
 fn a_migration_that_computes_under_a_lock_is_ended_with_psycopg2() {
     who_keeps_others_waiting_is_ended(Drivers::Old);
+}
+
+/// A program that is about to write into a file of SQLite for as long as its input is open.
+fn report(file: &std::path::Path) -> Child {
+    const CODE: &str = "import sqlite3, sys; it = sqlite3.connect(sys.argv[1], isolation_level=None); \
+                        it.execute('BEGIN IMMEDIATE'); print('holds', flush=True); sys.stdin.read()";
+    let mut command = Command::new("/usr/bin/python3");
+    command.args(["-c", CODE]).arg(file).arg("the_report").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("python3 is there");
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("it writes");
+    assert_eq!(line, "holds\n");
+    child
+}
+
+#[test]
+fn who_holds_the_file_of_sqlite_is_named_while_a_migration_waits_and_when_it_is_tried_again() {
+    let site = Site::new();
+    let app = shop(&site, Drivers::New, &sqlite(&site)).write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    migration(&app, "0002_weight", "0001_initial", ADD_COLUMN);
+
+    let mut holder = report(&site.path("logs/shop.sqlite3"));
+    let pid = holder.id();
+    let restart = std::thread::spawn({
+        let mut command = site.ostler_command(&["restart", "shop"]);
+        move || crate::harness::Said::of(&mut command)
+    });
+    ostlerd.logs("the migration waits for a lock that is held by /usr/bin/python3 -c");
+    ostlerd.logs("met a lock");
+    drop(holder.stdin.take());
+    holder.wait().expect("it is ours");
+    let said = restart.join().expect("the thread does not panic").exits(0);
+    let record = history(&ostlerd);
+    let blocker = record.blockers.first().unwrap_or_else(|| panic!("no blocker: {record:?}"));
+    assert_eq!((blocker.pid, blocker.state.as_str()), (u64::from(pid), "writing"), "{blocker:?} {said}");
+    assert!(record.attempts >= 2, "{record:?}");
 }

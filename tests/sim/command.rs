@@ -280,5 +280,5 @@ impl Databases {
 }
 
 fn failed(kind: FailureKind) -> Failure {
-    Failure { kind, message: format!("{kind:?}"), traceback: String::new() }
+    Failure { kind, message: format!("{kind:?}"), ..Failure::default() }
 }

@@ -150,6 +150,7 @@ pub(super) fn failure(it: &mut Failure) {
         "it failed and did not say why".clone_into(&mut it.message);
     }
     it.traceback = end_of(&it.traceback);
+    list(&mut it.blockers, LIST, backend);
 }
 
 /// Cuts what `run` says of its place.

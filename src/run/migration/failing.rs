@@ -31,7 +31,8 @@ pub(super) fn failure(exit: Exit, last: &str) -> Option<Failure> {
     let kind = TELLTALES.iter().find(|(text, _)| last.contains(text)).map(|(_, kind)| *kind);
     let line = last.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
     let message = if line.is_empty() { exit.to_string() } else { format!("{exit}: {line}") };
-    let mut failure = Failure { kind: kind.unwrap_or_default(), message, traceback: bounded::end_of(last) };
+    let kind = kind.unwrap_or_default();
+    let mut failure = Failure { kind, message, traceback: bounded::end_of(last), ..Failure::default() };
     bounded::failure(&mut failure);
     Some(failure)
 }

@@ -332,6 +332,9 @@ pub struct Failure {
     /// The traceback, or the last lines.
     #[serde(default)]
     pub traceback: String,
+    /// Who had the lock that it did not get, where it sees that itself.
+    #[serde(default)]
+    pub blockers: Vec<Backend>,
 }
 
 /// Kinds of failure.

@@ -229,6 +229,7 @@ fn a_run_for_what_hangs_on_the_command_alone_is_applied_or_failed_and_owed() {
         kind: FailureKind::Migration,
         message: "after the last migration (post_migrate): ValueError: x".to_owned(),
         traceback: "Traceback".to_owned(),
+        ..Failure::default()
     };
     let report = Report { recorded: Some(Vec::new()), ..Report::default() };
     let case = |exit, failure| Case {

@@ -87,11 +87,27 @@ fn ended(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     Ok(())
 }
 
+/// `psql (pid 4711, idle in transaction, open for 12 s, `SELECT 1`)`, and the next. One without a process has no number.
 pub(super) fn listed(backends: &[Backend]) -> String {
     let one = |it: &Backend| {
-        let open = if it.seconds > 0 { format!(", open for {} s", it.seconds) } else { String::new() };
-        let query = if it.query.is_empty() { String::new() } else { format!(", `{}`", it.query) };
-        format!("{} (pid {}{open}{query})", it.application, it.pid)
+        let mut parts = Vec::new();
+        if it.pid > 0 {
+            parts.push(format!("pid {}", it.pid));
+        }
+        if !it.state.is_empty() {
+            parts.push(it.state.clone());
+        }
+        if it.seconds > 0 {
+            parts.push(format!("open for {} s", it.seconds));
+        }
+        if !it.query.is_empty() {
+            parts.push(format!("`{}`", it.query));
+        }
+        if parts.is_empty() {
+            it.application.clone()
+        } else {
+            format!("{} ({})", it.application, parts.join(", "))
+        }
     };
     backends.iter().map(one).collect::<Vec<_>>().join(", ")
 }

@@ -293,6 +293,9 @@ impl Migration {
         if let Some(attempt) = &session.attempt {
             session.took.extend(attempt.applied.iter().cloned());
         }
+        if let Some(failure) = failure.as_ref().filter(|it| !it.blockers.is_empty()) {
+            session.record.blockers = failure.blockers.clone();
+        }
         session.ended = Some((exit, failure));
         match (session.index, session.open) {
             (None, _) => self.judged_without_database(turn),
