@@ -243,7 +243,7 @@ class Hooks:
         def told(*arguments, **named):
             words = described(operation)
             self.where = "%s%s, operation %d of %d (%s)" % (name, self.place, number, of, words)
-            self.step("operation", number=number, of=of, words=words)
+            self.step("operation", number=number, of=of, words=words, runs=language(operation))
             return forwards(*arguments, **named)
 
         return told
@@ -253,6 +253,15 @@ def place_of(connection):
     """Of a tenant's schema (django-tenants), which."""
     schema = getattr(connection, "schema_name", None)
     return " in the schema %s" % short(schema, 100) if isinstance(schema, str) else ""
+
+
+def language(operation):
+    """Of code of the migration's own, in which it is: `python`, `sql` or None."""
+    kinds = [getattr(one, "__name__", "") for one in type(operation).__mro__]
+    if "RunPython" in kinds or "RunSQL" in kinds:
+        return "python" if "RunPython" in kinds else "sql"
+    found = [language(one) for one in getattr(operation, "database_operations", None) or ()]
+    return next((one for one in found if one), None)
 
 
 def described(operation):

@@ -146,7 +146,7 @@ mod tests {
             line(WatchOrder::Look { every_seconds: 0.25, place: 7 }),
             "{\"do\":\"look\",\"every_seconds\":0.25,\"place\":7}\n"
         );
-        let at = Some(Step::Operation { number: 2, of: 4, words: "Add".to_owned() });
+        let at = Some(Step::Operation { number: 2, of: 4, words: "Add".to_owned(), runs: None });
         let verify = WatchOrder::Verify { pending: Pending::default(), migration: None, at, failed: true };
         assert_eq!(
             line(verify),

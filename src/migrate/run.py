@@ -29,11 +29,11 @@ def run(orders, control):
     except SystemExit as end:
         if end.code:
             # manage.py has printed the error itself: what led to this exit is its context.
-            tell(control, told, end.__context__ or told.error, "exit status %s" % end.code)
+            tell(control, told, end.__context__ or told.error, one_line(end.code) if isinstance(end.code, str) else "")
         elsewhere(told)
         raise
     except BaseException as error:
-        tell(control, told, error, "")
+        tell(control, told, error)
         raise
 
 
@@ -43,15 +43,19 @@ def elsewhere(told):
                     "other processes do is watched by the database alone")
 
 
-def tell(control, told, error, otherwise):
+def tell(control, told, error, own=""):
+    """`own` are the words that a command which is not Django's own ends with: what it means is not in the error."""
     if error is None:
-        return control.failed("migration", otherwise)
+        # With no words at all, what it has written last says more than its exit status.
+        return control.failed("migration", own) if own else None
     if not told.began:
         told.where = "before Django had begun to migrate"
     where = told.where + ": " if told.where else ""
     kind = kind_of(error) or ("migration" if told.began else "app")
     blockers, more = told.blockers(error) if kind == "lock" else ([], "")
-    control.failed(kind, where + words_of(error) + more, trace_of(error), blockers=blockers)
+    words = words_of(error)
+    words = "%s (%s)" % (own, words) if own and own not in words else words
+    return control.failed(kind, where + words + more, trace_of(error), blockers=blockers)
 
 
 def chain(error):

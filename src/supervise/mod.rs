@@ -42,10 +42,10 @@ pub use event::{Event, Exit, GenerationId, LastWords, Observation, Stand, Worker
 pub use legacy::Legacy;
 pub use migration::{
     AbortReason, AbortRung, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind,
-    HistoryEntry, LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact, MigrationOrder,
-    MigrationPhase, MigrationView, Opened, Opening, OtherDatabase, Outlook, Owed, Past, Pending,
-    PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor,
-    Verdict, VerdictKind,
+    HistoryEntry, Language, LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact,
+    MigrationOrder, MigrationPhase, MigrationView, Opened, Opening, OtherDatabase, Outlook, Owed, Past,
+    Pending, PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished,
+    Vendor, Verdict, VerdictKind,
 };
 pub use news::{Cause, Happening, Level, News};
 pub use proof::{Answer, Proof, Tolerance};

@@ -119,6 +119,49 @@ def a_project_with_a_command_migrate_of_its_own_says_so_and_a_tenant_is_named(pl
     assert "migrating every tenant" in run.printed()
 
 
+WORDS = """
+import sys
+from django.core.management.base import CommandError
+from django.core.management.commands.migrate import Command as Djangos
+class Command(Djangos):
+    def handle(self, *args, **options):
+        %s
+"""
+# What it does, what is told of it (nothing: then its last line is), and what else is.
+OWN_WORDS = (
+    ("raise CommandError('the tenant acme has no schema')", "the tenant acme has no schema", "before Django had begun to migrate"),
+    ("super().handle(*args, **options); raise CommandError('of 3 tenants 1 is not migrated: acme')",
+     "of 3 tenants 1 is not migrated: acme", "CommandError"),
+    ("""
+        try:
+            super().handle(*args, **options)
+        except Exception as error:
+            sys.exit("the tenant acme is not migrated, write to ops")
+""", "the tenant acme is not migrated, write to ops", "ZeroDivisionError: division by zero"),
+    ("sys.exit('no tenant is known')", "no tenant is known", "no tenant is known"),
+    ("print('acme is locked', file=sys.stderr); sys.exit(3)", None, "acme is locked"))
+
+
+def the_words_of_a_command_migrate_of_its_own_are_told(place):
+    for number, (does, words, more) in enumerate(OWN_WORDS):
+        one = place.beside("project%d" % number)
+        made = project(one)
+        for package in ("shop/management", "shop/management/commands"):
+            made.write(package + "/__init__.py", "")
+        one.migrate()
+        if "ZeroDivision" in more:
+            made.migration("0002_add", "migrations.RunPython(lambda apps, editor: 1 / 0)")
+        made.write("shop/management/commands/migrate.py", WORDS % does)
+        run = one.run()
+        failed = [it for it in run.all() if it["event"] == "failed"]
+        assert run.ended() in (1, 3), run.printed()
+        if words is None:
+            lines = [it for it in run.printed().splitlines() if not it.startswith("ostler: ")]
+            assert failed == [] and lines[-1] == more, (failed, lines)
+        else:
+            assert words in failed[0]["message"] and more in failed[0]["message"], failed
+
+
 BACKEND = """
 from django.db.backends.sqlite3 import base, schema
 class Editor(schema.DatabaseSchemaEditor):
@@ -145,4 +188,5 @@ LAWS = [a_look_never_migrates_whatever_manage_py_does,
         what_an_app_calls_while_it_gets_ready_is_no_end_of_manage_py,
         a_manage_py_that_starts_another_program_in_its_place_is_refused_in_words,
         a_project_with_a_command_migrate_of_its_own_says_so_and_a_tenant_is_named,
+        the_words_of_a_command_migrate_of_its_own_are_told,
         what_the_backends_editor_does_without_a_transaction_is_not_called_atomic]

@@ -150,6 +150,18 @@ def what_is_not_atomic_is_named_to_the_operation(place):
     assert "1 of 2 operations are done; operation 2 of 2" in left["what"] and "--fake" in left["remedy"], left
 
 
+def code_of_a_migrations_own_is_told_from_the_operations_of_django(place):
+    made = filled(place, 10)
+    made.migration("0002_code", ADD + """,
+        migrations.RunPython(migrations.RunPython.noop), migrations.RunSQL("UPDATE shop_order SET price = 1"),
+        migrations.SeparateDatabaseAndState(database_operations=[migrations.RunSQL("UPDATE shop_order SET price = 2")]),
+        migrations.SeparateDatabaseAndState()""")
+    run = place.run()
+    heard = run.all()
+    assert run.ended() == 0, run.printed()
+    assert [it["runs"] for it in heard if it["at"] == "operation"] == [None, "python", "sql", "sql", None], heard
+
+
 def a_full_disk_is_said_as_such(place):
     made = filled(place, 10)
     made.migration("0002_much", 'migrations.RunPython(much)', code="""
@@ -199,5 +211,5 @@ LAWS = [
     the_guard_is_in_force_and_read_back, models_with_changes_that_no_migration_has_are_named, the_lock_is_of_one_and_hinders_nobody_else, a_look_lets_the_locks_of_sqlite_be,
     a_locked_file_is_a_lock_after_the_guard, a_run_that_is_killed_in_the_middle_is_rolled_back,
     a_remade_table_that_was_left_behind_is_named, what_is_not_atomic_is_named_to_the_operation,
-    a_full_disk_is_said_as_such, a_folder_that_may_not_be_written_is_said, a_database_in_memory_needs_nothing,
+    code_of_a_migrations_own_is_told_from_the_operations_of_django, a_full_disk_is_said_as_such, a_folder_that_may_not_be_written_is_said, a_database_in_memory_needs_nothing,
     a_data_migration_is_applied_once_by_two_at_once]

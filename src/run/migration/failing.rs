@@ -23,13 +23,17 @@ const TELLTALES: [(&str, FailureKind); 16] = [
     ("server has gone away", FailureKind::Connection),
 ];
 
+/// What our own lines in a command's output begin with.
+const OURS: &str = "ostler: ";
+
 /// `None` where the exit is a good one.
 pub(super) fn failure(exit: Exit, last: &str) -> Option<Failure> {
     if exit == Exit::Code(0) {
         return None;
     }
     let kind = TELLTALES.iter().find(|(text, _)| last.contains(text)).map(|(_, kind)| *kind);
-    let line = last.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default().trim();
+    let said = |line: &&str| !line.trim().is_empty() && !line.starts_with(OURS);
+    let line = last.lines().rev().find(said).unwrap_or_default().trim();
     let message = if line.is_empty() { exit.to_string() } else { format!("{exit}: {line}") };
     let kind = kind.unwrap_or_default();
     let mut failure = Failure { kind, message, traceback: bounded::end_of(last), ..Failure::default() };
@@ -51,6 +55,8 @@ mod tests {
             told.message,
             "exit status 1: psycopg2.errors.LockNotAvailable: canceling statement due to lock timeout"
         );
+        let last = "acme is locked\nostler: progress is not seen: it may be anywhere\n";
+        assert_eq!(failure(Exit::Code(3), last).unwrap().message, "exit status 3: acme is locked");
         assert_eq!(failure(Exit::Signal(9), "").unwrap().message, "killed by signal 9 (KILL)");
         assert_eq!(failure(Exit::Code(3), "no such table").unwrap().kind, FailureKind::Migration);
         assert_eq!(failure(Exit::Code(0), "deadlock detected"), None);

@@ -8,6 +8,7 @@ use super::super::time::Moment;
 use super::fact::{Look, Step};
 use super::order::AbortReason;
 use super::record::AppliedMigration;
+use super::remedy::Place;
 use super::vendor::Vendor;
 
 /// The server ends an atomic migration's wait for a lock itself after `lock_timeout`; where it has not by then, the
@@ -52,6 +53,16 @@ pub(super) struct At {
     pub(super) atomic: bool,
     pub(super) since: Moment,
     pub(super) step: Step,
+}
+
+impl At {
+    pub(super) fn place(&self) -> Place<'_> {
+        let runs = match &self.step {
+            Step::Operation { runs, .. } => *runs,
+            _ => None,
+        };
+        Place { name: &self.name, atomic: self.atomic, runs }
+    }
 }
 
 /// What has been said, so that it is said once.

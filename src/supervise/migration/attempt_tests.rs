@@ -194,7 +194,7 @@ fn a_look_judges_only_the_place_that_it_was_taken_of() {
     // Nor does it for the next operation of the same, nor for the next try.
     let mut attempt = applying(false);
     let before = waiting(attempt.place);
-    attempt.progressed(at(1), Step::Operation { number: 2, of: 2, words: String::new() });
+    attempt.progressed(at(1), Step::Operation { number: 2, of: 2, words: String::new(), runs: None });
     attempt.looked(at(2), before.clone());
     assert_eq!(attempt.judge(at(2), &rules), None);
     let mut again = Attempt::started(at(3), attempt.place + 1);

@@ -237,6 +237,9 @@ pub enum Step {
         of: u32,
         /// What it does, as Django describes it: `Add index x on field(s) a of model b`.
         words: String,
+        /// Code of the migration's own that it runs, and in which language.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        runs: Option<Language>,
     },
     /// All operations are done, the transaction is about to be committed.
     Committing,
@@ -257,6 +260,16 @@ pub enum Step {
         /// In words.
         words: String,
     },
+}
+
+/// What code of a migration's own is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Language {
+    /// `RunPython`.
+    Python,
+    /// `RunSQL`.
+    Sql,
 }
 
 /// One look at the database.

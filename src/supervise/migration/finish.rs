@@ -7,6 +7,7 @@ use super::super::budget::delay_after;
 use super::super::event::Exit;
 use super::super::news::Happening;
 use super::super::time::Moment;
+use super::attempt::At;
 use super::fact::{Step, Trouble, TroubleKind};
 use super::judge::{Case, Judgement, Seen, judge};
 use super::order::{AbortRung, MigrationOrder};
@@ -104,7 +105,7 @@ impl Migration {
             self.session.earlier.extend(report.recorded.iter().flatten().cloned());
             return self.retry(turn, judgement.verdict);
         }
-        self.conclude(turn, judgement.verdict);
+        self.conclude(turn, judgement.last());
     }
 
     /// A run that failed and did not tell how far it was: what of a migration that is not undone as a whole is done, only
@@ -124,13 +125,13 @@ impl Migration {
     }
 
     pub(super) fn judged_without_database(&mut self, turn: &mut Turn<'_>) {
-        let verdict = self.judgement(Seen::NoDatabase).verdict;
+        let verdict = self.judgement(Seen::NoDatabase).last();
         self.conclude(turn, verdict);
     }
 
     /// Nobody can tell what came of it.
     pub(super) fn unjudgeable(&mut self, turn: &mut Turn<'_>, why: &str) {
-        let verdict = self.judgement(Seen::Nothing(why)).verdict;
+        let verdict = self.judgement(Seen::Nothing(why)).last();
         self.conclude(turn, verdict);
     }
 
@@ -146,7 +147,7 @@ impl Migration {
             pending: &session.pending.migrations,
             own: session.pending.own.as_deref(),
             earlier: &session.earlier,
-            at: at.map(|at| at.name.as_str()),
+            at: at.map(At::place),
             exit,
             failure,
             aborted: session.ladder.as_ref().map(|it| it.reason),

@@ -18,6 +18,7 @@ use super::super::event::Exit;
 use super::fact::{Backend, Failure, FailureKind, PendingMigration};
 use super::order::AbortReason;
 use super::outcome::{Verdict, VerdictKind};
+use super::remedy::{Place, remedy};
 use super::report::Report;
 use super::tell::listed;
 use super::vendor::Vendor;
@@ -36,7 +37,7 @@ pub(super) struct Case<'a> {
     /// What earlier attempts of the same run applied.
     pub(super) earlier: &'a [String],
     /// The migration under way when it ended.
-    pub(super) at: Option<&'a str>,
+    pub(super) at: Option<Place<'a>>,
     pub(super) exit: Exit,
     pub(super) failure: Option<&'a Failure>,
     pub(super) aborted: Option<AbortReason>,
@@ -61,6 +62,19 @@ pub(super) enum Seen<'a> {
 pub(super) struct Judgement {
     pub(super) verdict: Verdict,
     pub(super) again: bool,
+    /// What to do about it, where that is the end of it.
+    pub(super) advice: Option<String>,
+}
+
+impl Judgement {
+    /// The verdict that stays, with the advice in its reason.
+    pub(super) fn last(self) -> Verdict {
+        let Judgement { mut verdict, advice, .. } = self;
+        if let Some(advice) = advice {
+            verdict.reason = format!("{}; {advice}", verdict.reason);
+        }
+        verdict
+    }
 }
 
 /// Judges a run of the command.
@@ -196,12 +210,13 @@ impl Case<'_> {
         let detail = detail.unwrap_or_default();
         let elsewhere = !kind.is_good() && self.is_elsewhere();
         let leftovers = Vec::new();
-        Judgement { verdict: Verdict { kind, reason, elsewhere, applied, detail, leftovers }, again: false }
+        let verdict = Verdict { kind, reason, elsewhere, applied, detail, leftovers };
+        Judgement { verdict, again: false, advice: self.advice().filter(|_| !kind.is_good()) }
     }
 
     /// Why it ended as it did, and where it was then.
     fn cause(&self) -> String {
-        let what = self.at.map_or(String::new(), |name| format!("{name}: "));
+        let what = self.at.map_or(String::new(), |at| format!("{}: ", at.name));
         let cause = match (self.aborted, self.failure) {
             (Some(reason), _) => format!("{what}ended because {reason}"),
             (None, Some(failure)) if !failure.message.is_empty() => format!("{what}{}", failure.message),
@@ -210,23 +225,16 @@ impl Case<'_> {
         format!("{cause}{}", self.hint())
     }
 
-    /// Who or what was in its way.
+    /// Who was in its way.
     fn hint(&self) -> String {
-        match (self.aborted, self.at) {
-            (Some(AbortReason::Timeout(_)), Some(name)) => {
-                format!(
-                    "; if it needs longer, give it a `timeout` of its own in [migrate.override.\"{name}\"]"
-                )
-            }
-            (Some(AbortReason::Timeout(_)), None) => "; `timeout` in [migrate] gives it more".to_owned(),
-            (Some(AbortReason::TimeoutTotal(_)), _) => {
-                "; `timeout_total` in [migrate] gives it more".to_owned()
-            }
-            _ if self.met_a_lock() && !self.blockers.is_empty() => {
-                format!("; the lock was held by {}", listed(self.blockers))
-            }
-            _ => String::new(),
+        match self.met_a_lock() && !self.blockers.is_empty() {
+            true => format!("; the lock was held by {}", listed(self.blockers)),
+            false => String::new(),
         }
+    }
+
+    fn advice(&self) -> Option<String> {
+        remedy(self.aborted, self.failure.map(|it| it.kind), self.at)
     }
 
     /// Whether there is nothing to correct in the migration.

@@ -78,7 +78,7 @@ fn the_table_holds_for_every_combination() {
     let mut count = 0;
     every_case(|case, report| {
         count += 1;
-        let Judgement { verdict, again } = judge(case);
+        let Judgement { verdict, again, .. } = judge(case);
         let good = case.exit == Exit::Code(0);
         let lock = match case.aborted {
             Some(reason) => matches!(reason, AbortReason::Harm(_) | AbortReason::LockWait(_)),
@@ -131,7 +131,7 @@ fn the_reason_says_what_where_and_why() {
         own: None,
         pending: &pending,
         earlier: &[],
-        at: Some("shop.0002_x"),
+        at: Some(Place { name: "shop.0002_x", atomic: true, runs: None }),
         exit: Exit::Code(1),
         failure: Some(&failure),
         aborted: None,
@@ -177,10 +177,10 @@ fn the_reason_names_who_held_the_lock_and_which_limit_to_raise() {
             blockers: &blockers,
             seen: Seen::Report(&report),
         };
-        let verdict = judge(&case).verdict;
+        let verdict = judge(&case).last();
         (verdict.reason, verdict.elsewhere)
     };
-    let at = Some("shop.0001_x");
+    let at = Some(Place { name: "shop.0001_x", atomic: true, runs: None });
     let held = "; the lock was held by psql (pid 4711, open for 180 s)";
     assert_eq!(said(Some(&lock), None, at), (format!("shop.0001_x: lock timeout{held}"), true));
     assert!(said(None, Some(LOCK_WAIT), at).0.ends_with(held));
@@ -216,7 +216,7 @@ fn a_migrate_that_is_not_djangos_own_and_fails_is_never_said_to_have_changed_not
             blockers: &[],
             seen: Seen::Report(&report),
         };
-        let Judgement { verdict, again } = judge(&case);
+        let Judgement { verdict, again, .. } = judge(&case);
         assert_eq!((verdict.kind, again), (Partial, failure.kind == FailureKind::Lock));
         assert!(verdict.reason.contains("of django_tenants has done before"), "{}", verdict.reason);
         assert!(!verdict.reason.contains("0 migrations applied"), "{}", verdict.reason);
@@ -244,18 +244,18 @@ fn a_run_for_what_hangs_on_the_command_alone_is_applied_or_failed_and_owed() {
         blockers: &[],
         seen: Seen::Report(&report),
     };
-    let Judgement { verdict, again } = judge(&case(Exit::Code(0), None));
+    let Judgement { verdict, again, .. } = judge(&case(Exit::Code(0), None));
     assert_eq!((verdict.kind, again), (Applied, false));
     assert!(verdict.reason.starts_with("nothing was pending") && verdict.reason.contains("post_migrate"));
     for (exit, failure, words) in
         [(Exit::Code(1), Some(&wrong), "ValueError: x"), (Exit::Signal(9), None, "the command ended")]
     {
-        let Judgement { verdict, again } = judge(&case(exit, failure));
+        let Judgement { verdict, again, .. } = judge(&case(exit, failure));
         assert_eq!((verdict.kind, again), (Failed, false));
         let said = verdict.reason.contains(words) && verdict.reason.contains("(post_migrate) is owed");
         assert!(said && verdict.detail.is_empty() == failure.is_none(), "{verdict:?}");
     }
     let lock = Failure { kind: FailureKind::Lock, ..Failure::default() };
-    let Judgement { verdict, again } = judge(&case(Exit::Code(1), Some(&lock)));
+    let Judgement { verdict, again, .. } = judge(&case(Exit::Code(1), Some(&lock)));
     assert_eq!((verdict.kind, again), (Retryable, true));
 }

@@ -1,7 +1,7 @@
 //! A migration and its watchdog: what the shell is to do about it, what it hears, and what came of it.
 //!
 //! The words first: `fact`, `report` and `marked` (in), `order` (out), `outcome`, `record` with `past`, `view`. Then the state machine, from `run`, which
-//! has the picture of it: `start` with `outlook`, `watchdog` with `attempt` and `ladder`, `finish` with `judge`, `serving`, `clock`, `picture`, `tell`;
+//! has the picture of it: `start` with `outlook`, `watchdog` with `attempt` and `ladder`, `finish` with `judge` and `remedy`, `serving`, `clock`, `picture`, `tell`;
 //! and `errand`. What hangs on a migration in its app is in `migrating`, beside this folder.
 
 mod attempt;
@@ -18,6 +18,7 @@ mod outlook;
 mod past;
 mod picture;
 mod record;
+mod remedy;
 mod report;
 mod run;
 mod seconds;
@@ -34,8 +35,8 @@ pub(super) use run::Migration;
 pub(super) use tell::tell;
 
 pub use fact::{
-    Backend, Failure, FailureKind, Look, MigrationFact, Opened, Past, Pending, PendingMigration, RunId, Step,
-    Trouble, TroubleKind, Unfinished,
+    Backend, Failure, FailureKind, Language, Look, MigrationFact, Opened, Past, Pending, PendingMigration,
+    RunId, Step, Trouble, TroubleKind, Unfinished,
 };
 pub use marked::{Marked, Marks, Owed};
 pub use order::{AbortReason, AbortRung, MigrationOrder, Opening};

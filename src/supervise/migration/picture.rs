@@ -31,7 +31,7 @@ impl Migration {
                 .and_then(|at| took(&at.name))
                 .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             operation: at.and_then(|at| match &at.step {
-                Step::Operation { number, of, words } => Some((*number, *of, words.clone())),
+                Step::Operation { number, of, words, .. } => Some((*number, *of, words.clone())),
                 _ => None,
             }),
             doing: look.and_then(|look| look.doing.clone().map(|doing| (doing, look.percent))),
