@@ -46,12 +46,13 @@ def others(migrated):
         one.thread.start()
     for one in asked.values():
         one.thread.join(max(0.0, limit - time.monotonic()))
-    known, found = set(), []
-    for alias in migrated:
-        known.update(asked[alias].identities if alias in asked else ())
+    ours = [asked[alias] for alias in migrated if alias in asked]
+    known, found = set().union(*(one.identities for one in ours)), []
+    # Which server one that did not answer is, nobody knows: another entry may lead to it.
+    unsure = {one.kind for one in ours if not one.identified}
     for alias in aliases:
         one, pending = asked[alias], asked[alias].pending
-        if pending and not known & one.identities:
+        if pending and not known & one.identities and one.kind not in unsure:
             found.append({"name": short(alias, 100), "pending": pending})
         known |= one.identities
     return found
@@ -67,8 +68,9 @@ class Asked:
     """One entry, asked in a thread of its own, which may hang."""
 
     def __init__(self, alias, counts):
-        self.alias, self.counts, self.pending = alias, counts, 0
+        self.alias, self.counts, self.pending, self.kind = alias, counts, 0, None
         self.identities = set()  # by what it is known to be the same as another
+        self.identified = False  # whether that is all that there is to know
         self.thread = threading.Thread(target=self.ask, daemon=True)
 
     def ask(self):
@@ -80,9 +82,10 @@ class Asked:
     def look(self):
         from django.db import connections
         wrapper = connections.create_connection(self.alias)
-        kind = wrapper.vendor
+        kind = self.kind = wrapper.vendor
         entry = wrapper.settings_dict
         self.identities = self.identities | {as_written(kind, entry)}
+        self.identified = kind not in IDENTITY
         if kind not in WAIT or kind == "sqlite" and (not self.counts or is_no_file(entry)):
             return
         wrapper = beside(self.alias, dict(WAIT[kind], **(entry.get("OPTIONS") or {})))
@@ -91,6 +94,7 @@ class Asked:
         try:
             if kind in IDENTITY:
                 self.identities = self.identities | {(kind,) + tuple(str(it) for it in row(wrapper, IDENTITY[kind]))}
+                self.identified = True
                 if row(wrapper, FOLLOWS[kind])[0] and self.counts:
                     return
             if self.counts:

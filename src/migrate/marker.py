@@ -20,6 +20,8 @@ UNDER_WAY, DIRTY, DONE = "under way", "dirty", "done"
 COLUMNS = ("run", "app", "release", "host", "migration", "since", "state", "step")
 TYPES = ("varchar(100) NOT NULL PRIMARY KEY", "varchar(100) NOT NULL", "varchar(1000) NOT NULL", "varchar(255) NOT NULL",
          "varchar(255) NOT NULL", "varchar(40) NOT NULL", "varchar(40) NOT NULL", "text NOT NULL")
+# Of MySQL and MariaDB: no right to the database, the table, a column, and to write where all is read only.
+DENIED = {1044, 1142, 1143, 1227, 1290}
 STEP_MOST = 16000  # characters of what a row tells; MySQL's `text` holds 65535 bytes
 EXISTS = {
     "postgresql": "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
@@ -103,6 +105,8 @@ class Table:
 
     def may(self):
         """Whether it can be made, read and written, as far as the server tells that beforehand."""
+        if self.wrapper.vendor == "mysql":
+            return not self.ask("SELECT @@global.read_only")[0][0] and all(map(self.allowed, self.needed()))
         if self.wrapper.vendor != "postgresql":
             return True
         if self.ask("SELECT pg_is_in_recovery()")[0][0]:
@@ -111,6 +115,23 @@ class Table:
             return bool(self.place and self.ask("SELECT has_schema_privilege(%s, 'CREATE')", [self.place])[0][0])
         return bool(self.ask("SELECT " + " AND ".join("has_table_privilege('%s', '%s')" % (self.name.replace("'", "''"), it)
                                                       for it in ("SELECT", "INSERT", "UPDATE", "DELETE")))[0][0])
+
+    def needed(self):
+        """What is done with it, in statements that are not run."""
+        if not self.exists():
+            return [self.statement()]
+        return [it % self.find() for it in ("SELECT run FROM %s", "INSERT INTO %s (run) VALUES (0)", "UPDATE %s SET run = 0",
+                                            "DELETE FROM %s")]
+
+    def allowed(self, statement):
+        """MySQL and MariaDB look for the right where a statement is prepared; what else is wrong with it then tells nothing."""
+        try:
+            self.ask("PREPARE ostler_may FROM '%s'" % statement.replace("'", "''"))
+            self.ask("DEALLOCATE PREPARE ostler_may")
+        except Refused as refused:
+            args = getattr(refused.__cause__, "args", ())
+            return not (args and args[0] in DENIED)
+        return True
 
     def write(self, migration, state, step, run=None):
         """This run's row, or the one that `run` names, in place of what it said before."""
