@@ -148,7 +148,7 @@ fn a_migration_is_shown_and_one_that_left_something_with_its_remedy() {
   the last migration of default: dirty: an index is INVALID
     index x is INVALID
         DROP INDEX x;
-    next: nothing migrates by itself until you have done this and said so: `ostler migrate shop --resolve`
+    next: nothing migrates by itself until you have done this and said so, on any server: `ostler migrate shop --resolve`
 ";
     let words = "migration dirty: an index is INVALID";
     app.problem = Some(words.into());

@@ -81,7 +81,7 @@ shop.0008_index: index shop_order_x is INVALID
     DROP INDEX CONCURRENTLY \"shop_order_x\";
     select 1;
 index y is INVALID (removed)
-next: nothing migrates by itself until you have done this and said so: `ostler migrate shop --resolve`";
+next: nothing migrates by itself until you have done this and said so, on any server: `ostler migrate shop --resolve`";
         assert_eq!(explanation("shop", &dirty), expected);
     }
 

@@ -48,7 +48,7 @@ class Django:
 
     def words(self):
         """`shop on db1:5432 as shop`, without the password."""
-        return words(self.settings)
+        return words(self.vendor, self.settings)
 
 
 def has_default(connections):
@@ -111,10 +111,12 @@ class Url:
                                  __import__("sys").executable, ", ".join(names)))
 
     def words(self):
-        return words(self.settings)
+        return words(self.vendor, self.settings)
 
 
-def words(settings):
+def words(vendor, settings):
+    if vendor == "sqlite":
+        return str(settings.get("NAME"))
     options = settings.get("OPTIONS") or {}
     host = settings.get("HOST") or options.get("host") or ("service " + options["service"] if options.get("service") else "")
     port = settings.get("PORT") or options.get("port")

@@ -272,8 +272,7 @@ pub fn next_step(app: &str, verdict: &Verdict) -> String {
              serves fail until the new one does: `ostler restart {app} --accept-breakage`"
         ),
         VerdictKind::Retryable => format!(
-            "nothing was changed; `ostler migrate {app}` tries again, best when nobody holds the lock; \
-             `ostler migrate {app} --history` says who did"
+            "nothing was changed; `ostler migrate {app}` tries again, best when nobody holds the lock"
         ),
         VerdictKind::Failed => format!("no migration was applied; {}", another_try(app, verdict)),
         VerdictKind::Partial if verdict.applied.is_empty() => another_try(app, verdict),
@@ -286,7 +285,8 @@ pub fn next_step(app: &str, verdict: &Verdict) -> String {
             another_try(app, verdict)
         ),
         VerdictKind::Dirty => format!(
-            "nothing migrates by itself until you have done this and said so: `ostler migrate {app} --resolve`"
+            "nothing migrates by itself until you have done this and said so, on any server: `ostler migrate {app} \
+             --resolve`"
         ),
         VerdictKind::Unknown => format!(
             "look at the database yourself (`ostler migrate {app} --plan` says what is pending, `--history` what \
@@ -298,7 +298,7 @@ pub fn next_step(app: &str, verdict: &Verdict) -> String {
 fn another_try(app: &str, verdict: &Verdict) -> String {
     let commands = format!("`ostler restart {app}` or `ostler migrate {app}`");
     match verdict.elsewhere {
-        true => format!("once what is named is out of the way, {commands} tries again"),
+        true => format!("once that is over or put right, {commands} tries again"),
         false => format!("correct the migration that failed, then {commands}"),
     }
 }

@@ -68,6 +68,18 @@ fn who_blocks_and_who_waits_is_named() {
 }
 
 #[test]
+fn the_next_step_asks_for_a_correction_only_where_the_migration_is_wrong() {
+    let failed = Verdict::of(VerdictKind::Failed, "it is so");
+    assert!(next_step("shop", &failed).contains("correct the migration that failed"));
+    let elsewhere = Verdict { elsewhere: true, ..failed };
+    assert_eq!(
+        next_step("shop", &elsewhere),
+        "no migration was applied; once that is over or put right, `ostler restart shop` or `ostler migrate shop` tries \
+         again"
+    );
+}
+
+#[test]
 fn times_are_short() {
     let cases = [
         (0.34, "0.3 s"),

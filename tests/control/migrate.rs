@@ -91,7 +91,7 @@ applied: shop.0007_price
 
 shop.0008_index: index shop_x is INVALID
     DROP INDEX CONCURRENTLY \"shop_x\";
-next: nothing migrates by itself until you have done this and said so: `ostler migrate torn --resolve`
+next: nothing migrates by itself until you have done this and said so, on any server: `ostler migrate torn --resolve`
 ";
         assert_eq!(text(&shown.stderr), expected);
     }

@@ -142,6 +142,7 @@ def a_database_that_cannot_be_opened_for_a_lock_says_whose(place):
     with held(place, ("BEGIN EXCLUSIVE", "SELECT 1")) as holder:
         said = place.refused()
     assert said["kind"] == "unreachable" and "is held by" in said["message"], said
+    assert said["message"].startswith("the database %s cannot be used: " % place.file), said
     assert "pid %d, writing" % holder.pid in said["message"] and "report.py" in said["message"], said
 
 

@@ -118,7 +118,7 @@ impl Migration {
         let whole = next.atomic && self.vendor().rolls_back();
         (!whole && report.leftovers.is_empty() && !self.ended_well()).then(|| {
             format!(
-                "progress was not seen ({why}): whether {} is done in part cannot be told; look",
+                "progress was not seen ({why}): whether {} is done in part cannot be told",
                 next.name
             )
         })

@@ -216,7 +216,10 @@ impl Case<'_> {
 
     /// Why it ended as it did, and where it was then.
     fn cause(&self) -> String {
-        let what = self.at.map_or(String::new(), |at| format!("{}: ", at.name));
+        // What failed says itself which migration it was in, where it knows.
+        let says = |at: &Place<'_>| self.failure.is_some_and(|it| it.message.starts_with(at.name));
+        let named = self.at.filter(|at| self.aborted.is_some() || !says(at));
+        let what = named.map_or(String::new(), |at| format!("{}: ", at.name));
         let cause = match (self.aborted, self.failure) {
             (Some(reason), _) => format!("{what}ended because {reason}"),
             (None, Some(failure)) if !failure.message.is_empty() => format!("{what}{}", failure.message),
@@ -237,10 +240,13 @@ impl Case<'_> {
         remedy(self.aborted, self.failure.map(|it| it.kind), self.at)
     }
 
-    /// Whether there is nothing to correct in the migration.
+    /// Whether there is nothing to correct in a migration: none was under way, or something else has ended it.
     fn is_elsewhere(&self) -> bool {
-        let failed = self.failure.map_or(FailureKind::Migration, |it| it.kind);
-        self.aborted.is_some() || failed != FailureKind::Migration
+        let failed_itself = match self.failure {
+            Some(failure) => failure.kind == FailureKind::Migration,
+            None => matches!(self.exit, Exit::Code(_)),
+        };
+        self.aborted.is_some() || self.at.is_none() || !failed_itself
     }
 }
 

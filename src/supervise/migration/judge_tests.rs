@@ -198,6 +198,42 @@ fn the_reason_names_who_held_the_lock_and_which_limit_to_raise() {
 }
 
 #[test]
+fn there_is_a_migration_to_correct_only_where_one_was_under_way_and_failed_by_itself() {
+    let (pending, report) = (pending(1), Report { recorded: Some(Vec::new()), ..Report::default() });
+    let told = "shop.0001_x, operation 1 of 2 (Raw SQL operation): ProgrammingError: no such column";
+    let failure = |kind| Failure { kind, message: told.to_owned(), ..Failure::default() };
+    let (wrong, full) = (failure(FailureKind::Migration), failure(FailureKind::Full));
+    let at = Some(Place { name: "shop.0001_x", atomic: true, runs: None });
+    let judged = |at, exit, failure, aborted| {
+        let case = Case {
+            vendor: Vendor::Postgresql,
+            pending: &pending,
+            own: None,
+            earlier: &[],
+            at,
+            exit,
+            failure,
+            aborted,
+            blockers: &[],
+            seen: Seen::Report(&report),
+        };
+        judge(&case).last()
+    };
+    let verdict = judged(at, Exit::Code(1), Some(&wrong), None);
+    assert_eq!((verdict.reason.as_str(), verdict.elsewhere), (told, false), "it is named once");
+    assert!(!judged(at, Exit::Code(1), None, None).elsewhere);
+    assert!(judged(at, Exit::Code(1), Some(&full), None).elsewhere);
+    assert!(judged(at, Exit::Signal(9), None, None).elsewhere, "somebody has killed it");
+    assert!(
+        judged(None, Exit::Code(1), Some(&wrong), None).elsewhere,
+        "before the first one, or after the last"
+    );
+    let aborted = judged(at, Exit::Code(1), Some(&wrong), Some(AbortReason::Asked));
+    assert_eq!(aborted.reason, "shop.0001_x: ended because somebody asked for its end");
+    assert!(aborted.elsewhere);
+}
+
+#[test]
 fn a_migrate_that_is_not_djangos_own_and_fails_is_never_said_to_have_changed_nothing() {
     let lock = Failure { kind: FailureKind::Lock, ..Failure::default() };
     let wrong = Failure { kind: FailureKind::Migration, ..Failure::default() };

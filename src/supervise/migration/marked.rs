@@ -51,11 +51,11 @@ pub struct Marked {
 }
 
 impl Marked {
-    pub(super) fn verdict(self, app: &str) -> Verdict {
+    pub(super) fn verdict(self) -> Verdict {
         let Marked { host, release, migration, since, what, leftovers } = self;
         let words = format!(
             "an earlier migration left the database half done: {migration}, begun {since} on {host} by the release \
-             {release}: {what}; once that is put right, `ostler migrate {app} --resolve`, on any server"
+             {release}: {what}"
         );
         Verdict { leftovers, ..Verdict::of(VerdictKind::Dirty, &words) }
     }

@@ -23,11 +23,7 @@ impl Migration {
         // What the database keeps is asked there: on another server it may be put right by now.
         let kept = past.marked.as_ref().filter(|name| self.migrate.marker && self.has_database(name));
         if let (Some(what), None) = (&past.dirty, kept) {
-            let words = format!(
-                "an earlier migration left the database half done: {what}; \
-                 once that is put right, `ostler migrate {} --resolve`",
-                self.app
-            );
+            let words = format!("an earlier migration left the database half done: {what}");
             self.total = Verdict::of(VerdictKind::Dirty, &words);
             return self.close(turn);
         }
@@ -224,7 +220,7 @@ impl Migration {
             (self.session.written, self.unfinished) = (true, None);
         }
         self.session.record.marked = true;
-        let verdict = marked.verdict(self.app.as_str());
+        let verdict = marked.verdict();
         self.conclude(turn, verdict);
     }
 

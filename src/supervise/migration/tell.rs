@@ -82,7 +82,10 @@ fn ended(verdict: &Verdict, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             (false, VerdictKind::Refused) => "instead",
             (false, _) => "to put right",
         };
-        write!(f, "; {} ({did}: {})", left.what, left.remedy)?;
+        match verdict.reason.contains(&left.what) {
+            true => write!(f, "; {did}: {}", left.remedy)?,
+            false => write!(f, "; {} ({did}: {})", left.what, left.remedy)?,
+        }
     }
     Ok(())
 }
