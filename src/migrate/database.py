@@ -75,8 +75,9 @@ class Side:
         Raises `Lost` while that does not work, `Trouble` where it never will: somebody else has the lock.
         """
 
-    def sweep(self):
-        """Ends what an earlier, dead run of this app left: the backends that were there.
+    def sweep(self, resumes):
+        """Ends what an earlier, dead run of this app left: the backends that were there. `resumes` says that our own run is
+        at work already: who watched it before us is gone.
 
         The first call cancels and ends; it is called again until it answers an empty list. With the lock ours no
         other run of this app can be alive.

@@ -190,7 +190,7 @@ class Side(database.Side):
         return self.looker.ask("SELECT pid, %s FROM pg_stat_activity WHERE %s %s" % (done, backends.MINE, which),
                                backends.mine(self.tag, self.known))
 
-    def sweep(self):
+    def sweep(self, resumes):
         condition, parameters = backends.others_of(self.tag)
         rows = self.looker.ask(backends.ALL + " WHERE " + condition, parameters)
         for row in rows:

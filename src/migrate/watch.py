@@ -172,7 +172,7 @@ class Watch:
         self.side.keep()
 
     def do_sweep(self, now):
-        left = self.side.sweep()
+        left = self.side.sweep(self.resumes)
         known = {backend["pid"] for backend in self.swept}
         self.swept += [backend for backend in left if backend["pid"] not in known]
         if left:

@@ -148,6 +148,22 @@ def nothing_is_applied_beside_another_run(place, project, sleeps):
     assert other.ended() == 1 and one.ended() == 0, (other.printed(), one.printed())
 
 
+def a_run_goes_on_when_who_watches_it_is_replaced(place, project, sleeps):
+    """`sleeps` is SQL. Who watches is killed; the next one has the lock, and ends nothing."""
+    project.migration("0002_long", 'migrations.RunSQL("%s"), migrations.RunSQL("%s")' % (sleeps, sleeps), atomic=False)
+    first = place.locked()
+    run = place.run()
+    run.hear("step", where=lambda it: it["at"] == "operation")
+    first.kill(signal.SIGKILL)
+    first.ended()
+    second, _ = place.watch()
+    assert second.ask("lock", "locked", 60, resumes=True)["swept"] == []
+    assert run.ended() == 0, run.printed()
+    pending = first.locked["pending"]
+    report = second.ask("verify", "verified", pending=pending, migration=None, at=None, failed=False)
+    assert report["leftovers"] == [] and report["recorded"] == ["shop.0002_long"], report
+
+
 # Between Django's plan and its first migration.
 HELD = """
 import os, time

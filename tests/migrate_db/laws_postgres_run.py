@@ -292,6 +292,12 @@ def a_run_beside_another_applies_nothing(place):
     hosts.nothing_is_applied_beside_another_run(place, project, "SELECT pg_sleep(4)")
 
 
+def a_run_goes_on_when_who_watches_it_is_replaced(place):
+    project = place.project()
+    place.migrate()
+    hosts.a_run_goes_on_when_who_watches_it_is_replaced(place, project, "SELECT pg_sleep(2)")
+
+
 def what_was_applied_since_the_plan_is_not_applied_again(place):
     project = place.project()
     place.migrate()
@@ -299,7 +305,8 @@ def what_was_applied_since_the_plan_is_not_applied_again(place):
 
 
 LAWS = [
-    a_run_beside_another_applies_nothing, what_was_applied_since_the_plan_is_not_applied_again,
+    a_run_beside_another_applies_nothing, a_run_goes_on_when_who_watches_it_is_replaced,
+    what_was_applied_since_the_plan_is_not_applied_again,
     a_statement_that_sleeps_is_cancelled_at_once, an_index_build_is_cancelled_at_once_and_its_progress_is_seen,
     an_alter_that_rewrites_is_cancelled_at_once, a_concurrent_index_that_is_cancelled_is_removed,
     a_run_that_computes_in_a_transaction_is_seen_idle_and_left_to_signals,
