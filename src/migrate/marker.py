@@ -146,12 +146,13 @@ class Table:
         self.clear(run)
         self.ask("INSERT INTO %s (%s) VALUES (%s)" % (self.find(), self.columns(), ", ".join(["%s"] * len(values))), values)
 
-    def change(self, run, **values):
-        """How many rows have changed."""
+    def change(self, run, was=None, **values):
+        """How many rows have changed; none that is in another state than `was`, where that is given."""
         quote = self.wrapper.ops.quote_name
         pairs = ", ".join("%s = %%s" % quote(name) for name in values)
-        return self.ask("UPDATE %s SET %s WHERE %s = %%s" % (self.find(), pairs, quote("run")),
-                        list(values.values()) + [run])
+        known = {name: value for name, value in (("run", run), ("state", was)) if value is not None}
+        return self.ask("UPDATE %s SET %s WHERE %s" % (self.find(), pairs, " AND ".join(quote(it) + " = %s" for it in known)),
+                        list(values.values()) + list(known.values()))
 
     def clear(self, run):
         self.ask("DELETE FROM %s WHERE %s = %%s" % (self.find(), self.wrapper.ops.quote_name("run")), [run])

@@ -51,6 +51,6 @@ class Trail:
         if not self.written:
             self.table.write(name, marker.UNDER_WAY, step)
             self.written = True
-        elif not self.table.change(self.orders["tag"], migration=name, step=json.dumps(step)):
-            raise Trouble("broken", "the row of this run in %s is gone: another server has taken over; %s is stopped" % (
-                marker.TABLE, name))
+        elif not self.table.change(self.orders["tag"], marker.UNDER_WAY, migration=name, step=json.dumps(step)):
+            raise Trouble("broken", "the row of this run in %s is gone or judged: another server has taken over; %s is "
+                                    "stopped" % (marker.TABLE, name))

@@ -1,5 +1,6 @@
 """PostgreSQL: what a run that nothing undoes left is known to whoever has the lock next, on whichever host."""
 
+import json
 import os
 import signal
 
@@ -177,6 +178,23 @@ def a_run_whose_row_is_gone_stops_before_its_next_operation(place):
     assert one.run.ended() == 1 and rows(place) == ["0002_half 1"], rows(place)
 
 
+def a_run_that_another_server_has_judged_stops_and_leaves_the_judgement(place):
+    project = prepared(place)
+    steps(project, "0002_half", count=3)
+    one = Host(place, "web1")
+    one.begin()
+    one.start(slow=1)
+    one.step(at="operation", number=1)
+    while not rows(place):
+        pass
+    judged = json.dumps({"words": "half applied", "leftovers": []})
+    place.server.psql("UPDATE ostler_migrations SET state = 'dirty', step = '%s' WHERE state <> 'done'" % judged, place.name)
+    failed = one.run.hear("failed")
+    assert "another server has taken over" in failed["message"], failed
+    assert one.run.ended() == 1 and rows(place) == ["0002_half 1"], rows(place)
+    assert place.server.psql("SELECT step FROM ostler_migrations WHERE state = 'dirty'", place.name) == judged
+
+
 def of_two_hosts_that_die_at_random_nothing_runs_twice(place):
     project = prepared(place)
 
@@ -191,4 +209,4 @@ LAWS = [
     a_run_that_is_under_way_elsewhere_is_not_dirty, what_died_before_it_did_anything_is_run_again,
     where_no_table_may_be_made_it_is_said_before_the_run, without_a_marker_no_table_is_made, a_transaction_needs_no_marker,
     the_table_is_in_the_schema_of_the_records, a_run_whose_row_is_gone_stops_before_its_next_operation,
-    of_two_hosts_that_die_at_random_nothing_runs_twice]
+    a_run_that_another_server_has_judged_stops_and_leaves_the_judgement, of_two_hosts_that_die_at_random_nothing_runs_twice]
