@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-systemd test-vm endurance bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs setup lint clean
+.PHONY: help demo test test-systemd test-vm endurance trial bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs setup lint clean
 
 export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
@@ -19,6 +19,7 @@ help:
 	@echo 'make test-systemd  all tests on a booted Debian 12, of which `make test` boots 13 and on 12 only the most important; as root'
 	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'
 	@echo 'make endurance  a thousand rollouts, crashes, restarts and re-executions in a row; as root, half an hour'
+	@echo 'make trial   machines on one database, killed at random: nothing migrates twice, what is told is true; as root, an hour'
 	@echo 'make bench   ostler beside gunicorn, Granian, uWSGI, circus, supervisord, systemd: writes tests/bench/results.md'
 	@echo 'make bench-quick  shows in a minute or so that all of it runs'
 	@echo 'make packages  a .deb and an .rpm in target/packages; packages-twice, packages-lint check them'
@@ -43,6 +44,11 @@ test-vm: setup venvs $(if $(root),rootfs)
 
 endurance: setup venvs $(if $(root),rootfs)
 	OSTLER_ROUNDS=1000 cargo test --locked --test systemd booted::endurance -- --nocapture
+
+# TRIAL='--database mariadb --seed 7 --only rounds' repeats a part.
+trial: setup venvs
+	cargo build --locked --bins
+	OSTLER_ROUNDS=$${OSTLER_ROUNDS:-100} /usr/bin/python3 tests/trial/run.py $(TRIAL)
 
 # BENCH='--only latency --with uwsgi' repeats a part, and writes nothing of it into the checkout.
 bench: bench-venv $(if $(root),rootfs)
