@@ -52,6 +52,18 @@ class Case:
         return self.pending is None or bool(own)
 
 
+def own(case):
+    """Of what is recorded, what the run itself can have applied. What it was stopped in before it could record it, and what
+    comes after that, another server has applied since, which had got the lock."""
+    stopped = case.failed and case.at.get("at") in ("migration", "operation")
+    if not stopped or case.pending is None or case.name not in (case.recorded or []):
+        return case.recorded
+    names = [migration["name"] for migration in case.pending]
+    before = names[:names.index(case.name)]
+    print("ostler: %s was stopped; another server has applied it since" % case.name, flush=True)
+    return [name for name in case.recorded if name in before]
+
+
 def leftovers(case, rolls_back, same=None):
     """What the migration that was under way left, by where it was.
 

@@ -273,8 +273,8 @@ class Watch:
         marked = bool(ledger and ledger.settle(order.get("migration"), left[:10], clean))
         if ledger and clean and not left and not order.get("failed") and len(recorded) == len(ledger.names):
             self.codes(ledger).done()
-        self.control.send("verified", backends=backends, recorded=recorded, leftovers=leftovers[:50], unverified=unverified,
-                          marked=marked)
+        self.control.send("verified", backends=backends, recorded=verdict.own(case), leftovers=leftovers[:50],
+                          unverified=unverified, marked=marked)
 
     # What the database keeps of runs that nothing can undo.
 

@@ -164,6 +164,24 @@ def a_run_goes_on_when_who_watches_it_is_replaced(place, project, sleeps):
     assert report["leftovers"] == [] and report["recorded"] == ["shop.0002_long"], report
 
 
+def what_another_has_applied_meanwhile_is_not_told_as_the_runs_own(place, project, sleeps):
+    """It dies in the second of three, which another server applies before anybody has looked, and the third as well."""
+    project.migration("0002_own", 'migrations.RunSQL("SELECT 1")')
+    project.migration("0003_long", 'migrations.RunSQL("%s")' % sleeps)
+    project.migration("0004_last", 'migrations.RunSQL("SELECT 1")')
+    watch = place.locked()
+    run = place.run()
+    run.hear("step", where=lambda it: it["at"] == "migration" and it["name"] == "shop.0003_long")
+    step = run.hear("step", where=lambda it: it["at"] == "operation")
+    run.kill(signal.SIGKILL)
+    run.ended()
+    watch.ask("end_backends", "backends_gone", 60)
+    place.migrate()
+    at = {key: value for key, value in step.items() if key != "event"}
+    report = watch.ask("verify", "verified", pending=watch.locked["pending"], migration="shop.0003_long", at=at, failed=True)
+    assert report["leftovers"] == [] and report["recorded"] == ["shop.0002_own"], report
+
+
 # Between Django's plan and its first migration.
 HELD = """
 import os, time

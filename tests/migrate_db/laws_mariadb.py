@@ -314,13 +314,17 @@ def a_run_goes_on_when_who_watches_it_is_replaced(place):
     hosts.a_run_goes_on_when_who_watches_it_is_replaced(place, filled(place, 3), "SELECT SLEEP(2)")
 
 
+def what_another_has_applied_meanwhile_is_not_told_as_the_runs_own(place):
+    hosts.what_another_has_applied_meanwhile_is_not_told_as_the_runs_own(place, filled(place, 3), "SELECT SLEEP(3)")
+
+
 def what_was_applied_since_the_plan_is_not_applied_again(place):
     hosts.what_was_applied_since_the_plan_is_not_applied_again(place, filled(place, 3))
 
 
 LAWS = [
     a_run_beside_another_applies_nothing, a_run_goes_on_when_who_watches_it_is_replaced,
-    what_was_applied_since_the_plan_is_not_applied_again,
+    what_another_has_applied_meanwhile_is_not_told_as_the_runs_own, what_was_applied_since_the_plan_is_not_applied_again,
     guards_are_in_force_and_read_back, the_servers_own_limit_of_statements_is_told, nothing_pending_is_known_at_once,
     a_wrong_password_is_said, a_server_that_is_down_is_said, the_lock_is_of_one_and_freed_by_its_death,
     two_databases_of_one_server_do_not_exclude_each_other, the_lock_comes_back_after_a_lost_connection,

@@ -298,6 +298,12 @@ def a_run_goes_on_when_who_watches_it_is_replaced(place):
     hosts.a_run_goes_on_when_who_watches_it_is_replaced(place, project, "SELECT pg_sleep(2)")
 
 
+def what_another_has_applied_meanwhile_is_not_told_as_the_runs_own(place):
+    project = place.project()
+    place.migrate()
+    hosts.what_another_has_applied_meanwhile_is_not_told_as_the_runs_own(place, project, "SELECT pg_sleep(3)")
+
+
 def what_was_applied_since_the_plan_is_not_applied_again(place):
     project = place.project()
     place.migrate()
@@ -306,7 +312,7 @@ def what_was_applied_since_the_plan_is_not_applied_again(place):
 
 LAWS = [
     a_run_beside_another_applies_nothing, a_run_goes_on_when_who_watches_it_is_replaced,
-    what_was_applied_since_the_plan_is_not_applied_again,
+    what_another_has_applied_meanwhile_is_not_told_as_the_runs_own, what_was_applied_since_the_plan_is_not_applied_again,
     a_statement_that_sleeps_is_cancelled_at_once, an_index_build_is_cancelled_at_once_and_its_progress_is_seen,
     an_alter_that_rewrites_is_cancelled_at_once, a_concurrent_index_that_is_cancelled_is_removed,
     a_run_that_computes_in_a_transaction_is_seen_idle_and_left_to_signals,

@@ -1,5 +1,6 @@
 """A round: all machines deploy the same release at once, and something befalls one of them."""
 
+import contextlib
 import threading
 import time
 
@@ -27,7 +28,9 @@ def play(server, network, number, count, options, seed):
         if options.event:
             names = [options.event]
         events = [Event(name, drawn, IN_ROUNDS[name]) for name in names]
-        early, moments = drawn.random() < 0.2, [drawn.uniform(0.0, 4.0) for _ in events]
+        # While one of them is pending, or from the start, when nobody has the lock yet.
+        early, number = drawn.random() < 0.2, drawn.randrange(5)
+        moments = [drawn.uniform(0.0, 1.2) for _ in events]
         cold = drawn.random() < 0.25
         delays = [drawn.uniform(0.0, 0.5) for _ in world.hosts]
         world.note("%d machines, %s start, %s" % (count, "cold" if cold else "warm", " and ".join(names)))
@@ -42,10 +45,9 @@ def play(server, network, number, count, options, seed):
         for thread in threads:
             thread.start()
         if not early:
-            begun(world)
-        since = time.monotonic()
+            begun(world, number)
         for event, moment in zip(events, moments):
-            time.sleep(max(0.0, since + moment - time.monotonic()))
+            time.sleep(moment)
             if not event.happen(world):
                 names = ["nothing"] if names == [event.name] else [name for name in names if name != event.name]
         for thread in threads:
@@ -65,11 +67,15 @@ def serve_the_first(world):
     world.server.fill(world.database, ROWS)
 
 
-def begun(world, within=10.0):
-    """Waits until one of them migrates; where none does, that long."""
+def begun(world, number, within=20.0):
+    """Waits until one of them migrates and so many are applied; where that does not come, so long."""
     limit = time.monotonic() + within
-    while time.monotonic() < limit and not any(host.which("migrate") for host in world.hosts):
-        time.sleep(0.02)
+    while time.monotonic() < limit:
+        with contextlib.suppress(AssertionError, RuntimeError):  # the table comes with the first of them
+            rows = world.server.rows(world.database, "SELECT count(*) FROM django_migrations")
+            if int(rows[0][0]) > number and any(host.which("migrate") for host in world.hosts):
+                return
+        time.sleep(0.05)
 
 
 def deploy(world, host, cold, delay):

@@ -107,21 +107,24 @@ def short(name):
 
 def histories(runs, steps, recorded):
     """What is false in `{host: its runs, oldest first}`, held against all steps that were ever seen."""
-    found = []
+    found, stepped = [], {it.migration for it in steps}
     for host, own in runs.items():
         for number, run in enumerate(own):
             end = began(own[number + 1]) if number + 1 < len(own) else float("inf")
             inside = [it for it in steps if it.host == host and began(run) - 0.001 <= it.moment < end - 0.001]
-            found += ["%s, run %s: %s" % (host, run["run"], words) for words in of_run(run, inside, recorded)]
+            found += ["%s, run %s: %s" % (host, run["run"], words) for words in of_run(run, inside, recorded, stepped)]
         early = [it for it in steps if it.host == host and (not own or it.moment < began(own[0]) - 0.001)]
         found += ["%s: %s is in no run of its history" % (host, it) for it in early]
     return found
 
 
-def of_run(run, inside, recorded):
+def of_run(run, inside, recorded, stepped):
+    """`inside` are the steps that were done while it was the last run of its machine, `stepped` what anybody did steps of."""
     kind, verdict = kind_of(run), run["record"]["verdict"] or {}
     applied = {short(name) for name in verdict.get("applied") or []}
     found = ["told as applied, and not recorded: " + name for name in applied if name not in recorded]
+    others = (applied & stepped) - {it.migration for it in inside}
+    found += ["told as applied by it, and done by others: " + name for name in sorted(others)]
     if kind == "applied":
         found += ["applied, and not recorded: " + name for name in map(short, run["record"]["pending"]) if name not in recorded]
     if kind in CLEAN:
