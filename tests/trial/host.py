@@ -62,6 +62,12 @@ class Host(Machine):
         self.project = Project(os.path.join(folder, "release"), settings)
         self.daemon = None
 
+    def __exit__(self, *trouble):
+        super().__exit__(*trouble)
+        if self.daemon:  # a stopped `nsenter` does not see what it has started end
+            self.daemon.kill()
+            self.daemon.wait()
+
     def write(self, name, text):
         with open(os.path.join(self.folder, name), "w", encoding="utf-8") as file:
             file.write(text)
