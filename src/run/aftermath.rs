@@ -15,6 +15,7 @@ use super::daemon::{self, Places};
 use super::listeners::Listeners;
 use super::passed::Passed;
 use super::process::Children;
+use super::scope::end;
 use super::state::{self, State, WorkerRecord};
 use super::unix_socket::SocketFile;
 use super::{adopt, doors, jobs};
@@ -43,7 +44,7 @@ pub async fn finish_stop(places: &Places) {
     }
     if let Some(scopes) = children.scopes() {
         for group in scopes.inhabited() {
-            daemon::end(&group).await;
+            end(&group).await;
         }
         scopes.drop_slices();
     }

@@ -5,15 +5,13 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::driver::{Driver, inbox};
 use super::handover::{self, Handover};
 use super::journal::Journal;
 use super::keeper::Keeper;
 use super::passed::Passed;
 use super::process::Children;
-use super::scope::{Group, Scopes};
+use super::scope::{Scopes, end};
 use super::scoreboard::monotonic_now;
 use super::shell::Shell;
 use super::shell::links::put_back_all;
@@ -28,9 +26,6 @@ use crate::control;
 use crate::observe::Status;
 use crate::plan::{Plan, Refusal};
 use crate::supervise::{Moment, Supervisor, WorkerId};
-
-/// So long the kernel may take to end processes: those that wait for a dead disk do not end.
-const LEFTOVERS: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Where ostlerd finds and keeps its things.
 #[derive(Clone, Debug)]
@@ -273,15 +268,6 @@ pub(super) async fn end_others(children: &Children, adopted: &BTreeMap<WorkerId,
             tracing::warn!("{name}: no ostlerd watches {count} any more: killed");
             end(&group).await;
         }
-    }
-}
-
-/// Kills what is in a scope, and says so where it cannot be killed.
-pub(super) async fn end(group: &Group) {
-    match group.kill_all(Instant::now() + LEFTOVERS).await {
-        Ok(true) => {}
-        Ok(false) => tracing::error!("{}: {:?} cannot be killed", group.name(), group.members()),
-        Err(error) => tracing::error!("{}: cannot be killed: {error}", group.name()),
     }
 }
 

@@ -20,8 +20,10 @@ use crate::supervise::GenerationId;
 
 pub(super) mod enter;
 mod group;
+mod left;
 
 pub use group::Group;
+pub(super) use left::{end, end_left};
 
 /// Where control groups of version 2 are, as systemd mounts them.
 pub(super) const ROOT: &str = "/sys/fs/cgroup";
@@ -61,8 +63,7 @@ pub struct Place {
 impl Place {
     /// Its control group as `/proc/PID/cgroup` names it.
     pub(super) fn cgroup(&self) -> String {
-        let below = self.group.strip_prefix(ROOT).unwrap_or(&self.group);
-        Path::new("/").join(below).display().to_string()
+        Group::new(self.group.clone()).cgroup()
     }
 }
 
@@ -126,6 +127,18 @@ impl Scopes {
         };
         let group = group_of(&slice).join(&unit);
         Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
+    }
+
+    /// The scopes of an app's generations that hold processes.
+    pub(super) fn of_generations(&self, app: &AppName) -> Vec<Group> {
+        let begins = format!("{SLICE}-{}-g", escaped(app.as_str()));
+        let is_one = |name: &str| {
+            let number = name.strip_prefix(&begins).and_then(|rest| rest.strip_suffix(".scope"));
+            number.is_some_and(|number| number.parse::<u64>().is_ok())
+        };
+        let items = fs::read_dir(group_of(&slice_of(app))).into_iter().flatten().flatten();
+        let scopes = items.filter(|item| item.file_name().to_str().is_some_and(is_one));
+        scopes.map(|item| Group::new(item.path())).filter(|group| !group.is_empty()).collect()
     }
 
     /// Every scope that holds processes: those of an ostlerd that has died, where this one has started nothing yet.

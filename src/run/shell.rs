@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{RwLock, oneshot};
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::daemon::{self, Places};
+use super::daemon::Places;
 use super::driver::Outbox;
 use super::hooks::{Hooks, hook_before_forks};
 use super::known::KnownApps;
@@ -21,6 +21,7 @@ use super::migration::Migrations;
 use super::passed::Passed;
 use super::process::{Children, Gate};
 use super::releases::Releases;
+use super::scope::end;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
 use super::tables::Tables;
 use super::worker_process::{Admission, WorkerHandle};
@@ -199,8 +200,12 @@ impl Shell {
             Action::ShutDoors { app } => self.shut_doors(app),
             Action::RefuseConnections { app } => self.refuse_connections(&app),
             Action::AcceptConnections { app } => self.accept_connections(&app),
-            Action::KeepOnly { app, blueprint } => self.keep_only(&app, blueprint),
+            Action::KeepOnly { app, blueprint } => {
+                self.end_left_in_scopes(&app);
+                self.keep_only(&app, blueprint);
+            }
             Action::ReleaseApp { app } => {
+                self.end_left_in_scopes(&app);
                 self.end_leftovers(&app);
                 self.apps.remove(&app);
                 self.tables.forget(&app);
@@ -372,7 +377,7 @@ impl Shell {
         tokio::join!(self.hooks.close(), self.migrations.close(), self.limits.close());
         if let Some(scopes) = self.children.scopes() {
             for group in scopes.inhabited() {
-                daemon::end(&group).await;
+                end(&group).await;
             }
             scopes.drop_slices();
             limits::forget();

@@ -26,6 +26,12 @@ impl Group {
         Group { path }
     }
 
+    /// Its control group as `/proc/PID/cgroup` names it.
+    pub(in crate::run) fn cgroup(&self) -> String {
+        let below = self.path.strip_prefix(super::ROOT).unwrap_or(&self.path);
+        Path::new("/").join(below).display().to_string()
+    }
+
     /// The unit's name.
     pub fn name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
@@ -62,20 +68,20 @@ impl Group {
     /// Kills everything in it, also what is just being forked. Does not wait.
     pub fn kill(&self) -> io::Result<()> {
         match write(&self.path.join("cgroup.kill"), b"1") {
-            Err(error) if is_gone(&error) && self.path.exists() => self.kill_one_by_one(),
+            Err(error) if is_gone(&error) && self.path.exists() => self.signal(Signal::KILL),
             Err(error) if !is_gone(&error) => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// For kernels before 5.14. What forks meanwhile gets away, until the next time.
-    fn kill_one_by_one(&self) -> io::Result<()> {
+    /// Sends a signal to each process in it, one by one. What forks meanwhile gets away, until the next time.
+    pub(super) fn signal(&self, signal: Signal) -> io::Result<()> {
         for member in self.members() {
             let Some(pid) = Pid::from_raw(member) else { continue };
             let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
             // Only now it is sure whom the descriptor holds.
             if self.members().contains(&member) {
-                pidfd_send_signal(&pidfd, Signal::KILL).or_else(|error| match error {
+                pidfd_send_signal(&pidfd, signal).or_else(|error| match error {
                     rustix::io::Errno::SRCH => Ok(()),
                     error => Err(io::Error::from(error)),
                 })?;

@@ -1,10 +1,12 @@
 //! What is found out about a worker that has ended, before it is forgotten.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::Shell;
 use crate::config::AppName;
 use crate::run::leftovers::Leftovers;
+use crate::run::scope::end_left;
 use crate::run::scoreboard::monotonic_now;
 use crate::supervise::{Exit, WorkerId};
 
@@ -33,6 +35,17 @@ impl Shell {
         let Some(running) = self.workers.remove(&worker) else { return };
         if let (Some(home), Some(slot)) = (self.apps.get_mut(&running.blueprint.app), running.slot) {
             home.scoreboard.release(slot);
+        }
+    }
+
+    /// Ends what is left in scopes of the app's generations in which none of its workers is.
+    pub(super) fn end_left_in_scopes(&mut self, app: &AppName) {
+        while self.leftovers.try_join_next().is_some() {}
+        let Some(scopes) = self.children.scopes() else { return };
+        let used: BTreeSet<&str> = self.workers.values().filter_map(|it| it.cgroup.as_deref()).collect();
+        for group in scopes.of_generations(app).into_iter().filter(|it| !used.contains(it.cgroup().as_str()))
+        {
+            self.leftovers.spawn(end_left(group, self.children.clone()));
         }
     }
 

@@ -117,10 +117,7 @@ impl Migration {
         let next = pending.iter().find(|it| !recorded.contains(&it.name))?;
         let whole = next.atomic && self.vendor().rolls_back();
         (!whole && report.leftovers.is_empty() && !self.ended_well()).then(|| {
-            format!(
-                "progress was not seen ({why}): whether {} is done in part cannot be told",
-                next.name
-            )
+            format!("progress was not seen ({why}): whether {} is done in part cannot be told", next.name)
         })
     }
 

@@ -10,7 +10,7 @@ use super::unit::drop_in;
 use crate::harness::until;
 use crate::load::Load;
 use crate::machine::Machine;
-use crate::site::{put_shop, start, status, target, visit, wait_for, write_shop};
+use crate::site::{nobodys, put_shop, start, status, target, visit, wait_for, write_shop};
 
 /// Processes that slip away as well as processes can: a session of their own, and no parent.
 const ESCAPEES: &str = "setsid sh -c 'setsid sleep 1000 & setsid sleep 1000 & exit' & \
@@ -217,4 +217,23 @@ fn a_power_off_stops_ostlerd_first_and_workers_serve_for_the_edges_delay() {
     assert!(ask(&machine).contains("200 OK"));
     let (_, took) = machine.power_off();
     assert!(took < Duration::from_secs(30), "{took:?}");
+}
+
+/// A helper that a worker has started in a session of its own outlives it, but not its generation, nor the app.
+#[test]
+fn what_workers_have_left_in_their_scope_ends_with_the_generation_and_with_the_stop() {
+    let machine = Machine::boot();
+    put_shop(&machine, "workers = 2");
+    let app = machine.tell("cat /srv/shop/app.py");
+    let helper = "import subprocess\nsubprocess.Popen(['setsid', 'sleep', '7200'])\n";
+    machine.write("/srv/shop/app.py", &format!("{helper}{app}"));
+    start(&machine);
+    let all = |scope: &str| machine.processes(scope).len();
+    until("each worker has its helper", || (all("ostler-shop-g1.scope") == 4).then_some(()));
+    machine.run(&["ostler", "restart", "shop"]).exits(0);
+    until("the scope of the old generation is gone", || (!units(&machine).contains("g1")).then_some(()));
+    assert_eq!(all("ostler-shop-g2.scope"), 4, "the workers that serve have theirs still");
+    machine.run(&["ostler", "stop", "shop"]).exits(0);
+    until("nothing is left of the app", || nobodys(&machine).is_empty().then_some(()));
+    assert!(machine.journal("ostler").contains("left by its workers, and ended"));
 }
