@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use tokio::net::unix::UCred;
+use tokio::sync::Semaphore;
 
+use super::places::Caller;
 use crate::config::AppName;
 
 /// Members of this group may look.
@@ -20,6 +22,9 @@ const GROUP: &str = "ostler";
 
 /// A directory server that does not answer must not keep a place at the socket.
 const GROUP_LOOKUP: Duration = Duration::from_secs(5);
+
+/// Look-ups at once: one that hangs keeps its thread, also when nobody waits for it any more.
+static LOOKUPS: Semaphore = Semaphore::const_new(8);
 
 /// Whether `uid` may do everything, which needs no look-up.
 pub(super) fn is_master(uid: u32) -> bool {
@@ -35,15 +40,18 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    /// The visitor with these credentials. Groups are looked up off the loop: that may ask the network.
-    pub(super) async fn from_credentials(credentials: UCred) -> Visitor {
+    /// The visitor with these credentials. Groups are looked up off the loop, for that may ask the network, and only of
+    /// whom nothing else gives the right to look.
+    pub(super) async fn of(caller: Caller, credentials: UCred) -> Visitor {
         let (uid, gid) = (credentials.uid(), credentials.gid());
-        if is_master(uid) {
-            return Visitor { uid, master: true, member: true };
+        match caller {
+            Caller::Master => Visitor { uid, master: true, member: true },
+            Caller::Owner(_) => Visitor { uid, master: false, member: false },
+            Caller::Other(_) => {
+                let member = tokio::time::timeout(GROUP_LOOKUP, looked_up(uid, gid)).await.unwrap_or(false);
+                Visitor { uid, master: false, member }
+            }
         }
-        let lookup = tokio::task::spawn_blocking(move || is_member(uid, gid));
-        let member = matches!(tokio::time::timeout(GROUP_LOOKUP, lookup).await, Ok(Ok(true)));
-        Visitor { uid, master: false, member }
     }
 
     /// Whether status and events are for this visitor; else why not.
@@ -76,6 +84,16 @@ impl Visitor {
         }
         Err(format!("the user with uid {} may not {what}: only root may; use sudo", self.uid))
     }
+}
+
+async fn looked_up(uid: u32, gid: u32) -> bool {
+    let Ok(turn) = LOOKUPS.acquire().await else { return false };
+    let lookup = tokio::task::spawn_blocking(move || {
+        let found = is_member(uid, gid);
+        drop(turn);
+        found
+    });
+    lookup.await.unwrap_or(false)
 }
 
 /// Whether the user is in group `ostler`, by the primary group of the process or by the user database.

@@ -1,7 +1,7 @@
 //! Commands over the control socket: protocol, server, client, and the verbs of `ostler`.
 //!
 //! Read in this order: `desk` is the seam to whoever owns the core; `protocol` is what goes over the wire;
-//! `bind`, `access`, `server`, `routes`, `stream` answer; `client` asks; `cli` and `verbs` are the command, `edge` what one of them prints.
+//! `bind`, `access`, `places`, `server`, `routes`, `stream` answer; `client` asks; `cli` and `verbs` are the command, `edge` what one of them prints.
 
 mod access;
 mod bind;
@@ -18,6 +18,7 @@ mod history;
 mod import;
 mod live;
 mod pending;
+mod places;
 mod progress;
 mod protocol;
 mod routes;

@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn a_rollout_counts_the_workers_of_its_own_generation() {
         let mut progress = Progress::default();
-        progress.note(&Happening::RolloutRequested { joined: false });
+        progress.note(&Happening::RolloutRequested { joined: false, more: None });
         assert_eq!(progress.words(), "preparing");
         progress.note(&Happening::RolloutStarted {
             generation: GenerationId(8),
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn a_migration_is_shown_as_it_is_and_goes_on_to_the_rollout() {
         let mut progress = Progress::default();
-        progress.note(&Happening::RolloutRequested { joined: false });
+        progress.note(&Happening::RolloutRequested { joined: false, more: None });
         progress.note(&Happening::MigrationBegins { name: "shop.0007_price".into(), number: 1, of: 2 });
         assert_eq!(progress.words(), "applies shop.0007_price (1 of 2)");
         progress.migration = Some("applies shop.0007_price since 3.0 s".into());

@@ -1,5 +1,6 @@
 //! The control socket, answered: bounded in connections, sizes and time, whoever is at the other end.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,17 +13,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use super::access::{Visitor, is_master};
 use super::bind::Bound;
 use super::desk::Desk;
+use super::places::{Caller, Places};
 use super::routes;
-
-/// Connections at once. Those of root have places of their own: others must not be able to lock it out.
-const PLACES_FOR_ROOT: usize = 16;
-const PLACES_FOR_OTHERS: usize = 48;
 
 /// The largest request head.
 const LARGEST_HEAD: usize = 16 * 1024;
@@ -36,8 +33,8 @@ const ANSWER_TIME: Duration = Duration::from_secs(30);
 /// What accept does after an error that will not go away at once (no descriptors left).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
-/// Connections at once, those that are turned away among them.
-const MOST_AT_ONCE: usize = 128;
+/// So many times as many may be told that there is no place as there are places; more are closed without a word.
+const TURNED_AWAY: usize = 4;
 
 /// How long somebody who is turned away may take to read the reason.
 const TURN_AWAY_TIME: Duration = Duration::from_secs(1);
@@ -54,13 +51,18 @@ const BUSY: &[u8] =
 /// Returns only where the socket cannot be handed to the runtime.
 pub async fn serve(bound: Bound, desk: Desk) -> std::io::Result<Infallible> {
     let listener = tokio::net::UnixListener::from_std(bound.listener.try_clone()?)?;
-    let root = Arc::new(Semaphore::new(PLACES_FOR_ROOT));
-    let others = Arc::new(Semaphore::new(PLACES_FOR_OTHERS));
-    let mut connections = JoinSet::new();
+    let (mut served, mut turned_away) = (Connections::new(1), Connections::new(TURNED_AWAY));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            Some(_) = connections.join_next() => continue,
+            Some(ended) = served.tasks.join_next_with_id() => {
+                served.forget(ended);
+                continue;
+            }
+            Some(ended) = turned_away.tasks.join_next_with_id() => {
+                turned_away.forget(ended);
+                continue;
+            }
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
@@ -71,17 +73,57 @@ pub async fn serve(bound: Bound, desk: Desk) -> std::io::Result<Infallible> {
             }
         };
         let Ok(credentials) = stream.peer_cred() else { continue };
-        let places = if is_master(credentials.uid()) { &root } else { &others };
-        match Arc::clone(places).try_acquire_owned() {
-            Ok(place) => {
-                let desk = desk.clone();
-                connections.spawn(async move {
-                    let visitor = Visitor::from_credentials(credentials).await;
-                    converse(stream, visitor, desk, place).await;
-                });
-            }
-            Err(_) if connections.len() < MOST_AT_ONCE => drop(connections.spawn(turn_away(stream))),
-            Err(_) => {}
+        let caller = caller(credentials.uid(), &desk);
+        if served.take(caller) {
+            let desk = desk.clone();
+            served.begin(caller, async move {
+                let visitor = Visitor::of(caller, credentials).await;
+                converse(stream, visitor, desk).await;
+            });
+        } else if turned_away.take(caller) {
+            turned_away.begin(caller, turn_away(stream));
+        }
+    }
+}
+
+fn caller(uid: u32, desk: &Desk) -> Caller {
+    if is_master(uid) {
+        Caller::Master
+    } else if desk.owners.borrow().values().any(|owner| *owner == uid) {
+        Caller::Owner(uid)
+    } else {
+        Caller::Other(uid)
+    }
+}
+
+/// Connections that are open, each with its place.
+struct Connections {
+    tasks: JoinSet<()>,
+    callers: HashMap<Id, Caller>,
+    places: Places,
+}
+
+impl Connections {
+    fn new(times: usize) -> Connections {
+        Connections { tasks: JoinSet::new(), callers: HashMap::new(), places: Places::new(times) }
+    }
+
+    /// Takes a place; those of connections that have just ended are free.
+    fn take(&mut self, caller: Caller) -> bool {
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.forget(ended);
+        }
+        self.places.take(caller)
+    }
+
+    fn begin(&mut self, caller: Caller, task: impl Future<Output = ()> + Send + 'static) {
+        self.callers.insert(self.tasks.spawn(task).id(), caller);
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        if let Some(caller) = self.callers.remove(&id) {
+            self.places.give_back(caller);
         }
     }
 }
@@ -108,7 +150,7 @@ async fn turn_away(mut stream: UnixStream) {
 }
 
 /// One request, one answer: nothing is kept alive that somebody could forget.
-async fn converse(stream: UnixStream, visitor: Visitor, desk: Desk, _place: OwnedSemaphorePermit) {
+async fn converse(stream: UnixStream, visitor: Visitor, desk: Desk) {
     let streaming = Arc::new(AtomicBool::new(false));
     let service = service_fn(|request| {
         let (desk, streaming) = (desk.clone(), Arc::clone(&streaming));

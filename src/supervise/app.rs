@@ -11,6 +11,7 @@ use super::action::{Action, Rung};
 use super::budget::{Backoff, Bucket};
 use super::doors::Doors;
 use super::event::{Exit, GenerationId, LastWords, Observation, WorkerId};
+use super::joins::Joins;
 use super::loss::Lost;
 use super::migrating::Databases;
 use super::migration::RunId;
@@ -141,6 +142,7 @@ pub(super) struct App {
     /// Whether the shell was told that only the serving generation's listeners are needed.
     pub(super) settled: bool,
     pub(super) doors: Doors,
+    pub(super) joins: Joins,
     /// When a start that had to wait may be made.
     pub(super) wake: Option<Moment>,
 }
@@ -168,6 +170,7 @@ impl App {
             limited: None,
             settled: true,
             doors: Doors::default(),
+            joins: Joins::default(),
             wake: None,
         }
     }
@@ -332,6 +335,7 @@ impl App {
 
     /// What time alone does to its databases and its workers: patience that is over, boots that took too long, age.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
+        self.tell_joins(turn);
         self.expire_databases(turn);
         self.expire_zygotes(turn);
         let ids: Vec<WorkerId> = self.workers.keys().copied().collect();

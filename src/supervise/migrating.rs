@@ -170,7 +170,7 @@ impl App {
         let accepts = self.accepts_breakage(&wanted);
         if let Some(queued) = self.databases.queued.as_mut().filter(|it| it.has(&wanted.plan)) {
             queued.join(wanted);
-            return self.announce(turn, Happening::RolloutRequested { joined: true });
+            return self.joined(turn);
         }
         if let Some(running) = self.databases.migrating.as_mut().filter(|it| it.wanted.has(&wanted.plan)) {
             running.migration.accepts_breakage |= accepts;
@@ -181,7 +181,7 @@ impl App {
             } else {
                 running.wanted.join(wanted);
             }
-            return self.announce(turn, Happening::RolloutRequested { joined: true });
+            return self.joined(turn);
         }
         if !self.databases.is_idle() {
             self.overtake_queued(turn);

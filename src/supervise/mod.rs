@@ -16,6 +16,7 @@ mod doors;
 mod drain;
 mod errands;
 mod event;
+mod joins;
 mod legacy;
 mod loss;
 mod migrating;

@@ -11,7 +11,7 @@ use crate::plan::Preload;
 
 use super::event::{Exit, GenerationId, LastWords, WorkerId};
 use super::migration::{AbortReason, AbortRung, Backend, RunId, Verdict, VerdictKind, tell};
-use super::proof;
+use super::{joins, proof};
 
 /// Something an operator may want to know about an app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,7 +86,7 @@ impl fmt::Display for Cause {
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields are named as what they hold; Display says each in words")]
 pub enum Happening {
-    RolloutRequested { joined: bool },
+    RolloutRequested { joined: bool, more: Option<u32> },
     RolloutStarted { generation: GenerationId, from: Option<GenerationId>, workers: u32 },
     ZygoteStarted { zygote: WorkerId, generation: GenerationId, loads: Preload },
     ZygoteReady { zygote: WorkerId, generation: GenerationId, loads: Preload, took: Duration },
@@ -253,8 +253,8 @@ impl fmt::Display for Happening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Happening::*;
         match self {
-            RolloutRequested { joined: true } => write!(f, "joined the rollout that is under way"),
-            RolloutRequested { joined: false } => write!(f, "preparing a rollout"),
+            RolloutRequested { joined: true, more } => f.write_str(&joins::words(*more)),
+            RolloutRequested { joined: false, .. } => write!(f, "preparing a rollout"),
             RolloutStarted { generation, from: Some(from), workers } => {
                 write!(f, "rollout from generation {from} to {generation}, {}", counted(*workers, "worker"))
             }

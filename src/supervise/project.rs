@@ -144,6 +144,7 @@ impl App {
             .chain(self.begins_again())
             .chain(self.switch.deadline())
             .chain(self.zygote_deadline())
+            .chain(self.joins.deadline())
             .min()
     }
 }

@@ -51,18 +51,24 @@ impl Rollout {
 impl App {
     /// A restart (or a start) is asked for: look at the release anew.
     pub(super) fn prepare(&mut self, turn: &mut Turn<'_>, id: RequestId, purpose: Purpose) {
+        self.prepare_for(turn, vec![(id, purpose)]);
+    }
+
+    /// The same for all who have asked until now: one look is enough for those who want the same.
+    pub(super) fn prepare_for(&mut self, turn: &mut Turn<'_>, asked: Vec<(RequestId, Purpose)>) {
+        let Some((_, first)) = asked.first().copied() else { return };
         if self.switch.is_moving() {
             // Half of one release and half of another must not be looked at.
-            return self.switch.wait(id, purpose);
+            return asked.into_iter().for_each(|(id, purpose)| self.switch.wait(id, purpose));
         }
         if let Some(preparing) = &mut self.preparing {
-            preparing.again.push((id, purpose));
-            self.announce(turn, Happening::RolloutRequested { joined: true });
-            return;
+            preparing.again.extend(asked);
+            return self.joined(turn);
         }
-        self.preparing = Some(Preparing { waiters: vec![(id, purpose)], again: Vec::new() });
+        let (waiters, again) = asked.into_iter().partition(|(_, purpose)| *purpose == first);
+        self.preparing = Some(Preparing { waiters, again });
         turn.actions.push(Action::Prepare { app: self.name.clone() });
-        self.announce(turn, Happening::RolloutRequested { joined: false });
+        self.announce(turn, Happening::RolloutRequested { joined: false, more: None });
     }
 
     /// The release has been looked at.
@@ -84,9 +90,7 @@ impl App {
             Ok(plan) => self.migrate_only(turn, plan, ids.collect()),
             Err(refusal) => self.refuse(turn, refusal, ids.collect()),
         }
-        for (id, purpose) in again {
-            self.prepare(turn, id, purpose);
-        }
+        self.prepare_for(turn, again);
     }
 
     pub(super) fn refuse(&mut self, turn: &mut Turn<'_>, refusal: Refusal, waiters: Vec<RequestId>) {
@@ -113,7 +117,7 @@ impl App {
             rollout.generation.owes_post_deploy |= plan.migrate.is_some();
             rollout.generation.migrate = plan.migrate;
             rollout.waiters.extend(waiters);
-            self.announce(turn, Happening::RolloutRequested { joined: true });
+            self.joined(turn);
             return;
         }
         let generation = self.next_generation(plan);

@@ -194,7 +194,7 @@ impl App {
         match &mut self.switch.ordered {
             Some(Ordered::Turn { target: same, waiters, overtaken: false }) if *same == target => {
                 waiters.push(id);
-                self.announce(turn, Happening::RolloutRequested { joined: true });
+                self.joined(turn);
             }
             Some(_) => self.switch.switches.push((id, target)),
             None => {
@@ -240,9 +240,8 @@ impl App {
         for (id, outcome) in std::mem::take(&mut self.switch.answers) {
             self.answer(turn, id, outcome);
         }
-        for (id, purpose) in std::mem::take(&mut self.switch.requests) {
-            self.prepare(turn, id, purpose);
-        }
+        let requests = std::mem::take(&mut self.switch.requests);
+        self.prepare_for(turn, requests);
         for (id, target) in std::mem::take(&mut self.switch.switches) {
             self.switch(turn, id, target);
         }
@@ -300,14 +299,11 @@ impl App {
     }
 
     fn link_leads_there(&mut self, turn: &mut Turn<'_>, waiters: Vec<RequestId>, overtaken: bool) {
-        for id in waiters {
-            if overtaken {
-                let reason = format!("{} is being stopped", self.name);
-                self.answer(turn, id, Outcome::Refused { reason });
-            } else {
-                self.prepare(turn, id, Purpose::Rollout);
-            }
+        if overtaken {
+            let outcome = Outcome::Refused { reason: format!("{} is being stopped", self.name) };
+            return self.answer_all(turn, waiters, &outcome);
         }
+        self.prepare_for(turn, waiters.into_iter().map(|id| (id, Purpose::Rollout)).collect());
     }
 
     /// Whether a release is on its way in, or looked at for that.

@@ -1,9 +1,12 @@
 //! Who may do what, tried as another user; needs root to become one.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::{Duration, Instant};
 
 use crate::fake::{Fake, name, text};
 use crate::program;
@@ -73,4 +76,61 @@ fn strangers_may_nothing_and_an_apps_own_user_may_look_and_change_that_app() {
     assert_eq!(code(&["reload"]), Some(77));
     assert_eq!(code(&["drain"]), Some(77), "the machine is not an app's user's");
     assert_eq!(code(&["undrain"]), Some(77));
+}
+
+/// Connections that other users hold open, half a request on each: `each` for every one of them.
+fn held_by(users: std::ops::Range<u32>, each: u32, fake: &Fake) -> Vec<UnixStream> {
+    let hold = |uid: u32| {
+        let socket = fake.socket.clone();
+        let thread = std::thread::spawn(move || {
+            // SAFETY: changes the user of this thread alone, which then opens sockets and ends.
+            assert_eq!(unsafe { nix::libc::syscall(nix::libc::SYS_setresuid, uid, uid, uid) }, 0);
+            let one = |_| {
+                let mut stream = UnixStream::connect(&socket).unwrap();
+                // One for which there is no place may be closed at once.
+                let _ = stream.write_all(b"GET /v1/sta");
+                stream
+            };
+            (0..each).map(one).collect::<Vec<_>>()
+        });
+        thread.join().unwrap()
+    };
+    users.flat_map(hold).collect()
+}
+
+#[test]
+fn whatever_strangers_hold_root_and_an_apps_own_user_get_in_at_once() {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let fake = Fake::start();
+    let command = public_command(&fake);
+    fake.owners.send_replace(BTreeMap::from([(name("shop"), SOMEBODY), (name("broken"), 0)]));
+    let _held = held_by(70_000..70_010, 60, &fake);
+    for _ in 0..10 {
+        let begun = Instant::now();
+        let owner = as_somebody(&command, &fake, &["restart", "shop"]);
+        assert_eq!(owner.status.code(), Some(0), "{}", text(&owner.stderr));
+        assert_eq!(fake.get("/v1/status").0, 200, "root gets in");
+        assert!(begun.elapsed() < Duration::from_secs(5), "at once: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn one_stranger_keeps_no_other_user_out() {
+    if !nix::unistd::Uid::effective().is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let fake = Fake::start();
+    let command = public_command(&fake);
+    let _held = held_by(70_000..70_001, 200, &fake);
+    let other = as_somebody(&command, &fake, &["status"]);
+    assert_eq!(
+        other.status.code(),
+        Some(77),
+        "it is heard, and told that it may not: {}",
+        text(&other.stderr)
+    );
 }

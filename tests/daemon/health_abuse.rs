@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{Resource, getrlimit};
 
-use crate::harness::{Ostlerd, Site, WSGI, eventually, until};
+use crate::harness::{Ostlerd, Site, WSGI, eventually, free_address, until};
 use crate::health::{ask, listens};
 
 fn served(site: &Site) -> SocketAddr {
@@ -196,4 +196,24 @@ fn nonsense_neither_stops_it_nor_makes_it_grow() {
         after < before + (4 << 20),
         "seed {seed}: grown from {before} to {after} bytes in {rounds} connections"
     );
+}
+
+#[test]
+fn however_many_hold_the_port_of_the_agent_haproxy_is_answered() {
+    let site = Site::new();
+    let agent = free_address();
+    site.app("shop").tcp().workers(1).with("app.py", WSGI).write();
+    listens(&site, &format!("agent = \"{agent}\""));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    for _ in 0..5 {
+        let held: Vec<TcpStream> = (0..600).map(|_| connect(agent)).collect();
+        let mut said = String::new();
+        connect(agent).read_to_string(&mut said).expect("it ends");
+        assert_eq!(said, "up ready 100%\n");
+        drop(held);
+    }
+    let mut loud = connect(agent);
+    let cut = (0..10_000).any(|_| loud.write_all(&[b'x'; 1024]).is_err());
+    assert!(cut, "nobody takes in what somebody says without end");
 }

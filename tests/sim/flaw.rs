@@ -306,7 +306,7 @@ fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Action> {
         }
         (
             Flaw::NeverJoins,
-            Action::Announce(News { app, happening: Happening::RolloutRequested { joined: true } }),
+            Action::Announce(News { app, happening: Happening::RolloutRequested { joined: true, .. } }),
         ) => {
             let generation = ledger.crews.get(app)?.newest?;
             let happening = Happening::RolloutSuperseded { generation, by: generation };

@@ -13,6 +13,7 @@ mod asks;
 mod book;
 mod command;
 mod crew;
+mod crowd;
 mod databases;
 mod doors;
 mod drain;

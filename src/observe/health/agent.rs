@@ -1,18 +1,25 @@
 //! HAProxy's agent-check: one line for whoever connects.
 
-use std::sync::Arc;
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
 use super::Sources;
 use super::judge::{Judge, Verdict};
 use super::serve::{Caller, Listener, is_near};
 use crate::config::visible_line;
 
-/// Connections at once; more are closed without a word.
-const MOST: usize = 64;
+/// Connections at once.
+const MOST: usize = 256;
+
+/// What accept does after an error that will not go away at once (no descriptors left).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// So much is taken in of what somebody says, in bytes: what asks for a weight is one word.
+const LARGEST: usize = 8 * 1024;
 
 /// How long somebody may take to read a line.
 const TIME: Duration = Duration::from_secs(2);
@@ -24,25 +31,34 @@ const WEIGHT: &[u8] = b"weight";
 /// How long is waited for that: HAProxy without `agent-send` says nothing.
 const ASKED: Duration = Duration::from_millis(50);
 
-/// Answers until the future is dropped.
+/// Answers until the future is dropped. With more than [`MOST`] connections the oldest of the address that has the most
+/// is closed: nobody keeps HAProxy out who asks from elsewhere, nor who asks first.
 pub async fn serve(listener: Listener, sources: Sources) {
-    let places = Arc::new(Semaphore::new(MOST));
+    let mut connections = Connections::default();
     loop {
-        let caller = match listener.accept().await {
-            Ok(caller) => caller,
-            Err(error) => {
-                tracing::warn!(%error, "failed to accept a connection on the agent port");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+        let caller = tokio::select! {
+            caller = listener.accept() => caller,
+            Some(ended) = connections.tasks.join_next_with_id() => {
+                connections.forget(ended);
                 continue;
             }
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let near = match &caller {
-            Caller::Tcp(_, peer) => is_near(*peer),
-            Caller::Unix(_) => true,
+        let caller = match caller {
+            Ok(caller) => caller,
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a connection on the agent port");
+                connections.close_one();
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
         };
+        let address = match &caller {
+            Caller::Tcp(_, peer) => Some(peer.to_canonical()),
+            Caller::Unix(_) => None,
+        };
+        let near = address.is_none_or(is_near);
         let lines = sources.judged(|judge| [false, true].map(|weighed| line(judge, near, weighed)));
-        tokio::spawn(async move {
+        connections.begin(address, async move {
             let said = async {
                 match caller {
                     Caller::Tcp(stream, _) => say(stream, lines).await,
@@ -51,8 +67,51 @@ pub async fn serve(listener: Listener, sources: Sources) {
             };
             // Whoever does not wait for the line does not need it.
             let _ = tokio::time::timeout(TIME, said).await;
-            drop(place);
         });
+    }
+}
+
+/// All that are open, by where they come from; Unix sockets are one such place.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    addresses: HashMap<Id, Option<IpAddr>>,
+    /// The oldest of each first.
+    places: HashMap<Option<IpAddr>, VecDeque<AbortHandle>>,
+}
+
+impl Connections {
+    fn begin(&mut self, address: Option<IpAddr>, task: impl Future<Output = ()> + Send + 'static) {
+        let task = self.tasks.spawn(task);
+        self.addresses.insert(task.id(), address);
+        self.places.entry(address).or_default().push_back(task);
+        while let Some(ended) = self.tasks.try_join_next_with_id() {
+            self.forget(ended);
+        }
+        if self.addresses.len() > MOST {
+            self.close_one();
+        }
+    }
+
+    fn forget(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+        let Some(address) = self.addresses.remove(&id) else { return };
+        let Some(places) = self.places.get_mut(&address) else { return };
+        places.retain(|task| task.id() != id);
+        if places.is_empty() {
+            self.places.remove(&address);
+        }
+    }
+
+    fn close_one(&mut self) {
+        let fullest = self.places.iter().max_by_key(|(_, places)| places.len()).map(|(address, _)| *address);
+        let Some(places) = fullest.and_then(|it| self.places.get_mut(&it)) else { return };
+        let Some(oldest) = places.pop_front() else { return };
+        if places.is_empty() {
+            self.places.remove(&fullest.flatten());
+        }
+        self.addresses.remove(&oldest.id());
+        oldest.abort();
     }
 }
 
@@ -66,7 +125,13 @@ async fn say(
     let asks = matches!(asked, Ok(Ok(length)) if said[..length].starts_with(WEIGHT));
     stream.write_all(if asks { weighed } else { plain }.as_bytes()).await?;
     stream.shutdown().await?;
-    while stream.read(&mut said).await? > 0 {}
+    let mut heard = 0;
+    while heard < LARGEST {
+        match stream.read(&mut said).await? {
+            0 => break,
+            count => heard += count,
+        }
+    }
     Ok(())
 }
 

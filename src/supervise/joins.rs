@@ -1,0 +1,54 @@
+//! Requests that join what is under way already: counted, so that somebody who asks on and on fills no log.
+
+use std::time::Duration;
+
+use super::app::{App, Turn};
+use super::news::Happening;
+use super::time::Moment;
+
+/// Between two lines about them.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Those of one app.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Joins {
+    /// Since the last line; `None` where it is long ago.
+    since: Option<Moment>,
+    /// So many came since then.
+    more: u32,
+}
+
+impl Joins {
+    /// When the next line is due.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.since.filter(|_| self.more > 0).map(|since| since + PAUSE)
+    }
+}
+
+impl App {
+    /// A request joins what is under way: said at once, or counted where that was said a moment ago.
+    pub(super) fn joined(&mut self, turn: &mut Turn<'_>) {
+        if self.joins.since.is_some_and(|since| turn.now < since + PAUSE) {
+            self.joins.more = self.joins.more.saturating_add(1);
+            return;
+        }
+        self.joins = Joins { since: Some(turn.now), more: 0 };
+        self.announce(turn, Happening::RolloutRequested { joined: true, more: None });
+    }
+
+    /// Says how many have joined since it was last said, once a second.
+    pub(super) fn tell_joins(&mut self, turn: &mut Turn<'_>) {
+        if self.joins.deadline().is_none_or(|due| turn.now < due) {
+            return;
+        }
+        let more = self.joins.more;
+        self.joins = Joins { since: Some(turn.now), more: 0 };
+        self.announce(turn, Happening::RolloutRequested { joined: true, more: Some(more) });
+    }
+}
+
+/// The line about one of them, or about those that were counted since the last one.
+pub(super) fn words(more: Option<u32>) -> String {
+    let joined = "joined the rollout that is under way";
+    more.map_or(joined.to_owned(), |more| format!("{joined} ({more} more since it was last said)"))
+}
