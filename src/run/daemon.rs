@@ -20,7 +20,7 @@ use super::state::{self, State};
 use super::strays::Strays;
 use super::tables::Tables;
 use super::watch::Watch;
-use super::{check, health, listeners, prepare, reaper};
+use super::{check, health, listeners, prepare, reaper, threads};
 use crate::config::{self, Address, AppName, Config, Problems, counted};
 use crate::control;
 use crate::observe::Status;
@@ -82,13 +82,16 @@ fn words(refusals: &[Refusal]) -> String {
 
 /// Runs until everything has ended as asked.
 pub async fn run(places: &Places) -> Result<(), StartError> {
+    // Before anything else: nothing is open but what came with this process, and nobody else reads the environment.
+    debug_assert!(threads::is_alone(), "a second thread was started before what was passed is taken over");
+    let mut handover = Handover::take();
+    let passed = Passed::take();
     // Before the files are read: what is changed from here on is noticed.
     let watch = Watch::begin(&places.config);
     let read = prepare::read(&places.config);
     if let (Err(problems), false) = (&read, state::path(&places.runtime).exists()) {
         return Err(StartError::Config(problems.clone()));
     }
-    let mut handover = Handover::take();
     let control = control_socket(&places.runtime.join("control.sock"), &mut handover)?;
     // Not before the runtime directory is ours alone.
     let left = what_is_left(&places.runtime);
@@ -105,7 +108,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     use_scopes(&children);
     children.use_marks(&places.runtime);
     let strays = left.is_none().then(|| Strays::of(&children, &places.runtime, &config));
-    let passed = Passed::take().with_own(handover.sockets, &handover.names);
+    let passed = passed.with_own(handover.sockets, &handover.names);
     let stored = passed.stored();
     let health = health::open(&config.health, &places.runtime, &passed)?;
     Journal::detect().into_iter().for_each(|journal| children.use_journal(journal));

@@ -55,6 +55,7 @@ mod state;
 mod strays;
 mod tables;
 mod tcp_socket;
+mod threads;
 pub mod unix_socket;
 pub mod watch;
 pub mod watched;

@@ -27,7 +27,7 @@ pub struct Passed {
 impl Passed {
     /// Takes the descriptors over and removes the variables, so that no child believes they are its own.
     ///
-    /// To be called once, first thing in `main`, before there is a second thread.
+    /// To be called once, before anything is opened and before there is a second thread.
     pub fn take() -> Passed {
         let variable = |name: &str| std::env::var(name).ok();
         let names = names(
