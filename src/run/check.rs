@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::daemon::Places;
 use super::process::Children;
-use super::{health, identity, prepare, world};
+use super::{health, identity, log_file, prepare, world};
 use crate::config::{self, App, AppName, Config};
 use crate::observe::words::plain;
 use crate::plan::{self, Account, Refusal};
@@ -172,6 +172,7 @@ async fn one(
     }
     let paths = world::resolve(&seen)?;
     let env_files = world::read_env_files(&paths.env_files, None)?;
+    log_file::fits(&seen, &paths)?;
     plan::environment(&seen, &paths.python, account.as_ref().unwrap_or(own), &env_files)?;
     unseen.push(match other {
         Some(other) => format!("{settings}: only root and {} run it", other.name),

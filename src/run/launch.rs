@@ -17,14 +17,15 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
-use super::launch_fds;
 use super::scope::{Place, enter};
+use super::{launch_fds, log_file};
 use crate::plan::Account;
 
 /// The first argument by which `ostlerd` becomes a launcher.
@@ -177,10 +178,26 @@ fn open_log(spec: &LaunchSpec, file: &Path, targets: &[i32]) -> Result<(), Failu
     let failed = |told: String| {
         Failure::new(format!("cannot write the log file {} {}: {told}", file.display(), as_whom(spec)))
     };
-    let log =
-        std::fs::OpenOptions::new().append(true).create(true).mode(0o640).open(file).map_err(|error| {
-            failed(refused(Errno::from_raw(error.raw_os_error().unwrap_or(0)), file, Wanted::Enter))
-        })?;
+    // Not to wait for the reader of a pipe, nor to make a terminal our own.
+    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let mut options = std::fs::OpenOptions::new();
+    options.append(true).create(true).mode(0o640).custom_flags(flags.bits());
+    let unfit = |kind: std::fs::FileType| {
+        log_file::unfit(kind)
+            .filter(|_| std::fs::canonicalize(file).is_ok())
+            .map(|what| failed(format!("it {what}")))
+    };
+    let log = options.open(file).map_err(|error| {
+        let is_unfit = std::fs::metadata(file).ok().and_then(|meta| unfit(meta.file_type()));
+        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
+        is_unfit.unwrap_or_else(|| failed(refused(errno, file, Wanted::Enter)))
+    })?;
+    let opened = log.metadata().map_err(|error| failed(error.to_string()))?;
+    if let Some(failure) = unfit(opened.file_type()) {
+        return Err(failure);
+    }
+    // Programs do not expect their output to be anything but blocking.
+    fcntl(&log, FcntlArg::F_SETFL(OFlag::O_APPEND)).map_err(|error| failed(error.desc().to_owned()))?;
     launch_fds::set_output(log.as_fd(), targets).map_err(|error| failed(error.desc().to_owned()))
 }
 

@@ -34,6 +34,7 @@ mod link;
 pub mod listen_error;
 mod listen_queue;
 pub mod listeners;
+mod log_file;
 pub mod memory;
 mod memory_file;
 mod memory_kills;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::inspect::{Inspection, inspect};
 use super::known::{AllLooked, Found, Known, Looked};
 use super::process::Children;
-use super::{identity, world};
+use super::{identity, log_file, world};
 use crate::config::{self, App, AppName, Config, Edge, Problems};
 use crate::plan::{self, Account, AppPlan, EnvFile, Facts, Fingerprint, Paths, Refusal};
 use crate::worker::Settings;
@@ -194,6 +194,7 @@ impl Asked {
                 None => refusal,
             }
         })?;
+        log_file::fits(app, &paths)?;
         let env = plan::environment(app, &paths.python, account.as_ref().unwrap_or(&own), &env_files)?;
         let inspection = Inspection {
             app: app.name.clone(),

@@ -123,3 +123,43 @@ fn what_the_caller_may_not_see_is_named_app_by_app() {
     fs::set_permissions(&app.file, fs::Permissions::from_mode(0o600)).expect("it is ours");
     somebody_checks(&site, false).exits(77).says(&["shop.toml: Permission denied", "root may read it"]);
 }
+
+#[test]
+fn what_no_worker_can_write_its_log_to_is_found() {
+    let there = |make: &'static str| {
+        move |site: &Site, app: AppFile| {
+            let place = site.path("log");
+            let made = Command::new("/bin/sh").args(["-c", make]).arg(&place).status();
+            assert!(made.expect("sh runs").success());
+            app.key(&format!("log_file = {place:?}"))
+        }
+    };
+    both_refuse(there("mkdir $0"), &["/log is a directory", "let `log_file` name a file"]);
+    both_refuse(there("mkdir $0.d && ln -s $0.d $0"), &["/log is a directory"]);
+    both_refuse(there("mkfifo $0"), &["/log is a named pipe (FIFO)", "leave it out"]);
+    both_refuse(
+        there("/usr/bin/python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX).bind(sys.argv[1])' $0"),
+        &["/log is a socket"],
+    );
+    if is_root() {
+        both_refuse(there("mknod $0 b 7 250"), &["/log is a disk"]);
+    }
+    let below = |name: &'static str| {
+        move |site: &Site, app: AppFile| app.key(&format!("log_file = {:?}", site.path(name).join("log")))
+    };
+    both_refuse(below("nowhere"), &["cannot be made: there is no directory", "/nowhere;"]);
+    both_refuse(below("releases/shop/app.py"), &["cannot be made: ", "app.py is not a directory"]);
+}
+
+#[test]
+fn a_log_file_that_is_not_there_yet_and_a_device_that_takes_anything_are_ok() {
+    for file in ["/dev/null", "/dev/stdout", ""] {
+        let site = Site::new();
+        let new = site.path("new.log").display().to_string();
+        let file = if file.is_empty() { &new } else { file };
+        shop(&site).key(&format!("log_file = {file:?}")).write();
+        site.check().exits(0);
+        site.ostler_check().exits(0);
+        assert!(!Path::new(&new).exists(), "it is only looked at");
+    }
+}

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::harness::{Site, until};
+use nix::sys::signal::Signal;
+
+use crate::harness::{Site, kill, until};
 use crate::load::get;
 
 const PRINTING: &str = "
@@ -29,4 +31,21 @@ fn without_a_journal_a_worker_prints_where_ostlerd_does() {
     let worker = ostlerd.app("shop").workers[0].pid.expect("it runs");
     assert!(!crate::harness::Proc(worker).environment().contains_key("JOURNAL_STREAM"));
     drop(ostlerd);
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_log_file_fails_a_start_at_once_with_what_is_there() {
+    let site = Site::new();
+    let file = site.path("logs").join("shop.log");
+    let app = site.app("shop").tcp().workers(1).with("app.py", PRINTING);
+    app.key(&format!("log_file = {file:?}")).table("[rollout]\nboot_timeout = \"10m\"").write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    std::fs::remove_file(&file).expect("a worker has made it");
+    let made = std::process::Command::new("mkfifo").args(["-m", "666"]).arg(&file).status();
+    assert!(made.expect("mkfifo is installed").success());
+    kill(ostlerd.app("shop").workers[0].pid.expect("it runs"), Signal::SIGKILL);
+    ostlerd.logs("it is a named pipe (FIFO)");
+    std::fs::remove_file(&file).expect("it is there");
+    ostlerd.serving("shop");
 }
