@@ -2,12 +2,13 @@
 //!
 //! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
 //! (an app looked at), `link` (a release switched to), then the mechanisms: `worker_process`, `wire` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
-//! `scoreboard`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
+//! `scoreboard` and `board_file`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 //! What outlives ostlerd: `state` and `keeper` (written), `adopt` and `strays` (found again), `handover`, `aftermath`.
 
 mod adopt;
 pub mod aftermath;
 mod arguments;
+mod board_file;
 mod captured;
 mod check;
 pub mod daemon;

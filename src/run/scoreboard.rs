@@ -1,20 +1,21 @@
-//! An app's scoreboard: a file of one page for each worker, in which the workers say how they are.
+//! An app's scoreboard: one page for each worker, in which the workers say how they are.
 //!
-//! The workers write it and may write anything, or cut the file short: it is read with `pread`, never mapped,
+//! The workers write it and may write anything, or cut one short that is a file still: it is read with `pread`, never mapped,
 //! and every number is bounded before it is believed.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use nix::libc;
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{SysconfVar, sysconf};
 
+use super::board_file::{self, Identity};
 use crate::supervise::{Observation, Stage};
 use crate::worker::{CONTRACT, SLOT_SIZE};
 
@@ -33,11 +34,17 @@ const MOST_UNLISTED: u64 = 1 << 20;
 /// How often the slot of a worker that boots is looked at.
 const BOOT_PAUSE: Duration = Duration::from_millis(100);
 
-/// More workers than this no app has at once.
-const MOST_SLOTS: u32 = 1 << 16;
+/// More workers than this no app has at once: ten times as many as may be configured.
+const MOST_SLOTS: u32 = 10_000;
 
-/// So long it may always be: what is left of workers that there were.
-const ROOM: u64 = 1 << 20;
+/// So large it is, for ever. What was never written takes no memory.
+const SIZE: u64 = MOST_SLOTS as u64 * SLOT_SIZE as u64;
+
+/// So much of it may always be in use: what is left of workers that there were, in pages of whatever size.
+const ROOM: u64 = 4 << 20;
+
+/// The unit in which the kernel says how much is in use.
+const BLOCK: u64 = 512;
 
 /// The scoreboard of one app.
 #[derive(Debug)]
@@ -46,6 +53,8 @@ pub struct Scoreboard {
     taken: BTreeSet<u32>,
     /// Whether it has been cut back; it is said once.
     cut: bool,
+    /// Whether it can be made no longer: all but a file that an ostlerd before this way has made.
+    is_fixed: bool,
 }
 
 /// A worker's place on the scoreboard.
@@ -70,28 +79,18 @@ impl Slot {
 }
 
 impl Scoreboard {
-    /// Makes an empty scoreboard at `path`, readable by ostlerd's user alone. Whatever was there before is
-    /// removed from the folder, so that workers of an earlier ostlerd never write into this one.
+    /// Makes an empty scoreboard, known by a note at `path` and usable by ostlerd's user alone. Whatever was there before
+    /// is removed.
     pub fn create(path: &Path) -> io::Result<Scoreboard> {
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Scoreboard { file, taken: BTreeSet::new(), cut: false })
+        let file = board_file::make(path, SIZE)?;
+        Ok(Scoreboard { file, taken: BTreeSet::new(), cut: false, is_fixed: true })
     }
 
-    /// The scoreboard at `path` as an earlier ostlerd left it, its workers' slots still to be taken over.
+    /// The scoreboard that is open, its workers' slots still to be taken over.
     ///
     /// # Errors
     ///
-    /// It is not there, or is no file of our own user's that nobody else can open.
-    pub(super) fn reopen(path: &Path) -> io::Result<Scoreboard> {
-        let file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
-        Scoreboard::of_file(file)
-    }
-
-    /// The same from a file that is open.
+    /// It is no file of our own user's that nobody else can open.
     pub(super) fn of_file(file: File) -> io::Result<Scoreboard> {
         let meta = file.metadata()?;
         let own = meta.uid() == nix::unistd::geteuid().as_raw() && meta.mode() & 0o077 == 0;
@@ -99,7 +98,13 @@ impl Scoreboard {
             let words = "it is not a file that only ostlerd's own user can open";
             return Err(io::Error::new(io::ErrorKind::InvalidData, words));
         }
-        Ok(Scoreboard { file, taken: BTreeSet::new(), cut: false })
+        let is_fixed = board_file::is_fixed(&file);
+        Ok(Scoreboard { file, taken: BTreeSet::new(), cut: false, is_fixed })
+    }
+
+    /// Whether it is the memory of this note.
+    pub(super) fn is(&self, identity: Identity) -> bool {
+        board_file::identity(&self.file).is_ok_and(|own| own == identity)
     }
 
     /// Takes over the slot of a worker that lives; `None` where it is another's or makes no sense.
@@ -131,7 +136,7 @@ impl Scoreboard {
     pub fn claim(&mut self) -> io::Result<Slot> {
         let free = (0..).find(|index| !self.taken.contains(index)).expect("fewer workers than numbers");
         let slot = Slot(free);
-        // A write at the end grows the file, also where a worker has cut it.
+        // It grows a file, also where a worker has cut it; memory ends where it ends.
         self.file.write_all_at(&[0; SLOT_SIZE], slot.offset())?;
         self.taken.insert(free);
         Ok(slot)
@@ -142,15 +147,21 @@ impl Scoreboard {
         self.taken.remove(&slot.0);
     }
 
-    /// Cuts off what stands behind every slot: a worker that writes on and on would fill the runtime directory, which is
-    /// in memory, and with it what systemd and every app keep there. True the first time.
+    /// Gives back what stands behind every slot: a worker that writes on and on would have it for nothing, and in a file
+    /// fill the runtime directory, with what systemd and every app keep there. True the first time.
     pub(super) fn cut_back(&mut self) -> io::Result<bool> {
         let slots = self.taken.last().map_or(0, |last| u64::from(*last) + 1);
         let most = (slots * SLOT_SIZE as u64).max(ROOM);
-        if self.file.metadata()?.len() <= most {
+        let meta = self.file.metadata()?;
+        if meta.blocks() * BLOCK <= most && (self.is_fixed || meta.len() <= most) {
             return Ok(false);
         }
-        self.file.set_len(most)?;
+        if self.is_fixed {
+            let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+            fallocate(&self.file, how, most.cast_signed(), (SIZE - most).cast_signed())?;
+        } else {
+            self.file.set_len(most)?;
+        }
         Ok(!std::mem::replace(&mut self.cut, true))
     }
 
@@ -317,28 +328,44 @@ mod tests {
         let again = board.claim().unwrap();
         assert_eq!(again.offset(), 4096);
         assert_eq!(board.read(&again, 5), None);
-        // A worker that cuts the file short takes nothing but its app's readings away.
-        board.file.set_len(4100).unwrap();
-        assert_eq!(board.read(&again, 5), None);
         assert_eq!(board.read(&third, 5), None);
+        assert!(board.file.set_len(4100).is_err(), "no worker cuts it short");
     }
 
     #[test]
-    fn what_a_worker_writes_behind_every_slot_is_cut_off_and_no_slot_with_it() {
+    fn what_a_worker_writes_behind_every_slot_is_given_back_and_no_slot_with_it() {
         let folder = tempfile::tempdir().unwrap();
         let mut board = Scoreboard::create(&folder.path().join("shop")).unwrap();
-        let slots: Vec<Slot> = (0..300).map(|_| board.claim().unwrap()).collect();
+        let slots: Vec<Slot> = (0..2000).map(|_| board.claim().unwrap()).collect();
+        board.file.write_all_at(&page(&[(0, 1), (8, 3), (16, 1)]), slots[1999].offset()).unwrap();
         assert!(!board.cut_back().unwrap());
         for first in [true, false] {
-            board.file.set_len(1 << 40).unwrap();
+            board.file.write_all_at(&[7; 8 << 20], 9 << 20).unwrap();
             assert_eq!(board.cut_back().unwrap(), first);
-            assert_eq!(board.file.metadata().unwrap().len(), 300 * 4096);
+            assert!(board.file.metadata().unwrap().blocks() * BLOCK <= 2000 * 4096);
         }
+        assert!(board.read(&slots[1999], 5).is_some());
         for slot in slots {
             board.release(slot);
         }
-        assert!(!board.cut_back().unwrap());
-        assert_eq!(board.file.metadata().unwrap().len(), ROOM);
+        assert!(!board.cut_back().unwrap(), "it was said");
+        assert!(board.file.metadata().unwrap().blocks() * BLOCK <= ROOM);
+    }
+
+    #[test]
+    fn a_scoreboard_that_is_a_file_still_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("shop");
+        let options = File::options().read(true).write(true).create_new(true).clone();
+        let file = std::os::unix::fs::OpenOptionsExt::mode(&mut options.clone(), 0o600).open(&path).unwrap();
+        let mut board = Scoreboard::of_file(file).unwrap();
+        let slot = board.claim().unwrap();
+        for first in [true, false] {
+            board.file.set_len(1 << 40).unwrap();
+            assert_eq!(board.cut_back().unwrap(), first);
+            assert_eq!(board.file.metadata().unwrap().len(), ROOM);
+        }
+        board.release(slot);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod deaths;
 mod deploy;
 mod drain;
 mod failing;
+mod flood;
 mod health;
 mod health_abuse;
 mod hooks;

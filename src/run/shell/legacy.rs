@@ -13,6 +13,7 @@ use super::{Home, Running, Shell};
 use crate::config::{Address, AppName, Config};
 use crate::plan::Blueprint;
 use crate::run::adopt::{self, Living};
+use crate::run::board_file::{self, Left};
 use crate::run::driver::Inbound;
 use crate::run::known::KnownApps;
 use crate::run::listeners::{Listeners, inode_of};
@@ -238,26 +239,23 @@ pub(super) fn began(pid: i32) -> u64 {
     state::start_of(pid).map_or(0, |(ticks, _)| ticks)
 }
 
-/// The scoreboard that the workers of an app write: the file, or, where that is gone, as a worker has it open.
+/// The scoreboard that the workers of an app write, as one of them has it open; a file, where it is one still.
 fn board(
     path: &Path,
     workers: &[&WorkerRecord],
     living: &BTreeMap<WorkerId, Living>,
 ) -> io::Result<Scoreboard> {
-    let opened = Scoreboard::reopen(path);
-    let held = || workers.iter().find_map(|it| adopt::scoreboard_of(living.get(&it.id)?));
-    match opened {
-        Err(error) if living.is_empty() => Err(error),
-        Err(error) => {
-            let held = held().ok_or(error);
-            if held.is_err() {
-                tracing::warn!(
-                    "{} is gone: nothing is known of its workers but whether they live",
-                    path.display()
-                );
-            }
-            held
-        }
-        opened => opened,
+    let noted = match board_file::left(path) {
+        Ok(Left::File(file)) => return Scoreboard::of_file(file),
+        Ok(Left::Memory(identity)) => Ok(identity),
+        Err(error) => Err(error),
+    };
+    let living: Vec<&Living> = workers.iter().filter_map(|it| living.get(&it.id)).collect();
+    let held = living.iter().filter_map(|it| adopt::scoreboard_of(it));
+    let found = held.into_iter().find(|board| noted.as_ref().map_or(true, |noted| board.is(*noted)));
+    if found.is_none() && !living.is_empty() {
+        let shown = path.display();
+        tracing::warn!("{shown} is gone: nothing is known of its workers but whether they live");
     }
+    found.ok_or_else(|| noted.err().unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, statx};
 
 use super::super::adopt::SCOREBOARD;
+use super::super::board_file::{self, Identity, Left};
 use super::super::identity;
 use super::super::leftovers::Mark;
 use super::super::process::Children;
@@ -37,7 +38,7 @@ struct Expected {
     /// `None` of an app that is not configured any more.
     uid: Option<u32>,
     /// The scoreboard that is there now.
-    board: Option<(u64, u64)>,
+    board: Option<Identity>,
     /// The mark in the environment, for a directory that was moved away.
     mark: String,
 }
@@ -55,7 +56,7 @@ impl Proof {
         let own = identity::own_account();
         let expected = |app: &AppName, uid| {
             let (name, value) = Mark::of(runtime_directory, app).variable();
-            let board = look(&folder.join(app.as_str())).as_ref().map(identity_of);
+            let board = board_at(&folder.join(app.as_str()));
             Expected { app: app.clone(), uid, board, mark: format!("{name}={value}") }
         };
         let configured = config.apps.values().map(|app| {
@@ -96,10 +97,12 @@ impl Proof {
             return is_in_scope(pid, &expected.app);
         }
         // Without scopes there is the scoreboard: where it is, or where it was until it was removed or moved.
-        let mut removed = self.folder.join(expected.app.as_str()).into_os_string();
+        let path = self.folder.join(expected.app.as_str());
+        let mut removed = path.clone().into_os_string();
         removed.push(" (deleted)");
+        let is_named = name.as_os_str() == removed || name.as_os_str() == board_file::link(&path).as_str();
         expected.board == Some(identity_of(board))
-            || board.stx_nlink == 0 && name.as_os_str() == removed
+            || board.stx_nlink == 0 && is_named
             || is_marked(pid, &expected.mark)
     }
 
@@ -112,12 +115,20 @@ impl Proof {
     }
 }
 
+/// Which scoreboard is the app's: the memory that is noted there, or the file itself.
+fn board_at(path: &Path) -> Option<Identity> {
+    match board_file::left(path).ok()? {
+        Left::Memory(identity) => Some(identity),
+        Left::File(file) => board_file::identity(&file).ok(),
+    }
+}
+
 /// Asks nobody but the kernel: a file system that a user has mounted may never answer.
 fn look(path: &Path) -> Option<Statx> {
     statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS).ok()
 }
 
-fn identity_of(board: &Statx) -> (u64, u64) {
+fn identity_of(board: &Statx) -> Identity {
     (u64::from(board.stx_dev_major) << 32 | u64::from(board.stx_dev_minor), board.stx_ino)
 }
 
@@ -164,6 +175,7 @@ mod tests {
         assert!(is_one("/run/ostler/scoreboards/shop"));
         assert!(is_one("/run/ostler/scoreboards/shop (deleted)"));
         assert!(is_one("/scoreboards/shop (deleted)"));
+        assert!(is_one("/memfd:/run/ostler/scoreboards/shop (deleted)"));
         assert!(!is_one("/run/ostler/shop"));
         assert!(!is_one("pipe:[5031923]"));
     }
