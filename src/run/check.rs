@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::daemon::Places;
 use super::process::Children;
 use super::{health, identity, log_file, prepare, world};
-use crate::config::{self, App, AppName, Config};
+use crate::config::{self, App, AppName, Config, Edge};
 use crate::observe::words::plain;
 use crate::plan::{self, Account, Refusal};
 
@@ -121,10 +121,19 @@ async fn all(config: &Config) -> Found {
 }
 
 async fn as_far_as_may(config: &Config, own: &Account) -> Found {
+    let looks = config.apps.values().map(|app| {
+        let (edge, app, own) = (config.edge, app.clone(), own.clone());
+        async move {
+            let mut unseen = Vec::new();
+            let looked = one(&edge, &app, &own, &mut unseen).await;
+            (app.name, looked, unseen)
+        }
+    });
+    let mut looked = prepare::a_few_at_a_time(looks).await;
+    looked.sort_by(|(one, ..), (other, ..)| one.cmp(other));
     let mut found = Found::default();
-    for (name, app) in &config.apps {
-        let mut unseen = Vec::new();
-        match one(config, app, own, &mut unseen).await {
+    for (name, looked, unseen) in looked {
+        match looked {
             Ok(migrations) => found.migrations.extend(migrations.map(|it| (name.clone(), it))),
             Err(refusal) => {
                 let told = refusal.reason.starts_with(&format!("{name}: "));
@@ -139,7 +148,7 @@ async fn as_far_as_may(config: &Config, own: &Account) -> Found {
 
 /// One app, as far as `own` may: its migrations in words, where its interpreter was asked.
 async fn one(
-    config: &Config,
+    edge: &Edge,
     app: &App,
     own: &Account,
     unseen: &mut Vec<String>,
@@ -167,7 +176,7 @@ async fn one(
     }
     let other = account.as_ref().filter(|account| account.uid != own.uid);
     if other.is_none() && seen.env_files.len() == files {
-        let plan = prepare::all_of(&Children::new(), &seen, &config.edge).await?;
+        let plan = prepare::all_of(&Children::new(), &seen, edge).await?;
         return Ok(Some(plan.migrations()));
     }
     let paths = world::resolve(&seen)?;

@@ -42,25 +42,31 @@ pub(super) async fn all_or_nothing(
 
 /// Prepares every app of the configuration, each for itself, a few at a time.
 pub(super) async fn all(children: &Children, config: &Config, known: &BTreeMap<AppName, Known>) -> AllLooked {
-    let mut looked = AllLooked::new();
-    let mut apps = config.apps.values();
-    let mut tasks = tokio::task::JoinSet::new();
+    let looks = config.apps.values().map(|app| {
+        let (children, app, edge) = (children.clone(), app.clone(), config.edge);
+        let known = known.get(&app.name).cloned();
+        async move { (app.name.clone(), app_of(&children, &app, known.as_ref(), &edge).await) }
+    });
+    a_few_at_a_time(looks).await.into_iter().collect()
+}
+
+/// Runs all of them, as many at once as there are CPUs: each starts an interpreter. In the order in which they end.
+pub(super) async fn a_few_at_a_time<T: Send + 'static>(
+    mut looks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
+) -> Vec<T> {
+    let (mut ended, mut tasks) = (Vec::new(), tokio::task::JoinSet::new());
     let at_once = world::cpus().max(1) as usize;
     loop {
         while tasks.len() < at_once
-            && let Some(app) = apps.next()
+            && let Some(look) = looks.next()
         {
-            let (children, app, edge) = (children.clone(), app.clone(), config.edge);
-            let known = known.get(&app.name).cloned();
-            tasks.spawn(
-                async move { (app.name.clone(), app_of(&children, &app, known.as_ref(), &edge).await) },
-            );
+            tasks.spawn(look);
         }
         match tasks.join_next().await {
-            Some(Ok((name, found))) => looked.insert(name, found),
+            Some(Ok(found)) => ended.push(found),
             Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
-            None => return looked,
-        };
+            None => return ended,
+        }
     }
 }
 
