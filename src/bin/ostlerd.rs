@@ -2,9 +2,13 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 use ostler::run::{Arguments, Caller, Places, aftermath, check, handover, launch, run};
+
+/// So long the end waits for what is being read or written still.
+const HANGING: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == launch::ARGUMENT) {
@@ -45,7 +49,10 @@ fn main() -> ExitCode {
         let caller = if arguments.for_caller { Caller::Person } else { Caller::Ostlerd };
         return ExitCode::from(runtime.block_on(check(&places, caller)).tell(arguments.json));
     }
-    match runtime.block_on(run(&places)) {
+    let ended = runtime.block_on(run(&places));
+    // What still hangs then, on a file system that is dead, is left behind.
+    runtime.shutdown_timeout(HANGING);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");

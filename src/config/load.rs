@@ -1,17 +1,27 @@
 //! Finds and reads the files: the main one, and those of `apps.d` beside it.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use nix::libc;
 
 use super::assemble::{app_file, assemble, finish, main_file, no_name};
 use super::edge::Edge;
 use super::error::{Place, Problem, Problems};
 use super::source::Source;
 use super::types::{AppName, Config, HealthConfig};
+use super::visible::visible_line;
 
 /// Longer files are no configuration.
 const LONGEST: u64 = 1024 * 1024;
+
+/// Who holds a lease as he should gives it up as soon as somebody else wants the file. So long he is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Reads `file` and the `apps.d` beside it; `is_root` is whether ostlerd runs as root, where each app names its user.
 ///
@@ -150,7 +160,7 @@ fn read(path: &Path) -> Result<String, Box<Problem>> {
         return Err(refused("this is no regular file".to_owned(), "put a file in its place"));
     }
     let mut bytes = Vec::new();
-    let opened = fs::File::open(path).map_err(unreadable)?;
+    let opened = open_regular(path).map_err(unreadable)?;
     opened.take(LONGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LONGEST {
         return Err(refused(
@@ -159,6 +169,59 @@ fn read(path: &Path) -> Result<String, Box<Problem>> {
         ));
     }
     String::from_utf8(bytes).map_err(|error| not_utf8(path, &error))
+}
+
+/// Opens a regular file so that nobody can hold up who opens it: the one way by which files are read that others may change.
+///
+/// What lies at the path is looked at before it is opened, by a descriptor of that very file: a pipe would block, and there are
+/// devices that do something when they are opened. It is opened without waiting: a lease (`fcntl` F_SETLEASE) of another
+/// process would hold up the open for 45 s, and a file such as `/proc/kmsg` its reader for ever. Reads of it do not wait
+/// either: [`io::ErrorKind::WouldBlock`].
+///
+/// # Errors
+///
+/// It cannot be opened, is no regular file ([`io::ErrorKind::InvalidInput`]), or is held by a lease
+/// ([`io::ErrorKind::WouldBlock`]); the last two in words.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    let there = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path)?;
+    let meta = there.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let same = format!("/proc/self/fd/{}", there.as_raw_fd());
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        match OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&same) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            Err(_) if Instant::now() < give_up => std::thread::sleep(PAUSE),
+            Err(_) => return Err(io::Error::new(io::ErrorKind::WouldBlock, held(meta.dev(), meta.ino()))),
+            opened => return opened,
+        }
+    }
+}
+
+fn held(device: u64, inode: u64) -> String {
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let whom = match holder(&locks, device, inode) {
+        Some(pid) => {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            format!("the process {pid} ({})", visible_line(name.trim()))
+        }
+        None => "another process".to_owned(),
+    };
+    format!("{whom} holds it with a lease (F_SETLEASE) and does not give it up; end that process")
+}
+
+/// Who holds the lease, by the kernel's list.
+fn holder(locks: &str, device: u64, inode: u64) -> Option<u32> {
+    let file = format!("{:02x}:{:02x}:{inode}", libc::major(device), libc::minor(device));
+    locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().filter(|it| *it != "->").collect();
+        match fields.as_slice() {
+            [_, "LEASE", _, _, pid, found, ..] if *found == file => pid.parse().ok(),
+            _ => None,
+        }
+    })
 }
 
 fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Box<Problem> {
@@ -183,4 +246,31 @@ fn whole(path: &Path) -> Place {
 fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_regular_file_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let (fifo, link) = (folder.path().join("fifo"), folder.path().join("link"));
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
+        std::os::unix::fs::symlink(&fifo, &link).unwrap();
+        for path in [fifo.as_path(), link.as_path(), folder.path(), Path::new("/dev/null")] {
+            let error = open_regular(path).unwrap_err();
+            assert_eq!(error.to_string(), "it is no regular file", "{}", path.display());
+        }
+        assert_eq!(open_regular(&folder.path().join("x")).unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn the_holder_of_a_lease_is_found_in_the_kernel_s_list() {
+        let locks =
+            "1: POSIX  ADVISORY  WRITE 7 fe:00:42 0 EOF\n2: LEASE  ACTIVE    READ 812 fe:00:42 0 EOF\n";
+        let device = libc::makedev(0xfe, 0);
+        assert_eq!(holder(locks, device, 42), Some(812));
+        assert_eq!(holder(locks, device, 43), None);
+    }
 }

@@ -44,6 +44,7 @@ pub use types::{
 };
 
 pub(crate) use foreign::{cannot_run, instead_of_class, own_program};
+pub(crate) use load::open_regular;
 pub(crate) use migrate::is_database_url;
 pub(crate) use names::env_name_fault;
 pub(crate) use plural::{agreed, counted, size_words};

@@ -4,7 +4,7 @@
 //! no other user's interpreter, and is told what was not seen.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -114,7 +114,7 @@ async fn all(config: &Config) -> Found {
     for (name, looked) in prepare::all(&Children::new(), config, &BTreeMap::new()).await {
         match looked {
             Ok(looked) => drop(found.migrations.insert(name, looked.plan.migrations())),
-            Err(refusal) => found.refusals.push(refusal),
+            Err(refusal) => found.refusals.push(refusal.into()),
         }
     }
     found
@@ -207,8 +207,11 @@ fn look(file: &Path) -> io::Result<()> {
 }
 
 fn open(file: &Path) -> io::Result<()> {
-    // A pipe would block whoever opens it.
-    if fs::metadata(file)?.is_file() { File::open(file).map(drop) } else { Ok(()) }
+    match config::open_regular(file) {
+        // What else is wrong with it is found later.
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        opened => opened.map(drop),
+    }
 }
 
 /// Each with its detail above it, unless that says the same.

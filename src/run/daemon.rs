@@ -20,7 +20,7 @@ use super::state::{self, State};
 use super::strays::Strays;
 use super::tables::Tables;
 use super::watch::Watch;
-use super::{check, health, listeners, prepare, reaper, threads};
+use super::{check, files, health, listeners, prepare, reaper, threads};
 use crate::config::{self, Address, AppName, Config, Problems, counted};
 use crate::control;
 use crate::observe::Status;
@@ -87,7 +87,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let mut handover = Handover::take();
     let passed = Passed::take();
     // Before the files are read: what is changed from here on is noticed.
-    let watch = Watch::begin(&places.config);
+    let watch = Watch::begin(&places.config).await;
     let read = prepare::read(&places.config);
     if let (Err(problems), false) = (&read, state::path(&places.runtime).exists()) {
         return Err(StartError::Config(problems.clone()));
@@ -216,9 +216,15 @@ async fn begin(
     config: &Config,
     strays: Option<Strays>,
 ) -> Result<Supervisor, StartError> {
-    put_back_all(config, &places.state);
+    let (of, state) = (config.clone(), places.state.clone());
+    let put_back = files::within("links".to_owned(), files::WHOLE, move || put_back_all(&of, &state));
+    if let Err(held) = put_back.await {
+        tracing::error!("{held}");
+    }
     let looked = prepare::all(shell.children(), config, &BTreeMap::new()).await;
-    let prepared = looked.into_iter().map(|(name, looked)| (name, looked.map(|looked| shell.learn(looked))));
+    let prepared = looked
+        .into_iter()
+        .map(|(name, looked)| (name, looked.map(|looked| shell.learn(looked)).map_err(Refusal::from)));
     let prepared: BTreeMap<AppName, _> = prepared.collect();
     if let Some(mut strays) = strays {
         for (name, plan) in prepared.iter().filter_map(|(name, plan)| Some((name, plan.as_ref().ok()?))) {

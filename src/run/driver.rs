@@ -9,7 +9,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 use super::health::Ports;
 use super::heap::Heap;
 use super::keeper::Keeper;
-use super::known::Found;
 use super::notify::Notifier;
 use super::scoreboard;
 use super::shell::Shell;
@@ -18,8 +17,8 @@ use crate::config::{AppName, Saturation};
 use crate::control::{Ask, DeskEnds, Wish};
 use crate::observe::health::{Pulse, Sources, Vitals};
 use crate::observe::{Counters, Status};
-use crate::plan::{self, Plan, Refusal};
-use crate::supervise::{Action, Event, Moment, Outcome, Request, RequestId, Supervisor};
+use crate::plan::Plan;
+use crate::supervise::{Action, Event, Moment, RequestId, Supervisor};
 
 mod inbound;
 mod leaving;
@@ -213,20 +212,7 @@ impl Driver {
                 };
                 self.shell.reread_now(id, purpose, &running, turn);
             }
-            Inbound::Reread { id, purpose: Purpose::DryRun, looked, turn: _ } => {
-                let outcome = match looked {
-                    Ok(Found { machine, health, apps, .. }) => {
-                        let apps = apps.into_iter().map(|(name, looked)| (name, Ok(looked.plan)));
-                        let needs_restart = plan::needs_restart(self.shell.health(), &health);
-                        let plan = Plan { apps: apps.collect(), machine, needs_restart };
-                        let changes = self.supervisor.changes(&plan);
-                        let needs_restart = plan.needs_restart.into_iter().map(str::to_owned).collect();
-                        Outcome::Planned { changes, needs_restart }
-                    }
-                    Err(Refusal { reason, detail }) => Outcome::Misconfigured { reason, detail },
-                };
-                self.shell.answer(id, outcome);
-            }
+            Inbound::Reread { id, purpose: Purpose::DryRun, looked, turn: _ } => self.reread_dry(id, looked),
             Inbound::Reread { id, purpose: _, looked, turn } => {
                 self.reread(id, looked);
                 drop(turn);
@@ -251,33 +237,6 @@ impl Driver {
                 self.successor_checked(id, program, checked)
             }
             Inbound::EndExplained { restart } => self.end_explained(restart),
-        }
-    }
-
-    fn reread(&mut self, id: RequestId, looked: Result<Found, Refusal>) {
-        let plan = looked.and_then(|Found { machine, health, apps, config }| {
-            let needs_restart = plan::needs_restart(self.shell.health(), &health);
-            let learn = |(name, looked)| (name, Ok(self.shell.learn(looked)));
-            let plan = Plan { apps: apps.into_iter().map(learn).collect(), machine, needs_restart };
-            Ok((self.shell.bind_all(plan)?, config))
-        });
-        match plan {
-            Ok((plan, config)) => {
-                self.shell.config_accepted(&plan, config);
-                self.fact(Event::PlanMade { id, plan });
-            }
-            Err(refusal) => {
-                self.shell.config_refused(&refusal);
-                let Refusal { reason, detail } = refusal;
-                self.shell.answer(id, Outcome::Misconfigured { reason, detail });
-            }
-        }
-        if self.first_reload.as_ref().is_some_and(|(first, _)| *first == Some(id)) {
-            self.unproven = self.first_reload.take().map(|(_, apps)| apps).unwrap_or_default();
-            for app in self.unproven.clone() {
-                let id = self.shell.expect_answer(None);
-                self.fact(Event::Requested { id, request: Request::Restart(app) });
-            }
         }
     }
 

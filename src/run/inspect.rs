@@ -24,6 +24,9 @@ use crate::worker::{BOOTSTRAP, Message, Orders, Settings, bundle};
 /// How long an interpreter may take to read its settings.
 const TIME_OUT: Duration = Duration::from_secs(30);
 
+/// How long one that is killed may take to be gone.
+const KILLED: Duration = Duration::from_secs(5);
+
 /// How much of the end of the interpreter's output is kept.
 const OUTPUT_KEPT: usize = 16 * 1024;
 
@@ -71,7 +74,9 @@ pub async fn inspect_within(
     };
     // Whatever it left running is killed while its group is still its own.
     let _ = interpreter.process.0.kill_group();
-    let exit = interpreter.process.0.wait().await;
+    // One that waits for a dead disk does not end; it is left to the reaper.
+    let ended = tokio::time::timeout(KILLED, interpreter.process.0.wait()).await;
+    let exit = ended.unwrap_or(Exit::Unknown);
     let output = interpreter.output_so_far();
     match heard {
         Some(Some(Answer::Settings(settings))) => Ok(*settings),

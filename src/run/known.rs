@@ -47,6 +47,7 @@ impl Known {
     /// The paths of an app as it is configured now, in the release that runs; `None` where that is another folder by
     /// configuration, or is gone.
     pub(super) fn paths(&self, app: &App) -> Option<Paths> {
+        super::files::at(&self.paths.directory);
         if app.directory != self.app.directory || !self.paths.directory.is_dir() {
             return None;
         }
@@ -122,6 +123,7 @@ impl KnownApps {
 
 /// Looks whether the release of a generation is still what it was made from. Reads many directories: not for the loop.
 pub fn release_change(written: &Path, directory: &Path, release: Fingerprint) -> Release {
+    super::files::at(written);
     match std::fs::canonicalize(written) {
         Ok(now) if now != directory => Release::Moved(now),
         Ok(_) if world::fingerprint(directory) != release => Release::Changed,
@@ -136,11 +138,45 @@ pub struct Found {
     pub machine: MachinePolicy,
     /// What health should be.
     pub health: HealthConfig,
-    /// Every app.
+    /// Every app but those of `held`.
     pub apps: BTreeMap<AppName, Looked>,
+    /// Apps whose files hang: what of them runs goes on as it is.
+    pub held: BTreeMap<AppName, Refusal>,
     /// The files, as they were read.
     pub config: Arc<Config>,
 }
 
 /// Looks found for several apps.
-pub type AllLooked = BTreeMap<AppName, Result<Looked, Refusal>>;
+pub(super) type AllLooked = BTreeMap<AppName, Result<Looked, Unlooked>>;
+
+/// Why an app cannot be run as it is configured.
+#[derive(Debug)]
+pub(super) enum Unlooked {
+    /// It was looked at, and something is wrong.
+    Refused(Refusal),
+    /// Something of it hangs or is held by another process.
+    Held(Refusal),
+}
+
+impl Unlooked {
+    pub(super) fn map(self, change: impl FnOnce(Refusal) -> Refusal) -> Unlooked {
+        match self {
+            Unlooked::Refused(refusal) => Unlooked::Refused(change(refusal)),
+            Unlooked::Held(refusal) => Unlooked::Held(change(refusal)),
+        }
+    }
+}
+
+impl From<Refusal> for Unlooked {
+    fn from(refusal: Refusal) -> Unlooked {
+        Unlooked::Refused(refusal)
+    }
+}
+
+impl From<Unlooked> for Refusal {
+    fn from(why: Unlooked) -> Refusal {
+        match why {
+            Unlooked::Refused(refusal) | Unlooked::Held(refusal) => refusal,
+        }
+    }
+}

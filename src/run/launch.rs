@@ -178,7 +178,7 @@ fn open_log(spec: &LaunchSpec, file: &Path, targets: &[i32]) -> Result<(), Failu
     let failed = |told: String| {
         Failure::new(format!("cannot write the log file {} {}: {told}", file.display(), as_whom(spec)))
     };
-    // Not to wait for the reader of a pipe, nor to make a terminal our own.
+    // Not to wait for the reader of a pipe or for the end of a lease, nor to make a terminal our own.
     let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let mut options = std::fs::OpenOptions::new();
     options.append(true).create(true).mode(0o640).custom_flags(flags.bits());
@@ -189,8 +189,12 @@ fn open_log(spec: &LaunchSpec, file: &Path, targets: &[i32]) -> Result<(), Failu
     };
     let log = options.open(file).map_err(|error| {
         let is_unfit = std::fs::metadata(file).ok().and_then(|meta| unfit(meta.file_type()));
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-        is_unfit.unwrap_or_else(|| failed(refused(errno, file, Wanted::Enter)))
+        is_unfit.unwrap_or_else(|| match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+            Errno::EWOULDBLOCK => {
+                failed("another process holds it with a lease; end that process".to_owned())
+            }
+            errno => failed(refused(errno, file, Wanted::Enter)),
+        })
     })?;
     let opened = log.metadata().map_err(|error| failed(error.to_string()))?;
     if let Some(failure) = unfit(opened.file_type()) {

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use super::files::at;
 use super::world;
 use crate::config::App;
 use crate::plan::{Paths, Refusal};
@@ -30,6 +31,7 @@ pub(super) fn unfit(kind: FileType) -> Option<&'static str> {
 /// would notice.
 pub(super) fn fits(app: &App, paths: &Paths) -> Result<(), Refusal> {
     let (Some(written), Some(file)) = (&app.log_file, &paths.log_file) else { return Ok(()) };
+    at(file);
     let what = match fs::metadata(file) {
         // The standard output of somebody who asks, `/dev/stdout`, may be a pipe; it has no name.
         Ok(meta) if fs::canonicalize(file).is_ok() => unfit(meta.file_type()).map(str::to_owned),

@@ -3,41 +3,56 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::inspect::{Inspection, inspect};
-use super::known::{AllLooked, Found, Known, Looked};
+use super::known::{AllLooked, Found, Known, Looked, Unlooked};
 use super::process::Children;
-use super::{identity, log_file, world};
+use super::{files, identity, log_file, world};
 use crate::config::{self, App, AppName, Config, Edge, Problems};
 use crate::plan::{self, Account, AppPlan, EnvFile, Facts, Fingerprint, Paths, Refusal};
 use crate::worker::Settings;
 
 /// Reads the configuration and prepares one app of it, from the release that is there now.
 pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Result<Looked, Refusal> {
-    let config = read(file).map_err(refusal)?;
+    let config = read_apart(file).await?;
     let Some(app) = config.apps.get(name) else {
         let reason = format!("{name} is no longer in the configuration; `ostler reload` removes it");
         return Err(Refusal { reason, detail: String::new() });
     };
-    app_of(children, app, None, &config.edge).await
+    Ok(app_of(children, app, None, &config.edge).await?)
 }
 
-/// Reads the configuration and prepares every app of it; one that cannot be refuses them all. Apps that are `known` keep
-/// their release. Where apps run, one without any is refused as well: it is likelier that a folder is not mounted.
+/// Reads the configuration and prepares every app of it; one that cannot be refuses them all, but where its files hang, or it is
+/// `known` and configured as it was: that is no fault of the configuration, and its user may have brought it about. Apps that
+/// are `known` keep their release. Where apps run, one without any is refused as well: it is likelier that a folder is not mounted.
 pub(super) async fn all_or_nothing(
     children: &Children,
     file: &Path,
     known: &BTreeMap<AppName, Known>,
     apps_run: bool,
 ) -> Result<Found, Refusal> {
-    let config = read(file).map_err(refusal)?;
+    let config = read_apart(file).await?;
     if config.apps.is_empty() && apps_run {
         return Err(refusal(config::no_app_left(file)));
     }
-    let looked = all(children, &config, known).await.into_iter();
-    let apps = looked.map(|(name, looked)| Ok((name, looked?))).collect::<Result<_, Refusal>>()?;
+    let (mut apps, mut held) = (BTreeMap::new(), BTreeMap::new());
+    for (name, looked) in all(children, &config, known).await {
+        match looked {
+            Ok(looked) => drop(apps.insert(name, looked)),
+            Err(Unlooked::Held(refusal)) => drop(held.insert(name, refusal)),
+            Err(Unlooked::Refused(refusal)) => {
+                let as_it_was =
+                    known.get(&name).is_some_and(|known| config.apps.get(&name) == Some(&known.app));
+                if !as_it_was {
+                    return Err(refusal);
+                }
+                held.insert(name, refusal);
+            }
+        }
+    }
     let (machine, health) = (plan::machine(&config.edge), config.health.clone());
-    Ok(Found { machine, health, apps, config: Arc::new(config) })
+    Ok(Found { machine, health, apps, held, config: Arc::new(config) })
 }
 
 /// Prepares every app of the configuration, each for itself, a few at a time.
@@ -75,13 +90,23 @@ pub(super) fn read(file: &Path) -> Result<Config, Problems> {
     config::load(file, identity::own_account().uid == 0)
 }
 
+/// The same where the loop goes on: a folder of it may be on a network file system.
+async fn read_apart(file: &Path) -> Result<Config, Refusal> {
+    let file = file.to_owned();
+    let look = move || {
+        files::at(&file);
+        read(&file).map_err(refusal)
+    };
+    files::within("the configuration".to_owned(), files::FEW, look).await?
+}
+
 fn refusal(problems: Problems) -> Refusal {
     Refusal { reason: problems.summary(), detail: problems.to_string() }
 }
 
 /// Looks at one app from nothing, and keeps nothing of what it finds.
 pub(super) async fn all_of(children: &Children, app: &App, edge: &Edge) -> Result<AppPlan, Refusal> {
-    app_of(children, app, None, edge).await.map(|looked| looked.plan)
+    Ok(app_of(children, app, None, edge).await?.plan)
 }
 
 /// What is known not to run is not tried: its interpreter would say less.
@@ -94,7 +119,7 @@ async fn app_of(
     app: &App,
     known: Option<&Known>,
     edge: &Edge,
-) -> Result<Looked, Refusal> {
+) -> Result<Looked, Unlooked> {
     // Some name it themselves.
     let named = |refusal: Refusal| {
         let own = format!("{}: ", app.name);
@@ -105,7 +130,7 @@ async fn app_of(
         Refusal { reason, ..refusal }
     };
     may_run(app).map_err(named)?;
-    let looked = look(children, app, known).await.map_err(named)?;
+    let looked = look(children, app, known).await.map_err(|why| why.map(named))?;
     if !app.no_new_privileges && nix::sys::prctl::get_no_new_privs().unwrap_or(false) {
         let app = app.name.as_str();
         tracing::warn!(
@@ -119,30 +144,49 @@ async fn app_of(
     Ok(looked)
 }
 
-async fn look(children: &Children, app: &App, known: Option<&Known>) -> Result<Looked, Refusal> {
-    let Some(kept) = known.and_then(|known| known.paths(app)) else {
-        return look_in(children, app, None, world::resolve(app)?).await;
+/// What belongs to the app may hang.
+async fn apart<T: Send + 'static>(
+    app: &App,
+    limit: Duration,
+    look: impl FnOnce(&App) -> Result<T, Unlooked> + Send + 'static,
+) -> Result<T, Unlooked> {
+    let (purpose, app) = (app.name.to_string(), app.clone());
+    let looked = files::within(purpose, limit, move || look(&app)).await;
+    looked.map_err(|held| Unlooked::Held(held.into()))?
+}
+
+fn resolve(app: &App) -> Result<Paths, Unlooked> {
+    Ok(world::resolve(app)?)
+}
+
+async fn look(children: &Children, app: &App, known: Option<&Known>) -> Result<Looked, Unlooked> {
+    let again = known.cloned();
+    let kept = apart(app, files::FEW, move |app| Ok(again.and_then(|known| known.paths(app)))).await?;
+    let Some(kept) = kept else {
+        let paths = apart(app, files::FEW, resolve).await?;
+        return look_in(children, app, None, paths).await;
     };
     let serving = kept.directory.clone();
     match look_in(children, app, known, kept).await {
         Ok(looked) => Ok(looked),
-        Err(refusal) => Err(for_another_release(children, app, &serving, refusal).await),
+        Err(Unlooked::Held(refusal)) => Err(Unlooked::Held(refusal)),
+        Err(Unlooked::Refused(refusal)) => Err(for_another_release(children, app, &serving, refusal).await),
     }
 }
 
 /// What does not fit the release that serves may have been written for the one that the link leads to now.
-async fn for_another_release(children: &Children, app: &App, serving: &Path, refusal: Refusal) -> Refusal {
-    let now = match world::resolve(app) {
+async fn for_another_release(children: &Children, app: &App, serving: &Path, refusal: Refusal) -> Unlooked {
+    let now = match apart(app, files::FEW, resolve).await {
         Ok(paths) if paths.directory != serving => paths,
-        _ => return refusal,
+        _ => return refusal.into(),
     };
     let (name, serving, directory) = (&app.name, serving.display(), now.directory.clone());
     match look_in(children, app, None, now).await {
-        Ok(_) => Refusal::new(format!(
+        Ok(_) => Unlooked::Refused(Refusal::new(format!(
             "the files fit the release that is there now, {}, and not the one that serves, {serving}; \
              `ostler restart {name}` brings in both",
             directory.display()
-        )),
+        ))),
         // Neither fits: what is to be mended is in the newer one.
         Err(refusal) => refusal,
     }
@@ -153,8 +197,8 @@ async fn look_in(
     app: &App,
     known: Option<&Known>,
     paths: Paths,
-) -> Result<Looked, Refusal> {
-    let asked = Asked::about(app, paths)?;
+) -> Result<Looked, Unlooked> {
+    let asked = apart(app, files::FEW, move |app| Asked::about(app, paths)).await?;
     if let Some(known) = known
         && asked.inspection == known.inspection
     {
@@ -165,12 +209,16 @@ async fn look_in(
         }
     }
     // New workers read the release as it is now, so it is looked at anew for them.
-    let pinned = &asked.paths.python;
-    world::interpreter(pinned).map_err(|refusal| world::as_written(refusal, &app.python, pinned))?;
+    let pinned = asked.paths.python.clone();
+    let interpreter = move |app: &App| {
+        let found = world::interpreter(&pinned);
+        Ok(found.map_err(|refusal| world::as_written(refusal, &app.python, &pinned))?)
+    };
+    apart(app, files::FEW, interpreter).await?;
     let directory = asked.paths.directory.clone();
-    let release = tokio::task::spawn_blocking(move || world::fingerprint(&directory));
-    let settings = inspect(children, &asked.inspection).await?;
-    let release = release.await.expect("looking at files does not panic");
+    let release = apart(app, files::WHOLE, move |_| Ok(world::fingerprint(&directory)));
+    let (settings, release) = tokio::join!(inspect(children, &asked.inspection), release);
+    let (settings, release) = (settings?, release?);
     let (looked, notes) = asked.decide(app, settings, release)?;
     for note in notes {
         tracing::info!(app = app.name.as_str(), "{note}");
@@ -186,20 +234,23 @@ struct Asked {
     account: Option<Account>,
     env_files: Vec<EnvFile>,
     inspection: Inspection,
+    manage_py: bool,
 }
 
 impl Asked {
-    fn about(app: &App, paths: Paths) -> Result<Asked, Refusal> {
+    fn about(app: &App, paths: Paths) -> Result<Asked, Unlooked> {
         let own = identity::own_account();
         let account = identity::account_of(app, &own)?;
-        let env_files = world::read_env_files(&paths.env_files, account.as_ref()).map_err(|refusal| {
+        let as_written = |refusal: Refusal| {
             let pairs = app.env_files.iter().zip(&paths.env_files);
             let named = |(_, pinned): &(_, &PathBuf)| refusal.reason.contains(&*pinned.to_string_lossy());
             match pairs.into_iter().find(named) {
                 Some((written, pinned)) => world::as_written(refusal, written, pinned),
                 None => refusal,
             }
-        })?;
+        };
+        let env_files = world::read_env_files(&paths.env_files, account.as_ref());
+        let env_files = env_files.map_err(|why| why.map(as_written))?;
         log_file::fits(app, &paths)?;
         let env = plan::environment(app, &paths.python, account.as_ref().unwrap_or(&own), &env_files)?;
         let inspection = Inspection {
@@ -212,7 +263,8 @@ impl Asked {
             account: account.clone(),
             umask: app.umask.unwrap_or(0o022),
         };
-        Ok(Asked { paths, own, account, env_files, inspection })
+        let manage_py = world::has_manage_py(&paths.directory);
+        Ok(Asked { paths, own, account, env_files, inspection, manage_py })
     }
 
     fn decide(
@@ -221,8 +273,7 @@ impl Asked {
         settings: Settings,
         release: Fingerprint,
     ) -> Result<(Looked, Vec<String>), Refusal> {
-        let Asked { paths, own, account, env_files, inspection } = self;
-        let manage_py = world::has_manage_py(&paths.directory);
+        let Asked { paths, own, account, env_files, inspection, manage_py } = self;
         let cpus = world::cpus();
         let facts = Facts { settings, paths, account, own, cpus, env_files, release, manage_py };
         let (prepared, notes) = plan::prepare(app, &facts);

@@ -9,15 +9,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use super::driver::Inbound;
-use super::known;
+use super::{files, known};
 use crate::config::AppName;
 use crate::observe::Release;
 use crate::plan::Blueprint;
 
 /// A look reads every directory of every release: not more often than this.
 const SELDOM: Duration = Duration::from_secs(10);
+
+/// A release that takes longer is taken for one that hangs: nobody who asks for the status waits so long.
+const HANGS: Duration = Duration::from_secs(20);
+
+/// So many are looked at side by side: one that hangs does not keep the others waiting.
+const AT_ONCE: usize = 4;
 
 /// What is looked at: the directory as it is configured, and what serves from it.
 pub type Served = (PathBuf, Arc<Blueprint>);
@@ -55,12 +62,31 @@ impl Releases {
 
     /// Looks at each release.
     pub fn look(served: Vec<Served>, inbox: tokio::sync::mpsc::UnboundedSender<Inbound>) {
-        tokio::task::spawn_blocking(move || {
-            let look = |(written, blueprint): Served| {
-                let change = known::release_change(&written, &blueprint.directory, blueprint.release);
-                (blueprint.app.clone(), (blueprint, change))
-            };
-            let _ = inbox.send(Inbound::ReleasesLooked { found: served.into_iter().map(look).collect() });
+        let look = |(written, blueprint): Served| async move {
+            let (purpose, of) = (format!("release of {}", blueprint.app), blueprint.clone());
+            let look = move || known::release_change(&written, &of.directory, of.release);
+            let change = files::within(purpose, HANGS, look).await.unwrap_or_else(|held| {
+                let app = blueprint.app.as_str();
+                tracing::warn!(app, "{app}: nothing is known of its release: {held}");
+                Release::default()
+            });
+            (blueprint.app.clone(), (blueprint, change))
+        };
+        tokio::spawn(async move {
+            let (mut left, mut looks, mut found) = (served.into_iter(), JoinSet::new(), Found::new());
+            loop {
+                while looks.len() < AT_ONCE
+                    && let Some(next) = left.next()
+                {
+                    looks.spawn(look(next));
+                }
+                match looks.join_next().await {
+                    Some(Ok((app, change))) => found.insert(app, change),
+                    Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+                    None => break,
+                };
+            }
+            let _ = inbox.send(Inbound::ReleasesLooked { found });
         });
     }
 

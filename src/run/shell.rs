@@ -262,8 +262,11 @@ impl Shell {
             self.apps.iter().map(|(name, home)| (name.clone(), home.listeners.wanted())).collect();
         let mut apps = BTreeMap::new();
         for (name, prepared) in plan.apps {
-            let bound = prepared.and_then(|plan| self.bind(&name, Ok(plan)));
-            match bound {
+            let Ok(plan) = prepared else {
+                apps.insert(name, prepared);
+                continue;
+            };
+            match self.bind(&name, Ok(plan)) {
                 Ok(plan) => apps.insert(name, Ok(plan)),
                 Err(refusal) => {
                     self.apps.retain(|name, _| before.contains_key(name));
@@ -296,25 +299,6 @@ impl Shell {
             seen.push((*id, observation));
         }
         seen
-    }
-
-    /// The files were refused; what runs stays.
-    pub fn config_refused(&mut self, refusal: &Refusal) {
-        self.config_status.valid = false;
-        self.config_status.problem = Some(refusal.reason.clone());
-        tracing::error!("the configuration is refused, nothing is changed: {}", refusal.reason);
-    }
-
-    /// The files are in force.
-    pub fn config_accepted(&mut self, plan: &Plan, config: Arc<Config>) {
-        self.config = config;
-        self.learn_owners();
-        self.config_status.valid = true;
-        self.config_status.problem = None;
-        self.config_status.needs_restart = plan.needs_restart.iter().map(|key| (*key).to_owned()).collect();
-        if !plan.needs_restart.is_empty() {
-            tracing::warn!("in force after a restart of ostlerd only: {}", plan.needs_restart.join(", "));
-        }
     }
 
     /// What of `[health]` is in force.

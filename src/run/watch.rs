@@ -10,19 +10,20 @@
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode, EventKind};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::driver::Inbound;
-use super::prepare;
 use super::watched::Places;
-use crate::config::Config;
+use super::{files, prepare};
+use crate::config::{Config, open_regular};
 
 /// A file that is being written is let alone until nothing has happened for so long,
 const QUIET: Duration = Duration::from_millis(100);
@@ -35,8 +36,20 @@ const UNWATCHED: Duration = Duration::from_secs(2);
 /// Of a file longer than any configuration only the beginning counts.
 const LONGEST: u64 = 1024 * 1024 + 1;
 
-/// What the files say: a hash of each, or that it cannot be read.
-type Contents = BTreeMap<PathBuf, Option<u64>>;
+/// An environment file that has not been read within this is held up by somebody.
+const HANGS: Duration = Duration::from_secs(2);
+
+/// What the files say.
+type Contents = BTreeMap<PathBuf, Content>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// A hash of it.
+    Is(u64),
+    Unreadable,
+    /// It hangs, or another process holds it.
+    Held,
+}
 
 /// The files of a configuration, watched.
 #[derive(Debug)]
@@ -47,13 +60,14 @@ pub struct Watch {
     hints: mpsc::UnboundedReceiver<Vec<PathBuf>>,
     places: Places,
     contents: Contents,
-    env_files: Vec<PathBuf>,
+    /// With what decides what is found there, as it was when that could be looked at.
+    env_files: BTreeMap<PathBuf, Places>,
     complained: bool,
 }
 
 impl Watch {
     /// Begins to watch the configuration of `file`. To miss nothing, call this before reading it.
-    pub fn begin(file: &Path) -> Watch {
+    pub async fn begin(file: &Path) -> Watch {
         let (sender, hints) = mpsc::unbounded_channel();
         let heard = move |event: notify::Result<notify::Event>| {
             let paths = match event {
@@ -76,29 +90,24 @@ impl Watch {
                 tracing::warn!(%error, "the configuration's files cannot be watched; they are read every {UNWATCHED:?}");
             })
             .ok();
-        let mut watch = Watch {
+        let watch = Watch {
             file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
             complained: watcher.is_none(),
             watcher,
             hints,
             places: Places::default(),
             contents: Contents::new(),
-            env_files: Vec::new(),
+            env_files: BTreeMap::new(),
         };
-        watch.look();
-        watch
+        watch.look().await.0
     }
 
     /// Reports every change, until nobody listens.
     pub(super) async fn run(mut self, inbox: mpsc::UnboundedSender<Inbound>) {
         while !inbox.is_closed() {
             self.until_something_happens().await;
-            let looking = tokio::task::spawn_blocking(move || {
-                let changed = self.look();
-                (self, changed)
-            });
-            let Ok((watch, changed)) = looking.await else { return };
-            self = watch;
+            let changed;
+            (self, changed) = self.look().await;
             if changed {
                 let _ = inbox.send(Inbound::FilesChanged);
             }
@@ -133,40 +142,80 @@ impl Watch {
     }
 
     /// Watches what there is to watch now, reads the files, and says whether they differ from the last look.
-    fn look(&mut self) -> bool {
+    async fn look(mut self) -> (Watch, bool) {
         // What is changed while watches are set shows as other places.
         const TRIES: usize = 5;
         for _ in 0..TRIES {
-            let places = self.places_now();
-            self.watch(&places);
-            let same = places == self.places;
-            self.places = places;
+            let same;
+            (self, same) = self.watch_anew().await;
             if same {
                 break;
             }
         }
-        let mut contents = self.configuration();
-        if contents.iter().any(|(file, content)| self.contents.get(file) != Some(content))
-            && let Ok(config) = prepare::read(&self.file)
-        {
-            self.env_files = config.apps.values().flat_map(|app| app.env_files.iter().cloned()).collect();
-            let places = self.places_now();
-            self.watch(&places);
-            self.places = places;
+        let (mut watch, mut contents) = self.off_the_loop(Watch::configuration).await;
+        if contents.iter().any(|(file, content)| watch.contents.get(file) != Some(content)) {
+            let is_read;
+            (watch, is_read) = watch.off_the_loop(Watch::name_env_files).await;
+            if is_read {
+                (watch, _) = watch.watch_anew().await;
+            }
         }
-        contents.extend(self.env_files.iter().map(|file| (file.clone(), content(file))));
-        let changed = contents != self.contents;
-        self.contents = contents;
-        changed
+        contents.extend(
+            each(watch.env_files.keys(), content)
+                .await
+                .into_iter()
+                .map(|(file, content)| (file, content.unwrap_or(Content::Held))),
+        );
+        let changed = contents != watch.contents;
+        watch.contents = contents;
+        (watch, changed)
+    }
+
+    /// Sets the watches; whether they are where they were.
+    async fn watch_anew(mut self) -> (Watch, bool) {
+        for (file, places) in each(self.env_files.keys(), places_of).await {
+            if let Some(places) = places {
+                self.env_files.insert(file, places);
+            }
+        }
+        self.off_the_loop(|watch| {
+            let places = watch.places_now();
+            watch.watch(&places);
+            let same = places == watch.places;
+            watch.places = places;
+            same
+        })
+        .await
+    }
+
+    async fn off_the_loop<T: Send + 'static>(
+        mut self,
+        look: impl FnOnce(&mut Watch) -> T + Send + 'static,
+    ) -> (Watch, T) {
+        let looking = tokio::task::spawn_blocking(move || {
+            let seen = look(&mut self);
+            (self, seen)
+        });
+        looking.await.expect("invariant: looking at files does not panic")
+    }
+
+    /// Learns which environment files there are, where the configuration can be read.
+    fn name_env_files(&mut self) -> bool {
+        let Ok(config) = prepare::read(&self.file) else { return false };
+        let named = config.apps.values().flat_map(|app| app.env_files.iter());
+        let known = |file: &PathBuf| (file.clone(), self.env_files.get(file).cloned().unwrap_or_default());
+        self.env_files = named.map(known).collect();
+        true
     }
 
     fn places_now(&self) -> Places {
         let mut places = Places::default();
         places.add(&self.file);
         places.add_whole(&Config::apps_dir(&self.file));
-        for file in app_files(&self.file).iter().chain(&self.env_files) {
+        for file in &app_files(&self.file) {
             places.add(file);
         }
+        self.env_files.values().for_each(|it| places.merge(it));
         places
     }
 
@@ -197,7 +246,7 @@ impl Watch {
         }
     }
 
-    fn configuration(&self) -> Contents {
+    fn configuration(&mut self) -> Contents {
         let files = app_files(&self.file).into_iter().chain([self.file.clone()]);
         files.map(|file| (file.clone(), content(&file))).collect()
     }
@@ -213,14 +262,43 @@ fn app_files(main: &Path) -> Vec<PathBuf> {
     entries.flatten().map(|entry| entry.path()).filter(counts).collect()
 }
 
-fn content(file: &Path) -> Option<u64> {
-    // Opening a pipe would block.
-    if !std::fs::metadata(file).ok()?.is_file() {
-        return None;
+/// What a look says of each file, side by side; nothing of those that hang.
+async fn each<T: Send + 'static>(
+    files: impl Iterator<Item = &PathBuf>,
+    look: fn(&Path) -> T,
+) -> Vec<(PathBuf, Option<T>)> {
+    let mut looks = JoinSet::new();
+    for file in files.cloned() {
+        looks.spawn(async move {
+            let of = file.clone();
+            let look = move || {
+                files::at(&of);
+                look(&of)
+            };
+            let found = files::within(format!("watch of {}", file.display()), HANGS, look).await;
+            (file, found.ok())
+        });
     }
+    looks.join_all().await
+}
+
+fn places_of(file: &Path) -> Places {
+    let mut places = Places::default();
+    places.add(file);
+    places
+}
+
+fn content(file: &Path) -> Content {
+    let unread = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock => Content::Held,
+        _ => Content::Unreadable,
+    };
     let mut bytes = Vec::new();
-    std::fs::File::open(file).ok()?.take(LONGEST).read_to_end(&mut bytes).ok()?;
+    let read = open_regular(file).and_then(|opened| opened.take(LONGEST).read_to_end(&mut bytes));
+    if let Err(error) = read {
+        return unread(error);
+    }
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
-    Some(hasher.finish())
+    Content::Is(hasher.finish())
 }

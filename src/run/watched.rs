@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::files;
+
 /// As many links in one path as the kernel follows.
 const LINKS_MOST: usize = 40;
 
@@ -34,6 +36,7 @@ impl Places {
                 continue;
             }
             let next = at.join(&part);
+            files::at(&next);
             let Ok(meta) = fs::symlink_metadata(&next) else {
                 self.see(&at, next);
                 return None;
@@ -66,6 +69,13 @@ impl Places {
             self.directories.insert(directory.clone());
             self.whole.insert(directory);
         }
+    }
+
+    /// Adds what others hold.
+    pub fn merge(&mut self, other: &Places) {
+        self.directories.extend(other.directories.iter().cloned());
+        self.names.extend(other.names.iter().cloned());
+        self.whole.extend(other.whole.iter().cloned());
     }
 
     /// Whether a change of this path may be a change of what was added.

@@ -2,14 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
-use crate::config::{App, parse_env_file};
+use super::files::at;
+use super::known::Unlooked;
+use crate::config::{App, open_regular, parse_env_file};
 use crate::plan::{Account, EnvFile, Fingerprint, Paths, Refusal};
 
 /// More than this of a release is not looked at for its fingerprint.
@@ -50,6 +52,7 @@ pub fn resolve(app: &App) -> Result<Paths, Refusal> {
 
 /// The directory with every link resolved.
 pub fn resolve_directory(directory: &Path) -> Result<PathBuf, Refusal> {
+    at(directory);
     let shown = directory.display();
     let resolved = fs::canonicalize(directory).map_err(|error| {
         let what = match fs::read_link(directory) {
@@ -88,6 +91,7 @@ pub(super) fn as_written(refusal: Refusal, written: &Path, pinned: &Path) -> Ref
 
 /// Whether the interpreter is there and can be run.
 pub fn interpreter(pinned: &Path) -> Result<(), Refusal> {
+    at(pinned);
     let shown = pinned.display();
     let meta = fs::metadata(pinned).map_err(|error| {
         let what = match fs::read_link(pinned) {
@@ -126,6 +130,7 @@ pub(super) fn pin(written: &Path, resolved: &Path, path: &Path) -> PathBuf {
         if rest.as_os_str().is_empty() || shared.parent().is_none() {
             break;
         }
+        at(shared);
         return fs::canonicalize(shared).map_or_else(|_| path.to_owned(), |shared| shared.join(rest));
     }
     path.to_owned()
@@ -133,7 +138,9 @@ pub(super) fn pin(written: &Path, resolved: &Path, path: &Path) -> PathBuf {
 
 /// Whether the release has a `manage.py`, as Django's projects do.
 pub fn has_manage_py(directory: &Path) -> bool {
-    directory.join("manage.py").is_file()
+    let file = directory.join("manage.py");
+    at(&file);
+    file.is_file()
 }
 
 /// How many CPUs this process may use, at least 1.
@@ -155,6 +162,7 @@ fn fingerprint_within(directory: &Path, most: usize) -> Fingerprint {
     let mut folders = VecDeque::from([directory.to_owned()]);
     let (mut looked, mut counted) = (0, 0);
     while let Some(folder) = folders.pop_front() {
+        at(&folder);
         let Ok(entries) = fs::read_dir(&folder) else { continue };
         for entry in entries.flatten() {
             looked += 1;
@@ -196,24 +204,27 @@ fn nanoseconds(seconds: i64, rest: i64) -> u64 {
 /// # Errors
 ///
 /// A file that is missing, unreadable, no file, over 1 MiB, not UTF-8, or not `NAME=value`. No text of it is quoted.
-pub fn read_env_files(files: &[PathBuf], account: Option<&Account>) -> Result<Vec<EnvFile>, Refusal> {
+pub(super) fn read_env_files(files: &[PathBuf], account: Option<&Account>) -> Result<Vec<EnvFile>, Unlooked> {
     files.iter().map(|file| Ok((file.clone(), read_env_file(file, account)?))).collect()
 }
 
-fn read_env_file(file: &Path, account: Option<&Account>) -> Result<Vec<(String, String)>, Refusal> {
+fn read_env_file(file: &Path, account: Option<&Account>) -> Result<Vec<(String, String)>, Unlooked> {
     let shown = file.display();
     let refused = |what: &str, remedy: &str| {
         Refusal::new(format!("the file with environment {shown} {what}; {remedy}"))
     };
-    let unreadable = |error: std::io::Error| {
+    let unreadable = |error: io::Error| {
         let remedy = "create it, let ostlerd's user read it, or take it out of `env_files`";
         refused(&format!("cannot be read: {}", plain(&error)), remedy)
     };
-    // A pipe would block whoever opens it.
-    if !fs::metadata(file).map_err(unreadable)?.is_file() {
-        return Err(refused("is no regular file", "put a file of NAME=value lines in its place"));
-    }
-    let opened = fs::File::open(file).map_err(unreadable)?;
+    at(file);
+    let opened = open_regular(file).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidInput => {
+            Unlooked::Held(refused("is no regular file", "put a file of NAME=value lines in its place"))
+        }
+        io::ErrorKind::WouldBlock => Unlooked::Held(refused("cannot be read", &plain(&error))),
+        _ => unreadable(error).into(),
+    })?;
     let owner = opened.metadata().map_err(unreadable)?.uid();
     if let Some(account) = account
         && account.uid != owner
@@ -224,18 +235,20 @@ fn read_env_file(file: &Path, account: Option<&Account>) -> Result<Vec<(String, 
         return Err(refused(
             &format!("is not {name}'s own, but {name} could point it elsewhere"),
             &format!("give the file to {name}, or move it to a folder of root's such as /etc/ostler"),
-        ));
+        )
+        .into());
     }
     let mut bytes = Vec::new();
     opened.take(ENV_FILE_MOST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > ENV_FILE_MOST {
-        return Err(refused("is over 1 MiB long", "it should hold NAME=value lines"));
+        return Err(refused("is over 1 MiB long", "it should hold NAME=value lines").into());
     }
     let text = String::from_utf8(bytes).map_err(|_| refused("is not UTF-8", "save it as UTF-8"))?;
-    parse_env_file(&text, file).map_err(|problems| Refusal {
+    let parsed = parse_env_file(&text, file).map_err(|problems| Refusal {
         reason: format!("the file with environment {}", problems.summary()),
         detail: problems.to_string(),
-    })
+    });
+    Ok(parsed?)
 }
 
 /// Whether a folder or link on the way to the file, as written or as resolved, belongs to `uid`.
@@ -246,7 +259,7 @@ fn reached_through(file: &Path, uid: u32) -> bool {
 }
 
 /// The system's words without Rust's `(os error 2)`.
-fn plain(error: &std::io::Error) -> String {
+fn plain(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
 }

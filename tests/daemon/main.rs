@@ -26,6 +26,7 @@ mod failing;
 mod flood;
 mod health;
 mod health_abuse;
+mod held;
 mod hooks;
 mod image;
 mod import;

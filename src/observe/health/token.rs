@@ -39,7 +39,7 @@ impl Token {
     /// The token that `path` holds.
     pub fn read(path: &Path) -> Result<Token, TokenError> {
         let unreadable = |source| TokenError::Unreadable { path: path.to_owned(), source };
-        let file = std::fs::File::open(path).map_err(unreadable)?;
+        let file = crate::config::open_regular(path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         file.take(LONGEST as u64 * 2).read_to_end(&mut bytes).map_err(unreadable)?;
         Token::new(bytes.trim_ascii()).ok_or_else(|| TokenError::Unusable { path: path.to_owned() })

@@ -1,16 +1,17 @@
 //! What comes in to the driver, beside signals and what is asked over the control socket.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, mpsc};
 
 use super::Driver;
 use crate::config::AppName;
-use crate::plan::Refusal;
+use crate::plan::{self, Plan, Prepared, Refusal};
 use crate::run::known::{Found, Looked};
 use crate::run::releases;
 use crate::run::zygote::Newborn;
-use crate::supervise::{Event, GenerationId, LinkFact, RequestId, WorkerId};
+use crate::supervise::{Event, GenerationId, LinkFact, Outcome, Request, RequestId, WorkerId};
 
 /// What reaches the driver from the tasks of the shell.
 #[derive(Debug)]
@@ -125,6 +126,70 @@ pub struct Inbox {
 }
 
 impl Driver {
+    /// The configuration was read, to tell what it would change.
+    pub(super) fn reread_dry(&mut self, id: RequestId, looked: Result<Found, Refusal>) {
+        let outcome = match looked {
+            Ok(Found { held, .. }) if !held.is_empty() => in_part(&held),
+            Ok(Found { machine, health, apps, .. }) => {
+                let apps = apps.into_iter().map(|(name, looked)| (name, Ok(looked.plan)));
+                let needs_restart = plan::needs_restart(self.shell.health(), &health);
+                let plan = Plan { apps: apps.collect(), machine, needs_restart };
+                let changes = self.supervisor.changes(&plan);
+                let needs_restart = plan.needs_restart.into_iter().map(str::to_owned).collect();
+                Outcome::Planned { changes, needs_restart }
+            }
+            Err(Refusal { reason, detail }) => Outcome::Misconfigured { reason, detail },
+        };
+        self.shell.answer(id, outcome);
+    }
+
+    /// The configuration was read, to be put in force; apps that are held go on as they are.
+    pub(super) fn reread(&mut self, id: RequestId, looked: Result<Found, Refusal>) {
+        let running = self.supervisor.plan().apps;
+        let plan = looked.and_then(|Found { machine, health, apps, held, config }| {
+            let needs_restart = plan::needs_restart(self.shell.health(), &health);
+            let apps = apps.into_iter().map(|(name, looked)| (name, Ok(self.shell.learn(looked))));
+            let mut apps: BTreeMap<AppName, Prepared> = apps.collect();
+            apps.extend(held.iter().map(|(name, refusal)| {
+                let runs = running.get(name).and_then(|it| it.as_ref().ok());
+                (name.clone(), runs.cloned().ok_or_else(|| refusal.clone()))
+            }));
+            let plan = Plan { apps, machine, needs_restart };
+            Ok((self.shell.bind_all(plan)?, config, held))
+        });
+        match plan {
+            Ok((plan, config, held)) => {
+                self.shell.config_accepted(&plan, config);
+                let told = if held.is_empty() { id } else { self.put_in_force_in_part(id, &held) };
+                self.fact(Event::PlanMade { id: told, plan });
+            }
+            Err(refusal) => {
+                self.shell.config_refused(&refusal);
+                let Refusal { reason, detail } = refusal;
+                self.shell.answer(id, Outcome::Misconfigured { reason, detail });
+            }
+        }
+        if self.first_reload.as_ref().is_some_and(|(first, _)| *first == Some(id)) {
+            self.unproven = self.first_reload.take().map(|(_, apps)| apps).unwrap_or_default();
+            for app in self.unproven.clone() {
+                let id = self.shell.expect_answer(None);
+                self.fact(Event::Requested { id, request: Request::Restart(app) });
+            }
+        }
+    }
+
+    /// Whoever asked is told of what is held; nobody waits for the rest by this number.
+    fn put_in_force_in_part(&mut self, id: RequestId, held: &BTreeMap<AppName, Refusal>) -> RequestId {
+        let outcome = in_part(held);
+        if let Outcome::Misconfigured { reason, .. } = &outcome {
+            self.shell.config_in_part(reason);
+        }
+        self.shell.answer(id, outcome);
+        let rest = self.shell.expect_answer(None);
+        self.reloads.push(rest);
+        rest
+    }
+
     /// An app was looked at for a rollout. Where the files were refused and it can be run now, they are read again: what
     /// refused them may have been the release before.
     pub(super) fn prepared(&mut self, app: AppName, looked: Result<Looked, Refusal>) {
@@ -137,4 +202,14 @@ impl Driver {
             self.reload(id, Purpose::Reload);
         }
     }
+}
+
+/// What is wrong with the apps that are held; of the others nothing is.
+fn in_part(held: &BTreeMap<AppName, Refusal>) -> Outcome {
+    let reasons: Vec<&str> = held.values().map(|it| it.reason.as_str()).collect();
+    let details: Vec<&str> = held.values().map(|it| it.detail.as_str()).filter(|it| !it.is_empty()).collect();
+    let whose = if held.len() == 1 { "this app goes" } else { "these apps go" };
+    let reason =
+        format!("{} ({whose} on as before; everything else is as the files say)", reasons.join("; "));
+    Outcome::Misconfigured { reason, detail: details.join("\n") }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::sync::{OwnedRwLockWriteGuard, oneshot};
 
 use super::Shell;
-use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, Plan, WorkerClass};
+use crate::config::{AppName, Config};
+use crate::plan::{AppPlan, Blueprint, Plan, Refusal, WorkerClass};
 use crate::run::doors;
 use crate::run::driver::{Inbound, Purpose};
 use crate::run::known::Looked;
@@ -124,6 +124,32 @@ impl Shell {
     pub fn health_unanswered<'a>(&mut self, words: impl Iterator<Item = &'a String>) {
         self.config_status.unanswered.clear();
         self.config_status.unanswered.extend(words.cloned());
+    }
+
+    /// The files were refused; what runs stays.
+    pub fn config_refused(&mut self, refusal: &Refusal) {
+        self.config_status.valid = false;
+        self.config_status.problem = Some(refusal.reason.clone());
+        tracing::error!("the configuration is refused, nothing is changed: {}", refusal.reason);
+    }
+
+    /// The files are in force but for some apps.
+    pub fn config_in_part(&mut self, reason: &str) {
+        self.config_status.valid = false;
+        self.config_status.problem = Some(reason.to_owned());
+        tracing::error!("the configuration is in force in part: {reason}");
+    }
+
+    /// The files are in force.
+    pub fn config_accepted(&mut self, plan: &Plan, config: Arc<Config>) {
+        self.config = config;
+        self.learn_owners();
+        self.config_status.valid = true;
+        self.config_status.problem = None;
+        self.config_status.needs_restart = plan.needs_restart.iter().map(|key| (*key).to_owned()).collect();
+        if !plan.needs_restart.is_empty() {
+            tracing::warn!("in force after a restart of ostlerd only: {}", plan.needs_restart.join(", "));
+        }
     }
 
     /// Whether the files, when last read, were refused.

@@ -199,7 +199,7 @@ fn files_of_environment_are_read_in_their_order() {
 #[test]
 fn a_bad_file_of_environment_is_refused_without_its_text() {
     let shop = Shop::new();
-    let refused = |file: PathBuf| read_env_files(&[file], None).unwrap_err();
+    let refused = |file: PathBuf| Refusal::from(read_env_files(&[file], None).unwrap_err());
     let slip = refused(shop.file("a.env", "A=1\nhunter2\n"));
     says(&slip, &["the file with environment /", "/a.env:2:1: a line without `=`"]);
     assert!(!format!("{slip:?}").contains("hunter2"));
@@ -229,7 +229,7 @@ fn an_app_s_user_cannot_have_somebody_else_s_secrets_read_to_him() {
     symlink(&secret, &link).unwrap();
     chown(shop.path("releases/42"), Some(4711), None).unwrap();
     let through_link = shop.path("current/.env");
-    let refusal = read_env_files(&[link.clone(), through_link], Some(&user)).unwrap_err();
+    let refusal = Refusal::from(read_env_files(&[link.clone(), through_link], Some(&user)).unwrap_err());
     says(
         &refusal,
         &["/.env is not mallory's own, but mallory could point it elsewhere", "give the file to mallory"],

@@ -1,0 +1,182 @@
+//! Files that somebody else than root may hold up: the one way to touch them.
+//!
+//! A path that an app's user may change can hang whoever looks at it: it may lie on a dead network file system, where even
+//! `stat` waits for ever. So whatever looks at such paths does so on a thread of its own, with a limit. A thread that hangs is
+//! left behind: neither the loop nor the end of ostlerd waits for it, and for whoever asks next it counts as hanging still.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::plan::Refusal;
+
+/// So long a few files may take.
+pub(super) const FEW: Duration = Duration::from_secs(5);
+
+/// So long a whole release may take, on a slow disk.
+pub(super) const WHOLE: Duration = Duration::from_secs(60);
+
+/// No more threads than this are left hanging for one purpose; then nobody looks until one of them comes back.
+const HANGING_MOST: usize = 4;
+
+/// What looks and has not come back.
+static LOOKING: Mutex<BTreeMap<u64, Looking>> = Mutex::new(BTreeMap::new());
+
+thread_local! {
+    static AT: RefCell<Option<At>> = const { RefCell::new(None) };
+}
+
+/// Where a look is.
+type At = Arc<Mutex<PathBuf>>;
+
+struct Looking {
+    purpose: String,
+    at: At,
+    began: Instant,
+}
+
+/// A look that has not come back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Held {
+    /// What hangs.
+    path: PathBuf,
+    /// For how long.
+    since: Duration,
+}
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, since) = (self.path.display(), self.since.as_secs());
+        write!(
+            f,
+            "{path} hangs: whoever looks at it has waited for {since} s; is its file system dead (`timeout 5 stat {path}`)? \
+             Bring it back, or name another path; the other apps are not held up"
+        )
+    }
+}
+
+impl From<Held> for Refusal {
+    fn from(held: Held) -> Refusal {
+        Refusal::new(held.to_string())
+    }
+}
+
+/// What a look found, where it comes back in time. One that does not goes on alone, and what it finds is lost: it must
+/// change nothing.
+pub(super) async fn within<T: Send + 'static>(
+    purpose: String,
+    limit: Duration,
+    look: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Held> {
+    let hanging: Vec<Held> = looking()
+        .values()
+        .filter(|it| it.purpose == purpose && it.began.elapsed() > limit)
+        .map(Looking::held)
+        .collect();
+    if hanging.len() >= HANGING_MOST {
+        return Err(hanging.into_iter().max_by_key(|it| it.since).expect("there are several"));
+    }
+    let (answer, answered) = oneshot::channel();
+    let at = At::default();
+    let number = begin(Looking { purpose, at: at.clone(), began: Instant::now() });
+    let began = apart(move || {
+        AT.set(Some(at));
+        let found = look();
+        looking().remove(&number);
+        // Whoever asked may have given up.
+        let _ = answer.send(found);
+    });
+    if let Err(error) = began {
+        let held =
+            Held { path: PathBuf::from(format!("(no thread can be made: {error})")), since: Duration::ZERO };
+        looking().remove(&number);
+        return Err(held);
+    }
+    match tokio::time::timeout(limit, answered).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(_)) => panic!("a look at files has panicked"),
+        Err(_) => {
+            let held = looking().get(&number).map(Looking::held);
+            Err(held.unwrap_or_else(|| Held { path: PathBuf::new(), since: limit }))
+        }
+    }
+}
+
+/// Runs it on a thread that nobody waits for, also not the end of ostlerd.
+pub(super) fn apart(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name("files".to_owned()).stack_size(512 * 1024).spawn(work).map(drop)
+}
+
+/// To be said before a path is looked at, by whatever may run in [`within`]: the path that hangs is named.
+pub(super) fn at(path: &Path) {
+    AT.with_borrow(|at| {
+        if let Some(at) = at {
+            path.clone_into(&mut lock(at));
+        }
+    });
+}
+
+impl Looking {
+    fn held(&self) -> Held {
+        Held { path: lock(&self.at).clone(), since: self.began.elapsed() }
+    }
+}
+
+fn begin(look: Looking) -> u64 {
+    let mut all = looking();
+    let number = all.last_key_value().map_or(0, |(last, _)| last + 1);
+    all.insert(number, look);
+    number
+}
+
+fn looking() -> MutexGuard<'static, BTreeMap<u64, Looking>> {
+    lock(&LOOKING)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    const SHORT: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn a_look_that_hangs_is_named_and_holds_up_no_other() {
+        let (end, wait) = mpsc::channel::<()>();
+        let hanging = within("a".to_owned(), SHORT, move || {
+            at(Path::new("/dead/file"));
+            let _ = wait.recv();
+        });
+        let held = hanging.await.unwrap_err();
+        assert!(held.to_string().starts_with("/dead/file hangs"), "{held}");
+        assert_eq!(within("a".to_owned(), FEW, || 1).await, Ok(1));
+        drop(end);
+    }
+
+    #[tokio::test]
+    async fn no_more_than_a_few_threads_hang_for_one_purpose() {
+        let (end, wait) = mpsc::channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+        for _ in 0..HANGING_MOST {
+            let wait = wait.clone();
+            let hanging = within("b".to_owned(), SHORT, move || drop(wait.lock().map(|it| it.recv())));
+            hanging.await.unwrap_err();
+        }
+        within("b".to_owned(), SHORT, || ()).await.unwrap_err();
+        assert_eq!(within("c".to_owned(), FEW, || ()).await, Ok(()));
+        drop(end);
+        // They come back one after the other.
+        while within("b".to_owned(), SHORT, || ()).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+}
