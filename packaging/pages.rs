@@ -14,7 +14,7 @@ use ostler::control::cli::Cli;
 use ostler::run::Arguments;
 
 /// Where each page sends its reader for more.
-const SEE_ALSO: &str = ".SH \"SEE ALSO\"\n\\fBostlerd\\fR(8), \\fBostler\\fR(1), \\fBostler.toml\\fR(5), \\fBsystemctl\\fR(1), \
+const SEE_ALSO: &str = ".SH \"SEE ALSO\"\n\\fBostlerd\\fR(8), \\fBostler\\fR(1), \\fBostler.toml\\fR(5), \\fBostler-security\\fR(7), \\fBsystemctl\\fR(1), \
                         \\fBjournalctl\\fR(1)\n.PP\n/usr/share/doc/ostler/README.md\n";
 
 fn main() -> io::Result<()> {
