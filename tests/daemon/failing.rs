@@ -101,7 +101,7 @@ fn a_traceback_is_short_with_the_cause_first_and_whole_where_it_is_asked_for() {
     let said = ostlerd.restart_fails("shop");
     let told = said.err.split_once("\n\n").expect("a sentence, then the traceback").1;
     let lines: Vec<&str> = told.lines().collect();
-    assert!(lines[0].starts_with("SyntaxError: ") && lines[1].ends_with("urls.py\", line 1"), "{said}");
+    assert!(lines[0].starts_with("    SyntaxError: ") && lines[1].ends_with("urls.py\", line 1"), "{said}");
     assert!(lines.len() < 15, "the frames of libraries are folded: {said}");
     assert!(told.contains("frames of ostler, gunicorn"), "{said}");
     let whole = ostlerd.ostler(&["restart", "shop", "--verbose"]).exits(1);
