@@ -292,7 +292,8 @@ impl Databases {
         let marked = keeps && leftovers.iter().any(|it| !it.removed);
         let site = self.sites.get_mut(&it.app).expect("it has the store");
         let store = &mut site.stores[it.store.unwrap_or(0)];
-        store.marked |= marked;
+        // Nothing runs on top of another's mark: where the command has run, what was kept before is its own.
+        store.marked = marked || store.marked && it.command.is_none();
         let names = pending.migrations.iter().map(|it| it.name.clone());
         let recorded = names.filter(|name| store.applied.contains(name)).collect();
         let backends = u32::from(store.backends_until > now);

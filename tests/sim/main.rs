@@ -134,6 +134,10 @@ const REMEMBERED: &[u64] = &[
     1_795_965_298_165_080,
     // New migrations come between two tries of a run that began with none.
     1_795_965_298_229_772,
+    // What serves unasked has its databases asked for longer than it may stay unasked.
+    1_795_972_561_018_807,
+    // What was left is removed by the second look, for the first one's answer was lost.
+    1_795_972_561_138_813,
 ];
 
 /// How many seeds a flaw may survive.

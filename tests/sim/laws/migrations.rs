@@ -113,7 +113,8 @@ pub(super) fn the_unasked_are_asked(step: &Step<'_>) -> Verdict {
         let Some(waited) = crew.unasked.map(|since| step.now.since(since)) else { continue };
         let view = step.view.apps.iter().find(|view| view.name == *app);
         let runs = view.is_some_and(|view| !matches!(view.state, AppState::Stopping | AppState::Stopped));
-        if runs && waited > LONGEST_UNASKED {
+        let asks = step.ledger.books.values().any(|book| book.app == *app && book.open);
+        if runs && !asks && waited > LONGEST_UNASKED {
             return Err(format!("the databases of {app} have not been asked for {}", seconds(waited)));
         }
     }
