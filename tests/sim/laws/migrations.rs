@@ -114,7 +114,10 @@ pub(super) fn the_unasked_are_asked(step: &Step<'_>) -> Verdict {
         let view = step.view.apps.iter().find(|view| view.name == *app);
         let runs = view.is_some_and(|view| !matches!(view.state, AppState::Stopping | AppState::Stopped));
         let asks = step.ledger.books.values().any(|book| book.app == *app && book.open);
-        if runs && !asks && waited > LONGEST_UNASKED {
+        // Somebody may not want them to be asked again.
+        let unwanted = Some(Request::AbortMigration(app.clone()));
+        let given_up = step.ledger.asked.values().any(|asked| asked.request == unwanted);
+        if runs && !asks && !given_up && waited > LONGEST_UNASKED {
             return Err(format!("the databases of {app} have not been asked for {}", seconds(waited)));
         }
     }
