@@ -85,7 +85,7 @@ class Halfway:
             passed = at in ("committing", "recording") or at == "operation" and index + 1 < number
             if passed:
                 found.append(schema.DONE)
-            elif at == "operation" and index + 1 > number or at == "migration":
+            elif at == "operation" and (index + 1 > number or not self.at.get("begun", True)) or at == "migration":
                 found.append(schema.NOT)
             else:
                 atomic = self.rolls_back and (operation.atomic or self.migration.atomic and operation.atomic is not False)

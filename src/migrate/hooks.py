@@ -244,7 +244,9 @@ class Hooks:
             words = described(operation)
             self.where = "%s%s, operation %d of %d (%s)" % (name, self.place, number, of, words)
             self.step("operation", number=number, of=of, words=words, runs=language(operation))
-            return forwards(*arguments, **named)
+            answer = forwards(*arguments, **named)
+            self.trail.done(next((it.connection for it in arguments if hasattr(it, "deferred_sql")), None))
+            return answer
 
         return told
 

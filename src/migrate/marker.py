@@ -1,6 +1,7 @@
 """What the database itself keeps of runs that nothing can undo: the table `ostler_migrations`, beside `django_migrations`.
 
-    no row ─► "under way": written before the first change of a migration, with each operation that begins
+    no row ─► "under way": written before the first change of a migration, with each operation that begins, and with the end
+              │            of one in a transaction of its own, as a part of that
                  ├─ the run was seen to be clean ─► no row
                  ├─ something is half done ─► "dirty", with what is left, until a person says that it is put right
                  └─ the run died ─► whoever has the lock next, on whichever server, looks what is left: clean, or dirty
@@ -54,6 +55,12 @@ class Table:
         self.wrapper, self.orders, self.failure = wrapper, orders, failure
         self.run = orders["tag"]
         self.place = self.name = None
+
+    def seen_by(self, wrapper):
+        """The same by another connection, whatever schemas that looks in by now."""
+        table = Table(wrapper, self.orders, self.failure)
+        table.place, table.name = self.place, self.find()
+        return table
 
     def ask(self, sql, values=None):
         """The rows, or how many were changed."""
@@ -193,6 +200,12 @@ class Ledger:
                     "what": row.step.get("words") or "what it has left is not known",
                     "leftovers": row.step.get("leftovers") or []}
         return None
+
+    def confirmed(self, at):
+        """How far our own run has come, by what it has told (`at`) and by its row: that knows what has been committed."""
+        steps = [row.step for row in self.rows() if row.run == self.table.run and row.state == UNDER_WAY and row.step.get("done")]
+        same = [step for step in steps if at and (step.get("at"), step.get("number")) == (at.get("at"), at.get("number"))]
+        return same[0] if same else at
 
     def prepare(self):
         """Has the table there before the run, if there is one; what is lost where that cannot be, in words, or None."""

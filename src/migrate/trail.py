@@ -18,6 +18,7 @@ class Trail:
         self.table = None
         self.migration = None  # the one that is to be told of
         self.written = False
+        self.last = {}  # the step that the row tells
 
     def enter(self, migration, connection):
         """A migration begins; nothing of it is done yet."""
@@ -44,8 +45,22 @@ class Trail:
                 self.off, self.migration = True, None  # which the watching program has said before the run
                 return None
 
+    def done(self, connection):
+        """The operation under way is done. Where it is in a transaction of its own, the row says so as a part of that: by then
+        nobody is there who could say whether it was committed, or the app's own code that follows the commit fails."""
+        if self.migration is None or not self.written or connection is None or not connection.in_atomic_block:
+            return
+        from django.db import Error, transaction
+        try:
+            with transaction.atomic(using=connection.alias):
+                self.table.seen_by(connection).change(self.orders["tag"], marker.UNDER_WAY,
+                                                      step=json.dumps(dict(self.last, done=True)))
+        except (Error, Lost, marker.Refused):
+            pass  # by a role that the operation itself has taken on, for one: then the row tells less
+
     def write(self, step):
         name, alias, vendor = self.migration
+        self.last = step
         if self.table is None:
             self.table = marker.Table(beside(alias), self.orders, self.vendors[vendor].failure)
         if not self.written:

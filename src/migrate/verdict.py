@@ -14,7 +14,7 @@ class Case:
         pending = order.get("pending")
         self.pending = None if pending is None else pending.get("migrations") or []
         self.name = order.get("migration")  # the one that was under way
-        self.at = order.get("at") or {}  # ostlerd's `Step`
+        self.at = reached(order.get("at") or {})  # ostlerd's `Step`
         self.failed = bool(order.get("failed"))
         self.recorded = recorded  # the names of `pending` that are recorded now; None where nobody can tell
         self.operations = operations  # the operations of `name`, or None
@@ -50,6 +50,14 @@ class Case:
         """Whether what was under way may do things that nobody can read in it."""
         own = [it for it in self.suspects if not type(it).__module__.startswith("django.") or type(it).__name__ == "RunPython"]
         return self.pending is None or bool(own)
+
+
+def reached(at):
+    """Where a run is that has committed the operation in which it was: at the end of all, or before the next."""
+    if not at.get("done"):
+        return at
+    number, of = int(at.get("number") or 1), int(at.get("of") or 1)
+    return {"at": "committing"} if number >= of else {"at": "operation", "number": number + 1, "of": of, "begun": False}
 
 
 def own(case):
@@ -104,10 +112,11 @@ def operation(case, app, name, fake, rolls_back):
     words = short(case.at.get("words"), 120)
     before = [it for it in (done(case) or [None] * number)[:number - 1] if not touches_nothing(it)]
     current = case.operations[number - 1] if case.operations and number <= len(case.operations) else None
-    whole = single(current, rolls_back)
+    begun = case.at.get("begun", True)
+    whole = single(current, rolls_back) or not begun
     if not before and whole:
         return []
-    what = "operation %d of %d (%s) failed" % (number, of, words)
+    what = "operation %d of %d (%s) failed" % (number, of, words) if begun else "operation %d of %d was not begun" % (number, of)
     if before:
         what = "operation%s before it %s applied and not recorded: " % (
             "s" if len(before) > 1 else "", "are" if len(before) > 1 else "is") + what

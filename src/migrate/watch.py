@@ -264,11 +264,13 @@ class Watch:
             operations = plan.operations_of(order.get("migration"), self.migrations)
             open_ones = [order["migration"]] if order.get("migration") else [it for it in names if it not in recorded]
             suspects = [it for name in open_ones for it in plan.operations_of(name, self.migrations) or []]
+        ledger = self.ledger(order.get("pending"))
+        if ledger:
+            order = dict(order, at=ledger.confirmed(order.get("at")))
         case = verdict.Case(order, recorded, operations, suspects)
         backends = self.side.backends()
         leftovers, unverified = self.side.verify(case)
         left = [it for it in leftovers if not it["removed"]]
-        ledger = self.ledger(order.get("pending"))
         clean = unverified is None and not backends and recorded is not None
         marked = bool(ledger and ledger.settle(order.get("migration"), left[:10], clean))
         if ledger and clean and not left and not order.get("failed") and len(recorded) == len(ledger.names):

@@ -182,6 +182,49 @@ def what_another_has_applied_meanwhile_is_not_told_as_the_runs_own(place, projec
     assert report["leftovers"] == [] and report["recorded"] == ["shop.0002_own"], report
 
 
+# What Django calls after the commit is the app's own: it may take its time, and it may fail.
+COMMITTED = """
+import os, time
+from django.db import transaction
+def after():
+    time.sleep(float(os.environ.get("SLOW", "0")))
+    raise ValueError("mail is down")
+def insert(apps, editor):
+    with editor.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO done_once (name) VALUES ('once')")
+    transaction.on_commit(after, using=editor.connection.alias)
+"""
+
+
+def what_an_operation_has_committed_is_not_run_again(place, project, rows, atomic):
+    """In a transaction of its own, which has ended: the run dies there, or fails there, and nobody takes it for undone."""
+    one, other = Host(place, "web1"), Host(place, "web2")
+    insert, more = "migrations.RunPython(insert, atomic=True)", "migrations.RunPython(migrations.RunPython.noop)"
+    for number, (operations, dies) in enumerate(
+            [(insert, True), (insert + ", " + more, True), (insert, False), (insert + ", " + more, False)], 1):
+        name = project.migration("0002_data", operations, atomic=atomic, code=COMMITTED, after="0001_initial")
+        pending = one.begin()["pending"]
+        one.start(slow=60 if dies else 0)
+        step = one.step(at="operation", number=1)
+        if dies:
+            limit = time.monotonic() + 60
+            while len(rows()) < number:
+                assert time.monotonic() < limit and one.run.running(), one.run.printed()
+            one.die()
+        else:
+            assert one.run.ended() == 1
+            [left] = one.verify(pending, name, step)["leftovers"]
+            assert "--fake" in left["remedy"], left
+            one.leave()
+        dirty = other.begin()["dirty"]
+        assert dirty and (dirty["host"], dirty["migration"]) == ("web1", name), dirty
+        assert "--fake" in dirty["leftovers"][0]["remedy"], dirty
+        other.leave()
+        assert len(rows()) == number, rows()
+        assert other.resolve()["cleared"]
+        project.remove("0002_data")
+
+
 # Between Django's plan and its first migration.
 HELD = """
 import os, time

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 
-from hosts import Host, nothing_runs_twice, steps
+from hosts import Host, nothing_runs_twice, steps, what_an_operation_has_committed_is_not_run_again as committed
 from postgres import Postgres
 
 SERVER = Postgres
@@ -163,30 +163,33 @@ def the_table_is_in_the_schema_of_the_records(place):
     assert place.server.psql("SELECT schemaname FROM pg_tables WHERE tablename = 'ostler_migrations'", place.name) == "public"
 
 
-def a_run_whose_row_is_gone_stops_before_its_next_operation(place):
-    project = prepared(place)
-    steps(project, "0002_half", count=3)
+def in_its_first_operation(place):
+    """A host whose run goes on to two more."""
+    steps(prepared(place), "0002_half", count=3)
     one = Host(place, "web1")
     one.begin()
     one.start(slow=1)
     one.step(at="operation", number=1)
     while not rows(place):
         pass
+    return one
+
+
+def a_run_whose_row_is_gone_stops_before_its_next_operation(place):
+    one = in_its_first_operation(place)
     place.server.psql("DELETE FROM ostler_migrations", place.name)
     failed = one.run.hear("failed")
     assert "another server has taken over" in failed["message"], failed
     assert one.run.ended() == 1 and rows(place) == ["0002_half 1"], rows(place)
 
 
-def a_run_that_another_server_has_judged_stops_and_leaves_the_judgement(place):
+def what_an_operation_has_committed_is_not_run_again(place):
     project = prepared(place)
-    steps(project, "0002_half", count=3)
-    one = Host(place, "web1")
-    one.begin()
-    one.start(slow=1)
-    one.step(at="operation", number=1)
-    while not rows(place):
-        pass
+    committed(place, project, lambda: rows(place), atomic=False)
+
+
+def a_run_that_another_server_has_judged_stops_and_leaves_the_judgement(place):
+    one = in_its_first_operation(place)
     judged = json.dumps({"words": "half applied", "leftovers": []})
     place.server.psql("UPDATE ostler_migrations SET state = 'dirty', step = '%s' WHERE state <> 'done'" % judged, place.name)
     failed = one.run.hear("failed")
@@ -209,4 +212,5 @@ LAWS = [
     a_run_that_is_under_way_elsewhere_is_not_dirty, what_died_before_it_did_anything_is_run_again,
     where_no_table_may_be_made_it_is_said_before_the_run, without_a_marker_no_table_is_made, a_transaction_needs_no_marker,
     the_table_is_in_the_schema_of_the_records, a_run_whose_row_is_gone_stops_before_its_next_operation,
-    a_run_that_another_server_has_judged_stops_and_leaves_the_judgement, of_two_hosts_that_die_at_random_nothing_runs_twice]
+    a_run_that_another_server_has_judged_stops_and_leaves_the_judgement, what_an_operation_has_committed_is_not_run_again,
+    of_two_hosts_that_die_at_random_nothing_runs_twice]

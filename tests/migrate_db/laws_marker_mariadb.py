@@ -2,7 +2,7 @@
 
 import os
 
-from hosts import Host, nothing_runs_twice, steps
+from hosts import Host, nothing_runs_twice, steps, what_an_operation_has_committed_is_not_run_again as committed
 from maria import project
 from mariadb import Mariadb
 
@@ -61,6 +61,11 @@ def what_a_dead_host_left_half_done_is_refused_on_every_other(place):
     assert rows(place) == ["0002_half 1"]  # the second was in a transaction of its own
 
 
+def what_an_operation_has_committed_is_not_run_again(place):
+    made = prepared(place)
+    committed(place, made, lambda: rows(place), atomic=True)
+
+
 def a_run_that_ends_well_leaves_no_row(place):
     made = prepared(place)
     for number in range(2, 5):
@@ -79,4 +84,5 @@ def of_two_hosts_that_die_at_random_nothing_runs_twice(place):
 
 
 LAWS = [what_failed_halfway_is_refused_on_every_other, what_a_dead_host_left_half_done_is_refused_on_every_other,
-        a_run_that_ends_well_leaves_no_row, of_two_hosts_that_die_at_random_nothing_runs_twice]
+        what_an_operation_has_committed_is_not_run_again, a_run_that_ends_well_leaves_no_row,
+        of_two_hosts_that_die_at_random_nothing_runs_twice]
