@@ -57,7 +57,7 @@ impl App {
     }
 
     pub(super) fn start_unasked(&mut self, turn: &mut Turn<'_>, wanted: Wanted, reason: String) {
-        self.announce(turn, Happening::StartedUnasked { reason });
+        self.announce(turn, Happening::StartedWithoutDatabase { reason });
         self.databases.unasked = Some(wanted.plan.clone());
         self.ask_later(turn);
         self.bring_in(turn, wanted.plan, wanted.waiters);

@@ -18,7 +18,7 @@ use crate::load::get;
 const PYTHON: &str = "/usr/bin/python3";
 
 /// The kernel takes a lease away after 45 s, and a loop that hangs hangs as long.
-const AT_ONCE: Duration = Duration::from_secs(20);
+const AT_ONCE: Duration = Duration::from_secs(40);
 
 /// Whoever holds a path up; let go when it is dropped.
 struct Hold {

@@ -151,7 +151,7 @@ fn code_that_had_nothing_pending_starts_without_its_database_and_asks_it_later()
     ostlerd.ostler(&["stop", "shop"]).exits(0);
     server.down();
     ostlerd.ostler(&["start", "shop"]).exits(0);
-    ostlerd.logs("started although a database does not answer");
+    ostlerd.logs("started although its databases could not be asked");
     let state = ostlerd.serving("shop");
     assert!(state.problem.as_deref().unwrap_or_default().contains("No such file or directory"), "{state:?}");
     let answers_well = |app: &AppStatus| app.proof.as_ref().and_then(|it| Some(it.probe.as_ref()?.good));

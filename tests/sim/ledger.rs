@@ -345,7 +345,7 @@ impl Ledger {
                 // A rollout may follow.
                 crew.allow_a_change(now);
             }
-            (Happening::StartedUnasked { .. }, Some(book)) => {
+            (Happening::StartedWithoutDatabase { .. }, Some(book)) => {
                 crew.migrated.extend(book.blueprint.clone().filter(|_| book.current));
                 crew.unasked = Some(now);
             }

@@ -228,7 +228,7 @@ const OCCURRENCES: &[&str] = &[
     "Abort w",
     "Kill w",
     "KeepOnly",
-    "started although a database does not answer",
+    "started although its databases could not be asked",
     "StartZygote",
     "WorkerForked",
     "has loaded the app after",

@@ -138,7 +138,7 @@ impl Misdeed {
 }
 
 fn unasked(app: AppName) -> Action {
-    let happening = Happening::StartedUnasked { reason: "connection refused".to_owned() };
+    let happening = Happening::StartedWithoutDatabase { reason: "connection refused".to_owned() };
     Action::Announce(News { app, happening })
 }
 

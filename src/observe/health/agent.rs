@@ -31,7 +31,7 @@ const WEIGHT: &[u8] = b"weight";
 /// How long is waited for that: HAProxy without `agent-send` says nothing.
 const ASKED: Duration = Duration::from_millis(50);
 
-/// Answers until the future is dropped. With more than 256 connections the oldest of the address that has the most
+/// Answers until the future is dropped. When all places are taken the oldest of the address that has the most
 /// is closed: nobody keeps HAProxy out who asks from elsewhere, nor who asks first.
 pub async fn serve(listener: Listener, sources: Sources) {
     let mut connections = Connections::default();

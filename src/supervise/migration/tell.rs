@@ -31,9 +31,9 @@ pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'
         StartDelayed { delay } => {
             write!(f, "nothing serves: the start is tried again in {:.1} s", delay.as_secs_f64())
         }
-        StartedUnasked { reason } => write!(
+        StartedWithoutDatabase { reason } => write!(
             f,
-            "started although a database does not answer ({reason}): this code has run here before with nothing pending. The \
+            "started although its databases could not be asked ({reason}): this code has run here before with nothing pending. The \
              databases are asked until they answer"
         ),
         MigrationSwept { backends } => {
