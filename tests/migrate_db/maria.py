@@ -3,6 +3,8 @@
 import threading
 import time
 
+from program import HANG
+
 # Debian's and PyPI's pymysql is a stand-in for MySQLdb where the app says so.
 STAND_IN = """
 try:
@@ -28,7 +30,7 @@ def filled(place, rows):
     return made
 
 
-def until(holds, within=30, what="it"):
+def until(holds, within=HANG, what="it"):
     limit = time.monotonic() + within
     while True:
         found = holds()

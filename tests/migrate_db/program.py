@@ -12,6 +12,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SOURCES = os.path.join(ROOT, "src", "migrate")
+HANG = 300  # seconds: nothing that happens at all takes so long, however busy the machine is
 
 
 def source(*path):
@@ -94,7 +95,7 @@ class Program:
             self.events.append(json.loads(line))
         return bool(data)
 
-    def hear(self, event, within=30, where=None):
+    def hear(self, event, within=HANG, where=None):
         """The next message of this kind for which `where` holds; others before it are dropped, but not a failure."""
         limit = time.monotonic() + within
         while True:
@@ -109,7 +110,7 @@ class Program:
             if not self.read(limit - time.monotonic()) and not self.events:
                 raise AssertionError("end of file, expected %s\n%s" % (event, self.printed()))
 
-    def all(self, within=60):
+    def all(self, within=HANG):
         """Every message up to its end."""
         limit = time.monotonic() + within
         while self.read(limit - time.monotonic()):
@@ -117,7 +118,7 @@ class Program:
         heard, self.events = self.events, []
         return heard
 
-    def ask(self, do, event, within=10, **fields):
+    def ask(self, do, event, within=HANG, **fields):
         self.say(do, **fields)
         return self.hear(event, within)
 
@@ -127,7 +128,7 @@ class Program:
     def running(self):
         return self.status is None and not select.select([self.pidfd], [], [], 0)[0]
 
-    def ended(self, within=30):
+    def ended(self, within=HANG):
         """The exit status, negative for a signal."""
         if self.status is None:
             assert select.select([self.pidfd], [], [], within)[0], "still running after %s s\n%s" % (within, self.printed())

@@ -8,7 +8,7 @@ import time
 
 from kinds import shop
 from load import Lost
-from supervisor import DRAINING, until
+from supervisor import DRAINING, descriptors, until
 
 LARGE = 40 * 1024 * 1024
 # The keep-alive time is what a drain waits for where nothing is under way.
@@ -70,9 +70,7 @@ def slow(app, path, keep, head="", body=b""):
 
 
 def sockets(workers):
-    links = [os.readlink("/proc/%d/fd/%s" % (worker.pid, fd))
-             for worker in workers for fd in os.listdir("/proc/%d/fd" % worker.pid)]
-    return sum(link.startswith("socket:") for link in links)
+    return sum(link.startswith("socket:") for worker in workers for link in descriptors(worker.pid))
 
 
 def start_draining(app, workers, blocking=False):

@@ -4,7 +4,7 @@ import os
 import signal
 
 from booting import written
-from supervisor import Shop, until
+from supervisor import Shop, leads_to, until
 
 STACKS, TASKS = signal.SIGRTMIN + 5, signal.SIGRTMIN + 6
 DISGUISES = {
@@ -148,8 +148,7 @@ async def application(scope, receive, send):
 def a_worker_that_serves_writes_its_stacks_into_the_log(at):
     with Shop(at.venv, at.directory) as app:
         worker = app.ready()
-        until(lambda: not os.path.exists("/proc/%d/fd/4" % worker.pid) or "memfd" not in
-              os.readlink("/proc/%d/fd/4" % worker.pid), "it puts its paper away")
+        until(lambda: "memfd" not in leads_to("/proc/%d/fd/4" % worker.pid), "it puts its paper away")
         worker.kill(STACKS)
         until(lambda: "most recent call first" in app.printed(), "the stacks are in the log")
         worker.kill(TASKS)

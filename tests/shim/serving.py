@@ -10,7 +10,7 @@ import time
 
 from kinds import CONCURRENT, PROBE, shop
 from load import Client, Load
-from supervisor import DRAINING, until
+from supervisor import DRAINING, descriptors, leads_to, until
 
 
 def a_worker_leaves_the_listener_as_it_was(at):
@@ -129,16 +129,6 @@ def a_worker_has_its_own_descriptors_and_its_children_none(at):
         assert len([link for link in links if link in ours]) == 1, links  # the listener, not our end of control
 
 
-def descriptors(pid):
-    folder, links = "/proc/%d/fd" % pid, []
-    for fd in os.listdir(folder):
-        try:
-            links.append(os.readlink(os.path.join(folder, fd)))
-        except FileNotFoundError:
-            pass  # a connection that has just ended
-    return links
-
-
 def signals_are_taken_as_the_contract_says(at):
     with shop(at) as app:
         moved = os.path.join(at.directory, "moved")
@@ -161,7 +151,7 @@ def signals_are_taken_as_the_contract_says(at):
             until(worker.in_flight, "the request is seen")
             worker.kill(signal.SIGQUIT)
             client.close()
-        assert worker.ended(within=10) == 0, (worker.status, app.printed())
+        assert worker.ended() == 0, (worker.status, app.printed())
 
 
 def a_worker_outlives_its_parent(at):
@@ -224,13 +214,6 @@ def running(pid):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def leads_to(path):
-    try:
-        return os.readlink(path)
-    except FileNotFoundError:
-        return ""  # a connection that has ended meanwhile
 
 
 def heartbeat(pid):

@@ -16,6 +16,7 @@ APPS = os.path.join(ROOT, "tests", "shim", "apps")
 SLOT = 4096
 ROOM = 65536
 BOOTING, LOADED, READY, DRAINING = 1, 2, 3, 4
+HANG = 300  # seconds: nothing that happens at all takes so long, however busy the machine is
 
 
 def source(name):
@@ -95,7 +96,7 @@ class Worker:
         """The descriptors after the scoreboard."""
         return listeners
 
-    def hear(self, event, within=30):
+    def hear(self, event, within=HANG):
         """The next message, which has to be `event`; what the worker has proved before it is kept in `proof`."""
         limit = time.monotonic() + within
         while not self.messages:
@@ -150,7 +151,7 @@ class Worker:
     def running(self):
         return self.status is None and not select.select([self.pidfd], [], [], 0)[0]
 
-    def ended(self, within=30):
+    def ended(self, within=HANG):
         """The exit status, negative for a signal."""
         if self.status is None:
             if not select.select([self.pidfd], [], [], within)[0]:
@@ -291,7 +292,20 @@ def plain(address):
     return address if isinstance(address, str) else list(address[:2])
 
 
-def until(condition, what, within=20):
+def descriptors(pid):
+    """Where each descriptor of a process leads."""
+    folder = "/proc/%d/fd" % pid
+    return list(filter(None, (leads_to(os.path.join(folder, fd)) for fd in os.listdir(folder))))
+
+
+def leads_to(path):
+    try:
+        return os.readlink(path)
+    except FileNotFoundError:
+        return ""  # a connection that has ended meanwhile
+
+
+def until(condition, what, within=HANG):
     """Waits for a state, never for a time."""
     limit = time.monotonic() + within
     while not condition():

@@ -136,11 +136,11 @@ def watch():
     for _ in range(3):
         others.append(os.fork())
         if others[-1] == 0: work(60); os._exit(0)
-    work(1.2)
+    work(1)
     for other in others: os.kill(other, 9)
     say(event='opened', vendor='sqlite', version='3.40', pending=PENDING)
     control.recv(1)";
-    let mut rig = Rig::django(code).opens(Duration::from_secs(2));
+    let mut rig = Rig::django(code).opens(Duration::from_secs(3));
     let told = rig.open().await;
     assert!(matches!(told, MigrationFact::Opened(_)), "{told:?}");
 }
