@@ -141,15 +141,15 @@ def unreachable(place, within, *words, **settings):
 
 
 def a_wrong_password_is_told_in_the_words_of_the_server(place):
-    unreachable(place, 10, "password authentication failed", "127.0.0.1", "shop", PASSWORD="not the word")
+    unreachable(place, 60, "password authentication failed", "127.0.0.1", "shop", PASSWORD="not the word")
 
 
 def a_server_that_is_down_is_told_with_its_place(place):
-    unreachable(place, 10, "refused", "127.0.0.1:1 ", PORT="1")
+    unreachable(place, 60, "refused", "127.0.0.1:1 ", PORT="1")
 
 
 def a_database_that_is_missing_is_told_by_name(place):
-    unreachable(place, 10, "no_such_shop", "does not exist", NAME="no_such_shop")
+    unreachable(place, 60, "no_such_shop", "does not exist", NAME="no_such_shop")
 
 
 def a_host_that_swallows_everything_is_given_up(place):
@@ -157,7 +157,7 @@ def a_host_that_swallows_everything_is_given_up(place):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(8)
-        unreachable(place, 15, "127.0.0.1:%d" % silent.getsockname()[1], PORT=str(silent.getsockname()[1]))
+        unreachable(place, 60, "127.0.0.1:%d" % silent.getsockname()[1], PORT=str(silent.getsockname()[1]))
 
 
 def a_transaction_pooler_is_refused_and_a_session_pooler_is_not(place):
