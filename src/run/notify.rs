@@ -1,30 +1,24 @@
-//! What systemd hears of ostlerd: that it is ready, what it does, that its loop goes round. Nothing elsewhere.
+//! What systemd is told of ostlerd: that it is ready, what it does, that its loop goes round. Nothing elsewhere.
 //!
-//! Sent from the driver's own loop, and so the watchdog's word is the loop's. Nothing here waits: what systemd
-//! does not take now, it is told at the next turn.
+//! Decided in the driver's own loop, and so the watchdog's word is the loop's. What finds no room on its way to systemd is
+//! told at the next turn.
 
 use std::collections::BTreeSet;
-use std::io::{self, IoSlice};
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
-
-use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 
 use super::passed::STORED;
 use super::scoreboard::monotonic_now;
 use crate::observe::{Stage, Status, status_line};
 
-/// While ostlerd starts, reloads or stops, systemd is asked for so much more time with every beat: the limits are
-/// ostlerd's own (`boot_timeout`, a migration's budgets, the edge's delay, `graceful_timeout`), and systemd's are there
-/// for a loop that stands still.
-const EXTENSION: Duration = Duration::from_secs(60);
+mod sender;
+
+use sender::{Line, Message, Sender};
 
 /// At least so often, also without a watchdog.
 const BEAT: Duration = Duration::from_secs(10);
 
-/// The way to systemd, where it waits to hear something.
+/// The way to systemd, if it listens.
 #[derive(Debug, Default)]
 pub struct Notifier {
     way: Option<Way>,
@@ -39,66 +33,49 @@ pub struct Notifier {
 
 #[derive(Debug)]
 struct Way {
-    socket: UnixDatagram,
-    systemd: SocketAddr,
+    sender: Sender,
     watchdog: bool,
     period: Duration,
 }
 
-impl Way {
-    fn send(&self, words: &str, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
-        let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
-        socket.connect_addr(&self.systemd)?;
-        let fds: Vec<RawFd> = fd.iter().map(AsRawFd::as_raw_fd).collect();
-        let rights = [ControlMessage::ScmRights(&fds)];
-        let rights = if fds.is_empty() { &[][..] } else { &rights[..] };
-        let words = [IoSlice::new(words.as_bytes())];
-        sendmsg::<()>(socket.as_raw_fd(), &words, rights, MsgFlags::MSG_NOSIGNAL, None)?;
-        Ok(())
-    }
-}
-
 impl Notifier {
-    /// As the environment says.
+    /// As the environment says. Starts a thread if systemd listens.
     pub fn from_env() -> Notifier {
-        let Some(name) = std::env::var("NOTIFY_SOCKET").ok().filter(|name| !name.is_empty()) else {
+        if std::env::var_os("NOTIFY_SOCKET").is_none_or(|name| name.is_empty()) {
             return Notifier::default();
-        };
-        let watchdog = watchdog(|name| std::env::var(name).ok());
-        Notifier::to(&name, watchdog).unwrap_or_else(|error| {
-            tracing::warn!("systemd cannot be told how ostlerd is: NOTIFY_SOCKET={name}: {error}");
-            Notifier::default()
-        })
+        }
+        match Sender::start() {
+            Ok(sender) => {
+                Notifier::over(sender, sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero()))
+            }
+            Err(error) => {
+                tracing::warn!("systemd cannot be told how ostlerd is: {error}");
+                Notifier::default()
+            }
+        }
     }
 
-    fn to(name: &str, watchdog: Option<Duration>) -> io::Result<Notifier> {
-        let systemd = match name.strip_prefix('@') {
-            Some(name) => SocketAddr::from_abstract_name(name)?,
-            None => SocketAddr::from_pathname(name)?,
-        };
-        let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
+    /// `watchdog` is how long the loop may stand still.
+    fn over(sender: Sender, watchdog: Option<Duration>) -> Notifier {
         let period = watchdog.map_or(BEAT, |limit| (limit / 4).min(BEAT));
-        let way = Way { socket, systemd, watchdog: watchdog.is_some(), period };
-        Ok(Notifier { way: Some(way), ..Notifier::default() })
+        let way = Way { sender, watchdog: watchdog.is_some(), period };
+        Notifier { way: Some(way), ..Notifier::default() }
     }
 
     /// Has systemd keep these sockets for the next ostlerd, and no others. To be called whenever they may have changed.
     pub(super) fn keep_sockets(&mut self, sockets: &[(u64, BorrowedFd<'_>)]) {
         let Some(way) = &self.way else { return };
-        let gone: Vec<u64> =
-            self.stored.iter().copied().filter(|it| !sockets.iter().any(|(n, _)| n == it)).collect();
-        for number in gone {
-            if way.send(&format!("FDSTOREREMOVE=1\nFDNAME={STORED}{number}\n"), None).is_ok() {
-                self.stored.remove(&number);
-            }
-        }
+        self.stored.retain(|number| {
+            let kept = sockets.iter().any(|(it, _)| it == number);
+            kept || !way.sender.send(Message::Remove(format!("{STORED}{number}")))
+        });
         for (number, fd) in sockets {
             let new = !self.stored.contains(number);
-            // systemd would throw away one that refuses connections: to it, that looks broken.
-            let words = format!("FDSTORE=1\nFDPOLL=0\nFDNAME={STORED}{number}\n");
-            if new && way.send(&words, Some(*fd)).is_ok() {
+            // A copy that cannot be made now is made at a later turn.
+            if new
+                && let Ok(copy) = fd.try_clone_to_owned()
+                && way.sender.send(Message::Store(format!("{STORED}{number}"), copy))
+            {
                 self.stored.insert(*number);
             }
         }
@@ -119,30 +96,30 @@ impl Notifier {
         let ready = self.ready || proven && stage == Stage::Running;
         let stopping = self.stopping || stage == Stage::Stopping;
         let reloading = reloading && self.ready && !stopping;
-        let news = match () {
-            () if stopping && !self.stopping => "STOPPING=1\n".to_owned(),
-            () if stopping => String::new(),
+        let mut lines = Vec::new();
+        match () {
+            () if stopping && !self.stopping => lines.push(Line::Stopping),
+            () if stopping => {}
             () if reloading && !self.reloading => {
-                format!("RELOADING=1\nMONOTONIC_USEC={}\n", monotonic_now() / 1000)
+                lines.push(Line::Reloading(i128::from(monotonic_now() / 1000)));
             }
             // Of a reload's end as well.
-            () if ready && !self.ready || self.reloading && !reloading => "READY=1\n".to_owned(),
-            () => String::new(),
-        };
+            () if ready && !self.ready || self.reloading && !reloading => lines.push(Line::Ready),
+            () => {}
+        }
         // What begins counts from now on: its first beat cannot wait for the next one's turn.
         let begins = stopping && !self.stopping || reloading && !self.reloading;
         let due = begins || self.beat.is_none_or(|beat| beat.elapsed() >= way.period);
-        let mut words = news;
         if line != self.line {
-            words.push_str(&format!("STATUS={line}\n"));
+            lines.push(Line::Status(line.clone()));
         }
         if due && way.watchdog {
-            words.push_str("WATCHDOG=1\n");
+            lines.push(Line::Watchdog);
         }
         if due && (stopping || reloading || !ready) {
-            words.push_str(&format!("EXTEND_TIMEOUT_USEC={}\n", EXTENSION.as_micros()));
+            lines.push(Line::MoreTime);
         }
-        if words.is_empty() || way.socket.send_to_addr(words.as_bytes(), &way.systemd).is_err() {
+        if lines.is_empty() || !way.sender.send(Message::Lines(lines)) {
             return;
         }
         (self.ready, self.reloading, self.stopping, self.line) = (ready, reloading, stopping, line);
@@ -152,15 +129,10 @@ impl Notifier {
     }
 }
 
-/// How long the loop may stand still, where systemd watches this very process.
-fn watchdog(variable: impl Fn(&str) -> Option<String>) -> Option<Duration> {
-    let limit: u64 = variable("WATCHDOG_USEC")?.parse().ok()?;
-    let ours = variable("WATCHDOG_PID").is_none_or(|pid| pid == std::process::id().to_string());
-    (ours && limit > 0).then_some(Duration::from_micros(limit))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc::{Receiver, sync_channel};
+
     use super::*;
     use crate::observe::{ConfigStatus, DrainStatus};
 
@@ -172,66 +144,63 @@ mod tests {
         Status { version, pid: 1, draining: stopping, drain, config, apps: Vec::new() }
     }
 
-    fn pair(watchdog: Option<Duration>) -> (UnixDatagram, Notifier) {
-        let name = format!("@ostler-notify-{}-{:?}", std::process::id(), std::thread::current().id());
-        let address = SocketAddr::from_abstract_name(&name[1..]).expect("a name");
-        let systemd = UnixDatagram::bind_addr(&address).expect("the name is free");
-        systemd.set_nonblocking(true).expect("it is ours");
-        (systemd, Notifier::to(&name, watchdog).expect("a name"))
+    fn pair(watchdog: Option<Duration>) -> (Receiver<Message>, Notifier) {
+        let (messages, systemd) = sync_channel(1);
+        (systemd, Notifier::over(Sender::to(messages), watchdog))
     }
 
-    fn heard(systemd: &UnixDatagram) -> Option<String> {
-        let mut buffer = [0; 4096];
-        let count = systemd.recv(&mut buffer).ok()?;
-        Some(String::from_utf8_lossy(&buffer[..count]).into_owned())
+    /// The lines of the message that was sent, none if none was.
+    fn sent(systemd: &Receiver<Message>) -> Vec<Line> {
+        match systemd.try_recv() {
+            Ok(Message::Lines(lines)) => lines,
+            Ok(other) => panic!("{other:?}"),
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn no_apps() -> Line {
+        Line::Status("no apps yet: put one into apps.d".to_owned())
     }
 
     #[test]
     fn what_is_known_is_not_told_again() {
         let (systemd, mut notifier) = pair(None);
         notifier.tell(&status(false), true, false);
-        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nSTATUS=no apps yet: put one into apps.d\n"));
+        assert_eq!(sent(&systemd), [Line::Ready, no_apps()]);
         notifier.tell(&status(false), true, false);
-        assert_eq!(heard(&systemd), None);
+        assert_eq!(sent(&systemd), []);
         notifier.tell(&status(true), true, false);
-        assert_eq!(
-            heard(&systemd).as_deref(),
-            Some(
-                "STOPPING=1\nSTATUS=stopping: no apps yet: put one into apps.d\nEXTEND_TIMEOUT_USEC=60000000\n"
-            )
-        );
+        let line = Line::Status("stopping: no apps yet: put one into apps.d".to_owned());
+        assert_eq!(sent(&systemd), [Line::Stopping, line, Line::MoreTime]);
     }
 
     #[test]
     fn a_reload_has_a_beginning_an_end_and_as_much_time_as_it_takes() {
         let (systemd, mut notifier) = pair(Some(Duration::from_nanos(1)));
         notifier.tell(&status(false), false, true);
-        assert!(heard(&systemd).is_some_and(|words| !words.contains("READY") && !words.contains("RELOAD")));
+        assert_eq!(sent(&systemd), [no_apps(), Line::Watchdog, Line::MoreTime]);
         notifier.tell(&status(false), true, true);
-        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nWATCHDOG=1\n"));
-        let before = monotonic_now() / 1000;
+        assert_eq!(sent(&systemd), [Line::Ready, Line::Watchdog]);
+        let before = i128::from(monotonic_now() / 1000);
         notifier.tell(&status(false), true, true);
-        let words = heard(&systemd).unwrap_or_default();
-        let when =
-            words.strip_prefix("RELOADING=1\nMONOTONIC_USEC=").and_then(|rest| rest.split('\n').next());
-        let when: u64 = when.and_then(|it| it.parse().ok()).unwrap_or_else(|| panic!("{words}"));
-        assert!((before..=monotonic_now() / 1000).contains(&when), "{words}");
-        assert!(words.ends_with("\nWATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000\n"), "{words}");
+        let lines = sent(&systemd);
+        let [Line::Reloading(since), Line::Watchdog, Line::MoreTime] = lines[..] else { panic!("{lines:?}") };
+        assert!((before..=i128::from(monotonic_now() / 1000)).contains(&since), "{since}");
         notifier.tell(&status(false), true, true);
-        assert_eq!(heard(&systemd).as_deref(), Some("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000\n"));
+        assert_eq!(sent(&systemd), [Line::Watchdog, Line::MoreTime]);
         notifier.tell(&status(false), true, false);
-        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nWATCHDOG=1\n"));
+        assert_eq!(sent(&systemd), [Line::Ready, Line::Watchdog]);
         notifier.tell(&status(true), true, true);
-        assert!(heard(&systemd).is_some_and(|words| words.starts_with("STOPPING=1\n")));
+        assert_eq!(sent(&systemd).first(), Some(&Line::Stopping));
     }
 
     #[test]
-    fn the_watchdog_hears_of_the_loop_and_of_time_that_is_needed() {
+    fn the_watchdog_is_told_of_the_loop_and_of_time_that_is_needed() {
         let (systemd, mut notifier) = pair(Some(Duration::from_nanos(1)));
         notifier.tell(&status(true), true, false);
+        sent(&systemd);
         notifier.tell(&status(true), true, false);
-        let _first = heard(&systemd);
-        assert_eq!(heard(&systemd).as_deref(), Some("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=60000000\n"));
+        assert_eq!(sent(&systemd), [Line::Watchdog, Line::MoreTime]);
     }
 
     #[test]
@@ -239,37 +208,32 @@ mod tests {
         use std::os::fd::AsFd;
         let (systemd, mut notifier) = pair(None);
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
-        for _ in 0..2 {
-            notifier.keep_sockets(&[(7, socket.as_fd())]);
-        }
-        assert_eq!(heard(&systemd).as_deref(), Some("FDSTORE=1\nFDPOLL=0\nFDNAME=ostler-listen-7\n"));
-        assert_eq!(heard(&systemd), None);
+        notifier.keep_sockets(&[(7, socket.as_fd())]);
+        let Ok(Message::Store(name, _)) = systemd.try_recv() else { panic!("it is not stored") };
+        assert_eq!(name, "ostler-listen-7");
+        notifier.keep_sockets(&[(7, socket.as_fd())]);
+        assert!(systemd.try_recv().is_err());
         notifier.keep_sockets(&[]);
-        assert_eq!(heard(&systemd).as_deref(), Some("FDSTOREREMOVE=1\nFDNAME=ostler-listen-7\n"));
+        let Ok(Message::Remove(name)) = systemd.try_recv() else { panic!("it is not removed") };
+        assert_eq!(name, "ostler-listen-7");
     }
 
     #[test]
-    fn what_systemd_cannot_take_now_it_is_told_later() {
+    fn what_finds_no_room_is_sent_later() {
+        use std::os::fd::AsFd;
         let (systemd, mut notifier) = pair(None);
-        let name = systemd.local_addr().expect("it is bound");
-        let filler = UnixDatagram::unbound().expect("a descriptor is free");
-        filler.set_nonblocking(true).expect("it is ours");
-        while filler.send_to_addr(b"x", &name).is_ok() {}
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        notifier.knows_stored([7]);
         notifier.tell(&status(false), true, false);
-        while heard(&systemd).is_some_and(|words| words == "x") {}
-        notifier.tell(&status(false), true, false);
-        assert_eq!(heard(&systemd).as_deref(), Some("READY=1\nSTATUS=no apps yet: put one into apps.d\n"));
-    }
-
-    #[test]
-    fn only_a_watchdog_over_this_process_counts() {
-        let of = |pid: Option<&str>| {
-            let pid = pid.map(str::to_owned);
-            watchdog(|name| if name == "WATCHDOG_USEC" { Some("5000000".to_owned()) } else { pid.clone() })
-        };
-        assert_eq!(of(None), Some(Duration::from_secs(5)));
-        assert_eq!(of(Some(&std::process::id().to_string())), Some(Duration::from_secs(5)));
-        assert_eq!(of(Some("1")), None);
-        assert_eq!(watchdog(|_| None), None);
+        notifier.tell(&status(true), true, false);
+        notifier.keep_sockets(&[(8, socket.as_fd())]);
+        assert_eq!(sent(&systemd), [Line::Ready, no_apps()]);
+        assert!(systemd.try_recv().is_err());
+        notifier.tell(&status(true), true, false);
+        assert_eq!(sent(&systemd).first(), Some(&Line::Stopping));
+        notifier.keep_sockets(&[(8, socket.as_fd())]);
+        assert!(matches!(systemd.try_recv(), Ok(Message::Remove(name)) if name.ends_with("-7")));
+        notifier.keep_sockets(&[(8, socket.as_fd())]);
+        assert!(matches!(systemd.try_recv(), Ok(Message::Store(name, _)) if name.ends_with("-8")));
     }
 }

@@ -4,14 +4,11 @@ use std::collections::BTreeSet;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 
-use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{getsockopt, sockopt};
 
 use super::listeners;
 use crate::config::Address;
-
-/// Where the passed descriptors begin.
-const FIRST: RawFd = 3;
 
 /// How the names of sockets begin that an ostlerd has given to systemd's store; their number follows.
 pub(super) const STORED: &str = "ostler-listen-";
@@ -29,27 +26,21 @@ impl Passed {
     ///
     /// To be called once, before anything is opened and before there is a second thread.
     pub fn take() -> Passed {
-        let variable = |name: &str| std::env::var(name).ok();
-        let names = names(
-            variable("LISTEN_PID").as_deref(),
-            variable("LISTEN_FDS").as_deref(),
-            variable("LISTEN_FDNAMES").as_deref(),
-            std::process::id(),
-        );
-        for name in ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"] {
-            // SAFETY: as the caller promises, no other thread reads the environment.
-            unsafe { std::env::remove_var(name) };
-        }
-        let mut passed = Vec::new();
-        for (fd, name) in (FIRST..).zip(names) {
-            if nix::sys::stat::fstat(BorrowedNumber(fd)).is_err() {
-                continue;
-            }
+        // SAFETY: as the caller promises, no other thread reads the environment.
+        let given = unsafe {
+            std::env::remove_var("LISTEN_PIDFDID");
+            sd_notify::listen_fds_with_names_and_unset_env()
+        };
+        let given: Vec<(RawFd, String)> = given.map(Iterator::collect).unwrap_or_else(|error| {
+            // Nothing of it can be trusted: the variables say something else than what is open.
+            tracing::error!("the sockets that LISTEN_FDS names are not used: {error}");
+            Vec::new()
+        });
+        let owned = |(fd, name)| {
             // SAFETY: systemd passed this open descriptor to this very process, and it is taken once.
-            let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-            let _ = fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
-            passed.push((name, Arc::new(fd)));
-        }
+            (name, Arc::new(unsafe { OwnedFd::from_raw_fd(fd) }))
+        };
+        let passed = given.into_iter().map(owned).collect();
         Passed { named: passed, own: Vec::new() }
     }
 
@@ -150,32 +141,12 @@ impl Passed {
     }
 }
 
-/// A number that may or may not be open.
-struct BorrowedNumber(RawFd);
-
-impl AsFd for BorrowedNumber {
-    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
-        // SAFETY: used for fstat alone, which answers EBADF where nothing is open.
-        unsafe { std::os::fd::BorrowedFd::borrow_raw(self.0) }
-    }
-}
-
-/// The names of the descriptors from 3 on; none where they are meant for another process.
-fn names(pid: Option<&str>, count: Option<&str>, names: Option<&str>, own: u32) -> Vec<String> {
-    if pid.and_then(|pid| pid.parse().ok()) != Some(own) {
-        return Vec::new();
-    }
-    let count: usize = count.and_then(|count| count.parse().ok()).unwrap_or(0);
-    let mut given = names.unwrap_or("").split(':').filter(|_| names.is_some());
-    (0..count.min(4096)).map(|_| given.next().unwrap_or("unknown").to_owned()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
     use std::sync::Arc;
 
-    use super::{Passed, names};
+    use super::Passed;
 
     #[test]
     fn names_that_nobody_takes_are_closed_and_what_was_stored_has_no_name() {
@@ -202,19 +173,5 @@ mod tests {
         let after = Passed::default().with_own(vec![other.into(), one.into(), twice], &names);
         assert_eq!(after.named("shop").len(), 1);
         assert_eq!(after.names(), ["shop"]);
-    }
-
-    #[test]
-    fn names_go_with_descriptors_in_order() {
-        assert_eq!(names(Some("7"), Some("3"), Some("web:web:admin"), 7), ["web", "web", "admin"]);
-        assert_eq!(names(Some("7"), Some("2"), None, 7), ["unknown", "unknown"]);
-        assert_eq!(names(Some("7"), Some("2"), Some("web"), 7), ["web", "unknown"]);
-    }
-
-    #[test]
-    fn what_is_meant_for_another_process_is_not_taken() {
-        assert!(names(Some("8"), Some("3"), Some("web"), 7).is_empty());
-        assert!(names(None, Some("3"), None, 7).is_empty());
-        assert!(names(Some("7"), Some("many"), None, 7).is_empty());
     }
 }
