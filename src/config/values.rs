@@ -190,35 +190,12 @@ fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
-/// Parts of a whole number and a unit, each unit smaller than the one before: `1h30m`. A bare number is seconds.
+/// `1h30m`, or a bare number of seconds.
 pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     if text.parse::<u64>().is_ok() {
         return seconds(text);
     }
-    let mut rest = text.trim();
-    let mut total = 0u64;
-    let mut smallest = u64::MAX;
-    while !rest.is_empty() {
-        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-        let number: u64 = rest[..digits].parse().ok()?;
-        rest = rest[digits..].trim_start();
-        let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
-        let unit = match &rest[..letters] {
-            "ms" => 1,
-            "s" | "sec" => 1000,
-            "m" | "min" => 60 * 1000,
-            "h" => 3600 * 1000,
-            "d" => 24 * 3600 * 1000,
-            _ => return None,
-        };
-        if unit >= smallest {
-            return None;
-        }
-        smallest = unit;
-        total = total.checked_add(number.checked_mul(unit)?)?;
-        rest = rest[letters..].trim_start();
-    }
-    (smallest < u64::MAX).then(|| Duration::from_millis(total))
+    humantime::parse_duration(text).ok()
 }
 
 /// A duration as it would be written in the file.

@@ -2,7 +2,6 @@
 
 mod board;
 mod counters;
-mod date;
 pub mod health;
 mod log;
 mod metrics;
@@ -20,7 +19,6 @@ pub mod words;
 
 pub use board::{AppRow, Board, Cell, WorkerRow, heights};
 pub use counters::{Counters, CountersRecord};
-pub use date::timestamp;
 pub use log::{announce, init as init_log, stderr_is_the_journal};
 pub use migration::{AbortStatus, MigrationStatus, MigrationStep, OperationStatus, backend, next_step, time};
 pub use notes::{Note, Topic, notes};

@@ -6,7 +6,6 @@ use super::VerbError;
 use crate::control::client::{Client, ClientError};
 use crate::control::protocol::{Line, exit};
 use crate::control::screen::{Ink, Screen, one_line, plain, say};
-use crate::observe::timestamp;
 use crate::supervise::{Level, News};
 
 /// Prints every line until ostlerd goes away (69) or the reader does.
@@ -25,7 +24,7 @@ pub(super) async fn run(client: &Client, json: bool) -> Result<u8, VerbError> {
             say(&line)?;
             continue;
         }
-        let now = screen.paint(Ink::Faint, &timestamp(SystemTime::now()));
+        let now = screen.paint(Ink::Faint, &humantime::format_rfc3339_millis(SystemTime::now()).to_string());
         match Line::parse(&line) {
             Line::News(news) => say(&format!("{now}  {}", sentence(screen, &news)))?,
             Line::Lagged(missed) => {

@@ -5,7 +5,6 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::SystemTime;
 
 use crate::config::AppName;
-use crate::observe::timestamp;
 use crate::supervise::RunId;
 
 /// The variable by which a run's processes are found, whatever became of their parents.
@@ -35,7 +34,7 @@ impl RunName {
             .map_or_else(|_| "unknown".to_owned(), |names| names.nodename().to_string_lossy().into_owned());
         // Random, and not the time: machines that were started from one image may deploy in the same second.
         let unique = RandomState::new().build_hasher().finish() as u32;
-        let started = timestamp(now);
+        let started = humantime::format_rfc3339_millis(now).to_string();
         let compact: String = started.chars().take(19).filter(|c| c.is_ascii_alphanumeric()).collect();
         let tag = tag(app.as_str(), &host, unique);
         RunName { run: format!("{compact}Z-{}", id.0), tag, host, started }
