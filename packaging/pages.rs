@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use clap_mangen::Man;
-use ostler::control::cli::Cli;
+use ostler::cli::Cli;
 use ostler::run::Arguments;
 
 /// Where each page sends its reader for more.

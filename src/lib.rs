@@ -8,9 +8,11 @@
 //! 4. [`worker`]: the Python side and its contract.
 //! 5. [`migrate`]: the database side of migrations, in Python too.
 //! 6. [`observe`]: the view, shown to the world.
-//! 7. [`control`]: commands over the control socket.
+//! 7. [`control`]: the server side of the control socket.
 //! 8. [`run`]: the shell: processes, sockets, time.
+//! 9. [`cli`]: the command, which asks over that socket.
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod migrate;

@@ -13,8 +13,9 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("migrate", &["config", "plan", "supervise", "worker"]),
     ("observe", &["config", "plan", "supervise"]),
     ("control", &["config", "plan", "supervise", "observe"]),
+    ("cli", &["config", "plan", "supervise", "observe", "control"]),
     ("run", &["config", "worker", "plan", "supervise", "migrate", "observe", "control"]),
-    ("bin/ostler.rs", &["config", "plan", "supervise", "observe", "control"]),
+    ("bin/ostler.rs", &["cli"]),
     ("bin/ostlerd.rs", &["config", "worker", "plan", "supervise", "migrate", "observe", "control", "run"]),
 ];
 

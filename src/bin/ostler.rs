@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(ostler::control::cli::run(std::env::args_os()))
+    ExitCode::from(ostler::cli::run(std::env::args_os()))
 }

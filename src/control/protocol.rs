@@ -29,10 +29,10 @@ use crate::config::AppName;
 use crate::supervise::{News, Outcome};
 
 /// The most workers that may be asked for at once.
-pub(super) const MOST_WORKERS: i64 = 1000;
+pub(crate) const MOST_WORKERS: i64 = 1000;
 
 /// Exit statuses beside those of an [`Outcome`].
-pub(super) mod exit {
+pub(crate) mod exit {
     pub(crate) const FAILED: u8 = 1;
     pub(crate) const USAGE: u8 = 64;
     pub(crate) const UNREACHABLE: u8 = 69;
@@ -44,12 +44,12 @@ pub(super) mod exit {
 
 /// Why a request was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// A sentence: the value, the rule, the remedy.
-    pub(super) error: String,
+    pub(crate) error: String,
     /// The exit status of the command that asked.
     #[serde(default = "failed")]
-    pub(super) exit: u8,
+    pub(crate) exit: u8,
 }
 
 fn failed() -> u8 {
@@ -58,29 +58,29 @@ fn failed() -> u8 {
 
 /// Where a listener missed something.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub(super) struct Lagged {
+pub(crate) struct Lagged {
     /// How many lines.
-    pub(super) lagged: u64,
+    pub(crate) lagged: u64,
 }
 
 /// The query of `restart`, `rollback` and `migrate` by which a migration is run although it breaks the code that serves.
-pub(super) const ACCEPT_BREAKAGE: &str = "accept_breakage";
+pub(crate) const ACCEPT_BREAKAGE: &str = "accept_breakage";
 
 /// The body of `restart`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Restart {
+pub(crate) struct Restart {
     /// The release that the link is to lead to, an absolute path; where it leads now where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) release: Option<String>,
+    pub(crate) release: Option<String>,
 }
 
 /// The body of `scale`.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     /// How many workers should serve.
-    pub(super) workers: ScaleTo,
+    pub(crate) workers: ScaleTo,
 }
 
 /// How many workers: a number, or `"auto"`.
@@ -115,14 +115,14 @@ impl std::str::FromStr for ScaleTo {
 /// The body of `drain`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Drain {
+pub(crate) struct Drain {
     /// How long it lasts after the edge has noticed; until `undrain` where it is not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) for_seconds: Option<f64>,
+    pub(crate) for_seconds: Option<f64>,
 }
 
 /// The longest drain that ends by itself.
-pub(super) const LONGEST_DRAIN: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(crate) const LONGEST_DRAIN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// One line of a stream, understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -159,14 +159,14 @@ impl Line {
 }
 
 /// `value` as one line of a stream.
-pub(super) fn line(value: &impl Serialize) -> Bytes {
+pub(crate) fn line(value: &impl Serialize) -> Bytes {
     let mut text = serde_json::to_vec(value).expect("the protocol's types have text keys only");
     text.push(b'\n');
     Bytes::from(text)
 }
 
 /// "no app named `shpo`; did you mean `shop`? (apps: blog, shop)"
-pub(super) fn no_such_app<'a>(name: &str, apps: impl IntoIterator<Item = &'a AppName>) -> String {
+pub(crate) fn no_such_app<'a>(name: &str, apps: impl IntoIterator<Item = &'a AppName>) -> String {
     let apps: Vec<&str> = apps.into_iter().map(AppName::as_str).collect();
     if apps.is_empty() {
         return format!(

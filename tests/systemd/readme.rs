@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use clap::Parser;
-use ostler::control::cli::Cli;
+use ostler::cli::Cli;
 
 /// Who runs the commands of a block, as the comment above it says.
 #[derive(Clone, Debug, PartialEq, Eq)]

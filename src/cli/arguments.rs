@@ -1,0 +1,367 @@
+//! The command's arguments.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::edge::{Cdn, Host, Peer, Program, Vip};
+use super::import::Import;
+use super::screen::{How, complain};
+use super::verbs;
+use crate::control::protocol::{LONGEST_DRAIN, ScaleTo, exit};
+
+/// Where ostlerd listens when nothing says otherwise.
+const SOCKET: &str = "/run/ostler/control.sock";
+
+/// What completions say to get the apps' names: no verb, and for nobody else.
+const NAMES: &str = "__apps";
+
+const EDGE_EXAMPLES: &str = "\
+Examples:
+  ostler edge nginx --host shop.example.com --email ops@example.com >/etc/nginx/conf.d/ostler.conf
+  ostler edge caddy --peer 10.0.0.2 --host shop.example.com
+  ostler edge haproxy --self 10.0.0.1 --peer 10.0.0.2 --cert /etc/haproxy/shop.pem
+  ostler edge traefik --main --email ops@example.com >/etc/traefik/traefik.yml
+  ostler edge traefik --peer 10.0.0.2 >/etc/traefik/dynamic/ostler.yml
+  ostler edge nginx shop --no-tls --cdn cloudflare
+  ostler edge keepalived --self 10.0.0.1 --peer 10.0.0.2 --vip 10.0.0.10/24";
+
+const EXIT_STATUSES: &str = "\
+Exit status:
+  0   done
+  1   failed: rolled back, not migrated, or (status) something is wrong
+  64  usage: no such verb, app, release or number
+  69  ostlerd is not reachable
+  75  refused for now: try again
+  77  not allowed
+  78  the configuration cannot be used";
+
+/// Runs and watches the workers of Python web applications, through ostlerd.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "ostler", version, after_help = EXIT_STATUSES, arg_required_else_help = true, max_term_width = 100)]
+pub struct Cli {
+    /// ostlerd's control socket [default: $OSTLER_SOCKET, $RUNTIME_DIRECTORY/control.sock or
+    /// /run/ostler/control.sock]
+    #[arg(long, global = true, value_name = "PATH")]
+    socket: Option<PathBuf>,
+
+    /// Print JSON: for programs
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Show tracebacks whole, with the frames of libraries
+    #[arg(long, global = true)]
+    verbose: bool,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Show the apps and their workers
+    ///
+    /// Exits 1 where an app is failed or degraded, where an app's last rollout was rolled back or its last
+    /// migration did not succeed, or where the configuration's files were refused; 0 otherwise. With APP, only that app counts, and the configuration.
+    Status {
+        /// Only this app
+        app: Option<String>,
+    },
+    /// Show the same live: rates, the listen queue, what is under way; with keys for restart, scale and drain
+    ///
+    /// Needs a terminal. `?` shows the keys; everything that changes something asks first. It stays through a restart of
+    /// ostlerd, and shows what was last seen meanwhile. Quitting it does not interrupt what is under way.
+    Top,
+    /// Roll an app out anew: new workers prove themselves, then old ones drain; no request is lost
+    ///
+    /// Shows each step, and exits 0 when the new generation serves, 1 when it was rolled back (the reason and the
+    /// worker's own last words are on standard error; the old generation goes on serving), 75 when it could not
+    /// begin. Interrupting the command does not interrupt the rollout.
+    Restart {
+        /// The app
+        app: String,
+        /// Have the link that `directory` leads through (`current`) lead to this release first; back where it does not serve
+        #[arg(long, value_name = "DIR")]
+        release: Option<PathBuf>,
+        /// Run migrations although they break the code that serves, which fails until the new one does
+        #[arg(long)]
+        accept_breakage: bool,
+    },
+    /// Roll an app out to the release that ran before, and have its link lead there
+    ///
+    /// Goes one release back, not to and fro: after it, name a release with `ostler restart APP --release DIR`. While a
+    /// rollout is under way it goes back to what still serves. What migrations have done to the databases stays. Exit statuses are those of `ostler restart`, and 64 where there is no such release.
+    Rollback {
+        /// The app
+        app: String,
+        /// Roll back although the release from before does not fit the database as it is now
+        #[arg(long)]
+        accept_breakage: bool,
+    },
+    /// Bring an app's databases up to date with the release on disk, under the watchdog; roll nothing out
+    ///
+    /// `ostler restart` does the same before its rollout. Shows each step, and exits 0 when all is applied or nothing was
+    /// pending, 1 when it did not succeed (the reason, what is left behind and what to do are on standard error), 75 when it
+    /// could not begin. Interrupting the command does not interrupt the migration: --abort does.
+    Migrate(Migrate),
+    /// Keep N workers of an app, until the configuration says otherwise; `auto` takes that back
+    Scale {
+        /// The app
+        app: String,
+        /// How many workers, 1 to 1000; or `auto`: as many as the configuration says, or the load needs
+        #[arg(value_name = "N|auto", allow_negative_numbers = true)]
+        workers: ScaleTo,
+    },
+    /// Drain an app's workers and close its listeners
+    Stop {
+        /// The app
+        app: String,
+    },
+    /// Start an app that was stopped
+    Start {
+        /// The app
+        app: String,
+    },
+    /// Read the configuration again and put it in force, with the smallest change that does
+    ///
+    /// ostlerd does so by itself when a file changes; this waits for the end of it and tells how it went. Apps that are
+    /// configured as before keep their release: new code is brought in by `ostler restart APP`.
+    Reload {
+        /// Only say what would change, key by key, and what that would cause
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Fail readiness, so that load balancers take this machine out; every app goes on serving
+    ///
+    /// Returns when the edge has had its delay (`[edge]` of the main file) and sends nothing any more. Nothing is
+    /// stopped, and apps can be restarted meanwhile. Interrupting the command does not end the drain.
+    Drain {
+        /// End it by itself, so long after the edge has noticed (`10m`); without it, `ostler undrain` ends it
+        #[arg(long = "for", value_name = "DURATION", value_parser = length)]
+        length: Option<Duration>,
+    },
+    /// End a drain: readiness follows the apps again
+    Undrain,
+    /// Wait for the rollouts that are under way, and tell how they, or the last ones, ended
+    ///
+    /// Exits 0 where everything that was rolled out serves, 1 where a rollout was rolled back or refused, or an app
+    /// is failed. With APP, only that app counts. A restart of ostlerd meanwhile is waited for.
+    Wait {
+        /// Only this app
+        app: Option<String>,
+    },
+    /// Have ostlerd run its binary from disk anew, as after an upgrade: no worker is restarted, no request is lost
+    ///
+    /// The new binary is asked first whether it can take over; where it cannot, the old one goes on and says why.
+    Reexec,
+    /// Check the configuration's files, and what they name: users, folders, interpreters, gunicorn's settings
+    ///
+    /// Nothing is started, and no ostlerd has to run. Root sees everything; anybody else is told what was not checked.
+    Check {
+        /// The main file
+        #[arg(default_value = "/etc/ostler/ostler.toml")]
+        file: PathBuf,
+    },
+    /// Turn a gunicorn.service, a Procfile, a section of supervisord's or a start script into an app's file
+    ///
+    /// Prints the file, with comments on everything that is not in it, why, and what to do. Nothing is run, and gunicorn.conf.py
+    /// stays what it is. What no file says is asked for: exit 1 names the options to give. Needs no ostlerd.
+    Import(Import),
+    /// Show what happens, as it happens; ends only with ostlerd
+    Events,
+    /// Print the configuration of what stands in front, for the apps that run here
+    ///
+    /// A whole file with comments, on standard output; what does not fit is said on standard error too. It is made from
+    /// what ostlerd knows: listeners, worker classes, keep-alive, time limits, where health is answered, `static`.
+    #[command(after_help = EDGE_EXAMPLES)]
+    Edge(Box<Edge>),
+    /// Make a small Django project, run it in the foreground, and say what to try
+    Demo(Demo),
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Edge {
+    /// The program in front
+    pub(super) program: Program,
+    /// Only this app [default: all]
+    pub(super) app: Option<String>,
+    /// Another server that runs the same apps, as the edge reaches it; once for each. Without a port, each app's own
+    #[arg(long = "peer", value_name = "HOST[:PORT]", value_parser = super::edge::peer)]
+    pub(super) peers: Vec<Peer>,
+    /// How the edge reaches this server, where it runs on another machine [default: it runs on this one]
+    #[arg(long = "self", value_name = "HOST[:PORT]", value_parser = super::edge::peer)]
+    pub(super) own: Option<Peer>,
+    /// A name of the site, or APP=NAME where there are several apps [default: `host` of the app's probe]
+    #[arg(long = "host", value_name = "NAME", value_parser = super::edge::host)]
+    pub(super) hosts: Vec<Host>,
+    /// Plain HTTP [default: certificates by ACME; by certbot for nginx and HAProxy]
+    #[arg(long, conflicts_with_all = ["cert", "key", "email"])]
+    pub(super) no_tls: bool,
+    /// A certificate of your own, with its chain
+    #[arg(long, value_name = "FILE", conflicts_with = "email")]
+    pub(super) cert: Option<PathBuf>,
+    /// Its key [default: in the same file]
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(super) key: Option<PathBuf>,
+    /// Whom the issuer of certificates warns
+    #[arg(long, value_name = "ADDRESS", value_parser = super::edge::email)]
+    pub(super) email: Option<String>,
+    /// What stands in front of the edge, and tells it who the visitor is
+    #[arg(long)]
+    pub(super) cdn: Option<Cdn>,
+    /// The largest body of a request
+    #[arg(long, value_name = "SIZE", default_value = "10MiB", value_parser = size)]
+    pub(super) max_body: u64,
+    /// The address at which the edge listens [default: every one]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<std::net::IpAddr>,
+    /// Its port for plain HTTP
+    #[arg(long, value_name = "PORT", default_value = "80", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) http_port: u16,
+    /// Its port for TLS
+    #[arg(long, value_name = "PORT", default_value = "443", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) https_port: u16,
+    /// How often it asks a server for its health [default: 2s for HAProxy and keepalived, 30s for Traefik and Caddy]
+    #[arg(long, value_name = "DURATION", value_parser = period)]
+    pub(super) check_every: Option<Duration>,
+    /// traefik: print its own file, with entry points and the issuer of certificates, instead of that of the file provider
+    #[arg(long)]
+    pub(super) main: bool,
+    /// traefik: where its files are; those of the file provider in `dynamic` below it
+    #[arg(long, value_name = "DIR", default_value = "/etc/traefik")]
+    pub(super) folder: PathBuf,
+    /// keepalived: the address that moves
+    #[arg(long = "vip", value_name = "ADDRESS/BITS", value_parser = super::edge::vip)]
+    pub(super) vips: Vec<Vip>,
+    /// keepalived: the interface that has it
+    #[arg(long, value_name = "NAME", default_value = "eth0", value_parser = super::edge::interface)]
+    pub(super) interface: String,
+    /// keepalived: this server's rank, the highest that is ready has the address
+    #[arg(long, value_name = "1-254", default_value = "100", value_parser = clap::value_parser!(u8).range(1..=254))]
+    pub(super) priority: u8,
+    /// keepalived: the number of this group of servers in their network
+    #[arg(long, value_name = "1-255", default_value = "51", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(super) router_id: u8,
+    /// Ask no ostlerd: go by this main file and its apps.d, which know neither worker class nor keep-alive
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Migrate {
+    /// The app
+    pub(super) app: String,
+    /// Only say what is pending, and change nothing
+    #[arg(long, group = "instead")]
+    pub(super) plan: bool,
+    /// Show the runs so far, newest last: what they did, how long it took, whom they blocked
+    #[arg(long, group = "instead")]
+    pub(super) history: bool,
+    /// End the migration that is under way
+    #[arg(long, group = "instead")]
+    pub(super) abort: bool,
+    /// Say that what the last migration left half done is put right
+    #[arg(long, group = "instead")]
+    pub(super) resolve: bool,
+    /// Run it although it breaks the code that serves
+    #[arg(long, conflicts_with = "instead")]
+    pub(super) accept_breakage: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(super) struct Demo {
+    /// Show it all by itself: load, a deployment, a release that does not import; exit 0 if no request was lost
+    #[arg(long)]
+    pub(super) once: bool,
+    /// Make it in this folder and keep it [default: a temporary folder, removed at the end]
+    #[arg(long)]
+    pub(super) dir: Option<PathBuf>,
+    /// The Python to make the virtual environment with [default: /usr/bin/python3, or python3 in PATH]
+    #[arg(long, value_name = "PATH")]
+    pub(super) python: Option<PathBuf>,
+}
+
+/// What every verb works with.
+#[derive(Clone, Debug)]
+pub(super) struct Common {
+    pub(super) socket: PathBuf,
+    pub(super) how: How,
+}
+
+/// Parses the arguments and does what they say; gives the exit status. Prints to standard output and error.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let asks_for_names = arguments.get(1).is_some_and(|it| it == NAMES);
+    let cli = match Cli::try_parse_from(super::help::helped(arguments)) {
+        Err(_) if asks_for_names => Cli { socket: None, json: false, verbose: false, verb: Verb::Events },
+        Ok(cli) => cli,
+        Err(error) => {
+            // A reader that is gone wants no help.
+            let _ = error.print();
+            return if error.use_stderr() { exit::USAGE } else { 0 };
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("ostler: failed to start: {error}"));
+            return exit::FAILED;
+        }
+    };
+    let common = Common {
+        socket: cli.socket.unwrap_or_else(default_socket),
+        how: How { json: cli.json, verbose: cli.verbose },
+    };
+    let status = match asks_for_names {
+        true => runtime.block_on(verbs::names(&common)),
+        false => runtime.block_on(verbs::run(cli.verb, common)),
+    };
+    // A thread that still waits for something must not keep the command from ending.
+    runtime.shutdown_background();
+    status
+}
+
+/// `10m`, or a number of seconds.
+fn length(text: &str) -> Result<Duration, String> {
+    match crate::config::parse_duration(text) {
+        Some(length) if !length.is_zero() && length <= LONGEST_DRAIN => Ok(length),
+        Some(_) => Err(format!("must be more than 0 and at most {}", crate::config::words(LONGEST_DRAIN))),
+        None => Err("write for example 30s, 10m or 1h30m".to_owned()),
+    }
+}
+
+/// `200ms`, `30s`.
+fn period(text: &str) -> Result<Duration, String> {
+    let range = Duration::from_millis(50)..=Duration::from_secs(3600);
+    match crate::config::parse_duration(text) {
+        Some(period) if range.contains(&period) => Ok(period),
+        Some(_) => Err("must be 50ms at least and 1h at most".to_owned()),
+        None => Err("write for example 500ms, 2s or 30s".to_owned()),
+    }
+}
+
+/// `10MiB`.
+fn size(text: &str) -> Result<u64, String> {
+    match crate::config::parse_size(text) {
+        Some(size) if (1..=1 << 40).contains(&size) => Ok(size),
+        Some(_) => Err("must be 1 byte at least and 1 TiB at most".to_owned()),
+        None => Err("write for example 512KiB, 10MiB or 2GB".to_owned()),
+    }
+}
+
+fn default_socket() -> PathBuf {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(socket) = set("OSTLER_SOCKET") {
+        return socket.into();
+    }
+    match set("RUNTIME_DIRECTORY") {
+        Some(directory) => PathBuf::from(directory).join("control.sock"),
+        None => SOCKET.into(),
+    }
+}
+
+#[cfg(test)]
+#[path = "arguments_tests.rs"]
+mod tests;

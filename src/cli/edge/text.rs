@@ -1,0 +1,123 @@
+//! Lines with comments, and names that are quoted where they would mean something to the program that reads them.
+
+use super::Program;
+use crate::cli::screen::one_line;
+
+/// Comments are broken here.
+const WIDTH: usize = 112;
+
+/// For lines that a machine without it does not take.
+pub(super) const WITHOUT_IPV6: &str = "Where IPv6 is switched off, the lines with :: have to go.";
+
+/// A file in the making.
+#[derive(Debug)]
+pub(super) struct Text {
+    lines: String,
+    depth: usize,
+    unit: &'static str,
+}
+
+impl Text {
+    /// Nothing yet, with this for each step to the right.
+    pub(super) fn new(unit: &'static str) -> Text {
+        Text { lines: String::new(), depth: 0, unit }
+    }
+
+    /// One line.
+    pub(super) fn line(&mut self, line: impl AsRef<str>) {
+        let line = line.as_ref();
+        debug_assert!(!line.contains(['\n', '\r']), "{line:?} is more than a line");
+        self.indent();
+        self.lines.push_str(line);
+        self.lines.push('\n');
+    }
+
+    /// An empty one.
+    pub(super) fn gap(&mut self) {
+        self.lines.push('\n');
+    }
+
+    /// A line, and what follows is within it.
+    pub(super) fn open(&mut self, line: impl AsRef<str>) {
+        self.line(line);
+        self.depth += 1;
+    }
+
+    /// The end of that, with its last line where there is one.
+    pub(super) fn close(&mut self, line: &str) {
+        self.depth -= 1;
+        if !line.is_empty() {
+            self.line(line);
+        }
+    }
+
+    /// A comment.
+    pub(super) fn note(&mut self, words: &str) {
+        let mut line = String::new();
+        for word in harmless(words).split(' ') {
+            if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+                self.line(format!("# {line}"));
+                line.clear();
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.line(format!("# {line}"));
+    }
+
+    /// A command in a comment, on a line of its own.
+    pub(super) fn command(&mut self, words: &str) {
+        self.line(format!("#     {}", harmless(words)));
+    }
+
+    /// The file.
+    pub(super) fn finish(self) -> String {
+        self.lines
+    }
+
+    fn indent(&mut self) {
+        for _ in 0..self.depth {
+            self.lines.push_str(self.unit);
+        }
+    }
+}
+
+/// One line without what programs look for in comments too: Traefik's templates, Caddy's variables, a line's
+/// continuation.
+fn harmless(words: &str) -> String {
+    one_line(words).replace("{{", "{ {").replace("{$", "{ $").replace('\\', "\u{fffd}")
+}
+
+/// A path as a word of the program's language; an error where that has no way to write it.
+pub(super) fn path(program: Program, what: &str, path: &str) -> Result<String, String> {
+    let bad: &[&str] = match program {
+        Program::Nginx => &["$"],
+        Program::Caddy => &["{", "}", "\\", "\"", "`", "|"],
+        Program::Haproxy => &["'", "\"", "$", "\\", ","],
+        Program::Traefik => &["{{"],
+        Program::Keepalived => {
+            &["\"", "'", "$", "\\", "!", "#", "@", "~", "{", "}", " ", "<", ">", "|", "&", ";"]
+        }
+    };
+    let control = path.chars().find(|c| c.is_control()).map(|c| c.to_string());
+    let found = bad.iter().find(|part| path.contains(**part)).map(|part| (*part).to_owned()).or(control);
+    if let Some(found) = found {
+        return Err(format!(
+            "{what} is {path:?}, which cannot be written for {}: {found:?} means something else there; \
+             choose another path",
+            program.name()
+        ));
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
+    if path.chars().all(plain) && program != Program::Traefik {
+        return Ok(path.to_owned());
+    }
+    Ok(match program {
+        Program::Nginx => format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\"")),
+        Program::Caddy | Program::Keepalived => format!("\"{path}\""),
+        Program::Haproxy => format!("'{path}'"),
+        Program::Traefik => serde_json::to_string(path).expect("text is JSON"),
+    })
+}

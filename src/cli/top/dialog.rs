@@ -1,0 +1,162 @@
+//! What is asked and told in front of the picture. Pure.
+
+use crate::cli::client::Change;
+use crate::config::AppName;
+use crate::control::protocol::MOST_WORKERS;
+use crate::observe::AppRow;
+
+use super::key::Key;
+
+/// A text that is longer than the screen: the first line in sight, as far as it is known how many there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Leaf(usize);
+
+impl Leaf {
+    pub(super) fn at_the_end() -> Leaf {
+        Leaf(usize::MAX)
+    }
+
+    /// Moves in it.
+    pub(super) fn go(&mut self, key: Key) {
+        self.0 = match key {
+            Key::Up => self.0.saturating_sub(1),
+            Key::Down => self.0.saturating_add(1),
+            Key::PageUp => self.0.saturating_sub(10),
+            Key::PageDown => self.0.saturating_add(10),
+            Key::Home => 0,
+            Key::End => usize::MAX,
+            _ => self.0,
+        };
+    }
+
+    /// The first line in sight where there are `lines`, and `height` of them fit. It is kept where it is looked at.
+    pub(super) fn first(&mut self, lines: usize, height: usize) -> usize {
+        self.0 = self.0.min(lines.saturating_sub(height));
+        self.0
+    }
+}
+
+/// What stands in front of the picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Dialog {
+    /// A change, the question, and what it would do.
+    Confirm(Change, String, String),
+    /// How many workers an app should have: the app, how many it has, what was typed.
+    Number(AppName, u32, String),
+    /// The keys.
+    Help,
+    /// A long text.
+    Words(String, Leaf),
+}
+
+/// What a key makes of a dialog.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Stay,
+    Close,
+    Ask(Change),
+    Do(Change),
+}
+
+impl Dialog {
+    pub(super) fn help() -> Dialog {
+        Dialog::Help
+    }
+
+    pub(super) fn number(app: AppName, wanted: u32) -> Dialog {
+        Dialog::Number(app, wanted, String::new())
+    }
+
+    /// Names what `change` would do to `app`, or to the machine.
+    pub(super) fn confirm(change: Change, app: Option<&AppRow>, draining: bool) -> Dialog {
+        let (question, words) = match &change {
+            Change::Restart(name) => (
+                format!("Restart {name}?"),
+                format!(
+                    "The release on disk is rolled out: its migrations run first, then new workers prove themselves, \
+                     and {}. Where that fails, the old ones go on serving.",
+                    old_workers(app)
+                ),
+            ),
+            Change::Scale(name, workers) => (
+                format!("Keep {workers} worker{} of {name}?", if *workers == 1 { "" } else { "s" }),
+                format!(
+                    "Now it is {}. It stays so until the configuration says otherwise; no request is lost.",
+                    app.map_or(0, |app| app.wanted)
+                ),
+            ),
+            Change::Undrain => (
+                "End the drain?".to_owned(),
+                match draining {
+                    true => "Readiness follows the apps again.".to_owned(),
+                    false => "Nothing would change: the machine does not drain.".to_owned(),
+                },
+            ),
+            _ => (
+                "Drain this machine?".to_owned(),
+                match draining {
+                    true => "It drains already; u ends it.".to_owned(),
+                    false => {
+                        "Readiness fails, so that load balancers take it out; every app goes on serving. \
+                              u ends it."
+                            .to_owned()
+                    }
+                },
+            ),
+        };
+        Dialog::Confirm(change, question, words)
+    }
+
+    /// What a key does here.
+    pub(super) fn key(&mut self, key: Key) -> Verdict {
+        match (self, key) {
+            (Dialog::Confirm(change, ..), Key::Char('y' | 'Y')) => Verdict::Do(change.clone()),
+            (Dialog::Confirm(..), Key::Char('n' | 'N' | 'q') | Key::Escape) => Verdict::Close,
+            (Dialog::Confirm(..), _) => Verdict::Stay,
+            (Dialog::Number(..), Key::Escape | Key::Char('q')) => Verdict::Close,
+            (Dialog::Number(app, _, typed), Key::Enter) => match typed.parse() {
+                Ok(workers) if (1..=MOST_WORKERS).contains(&workers) => {
+                    Verdict::Ask(Change::Scale(app.clone(), workers))
+                }
+                _ => Verdict::Stay,
+            },
+            (Dialog::Number(_, _, typed), Key::Backspace) => {
+                typed.pop();
+                Verdict::Stay
+            }
+            (Dialog::Number(_, _, typed), Key::Char(digit)) => {
+                if digit.is_ascii_digit() && typed.len() < 4 {
+                    typed.push(digit);
+                }
+                Verdict::Stay
+            }
+            (Dialog::Number(..), _) => Verdict::Stay,
+            (Dialog::Help, _) => Verdict::Close,
+            (Dialog::Words(..), Key::Escape | Key::Enter | Key::Char('q' | 'e')) => Verdict::Close,
+            (Dialog::Words(_, leaf), key) => {
+                leaf.go(key);
+                Verdict::Stay
+            }
+        }
+    }
+}
+
+fn old_workers(app: Option<&AppRow>) -> String {
+    match app.map_or(0, |app| app.workers.len()) {
+        0 => "take visitors".to_owned(),
+        1 => "the old one finishes what it has".to_owned(),
+        workers => format!("the {workers} old ones finish what they have"),
+    }
+}
+
+/// The keys, and what they do.
+pub(super) const KEYS: &[(&str, &str)] = &[
+    ("↑ ↓  j k", "another app or worker"),
+    ("Tab", "from the apps to the workers and back"),
+    ("Enter", "everything about the app; Esc goes back"),
+    ("r", "restart the app: roll out what is on disk"),
+    ("s  + -", "another number of workers"),
+    ("d  u", "drain the machine; end the drain"),
+    ("e", "how the last change went, why it failed, its traceback"),
+    ("q", "quit; what is under way goes on"),
+];

@@ -1,0 +1,119 @@
+//! `ostler drain [--for DURATION]`: readiness fails; a countdown until the edge has noticed.
+
+use std::io;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::VerbError;
+use crate::cli::client::{Change, Client};
+use crate::cli::follow::{explanation, next, still_read};
+use crate::cli::screen::{Ink, Screen, complain, duration, one_line, say};
+use crate::control::protocol::{Line, exit};
+use crate::supervise::Outcome;
+
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// How the wait is shown.
+enum Show {
+    Json,
+    Line,
+    Live(ProgressBar),
+}
+
+/// Drains, and stays until the edge has noticed.
+pub(super) async fn run(client: &Client, length: Option<Duration>, json: bool) -> Result<u8, VerbError> {
+    let screen = Screen::stdout();
+    let show = match (json, screen.live) {
+        (true, _) => Show::Json,
+        (false, true) => Show::Live(bar()?),
+        (false, false) => Show::Line,
+    };
+    tokio::select! {
+        biased;
+        interrupted = tokio::signal::ctrl_c() => {
+            interrupted?;
+            show.end();
+            complain("ostler: the drain goes on; `ostler undrain` ends it");
+            Ok(exit::INTERRUPTED)
+        }
+        outcome = to_the_end(client, length, &show) => {
+            show.end();
+            finish(&outcome?, screen, json)
+        }
+    }
+}
+
+async fn to_the_end(client: &Client, length: Option<Duration>, show: &Show) -> Result<Outcome, VerbError> {
+    let mut feed = client.change(&Change::Drain(length)).await?;
+    // A drain that is joined began earlier: only the status knows when.
+    let (status, _) = client.status().await?;
+    let wait = status.drain.map_or(0.0, |drain| drain.edge_wait_seconds);
+    let until = Instant::now() + Duration::try_from_secs_f64(wait).unwrap_or_default();
+    still_read(show.begin(wait))?;
+    let mut tick = interval(REDRAW);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let text = tokio::select! {
+            text = next(&mut feed) => text?,
+            _ = tick.tick() => {
+                show.count_down(until.saturating_duration_since(Instant::now()));
+                continue;
+            }
+        };
+        let Some(text) = text else {
+            let why = "ostlerd went away before the edge had noticed; look with `ostler status`";
+            return Err(VerbError::said(exit::UNREACHABLE, why));
+        };
+        if let Show::Json = show {
+            still_read(say(&text))?;
+        }
+        match Line::parse(&text) {
+            Line::Outcome(outcome) => return Ok(outcome),
+            Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
+            Line::News(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+        }
+    }
+}
+
+fn finish(outcome: &Outcome, screen: Screen, json: bool) -> Result<u8, VerbError> {
+    match outcome {
+        Outcome::Done { message, .. } if !json => {
+            still_read(say(&screen.paint(Ink::Green, &one_line(message))))?
+        }
+        Outcome::Done { .. } => {}
+        _ => complain(&explanation(outcome, None, false)),
+    }
+    Ok(outcome.exit_status())
+}
+
+fn bar() -> io::Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{spinner} {msg}").map_err(io::Error::other)?;
+    Ok(ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout()).with_style(style))
+}
+
+impl Show {
+    fn begin(&self, wait: f64) -> io::Result<()> {
+        match self {
+            Show::Line if wait > 0.0 => {
+                say(&format!("draining: readiness fails; the edge notices within {}", duration(wait)))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn count_down(&self, left: Duration) {
+        if let Show::Live(bar) = self {
+            let left = duration(left.as_secs_f64().ceil());
+            bar.set_message(format!("draining: readiness fails; the edge stops sending within {left}"));
+            bar.tick();
+        }
+    }
+
+    fn end(&self) {
+        if let Show::Live(bar) = self {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! The verbs of `ostler`, a file each.
+
+mod check;
+mod demo;
+mod drain;
+mod edge;
+mod events;
+mod import;
+mod migrate;
+#[cfg(test)]
+mod outcomes;
+mod reexec;
+mod reload;
+mod restart;
+mod rollback;
+mod scale;
+mod start;
+mod status;
+mod stop;
+mod top;
+mod undrain;
+mod wait;
+
+use std::io;
+
+pub(in crate::cli) use events::sentence;
+
+use crate::config::AppName;
+
+use super::arguments::{Common, Verb};
+use super::client::{Client, ClientError};
+use super::screen::{complain, plain, say};
+use crate::control::protocol::{Refusal, exit};
+
+/// Why a verb could not be done.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum VerbError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("{message}")]
+    Said { message: String, exit: u8 },
+    #[error("failed to write to standard output: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl VerbError {
+    pub(super) fn said(exit: u8, message: impl Into<String>) -> VerbError {
+        VerbError::Said { message: message.into(), exit }
+    }
+
+    fn exit_status(&self) -> u8 {
+        match self {
+            VerbError::Client(error) => error.exit_status(),
+            VerbError::Said { exit, .. } => *exit,
+            VerbError::Output(_) => exit::FAILED,
+        }
+    }
+}
+
+/// Does what the arguments say; gives the exit status.
+pub(super) async fn run(verb: Verb, common: Common) -> u8 {
+    let client = Client::new(&common.socket);
+    let done = match verb {
+        Verb::Status { app } => status::run(&client, app.as_deref(), common.how).await,
+        Verb::Top => top::run(&client, common.how.json).await,
+        Verb::Migrate(arguments) => migrate::run(&client, &arguments, common.how).await,
+        Verb::Restart { app, release, accept_breakage } => {
+            restart::run(&client, &app, release.as_deref(), accept_breakage, common.how).await
+        }
+        Verb::Rollback { app, accept_breakage } => {
+            rollback::run(&client, &app, accept_breakage, common.how).await
+        }
+        Verb::Scale { app, workers } => scale::run(&client, &app, workers, common.how).await,
+        Verb::Stop { app } => stop::run(&client, &app, common.how).await,
+        Verb::Start { app } => start::run(&client, &app, common.how).await,
+        Verb::Reload { dry_run } => reload::run(&client, dry_run, common.how).await,
+        Verb::Drain { length } => drain::run(&client, length, common.how.json).await,
+        Verb::Undrain => undrain::run(&client, common.how).await,
+        Verb::Wait { app } => wait::run(&client, app.as_deref(), common.how.json).await,
+        Verb::Reexec => reexec::run(&client, common.how).await,
+        Verb::Check { file } => check::run(&file, common.how.json),
+        Verb::Import(arguments) => import::run(&arguments, common.how.json),
+        Verb::Events => events::run(&client, common.how.json).await,
+        Verb::Demo(arguments) => demo::run(arguments, common.how.json).await,
+        Verb::Edge(arguments) => edge::run(&client, *arguments, &common).await,
+    };
+    match done {
+        Ok(status) => status,
+        // Whoever read this has seen enough.
+        Err(VerbError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
+        Err(error) => {
+            let refusal = Refusal { error: error.to_string(), exit: error.exit_status() };
+            if common.how.json {
+                let text = serde_json::to_string(&refusal).expect("a refusal is text and a number");
+                // Standard error says it as well.
+                let _ = say(&text);
+            }
+            complain(&format!("ostler: {}", plain(&refusal.error)));
+            refusal.exit
+        }
+    }
+}
+
+/// Prints the apps' names, for completions: where they cannot be had, nothing is said.
+pub(super) async fn names(common: &Common) -> u8 {
+    let Ok((status, _)) = Client::new(&common.socket).status().await else { return exit::FAILED };
+    let names: Vec<&str> = status.apps.iter().map(|app| app.name.as_str()).collect();
+    match names.is_empty() {
+        true => 0,
+        false => say(&names.join("\n")).map_or(exit::FAILED, |()| 0),
+    }
+}
+
+/// An app's name as typed.
+fn app_name(text: &str) -> Result<AppName, VerbError> {
+    text.parse().map_err(|why: String| VerbError::said(exit::USAGE, why))
+}
