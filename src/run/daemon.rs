@@ -271,7 +271,8 @@ async fn end_leftovers(children: &Children) {
 pub(super) async fn end_others(children: &Children, adopted: &BTreeMap<WorkerId, i32>) {
     for group in children.scopes().map(Scopes::inhabited).unwrap_or_default() {
         let members = group.members();
-        if !members.iter().any(|pid| adopted.values().any(|adopted| adopted == pid)) {
+        let is_used = |pid: &i32| children.is_watched(*pid) || adopted.values().any(|adopted| adopted == pid);
+        if !members.iter().any(is_used) {
             let (name, count) = (group.name(), members.len());
             let count = counted(count, "process");
             tracing::warn!("{name}: no ostlerd watches {count} any more: killed");

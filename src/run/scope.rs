@@ -18,10 +18,13 @@ use serde::{Deserialize, Serialize};
 use crate::config::AppName;
 use crate::supervise::GenerationId;
 
+mod alone;
 pub(super) mod enter;
 mod group;
 mod left;
 
+pub(super) use alone::Alone;
+pub use alone::Purpose;
 pub use group::Group;
 pub(super) use left::{end, end_left};
 
@@ -43,6 +46,8 @@ pub enum Inhabitants {
     Migration,
     /// The commands that run after a rollout, one after the other.
     PostDeploy,
+    /// One process of no generation, with its number: each of them has a scope of its own.
+    Alone(Purpose, u64),
 }
 
 /// A scope that a process is to be in before its program runs; made where it is not there yet.
@@ -124,6 +129,7 @@ impl Scopes {
             Inhabitants::Generation(generation) => format!("{SLICE}-{app}-{generation}.scope"),
             Inhabitants::Migration => format!("{SLICE}-{app}-migrate.scope"),
             Inhabitants::PostDeploy => format!("{SLICE}-{app}-post-deploy.scope"),
+            Inhabitants::Alone(purpose, number) => format!("{SLICE}-{app}-{}-{number}.scope", purpose.name()),
         };
         let group = group_of(&slice).join(&unit);
         Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
@@ -212,6 +218,9 @@ mod tests {
         let group = "/sys/fs/cgroup/ostler.slice/ostler-shop.slice/ostler-shop-g7.scope";
         assert_eq!(place.group, Path::new(group));
         assert_eq!(scopes().place(&app, Inhabitants::Migration).unit, "ostler-shop-migrate.scope");
+        let database = scopes().place(&app, Inhabitants::Alone(Purpose::Database, 3));
+        assert_eq!(database.unit, "ostler-shop-database-3.scope");
+        assert_eq!(database.slice, "ostler-shop.slice");
     }
 
     #[test]

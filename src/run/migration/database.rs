@@ -26,6 +26,7 @@ use crate::migrate::{Orders, WatchMessage, WatchOrder, bundle};
 use crate::plan::Blueprint;
 use crate::run::launch::LaunchSpec;
 use crate::run::process::{Children, Process};
+use crate::run::scope::{Alone, Purpose};
 use crate::run::worker_process::{launch_spec, start_interpreter};
 use crate::supervise::{MigrationFact, Rung, Trouble, TroubleKind};
 
@@ -70,6 +71,7 @@ pub(super) struct Database {
 #[derive(Debug)]
 pub(super) struct DatabaseTask {
     process: Arc<Process>,
+    scope: Alone,
     patience: Patience,
     /// How long it may take to open.
     opens: OpenLimit,
@@ -115,13 +117,15 @@ pub(super) fn start(
     let (ours, theirs) = io::pipe().map_err(failed)?;
     let receiver = pipe::Receiver::from_owned_fd(ours.into()).map_err(failed)?;
     let spec = launch_spec(blueprint, format!("ostler: {app} [database]"));
-    let spec = LaunchSpec { log_file: None, ..spec };
+    let scope = Alone::of(children, app, Purpose::Database);
+    let spec = LaunchSpec { log_file: None, scope: scope.place(), ..spec };
     let output = [(theirs.as_fd(), 1), (theirs.as_fd(), 2)];
     let (process, wire) =
         start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &output).map_err(failed)?;
     let log = Log::quiet(app.as_str(), "database side");
     Ok(DatabaseTask {
         process: Arc::new(process),
+        scope,
         patience,
         opens,
         orders: told,
@@ -150,7 +154,7 @@ enum End {
 }
 
 impl DatabaseTask {
-    /// Tells what is heard; returns when the process and its group are gone. [`MigrationFact::DatabaseFailed`] is the last
+    /// Tells what is heard; returns when the process, its group and its scope are gone. [`MigrationFact::DatabaseFailed`] is the last
     /// that is told, and nothing is told after nobody wants to hear more.
     pub(super) async fn run(mut self, mut tell: impl FnMut(MigrationFact)) {
         let end = self.converse(&mut tell).await;
@@ -176,7 +180,9 @@ impl DatabaseTask {
         }
         // What it left running is killed while its group is still its own.
         let _ = self.process.kill_group();
+        self.scope.kill();
         self.process.wait().await;
+        self.scope.end().await;
     }
 
     async fn converse(&mut self, tell: &mut impl FnMut(MigrationFact)) -> End {

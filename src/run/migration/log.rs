@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::plan::Blueprint;
 use crate::run::launch::LaunchSpec;
 use crate::run::process::Children;
+use crate::run::scope::{Alone, Purpose};
 
 /// So many lines may come at once, and so many a second in the long run.
 const BURST: u32 = 500;
@@ -137,7 +138,7 @@ fn appender(
         account: blueprint.account.clone(),
         log_file: Some(file.to_owned()),
         no_new_privs: true,
-        scope: None,
+        scope: Alone::of(children, &blueprint.app, Purpose::Log).place(),
     };
     let (theirs, ours) = io::pipe()?;
     let flags = nix::fcntl::OFlag::O_NONBLOCK;

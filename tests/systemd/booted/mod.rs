@@ -1,5 +1,6 @@
 //! What holds on a booted machine.
 
+mod databases;
 mod endurance;
 mod found;
 mod guide;

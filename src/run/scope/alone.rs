@@ -1,0 +1,70 @@
+//! The scope of one process that is of no generation, such as the one that looks into a database: what that process has
+//! started ends with it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Group, Inhabitants, Place, end};
+use crate::config::AppName;
+use crate::run::process::Children;
+
+/// How many there were in this ostlerd: no two have the same name.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
+/// What such a process is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It watches one of the app's databases.
+    Database,
+    /// It reads the app's settings.
+    Settings,
+    /// It writes what a command prints into the app's log file.
+    Log,
+}
+
+impl Purpose {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Purpose::Database => "database",
+            Purpose::Settings => "settings",
+            Purpose::Log => "log",
+        }
+    }
+}
+
+/// The scope of one process. Where there are no scopes it is nothing, and there is nothing to end.
+#[derive(Clone, Debug)]
+pub(in crate::run) struct Alone(Option<Place>);
+
+impl Alone {
+    /// For a process of an app.
+    pub(in crate::run) fn of(children: &Children, app: &AppName, purpose: Purpose) -> Alone {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
+        Alone(children.place(app, Inhabitants::Alone(purpose, number)))
+    }
+
+    /// For [`LaunchSpec::scope`](crate::run::launch::LaunchSpec::scope).
+    pub(in crate::run) fn place(&self) -> Option<Place> {
+        self.0.clone()
+    }
+
+    /// Kills all that is in it and does not wait. What is killed before it has entered the scope is not in it: its
+    /// process is killed by itself.
+    pub(in crate::run) fn kill(&self) {
+        if let Some(group) = self.group()
+            && let Err(error) = group.kill()
+        {
+            tracing::error!("{}: cannot be killed: {error}", group.name());
+        }
+    }
+
+    /// Kills all that is in it, and waits until nothing is.
+    pub(in crate::run) async fn end(&self) {
+        if let Some(group) = self.group() {
+            end(&group).await;
+        }
+    }
+
+    fn group(&self) -> Option<Group> {
+        self.0.as_ref().map(|place| Group::new(place.group.clone()))
+    }
+}
