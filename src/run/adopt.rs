@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 
+use super::board_file;
+use super::files;
 use super::listeners::{ListenerRecord, Listeners, inode_of};
 use super::passed::Passed;
 use super::process::{Children, Process};
@@ -85,6 +87,10 @@ fn socket_of(process: &Process, inode: u64) -> Option<OwnedFd> {
 
 /// The scoreboard as a worker holds it, where its file is gone.
 pub(super) fn scoreboard_of(living: &Living) -> Option<Scoreboard> {
-    let fd = living.process.descriptor(SCOREBOARD).ok()?;
-    Scoreboard::of_file(File::from(fd)).ok()
+    let file = File::from(living.process.descriptor(SCOREBOARD).ok()?);
+    if !board_file::is_memory(&file) {
+        files::let_go(file.into());
+        return None;
+    }
+    Scoreboard::of_file(file).ok()
 }

@@ -67,6 +67,12 @@ pub(super) fn is_fixed(file: &File) -> bool {
     seals.is_ok_and(|seals| seals.contains(SealFlag::F_SEAL_GROW))
 }
 
+/// Whether it is in memory, as all is below /run, and not in a file system that may not answer: a worker can put what it
+/// likes in the place of its scoreboard.
+pub(super) fn is_memory(file: &File) -> bool {
+    fcntl(file, FcntlArg::F_GET_SEALS).is_ok()
+}
+
 pub(super) fn identity(file: &File) -> io::Result<Identity> {
     let meta = file.metadata()?;
     Ok((major(meta.dev()) << 32 | minor(meta.dev()), meta.ino()))

@@ -7,10 +7,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 use tokio::sync::oneshot;
 
 use crate::plan::Refusal;
@@ -110,6 +112,17 @@ pub(super) async fn within<T: Send + 'static>(
 /// Runs it on a thread that nobody waits for, also not the end of ostlerd.
 pub(super) fn apart(work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     std::thread::Builder::new().name("files".to_owned()).stack_size(512 * 1024).spawn(work).map(drop)
+}
+
+/// Closes what somebody else has chosen: even that may ask a file system.
+pub(super) fn let_go(fd: OwnedFd) {
+    // Without a thread it is closed here.
+    let _ = apart(move || drop(fd));
+}
+
+/// What the kernel knows of a path, or of a descriptor of another process, without asking its file system.
+pub(super) fn known(path: &Path) -> Option<Statx> {
+    statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS).ok()
 }
 
 /// To be said before a path is looked at, by whatever may run in [`within`]: the path that hangs is named.

@@ -43,7 +43,8 @@ impl Mark {
 #[derive(Debug)]
 pub(super) struct Leftovers {
     mark: Mark,
-    /// Of the app alone.
+    owner: u32,
+    /// The same, if it is of the app alone.
     user: Option<u32>,
     until: u64,
     /// Those of what was found: what is started there later belongs to it.
@@ -51,9 +52,10 @@ pub(super) struct Leftovers {
 }
 
 impl Leftovers {
-    /// Of what was started until now: the app may be started again.
-    pub(super) fn of(mark: Mark, user: Option<u32>) -> Leftovers {
-        Leftovers { mark, user, until: census::now(), sessions: BTreeSet::new() }
+    /// Of what was started until now: the app may be started again. Its user owns nothing else if `is_alone`.
+    pub(super) fn of(mark: Mark, owner: u32, is_alone: bool) -> Leftovers {
+        let user = Some(owner).filter(|_| is_alone);
+        Leftovers { mark, owner, user, until: census::now(), sessions: BTreeSet::new() }
     }
 
     /// Ends all of it.
@@ -87,11 +89,12 @@ impl Leftovers {
     }
 
     async fn members(&mut self, children: &Children) -> Vec<Member> {
-        let (mark, user, until) = (format!("{VARIABLE}={}", self.mark.0), self.user, self.until);
+        let (mark, owner) = (format!("{VARIABLE}={}", self.mark.0), self.owner);
+        let (user, until) = (self.user, self.until);
         let (watching, sessions) = (children.clone(), self.sessions.clone());
         let look = move || {
             let is_orphan = |pid: i32| !watching.is_watched(pid) && user.is_some() && user_of(pid) == user;
-            let mut found = census::left_behind(&mark, until, &sessions, is_orphan);
+            let mut found = census::left_behind((owner, &mark), until, &sessions, is_orphan);
             found.retain(|found| !watching.is_watched(found.pid));
             found
         };

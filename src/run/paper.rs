@@ -2,10 +2,11 @@
 //! where it stands. It is the memory of its orders, with room behind them.
 
 use std::io::{self, Seek, SeekFrom};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
-use super::memory_file;
+use super::{files, memory_file};
 use crate::worker::{Message, ROOM};
 
 /// The process's number for it.
@@ -39,8 +40,12 @@ impl Paper {
     /// Makes room for stacks. Nothing is to be asked for where this is not the process's paper any more: it would be
     /// written into whatever the app has there now.
     pub(super) fn is_ready_for(&self, pid: i32) -> io::Result<bool> {
-        let (own, theirs) = (self.file.metadata()?, std::fs::metadata(format!("/proc/{pid}/fd/{ORDERS}")));
-        if !theirs.is_ok_and(|it| (it.dev(), it.ino()) == (own.dev(), own.ino())) {
+        let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
+        let [own, theirs] = [own, format!("/proc/{pid}/fd/{ORDERS}")].map(|path| {
+            let seen = files::known(Path::new(&path))?;
+            Some((seen.stx_dev_major, seen.stx_dev_minor, seen.stx_ino))
+        });
+        if own.is_none() || own != theirs {
             return Ok(false);
         }
         let stacks = self.start + ROOM as u64;

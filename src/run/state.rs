@@ -206,6 +206,14 @@ pub(super) fn start_of(pid: i32) -> Option<(u64, bool)> {
     Some((fields.nth(18)?.parse().ok()?, ended))
 }
 
+/// The users of a process: real, effective, saved, and for files.
+pub(super) fn users_of(pid: i32) -> Option<Vec<u32>> {
+    // A name that a process has given itself need not be text.
+    let status = String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/status")).ok()?).into_owned();
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_ascii_whitespace().map(|uid| uid.parse().ok()).collect()
+}
+
 /// The control group of a process in the unified hierarchy.
 pub(super) fn cgroup_of(pid: i32) -> Option<String> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;

@@ -17,6 +17,7 @@ use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nix::unistd::geteuid;
 use tokio::net::UnixStream;
 
+use super::files;
 use super::launch::LaunchSpec;
 use super::launch_fds;
 use super::listeners::{self, Bound};
@@ -25,7 +26,7 @@ use super::paper::Paper;
 use super::process::{Children, Gate, Process};
 use super::scope::Inhabitants;
 use super::scoreboard::{Scoreboard, Slot};
-use super::state::cgroup_of;
+use super::state::{cgroup_of, users_of};
 use super::wire::{self, Wire};
 use super::worker_process::{self, Admission, SCOREBOARD, StartedWorker};
 use crate::plan::{Blueprint, Preload};
@@ -101,7 +102,11 @@ pub(super) fn start(
 /// Where a zygote of an earlier ostlerd is commanded, by a copy of what that one has left with it.
 pub(super) fn commands_of(process: &Process) -> Option<OwnedFd> {
     let fd = process.descriptor(OUR_END).ok()?;
-    getsockopt(&fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream).then_some(fd)
+    if getsockopt(&fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream) {
+        return Some(fd);
+    }
+    files::let_go(fd);
+    None
 }
 
 /// Tells a zygote to fork a worker. Nobody waits: what comes of it is heard on the worker's own control socket.
@@ -200,7 +205,5 @@ impl Newborn {
 
 /// Whom a process runs as.
 fn uid_of(pid: i32) -> Option<u32> {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    line.split_ascii_whitespace().next()?.parse().ok()
+    users_of(pid)?.first().copied()
 }

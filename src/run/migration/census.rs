@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::Read;
 use std::time::Duration;
 
-/// More than this of an environment is not looked at; the kernel takes little more.
-const ENVIRON_MOST: u64 = 4 * 1024 * 1024;
+use crate::run::environ;
+
 /// Who shows no environment is looked at so often, with this in between.
 const LOOKS: usize = 5;
 const BETWEEN_PROGRAMS: Duration = Duration::from_millis(10);
@@ -37,9 +36,9 @@ struct Stat {
     start: u64,
 }
 
-/// All that live of the command whose first process is `first`: its group and session, those with `mark` in their
+/// All that live of the command of `user` whose first process is `first`: its group and session, those with `mark` in their
 /// environment, those `known` from before, and the descendants of all of these.
-pub(super) fn take(first: i32, mark: &str, known: &BTreeMap<i32, u64>) -> Vec<Found> {
+pub(super) fn take(first: i32, (user, mark): (u32, &str), known: &BTreeMap<i32, u64>) -> Vec<Found> {
     let all = everybody();
     // Nobody who is older than the first process is of its making; where it is gone, nothing is known of that.
     let since = all.get(&first).map_or(0, |stat| stat.start);
@@ -49,7 +48,7 @@ pub(super) fn take(first: i32, mark: &str, known: &BTreeMap<i32, u64>) -> Vec<Fo
     };
     let young = others(&all).filter(|(_, stat)| stat.start >= since);
     let (mut inside, rest): (BTreeSet<i32>, BTreeSet<i32>) = split(young, is_one);
-    inside.extend(carriers(rest, |it| it == mark.as_bytes()));
+    inside.extend(carriers(user, rest, |it| it == mark.as_bytes()));
     living(&all, with_descendants(&all, inside))
 }
 
@@ -79,10 +78,10 @@ fn living(all: &BTreeMap<i32, Stat>, pids: BTreeSet<i32>) -> Vec<Found> {
     pids.into_iter().filter_map(found).collect()
 }
 
-/// All that live and carry the mark, started `until` then or in one of these sessions; and the children of this process of
+/// All that live and carry the mark of this user's, started `until` then or in one of these sessions; and the children of this process of
 /// whom `is_orphan` says that they belong with those; and the descendants of all of these.
 pub(in crate::run) fn left_behind(
-    mark: &str,
+    (user, mark): (u32, &str),
     until: u64,
     sessions: &BTreeSet<i32>,
     is_orphan: impl Fn(i32) -> bool,
@@ -92,14 +91,14 @@ pub(in crate::run) fn left_behind(
     let may_be = others(&all).filter(|(_, stat)| stat.start <= until || sessions.contains(&stat.session));
     let is_one = |pid: i32, stat: &Stat| stat.start <= until && stat.parent == own && is_orphan(pid);
     let (mut inside, rest): (BTreeSet<i32>, BTreeSet<i32>) = split(may_be, is_one);
-    inside.extend(carriers(rest, |it| it == mark.as_bytes()));
+    inside.extend(carriers(user, rest, |it| it == mark.as_bytes()));
     living(&all, with_descendants(&all, inside))
 }
 
-/// All that live and have such a variable in their environment, and the descendants of these.
-pub(super) fn marked(is_mark: impl Fn(&[u8]) -> bool) -> Vec<Found> {
+/// All of this user's that live and have such a variable in their environment, and the descendants of these.
+pub(super) fn marked(user: u32, is_mark: impl Fn(&[u8]) -> bool) -> Vec<Found> {
     let all = everybody();
-    let inside = carriers(others(&all).map(|(pid, _)| pid).collect(), is_mark);
+    let inside = carriers(user, others(&all).map(|(pid, _)| pid).collect(), is_mark);
     living(&all, with_descendants(&all, inside))
 }
 
@@ -173,34 +172,28 @@ fn split<'a>(
 
 /// Those of `pids` with such a variable in their environment. A process that is just becoming another program shows none, and
 /// is looked at again.
-fn carriers(mut pids: BTreeSet<i32>, is_mark: impl Fn(&[u8]) -> bool) -> BTreeSet<i32> {
+fn carriers(user: u32, mut pids: BTreeSet<i32>, is_mark: impl Fn(&[u8]) -> bool) -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
     for look in 0..LOOKS {
         if look > 0 {
             std::thread::sleep(BETWEEN_PROGRAMS);
         }
-        pids.retain(|&pid| {
-            let Some(environ) = environ(pid) else { return false };
+        let mut bare = BTreeSet::new();
+        environ::each(user, pids, |pid, environ| {
             if environ.split(|&byte| byte == 0).any(&is_mark) {
                 found.insert(pid);
             }
             // The kernel's own have no program.
-            environ.is_empty() && fs::read_link(format!("/proc/{pid}/exe")).is_ok()
+            if environ.is_empty() && fs::read_link(format!("/proc/{pid}/exe")).is_ok() {
+                bare.insert(pid);
+            }
         });
+        pids = bare;
         if pids.is_empty() {
             break;
         }
     }
     found
-}
-
-/// None of one that has ended, or that may not be looked at.
-fn environ(pid: i32) -> Option<Vec<u8>> {
-    let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;
-    let mut environ = Vec::new();
-    // What could be read before an error counts.
-    let _ = file.take(ENVIRON_MOST).read_to_end(&mut environ);
-    Some(environ)
 }
 
 #[cfg(test)]
@@ -215,6 +208,6 @@ mod tests {
 
     #[test]
     fn nobody_belongs_to_a_command_that_never_was() {
-        assert_eq!(take(i32::MAX, "OSTLER_MIGRATION=ostler:none:none:0", &BTreeMap::new()), []);
+        assert_eq!(take(i32::MAX, (0, "OSTLER_MIGRATION=ostler:none:none:0"), &BTreeMap::new()), []);
     }
 }

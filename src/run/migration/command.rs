@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::sync::{Notify, mpsc};
@@ -127,7 +128,10 @@ pub(super) fn start(
     let ears = Ears { control, speech: Speech::new(), output: Output::new(receiver, log), failure: None };
     let enclosure = match group {
         Some(group) => Enclosure::scope(process.clone(), group),
-        None => Enclosure::group(process.clone(), format!("{MARK}={mark}")),
+        None => {
+            let user = blueprint.account.as_ref().map_or(geteuid().as_raw(), |account| account.uid);
+            Enclosure::group(process.clone(), user, format!("{MARK}={mark}"))
+        }
     };
     let app = blueprint.app.to_string();
     Ok(Command { process, enclosure, ears, app })

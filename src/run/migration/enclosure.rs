@@ -43,6 +43,7 @@ pub struct Scoped {
 #[derive(Debug)]
 pub struct Group {
     first: Arc<Process>,
+    user: u32,
     mark: String,
     /// Found before, by number and start: they stay members when their parents die.
     known: BTreeMap<i32, u64>,
@@ -51,9 +52,9 @@ pub struct Group {
 }
 
 impl Enclosure {
-    /// What `first` begins; `mark` is `NAME=value` in its environment. `first` is not reaped as long as this is used.
-    pub fn group(first: Arc<Process>, mark: String) -> Enclosure {
-        Enclosure::Group(Group { first, mark, known: BTreeMap::new(), used: Duration::ZERO })
+    /// What `first` begins as `user`; `mark` is `NAME=value` in its environment. `first` is not reaped as long as this is used.
+    pub fn group(first: Arc<Process>, user: u32, mark: String) -> Enclosure {
+        Enclosure::Group(Group { first, user, mark, known: BTreeMap::new(), used: Duration::ZERO })
     }
 
     /// Everything in the scope that `first` was started for. `first` is not reaped as long as this is used.
@@ -149,9 +150,9 @@ impl Scoped {
 
 impl Group {
     async fn members(&mut self) -> Vec<Member> {
-        let (first, mark) = (self.first.pid(), self.mark.clone());
+        let (first, user, mark) = (self.first.pid(), self.user, self.mark.clone());
         let known = std::mem::take(&mut self.known);
-        let found = tokio::task::spawn_blocking(move || census::take(first, &mark, &known)).await;
+        let found = tokio::task::spawn_blocking(move || census::take(first, (user, &mark), &known)).await;
         let found = found.expect("looking at /proc does not panic");
         self.known = found.iter().map(|found| (found.pid, found.start)).collect();
         self.used = found.iter().map(|found| found.used).sum();

@@ -52,7 +52,7 @@ pub(super) fn end(runtime: &Path, app: &AppName, user: u32) -> Result<Vec<String
 }
 
 fn members(beginning: &str, user: u32) -> Vec<Member> {
-    let found = census::marked(|variable| variable.starts_with(beginning.as_bytes()));
+    let found = census::marked(user, |variable| variable.starts_with(beginning.as_bytes()));
     let is_ours = |pid: i32| std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|it| it.uid() == user);
     found.into_iter().filter(|it| is_ours(it.pid)).filter_map(Member::of).collect()
 }

@@ -53,9 +53,9 @@ impl Shell {
     pub(super) fn end_leftovers(&mut self, app: &AppName) {
         let Some(mark) = self.children.mark(app) else { return };
         let owners = self.owners();
-        let is_its_own = |user: &u32| owners.values().filter(|owner| *owner == user).count() == 1;
-        let own = nix::unistd::geteuid().as_raw();
-        let user = owners.get(app).copied().filter(is_its_own).filter(|user| *user != own);
-        self.leftovers.spawn(Leftovers::of(mark, user).end(self.children.clone()));
+        let Some(owner) = owners.get(app).copied() else { return };
+        let is_alone = owners.values().filter(|it| **it == owner).count() == 1;
+        let is_alone = is_alone && owner != nix::unistd::geteuid().as_raw();
+        self.leftovers.spawn(Leftovers::of(mark, owner, is_alone).end(self.children.clone()));
     }
 }

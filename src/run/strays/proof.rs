@@ -7,15 +7,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxFlags, statx};
+use rustix::fs::{FileType, Statx};
 
 use super::super::adopt::SCOREBOARD;
 use super::super::board_file::{self, Identity, Left};
+use super::super::environ;
+use super::super::files;
 use super::super::identity;
 use super::super::leftovers::Mark;
 use super::super::process::Children;
 use super::super::scope::{ROOT, group_of, slice_of};
-use super::super::state::{cgroup_of, start_of};
+use super::super::state::{cgroup_of, start_of, users_of};
 use crate::config::{AppName, Config};
 
 /// The namespaces that a worker shares with ostlerd.
@@ -80,7 +82,7 @@ impl Proof {
         if ended || !is_scoreboard_name(&name) || namespaces(&pid.to_string())? != self.namespaces {
             return None;
         }
-        let (uid, board) = (uid_of(pid)?, look(&held)?);
+        let (uid, board) = (uid_of(pid)?, files::known(&held)?);
         if !self.is_private(&board) {
             return None;
         }
@@ -103,7 +105,7 @@ impl Proof {
         let is_named = name.as_os_str() == removed || name.as_os_str() == board_file::link(&path).as_str();
         expected.board == Some(identity_of(board))
             || board.stx_nlink == 0 && is_named
-            || is_marked(pid, &expected.mark)
+            || expected.uid.is_some_and(|uid| is_marked(pid, uid, &expected.mark))
     }
 
     /// Whether it is a file that ostlerd's user alone can open.
@@ -123,11 +125,6 @@ fn board_at(path: &Path) -> Option<Identity> {
     }
 }
 
-/// Asks nobody but the kernel: a file system that a user has mounted may never answer.
-fn look(path: &Path) -> Option<Statx> {
-    statx(CWD, path, AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS).ok()
-}
-
 fn identity_of(board: &Statx) -> Identity {
     (u64::from(board.stx_dev_major) << 32 | u64::from(board.stx_dev_minor), board.stx_ino)
 }
@@ -144,9 +141,12 @@ fn is_in_scope(pid: i32, app: &AppName) -> bool {
     cgroup_of(pid).is_some_and(|group| Path::new(&group).starts_with(&slice))
 }
 
-fn is_marked(pid: i32, mark: &str) -> bool {
-    let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-    environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
+fn is_marked(pid: i32, uid: u32, mark: &str) -> bool {
+    let mut is_one = false;
+    environ::each(uid, [pid], |_, environ| {
+        is_one = environ.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes());
+    });
+    is_one
 }
 
 fn namespaces(process: &str) -> Option<[PathBuf; SHARED.len()]> {
@@ -157,12 +157,9 @@ fn namespaces(process: &str) -> Option<[PathBuf; SHARED.len()]> {
 
 /// Its user, where that is one: real, effective and saved.
 fn uid_of(pid: i32) -> Option<u32> {
-    // A name that a process has given itself need not be text.
-    let status = String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/status")).ok()?).into_owned();
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    let mut uids = line.split_ascii_whitespace().map(str::parse::<u32>);
-    let first = uids.next()?.ok()?;
-    uids.all(|uid| uid == Ok(first)).then_some(first)
+    let users = users_of(pid)?;
+    let first = *users.first()?;
+    users.iter().all(|user| *user == first).then_some(first)
 }
 
 #[cfg(test)]
