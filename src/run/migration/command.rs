@@ -88,13 +88,18 @@ struct Ears {
 }
 
 /// Starts a command of the app; `mark` is in its environment, as is `env` beside the app's own. The error is words.
-pub(super) fn start(
+pub(super) async fn start(
     children: &Children,
-    blueprint: &Blueprint,
+    blueprint: &Arc<Blueprint>,
     what: &What,
     (title, mark): (&'static str, &str),
     env: BTreeMap<String, String>,
 ) -> Result<Command, String> {
+    // Before anything is made for it: the search takes its time.
+    let program = match what {
+        What::Django(_) => None,
+        What::Other(argv) => Some(path::find(argv, blueprint).await?),
+    };
     let (ours, theirs) = io::pipe().map_err(|error| format!("cannot make a pipe: {error}"))?;
     let output = [(theirs.as_fd(), 1), (theirs.as_fd(), 2)];
     let failed =
@@ -117,8 +122,8 @@ pub(super) fn start(
             (process, Some(wire.control))
         }
         What::Other(argv) => {
-            let program = path::find(argv, blueprint)?;
             let spec = launch_spec(blueprint, String::new());
+            let program = program.expect("a command has been looked for");
             let spec = marked(LaunchSpec { program, argv: argv.clone(), ..spec });
             (children.spawn(&spec, &output).map_err(failed)?, None)
         }

@@ -2,11 +2,20 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::plan::Blueprint;
+use crate::run::files;
 
-/// The program of `argv`; the error is words.
-pub(super) fn find(argv: &[String], blueprint: &Blueprint) -> Result<PathBuf, String> {
+/// The program of `argv`; the error is words. The folders may be the app's own, and on a file system that does not answer.
+pub(super) async fn find(argv: &[String], blueprint: &Arc<Blueprint>) -> Result<PathBuf, String> {
+    let (words, of) = (argv.to_vec(), blueprint.clone());
+    let purpose = format!("the command of {}", blueprint.app);
+    let found = files::within(purpose, files::FEW, move || search(&words, &of)).await;
+    found.unwrap_or_else(|held| Err(held.to_string()))
+}
+
+fn search(argv: &[String], blueprint: &Blueprint) -> Result<PathBuf, String> {
     let Some(name) = argv.first().filter(|name| !name.is_empty()) else {
         return Err("the command is empty; write for example command = [\"alembic\", \"upgrade\", \"head\"]"
             .to_owned());
@@ -26,5 +35,6 @@ pub(super) fn find(argv: &[String], blueprint: &Blueprint) -> Result<PathBuf, St
 }
 
 fn is_program(file: &Path) -> bool {
+    files::at(file);
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }

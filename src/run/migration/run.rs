@@ -212,20 +212,26 @@ impl Run {
                 (What::Other(argv.clone()), guards::of(env, &self.name.tag, &self.opened, lock_timeout))
             }
         };
-        let names = ("migration", self.mark.as_str());
-        let command = match command::start(&self.children, &self.opening.blueprint, &what, names, env) {
-            Ok(command) => command,
-            Err(reason) => return self.teller.tell(MigrationFact::SpawnFailed { reason }),
-        };
+        let (children, blueprint) = (self.children.clone(), self.opening.blueprint.clone());
+        let mark = self.mark.clone();
         let database = match &self.database {
             Side::Started(database) => Some(database.clone()),
             _ => None,
         };
-        look(database.as_ref(), LOOK_SECONDS, 0);
         let (teller, kept) = (self.teller.clone(), self.keep_output());
         let (rungs, mut taken) = mpsc::unbounded_channel();
         self.rungs = Some(rungs);
         tasks.spawn(async move {
+            let names = ("migration", mark.as_str());
+            let command = match command::start(&children, &blueprint, &what, names, env).await {
+                Ok(command) => command,
+                Err(reason) => {
+                    // Nobody is to take it for one that runs.
+                    drop(taken);
+                    return teller.tell(MigrationFact::SpawnFailed { reason });
+                }
+            };
+            look(database.as_ref(), LOOK_SECONDS, 0);
             let heard = teller.clone();
             let ended = command
                 .run(&mut taken, move |told| {
@@ -316,7 +322,7 @@ impl Run {
                 let what = What::Other(argv.clone());
                 let names = (command::POST_DEPLOY, mark.as_str());
                 let env = BTreeMap::new();
-                match command::start(&children, &opening.blueprint, &what, names, env) {
+                match command::start(&children, &opening.blueprint, &what, names, env).await {
                     Ok(command) => {
                         let ended = command.run(&mut taken, drop).await;
                         exit = ended.exit;
