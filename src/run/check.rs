@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::daemon::Places;
 use super::process::Children;
+use super::warm::Interpreters;
 use super::{health, identity, log_file, prepare, world};
 use crate::config::{self, App, AppName, Config, Edge};
 use crate::observe::words::plain;
@@ -121,11 +122,12 @@ async fn all(config: &Config) -> Found {
 }
 
 async fn as_far_as_may(config: &Config, own: &Account) -> Found {
-    let looks = config.apps.values().map(|app| {
+    let interpreters = Interpreters::among(&Children::new(), config.apps.values());
+    let looks = interpreters.into_iter().map(|(app, by)| {
         let (edge, app, own) = (config.edge, app.clone(), own.clone());
         async move {
             let mut unseen = Vec::new();
-            let looked = one(&edge, &app, &own, &mut unseen).await;
+            let looked = one(&by, &edge, &app, &own, &mut unseen).await;
             (app.name, looked, unseen)
         }
     });
@@ -148,6 +150,7 @@ async fn as_far_as_may(config: &Config, own: &Account) -> Found {
 
 /// One app, as far as `own` may: its migrations in words, where its interpreter was asked.
 async fn one(
+    by: &Interpreters,
     edge: &Edge,
     app: &App,
     own: &Account,
@@ -176,7 +179,7 @@ async fn one(
     }
     let other = account.as_ref().filter(|account| account.uid != own.uid);
     if other.is_none() && seen.env_files.len() == files {
-        let plan = prepare::all_of(&Children::new(), &seen, edge).await?;
+        let plan = prepare::all_of(by, &seen, edge).await?;
         return Ok(Some(plan.migrations()));
     }
     let paths = world::resolve(&seen)?;

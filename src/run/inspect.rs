@@ -14,12 +14,13 @@ use super::launch::LaunchSpec;
 use super::messages::{last_words, shown};
 use super::process::{Children, Process};
 use super::stand;
+use super::warm::Warm;
 use super::wire::Wire;
 use super::worker_process::start_interpreter;
 use crate::config::AppName;
 use crate::plan::{Account, Refusal};
-use crate::supervise::Exit;
-use crate::worker::{BOOTSTRAP, Message, Orders, Settings, bundle};
+use crate::supervise::{Exit, Stand};
+use crate::worker::{BOOTSTRAP, Message, Orders, Settings, Surroundings, bundle};
 
 /// How long an interpreter may take to read its settings.
 const TIME_OUT: Duration = Duration::from_secs(30);
@@ -51,6 +52,33 @@ pub struct Inspection {
     pub umask: u32,
 }
 
+impl Inspection {
+    /// The app's interpreter as its user, with the shim to run.
+    pub(super) fn launch_spec(&self, title: String) -> LaunchSpec {
+        LaunchSpec {
+            program: self.python.clone(),
+            argv: vec![self.python.display().to_string(), "-c".to_owned(), BOOTSTRAP.to_owned(), title],
+            env: self.env.clone(),
+            directory: self.directory.clone(),
+            umask: self.umask,
+            nofile: None,
+            account: self.account.clone(),
+            log_file: None,
+            no_new_privs: true,
+            scope: None,
+        }
+    }
+
+    fn orders(&self) -> Orders {
+        Orders::inspect(self.app.as_str(), Some(self.entry.clone()), self.args.clone())
+    }
+
+    pub(super) fn surroundings(&self) -> Surroundings {
+        let (env, python, directory) = (self.env.clone(), self.python.clone(), self.directory.clone());
+        Surroundings { env, python, directory, umask: self.umask }
+    }
+}
+
 /// The settings of an app as its own gunicorn reads them, or why they could not be had. The process and all of
 /// its group are gone afterwards, also where the future is dropped.
 pub async fn inspect(children: &Children, inspection: &Inspection) -> Result<Settings, Refusal> {
@@ -63,38 +91,35 @@ pub async fn inspect_within(
     inspection: &Inspection,
     limit: Duration,
 ) -> Result<Settings, Refusal> {
-    let mut interpreter = Interpreter::start(children, inspection).map_err(|error| Refusal {
+    let interpreter = Interpreter::start(children, inspection).map_err(|error| Refusal {
         reason: format!("cannot make a process to read the settings of {}: {error}", inspection.app),
         detail: String::new(),
     })?;
-    let heard = tokio::time::timeout(limit, interpreter.listen()).await.ok();
-    let stand = match heard {
-        None => stand::of(&interpreter.process.0, &interpreter.wire.paper, &inspection.directory).await,
-        Some(_) => None,
-    };
-    // Whatever it left running is killed while its group is still its own.
-    let _ = interpreter.process.0.kill_group();
-    // One that waits for a dead disk does not end; it is left to the reaper.
-    let ended = tokio::time::timeout(KILLED, interpreter.process.0.wait()).await;
-    let exit = ended.unwrap_or(Exit::Unknown);
-    let output = interpreter.output_so_far();
-    match heard {
-        Some(Some(Answer::Settings(settings))) => Ok(*settings),
-        Some(Some(Answer::Failed(refusal))) if refusal.detail.is_empty() => {
-            Err(Refusal { detail: output, ..refusal })
-        }
-        Some(Some(Answer::Failed(refusal))) => Err(refusal),
-        Some(None) => Err(ended_without_answer(inspection, exit, output)),
-        None => Err(Refusal {
-            reason: format!(
-                "{} has not read its settings within {limit:?}: gunicorn.conf.py, or what it imports, waits \
-                 for something{}; the settings must load without the network",
-                inspection.python.display(),
-                stand.as_ref().map(|it| format!(" in {}", it.at)).unwrap_or_default()
-            ),
-            detail: stand.map(|it| format!("{}\n\n{output}", it.stacks)).unwrap_or(output),
-        }),
+    match interpreter.told(inspection, limit).await {
+        Told::Settings(settings) => Ok(*settings),
+        Told::Failed(refusal) | Told::Hangs(refusal) => Err(refusal),
     }
+}
+
+/// As [`inspect`], by a process that `warm` forks; nothing where that could not be, or did not tell any settings: then a
+/// fresh interpreter is to be asked, whose word counts.
+pub(super) async fn inspect_warm(
+    children: &Children,
+    warm: &Warm,
+    inspection: &Inspection,
+) -> Option<Result<Settings, Refusal>> {
+    match Interpreter::forked(children, warm, inspection).await?.told(inspection, TIME_OUT).await {
+        Told::Settings(settings) => Some(Ok(*settings)),
+        Told::Hangs(refusal) => Some(Err(refusal)),
+        Told::Failed(_) => None,
+    }
+}
+
+/// What came of an interpreter, which is gone.
+enum Told {
+    Settings(Box<Settings>),
+    Failed(Refusal),
+    Hangs(Refusal),
 }
 
 fn ended_without_answer(inspection: &Inspection, exit: Exit, output: String) -> Refusal {
@@ -105,6 +130,23 @@ fn ended_without_answer(inspection: &Inspection, exit: Exit, output: String) -> 
             inspection.python.display()
         ),
         detail: output,
+    }
+}
+
+fn has_not_answered(
+    inspection: &Inspection,
+    limit: Duration,
+    stand: Option<Stand>,
+    output: String,
+) -> Refusal {
+    Refusal {
+        reason: format!(
+            "{} has not read its settings within {limit:?}: gunicorn.conf.py, or what it imports, waits \
+             for something{}; the settings must load without the network",
+            inspection.python.display(),
+            stand.as_ref().map(|it| format!(" in {}", it.at)).unwrap_or_default()
+        ),
+        detail: stand.map(|it| format!("{}\n\n{output}", it.stacks)).unwrap_or(output),
     }
 }
 
@@ -120,7 +162,9 @@ struct Interpreter {
     output_read: Vec<u8>,
 }
 
-struct KilledOnDrop(Process);
+/// A process that ends with what it is for, and all of its group.
+#[derive(Debug)]
+pub(super) struct KilledOnDrop(pub(super) Process);
 
 impl Drop for KilledOnDrop {
     fn drop(&mut self) {
@@ -130,25 +174,8 @@ impl Drop for KilledOnDrop {
 
 impl Interpreter {
     fn start(children: &Children, inspection: &Inspection) -> io::Result<Interpreter> {
-        let spec = LaunchSpec {
-            program: inspection.python.clone(),
-            argv: vec![
-                inspection.python.display().to_string(),
-                "-c".to_owned(),
-                BOOTSTRAP.to_owned(),
-                format!("ostler: {} [settings]", inspection.app),
-            ],
-            env: inspection.env.clone(),
-            directory: inspection.directory.clone(),
-            umask: inspection.umask,
-            nofile: None,
-            account: inspection.account.clone(),
-            log_file: None,
-            no_new_privs: true,
-            scope: None,
-        };
-        let entry = Some(inspection.entry.clone());
-        let orders = Orders::inspect(inspection.app.as_str(), entry, inspection.args.clone());
+        let spec = inspection.launch_spec(format!("ostler: {} [settings]", inspection.app));
+        let orders = inspection.orders();
         let (ours, theirs) = io::pipe()?;
         let output = pipe::Receiver::from_owned_fd(ours.into())?;
         let (process, wire) = start_interpreter(
@@ -158,6 +185,40 @@ impl Interpreter {
             &[(theirs.as_fd(), 1), (theirs.as_fd(), 2)],
         )?;
         Ok(Interpreter { process: KilledOnDrop(process), wire, output, output_read: Vec::new() })
+    }
+
+    /// The same, forked.
+    async fn forked(children: &Children, warm: &Warm, inspection: &Inspection) -> Option<Interpreter> {
+        let (ours, theirs) = io::pipe().ok()?;
+        let output = pipe::Receiver::from_owned_fd(ours.into()).ok()?;
+        let mut orders = inspection.orders();
+        orders.surroundings = Some(inspection.surroundings());
+        let (process, wire) = warm.fork(children, &orders, theirs.as_fd()).await?;
+        Some(Interpreter { process: KilledOnDrop(process), wire, output, output_read: Vec::new() })
+    }
+
+    /// Waits for what it tells, and ends it.
+    async fn told(mut self, inspection: &Inspection, limit: Duration) -> Told {
+        let heard = tokio::time::timeout(limit, self.listen()).await.ok();
+        let stand = match heard {
+            None => stand::of(&self.process.0, &self.wire.paper, &inspection.directory).await,
+            Some(_) => None,
+        };
+        // Whatever it left running is killed while its group is still its own.
+        let _ = self.process.0.kill_group();
+        // One that waits for a dead disk does not end; it is left to the reaper.
+        let ended = tokio::time::timeout(KILLED, self.process.0.wait()).await;
+        let exit = ended.unwrap_or(Exit::Unknown);
+        let output = self.output_so_far();
+        match heard {
+            Some(Some(Answer::Settings(settings))) => Told::Settings(settings),
+            Some(Some(Answer::Failed(refusal))) if refusal.detail.is_empty() => {
+                Told::Failed(Refusal { detail: output, ..refusal })
+            }
+            Some(Some(Answer::Failed(refusal))) => Told::Failed(refusal),
+            Some(None) => Told::Failed(ended_without_answer(inspection, exit, output)),
+            None => Told::Hangs(has_not_answered(inspection, limit, stand, output)),
+        }
     }
 
     /// Listens until there is an answer, or until the process has ended without one.

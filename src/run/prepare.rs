@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::inspect::{Inspection, inspect};
+use super::inspect::Inspection;
 use super::known::{AllLooked, Found, Known, Looked, Unlooked};
 use super::process::Children;
+use super::warm::Interpreters;
 use super::{files, identity, log_file, world};
 use crate::config::{self, App, AppName, Config, Edge, Problems};
 use crate::plan::{self, Account, AppPlan, EnvFile, Facts, Fingerprint, Paths, Refusal};
@@ -20,7 +21,7 @@ pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Res
         let reason = format!("{name} is no longer in the configuration; `ostler reload` removes it");
         return Err(Refusal { reason, detail: String::new() });
     };
-    Ok(app_of(children, app, None, &config.edge).await?)
+    Ok(app_of(&Interpreters::fresh(children), app, None, &config.edge).await?)
 }
 
 /// Reads the configuration and prepares every app of it; one that cannot be refuses them all, but where its files hang, or it is
@@ -57,10 +58,13 @@ pub(super) async fn all_or_nothing(
 
 /// Prepares every app of the configuration, each for itself, a few at a time.
 pub(super) async fn all(children: &Children, config: &Config, known: &BTreeMap<AppName, Known>) -> AllLooked {
-    let looks = config.apps.values().map(|app| {
-        let (children, app, edge) = (children.clone(), app.clone(), config.edge);
+    let is_new = |app: &&App| known.get(&app.name).is_none_or(|known| known.app != **app);
+    let (new, others): (Vec<&App>, Vec<&App>) = config.apps.values().partition(is_new);
+    let others = others.into_iter().map(|app| (app, Interpreters::fresh(children)));
+    let looks = others.chain(Interpreters::among(children, new.into_iter())).map(|(app, interpreters)| {
+        let (app, edge) = (app.clone(), config.edge);
         let known = known.get(&app.name).cloned();
-        async move { (app.name.clone(), app_of(&children, &app, known.as_ref(), &edge).await) }
+        async move { (app.name.clone(), app_of(&interpreters, &app, known.as_ref(), &edge).await) }
     });
     a_few_at_a_time(looks).await.into_iter().collect()
 }
@@ -105,8 +109,8 @@ fn refusal(problems: Problems) -> Refusal {
 }
 
 /// Looks at one app from nothing, and keeps nothing of what it finds.
-pub(super) async fn all_of(children: &Children, app: &App, edge: &Edge) -> Result<AppPlan, Refusal> {
-    Ok(app_of(children, app, None, edge).await?.plan)
+pub(super) async fn all_of(by: &Interpreters, app: &App, edge: &Edge) -> Result<AppPlan, Refusal> {
+    Ok(app_of(by, app, None, edge).await?.plan)
 }
 
 /// What is known not to run is not tried: its interpreter would say less.
@@ -115,7 +119,7 @@ pub(super) fn may_run(app: &App) -> Result<(), Refusal> {
 }
 
 async fn app_of(
-    children: &Children,
+    by: &Interpreters,
     app: &App,
     known: Option<&Known>,
     edge: &Edge,
@@ -130,7 +134,7 @@ async fn app_of(
         Refusal { reason, ..refusal }
     };
     may_run(app).map_err(named)?;
-    let looked = look(children, app, known).await.map_err(|why| why.map(named))?;
+    let looked = look(by, app, known).await.map_err(|why| why.map(named))?;
     if !app.no_new_privileges && nix::sys::prctl::get_no_new_privs().unwrap_or(false) {
         let app = app.name.as_str();
         tracing::warn!(
@@ -159,29 +163,29 @@ fn resolve(app: &App) -> Result<Paths, Unlooked> {
     Ok(world::resolve(app)?)
 }
 
-async fn look(children: &Children, app: &App, known: Option<&Known>) -> Result<Looked, Unlooked> {
+async fn look(by: &Interpreters, app: &App, known: Option<&Known>) -> Result<Looked, Unlooked> {
     let again = known.cloned();
     let kept = apart(app, files::FEW, move |app| Ok(again.and_then(|known| known.paths(app)))).await?;
     let Some(kept) = kept else {
         let paths = apart(app, files::FEW, resolve).await?;
-        return look_in(children, app, None, paths).await;
+        return look_in(by, app, None, paths).await;
     };
     let serving = kept.directory.clone();
-    match look_in(children, app, known, kept).await {
+    match look_in(by, app, known, kept).await {
         Ok(looked) => Ok(looked),
         Err(Unlooked::Held(refusal)) => Err(Unlooked::Held(refusal)),
-        Err(Unlooked::Refused(refusal)) => Err(for_another_release(children, app, &serving, refusal).await),
+        Err(Unlooked::Refused(refusal)) => Err(for_another_release(by, app, &serving, refusal).await),
     }
 }
 
 /// What does not fit the release that serves may have been written for the one that the link leads to now.
-async fn for_another_release(children: &Children, app: &App, serving: &Path, refusal: Refusal) -> Unlooked {
+async fn for_another_release(by: &Interpreters, app: &App, serving: &Path, refusal: Refusal) -> Unlooked {
     let now = match apart(app, files::FEW, resolve).await {
         Ok(paths) if paths.directory != serving => paths,
         _ => return refusal.into(),
     };
     let (name, serving, directory) = (&app.name, serving.display(), now.directory.clone());
-    match look_in(children, app, None, now).await {
+    match look_in(by, app, None, now).await {
         Ok(_) => Unlooked::Refused(Refusal::new(format!(
             "the files fit the release that is there now, {}, and not the one that serves, {serving}; \
              `ostler restart {name}` brings in both",
@@ -193,7 +197,7 @@ async fn for_another_release(children: &Children, app: &App, serving: &Path, ref
 }
 
 async fn look_in(
-    children: &Children,
+    by: &Interpreters,
     app: &App,
     known: Option<&Known>,
     paths: Paths,
@@ -217,7 +221,7 @@ async fn look_in(
     apart(app, files::FEW, interpreter).await?;
     let directory = asked.paths.directory.clone();
     let release = apart(app, files::WHOLE, move |_| Ok(world::fingerprint(&directory)));
-    let (settings, release) = tokio::join!(inspect(children, &asked.inspection), release);
+    let (settings, release) = tokio::join!(by.inspect(&asked.inspection), release);
     let (settings, release) = (settings?, release?);
     let (looked, notes) = asked.decide(app, settings, release)?;
     for note in notes {

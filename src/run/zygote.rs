@@ -12,6 +12,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nix::unistd::geteuid;
@@ -29,7 +30,7 @@ use super::scoreboard::{Scoreboard, Slot};
 use super::state::{cgroup_of, users_of};
 use super::wire::{self, Wire};
 use super::worker_process::{self, Admission, SCOREBOARD, StartedWorker};
-use crate::plan::{Blueprint, Preload};
+use crate::plan::{Account, Blueprint, Preload};
 use crate::supervise::{GenerationId, WorkerId};
 use crate::worker::{HookOrder, Message, Mode, Orders, bundle};
 
@@ -116,11 +117,22 @@ pub(super) fn fork(
     scoreboard: &Scoreboard,
     sockets: &[&Bound],
 ) -> io::Result<Unborn> {
+    let sockets: Vec<_> = sockets.iter().map(|bound| bound.fd.as_fd()).collect();
+    fork_with(commands, orders, scoreboard.fd(), &sockets)
+}
+
+/// The same with any descriptor as the third, and others behind it.
+pub(super) fn fork_with(
+    commands: BorrowedFd<'_>,
+    orders: &Orders,
+    third: BorrowedFd<'_>,
+    others: &[BorrowedFd<'_>],
+) -> io::Result<Unborn> {
     let paper = Paper::with(&orders.to_json())?;
     let (control, theirs) = wire::sockets()?;
     let other_end = wire::number_of(theirs.as_fd())?;
-    let mut fds = vec![paper.as_fd(), theirs.as_fd(), scoreboard.fd()];
-    fds.extend(sockets.iter().map(|bound| bound.fd.as_fd()));
+    let mut fds = vec![paper.as_fd(), theirs.as_fd(), third];
+    fds.extend(others);
     launch_fds::send(commands, &fds)?;
     Ok(Unborn { control, paper, other_end })
 }
@@ -186,8 +198,18 @@ impl Newborn {
         blueprint: &Blueprint,
         cgroup: Option<&str>,
     ) -> Result<((Process, Gate), Wire), String> {
+        self.process_of(children, (&blueprint.python, blueprint.account.as_ref()), cgroup)
+    }
+
+    /// The same for an interpreter that runs as `account`.
+    pub(super) fn process_of(
+        self,
+        children: &Children,
+        (python, account): (&Path, Option<&Account>),
+        cgroup: Option<&str>,
+    ) -> Result<((Process, Gate), Wire), String> {
         let Newborn { control, paper, other_end, pid } = self;
-        let uid = blueprint.account.as_ref().map_or(geteuid().as_raw(), |account| account.uid);
+        let uid = account.map_or(geteuid().as_raw(), |account| account.uid);
         let is_it = || {
             wire::holds(pid, other_end)
                 && uid_of(pid) == Some(uid)
@@ -198,7 +220,7 @@ impl Newborn {
         let process =
             process.ok_or_else(|| format!("process {pid} has ended, or is none of its zygote's"))?;
         let gate = Gate::on(control.as_fd().try_clone_to_owned().map_err(failed)?);
-        let wire = Wire::new(control, other_end, paper, blueprint.python.clone());
+        let wire = Wire::new(control, other_end, paper, python.to_owned());
         Ok(((process, gate), wire))
     }
 }

@@ -5,13 +5,12 @@ import signal
 import sys
 import traceback
 
-from _ostler import django_app, host, listen, output, settings, shift, slot, zygote
+from _ostler import django_app, host, listen, output, settings, shift, slot, warm, zygote
 from _ostler.paper import paper
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Control, Failure, leave, say
 
 CONTRACT = 1
-NOT_FOR_THE_APP = ("LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "GUNICORN_PID", "GUNICORN_FD")
 
 
 def run(orders, fd):
@@ -19,7 +18,7 @@ def run(orders, fd):
     shift.lead_own_session()
     paper.lay(fd, orders)
     for name in list(os.environ):
-        if name.startswith(NOT_FOR_THE_APP):
+        if name.startswith(settings.NOT_FOR_THE_APP):
             del os.environ[name]
     control = Control()
     control.send("here")
@@ -29,6 +28,8 @@ def run(orders, fd):
             raise Failure("settings", message, "", 1)
         if orders["mode"] == "inspect":
             control.send("settings", **settings.describe(settings.load(orders)))
+        elif orders["mode"] == "warm":
+            warm.run(orders, control)
         elif orders["mode"] == "hooks":
             output.by_line(orders["app"])
             host.run(orders, control, Made(orders))

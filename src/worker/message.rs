@@ -1,5 +1,8 @@
 //! What goes over the worker's descriptors: orders in, messages out.
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::{CONTRACT, HookOrder, SLOT_SIZE, Settings};
@@ -52,6 +55,9 @@ pub struct Orders {
     pub tables: bool,
     /// The file that SIGUSR1 opens anew for descriptors 1 and 2.
     pub log_file: Option<String>,
+    /// What it has not had from its start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub surroundings: Option<Surroundings>,
     /// The blanks behind the orders.
     room: usize,
 }
@@ -70,6 +76,21 @@ pub enum Mode {
     Zygote,
     /// Load the settings alone, fork workers on command.
     Settings,
+    /// Load neither, fork on command what tells the settings of an app.
+    Warm,
+}
+
+/// What a fresh process has from its start, for one that is forked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Surroundings {
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// The interpreter.
+    pub python: PathBuf,
+    /// The working directory.
+    pub directory: PathBuf,
+    /// The file mode mask.
+    pub umask: u32,
 }
 
 /// One inherited listening socket.
@@ -158,6 +179,7 @@ impl Orders {
             probe: None,
             tables: false,
             log_file: None,
+            surroundings: None,
             room: 2 * ROOM,
         }
     }

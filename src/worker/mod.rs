@@ -92,6 +92,12 @@
 //! listeners have other numbers. Where the zygote cannot fork, it sends `failed` on the worker's control socket.
 //! With mode `hooks` in the orders and no listeners, what is forked runs hooks of gunicorn's master. It answers for the one
 //! that its zygote has run as `begin`, and does not run it again.
+//! In the mode `warm` the process has read no settings: it has imported what those of every app need, sends `ready`, and forks
+//! one process for each command, whose third descriptor is the output. The orders are those of `inspect`, with `surroundings`:
+//! `env`, the whole environment, `python`, `directory` and `umask`. What is forked sends `forked`, waits for one byte, and
+//! then `settings`; where it cannot answer as a fresh interpreter would, it exits without a word. Where no fork could, the
+//! process itself sends `failed`.
+//!
 //! SIGTERM, SIGQUIT and SIGINT end a zygote at once, SIGUSR1 opens the log files anew, SIGHUP and SIGUSR2 do nothing.
 //!
 //! The worker's slot of the scoreboard, native byte order, 8-byte fields, times in nanoseconds of `CLOCK_MONOTONIC`:
@@ -119,7 +125,7 @@
 //! In the order of their execution: `text` fits words into messages, `tables` describes what the app's models use of the database, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
 //! scoreboard, `foresight` says whether an app may load Django, `settings` reads gunicorn's settings; `django_app` is what is known of Django, `answer` and `probe` the request that a worker
 //! asks of itself; `listen` has its sockets; `drain`, `http2` and `hold` are the rules for going and coming, `entry` is which app fits which class; `shift` is
-//! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `main` is what gunicorn's arbiter
+//! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `warm` forks for the settings of many apps; `main` is what gunicorn's arbiter
 //! does for a worker.
 //! None may import asyncio or threading before the app's worker class does: gevent patches them first.
 
@@ -133,7 +139,8 @@ use serde::{Deserialize, Serialize};
 pub use hook::{Hook, HookOrder, HookWorker};
 pub use message::{
     AnswerMessage, FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Mode,
-    Orders, ProbeOrder, ProvedMessage, ROOM, RanMessage, Slot, Stage, TablesMessage, ToleranceOrder,
+    Orders, ProbeOrder, ProvedMessage, ROOM, RanMessage, Slot, Stage, Surroundings, TablesMessage,
+    ToleranceOrder,
 };
 
 /// The text for `python -c`: it takes the bundle and the orders from their descriptors and begins.
@@ -146,7 +153,7 @@ pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
 pub const TABLES: (&str, &str) = ("tables", include_str!("tables.py"));
 
 /// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 24] = [
+const MODULES: [(&str, &str); 25] = [
     TEXT,
     TABLES,
     ("paper", include_str!("paper.py")),
@@ -170,6 +177,7 @@ const MODULES: [(&str, &str); 24] = [
     ("asgi", include_str!("asgi.py")),
     ("uvicorn", include_str!("uvicorn.py")),
     ("zygote", include_str!("zygote.py")),
+    ("warm", include_str!("warm.py")),
     ("main", include_str!("main.py")),
 ];
 

@@ -14,7 +14,9 @@ MASTER_HOOKS = ("on_starting", "on_reload", "when_ready", "pre_fork", "pre_exec"
 IGNORED = ("check_config", "control_socket", "control_socket_disable", "control_socket_mode", "daemon", "dirty_apps",
            "dirty_workers", "enable_stdio_inheritance", "initgroups", "pidfile", "print_config", "reload",
            "reload_engine", "reload_extra_files", "reuse_port", "spew", "worker_tmp_dir")
+NOT_FOR_THE_APP = ("LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "GUNICORN_PID", "GUNICORN_FD")
 OLDEST, NEWEST = (20, 1), 27
+USAGE, PROG = "%(prog)s [OPTIONS] [APP_MODULE]", "gunicorn"
 
 
 class Echo:
@@ -36,7 +38,29 @@ class Echo:
         return getattr(self.stream, name)
 
 
-def load(orders):
+class Begun:
+    """The first steps of gunicorn's loader, which are the same for every app: to be used once in each process."""
+
+    def __init__(self):
+        from gunicorn.app.wsgiapp import WSGIApplication
+
+        app = WSGIApplication.__new__(WSGIApplication)
+        app.usage, app.prog = USAGE, PROG
+        app.load_default_config()
+        self.cfg, self.parser = app.cfg, app.cfg.parser()
+
+    def take(self):
+        """As gunicorn would have begun here: beside variables it looks at the working directory when it is imported."""
+        from gunicorn import config, util
+
+        config.Chdir.default = util.getcwd()
+        self.cfg.settings["chdir"] = config.Chdir()
+        self.cfg.env_orig = os.environ.copy()
+        self.cfg.parser = lambda: self.parser
+        return self.cfg
+
+
+def load(orders, begun=None):
     """The application, its settings loaded, the interpreter's paths set: `app.cfg`, `app.chosen`."""
     check_gunicorn()
     from gunicorn.app.wsgiapp import WSGIApplication
@@ -45,7 +69,10 @@ def load(orders):
         conf = None
 
         def load_default_config(self):
-            super().load_default_config()
+            if begun is None:
+                super().load_default_config()
+            else:
+                self.cfg = begun.take()
             self.chosen = set()
             self.cfg.set = noting(self.cfg.set, self.chosen)
 
@@ -58,7 +85,7 @@ def load(orders):
     sys.argv = [os.path.join(os.path.dirname(sys.executable), "gunicorn")] + entry + list(orders["args"])
     echo = sys.stderr = Echo(sys.stderr)
     try:
-        app = Application("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn")
+        app = Application(USAGE, prog=PROG)
     except SystemExit as stop:
         raise refusal(stop, "".join(echo.heard)) from None
     except BaseException as error:

@@ -18,6 +18,7 @@ from _ostler.text import said, status_of, trace_of
 from _ostler.wire import CONTROL, Control, Failure
 
 MODES = ("zygote", "settings")  # what is loaded before the fork: all of the app, or its settings
+ORDERS = 4
 OSTLERDS_END = 7  # of the control socket, held so that the next ostlerd can take it from here
 MOST = 253  # descriptors in one message
 BEAT = 1.0
@@ -45,7 +46,9 @@ def run(orders, control, prepare, work):
     gc.collect()
     gc.freeze()
     heartbeat.notify()
-    orders, middle = wait_for_commands(heartbeat)
+    fds, middle = wait_for_commands(heartbeat.notify, fork_twice)
+    orders = orders_of(fds, ((1, CONTROL), (2, slot.SCOREBOARD)))
+    os.close(OSTLERDS_END)
     board.forget()
     give_signals_back(handlers)
     begin(orders, middle)
@@ -161,14 +164,14 @@ def give_signals_back(handlers):
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
-def wait_for_commands(heartbeat):
-    """Comes back in what was forked alone, once for each command: with the orders, and the process between it and the
+def wait_for_commands(beat, fork):
+    """Comes back in what was forked alone, once for each command: with its descriptors, and the process between it and the
     zygote."""
     commands = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fileno=CONTROL)
     commands.settimeout(BEAT)
     space = _socket.CMSG_SPACE(4 * MOST)
     while True:
-        heartbeat.notify()
+        beat()
         try:
             byte, ancillary, _, _ = commands.recvmsg(1, space, _socket.MSG_CMSG_CLOEXEC)
         except _socket.timeout:
@@ -178,10 +181,10 @@ def wait_for_commands(heartbeat):
         fds = [int.from_bytes(data[at:at + 4], sys.byteorder)
                for _, _, data in ancillary for at in range(0, len(data) - 3, 4)]
         # Whatever else comes is no command.
-        middle = fork_twice(fds) if len(fds) >= 3 else None
+        middle = fork(fds) if len(fds) >= 3 else None
         if middle is not None:
             commands.detach()
-            return orders_of(fds), middle
+            return fds, middle
         for fd in fds:
             os.close(fd)
 
@@ -229,19 +232,30 @@ def tell(fds, error):
     control.failed(Failure("boot", "the zygote cannot fork: %s" % said(error)))
 
 
-def orders_of(fds):
-    """Puts the descriptors where those of a worker are, and reads the orders."""
-    orders, control, scoreboard, *listeners = fds
-    text = os.pread(orders, os.fstat(orders).st_size, 0)
-    for fd, place in ((control, CONTROL), (scoreboard, slot.SCOREBOARD)):
-        posix.dup2(fd, place, False)
+def orders_of(fds, places):
+    """Puts the descriptors where those of a fresh process are, and reads the orders."""
+    orders, listeners = fds[0], fds[3:]
+    text = os.pread(orders, os.fstat(orders).st_size, 0).rstrip()
+    for index, place in places:
+        posix.dup2(fds[index], place, place <= 2)
+    for fd in fds[1:3]:
         os.close(fd)
-    os.close(OSTLERDS_END)
     read = json.loads(text)
-    paper.lay(orders, read)
+    paper.lay(in_its_place(orders), read)
     for order, fd in zip(read["listeners"], listeners):
         order["fd"] = fd
     return read
+
+
+def in_its_place(orders):
+    """At the number where ostlerd looks for it, unless the app has something there."""
+    try:
+        os.fstat(ORDERS)
+        return orders
+    except OSError:
+        posix.dup2(orders, ORDERS, False)
+        os.close(orders)
+        return ORDERS
 
 
 def begin(orders, middle):
@@ -265,8 +279,8 @@ def begin(orders, middle):
 
 def name_process(orders):
     """Puts its title where the zygote's is on the command line, as far as there is room."""
-    what = "hooks" if orders["mode"] == "hooks" else "w%d" % orders["worker"]
-    title = ("ostler: %s [%s g%d]" % (orders["app"], what, orders["generation"])).encode()
+    what = {"hooks": "hooks g%d", "inspect": "settings"}.get(orders["mode"], "w%d g%%d" % orders["worker"])
+    title = ("ostler: %s [%s]" % (orders["app"], what.replace("%d", str(orders["generation"])))).encode()
     try:
         with open("/proc/self/stat", "rb") as file:
             fields = file.read().rpartition(b")")[2].split()

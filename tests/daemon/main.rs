@@ -55,4 +55,5 @@ mod switch;
 mod top;
 mod truth;
 mod verbs;
+mod warm;
 mod workers;
