@@ -260,8 +260,12 @@ pub(super) fn use_scopes(children: &Children) {
 /// they end where those of this one begin.
 async fn end_leftovers(children: &Children) {
     for group in children.scopes().map(Scopes::inhabited).unwrap_or_default() {
-        let (name, count) = (group.name(), group.members().len());
-        let count = counted(count, "process");
+        let (name, members) = (group.name(), group.members());
+        // What reads settings may not be quite gone yet.
+        if members.is_empty() || members.iter().any(|pid| children.is_watched(*pid)) {
+            continue;
+        }
+        let count = counted(members.len(), "process");
         tracing::warn!("{name}: an ostlerd that has died left {count} behind, killed now");
         end(&group).await;
     }

@@ -13,6 +13,7 @@ use tokio::net::unix::pipe;
 use super::launch::LaunchSpec;
 use super::messages::{last_words, shown};
 use super::process::{Children, Process};
+use super::scope::{Alone, Purpose};
 use super::stand;
 use super::warm::Warm;
 use super::wire::Wire;
@@ -162,19 +163,36 @@ struct Interpreter {
     output_read: Vec<u8>,
 }
 
-/// A process that ends with what it is for, and all of its group.
+/// A process that ends with what it is for, and all of its group and of its scope.
 #[derive(Debug)]
-pub(super) struct KilledOnDrop(pub(super) Process);
+pub(super) struct KilledOnDrop {
+    pub(super) process: Process,
+    pub(super) scope: Alone,
+}
+
+impl KilledOnDrop {
+    /// Kills it, and waits until it is gone. One that waits for a dead disk does not end; it is left to the reaper.
+    pub(super) async fn end(&self) -> Exit {
+        // Whatever it left running is killed while its group is still its own.
+        let _ = self.process.kill_group();
+        let ended = tokio::time::timeout(KILLED, self.process.wait()).await;
+        self.scope.end().await;
+        ended.unwrap_or(Exit::Unknown)
+    }
+}
 
 impl Drop for KilledOnDrop {
     fn drop(&mut self) {
-        let _ = self.0.kill_group();
+        let _ = self.process.kill_group();
+        self.scope.kill();
     }
 }
 
 impl Interpreter {
     fn start(children: &Children, inspection: &Inspection) -> io::Result<Interpreter> {
-        let spec = inspection.launch_spec(format!("ostler: {} [settings]", inspection.app));
+        let scope = Alone::of(children, &inspection.app, Purpose::Settings);
+        let title = format!("ostler: {} [settings]", inspection.app);
+        let spec = LaunchSpec { scope: scope.place(), ..inspection.launch_spec(title) };
         let orders = inspection.orders();
         let (ours, theirs) = io::pipe()?;
         let output = pipe::Receiver::from_owned_fd(ours.into())?;
@@ -184,7 +202,8 @@ impl Interpreter {
             (&bundle(), &orders.to_json()),
             &[(theirs.as_fd(), 1), (theirs.as_fd(), 2)],
         )?;
-        Ok(Interpreter { process: KilledOnDrop(process), wire, output, output_read: Vec::new() })
+        let process = KilledOnDrop { process, scope };
+        Ok(Interpreter { process, wire, output, output_read: Vec::new() })
     }
 
     /// The same, forked.
@@ -194,21 +213,18 @@ impl Interpreter {
         let mut orders = inspection.orders();
         orders.surroundings = Some(inspection.surroundings());
         let (process, wire) = warm.fork(children, &orders, theirs.as_fd()).await?;
-        Some(Interpreter { process: KilledOnDrop(process), wire, output, output_read: Vec::new() })
+        let process = KilledOnDrop { process, scope: Alone::none() };
+        Some(Interpreter { process, wire, output, output_read: Vec::new() })
     }
 
     /// Waits for what it tells, and ends it.
     async fn told(mut self, inspection: &Inspection, limit: Duration) -> Told {
         let heard = tokio::time::timeout(limit, self.listen()).await.ok();
         let stand = match heard {
-            None => stand::of(&self.process.0, &self.wire.paper, &inspection.directory).await,
+            None => stand::of(&self.process.process, &self.wire.paper, &inspection.directory).await,
             Some(_) => None,
         };
-        // Whatever it left running is killed while its group is still its own.
-        let _ = self.process.0.kill_group();
-        // One that waits for a dead disk does not end; it is left to the reaper.
-        let ended = tokio::time::timeout(KILLED, self.process.0.wait()).await;
-        let exit = ended.unwrap_or(Exit::Unknown);
+        let exit = self.process.end().await;
         let output = self.output_so_far();
         match heard {
             Some(Some(Answer::Settings(settings))) => Told::Settings(settings),
@@ -229,7 +245,7 @@ impl Interpreter {
             let ended = tokio::select! {
                 biased;
                 _ = self.wire.control.readable(), if control_open => false,
-                () = self.process.0.ended() => true,
+                () = self.process.process.ended() => true,
                 read = self.output.read(&mut buffer), if output_open => {
                     output_open = matches!(read, Ok(count) if count > 0);
                     keep_end(&mut self.output_read, &buffer[..read.unwrap_or(0)]);
@@ -237,7 +253,7 @@ impl Interpreter {
                 }
             };
             if control_open || ended {
-                let heard = self.wire.hear(&self.process.0, ended);
+                let heard = self.wire.hear(&self.process.process, ended);
                 control_open = !heard.closed;
                 if let Some(answer) = heard.messages.into_iter().find_map(answer_of) {
                     return Some(answer);

@@ -135,6 +135,13 @@ impl Scopes {
         Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
     }
 
+    /// The place for a process that works for several apps.
+    fn place_of_several(&self, purpose: Purpose, number: u64) -> Place {
+        let (unit, slice) = (format!("{SLICE}-{}-{number}.scope", purpose.name()), format!("{SLICE}.slice"));
+        let group = Path::new(ROOT).join(&slice).join(&unit);
+        Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
+    }
+
     /// The scopes of an app's generations that hold processes.
     pub(super) fn of_generations(&self, app: &AppName) -> Vec<Group> {
         let begins = format!("{SLICE}-{}-g", escaped(app.as_str()));
@@ -154,7 +161,9 @@ impl Scopes {
             let items = fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
             items.filter(|path| path.extension().is_some_and(|it| it == ending)).collect()
         };
-        let scopes = below(&slice, "slice").into_iter().flat_map(|app| below(&app, "scope"));
+        let several = below(&slice, "scope");
+        let of_apps = below(&slice, "slice").into_iter().flat_map(|app| below(&app, "scope"));
+        let scopes = several.into_iter().chain(of_apps);
         scopes.map(Group::new).filter(|group| !group.is_empty()).collect()
     }
 
@@ -221,6 +230,10 @@ mod tests {
         let database = scopes().place(&app, Inhabitants::Alone(Purpose::Database, 3));
         assert_eq!(database.unit, "ostler-shop-database-3.scope");
         assert_eq!(database.slice, "ostler-shop.slice");
+        // No app has a scope of this name: those have a letter behind the app's name.
+        let several = scopes().place_of_several(Purpose::Settings, 3);
+        assert_eq!(several.unit, "ostler-settings-3.scope");
+        assert_eq!(several.group, Path::new("/sys/fs/cgroup/ostler.slice/ostler-settings-3.scope"));
     }
 
     #[test]

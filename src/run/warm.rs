@@ -7,7 +7,8 @@
 //!
 //! A warm interpreter, like all that runs as an app's user, is not believed, and it is not needed: whoever it does not
 //! answer for is asked of a fresh one. Nothing of an app is in it, neither its environment nor its folder, but for what an
-//! interpreter looks at when it starts: for apps that differ there, there is another.
+//! interpreter looks at when it starts: for apps that differ there, there is another. It works for all of them, and so it
+//! and what it forks are in a scope of their own, beside the apps' slices; a fresh interpreter is in the slice of its app.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -19,7 +20,9 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use super::inspect::{Inspection, KilledOnDrop, inspect, inspect_warm};
+use super::launch::LaunchSpec;
 use super::process::{Children, Process};
+use super::scope::{Alone, Purpose};
 use super::wire::Wire;
 use super::worker_process::start_interpreter;
 use super::zygote;
@@ -82,7 +85,9 @@ struct AtStart {
 /// One that is ready.
 #[derive(Debug)]
 pub(super) struct Warm {
-    _process: KilledOnDrop,
+    process: Option<KilledOnDrop>,
+    /// Its control group, and that of what it forks.
+    cgroup: Option<String>,
     wire: Wire,
     at_start: AtStart,
     forks: AtomicBool,
@@ -153,6 +158,17 @@ impl AtStart {
     }
 }
 
+impl Drop for Warm {
+    fn drop(&mut self) {
+        if let Some(process) = self.process.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            // Reaped by whoever has started it.
+            runtime.spawn(async move { process.end().await });
+        }
+    }
+}
+
 impl Warm {
     /// Starts one for apps like this, and waits until it can fork; nothing where it says that it is of no use.
     async fn start(children: &Children, first: &Inspection) -> Option<Warm> {
@@ -165,8 +181,10 @@ impl Warm {
                 .map(|(name, value)| (name.clone(), value.clone())),
         );
         let surroundings = Surroundings { env: env.clone(), directory: "/".into(), ..first.surroundings() };
-        let spec = super::launch::LaunchSpec {
+        let scope = Alone::of_several(children, Purpose::Settings);
+        let spec = LaunchSpec {
             env,
+            scope: scope.place(),
             directory: surroundings.directory.clone(),
             ..first.launch_spec(format!("{:TITLE$}", "ostler: apps [settings]"))
         };
@@ -176,9 +194,13 @@ impl Warm {
         let outputs = [(nothing.as_fd(), 1), (nothing.as_fd(), 2)];
         let started = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &outputs);
         let (process, mut wire) = started.ok()?;
-        let process = KilledOnDrop(process);
-        match tokio::time::timeout(LIMIT, ready(&process.0, &mut wire)).await {
-            Ok(Ok(())) => Some(Warm { _process: process, wire, at_start, forks: AtomicBool::new(true) }),
+        let cgroup = scope.place().map(|place| place.cgroup());
+        let process = KilledOnDrop { process, scope };
+        match tokio::time::timeout(LIMIT, ready(&process.process, &mut wire)).await {
+            Ok(Ok(())) => {
+                let (process, forks) = (Some(process), AtomicBool::new(true));
+                Some(Warm { process, cgroup, wire, at_start, forks })
+            }
             Ok(Err(why)) => {
                 tracing::debug!("settings are read by a fresh interpreter for each app: {why}");
                 None
@@ -207,7 +229,7 @@ impl Warm {
             return None;
         };
         let of = (&*self.at_start.python, self.at_start.account.as_ref());
-        let ((process, gate), wire) = newborn?.process_of(children, of, None).ok()?;
+        let ((process, gate), wire) = newborn?.process_of(children, of, self.cgroup.as_deref()).ok()?;
         gate.open();
         Some((process, wire))
     }

@@ -42,6 +42,17 @@ impl Alone {
         Alone(children.place(app, Inhabitants::Alone(purpose, number)))
     }
 
+    /// For a process that works for several apps: it is in none of their slices.
+    pub(in crate::run) fn of_several(children: &Children, purpose: Purpose) -> Alone {
+        let number = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
+        Alone(children.scopes().map(|scopes| scopes.place_of_several(purpose, number)))
+    }
+
+    /// None, for what is in that of another process.
+    pub(in crate::run) fn none() -> Alone {
+        Alone(None)
+    }
+
     /// For [`LaunchSpec::scope`](crate::run::launch::LaunchSpec::scope).
     pub(in crate::run) fn place(&self) -> Option<Place> {
         self.0.clone()

@@ -11,6 +11,7 @@ mod packages;
 mod ports;
 mod rpm;
 mod scopes;
+mod settings;
 mod sockets;
 mod stops;
 mod strangers;
