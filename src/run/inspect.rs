@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
+use super::known::Unlooked;
 use super::launch::LaunchSpec;
 use super::messages::{last_words, shown};
 use super::process::{Children, Process};
@@ -92,13 +93,26 @@ pub async fn inspect_within(
     inspection: &Inspection,
     limit: Duration,
 ) -> Result<Settings, Refusal> {
+    Ok(ask(children, inspection, limit).await?)
+}
+
+/// As [`inspect`]; settings that hang are told from those that are refused.
+pub(super) async fn inspect_fresh(
+    children: &Children,
+    inspection: &Inspection,
+) -> Result<Settings, Unlooked> {
+    ask(children, inspection, TIME_OUT).await
+}
+
+async fn ask(children: &Children, inspection: &Inspection, limit: Duration) -> Result<Settings, Unlooked> {
     let interpreter = Interpreter::start(children, inspection).map_err(|error| Refusal {
         reason: format!("cannot make a process to read the settings of {}: {error}", inspection.app),
         detail: String::new(),
     })?;
     match interpreter.told(inspection, limit).await {
         Told::Settings(settings) => Ok(*settings),
-        Told::Failed(refusal) | Told::Hangs(refusal) => Err(refusal),
+        Told::Failed(refusal) => Err(Unlooked::Refused(refusal)),
+        Told::Hangs(refusal) => Err(Unlooked::Held(refusal)),
     }
 }
 
@@ -108,10 +122,10 @@ pub(super) async fn inspect_warm(
     children: &Children,
     warm: &Warm,
     inspection: &Inspection,
-) -> Option<Result<Settings, Refusal>> {
+) -> Option<Result<Settings, Unlooked>> {
     match Interpreter::forked(children, warm, inspection).await?.told(inspection, TIME_OUT).await {
         Told::Settings(settings) => Some(Ok(*settings)),
-        Told::Hangs(refusal) => Some(Err(refusal)),
+        Told::Hangs(refusal) => Some(Err(Unlooked::Held(refusal))),
         Told::Failed(_) => None,
     }
 }

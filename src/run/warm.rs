@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-use super::inspect::{Inspection, KilledOnDrop, inspect, inspect_warm};
+use super::inspect::{Inspection, KilledOnDrop, inspect_fresh, inspect_warm};
+use super::known::Unlooked;
 use super::launch::LaunchSpec;
 use super::process::{Children, Process};
 use super::scope::{Alone, Purpose};
@@ -27,7 +28,7 @@ use super::wire::Wire;
 use super::worker_process::start_interpreter;
 use super::zygote;
 use crate::config::App;
-use crate::plan::{Account, Refusal};
+use crate::plan::Account;
 use crate::worker::{Message, Mode, Orders, Settings, Surroundings, bundle};
 
 /// How long one may take to be ready, and a fork to say that it is there.
@@ -117,14 +118,14 @@ impl Interpreters {
     }
 
     /// The settings of an app as its own gunicorn reads them, or why they could not be had.
-    pub(super) async fn inspect(&self, inspection: &Inspection) -> Result<Settings, Refusal> {
+    pub(super) async fn inspect(&self, inspection: &Inspection) -> Result<Settings, Unlooked> {
         if let Some(cell) = self.shared.as_ref().and_then(|shared| shared.cell(AtStart::of(inspection)))
             && let Some(warm) = cell.get_or_init(|| Warm::start(&self.children, inspection)).await
             && let Some(told) = inspect_warm(&self.children, warm, inspection).await
         {
             return told;
         }
-        inspect(&self.children, inspection).await
+        inspect_fresh(&self.children, inspection).await
     }
 }
 

@@ -250,6 +250,22 @@ fn a_held_gunicorn_conf_py_holds_up_no_other_restart() {
 }
 
 #[test]
+fn settings_that_hang_keep_no_change_of_another_app_from_being_put_in_force() {
+    let two = Two::new(|_, app| app);
+    let ostlerd = two.site.start();
+    ostlerd.serving("shop");
+    ostlerd.serving("blog");
+    two.shop.release("gunicorn.conf.py", "import time\ntime.sleep(600)\n");
+    fs::write(&two.blog.file, two.blog.text().replace("workers = 1", "workers = 2"))
+        .expect("the site is ours");
+    two.shop.clone().env("WORD", "two").write();
+    let words = ["shop: ", "has not read its settings", "everything else is as the files say"];
+    ostlerd.ostler(&["reload"]).exits(78).says(&words);
+    ostlerd.wait("blog", "is resized", |app| app.workers_wanted == 2);
+    get(&two.shop.target(), "/").expect("shop serves");
+}
+
+#[test]
 fn a_pipe_in_place_of_the_token_is_refused_in_words() {
     let site = Site::new();
     let token = site.path("token");
