@@ -39,8 +39,8 @@ pub use error::{Fault, Place, Problem, Problems, Spot};
 pub use load::{load, no_app_left, no_apps_yet};
 pub use migrate::{MigrateConfig, OverrideConfig};
 pub use types::{
-    Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Limits, Listen, ProbeConfig, RolloutConfig,
-    Saturation, SurgeConfig, Workers, WorkersRange,
+    Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Limits, Listen, Origin, ProbeConfig,
+    RolloutConfig, Saturation, SurgeConfig, Workers, WorkersRange,
 };
 
 pub(crate) use foreign::{cannot_run, instead_of_class, own_program};

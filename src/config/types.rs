@@ -1,7 +1,9 @@
 //! The configuration, checked: every value is within its rule, nothing is left to parse.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -63,6 +65,45 @@ pub struct Listen {
     pub mode: Option<u32>,
     /// Length of the kernel's accept queue.
     pub backlog: u32,
+    /// Who has named it.
+    #[serde(default)]
+    pub origin: Origin,
+}
+
+/// Who has named an address: what the app's own code names is done with the rights of the app's user. The address is the same
+/// one whoever has named it, so all origins are equal.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// The app's file, which is root's word.
+    #[default]
+    File,
+    /// gunicorn's settings, which the app's code has a say in.
+    Code,
+}
+
+impl PartialEq for Origin {
+    fn eq(&self, _: &Origin) -> bool {
+        true
+    }
+}
+
+impl Eq for Origin {}
+
+impl PartialOrd for Origin {
+    fn partial_cmp(&self, other: &Origin) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Origin {
+    fn cmp(&self, _: &Origin) -> Ordering {
+        Ordering::Equal
+    }
+}
+
+impl Hash for Origin {
+    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// An address to listen on.

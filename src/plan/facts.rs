@@ -25,6 +25,8 @@ pub struct Facts {
     pub env_files: Vec<EnvFile>,
     /// The release's files as they are now.
     pub release: Fingerprint,
+    /// The first port that every user may bind.
+    pub unprivileged_port: u16,
     /// Whether the directory holds a `manage.py`: what Django's own projects have.
     pub manage_py: bool,
 }

@@ -31,7 +31,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
     let settings = &facts.settings;
     let account = facts.account.as_ref().unwrap_or(&facts.own);
     let class = support::class(app.name.as_str(), settings, notes)?;
-    let listen = sockets::sockets(app, settings, notes)?;
+    let listen = sockets::sockets(app, facts, notes)?;
     let env = environment(app, &facts.paths.python, account, &facts.env_files)?;
     let migrate = migration::migration(app, facts, &env, notes)?;
     not_followed(app, facts, account, notes);

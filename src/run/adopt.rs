@@ -11,6 +11,7 @@ use super::passed::Passed;
 use super::process::{Children, Process};
 use super::scoreboard::Scoreboard;
 use super::state::{WorkerRecord, cgroup_of, start_of};
+use crate::plan::Account;
 use crate::supervise::WorkerId;
 
 /// The descriptor of a worker at which its scoreboard is.
@@ -57,6 +58,7 @@ fn is_it(record: &WorkerRecord) -> bool {
 pub(super) fn take_back<'a>(
     listeners: &mut Listeners,
     records: &[ListenerRecord],
+    owner: Option<&Account>,
     passed: &Passed,
     living: impl Iterator<Item = &'a Living> + Clone,
 ) {
@@ -64,7 +66,7 @@ pub(super) fn take_back<'a>(
         let from_here = passed.by_inode(record.inode).into_iter();
         let from_workers = living.clone().filter_map(|it| socket_of(&it.process, record.inode));
         let mut candidates = from_here.chain(from_workers);
-        if !candidates.any(|fd| listeners.take_back(record, fd)) {
+        if !candidates.any(|fd| listeners.take_back(record, owner, fd)) {
             tracing::warn!("the socket of {} could not be taken back", record.listen.address);
         }
     }

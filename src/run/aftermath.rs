@@ -16,11 +16,13 @@ use super::listeners::Listeners;
 use super::passed::Passed;
 use super::process::Children;
 use super::scope::end;
+use super::shell::Shell;
 use super::state::{self, State, WorkerRecord};
-use super::unix_socket::SocketFile;
-use super::{adopt, doors, jobs};
-use crate::config::{Address, counted};
+use super::unix_socket::{Place, SocketFile};
+use super::{adopt, doors, identity, jobs};
+use crate::config::{Address, AppName, counted};
 use crate::control;
+use crate::plan::Account;
 use crate::supervise::Rung;
 
 /// Workers are given their own time, and no more than this: systemd kills whoever cleans up after `TimeoutStopSec=`.
@@ -38,7 +40,7 @@ pub async fn finish_stop(places: &Places) {
     }
     daemon::use_scopes(&children);
     match state::read(&state::path(&places.runtime)) {
-        Ok(Some(left)) => finish(&children, &left).await,
+        Ok(Some(left)) => finish(&children, &left, &places.runtime).await,
         Ok(None) => {}
         Err(error) => tracing::warn!("what ostlerd has left is killed: of its state, {error}"),
     }
@@ -54,9 +56,9 @@ pub async fn finish_stop(places: &Places) {
 }
 
 /// Lets nobody in any more, and gives the workers time for what they have.
-async fn finish(children: &Children, left: &State) {
+async fn finish(children: &Children, left: &State, runtime: &Path) {
     let kept = &left.kept;
-    remove_files(left);
+    remove_files(left, runtime).await;
     let living = adopt::living(children, &kept.workers);
     let patience = kept.legacy.patience().min(MOST);
     let count = living.len();
@@ -72,8 +74,9 @@ async fn finish(children: &Children, left: &State) {
         return;
     }
     let mut listeners = Listeners::new(Path::new("/"));
-    for records in kept.listeners.values() {
-        adopt::take_back(&mut listeners, records, &Passed::default(), living.values());
+    for (app, records) in &kept.listeners {
+        let owner = owner_of(left, app);
+        adopt::take_back(&mut listeners, records, owner.as_ref(), &Passed::default(), living.values());
     }
     let _ = timeout(QUEUES, doors::emptied(listeners.shut())).await;
     for (worker, living) in &living {
@@ -105,10 +108,25 @@ fn hurry(record: Option<&WorkerRecord>, living: &Living) {
 }
 
 /// Whoever comes from now on is refused at once.
-fn remove_files(left: &State) {
-    for record in left.kept.listeners.values().flatten() {
-        if let (Address::Unix(path), Some(file)) = (&record.listen.address, record.file) {
-            drop(SocketFile::again(path, file));
+async fn remove_files(left: &State, runtime: &Path) {
+    for (app, records) in &left.kept.listeners {
+        let owner = owner_of(left, app);
+        for record in records {
+            if let (Address::Unix(path), Some(file)) = (&record.listen.address, record.file) {
+                drop(SocketFile::again(Place::new(path, &record.listen, owner.as_ref(), runtime), file));
+            }
         }
     }
+    Shell::files_removed().await;
+}
+
+/// Whom an app ran as.
+fn owner_of(left: &State, app: &AppName) -> Option<Account> {
+    let blueprints = left.kept.legacy.blueprints(app);
+    let of_blueprint = blueprints.first().and_then(|(_, blueprint)| blueprint.account.clone());
+    let configured = || {
+        let app = left.kept.config.apps.get(app)?;
+        identity::account_of(app, &identity::own_account()).ok().flatten()
+    };
+    of_blueprint.or_else(configured)
 }

@@ -119,7 +119,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let mut shell = Shell::new(children, passed, places, &config, outbox);
     let supervisor = match &left {
         Some(left) => {
-            let supervisor = go_on(&mut shell, left);
+            let supervisor = go_on(&mut shell, left).await;
             // A migration that nobody watches, most of all: what it has done is found out when it is begun anew.
             end_others(shell.children(), &shell.pids()).await;
             supervisor
@@ -198,8 +198,9 @@ fn what_is_left(runtime: &Path) -> Option<State> {
 }
 
 /// A supervisor for what an earlier ostlerd has left.
-fn go_on(shell: &mut Shell, left: &State) -> Supervisor {
+async fn go_on(shell: &mut Shell, left: &State) -> Supervisor {
     let found = shell.take_over(&left.kept);
+    shell.bind_what_is_lost().await;
     let alive = found.values().filter(|found| found.alive).count();
     tracing::info!(
         "ostlerd goes on with {alive} of {} that an earlier one left",
@@ -233,11 +234,12 @@ async fn begin(
         strays.end().await;
     }
     end_leftovers(shell.children()).await;
-    let apps = prepared.into_iter().map(|(name, prepared)| {
-        let bound = shell.bind(&name, prepared);
-        (name, bound)
-    });
-    let plan = Plan { apps: apps.collect(), machine: crate::plan::machine(&config.edge), ..Plan::default() };
+    let mut apps = BTreeMap::new();
+    for (name, prepared) in prepared {
+        let bound = shell.bind_at_start(&name, prepared).await;
+        apps.insert(name, bound);
+    }
+    let plan = Plan { apps, machine: crate::plan::machine(&config.edge), ..Plan::default() };
     let refusals = refusals(&plan);
     if !refusals.is_empty() && refusals.len() == plan.apps.len() {
         return Err(StartError::NothingToRun(refusals));

@@ -200,11 +200,13 @@ impl Driver {
     }
 
     fn inbound(&mut self, inbound: Inbound) {
+        let Some(inbound) = self.once_bound(inbound) else { return };
         match inbound {
-            Inbound::Prepared { app, looked, turn } => {
-                self.prepared(app, *looked);
+            Inbound::Prepared { app, looked, turn, done } => {
+                self.prepared(app, *looked, done);
                 drop(turn);
             }
+            Inbound::SocketsMade { app, done } => self.shell.sockets_made(&app, done),
             Inbound::MayReread { id, purpose, turn } => {
                 let running = match purpose {
                     Purpose::Reload | Purpose::DryRun => self.supervisor.plan(),
@@ -212,9 +214,9 @@ impl Driver {
                 };
                 self.shell.reread_now(id, purpose, &running, turn);
             }
-            Inbound::Reread { id, purpose: Purpose::DryRun, looked, turn: _ } => self.reread_dry(id, looked),
-            Inbound::Reread { id, purpose: _, looked, turn } => {
-                self.reread(id, looked);
+            Inbound::Reread { id, purpose: Purpose::DryRun, looked, .. } => self.reread_dry(id, looked),
+            Inbound::Reread { id, looked, turn, done, .. } => {
+                self.reread(id, looked, done);
                 drop(turn);
             }
             Inbound::FilesChanged => {

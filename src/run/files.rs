@@ -34,7 +34,7 @@ thread_local! {
 }
 
 /// Where a look is.
-type At = Arc<Mutex<PathBuf>>;
+pub(super) type At = Arc<Mutex<PathBuf>>;
 
 struct Looking {
     purpose: String,
@@ -132,6 +132,16 @@ pub(super) fn at(path: &Path) {
             path.clone_into(&mut lock(at));
         }
     });
+}
+
+/// Where this thread looks, for one that goes on with it ([`go_on_at`]).
+pub(super) fn here() -> Option<At> {
+    AT.with_borrow(Clone::clone)
+}
+
+/// Has this thread say where it looks in the name of another one.
+pub(super) fn go_on_at(at: Option<At>) {
+    AT.set(at);
 }
 
 impl Looking {

@@ -11,7 +11,7 @@ use super::holder::holder_of;
 use super::identity;
 use super::listeners::{Bound, ListenError, Listeners, SocketName, inode_of};
 use super::passed::Passed;
-use crate::config::{Address, HEALTH_DEFAULT, HealthConfig, Listen};
+use crate::config::{Address, HEALTH_DEFAULT, HealthConfig, Listen, Origin};
 use crate::observe::health::{self, Listener, Sources, Token, TokenError};
 
 /// Connections at once, where there are descriptors for so many.
@@ -75,7 +75,10 @@ pub(super) fn open(config: &HealthConfig, runtime: &Path, passed: &Passed) -> Re
 
 impl Door {
     fn of(addresses: &[Address], runtime: &Path) -> Door {
-        let listen = |address: &Address| Listen { address: address.clone(), mode: None, backlog: BACKLOG };
+        let listen = |address: &Address| {
+            let (address, origin) = (address.clone(), Origin::File);
+            Listen { address, mode: None, backlog: BACKLOG, origin }
+        };
         let mut wanted: Vec<Listen> = addresses.iter().map(listen).collect();
         // IPv4 first: where it stands beside IPv6's wildcard, that one leaves it the port.
         wanted.sort_by_key(|it| !matches!(it.address, Address::Tcp(address) if address.is_ipv4()));

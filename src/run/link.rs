@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, renameat};
 use nix::libc;
 use nix::sys::stat::{SFlag, fstatat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, setfsgid, setfsuid, symlinkat, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, setfsuid, symlinkat, unlinkat};
 use serde::{Deserialize, Serialize};
 
 use super::identity;
@@ -185,28 +185,6 @@ pub(super) fn turner(path: &Path) -> io::Result<Option<Account>> {
     let Some(uid) = uid.or_else(|| resolved.ancestors().find_map(owner)) else { return Ok(None) };
     let gid = fs::metadata(&resolved)?.gid();
     Ok(Some(identity::account_of_uid(uid, gid)))
-}
-
-/// Does something with the rights on files of `whom`, in a thread of its own that has no others and ends with it.
-///
-/// # Errors
-///
-/// The rights cannot be had, or no thread.
-pub(super) fn as_whom<T: Send>(whom: Option<&Account>, what: impl FnOnce() -> T + Send) -> io::Result<T> {
-    std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("link".to_owned()).spawn_scoped(scope, || {
-            if let Some(whom) = whom {
-                let groups: Vec<_> =
-                    whom.groups.iter().map(|gid| rustix::process::Gid::from_raw(*gid)).collect();
-                rustix::thread::set_thread_groups(&groups)?;
-                setfsgid(Gid::from_raw(whom.gid));
-                // With it go root's capabilities on files.
-                setfsuid(Uid::from_raw(whom.uid));
-            }
-            Ok(what())
-        })?;
-        thread.join().expect("looking at links does not panic")
-    })
 }
 
 #[cfg(test)]

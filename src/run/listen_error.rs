@@ -82,6 +82,46 @@ pub enum ListenError {
         /// Where it would have been made.
         ours: PathBuf,
     },
+    /// The app's code asks for what its user may not do.
+    #[error(
+        "cannot listen on unix:{}: user {user} may not make or replace a socket in {}, and root does not do it for what \
+         gunicorn's settings name; let {user} write there, or write the address into `listen` of the app's file",
+        path.display(), folder.display()
+    )]
+    OfCode {
+        /// Where.
+        path: PathBuf,
+        /// In which folder.
+        folder: PathBuf,
+        /// Whom the app runs as.
+        user: String,
+    },
+    /// The app's user may not, and root does not do it where others could lead him elsewhere.
+    #[error(
+        "cannot listen on unix:{}: user {user} may not make or replace a socket there, and root does not do it in a place \
+         that others can change: {} can be changed by {by}; let {user} write there, or use a path in {}",
+        path.display(), part.display(), ours.display()
+    )]
+    NotRoots {
+        /// Where.
+        path: PathBuf,
+        /// Whom the app runs as.
+        user: String,
+        /// What of the path can be changed.
+        part: PathBuf,
+        /// By whom.
+        by: String,
+        /// Where root does it.
+        ours: PathBuf,
+    },
+    /// Its file system does not answer.
+    #[error("cannot listen on unix:{}: {held}", path.display())]
+    Hangs {
+        /// Where.
+        path: PathBuf,
+        /// What hangs.
+        held: String,
+    },
     /// The kernel takes 107 bytes.
     #[error(
         "cannot listen on unix:{}: the path has {} bytes, the kernel takes 107 at most; use a shorter one",

@@ -17,13 +17,16 @@ use super::holder::holder_of;
 pub use super::listen_error::ListenError;
 use super::passed::Passed;
 use super::tcp_socket;
-use super::unix_socket::{self, SocketFile};
-use crate::config::{Address, Listen};
+use super::unix_socket::{Place, SocketFile};
+use crate::config::{Address, Listen, Origin};
 use crate::plan::{Account, Blueprint};
 use crate::worker::ListenerAddress;
 
+mod files;
 mod refusing;
 
+pub use files::Done;
+pub(super) use files::{Order, carry_out};
 use refusing::{Entry, entry_of};
 
 /// A connection that sends nothing is handed to a worker after this many seconds all the same.
@@ -108,7 +111,7 @@ pub(super) fn inode_of(fd: BorrowedFd<'_>) -> Option<u64> {
 
 /// Whether a socket has this address.
 pub(super) fn is_at(fd: BorrowedFd<'_>, address: &Address) -> bool {
-    let listen = Listen { address: address.clone(), mode: None, backlog: 0 };
+    let listen = Listen { address: address.clone(), mode: None, backlog: 0, origin: Origin::File };
     let Ok(name) = name_of(fd, &listen) else { return false };
     match (address, name) {
         (Address::Tcp(wanted), SocketName::Inet(host, port) | SocketName::Inet6(host, port)) => {
@@ -124,48 +127,71 @@ pub(super) fn is_at(fd: BorrowedFd<'_>, address: &Address) -> bool {
 pub struct Listeners {
     runtime_directory: PathBuf,
     bound: Vec<Bound>,
+    /// How often they were shut: what was ordered before that comes too late.
+    shuts: u64,
 }
 
 impl Listeners {
     /// None yet. Missing folders of socket files are made below `runtime_directory` only.
     pub fn new(runtime_directory: &Path) -> Listeners {
-        Listeners { runtime_directory: runtime_directory.to_owned(), bound: Vec::new() }
+        Listeners { runtime_directory: runtime_directory.to_owned(), bound: Vec::new(), shuts: 0 }
     }
 
     /// Binds what is wanted and not bound yet: all of it, or nothing. Sockets that are bound already stay, with
-    /// the backlog and mode that are wanted now. `owner` gets the files of Unix sockets where ostlerd is root.
+    /// the backlog and mode that are wanted now. `owner` gets the files of Unix sockets where ostlerd is root. It may wait for
+    /// their file system: not for the loop.
     pub fn bind_missing(
         &mut self,
         wanted: &[Listen],
         owner: Option<&Account>,
         passed: &Passed,
     ) -> Result<(), ListenError> {
+        let done = self.orders(wanted, owner, passed).into_iter().map(Order::carry_out).collect();
+        self.bind_with(wanted, passed, done)
+    }
+
+    /// The same with what was `done` about Unix sockets, as [`Listeners::orders`] has it: nothing is waited for.
+    pub(super) fn bind_with(
+        &mut self,
+        wanted: &[Listen],
+        passed: &Passed,
+        mut done: Vec<Done>,
+    ) -> Result<(), ListenError> {
         let mut new = Vec::new();
         for listen in wanted {
             let same = |bound: &Bound| bound.listen.address == listen.address;
             if !self.bound.iter().chain(&new).any(same) {
                 tcp_socket::has_room(listen, &self.bound)?;
-                new.extend(self.bind_one(listen, owner, passed, tcp_socket::leaves_ipv4(listen, wanted))?);
+                let ipv6_alone = tcp_socket::leaves_ipv4(listen, wanted);
+                new.extend(self.bind_one(listen, passed, ipv6_alone, &mut done)?);
             }
         }
         tcp_socket::warn_of_ipv6_alone(&self.bound, wanted);
         for bound in &mut self.bound {
             if let Some(listen) = wanted.iter().find(|wanted| wanted.address == bound.listen.address) {
-                bound.adjust(listen, owner)?;
+                bound.adjust(listen, &mut done)?;
             }
         }
         self.bound.extend(new);
         Ok(())
     }
 
-    /// Takes back a socket that an earlier ostlerd bound for `record`. False where it is not that one.
-    pub(super) fn take_back(&mut self, record: &ListenerRecord, fd: OwnedFd) -> bool {
+    /// Takes back a socket that an earlier ostlerd bound for `record`, for an app of `owner`. False where it is not that one.
+    pub(super) fn take_back(
+        &mut self,
+        record: &ListenerRecord,
+        owner: Option<&Account>,
+        fd: OwnedFd,
+    ) -> bool {
         let Ok(name) = name_of(fd.as_fd(), &record.listen) else { return false };
         if inode_of(fd.as_fd()) != Some(record.inode) {
             return false;
         }
         let file = match (&name, record.file) {
-            (SocketName::Unix(path), Some(file)) => SocketFile::again(path, file),
+            (SocketName::Unix(path), Some(file)) => {
+                let place = Place::new(path, &record.listen, owner, &self.runtime_directory);
+                Some(SocketFile::again(place, file))
+            }
             _ => None,
         };
         // A stop under way may have shut it; a filter that is not there is no error that matters.
@@ -225,6 +251,7 @@ impl Listeners {
     /// Lets no new connection in; gives what those that wait are found by. Sockets of systemd's stay open: it keeps
     /// them, and with them who waits.
     pub(super) fn shut(&mut self) -> Vec<Door> {
+        self.shuts += 1;
         for bound in
             self.bound.iter_mut().filter(|bound| !matches!(bound.listen.address, Address::Systemd(_)))
         {
@@ -239,20 +266,14 @@ impl Listeners {
         self.bound.iter().map(door).collect()
     }
 
-    /// Lets connections in again where they were not let in; a Unix socket is made anew.
-    pub(super) fn open_again(&mut self, owner: Option<&Account>, passed: &Passed) -> Result<(), ListenError> {
-        for at in 0..self.bound.len() {
-            if self.bound[at].entry != Entry::Shut {
-                continue;
-            }
-            self.bound[at].entry = Entry::Open;
-            let listen = self.bound[at].listen.clone();
-            if let Address::Unix(_) = listen.address {
-                let anew = self.bind_one(&listen, owner, passed, false)?;
-                self.bound.splice(at..=at, anew);
-            } else {
-                doors::open(self.bound[at].fd.as_fd())
-                    .map_err(|error| failed(&listen, "let connections in again", error))?;
+    /// Lets connections in again where they were not let in, but at Unix sockets, which are made anew
+    /// ([`Listeners::replace`]).
+    pub(super) fn open_again(&mut self) -> Result<(), ListenError> {
+        for bound in self.bound.iter_mut().filter(|bound| bound.entry == Entry::Shut) {
+            if !matches!(bound.listen.address, Address::Unix(_)) {
+                bound.entry = Entry::Open;
+                doors::open(bound.fd.as_fd())
+                    .map_err(|error| failed(&bound.listen, "let connections in again", error))?;
             }
         }
         Ok(())
@@ -268,9 +289,9 @@ impl Listeners {
     fn bind_one(
         &self,
         wanted: &Listen,
-        owner: Option<&Account>,
         passed: &Passed,
         ipv6_alone: bool,
+        done: &mut Vec<Done>,
     ) -> Result<Vec<Bound>, ListenError> {
         let sockets = match &wanted.address {
             Address::Tcp(address) => {
@@ -279,23 +300,10 @@ impl Listeners {
                     .map_or_else(|| tcp_socket::bind_to(*address, ipv6_alone), Ok)?;
                 vec![(Arc::new(fd), None)]
             }
-            Address::Unix(path) => {
-                // One whose file is gone is found by nobody.
-                if let Ok(file) = unix_socket::identity(path)
-                    && let Some(fd) = passed.own_at(&wanted.address)
-                {
-                    let file = SocketFile::again(path, file);
-                    return Ok(vec![Bound {
-                        listen: wanted.clone(),
-                        name: name_of(fd.as_fd(), wanted)?,
-                        entry: entry_of(fd.as_fd()),
-                        fd: Arc::new(fd),
-                        file,
-                    }]);
-                }
-                let (fd, file) = unix_socket::bind_file(path, wanted.mode, owner, &self.runtime_directory)?;
-                vec![(Arc::new(fd), Some(file))]
-            }
+            Address::Unix(_) => match self.done_at(wanted, done) {
+                Some(made) => return Ok(vec![Bound::made(wanted, made?)?]),
+                None => return Err(failed(wanted, "have its file made in time", Errno::EAGAIN)),
+            },
             Address::Systemd(name) => {
                 let sockets = passed.named(name);
                 if sockets.is_empty() {
@@ -318,20 +326,13 @@ impl Listeners {
 }
 
 impl Bound {
-    fn adjust(&mut self, wanted: &Listen, owner: Option<&Account>) -> Result<(), ListenError> {
+    fn adjust(&mut self, wanted: &Listen, done: &mut Vec<Done>) -> Result<(), ListenError> {
         let ours = !matches!(wanted.address, Address::Systemd(_));
         if wanted.backlog != self.listen.backlog && ours && self.entry != Entry::Refused {
             start(self.fd.as_fd(), wanted)?;
         }
-        if let Address::Unix(path) = &wanted.address
-            && wanted.mode != self.listen.mode
-            && self.entry != Entry::Shut
-        {
-            let mode = unix_socket::mode_or_default(wanted.mode);
-            unix_socket::set_access(path, mode, owner).map_err(|error| {
-                let error = Errno::from_raw(error.raw_os_error().unwrap_or(0));
-                failed(wanted, "set the socket file's mode and owner", error)
-            })?;
+        if let Some(at) = done.iter().position(|it| it.gives_access_to(wanted)) {
+            done.swap_remove(at).done?;
         }
         self.listen = wanted.clone();
         Ok(())

@@ -50,6 +50,7 @@ mod prepare;
 pub mod process;
 pub mod reaper;
 pub mod releases;
+mod rights;
 pub mod scope;
 pub mod scoreboard;
 pub mod shell;

@@ -279,7 +279,9 @@ impl Asked {
     ) -> Result<(Looked, Vec<String>), Refusal> {
         let Asked { paths, own, account, env_files, inspection, manage_py } = self;
         let cpus = world::cpus();
-        let facts = Facts { settings, paths, account, own, cpus, env_files, release, manage_py };
+        let unprivileged_port = world::unprivileged_port();
+        let facts =
+            Facts { settings, paths, account, own, cpus, env_files, release, unprivileged_port, manage_py };
         let (prepared, notes) = plan::prepare(app, &facts);
         let plan = prepared?;
         let Facts { settings, paths, .. } = facts;

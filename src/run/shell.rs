@@ -11,11 +11,11 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::daemon::Places;
 use super::driver::Outbox;
-use super::hooks::{Hooks, hook_before_forks};
+use super::hooks::Hooks;
 use super::known::KnownApps;
 use super::limits::{self, Limits};
 use super::listen_queue;
-use super::listeners::Listeners;
+use super::listeners::{Done, Listeners};
 use super::memory_kills::Killings;
 use super::migration::Migrations;
 use super::passed::Passed;
@@ -24,7 +24,7 @@ use super::releases::Releases;
 use super::scope::end;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now, rss};
 use super::tables::Tables;
-use super::worker_process::{Admission, WorkerHandle};
+use super::worker_process::WorkerHandle;
 use crate::config::{AppName, Config, HealthConfig, Listen, counted};
 use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
 use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, Resources, WorkerClass};
@@ -39,6 +39,7 @@ pub(super) mod links;
 mod load;
 mod looks;
 mod served;
+pub(super) mod sockets;
 mod spawns;
 
 pub(super) use effects::Effect;
@@ -87,6 +88,10 @@ struct Home {
     listeners: Listeners,
     scoreboard: Scoreboard,
     blueprint: Arc<Blueprint>,
+    /// Whether sockets are being made, apart from the loop.
+    makes_sockets: bool,
+    /// Starts that wait for them.
+    waiting: Vec<Action>,
 }
 
 #[derive(Debug)]
@@ -174,21 +179,9 @@ impl Shell {
                 self.releases.link_moves(&app);
                 self.effects.push(Effect::MoveLink(app, order));
             }
-            Action::SpawnWorker { worker, generation, blueprint, hold, tolerate, from } => {
-                let tables = !self.tables.has(&blueprint.app, generation);
-                let admission = Admission { hold, tables, tolerate };
-                let spawned = match from {
-                    Some(zygote) => self.fork((worker, generation), blueprint, admission, zygote),
-                    None => self.spawn(worker, generation, blueprint, admission),
-                };
-                if let Err(reason) = spawned {
-                    self.report(Event::SpawnFailed { worker, reason });
-                }
-            }
-            Action::StartZygote { zygote, generation, blueprint, replaces, workers } => {
-                let before = hook_before_forks(&blueprint, replaces, workers);
-                if let Err(reason) = self.start_zygote((zygote, generation), blueprint, before) {
-                    self.report(Event::SpawnFailed { worker: zygote, reason });
+            Action::SpawnWorker { .. } | Action::StartZygote { .. } => {
+                if let Some(action) = self.held_back(action) {
+                    self.start(action);
                 }
             }
             Action::AskWhere { worker } => self.ask_where(worker),
@@ -223,8 +216,8 @@ impl Shell {
         let _ = self.outbox.facts.send(event);
     }
 
-    /// Binds what a prepared app still lacks; a socket that cannot be had refuses the app.
-    pub fn bind(&mut self, app: &AppName, prepared: Prepared) -> Prepared {
+    /// Binds what a prepared app still lacks, with what was `done` for it; a socket that cannot be had refuses the app.
+    pub fn bind(&mut self, app: &AppName, prepared: Prepared, done: Vec<Done>) -> Prepared {
         let plan = prepared?;
         let refused = |reason: String| Refusal { reason, detail: String::new() };
         let blueprint = &plan.blueprint;
@@ -235,11 +228,10 @@ impl Shell {
                 refused(format!("cannot make the scoreboard {}: {error}; is the disk full?", path.display()))
             })?;
             let listeners = Listeners::new(&self.runtime_directory);
-            self.apps.insert(app.clone(), Home { listeners, scoreboard, blueprint: blueprint.clone() });
+            self.apps.insert(app.clone(), Home::new(listeners, scoreboard, blueprint.clone()));
         }
         let home = self.apps.get_mut(app).expect("it was just made");
-        let bound = home.listeners.bind_missing(&blueprint.listen, blueprint.account.as_ref(), &self.passed);
-        match bound {
+        match home.listeners.bind_with(&blueprint.listen, &self.passed, done) {
             Ok(()) => {
                 if fresh {
                     home.listeners.defer_accept(blueprint.class == WorkerClass::Sync);
@@ -257,7 +249,7 @@ impl Shell {
     }
 
     /// Binds for every app of a new plan; one socket that cannot be had refuses the whole plan.
-    pub fn bind_all(&mut self, plan: Plan) -> Result<Plan, Refusal> {
+    pub fn bind_all(&mut self, plan: Plan, mut done: sockets::AllDone) -> Result<Plan, Refusal> {
         let before: BTreeMap<AppName, Vec<Listen>> =
             self.apps.iter().map(|(name, home)| (name.clone(), home.listeners.wanted())).collect();
         let mut apps = BTreeMap::new();
@@ -266,7 +258,7 @@ impl Shell {
                 apps.insert(name, prepared);
                 continue;
             };
-            match self.bind(&name, Ok(plan)) {
+            match self.bind(&name, Ok(plan), done.remove(&name).unwrap_or_default()) {
                 Ok(plan) => apps.insert(name, Ok(plan)),
                 Err(refusal) => {
                     self.apps.retain(|name, _| before.contains_key(name));
@@ -369,6 +361,7 @@ impl Shell {
         self.apps.keys().cloned().collect::<Vec<_>>().iter().for_each(|app| self.end_leftovers(app));
         while self.leftovers.join_next().await.is_some() {}
         self.apps.clear();
+        Shell::files_removed().await;
         self.tables.forget_all();
         // Only if empty: a name that is not ours stays.
         let _ = std::fs::remove_dir_all(self.runtime_directory.join("scoreboards"));
@@ -376,6 +369,10 @@ impl Shell {
 }
 
 impl Home {
+    fn new(listeners: Listeners, scoreboard: Scoreboard, blueprint: Arc<Blueprint>) -> Home {
+        Home { listeners, scoreboard, blueprint, makes_sockets: false, waiting: Vec::new() }
+    }
+
     fn facts(&self, release: Release) -> AppFacts {
         let all = self.listeners.all();
         let listeners = all.iter().map(|bound| bound.name.to_string()).collect();

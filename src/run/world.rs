@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 
 use super::files::at;
 use super::known::Unlooked;
+use super::rights::may_change;
 use crate::config::{App, open_regular, parse_env_file};
 use crate::plan::{Account, EnvFile, Fingerprint, Paths, Refusal};
 
@@ -150,6 +151,12 @@ pub fn cpus() -> u32 {
     u32::try_from(usable).unwrap_or(1).max(1)
 }
 
+/// The first port that every user may bind.
+pub(super) fn unprivileged_port() -> u16 {
+    let set = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
+    set.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024)
+}
+
 /// A mark of the release's Python files: names of folders that hold no source are skipped, links are not followed,
 /// and of a very large tree the first 20,000 folders and files of these count: what else is written beside them, such as
 /// `__pycache__` with the first import, changes nothing. A folder that cannot be read counts as empty.
@@ -229,7 +236,7 @@ fn read_env_file(file: &Path, account: Option<&Account>) -> Result<Vec<(String, 
     if let Some(account) = account
         && account.uid != owner
         && account.uid != 0
-        && reached_through(file, account.uid)
+        && reached_through(file, account)
     {
         let name = &account.name;
         return Err(refused(
@@ -251,11 +258,16 @@ fn read_env_file(file: &Path, account: Option<&Account>) -> Result<Vec<(String, 
     Ok(parsed?)
 }
 
-/// Whether a folder or link on the way to the file, as written or as resolved, belongs to `uid`.
-fn reached_through(file: &Path, uid: u32) -> bool {
+/// Whether a folder or link on the way to the file, as written or as resolved, is one that `whom` can change.
+fn reached_through(file: &Path, whom: &Account) -> bool {
     let resolved = fs::canonicalize(file).unwrap_or_default();
-    let owned = |path: &Path| fs::symlink_metadata(path).is_ok_and(|meta| meta.uid() == uid);
-    file.ancestors().any(owned) || resolved.ancestors().skip(1).any(owned)
+    let is_his = |path: &Path| {
+        fs::symlink_metadata(path).is_ok_and(|meta| match meta.is_dir() {
+            true => may_change(whom, (meta.uid(), meta.gid(), meta.mode())),
+            false => meta.uid() == whom.uid,
+        })
+    };
+    file.ancestors().any(is_his) || resolved.ancestors().skip(1).any(is_his)
 }
 
 /// The system's words without Rust's `(os error 2)`.

@@ -12,13 +12,16 @@ use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, waitpid};
 
 use crate::harness::{AppFile, Ostlerd, Said, Site, WSGI, is_root, until, usual_user};
-use crate::load::get;
+use crate::load::{Target, get};
 
 /// One that every user may run.
 const PYTHON: &str = "/usr/bin/python3";
 
 /// The kernel takes a lease away after 45 s, and a loop that hangs hangs as long.
 const AT_ONCE: Duration = Duration::from_secs(40);
+
+/// The loop waits for no file, not even for the few seconds that whoever looks at one is given.
+const LOOP: Duration = Duration::from_secs(4);
 
 /// Whoever holds a path up; let go when it is dropped.
 struct Hold {
@@ -75,6 +78,15 @@ impl Drop for Hold {
             let unmounted = Command::new("umount").arg("-l").arg(&self.path).status();
             assert!(std::thread::panicking() || unmounted.is_ok_and(|it| it.success()));
         }
+    }
+}
+
+/// Has a flag be true when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -193,6 +205,65 @@ fn a_dead_release_costs_its_app_alone_and_does_not_hold_up_the_end() {
     two.costs_shop_alone(&ostlerd, &["releases/shop", "hangs"]);
     let asked = Instant::now();
     drop(ostlerd);
+    assert!(asked.elapsed() < AT_ONCE, "the end took {:?}", asked.elapsed());
+    drop(hold);
+}
+
+#[test]
+fn a_dead_folder_of_a_socket_costs_its_app_alone_and_does_not_hold_up_the_end() {
+    if !is_root() {
+        eprintln!("skipped: only root can mount");
+        return;
+    }
+    let two = Two::new(|site, app| {
+        let run = site.path("of-shop/run");
+        fs::create_dir(&run).expect("the site is ours");
+        let user = usual_user().unwrap_or("root");
+        assert!(Command::new("chown").arg(user).arg(&run).status().expect("chown runs").success());
+        app.listen(Target::Unix(site.path("of-shop/run/shop.sock")))
+    });
+    let mut ostlerd = two.site.start();
+    ostlerd.serving("shop");
+    ostlerd.serving("blog");
+    let with = two.shop.text();
+    let more = with.replace("run/shop.sock", "run/other.sock");
+    let hold = Hold::dead(&two.site.path("of-shop/run"));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Also if the test fails: a thread that watches on would keep that from being seen.
+        let over = Over(&done);
+        let watching = scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let asked = Instant::now();
+                ostlerd.status();
+                assert!(asked.elapsed() < LOOP, "the loop hung for {:?}", asked.elapsed());
+            }
+        });
+        // Another socket there cannot be made, and everything else is as the files say.
+        fs::write(&two.shop.file, more).expect("the site is ours");
+        let two_workers = two.blog.text().replace("workers = 1", "workers = 2");
+        fs::write(&two.blog.file, two_workers).expect("the site is ours");
+        ostlerd.ostler(&["reload"]).exits(78).says(&[
+            "of-shop/run",
+            "hangs",
+            "everything else is as the files say",
+        ]);
+        ostlerd.wait("blog", "is resized", |app| app.workers_wanted == 2);
+        get(&two.shop.target(), "/").expect("shop serves");
+        // Its file cannot be removed, and it cannot be made anew.
+        fs::write(&two.shop.file, with).expect("the site is ours");
+        ostlerd.ostler(&["reload"]).exits(0);
+        ostlerd.ostler(&["stop", "shop"]).exits(0);
+        let started = ostlerd.ostler(&["start", "shop"]);
+        assert_ne!(started.code, Some(0), "{started}");
+        started.says(&["of-shop/run"]);
+        ostlerd.restart("blog");
+        drop(over);
+        watching.join().expect("status is answered");
+    });
+    let asked = Instant::now();
+    ostlerd.signal(nix::sys::signal::Signal::SIGTERM);
+    assert!(ostlerd.ends().success());
     assert!(asked.elapsed() < AT_ONCE, "the end took {:?}", asked.elapsed());
     drop(hold);
 }

@@ -36,6 +36,7 @@ mod migrations;
 mod no_apps;
 mod owners;
 mod page;
+mod paths;
 mod preload;
 mod preload_abuse;
 mod preload_figures;

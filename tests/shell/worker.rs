@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ostler::config::{Address, Listen};
+use ostler::config::{Address, Listen, Origin};
 use ostler::plan::{Blueprint, Fingerprint, Probe, WorkerClass};
 use ostler::run::listeners::{Listeners, SocketName};
 use ostler::run::passed::Passed;
@@ -39,7 +39,7 @@ impl App {
     pub(crate) fn run_by(python: PathBuf, folder: tempfile::TempDir, listen: &[Address]) -> App {
         let listen: Vec<Listen> = listen
             .iter()
-            .map(|address| Listen { address: address.clone(), mode: None, backlog: 16 })
+            .map(|address| Listen { address: address.clone(), mode: None, backlog: 16, origin: Origin::File })
             .collect();
         let mut listeners = Listeners::new(folder.path());
         listeners.bind_missing(&listen, None, &Passed::default()).unwrap();

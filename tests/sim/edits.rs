@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use ostler::config::{Address, AppName, Listen};
+use ostler::config::{Address, AppName, Listen, Origin};
 use ostler::plan::{Blueprint, Effect, Plan, Resources, diff};
 use ostler::supervise::{
     Action, AppState, Event, Exit, LinkFact, Moment, Outcome, RequestId, Supervisor, WorkerId,
@@ -114,7 +114,7 @@ fn edited(rng: &mut Rng, plan: &Plan) -> Plan {
         4 => {
             let port = rng.within(8000, 8003) as u16;
             let address = Address::Tcp(([127, 0, 0, 1], port).into());
-            blueprint.listen = vec![Listen { address, mode: None, backlog: 2048 }];
+            blueprint.listen = vec![Listen { address, mode: None, backlog: 2048, origin: Origin::File }];
         }
         6 => blueprint.preload = kind_of_zygote(rng.below(3)),
         5 if plan.apps.len() > 1 => {

@@ -336,6 +336,7 @@ fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Action> {
                 address: ostler::config::Address::Systemd(generation.to_string()),
                 mode: None,
                 backlog: 1,
+                origin: ostler::config::Origin::File,
             });
             Some(Action::KeepOnly { app: app.clone(), blueprint: other.into() })
         }

@@ -92,6 +92,7 @@ fn facts(settings: Settings) -> Facts {
         cpus: 4,
         env_files: Vec::new(),
         release: Fingerprint { files: 3, newest: 5 },
+        unprivileged_port: 1024,
         manage_py: false,
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Origin;
 
 #[test]
 fn versions_out_of_the_supported_ones_are_refused_with_the_list() {
@@ -61,7 +62,48 @@ fn a_bind_that_cannot_be_held_is_refused_with_its_words() {
     says(&bound(&["shop.example.com:80"]), &["names are not looked up"]);
     says(&bound(&["127.0.0.1:0"]), &["port 0 is another port"]);
     says(&bound(&["127.0.0.1:99999"]), &["a port is a number from 1 to 65535"]);
-    says(&bound(&["127.0.0.1:80", "0.0.0.0:80"]), &["has both 127.0.0.1:80 and 0.0.0.0:80"]);
+    says(&bound(&["127.0.0.1:8080", "0.0.0.0:8080"]), &["has both 127.0.0.1:8080 and 0.0.0.0:8080"]);
     says(&bound(&["x"; 65]), &["has 65 addresses; 64 is the most"]);
     says(&bound(&[&"x\n".repeat(9000)]), &["gunicorn's bind is \"x"]);
+}
+
+#[test]
+fn what_the_app_s_code_binds_is_what_its_user_may_bind() {
+    let bound = |more: &str, bind: &str| {
+        let settings = Settings { bind: vec![bind.to_owned()], bind_set: true, ..defaults() };
+        prepare(&app(more), &facts(settings)).0.map(|plan| plan.blueprint.listen[0].clone())
+    };
+    let refused = |more: &str, bind: &str| bound(more, bind).unwrap_err().reason;
+    let expected = [
+        "shop: gunicorn's bind is 0.0.0.0:99: shop cannot bind ports below 1024",
+        "write listen = \"0.0.0.0:99\" in /etc/ostler/apps.d/shop.toml",
+    ];
+    says(&refused("", ":99"), &expected);
+    says(
+        &refused("", "systemd:blog"),
+        &["gunicorn's bind is systemd:blog", "write listen = \"systemd:blog\""],
+    );
+    // Another address of the file's does not speak for this one.
+    says(&refused("env = { GUNICORN_CMD_ARGS = \"-b 127.0.0.1:99\" }", ":99"), &expected);
+    assert!(matches!(bound("", ":8000").unwrap().origin, Origin::Code));
+    assert!(matches!(bound("", "unix:/run/ostler/x").unwrap().origin, Origin::Code));
+
+    // What the file itself says is root's word.
+    let in_file = [
+        "env = { GUNICORN_CMD_ARGS = \"-b :99\" }",
+        "env = { GUNICORN_CMD_ARGS = \"--bind=0.0.0.0:99\" }",
+        "env = { GUNICORN_CMD_ARGS = \"-b:99\" }",
+        "env = { GUNICORN_CMD_ARGS = \"-b 127.0.0.1:8000,:99\" }",
+        "env = { GUNICORN_CMD_ARGS = \"--threads 2 --bind '0.0.0.0:99'\" }",
+        "env = { PORT = \"99\" }",
+    ];
+    for more in in_file {
+        assert!(matches!(bound(more, "0.0.0.0:99").unwrap().origin, Origin::File), "{more}");
+    }
+    // A user who may bind it may have his code say so.
+    let settings = Settings { bind: vec![":99".to_owned()], bind_set: true, ..defaults() };
+    for account in [None, Some(account("root", 0))] {
+        planned(&app(""), &Facts { account, ..facts(settings.clone()) });
+    }
+    planned(&app(""), &Facts { unprivileged_port: 99, ..facts(settings) });
 }

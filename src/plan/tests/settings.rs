@@ -1,4 +1,4 @@
-use crate::config::Address;
+use crate::config::{Address, Origin};
 use crate::worker::Hook;
 
 use super::*;
@@ -63,7 +63,9 @@ fn gunicorn_s_bind_counts_where_listen_is_not_set() {
     let bind = ["0.0.0.0:80", "unix:/run/shop.sock", "localhost:81", ":82", "[::1]", "[::1]:90", "127.0.0.2"];
     let bind = bind.map(str::to_owned).to_vec();
     let settings = Settings { bind, bind_set: true, ..defaults() };
-    let (plan, notes) = planned(&app(""), &facts(settings.clone()));
+    let of_code = Facts { unprivileged_port: 80, ..facts(settings.clone()) };
+    let (plan, notes) = planned(&app(""), &of_code);
+    assert!(plan.blueprint.listen.iter().all(|it| matches!(it.origin, Origin::Code)));
     let listen: Vec<String> = plan.blueprint.listen.iter().map(|listen| listen.address.to_string()).collect();
     let expected = [
         "0.0.0.0:80",

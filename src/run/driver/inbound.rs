@@ -9,7 +9,9 @@ use super::Driver;
 use crate::config::AppName;
 use crate::plan::{self, Plan, Prepared, Refusal};
 use crate::run::known::{Found, Looked};
+use crate::run::listeners::Done;
 use crate::run::releases;
+use crate::run::shell::sockets::AllDone;
 use crate::run::zygote::Newborn;
 use crate::supervise::{Event, GenerationId, LinkFact, Outcome, Request, RequestId, WorkerId};
 
@@ -24,6 +26,15 @@ pub enum Inbound {
         looked: Box<Result<Looked, Refusal>>,
         /// Held until it is in force.
         turn: OwnedRwLockReadGuard<()>,
+        /// What has been done for it to files of sockets.
+        done: AllDone,
+    },
+    /// Sockets of an app were made, or could not be.
+    SocketsMade {
+        /// The app.
+        app: AppName,
+        /// What came of it.
+        done: Vec<Done>,
     },
     /// It is this request's turn to have the configuration read.
     MayReread {
@@ -44,6 +55,8 @@ pub enum Inbound {
         looked: Result<Found, Refusal>,
         /// Held until it is in force.
         turn: OwnedRwLockWriteGuard<()>,
+        /// What has been done for it to files of sockets.
+        done: AllDone,
     },
     /// The configuration's files say something else than before.
     FilesChanged,
@@ -126,6 +139,35 @@ pub struct Inbox {
 }
 
 impl Driver {
+    /// What cannot be put in force before the files of sockets are seen to, apart from the loop: they are, and it comes back.
+    pub(super) fn once_bound(&mut self, inbound: Inbound) -> Option<Inbound> {
+        let (found, done): (Vec<&Looked>, _) = match &inbound {
+            Inbound::Prepared { looked, done, .. } => (looked.iter().collect(), done),
+            Inbound::Reread { purpose: Purpose::DryRun, .. } => return Some(inbound),
+            Inbound::Reread { looked: Ok(found), done, .. } => (found.apps.values().collect(), done),
+            _ => return Some(inbound),
+        };
+        let orders = found.into_iter().map(|looked| {
+            let blueprint = &looked.plan.blueprint;
+            (blueprint.app.clone(), self.shell.socket_orders(blueprint, done))
+        });
+        let orders: BTreeMap<AppName, _> = orders.filter(|(_, orders)| !orders.is_empty()).collect();
+        if orders.is_empty() {
+            return Some(inbound);
+        }
+        match inbound {
+            Inbound::Prepared { app, looked, turn, done } => {
+                self.shell.carry_out(orders, done, |done| Inbound::Prepared { app, looked, turn, done });
+            }
+            Inbound::Reread { id, purpose, looked, turn, done } => {
+                let then = move |done| Inbound::Reread { id, purpose, looked, turn, done };
+                self.shell.carry_out(orders, done, then);
+            }
+            _ => {}
+        }
+        None
+    }
+
     /// The configuration was read, to tell what it would change.
     pub(super) fn reread_dry(&mut self, id: RequestId, looked: Result<Found, Refusal>) {
         let outcome = match looked {
@@ -144,8 +186,9 @@ impl Driver {
     }
 
     /// The configuration was read, to be put in force; apps that are held go on as they are.
-    pub(super) fn reread(&mut self, id: RequestId, looked: Result<Found, Refusal>) {
+    pub(super) fn reread(&mut self, id: RequestId, looked: Result<Found, Refusal>, done: AllDone) {
         let running = self.supervisor.plan().apps;
+        let looked = looked.map(|found| without_unbound(found, &done));
         let plan = looked.and_then(|Found { machine, health, apps, held, config }| {
             let needs_restart = plan::needs_restart(self.shell.health(), &health);
             let apps = apps.into_iter().map(|(name, looked)| (name, Ok(self.shell.learn(looked))));
@@ -155,7 +198,7 @@ impl Driver {
                 (name.clone(), runs.cloned().ok_or_else(|| refusal.clone()))
             }));
             let plan = Plan { apps, machine, needs_restart };
-            Ok((self.shell.bind_all(plan)?, config, held))
+            Ok((self.shell.bind_all(plan, done)?, config, held))
         });
         match plan {
             Ok((plan, config, held)) => {
@@ -192,9 +235,9 @@ impl Driver {
 
     /// An app was looked at for a rollout. Where the files were refused and it can be run now, they are read again: what
     /// refused them may have been the release before.
-    pub(super) fn prepared(&mut self, app: AppName, looked: Result<Looked, Refusal>) {
+    pub(super) fn prepared(&mut self, app: AppName, looked: Result<Looked, Refusal>, mut done: AllDone) {
         let prepared = looked.map(|looked| self.shell.learn(looked));
-        let prepared = Box::new(self.shell.bind(&app, prepared));
+        let prepared = Box::new(self.shell.bind(&app, prepared, done.remove(&app).unwrap_or_default()));
         let is_good = prepared.is_ok();
         self.fact(Event::AppPrepared { app, prepared });
         if is_good && self.shell.config_is_refused() {
@@ -202,6 +245,19 @@ impl Driver {
             self.reload(id, Purpose::Reload);
         }
     }
+}
+
+/// An app whose Unix sockets cannot be made through its user's doing is held as it is: it costs no other app its change.
+fn without_unbound(mut found: Found, done: &AllDone) -> Found {
+    for (name, done) in done {
+        let error = done.iter().find(|it| it.is_of_the_app()).and_then(Done::error);
+        if let Some(error) = error
+            && found.apps.remove(name).is_some()
+        {
+            found.held.insert(name.clone(), Refusal::new(format!("{name}: {error}")));
+        }
+    }
+    found
 }
 
 /// What is wrong with the apps that are held; of the others nothing is.

@@ -7,7 +7,7 @@ use super::{Driver, Inbound};
 use crate::config::AppName;
 use crate::observe::Status;
 use crate::run::health::Ports;
-use crate::run::shell::Effect;
+use crate::run::shell::{Effect, Shell};
 use crate::run::{handover, jobs};
 use crate::supervise::{Moment, Outcome, Request, RequestId, View};
 
@@ -170,6 +170,7 @@ impl Driver {
             Some(Leaving::Restart) => {
                 self.shell.leave();
                 self.ports.iter_mut().for_each(Ports::leave);
+                Shell::files_removed().await;
                 true
             }
             None => false,

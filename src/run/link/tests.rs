@@ -2,6 +2,7 @@ use std::os::unix::fs::symlink;
 
 use super::record::{Record, Unproven};
 use super::*;
+use crate::run::rights::as_whom;
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -5,15 +5,13 @@
 //! that systemd holds stays as it is: systemd would take it for broken when ostlerd ends.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::sync::Arc;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, getsockopt, setsockopt, shutdown, sockopt};
 
 use super::{Bound, ListenError, Listeners, SocketName, failed, start};
 use crate::config::Address;
-use crate::plan::Account;
-use crate::run::unix_socket;
 
 /// How new connections fare.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +22,8 @@ pub(super) enum Entry {
     Shut,
     /// They are refused: nobody is there.
     Refused,
+    /// They are refused for ever: of a Unix socket whose place another one takes, which refuses as well.
+    Ended,
 }
 
 /// What came of refusing.
@@ -38,8 +38,8 @@ pub(in crate::run) struct Refusal {
 }
 
 impl Listeners {
-    /// Has connections refused, and resets those that wait. `owner` gets the files of Unix sockets where ostlerd is root.
-    pub(in crate::run) fn refuse(&mut self, owner: Option<&Account>) -> Refusal {
+    /// Has connections refused, and resets those that wait. Unix sockets are to be replaced.
+    pub(in crate::run) fn refuse(&mut self) -> Refusal {
         let mut refusal = Refusal::default();
         for bound in &mut self.bound {
             if let Address::Systemd(_) = bound.listen.address {
@@ -47,17 +47,18 @@ impl Listeners {
                 continue;
             }
             let listens = entry_of(bound.fd.as_fd()) == Entry::Open;
-            if bound.entry == Entry::Shut || bound.entry == Entry::Refused && !listens {
+            let is_done = matches!(bound.entry, Entry::Shut | Entry::Ended);
+            if is_done || bound.entry == Entry::Refused && !listens {
                 continue;
             }
             refusal.is_new |= bound.entry == Entry::Open;
             let refused = match bound.name {
-                SocketName::Unix(_) => replace(bound, owner, &self.runtime_directory),
-                _ if listens => stop_listening(bound),
-                _ => Ok(()),
+                SocketName::Unix(_) => end(bound).map(|()| Entry::Ended),
+                _ if listens => stop_listening(bound).map(|()| Entry::Refused),
+                _ => Ok(Entry::Refused),
             };
             match refused {
-                Ok(()) => bound.entry = Entry::Refused,
+                Ok(entry) => bound.entry = entry,
                 Err(error) => refusal.errors.push(error),
             }
         }
@@ -67,6 +68,10 @@ impl Listeners {
     /// Has those that refuse listen again; whether there were any.
     pub(in crate::run) fn accept(&mut self) -> Result<bool, ListenError> {
         let mut any = false;
+        for bound in self.bound.iter_mut().filter(|bound| bound.entry == Entry::Ended) {
+            // The one that takes its place is not to refuse.
+            (bound.entry, any) = (Entry::Shut, true);
+        }
         for bound in self.bound.iter_mut().filter(|bound| bound.entry == Entry::Refused) {
             start(bound.fd.as_fd(), &bound.listen)?;
             (bound.entry, any) = (Entry::Open, true);
@@ -77,7 +82,14 @@ impl Listeners {
 
 /// As a socket is found.
 pub(super) fn entry_of(fd: BorrowedFd<'_>) -> Entry {
-    if getsockopt(&fd, sockopt::AcceptConn).unwrap_or(false) { Entry::Open } else { Entry::Refused }
+    // Of listening sockets those of the Unix family alone go on as such when they are shut down.
+    let is_shut = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
+    let mut ended = [PollFd::new(fd, is_shut)];
+    match getsockopt(&fd, sockopt::AcceptConn) {
+        Ok(true) if poll(&mut ended, PollTimeout::ZERO) == Ok(1) => Entry::Ended,
+        Ok(true) => Entry::Open,
+        _ => Entry::Refused,
+    }
 }
 
 fn stop_listening(bound: &Bound) -> Result<(), ListenError> {
@@ -87,20 +99,12 @@ fn stop_listening(bound: &Bound) -> Result<(), ListenError> {
         .map_err(|error| failed(&bound.listen, "have connections refused", error))
 }
 
-/// Whoever waits at the old socket is reset when the last who has it open closes it.
-fn replace(
-    bound: &mut Bound,
-    owner: Option<&Account>,
-    runtime_directory: &std::path::Path,
-) -> Result<(), ListenError> {
-    let Address::Unix(path) = &bound.listen.address else { return Ok(()) };
+/// Whoever waits at the socket is reset when the last who has it open closes it.
+fn end(bound: &mut Bound) -> Result<(), ListenError> {
     match shutdown(bound.fd.as_raw_fd(), Shutdown::Read) {
         Ok(()) | Err(Errno::ENOTCONN) => {}
         Err(error) => return Err(failed(&bound.listen, "have connections refused", error)),
     }
-    // Should there be no other, there is no file, and the next worker's start makes both.
-    (bound.file, bound.entry) = (None, Entry::Shut);
-    let (fd, file) = unix_socket::bind_file(path, bound.listen.mode, owner, runtime_directory)?;
-    (bound.fd, bound.file) = (Arc::new(fd), Some(file));
+    bound.file = None;
     Ok(())
 }

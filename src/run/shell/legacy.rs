@@ -53,7 +53,8 @@ impl Shell {
         }
     }
 
-    /// Takes over what lives of what an earlier ostlerd left, with the sockets. Says what was found of each worker.
+    /// Takes over what lives of what an earlier ostlerd left, with the sockets. Says what was found of each worker. What is
+    /// lost of the sockets is to be bound next ([`Shell::bind_what_is_lost`]).
     pub(in crate::run) fn take_over(&mut self, kept: &Kept) -> BTreeMap<WorkerId, Found> {
         self.known = KnownApps::again(kept.known.clone());
         let mut living = adopt::living(&self.children, &kept.workers);
@@ -71,7 +72,8 @@ impl Shell {
             let mut scoreboard = board(&path, &workers, &living);
             let mut listeners = Listeners::new(&self.runtime_directory);
             let records = kept.listeners.get(app).map(Vec::as_slice).unwrap_or_default();
-            adopt::take_back(&mut listeners, records, &self.passed, living.values());
+            let owner = first.account.as_ref();
+            adopt::take_back(&mut listeners, records, owner, &self.passed, living.values());
             for record in workers {
                 let blueprint = blueprints.iter().find(|(id, _)| *id == record.generation);
                 let blueprint = blueprint.map_or(first, |(_, blueprint)| blueprint).clone();
@@ -101,9 +103,8 @@ impl Shell {
             }
             match scoreboard.or_else(|_| Scoreboard::create(&path)) {
                 Ok(scoreboard) => {
-                    let home = Home { listeners, scoreboard, blueprint: first.clone() };
+                    let home = Home::new(listeners, scoreboard, first.clone());
                     self.apps.insert(app.clone(), home);
-                    self.bind_what_is_lost(app, first);
                 }
                 Err(error) => {
                     tracing::error!(
@@ -114,7 +115,6 @@ impl Shell {
                 }
             }
         }
-        self.passed = Arc::new(self.passed.without_own());
         for (_, worker, _) in kept.legacy.workers() {
             // Nothing is known of the process of a worker that was still to be forked: it has not begun.
             found.entry(worker).or_insert(Found { alive: false, stage: Some(Stage::Empty) });
@@ -164,24 +164,6 @@ impl Shell {
             sane: now,
         };
         self.workers.insert(record.id, running);
-    }
-
-    /// Sockets that could not be taken back are bound anew, where nobody has them.
-    fn bind_what_is_lost(&mut self, app: &AppName, blueprint: &Blueprint) {
-        let Some(home) = self.apps.get_mut(app) else { return };
-        if !home.listeners.lacks(&blueprint.listen) {
-            return;
-        }
-        match home.listeners.bind_missing(&blueprint.listen, blueprint.account.as_ref(), &self.passed) {
-            Ok(()) => {
-                tracing::warn!(app = app.as_str(), "sockets that could not be taken back are bound anew")
-            }
-            Err(error) => tracing::error!(
-                app = app.as_str(),
-                "{app}: a socket can be neither taken back from a worker nor bound anew, so no worker can be started \
-                 until the ones that hold it have ended: {error}"
-            ),
-        }
     }
 
     fn scoreboard_path(&self, app: &AppName) -> std::path::PathBuf {

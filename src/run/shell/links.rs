@@ -9,7 +9,8 @@ use crate::observe::AppFacts;
 use crate::plan::Account;
 use crate::run::driver::Inbound;
 use crate::run::link::record::{Record, Unproven};
-use crate::run::link::{Link, as_whom, turner};
+use crate::run::link::{Link, turner};
+use crate::run::rights::as_whom;
 use crate::supervise::{LinkFact, LinkOrder, Outcome, Target};
 
 /// One app's link, and what is written down of it.

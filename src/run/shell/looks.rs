@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::{OwnedRwLockWriteGuard, oneshot};
 
 use super::Shell;
+use super::sockets::{self, AllDone};
 use crate::config::{AppName, Config};
 use crate::plan::{AppPlan, Blueprint, Plan, Refusal, WorkerClass};
 use crate::run::doors;
@@ -21,7 +22,7 @@ impl Shell {
         tokio::spawn(async move {
             let turn = turns.read_owned().await;
             let looked = Box::new(prepare::one(&children, &file, &app).await);
-            let _ = inbox.send(Inbound::Prepared { app, looked, turn });
+            let _ = inbox.send(Inbound::Prepared { app, looked, turn, done: AllDone::new() });
         });
     }
 
@@ -30,6 +31,8 @@ impl Shell {
         let doors = self.apps.get_mut(&app).map(|home| home.listeners.shut()).unwrap_or_default();
         let facts = self.outbox.facts.clone();
         tokio::spawn(async move {
+            // As long as its file is there, a Unix socket takes who comes.
+            sockets::files_removed_of(&app, &doors).await;
             doors::emptied(doors).await;
             let _ = facts.send(Event::QueueEmptied { app });
         });
@@ -47,8 +50,7 @@ impl Shell {
     /// Nobody of the app is there to take connections.
     pub(super) fn refuse_connections(&mut self, name: &AppName) {
         let Some(home) = self.apps.get_mut(name) else { return };
-        let (account, app) = (home.blueprint.account.clone(), name.as_str());
-        let refusal = home.listeners.refuse(account.as_ref());
+        let (refusal, app) = (home.listeners.refuse(), name.as_str());
         for error in refusal.errors {
             tracing::error!(app, "{name}: connections wait for an answer that does not come: {error}");
         }
@@ -61,6 +63,7 @@ impl Shell {
                 "{name}: connections at sockets that systemd holds are not refused: they wait until a worker serves"
             );
         }
+        self.replace_sockets(name);
     }
 
     /// Somebody is.
@@ -116,7 +119,7 @@ impl Shell {
         let apps_run = !self.apps.is_empty();
         tokio::spawn(async move {
             let looked = prepare::all_or_nothing(&children, &file, &known, apps_run).await;
-            let _ = inbox.send(Inbound::Reread { id, purpose, looked, turn });
+            let _ = inbox.send(Inbound::Reread { id, purpose, looked, turn, done: AllDone::new() });
         });
     }
 

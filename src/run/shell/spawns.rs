@@ -8,15 +8,39 @@ use super::effects::Effect;
 use super::{Expected, Home, Running, Shell, legacy};
 use crate::plan::Blueprint;
 use crate::run::driver::Inbound;
-use crate::run::hooks::Started;
+use crate::run::hooks::{Started, hook_before_forks};
 use crate::run::scoreboard::Slot;
 use crate::run::worker_process::{self, Admission, StartedWorker};
 use crate::run::zygote::{self, Newborn, Parent};
-use crate::supervise::{Event, Exit, GenerationId, News, WorkerId};
+use crate::supervise::{Action, Event, Exit, GenerationId, News, WorkerId};
 use crate::worker::HookOrder;
 
 impl Shell {
-    pub(super) fn spawn(
+    /// Starts a worker or a zygote.
+    pub(super) fn start(&mut self, action: Action) {
+        match action {
+            Action::SpawnWorker { worker, generation, blueprint, hold, tolerate, from } => {
+                let tables = !self.tables.has(&blueprint.app, generation);
+                let admission = Admission { hold, tables, tolerate };
+                let spawned = match from {
+                    Some(zygote) => self.fork((worker, generation), blueprint, admission, zygote),
+                    None => self.spawn(worker, generation, blueprint, admission),
+                };
+                if let Err(reason) = spawned {
+                    self.report(Event::SpawnFailed { worker, reason });
+                }
+            }
+            Action::StartZygote { zygote, generation, blueprint, replaces, workers } => {
+                let before = hook_before_forks(&blueprint, replaces, workers);
+                if let Err(reason) = self.start_zygote((zygote, generation), blueprint, before) {
+                    self.report(Event::SpawnFailed { worker: zygote, reason });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn spawn(
         &mut self,
         worker: WorkerId,
         generation: GenerationId,
@@ -48,7 +72,7 @@ impl Shell {
         }
     }
 
-    pub(super) fn start_zygote(
+    fn start_zygote(
         &mut self,
         (zygote, generation): (WorkerId, GenerationId),
         blueprint: Arc<Blueprint>,
@@ -71,7 +95,7 @@ impl Shell {
     }
 
     /// Tells a zygote to fork a worker; the driver gets `Forked`.
-    pub(super) fn fork(
+    fn fork(
         &mut self,
         (worker, generation): (WorkerId, GenerationId),
         blueprint: Arc<Blueprint>,
@@ -131,6 +155,9 @@ impl Shell {
 
     /// Gives up a worker that was to be forked, where it has not been yet.
     pub(super) fn give_up(&mut self, worker: WorkerId) {
+        if self.give_up_waiting(worker) {
+            return;
+        }
         let Some(Expected { blueprint, slot, waiting, .. }) = self.unborn.remove(&worker) else { return };
         waiting.abort();
         self.release(&blueprint, slot);
@@ -143,13 +170,13 @@ impl Shell {
         }
     }
 
-    /// The app's sockets, bound and open, and a place on its scoreboard.
+    /// The app's sockets, bound and open, and a place on its scoreboard. Unix sockets were made before ([`Shell::held_back`]).
     fn home_and_slot(&mut self, blueprint: &Blueprint) -> Result<(&mut Home, Slot), String> {
         let passed = self.passed();
         let home = self.apps.get_mut(&blueprint.app).ok_or("its listeners are closed")?;
-        home.listeners.open_again(blueprint.account.as_ref(), &passed).map_err(|it| it.to_string())?;
+        home.listeners.open_again().map_err(|it| it.to_string())?;
         if home.listeners.lacks(&blueprint.listen) {
-            let bound = home.listeners.bind_missing(&blueprint.listen, blueprint.account.as_ref(), &passed);
+            let bound = home.listeners.bind_with(&blueprint.listen, &passed, Vec::new());
             bound.map_err(|error| error.to_string())?;
         }
         self.memory.watch(&blueprint.app);
