@@ -15,6 +15,8 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
 pub mod migrate;
 pub mod observe;
 pub mod plan;

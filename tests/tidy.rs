@@ -15,6 +15,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("control", &["config", "plan", "supervise", "observe"]),
     ("cli", &["config", "plan", "supervise", "observe", "control"]),
     ("run", &["config", "worker", "plan", "supervise", "migrate", "observe", "control"]),
+    ("fuzzing", &["config", "observe", "control", "cli", "run"]),
     ("bin/ostler.rs", &["cli"]),
     ("bin/ostlerd.rs", &["config", "worker", "plan", "supervise", "migrate", "observe", "control", "run"]),
 ];

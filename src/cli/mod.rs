@@ -12,6 +12,8 @@ mod demo;
 mod difference;
 mod edge;
 mod follow;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod help;
 mod history;
 mod import;

@@ -74,7 +74,11 @@ fn unix(text: &str, path: &str) -> Result<Address, Fault> {
             format!("a Unix socket's path has at most {UNIX_PATH_MOST} bytes, this one has {}", path.len());
         return Err(fault(text, &rule, "choose a shorter one, such as unix:/run/ostler/NAME.sock"));
     }
-    if path.len() == 1 || path.ends_with('/') || path.contains('\0') {
+    if path.contains(char::is_control) {
+        let rule = "the path has control characters, which would end a line wherever it is shown";
+        return Err(fault(text, rule, "write for example unix:/run/ostler/NAME.sock"));
+    }
+    if path.len() == 1 || path.ends_with('/') {
         return Err(fault(text, "the path must name a file", "write for example unix:/run/ostler/NAME.sock"));
     }
     Ok(Address::Unix(PathBuf::from(path)))

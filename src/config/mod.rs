@@ -14,6 +14,8 @@ mod edge;
 mod env_file;
 mod error;
 mod foreign;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod health;
 mod keys;
 mod load;
@@ -50,4 +52,4 @@ pub(crate) use names::env_name_fault;
 pub(crate) use plural::{agreed, counted, size_words};
 pub(crate) use source::shortened;
 pub(crate) use values::{WORKERS_MOST, parse_duration, parse_size, words};
-pub(crate) use visible::{visible, visible_line};
+pub(crate) use visible::{is_hidden, visible, visible_line};

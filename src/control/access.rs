@@ -34,9 +34,9 @@ pub(super) fn is_master(uid: u32) -> bool {
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Visitor {
-    uid: u32,
-    master: bool,
-    member: bool,
+    pub(super) uid: u32,
+    pub(super) master: bool,
+    pub(super) member: bool,
 }
 
 impl Visitor {

@@ -6,6 +6,8 @@
 mod access;
 mod bind;
 mod desk;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 mod places;
 pub(crate) mod protocol;
 mod routes;

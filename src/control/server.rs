@@ -11,7 +11,7 @@ use http_body_util::Either;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::{Id, JoinError, JoinSet};
 
@@ -150,7 +150,10 @@ async fn turn_away(mut stream: UnixStream) {
 }
 
 /// One request, one answer: nothing is kept alive that somebody could forget.
-async fn converse(stream: UnixStream, visitor: Visitor, desk: Desk) {
+pub(super) async fn converse<S>(stream: S, visitor: Visitor, desk: Desk)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let streaming = Arc::new(AtomicBool::new(false));
     let service = service_fn(|request| {
         let (desk, streaming) = (desk.clone(), Arc::clone(&streaming));

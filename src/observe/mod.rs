@@ -2,6 +2,8 @@
 
 mod board;
 mod counters;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod health;
 mod log;
 mod metrics;

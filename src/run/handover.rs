@@ -76,7 +76,7 @@ impl Handover {
     }
 }
 
-fn names_of(text: &str) -> Vec<(u64, String)> {
+pub(super) fn names_of(text: &str) -> Vec<(u64, String)> {
     let words: Vec<&str> = text.split(':').collect();
     let pairs = words.chunks_exact(2).filter_map(|pair| Some((pair[0].parse().ok()?, pair[1].to_owned())));
     pairs.collect()

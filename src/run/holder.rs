@@ -78,7 +78,7 @@ fn holds(pid: i32, sockets: &BTreeSet<u64>) -> bool {
 }
 
 /// The socket of a line of `/proc/net/tcp`, where it listens and would be in the way of `wanted`.
-fn listening_inode(line: &str, wanted: SocketAddr) -> Option<u64> {
+pub(super) fn listening_inode(line: &str, wanted: SocketAddr) -> Option<u64> {
     let fields: Vec<&str> = line.split_ascii_whitespace().collect();
     let (address, port) = fields.get(1)?.split_once(':')?;
     if *fields.get(3)? != "0A" || u16::from_str_radix(port, 16).ok()? != wanted.port() {

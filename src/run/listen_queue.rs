@@ -68,7 +68,7 @@ fn unix_queue(listener: BorrowedFd<'_>) -> Option<(u32, u32)> {
 }
 
 /// What sock_diag(7) is asked for one Unix socket, and what it answers, in bytes.
-mod diag {
+pub(super) mod diag {
     use nix::libc;
 
     const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -95,7 +95,7 @@ mod diag {
         bytes
     }
 
-    pub(super) fn answer(bytes: &[u8]) -> Option<(u32, u32)> {
+    pub(in crate::run) fn answer(bytes: &[u8]) -> Option<(u32, u32)> {
         let short = |at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
         let long = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         // Else it is an error: no such socket, or a kernel that does not tell.

@@ -21,7 +21,7 @@ pub(super) fn of_slice(app: &AppName) -> Option<u64> {
     slice(&scope::group_of(&scope::slice_of(app)))
 }
 
-fn machine(text: &str) -> Option<MachineMemory> {
+pub(super) fn machine(text: &str) -> Option<MachineMemory> {
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
         line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)

@@ -16,6 +16,8 @@ mod doors;
 pub mod driver;
 mod environ;
 mod files;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzing;
 pub mod handover;
 pub mod health;
 mod heap;

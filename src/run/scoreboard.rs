@@ -197,6 +197,11 @@ impl Place {
 fn stage_at(file: &File, offset: u64) -> Option<Stage> {
     let mut head = [0; 16];
     file.read_exact_at(&mut head, offset).ok()?;
+    stage(&head)
+}
+
+/// How far a worker has come, by the beginning of its slot.
+pub(super) fn stage(head: &[u8; 16]) -> Option<Stage> {
     let (contract, state) = head.split_at(8);
     let number = |bytes: &[u8]| u64::from_ne_bytes(bytes.try_into().expect("eight bytes"));
     Some(match (number(contract), number(state)) {
@@ -209,7 +214,7 @@ fn stage_at(file: &File, offset: u64) -> Option<Stage> {
     })
 }
 
-fn observe(page: &[u8; SLOT_SIZE], now: u64) -> Option<Observation> {
+pub(super) fn observe(page: &[u8; SLOT_SIZE], now: u64) -> Option<Observation> {
     let field = |at: usize| {
         let bytes = page[at..at + 8].try_into().expect("eight bytes");
         u64::from_ne_bytes(bytes)

@@ -198,9 +198,13 @@ fn boot_id() -> String {
 
 /// When the kernel started a process, in its ticks since boot, and whether it has ended but not been reaped.
 pub(super) fn start_of(pid: i32) -> Option<(u64, bool)> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    start_in(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// The same of what stands in that file.
+pub(super) fn start_in(stat: &[u8]) -> Option<(u64, bool)> {
     // The name is in parentheses and may hold anything, also what is no text.
-    let stat = String::from_utf8_lossy(&stat);
+    let stat = String::from_utf8_lossy(stat);
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
     let ended = matches!(fields.next()?, "Z" | "X");
     Some((fields.nth(18)?.parse().ok()?, ended))
@@ -216,6 +220,10 @@ pub(super) fn users_of(pid: i32) -> Option<Vec<u32>> {
 
 /// The control group of a process in the unified hierarchy.
 pub(super) fn cgroup_of(pid: i32) -> Option<String> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    cgroup_in(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
+}
+
+/// The same of what stands in that file.
+pub(super) fn cgroup_in(text: &str) -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }

@@ -5,6 +5,8 @@
 
 mod caddy;
 mod cdn;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod haproxy;
 mod keepalived;
 mod nginx;
@@ -23,6 +25,8 @@ use serde::Serialize;
 
 use crate::plan::Served;
 
+#[cfg(any(test, fuzzing))]
+pub(super) use fuzzing::hostile;
 use site::Scene;
 pub(super) use wanted::{Cdn, Host, Peer, Tls, Vip, Wanted, email, host, interface, peer, vip};
 

@@ -2,6 +2,7 @@
 
 use super::Program;
 use crate::cli::screen::one_line;
+use crate::config::is_hidden;
 
 /// Comments are broken here.
 const WIDTH: usize = 112;
@@ -101,11 +102,12 @@ pub(super) fn path(program: Program, what: &str, path: &str) -> Result<String, S
             &["\"", "'", "$", "\\", "!", "#", "@", "~", "{", "}", " ", "<", ">", "|", "&", ";"]
         }
     };
-    let control = path.chars().find(|c| c.is_control()).map(|c| c.to_string());
+    // What nobody sees is as bad: the file is printed for a person to read.
+    let control = path.chars().find(|c| c.is_control() || is_hidden(*c)).map(|c| c.to_string());
     let found = bad.iter().find(|part| path.contains(**part)).map(|part| (*part).to_owned()).or(control);
     if let Some(found) = found {
         return Err(format!(
-            "{what} is {path:?}, which cannot be written for {}: {found:?} means something else there; \
+            "{what} is {path:?}, which cannot be written for {}: {found:?} means something else there, or cannot be seen; \
              choose another path",
             program.name()
         ));

@@ -34,7 +34,7 @@ pub(super) fn plain(text: &str) -> String {
         shown.push_str(name);
         rest = after;
     }
-    shown + rest
+    shown + &rest.replace(CLOSE, "")
 }
 
 /// What has to be said for the holes of `value`.

@@ -175,7 +175,9 @@ fn expand(reading: &Reading<'_>, program: &Program, source: &Source, value: &str
             name => reading.value(name.strip_prefix("ENV_").unwrap_or(name)),
         };
         let bare = name.strip_prefix("ENV_").unwrap_or(name);
-        expanded.push_str(&known.unwrap_or_else(|| hole(bare)));
+        // The command is cut into words later, and a hole must stay in one piece.
+        let whole = || bare.replace(|c: char| !c.is_alphanumeric(), "_");
+        expanded.push_str(&known.unwrap_or_else(|| hole(&whole())));
         rest =
             after.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix(['s', 'd']).unwrap_or(after);
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::config::{AppName, ProbeConfig, parse_app};
+use crate::config::{AppName, ProbeConfig, is_hidden, parse_app};
 
 use super::draft::{Draft, Note};
 use super::migrations::Migrations;
@@ -146,7 +146,10 @@ fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             '\r' => quoted.push_str("\\r"),
-            control if control.is_control() => quoted.push_str(&format!("\\u{:04X}", control as u32)),
+            // It is the same text, and nobody who reads the file is misled.
+            other if other.is_control() || is_hidden(other) => {
+                quoted.push_str(&format!("\\U{:08X}", u32::from(other)));
+            }
             other => quoted.push(other),
         }
     }

@@ -5,6 +5,8 @@
 
 mod agent;
 mod answer;
+#[cfg(any(test, fuzzing))]
+mod fuzzing;
 mod judge;
 mod named;
 mod page;
@@ -26,6 +28,8 @@ use crate::config::Saturation;
 
 pub use agent::serve as serve_agent;
 pub use answer::{Answer, Form, Method, Question};
+#[cfg(any(test, fuzzing))]
+pub(super) use fuzzing::hostile_request;
 pub use judge::{Judge, Verdict};
 pub use pressure::Pressure;
 pub(super) use pressure::{all_busy, queue_fills};

@@ -158,7 +158,7 @@ pub(super) fn is_near(peer: IpAddr) -> bool {
     peer.to_canonical().is_loopback()
 }
 
-async fn converse<S>(stream: Timed<S>, near: bool, sources: Sources)
+pub(super) async fn converse<S>(stream: Timed<S>, near: bool, sources: Sources)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -45,7 +45,7 @@ impl Token {
         Token::new(bytes.trim_ascii()).ok_or_else(|| TokenError::Unusable { path: path.to_owned() })
     }
 
-    fn new(bytes: &[u8]) -> Option<Token> {
+    pub(super) fn new(bytes: &[u8]) -> Option<Token> {
         let good = (SHORTEST..=LONGEST).contains(&bytes.len()) && bytes.iter().all(u8::is_ascii_graphic);
         good.then(|| Token(bytes.into()))
     }

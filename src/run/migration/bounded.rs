@@ -162,3 +162,44 @@ pub(super) fn step(it: &mut Step) {
         Step::Committing | Step::Recording => {}
     }
 }
+
+/// Law of the database side: whatever it says, no text of it steers a terminal, and it is of a size that may be kept.
+#[cfg(any(test, fuzzing))]
+pub(in crate::run) fn law_of_database(bytes: &[u8]) {
+    let Ok(mut message) = serde_json::from_slice::<WatchMessage>(bytes) else { return };
+    watch_message(&mut message);
+    let fact = super::database::fact(message);
+    assert!(is_bounded(&format!("{fact:?}"), bytes.len()), "{fact:?}");
+}
+
+/// The same of the migration itself.
+#[cfg(any(test, fuzzing))]
+pub(in crate::run) fn law_of_command(bytes: &[u8]) {
+    use crate::migrate::RunMessage;
+    let words = match serde_json::from_slice(bytes) {
+        Ok(RunMessage::Step(mut it)) => {
+            step(&mut it);
+            format!("{it:?}")
+        }
+        Ok(RunMessage::Failed(mut it)) => {
+            failure(&mut it);
+            format!("{it:?}")
+        }
+        Err(_) => return,
+    };
+    assert!(is_bounded(&words, bytes.len()), "{words}");
+}
+
+/// `Debug` shows what steers or hides as `\u{…}`, and a backslash that is one as two.
+#[cfg(any(test, fuzzing))]
+fn is_bounded(shown: &str, read: usize) -> bool {
+    let plain = shown.replace("\\\\", "");
+    let escaped = plain.split("\\u{").skip(1).filter_map(|rest| {
+        let number = u32::from_str_radix(rest.split('}').next().unwrap_or_default(), 16).ok();
+        number.and_then(char::from_u32)
+    });
+    let steers = plain.contains("\\r") || plain.contains("\\0");
+    !steers
+        && crate::config::fuzzing::is_harmless(&escaped.collect::<String>())
+        && shown.len() <= (4 << 10) + 16 * read
+}

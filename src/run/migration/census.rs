@@ -136,8 +136,11 @@ fn everybody() -> BTreeMap<i32, Stat> {
 }
 
 fn stat(pid: i32) -> Option<Stat> {
-    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    let text = String::from_utf8_lossy(&text);
+    stat_in(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+}
+
+fn stat_in(text: &[u8]) -> Option<Stat> {
+    let text = String::from_utf8_lossy(text);
     // The name may hold anything, brackets too.
     let (head, rest) = text.rsplit_once(')')?;
     let name = head.split_once('(')?.1.to_owned();
@@ -194,6 +197,17 @@ fn carriers(user: u32, mut pids: BTreeSet<i32>, is_mark: impl Fn(&[u8]) -> bool)
         }
     }
     found
+}
+
+/// Law of `/proc/PID/stat`: a name of a process's own choice changes nothing else of it.
+#[cfg(any(test, fuzzing))]
+pub(in crate::run) fn law_of_stat(bytes: &[u8]) {
+    stat_in(bytes);
+    let whole = [b"7 (", bytes, b") S 1 7 7 0 -1 4194560 1 1 1 1 30 4 5 6 20 0 1 0 4242 1 1 1"].concat();
+    let stat = stat_in(&whole).expect("it is whole");
+    assert!(stat.lives() && stat.parent == 1 && stat.start == 4242 && stat.used == TICK * 45, "{stat:?}");
+    let words = named(7, &stat);
+    assert!(words.len() < 100 && crate::config::fuzzing::is_harmless(&words), "{words:?}");
 }
 
 #[cfg(test)]

@@ -371,7 +371,7 @@ async fn writable(control: &UnixStream) {
     let _ = control.writable().await;
 }
 
-fn fact(message: WatchMessage) -> Option<MigrationFact> {
+pub(super) fn fact(message: WatchMessage) -> Option<MigrationFact> {
     Some(match message {
         WatchMessage::Opened(opened) => MigrationFact::Opened(*opened),
         WatchMessage::Busy { holder, quiet_seconds } => {

@@ -140,14 +140,7 @@ impl History {
         file.seek(SeekFrom::Start(from)).map_err(failed)?;
         let mut bytes = Vec::new();
         file.take(READ_MOST).read_to_end(&mut bytes).map_err(failed)?;
-        let lines = bytes.split(|&byte| byte == b'\n').skip(usize::from(from > 0));
-        let (mut entries, mut damaged) = (Vec::new(), 0);
-        for line in lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
-            match serde_json::from_slice(line) {
-                Ok(entry) => entries.push(entry),
-                Err(_) => damaged += 1,
-            }
-        }
+        let (entries, damaged) = entries(&bytes, from > 0);
         if damaged > 0 {
             tracing::warn!(
                 "{} left out of the history of migrations {}, for nothing can be read there",
@@ -238,6 +231,38 @@ impl History {
             remedy: "it will be tried again with the next run",
         })
     }
+}
+
+/// What can be read of it, and how many lines cannot; the first is none where the text begins within it.
+fn entries(bytes: &[u8], within: bool) -> (Vec<HistoryEntry>, usize) {
+    let lines = bytes.split(|&byte| byte == b'\n').skip(usize::from(within));
+    let (mut entries, mut damaged) = (Vec::new(), 0);
+    for line in lines.map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        match serde_json::from_slice(line) {
+            Ok(entry) => entries.push(entry),
+            Err(_) => damaged += 1,
+        }
+    }
+    (entries, damaged)
+}
+
+/// Law of the file: whatever is damaged in it, what is read is written so that it is read again.
+#[cfg(any(test, fuzzing))]
+pub(in crate::run) fn law_of_history(bytes: &[u8]) {
+    let (read, _) = entries(bytes, false);
+    for entry in &read {
+        let kept = trimmed(entry);
+        assert_eq!(trimmed(&kept), kept);
+        let (again, damaged) =
+            entries(&serde_json::to_vec(&kept).expect("entries have string keys only"), false);
+        assert_eq!((again.len(), damaged), (1, 0), "{entry:?}");
+    }
+    let runs = HistoryEntry::runs(read.clone());
+    assert!(runs.len() <= read.len());
+    let past = Past::of(&runs);
+    assert_eq!(Past::of(&HistoryEntry::runs(runs)), past);
+    let (rest, damaged) = entries(bytes, true);
+    assert!(rest.len() + damaged <= bytes.split(|byte| *byte == b'\n').count());
 }
 
 fn trimmed(entry: &HistoryEntry) -> HistoryEntry {

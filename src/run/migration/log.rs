@@ -35,7 +35,7 @@ enum To {
     Debug,
     /// The app's file. ostlerd must not open it: the app's user decides what its name leads to.
     File(io::PipeWriter),
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     Nowhere,
 }
 
@@ -62,7 +62,7 @@ impl Log {
         Log::new(app, what, To::Debug)
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn nowhere() -> Log {
         Log::new("shop", "a test", To::Nowhere)
     }
@@ -88,7 +88,7 @@ impl Log {
                 self.tell_left_out();
                 tracing::info!(app = self.app.as_str(), "{}: {line}", self.what);
             }
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             To::Nowhere => {}
         }
     }

@@ -39,6 +39,11 @@ pub use enclosure::{Enclosure, Group, Scoped};
 pub use history::{History, HistoryError};
 pub use name::{MARK, RunName};
 
+#[cfg(any(test, fuzzing))]
+pub(super) use bounded::{law_of_command, law_of_database};
+#[cfg(any(test, fuzzing))]
+pub(super) use {census::law_of_stat, history::law_of_history, output::law_of_output};
+
 use look::Look;
 use opening::Turns;
 

@@ -164,6 +164,24 @@ impl Text {
     }
 }
 
+/// Law of output: in whatever pieces it comes it is the same lines, few, short, and fit to be shown.
+#[cfg(any(test, fuzzing))]
+pub(in crate::run) fn law_of_output(bytes: &[u8]) {
+    let lines = |size: usize| {
+        let mut text = Text::new(Log::nowhere());
+        bytes.chunks(size).for_each(|part| text.take(part));
+        text.end_partial();
+        Vec::from(text.kept)
+    };
+    let whole = lines(bytes.len().max(1));
+    assert_eq!(whole, lines(3));
+    assert!(whole.len() <= KEPT);
+    for line in whole {
+        assert!(line.len() <= LONGEST + 3 && crate::config::fuzzing::is_harmless(&line), "{line:?}");
+        assert!(!line.contains('\n'), "{line:?}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,9 @@
 //! Each kind of file, as people have it.
 
+use std::path::Path;
+
 use super::{Given, Place, as_shop, has, keys, text};
+use crate::config::parse_app;
 
 const UNIT: &str = r#"
 [Unit]
@@ -361,4 +364,25 @@ fn an_app_that_ostlerd_would_refuse_is_an_error_and_no_file() {
     let error =
         Place::default().import("/etc/systemd/system/shop.service", unit, &Given::default()).unwrap_err();
     has(&error.to_string(), &["makes no app that could run", "user", "a:b"]);
+}
+
+#[test]
+fn a_character_that_nobody_sees_is_written_as_an_escape_and_stays_what_it_is() {
+    let folder = "/srv/sh\u{ad}op\u{fe0f}";
+    let unit =
+        format!("[Service]\nUser=shop\nWorkingDirectory={folder}\nExecStart=/v/bin/gunicorn shop.wsgi\n");
+    let imported = Place::default().import("/etc/systemd/system/shop.service", &unit, &Given::default());
+    let text = text(imported);
+    has(&text, &[r#"directory = "/srv/sh\U000000ADop\U0000FE0F""#]);
+    // As a person gets it who has it printed.
+    let printed = crate::cli::screen::plain(&text);
+    let app = parse_app(&"shop".parse().unwrap(), &printed, Path::new("/etc/ostler/apps.d/shop.toml"), true);
+    assert_eq!(app.unwrap().directory, Path::new(folder));
+}
+
+#[test]
+fn a_variable_of_supervisord_that_is_no_name_stays_in_one_piece() {
+    let section = "[program:shop]\ndirectory=/srv/shop\ncommand=/v/bin/gunicorn shop.wsgi -w %(ENV_A b)s\n";
+    let error = Place::default().import("/etc/supervisor/conf.d/shop.conf", section, &as_shop()).unwrap_err();
+    has(&error.to_string(), &["--set A_b=VALUE"]);
 }
