@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-systemd test-vm endurance fuzz trial bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs setup lint clean
+.PHONY: help demo test test-systemd test-vm endurance chaos fuzz trial bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs setup lint clean
 
 export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
@@ -19,6 +19,7 @@ help:
 	@echo 'make test-systemd  all tests on a booted Debian 12, of which `make test` boots 13 and on 12 only the most important; as root'
 	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'
 	@echo 'make endurance  a thousand rollouts, crashes, restarts and re-executions in a row, then an hour of `make fuzz`; as root'
+	@echo 'make chaos   ostlerd killed, stopped, without disk or descriptors, a hundred times each, at random moments under load; as root'
 	@echo 'make fuzz    every reader of foreign bytes under libFuzzer; an hour of it is in make endurance'
 	@echo 'make trial   machines on one database, killed at random: nothing migrates twice, what is told is true; as root, an hour'
 	@echo 'make bench   ostler beside gunicorn, Granian, uWSGI, circus, supervisord, systemd: writes tests/bench/results.md'
@@ -46,6 +47,10 @@ test-vm: setup venvs $(if $(root),rootfs)
 endurance: setup venvs $(if $(root),rootfs)
 	OSTLER_ROUNDS=1000 cargo test --locked --test systemd booted::endurance -- --nocapture
 	FUZZ=$${FUZZ:-140} bash tests/fuzz/run.sh
+
+# CHAOS='--seed 7 --only kill --rounds 20' repeats a part.
+chaos: setup venvs $(if $(root),rootfs)
+	OSTLER_CHAOS="--rounds $${OSTLER_ROUNDS:-100} $(CHAOS)" cargo test --locked --test systemd booted::chaos -- --nocapture
 
 # FUZZ='600 import edge' tries only these laws, ten minutes each.
 fuzz:

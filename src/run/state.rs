@@ -1,7 +1,8 @@
 //! `state.json` in the runtime directory: what the next ostlerd needs to adopt the workers of this one.
 //!
 //! It is written to a temporary name and renamed, so that it is always whole. It holds the apps' environments, so it is
-//! open to ostlerd's own user alone; one that anybody else could have written is not believed.
+//! open to ostlerd's own user alone; one that anybody else could have written is not believed. The temporary name has its place
+//! on the disk from before.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -10,6 +11,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,9 @@ const OLDEST: u32 = 1;
 
 /// A longer file is none of ours.
 const MOST: u64 = 64 * 1024 * 1024;
+
+/// So much room is kept for the next one at least.
+const LEAST_ROOM: u64 = 64 * 1024;
 
 /// What the file holds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -161,13 +166,36 @@ pub(super) fn parse(text: &[u8]) -> Result<State, Unusable> {
     serde_json::from_slice(text).map_err(Unusable::Damaged)
 }
 
-/// Replaces the file.
+/// Replaces the file, and has room for the next one: where the disk is full, an ostlerd that cannot say what it leaves would
+/// have to stop every worker before it is restarted.
 pub(super) fn write(path: &Path, state: &State) -> io::Result<()> {
     let new = path.with_extension("json.new");
     let text = serde_json::to_vec(state)?;
-    let mut file = create(&new)?;
+    let mut file = match reserved(&new) {
+        Some(file) => file,
+        None => create(&new)?,
+    };
     file.write_all(&text)?;
-    std::fs::rename(&new, path)
+    std::fs::rename(&new, path)?;
+    // Without room the next one is as likely to fail as any file.
+    let _ = reserve(&new, text.len() as u64);
+    Ok(())
+}
+
+/// An empty file that has its place on the disk.
+fn reserved(new: &Path) -> Option<File> {
+    let file =
+        OpenOptions::new().write(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(new).ok()?;
+    let meta = file.metadata().ok()?;
+    let own = meta.is_file() && meta.uid() == nix::unistd::geteuid().as_raw() && meta.mode() & 0o777 == 0o600;
+    (own && meta.len() == 0 && meta.nlink() == 1).then_some(file)
+}
+
+fn reserve(new: &Path, last: u64) -> io::Result<()> {
+    let room = (2 * last).clamp(LEAST_ROOM, MOST).cast_signed();
+    let file = create(new)?;
+    fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, room)?;
+    Ok(())
 }
 
 fn create(new: &Path) -> io::Result<File> {

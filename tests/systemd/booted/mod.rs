@@ -1,6 +1,7 @@
 //! What holds on a booted machine.
 
 mod databases;
+mod chaos;
 mod endurance;
 mod found;
 mod guide;
