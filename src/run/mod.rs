@@ -1,7 +1,7 @@
 //! The shell: processes, sockets, time. It holds no decisions.
 //!
 //! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
-//! (an app looked at, by `files`), `link` (a release switched to), then the mechanisms: `worker_process`, `wire` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
+//! (an app looked at, by `files`), `link` (a release switched to), then the mechanisms: `worker_process`, `wire`, `speaker` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard` and `board_file`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 //! What outlives ostlerd: `state` and `keeper` (written), `adopt`, `strays` and `environ` (found again), `handover`, `aftermath`.
 
@@ -57,6 +57,7 @@ pub mod scope;
 pub mod scoreboard;
 pub mod shell;
 pub mod signals;
+mod speaker;
 mod stand;
 mod state;
 mod strays;

@@ -3,14 +3,13 @@
 //! What runs there is the app's, and so is what it says. Who says something is believed of the kernel alone: an
 //! interpreter that is another process than the one that was started would outlive its end, and keep the port.
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::sys::socket::{
-    AddressFamily, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType, recvmsg, setsockopt,
-    shutdown, socketpair, sockopt,
+    AddressFamily, Shutdown, SockFlag, SockType, setsockopt, shutdown, socketpair, sockopt,
 };
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -20,6 +19,7 @@ use super::listeners::inode_of;
 use super::messages::Messages;
 use super::paper::Paper;
 use super::process::Process;
+use super::speaker::receive;
 use crate::worker::{FailedMessage, Message, Stage};
 
 /// So much is read at once.
@@ -166,20 +166,4 @@ pub(super) fn holds(pid: i32, socket: u64) -> bool {
 /// The other end of a control socket, as the kernel numbers it.
 pub(super) fn number_of(theirs: BorrowedFd<'_>) -> io::Result<u64> {
     inode_of(theirs).ok_or_else(io::Error::last_os_error)
-}
-
-/// What there is of one speaker, up to `most` bytes, and who that is: the kernel says it.
-pub(super) fn receive(control: BorrowedFd<'_>, most: usize) -> io::Result<(Vec<u8>, Option<i32>)> {
-    let mut buffer = vec![0; most];
-    let mut data = [IoSliceMut::new(&mut buffer)];
-    let mut space = nix::cmsg_space!(nix::libc::ucred);
-    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-    let message = recvmsg::<()>(control.as_raw_fd(), &mut data, Some(&mut space), flags)?;
-    let count = message.bytes;
-    let pid = message.cmsgs()?.find_map(|it| match it {
-        ControlMessageOwned::ScmCredentials(who) => Some(who.pid()),
-        _ => None,
-    });
-    buffer.truncate(count);
-    Ok((buffer, pid))
 }

@@ -27,6 +27,7 @@ use super::paper::Paper;
 use super::process::{Children, Gate, Process};
 use super::scope::Inhabitants;
 use super::scoreboard::{Scoreboard, Slot};
+use super::speaker;
 use super::state::{cgroup_of, users_of};
 use super::wire::{self, Wire};
 use super::worker_process::{self, Admission, SCOREBOARD, StartedWorker};
@@ -165,7 +166,7 @@ enum Greeting {
 }
 
 fn greeting(control: BorrowedFd<'_>) -> io::Result<Greeting> {
-    let (bytes, pid) = wire::receive(control, GREETING_MOST)?;
+    let (bytes, pid) = speaker::receive(control, GREETING_MOST)?;
     if bytes.is_empty() {
         return Ok(Greeting::End);
     }

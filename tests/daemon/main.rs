@@ -30,6 +30,7 @@ mod held;
 mod hooks;
 mod image;
 mod import;
+mod liars;
 mod logs;
 mod metrics;
 mod migrations;
