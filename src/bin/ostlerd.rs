@@ -10,6 +10,9 @@ use ostler::run::{Arguments, Caller, Places, aftermath, check, handover, launch,
 /// So long the end waits for what is being read or written still.
 const HANGING: Duration = Duration::from_secs(2);
 
+/// No more threads than this do what may block; more work than that waits.
+const THREADS_MOST: usize = 64;
+
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == launch::ARGUMENT) {
         return launch::main();
@@ -32,7 +35,11 @@ fn main() -> ExitCode {
         };
     }
     let places = places(&arguments);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    // Threads stay: where no process can be made any more, since some app takes them all, one that is there does the work. tokio
+    // panics only if there is none.
+    runtime.enable_all().thread_keep_alive(Duration::MAX).max_blocking_threads(THREADS_MOST);
+    let runtime = runtime.build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -86,6 +86,8 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     debug_assert!(threads::is_alone(), "a second thread was started before what was passed is taken over");
     let mut handover = Handover::take();
     let passed = Passed::take();
+    // The one thread that is always there: see where the runtime is made.
+    drop(tokio::task::spawn_blocking(|| ()));
     // Before the files are read: what is changed from here on is noticed.
     let watch = Watch::begin(&places.config).await;
     let read = prepare::read(&places.config);

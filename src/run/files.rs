@@ -42,18 +42,32 @@ struct Looking {
     began: Instant,
 }
 
-/// A look that has not come back.
+/// A look that has not come back, or not begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Held {
-    /// What hangs.
-    path: PathBuf,
-    /// For how long.
-    since: Duration,
+pub(super) enum Held {
+    /// It waits for a file.
+    Hangs {
+        /// What hangs.
+        path: PathBuf,
+        /// For how long.
+        since: Duration,
+    },
+    /// There is no thread for it, in the system's words.
+    NoThread(String),
 }
 
 impl fmt::Display for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (path, since) = (self.path.display(), self.since.as_secs());
+        let (path, since) = match self {
+            Held::Hangs { path, since } => (path.display(), since.as_secs()),
+            Held::NoThread(error) => {
+                return write!(
+                    f,
+                    "no thread can be made to look at files: {error}; who has so many processes (`ps -eLo user= | sort | uniq -c`), \
+                     or so much memory (`free`)? What runs goes on"
+                );
+            }
+        };
         write!(
             f,
             "{path} hangs: whoever looks at it has waited for {since} s; is its file system dead (`timeout 5 stat {path}`)? \
@@ -75,13 +89,14 @@ pub(super) async fn within<T: Send + 'static>(
     limit: Duration,
     look: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Held> {
+    // The oldest first.
     let hanging: Vec<Held> = looking()
         .values()
         .filter(|it| it.purpose == purpose && it.began.elapsed() > limit)
         .map(Looking::held)
         .collect();
     if hanging.len() >= HANGING_MOST {
-        return Err(hanging.into_iter().max_by_key(|it| it.since).expect("there are several"));
+        return Err(hanging.into_iter().next().expect("there are several"));
     }
     let (answer, answered) = oneshot::channel();
     let at = At::default();
@@ -94,17 +109,15 @@ pub(super) async fn within<T: Send + 'static>(
         let _ = answer.send(found);
     });
     if let Err(error) = began {
-        let held =
-            Held { path: PathBuf::from(format!("(no thread can be made: {error})")), since: Duration::ZERO };
         looking().remove(&number);
-        return Err(held);
+        return Err(Held::NoThread(error.to_string()));
     }
     match tokio::time::timeout(limit, answered).await {
         Ok(Ok(found)) => Ok(found),
         Ok(Err(_)) => panic!("a look at files has panicked"),
         Err(_) => {
             let held = looking().get(&number).map(Looking::held);
-            Err(held.unwrap_or_else(|| Held { path: PathBuf::new(), since: limit }))
+            Err(held.unwrap_or_else(|| Held::Hangs { path: PathBuf::new(), since: limit }))
         }
     }
 }
@@ -146,7 +159,7 @@ pub(super) fn go_on_at(at: Option<At>) {
 
 impl Looking {
     fn held(&self) -> Held {
-        Held { path: lock(&self.at).clone(), since: self.began.elapsed() }
+        Held::Hangs { path: lock(&self.at).clone(), since: self.began.elapsed() }
     }
 }
 

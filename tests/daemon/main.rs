@@ -57,5 +57,6 @@ mod switch;
 mod top;
 mod truth;
 mod verbs;
+mod want;
 mod warm;
 mod workers;

@@ -1,0 +1,98 @@
+//! Want of what every process needs: processes and threads, descriptors, memory. ostlerd says so, and is whole again when there is
+//! enough.
+
+use std::os::unix::fs::MetadataExt;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::{Ostlerd, Site, WSGI, is_root, kill, program, ready, until};
+use crate::load::answers;
+
+/// Sets a limit of that process, as `prlimit` names it, for as long as this lives.
+struct Limit {
+    pid: String,
+    name: &'static str,
+    before: String,
+}
+
+fn prlimit(arguments: &[&str]) -> String {
+    let pid = arguments[1];
+    let user = std::fs::metadata(format!("/proc/{pid}")).map_or(0, |it| it.uid()).to_string();
+    // As its own user, for root may not everywhere.
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--", "prlimit"]);
+    let output = command.args(arguments).output().expect("prlimit is part of every Debian");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+impl Limit {
+    fn of(pid: i32, name: &'static str, most: u64) -> Limit {
+        let pid = pid.to_string();
+        let option = format!("--{name}");
+        let before = prlimit(&["--pid", &pid, &option, "--raw", "--noheadings", "--output", "SOFT"]);
+        prlimit(&["--pid", &pid, &format!("--{name}={most}:")]);
+        Limit { pid, name, before }
+    }
+}
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        let back = format!("--{}={}:", self.name, self.before);
+        prlimit(&["--pid", &self.pid, &back]);
+    }
+}
+
+/// A user of this test's own, whose processes can be counted.
+fn somebody() -> u32 {
+    700_000 + std::process::id() % 100_000
+}
+
+/// An ostlerd that runs as that user, who alone has so many processes.
+fn as_somebody(site: &Site) -> Ostlerd<'_> {
+    let (copy, script, user) = (site.path("ostlerd"), site.path("start"), somebody());
+    program::copy(env!("CARGO_BIN_EXE_ostlerd"), &copy);
+    let line =
+        format!("exec setpriv --reuid {user} --regid {user} --clear-groups -- {} \"$@\"", copy.display());
+    program::write(&script, format!("#!/bin/sh\n{line}\n").as_bytes());
+    for name in ["run", "state"] {
+        std::fs::create_dir_all(site.path(name)).expect("the site is ours");
+        std::os::unix::fs::chown(site.path(name), Some(user), Some(user)).expect("root may");
+    }
+    site.start_as(&script)
+}
+
+/// The threads of ostlerd that do what may block.
+fn pool(ostlerd: &Ostlerd<'_>) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", ostlerd.process().0)).expect("it runs");
+    let names = tasks.flatten().filter_map(|it| std::fs::read_to_string(it.path().join("comm")).ok());
+    names.filter(|name| name.starts_with("tokio")).collect()
+}
+
+#[test]
+fn where_no_process_and_no_thread_can_be_made_ostlerd_serves_on_and_is_whole_again_afterwards() {
+    if !is_root() {
+        eprintln!("skipped: only root can become another user");
+        return;
+    }
+    let site = Site::new();
+    let app = site.app("shop").user(None).tcp().workers(2).with("app.py", WSGI).write();
+    let ostlerd = as_somebody(&site);
+    ostlerd.serving("shop");
+    // One that is there already: after ten seconds without work there was none before.
+    until("a thread is there", || (!pool(&ostlerd).is_empty()).then_some(()));
+    let limit = Limit::of(ostlerd.process().0, "nproc", 1);
+    let victim = ostlerd.pids("shop")[0];
+    kill(victim, Signal::SIGKILL);
+    ostlerd.wait("shop", "has one worker", |app| ready(app).len() == 1);
+    answers(&app.target(), "1");
+    let said = ostlerd.ostler(&["restart", "shop"]);
+    assert!(said.all().contains("no thread can be made"), "{said}");
+    answers(&app.target(), "1");
+    drop(limit);
+    ostlerd.serving("shop");
+    ostlerd.restart("shop");
+    let log = ostlerd.log();
+    assert!(!log.contains("panicked"), "{log}");
+}
