@@ -8,7 +8,7 @@
 //! A file below /run could be written on and on by a worker, and what fills /run takes systemd and every app with it.
 //! Before, it was one: such a file is used for as long as its workers live.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -17,7 +17,7 @@ use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::libc;
 use nix::sys::stat::{major, minor};
 
-use super::memory_file;
+use super::{memory_file, own_file};
 
 /// How a note begins; two numbers follow.
 const NOTE: &str = "memory";
@@ -34,10 +34,7 @@ pub(super) type Identity = (u64, u64);
 /// Makes the memory, all zeros and of `size` bytes for ever, and the note at `path`. Whatever was there before is removed,
 /// so that workers of an earlier ostlerd never write into this one.
 pub(super) fn make(path: &Path, size: u64) -> io::Result<File> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
+    own_file::clear(path)?;
     let file = File::from(memory_file::empty_of_one_size(&name(path), size)?);
     file.set_permissions(Permissions::from_mode(0o600))?;
     let (device, inode) = identity(&file)?;
@@ -89,8 +86,11 @@ pub(super) enum Left {
 
 /// What an earlier ostlerd has left at `path`.
 pub(super) fn left(path: &Path) -> io::Result<Left> {
-    let mut file = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NOFOLLOW).open(path)?;
-    if file.metadata()?.len() > LONGEST {
+    // What is no file, such as a pipe that nobody writes to, must not be waited for.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let mut file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    if meta.len() > LONGEST || !meta.is_file() {
         return Ok(Left::File(file));
     }
     let mut text = String::new();
@@ -106,6 +106,7 @@ fn noted(text: &str) -> Option<Identity> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::fd::AsRawFd;
     use std::os::unix::fs::FileExt;
 

@@ -3,7 +3,7 @@
 //! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
 //! (an app looked at, by `files`), `link` (a release switched to), then the mechanisms: `worker_process`, `wire`, `speaker` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard` and `board_file`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
-//! What outlives ostlerd: `state` and `keeper` (written), `adopt`, `strays` and `environ` (found again), `handover`, `aftermath`.
+//! What outlives ostlerd: `state` and `keeper` (written), `own_file`, `adopt`, `strays` and `environ` (found again), `handover`, `aftermath`.
 
 mod adopt;
 pub mod aftermath;
@@ -46,6 +46,7 @@ mod memory_kills;
 pub mod messages;
 pub mod migration;
 pub mod notify;
+mod own_file;
 mod paper;
 pub mod passed;
 mod prepare;

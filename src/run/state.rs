@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::known::Known;
 use super::listeners::ListenerRecord;
+use super::own_file;
 use crate::config::{AppName, Config};
 use crate::observe::CountersRecord;
 use crate::supervise::{GenerationId, Legacy, WorkerId};
@@ -173,7 +174,7 @@ pub(super) fn write(path: &Path, state: &State) -> io::Result<()> {
     let text = serde_json::to_vec(state)?;
     let mut file = match reserved(&new) {
         Some(file) => file,
-        None => create(&new)?,
+        None => own_file::create(&new, 0o600)?,
     };
     file.write_all(&text)?;
     std::fs::rename(&new, path)?;
@@ -193,23 +194,9 @@ fn reserved(new: &Path) -> Option<File> {
 
 fn reserve(new: &Path, last: u64) -> io::Result<()> {
     let room = (2 * last).clamp(LEAST_ROOM, MOST).cast_signed();
-    let file = create(new)?;
+    let file = own_file::create(new, 0o600)?;
     fallocate(&file, FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, room)?;
     Ok(())
-}
-
-fn create(new: &Path) -> io::Result<File> {
-    let open = || {
-        let flags = libc::O_NOFOLLOW;
-        OpenOptions::new().write(true).create_new(true).mode(0o600).custom_flags(flags).open(new)
-    };
-    open().or_else(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            std::fs::remove_file(new)?;
-            open()
-        }
-        _ => Err(error),
-    })
 }
 
 /// Removes the file: nothing is left to adopt.

@@ -4,11 +4,12 @@
 //! it comes from the app and goes back to the app's own interpreter; nothing here reads it.
 
 use std::collections::BTreeSet;
-use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::driver::{Inbound, Outbox};
+use super::own_file;
 use super::worker_process::WorkerWatch;
 use crate::config::AppName;
 use crate::migrate::Serving;
@@ -72,18 +73,14 @@ impl Tables {
         if let Some(folder) = file.parent() {
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         }
-        let mut options = std::fs::OpenOptions::new();
-        let mut writing = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        io::Write::write_all(&mut writing, text.as_bytes())?;
-        std::fs::rename(new, file)
+        io::Write::write_all(&mut own_file::create(&new, 0o600)?, text.as_bytes())?;
+        std::fs::rename(&new, &file)
     }
 
     /// What a generation has told, where it has.
     fn of(&self, app: &AppName, generation: GenerationId) -> Option<String> {
-        let mut text = String::new();
-        let file = std::fs::File::open(self.file(app, generation)).ok()?;
-        file.take(LINE_LIMIT as u64).read_to_string(&mut text).ok()?;
-        (!text.is_empty()).then_some(text)
+        let text = own_file::read(&self.file(app, generation), LINE_LIMIT as u64).ok()?;
+        String::from_utf8(text).ok().filter(|text| !text.is_empty())
     }
 
     /// What the generation uses that serves; those before it are no more.

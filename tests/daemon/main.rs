@@ -31,6 +31,7 @@ mod hooks;
 mod image;
 mod import;
 mod liars;
+mod litter;
 mod logs;
 mod metrics;
 mod migrations;

@@ -1,6 +1,7 @@
 //! `ostler restart APP --release DIR` and `ostler rollback APP`: the link leads to what serves, whatever happens.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use nix::sys::signal::Signal;
@@ -273,8 +274,34 @@ fn after_a_power_cut_the_link_leads_to_the_release_that_was_proven() {
     ostlerd.logs("the link leads to the release before it again");
 }
 
+/// A small disk over a folder, with the files of the folder on it.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn over(folder: &Path) -> Disk {
+        let files: Vec<_> = fs::read_dir(folder).expect("it is ours").flatten().map(|it| it.path()).collect();
+        let texts: Vec<_> = files.iter().map(|it| fs::read(it).expect("it is a file")).collect();
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=64k,mode=0755", "tmpfs"]).arg(folder);
+        assert!(mount.status().expect("mount is installed").success());
+        let disk = Disk(folder.to_owned());
+        files.iter().zip(texts).for_each(|(file, text)| fs::write(file, text).expect("there is room"));
+        disk
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
+    }
+}
+
 #[test]
 fn a_full_disk_refuses_the_switch() {
+    if !is_root() {
+        eprintln!("skipped: only root can mount a disk");
+        return;
+    }
     let site = Site::new();
     let (releases, _) = shop(&site);
     let ostlerd = site.start();
@@ -283,12 +310,12 @@ fn a_full_disk_refuses_the_switch() {
     releases.add("2", &[("app.py", &code("2", ""))]);
     let record = site.path("state/shop/release.json");
     until("what serves is written down", || record.exists().then_some(()));
-    // Whatever is written there finds no room.
-    let new = record.with_extension("json.new");
-    std::os::unix::fs::symlink("/dev/full", &new).expect("the folder is ours");
+    let disk = Disk::over(record.parent().expect("it is in a folder"));
+    let filler = disk.0.join("filler");
+    fs::write(&filler, vec![0; 1 << 20]).expect_err("it is smaller");
     switch(&ostlerd, &releases, "2").exits(75).says(&["No space left", "make room, and try again"]);
     assert_eq!((releases.current().as_str(), ostlerd.pids("shop")), ("releases/1", pids));
-    fs::remove_file(new).expect("it is ours");
+    fs::remove_file(filler).expect("it is ours");
     switch(&ostlerd, &releases, "2").exits(0);
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{Ostlerd, Site, WSGI, is_root, kill, program, ready, until};
+use crate::harness::{Ostlerd, Proc, Site, WSGI, is_root, kill, program, ready, until};
 use crate::load::answers;
 
 /// Sets a limit of that process, as `prlimit` names it, for as long as this lives.
@@ -95,4 +95,52 @@ fn where_no_process_and_no_thread_can_be_made_ostlerd_serves_on_and_is_whole_aga
     ostlerd.restart("shop");
     let log = ostlerd.log();
     assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn where_no_descriptor_can_be_had_workers_serve_and_ostlerd_is_whole_again_afterwards() {
+    let site = Site::new();
+    let app = site.app("shop").tcp().workers(2).with("app.py", WSGI).write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let limit = Limit::of(ostlerd.process().0, "nofile", 3);
+    let worker = Proc(ostlerd.process().0).children()[0];
+    kill(worker, Signal::SIGKILL);
+    // The command gets no answer now: only the log tells.
+    ostlerd.logs("could not be started");
+    answers(&app.target(), "1");
+    drop(limit);
+    ostlerd.serving("shop");
+    ostlerd.restart("shop");
+    let log = ostlerd.log();
+    assert!(!log.contains("panicked"), "{log}");
+}
+
+#[test]
+fn where_memory_cannot_be_had_workers_serve_and_the_next_ostlerd_goes_on_with_them() {
+    let site = Site::new();
+    let app = site.app("shop").tcp().workers(2).with("app.py", WSGI).write();
+    let mut ostlerd = site.start();
+    ostlerd.serving("shop");
+    let mut pids = ostlerd.pids("shop");
+    let limit = Limit::of(ostlerd.process().0, "as", 1 << 20);
+    // It may refuse, or end for want of memory: then systemd starts the next one.
+    for _ in 0..20 {
+        let _ = site.ostler(&["restart", "shop"]);
+        answers(&app.target(), "1");
+    }
+    if ostlerd.process().lives() {
+        drop(limit);
+    } else {
+        std::mem::forget(limit);
+        ostlerd.ends();
+        drop(ostlerd);
+        ostlerd = site.start();
+    }
+    ostlerd.serving("shop");
+    let mut now = ostlerd.pids("shop");
+    pids.sort_unstable();
+    now.sort_unstable();
+    assert_eq!(now, pids, "no worker has noticed");
+    ostlerd.restart("shop");
 }

@@ -2,7 +2,7 @@
 //! leads to one that is not proven. Written before the link is turned, so that a power cut leaves no release that nobody has
 //! proven.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Link;
+use crate::run::own_file;
+
+/// A longer file is none of ours: it holds a few paths.
+const MOST: u64 = 1024 * 1024;
 
 /// What the file holds; an empty one says nothing. Folders are those that the app is run in, links resolved.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +49,7 @@ impl Record {
 
     /// What is written; one that is missing or damaged says nothing.
     pub(in crate::run) fn read(path: &Path) -> Record {
-        let text = match fs::read(path) {
+        let text = match own_file::read(path, MOST) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Record::default(),
             Err(error) => {
@@ -67,10 +71,10 @@ impl Record {
         let folder = path.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o750).create(folder)?;
         let new = path.with_extension("json.new");
-        let mut file = File::create(&new)?;
+        let mut file = own_file::create(&new, 0o640)?;
         file.write_all(&serde_json::to_vec(self)?)?;
         file.sync_all()?;
-        fs::rename(&new, path)?;
+        std::fs::rename(&new, path)?;
         File::open(folder)?.sync_all()
     }
 

@@ -1,17 +1,20 @@
 //! Which code has run on its databases with nothing pending: a mark beside the app's history. A start with the same code needs
 //! nothing of them.
 
-use std::fs;
 use std::hash::{DefaultHasher, Hasher};
 
+use crate::run::own_file;
 use crate::supervise::Opening;
 
 use super::history::{History, HistoryError};
 
+/// A longer file is no mark.
+const LONGEST: u64 = 1024;
+
 /// Whether the mark is that of this code, with these settings. What cannot be read, or is not ostlerd's own, is not.
 pub(super) fn is(history: &History, opening: &Opening) -> bool {
-    let kept = history.is_ours().is_ok().then(|| fs::read_to_string(history.mark()).ok()).flatten();
-    kept.is_some_and(|kept| kept.trim_end() == mark(opening))
+    let kept = history.is_ours().is_ok().then(|| own_file::read(&history.mark(), LONGEST).ok()).flatten();
+    kept.is_some_and(|kept| kept.trim_ascii_end() == mark(opening).as_bytes())
 }
 
 /// Keeps it for this code.

@@ -8,9 +8,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::libc::O_NOFOLLOW;
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 
 use crate::config::{AppName, counted};
+use crate::run::own_file;
 use crate::supervise::{HistoryEntry, Past};
 
 /// A longer file is made shorter.
@@ -99,7 +100,7 @@ impl History {
             .read(true)
             .create(true)
             .mode(0o640)
-            .custom_flags(O_NOFOLLOW)
+            .custom_flags(O_NOFOLLOW | O_NONBLOCK)
             .open(&self.file)
             .map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
@@ -129,7 +130,8 @@ impl History {
             source,
             remedy: "let root read it, or move it away: then nothing is known of earlier runs",
         };
-        let mut file = match OpenOptions::new().read(true).custom_flags(O_NOFOLLOW).open(&self.file) {
+        let flags = O_NOFOLLOW | O_NONBLOCK;
+        let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(&self.file) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(failed(error)),
@@ -288,13 +290,8 @@ fn ends_within_a_line(file: &File, length: u64) -> io::Result<bool> {
 fn replace(file: &Path, text: &[u8]) -> io::Result<()> {
     let mut new = file.as_os_str().to_owned();
     new.push(".new");
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o640)
-        .custom_flags(O_NOFOLLOW)
-        .open(&new)
+    let new = PathBuf::from(new);
+    let written = own_file::create(&new, 0o640)
         .and_then(|mut to| to.write_all(text).and_then(|()| to.sync_all()))
         .and_then(|()| fs::rename(&new, file));
     if written.is_err() {
