@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-systemd test-vm endurance chaos fuzz trial bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs setup lint clean
+.PHONY: help demo test test-systemd test-vm attack endurance chaos fuzz trial bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs setup lint clean
 
 export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
@@ -18,6 +18,7 @@ help:
 	@echo 'make test    every test, with real gunicorn 20.1, 23, 27 and the newest'
 	@echo 'make test-systemd  all tests on a booted Debian 12, of which `make test` boots 13 and on 12 only the most important; as root'
 	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'
+	@echo 'make attack   what somebody who means no good, or a machine that fails, can do: each is tried and named; as root, half an hour'
 	@echo 'make endurance  a thousand rollouts, crashes, restarts and re-executions in a row, then an hour of `make fuzz`; as root'
 	@echo 'make chaos   ostlerd killed, stopped, without disk or descriptors, a hundred times each, at random moments under load; as root'
 	@echo 'make fuzz    every reader of foreign bytes under libFuzzer; an hour of it is in make endurance'
@@ -43,6 +44,10 @@ test-systemd: setup venvs rootfs
 
 test-vm: setup venvs $(if $(root),rootfs)
 	@bash tests/vm.sh
+
+# ATTACK='-k liars --without systemd' repeats a part. Most of it is in `make test`, where each has its own name too.
+attack: setup venvs rootfs
+	/usr/bin/python3 tests/attacks/run.py $(ATTACK)
 
 endurance: setup venvs $(if $(root),rootfs)
 	OSTLER_ROUNDS=1000 cargo test --locked --test systemd booted::endurance -- --nocapture

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[path = "attacks/list.rs"]
+mod attacks;
+
 /// What each module may name of the others: data flows one way.
 const IMPORTS: &[(&str, &[&str])] = &[
     ("config", &[]),
