@@ -1,6 +1,6 @@
 //! Writes the manual pages and the completions, from the very arguments that the programs take.
 //!
-//! `cargo run --example pages -- DIR` makes DIR/man and DIR/completions. An example, so that what makes them is no part
+//! `cargo run --example pages -- DIR` makes DIR/man, with the pages of packaging/man too, and DIR/completions. An example, so that what makes them is no part
 //! of the programs.
 
 use std::fs;
@@ -13,9 +13,13 @@ use clap_mangen::Man;
 use ostler::cli::Cli;
 use ostler::run::Arguments;
 
+mod manual;
+
 /// Where each page sends its reader for more.
-const SEE_ALSO: &str = ".SH \"SEE ALSO\"\n\\fBostlerd\\fR(8), \\fBostler\\fR(1), \\fBostler.toml\\fR(5), \\fBostler-security\\fR(7), \\fBsystemctl\\fR(1), \
-                        \\fBjournalctl\\fR(1)\n.PP\n/usr/share/doc/ostler/README.md\n";
+const SEE_ALSO: &str = ".SH \"SEE ALSO\"\n\\fBostlerd\\fR(8), \\fBostler\\fR(1), \\fBostler.toml\\fR(5), \
+                        \\fBostler\\-operations\\fR(7), \\fBostler\\-messages\\fR(7), \\fBostler\\-deploy\\fR(7), \
+                        \\fBostler\\-migrations\\fR(7), \\fBostler\\-security\\fR(7), \\fBsystemctl\\fR(1), \
+                        \\fBjournalctl\\fR(1)\n";
 
 fn main() -> io::Result<()> {
     let to = std::env::args_os().nth(1).map(PathBuf::from).expect("usage: pages DIR");
@@ -44,7 +48,25 @@ pub fn write(to: &Path) -> io::Result<()> {
             page(verb, section, &man)?;
         }
     }
+    handbook(&man)
+}
+
+/// The pages that people write, `packaging/man/NAME.SECTION.md`.
+fn handbook(man: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man"))? {
+        let source = entry?.path();
+        let name = source.file_stem().expect("it has a name");
+        fs::write(man.join(name), manual::page(&fs::read_to_string(&source)?, &date()))?;
+    }
     Ok(())
+}
+
+/// The day of `$SOURCE_DATE_EPOCH`, so that the same sources make the same pages; without it today.
+fn date() -> String {
+    let day = std::env::var("SOURCE_DATE_EPOCH").map_or("now".to_owned(), |epoch| format!("@{epoch}"));
+    let said = std::process::Command::new("date").args(["--utc", "+%F", "--date", &day]).output();
+    let said = said.expect("every system that packages are made on has date(1)");
+    String::from_utf8_lossy(&said.stdout).trim().to_owned()
 }
 
 /// The verbs that take an app, and behind how many other words.
@@ -139,11 +161,14 @@ fn page(command: &Command, section: &str, folder: &Path) -> io::Result<()> {
         .title(name.to_uppercase())
         .section(section)
         .source(format!("ostler {}", env!("CARGO_PKG_VERSION")))
-        .manual("ostler");
+        .manual("ostler")
+        .date(date());
     let mut text = Vec::new();
     man.render(&mut text)?;
     let text = String::from_utf8(text).expect("help is text");
-    // What stands below the options in --help.
-    let text = with_values(command, &text.replace(".SH EXTRA\n", ".SH NOTES\n"));
-    fs::write(folder.join(format!("{name}.{section}")), format!("{}\n{SEE_ALSO}", text.trim_end()))
+    // What stands below the options in --help. Words stay whole, and lines as they come: on a narrow terminal both can be read.
+    let text = text.replace(".SH EXTRA\n", ".SH NOTES\n").replacen(".SH NAME\n", ".nh\n.ad l\n.SH NAME\n", 1);
+    let text = with_values(command, &text.replace(".br\n\n.br\n", ".sp\n"));
+    let file = folder.join(format!("{name}.{section}"));
+    fs::write(file, format!("{}\n{SEE_ALSO}", manual::short(&text).trim_end()))
 }

@@ -31,7 +31,7 @@ put 644 "$root/systemd/ostler.tmpfiles.conf" usr/lib/tmpfiles.d/ostler.conf
 put 644 "$root/packaging/etc/ostler.toml" etc/ostler/ostler.toml
 put 644 "$root/packaging/etc/apps.d/shop.toml.example" etc/ostler/apps.d/shop.toml.example
 
-for page in "$pages"/man/*.[18] "$root"/packaging/man/*.[57]; do
+for page in "$pages"/man/*.[1578]; do
     put_zipped "$page" "usr/share/man/man${page##*.}/${page##*/}"
 done
 zsh=usr/share/zsh/site-functions

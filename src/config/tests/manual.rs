@@ -3,7 +3,7 @@
 use super::super::keys::{self, Shape};
 use super::*;
 
-const MANUAL: &str = include_str!("../../../packaging/man/ostler.toml.5");
+const MANUAL: &str = include_str!("../../../packaging/man/ostler.toml.5.md");
 const MAIN: &str = include_str!("../../../packaging/etc/ostler.toml");
 const EXAMPLE: &str = include_str!("../../../packaging/etc/apps.d/shop.toml.example");
 
@@ -12,30 +12,31 @@ fn section(heading: &str) -> &'static str {
     let begin =
         MANUAL.find(heading).unwrap_or_else(|| panic!("the manual has no {heading:?}")) + heading.len();
     let rest = &MANUAL[begin..];
-    &rest[..rest.find("\n.S").unwrap_or(rest.len())]
+    &rest[..rest.find("\n##").unwrap_or(rest.len())]
 }
 
+/// In the first column of a table.
 fn is_named(key: &str, section: &str) -> bool {
-    let heads = section.lines().filter_map(|line| line.strip_prefix(".B ").or(line.strip_prefix(".BR ")));
-    heads.flat_map(|line| line.split([' ', ',', '"', '[', '.'])).any(|word| word == key)
+    let heads = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
+    heads.flat_map(|head| head.split([' ', ',', '`'])).any(|word| word == key)
 }
 
 #[test]
 fn the_manual_names_every_key_where_it_belongs() {
     let sections: [(&str, &Shape); 9] = [
-        (".SH THE MAIN FILE\n", &keys::MAIN),
-        (".SS [edge]\n", &keys::EDGE),
-        (".SS [health]\n", &keys::HEALTH),
-        (".SH AN APP\n", &keys::APP),
-        (".SS [probe]\n", &keys::PROBE),
-        (".SS [rollout]\n", &keys::ROLLOUT),
-        (".SS [limits]\n", &keys::LIMITS),
-        (".SS [migrate]\n", &keys::MIGRATE),
-        (".SS [migrate.override.", &keys::OVERRIDE),
+        ("## The main file\n", &keys::MAIN),
+        ("### [edge]\n", &keys::EDGE),
+        ("### [health]\n", &keys::HEALTH),
+        ("## An app\n", &keys::APP),
+        ("### [probe]\n", &keys::PROBE),
+        ("### [rollout]\n", &keys::ROLLOUT),
+        ("### [limits]\n", &keys::LIMITS),
+        ("### [migrate]\n", &keys::MIGRATE),
+        ("### [migrate.override.", &keys::OVERRIDE),
     ];
     let mut missing = Vec::new();
     for (heading, shape) in sections {
-        let is_section = |key: &str| MANUAL.contains(&format!(".SS [{key}]\n"));
+        let is_section = |key: &str| MANUAL.contains(&format!("### [{key}]\n"));
         let keys = shape.known.iter().filter(|key| !is_section(key) && !is_named(key, section(heading)));
         missing.extend(keys.map(|key| format!("{}: {key}", heading.trim())));
     }
