@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches what README's guide installs with apt-get, for the machines of tests/systemd, which have no network: a folder of
+# Fetches what the guide installs with apt-get, for the machines of tests/systemd, which have no network: a folder of
 # packages that apt takes for an archive. In the machine, all that is missing is the mirror.
 #
 #   tests/debs.sh [ROOTFS]      the Debian of tests/rootfs.sh; defaults to $OSTLER_ROOTFS, then to target/rootfs

@@ -60,6 +60,9 @@ if is_for test bench; then
         need $program util-linux
     done
     need curl curl
+    # The pages of the handbook, as they are read, and what is wrong with them.
+    need man man-db
+    need mandoc mandoc
     need openssl openssl
     need ip iproute2
     # What makes a Python run from any folder.

@@ -325,7 +325,7 @@ fn each_purpose_installs_only_what_it_takes() {
 
 #[test]
 fn documents_stand_for_themselves() {
-    let mut documents = files("docs", &["md"]);
+    let mut documents = files("packaging", &["md"]);
     documents.extend(["README.md", "CHANGELOG.md"].map(PathBuf::from));
     let mut found = Vec::new();
     for file in documents {
@@ -342,10 +342,10 @@ fn documents_stand_for_themselves() {
 }
 
 #[test]
-fn the_readme_names_every_key_of_the_configuration() {
-    let readme = text("README.md");
+fn the_page_names_every_key_of_the_configuration() {
+    let page = text("packaging/man/ostler.toml.5.md");
     let named =
-        |name: &str| [format!("`{name}`"), format!("`[{name}]`")].iter().any(|it| readme.contains(it));
+        |name: &str| [format!("`{name}`"), format!("### [{name}]")].iter().any(|it| page.contains(it));
     let not_keys = ["name", "file", "entry", "apps", "address", "mode", "overrides", "static_files"];
     let types = ["types", "edge", "migrate"].map(|file| text(format!("src/config/{file}.rs"))).concat();
     let missing = types
@@ -358,7 +358,7 @@ fn the_readme_names_every_key_of_the_configuration() {
                 && !named(name)
         })
         .collect();
-    none("keys that the README does not name", missing);
+    none("keys that ostler.toml(5) does not name", missing);
 }
 
 #[test]

@@ -156,7 +156,7 @@ take_promtool() {
     echo "made $bin/promtool"
 }
 
-# What README's guide installs, for machines without a network: on Debian 12 the newest for its Python, and on 13, for that is
+# What the guide installs, for machines without a network: on Debian 12 the newest for its Python, and on 13, for that is
 # what its readers get, the newest that there is.
 take_wheels() { # FOLDER PYTHON PINS
     local wheels=$dir/$1 python=$2 pins=$3 stamp log

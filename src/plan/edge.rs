@@ -52,7 +52,7 @@ pub fn keepalive_finding(edge: &Edge, plan: &AppPlan) -> Option<String> {
     }
     Some(format!(
         "{}: the worker closes idle connections after {} s (gunicorn's keepalive), but {} uses them again for {idle} s: \
-         now and then a visitor would get 502; set \"--keep-alive\", \"{enough}\" in args",
+         now and then a client would get 502; set \"--keep-alive\", \"{enough}\" in args",
         blueprint.app,
         kept.as_secs_f64(),
         edge.preset.name(),

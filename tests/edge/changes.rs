@@ -126,5 +126,5 @@ fn nothing_is_lost_behind_caddy() {
 fn an_nginx_that_may_not_ask_the_next_server_loses_visitors_while_one_is_away() {
     let rows = staged(&NGINX_ALONE, |stage| vec![stage.new_release(), stage.away_and_back()]);
     rows[0].lost_nothing();
-    assert!(rows[1].lost() > 0, "README says that this loses some");
+    assert!(rows[1].lost() > 0, "ostler-edge(7) says that this loses some");
 }

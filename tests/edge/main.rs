@@ -5,6 +5,8 @@
 
 #![allow(unreachable_pub, dead_code, unused_imports, reason = "shares the harness of the daemon's tests")]
 
+#[path = "../systemd/documents.rs"]
+mod documents;
 #[path = "../daemon/harness/mod.rs"]
 mod harness;
 #[path = "../daemon/load/mod.rs"]

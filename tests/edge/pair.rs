@@ -67,7 +67,7 @@ impl Server {
             config.push_str(&format!("delay = \"{DELAY}\"\n"));
         }
         fs::write(site.config(), config).expect("the site's folder is writable");
-        // Shorter than README's, so that drains are: there are no idle connections under the load.
+        // Shorter than what is recommended, so that drains are: there are no idle connections under the load.
         let args = ["-k", "gthread", "--threads", "4", "--keep-alive", "4"];
         let app = site
             .app("shop")

@@ -1,26 +1,21 @@
-//! README shows what works: its commands print something for the apps of a real ostlerd, its examples are in the help.
+//! ostler-edge(7) shows what works: its commands print something for the apps of a real ostlerd, its examples are in the help.
 
-use std::fs;
-use std::path::Path;
-
+use crate::documents;
 use crate::harness::{Site, WSGI};
 
-fn section() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
-    let readme = fs::read_to_string(path).expect("README is there");
-    let section = readme.split("\n## ").find(|section| section.starts_with("Behind nginx"));
-    section.expect("README has the section").to_owned()
-}
-
 #[test]
-fn each_command_of_the_readme_about_an_edge_prints_its_configuration() {
+fn each_command_of_the_page_about_an_edge_prints_its_configuration() {
     let site = Site::new();
     site.app("shop").tcp().workers(1).with("app.py", WSGI).write();
     let ostlerd = site.start();
-    let section = section();
+    let page = documents::page("ostler-edge.7");
+    let section = page.below("Behind nginx, HAProxy, Traefik, Caddy").replace("\\\n", " ");
     let commands: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("ostler ")).collect();
     for edge in ["nginx", "haproxy", "traefik", "caddy", "keepalived"] {
-        assert!(commands.iter().any(|line| line.starts_with(&format!("edge {edge}"))), "README shows {edge}");
+        assert!(
+            commands.iter().any(|line| line.starts_with(&format!("edge {edge}"))),
+            "the page shows {edge}"
+        );
     }
     let help = ostlerd.ostler(&["edge", "--help"]).exits(0).out;
     let examples = help.lines().filter_map(|line| line.trim().strip_prefix("ostler "));

@@ -65,7 +65,7 @@ def tell_newest(venv):
     major = int(found["gunicorn"].split(".")[0])
     if major > supervisor.newest_supported():
         print("\n*** gunicorn %s is out, and ostler refuses what is newer than %d. Its laws are tried all the same: where they "
-              "hold, raise NEWEST in\n*** src/worker/settings.py and say so in README.md; where not, mend what does not.\n"
+              "hold, raise NEWEST in\n*** src/worker/settings.py and say so in README.md and ostler.toml(5); where not, mend what does not.\n"
               % (found["gunicorn"], supervisor.newest_supported()), flush=True)
         supervisor.tried = major
 

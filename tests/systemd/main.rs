@@ -9,6 +9,8 @@
 mod completions;
 #[path = "../daemon/die.rs"]
 mod die;
+mod documents;
+mod handbook;
 #[path = "../daemon/harness/mod.rs"]
 mod harness;
 #[path = "../daemon/load/mod.rs"]

@@ -1,4 +1,4 @@
-//! README's commands: each is run by a test that it names, and each is one that `ostler` takes.
+//! The commands of README and of the handbook: each is run by a test that it names, and each is one that `ostler` takes.
 
 use std::fs;
 use std::path::Path;
@@ -6,10 +6,12 @@ use std::path::Path;
 use clap::Parser;
 use ostler::cli::Cli;
 
+use crate::documents::{self, Document};
+
 /// Who runs the commands of a block, as the comment above it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunBy {
-    /// The guide, in the order of the document; it exits so, and says this.
+    /// The guide, in the order of the documents; it exits so, and says this.
     Guide { code: i32, says: Vec<String> },
     /// A test, or a target of the Makefile: the file, and the name in it.
     Test { file: String, name: Option<String> },
@@ -20,13 +22,10 @@ pub enum RunBy {
 /// A fenced block of commands.
 #[derive(Clone, Debug)]
 pub struct Block {
-    pub line: usize,
+    /// The document and the line.
+    pub at: String,
     pub run_by: RunBy,
     pub text: String,
-}
-
-pub fn readme() -> String {
-    read("README.md").expect("README is there")
 }
 
 fn read(path: &str) -> Option<String> {
@@ -34,8 +33,8 @@ fn read(path: &str) -> Option<String> {
 }
 
 /// Every block of commands, in the order of the document.
-pub fn blocks(readme: &str) -> Vec<Block> {
-    let lines: Vec<&str> = readme.lines().collect();
+pub fn blocks(document: &Document) -> Vec<Block> {
+    let lines: Vec<&str> = document.text.lines().collect();
     let mut blocks = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         if !["```sh", "```console", "```bash", "```shell"].contains(line) {
@@ -43,7 +42,7 @@ pub fn blocks(readme: &str) -> Vec<Block> {
         }
         let text: Vec<&str> = lines[at + 1..].iter().take_while(|line| **line != "```").copied().collect();
         let comment = at.checked_sub(1).map(|above| lines[above]).unwrap_or_default();
-        blocks.push(Block { line: at + 1, run_by: run_by(comment), text: text.join("\n") + "\n" });
+        blocks.push(Block { at: document.at(at + 1), run_by: run_by(comment), text: text.join("\n") + "\n" });
     }
     blocks
 }
@@ -74,11 +73,12 @@ fn none(what: &str, found: Vec<String>) {
 }
 
 #[test]
-fn every_command_of_the_readme_is_run_by_a_test() {
-    let blocks = blocks(&readme());
+fn every_command_of_the_documents_is_run_by_a_test() {
+    let documents = documents::all();
+    let blocks: Vec<Block> = documents.iter().flat_map(blocks).collect();
     assert!(blocks.len() > 15, "the blocks are found");
     let missing = blocks.iter().filter_map(|block| {
-        let at = format!("README.md:{}", block.line);
+        let at = &block.at;
         match &block.run_by {
             RunBy::Guide { .. } => None,
             RunBy::Nobody => Some(format!("{at}: no comment says which test runs it")),
@@ -93,13 +93,13 @@ fn every_command_of_the_readme_is_run_by_a_test() {
         }
     });
     none("commands that no test runs", missing.collect());
-    let other = readme()
-        .lines()
-        .enumerate()
-        .filter(|(_, line)| line.starts_with("    ") && line.contains("ostler "))
-        .map(|(at, line)| format!("README.md:{}: {line}", at + 1))
-        .collect();
-    none("commands in no fence", other);
+    let other = documents.iter().flat_map(|document| {
+        let lines = document.text.lines().enumerate();
+        lines
+            .filter(|(_, line)| line.starts_with("    ostler "))
+            .map(|(at, line)| format!("{}: {line}", document.at(at + 1)))
+    });
+    none("commands in no fence", other.collect());
 }
 
 /// Of `make TARGET` lines.
@@ -107,27 +107,32 @@ fn targets(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter_map(|line| line.strip_prefix("make ")?.split(' ').next())
 }
 
-/// Every `ostler …` of the document, in blocks and in lines, as words.
-fn commands(readme: &str) -> Vec<(usize, Vec<String>)> {
+/// Every `ostler …` of the document, in blocks and in lines, as words; where it stands beside it.
+fn commands(document: &Document) -> Vec<(String, Vec<String>)> {
     let mut commands = Vec::new();
-    for (at, line) in readme.lines().enumerate() {
+    let mut lines = document.text.lines().enumerate();
+    while let Some((at, line)) = lines.next() {
+        let mut line = line.to_owned();
+        while let Some(begun) = line.strip_suffix('\\') {
+            line = format!("{begun}{}", lines.next().map_or("", |(_, rest)| rest));
+        }
         let code: Vec<&str> = match line.starts_with("ostler ") {
             true => vec![line.split(" #").next().unwrap_or_default()],
             false => line.split('`').skip(1).step_by(2).filter(|code| code.starts_with("ostler ")).collect(),
         };
         for code in code {
             let words = code.split_whitespace().map(|word| word.trim_matches(['[', ']', '"']));
-            commands.push((at + 1, words.map(str::to_owned).collect()));
+            commands.push((document.at(at + 1), words.map(str::to_owned).collect()));
         }
     }
     commands
 }
 
 #[test]
-fn every_command_of_ostlers_in_the_readme_is_one_that_it_takes() {
-    let commands = commands(&readme());
-    assert!(commands.len() > 40, "the commands are found");
-    let wrong = commands.into_iter().filter_map(|(line, words)| {
+fn every_command_of_ostlers_in_the_documents_is_one_that_it_takes() {
+    let commands: Vec<_> = documents::all().iter().flat_map(commands).collect();
+    assert!(commands.len() > 80, "the commands are found");
+    let wrong = commands.into_iter().filter_map(|(at, words)| {
         // A placeholder for a number, and a verb that stands for all of its kind.
         let words: Vec<String> = words
             .into_iter()
@@ -146,37 +151,50 @@ fn every_command_of_ostlers_in_the_readme_is_one_that_it_takes() {
         let kind = wrong.kind();
         // `ostler import` without what it needs is still its name.
         let named = [clap::error::ErrorKind::MissingRequiredArgument, clap::error::ErrorKind::DisplayHelp];
-        (!named.contains(&kind)).then(|| format!("README.md:{line}: {}: {kind:?}", words.join(" ")))
+        (!named.contains(&kind)).then(|| format!("{at}: {}: {kind:?}", words.join(" ")))
     });
     none("commands that ostler does not take", wrong.collect());
 }
 
+/// What a link to a heading says, as code hosts make it.
+fn slug(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c)).collect::<String>();
+    kept.replace(' ', "-")
+}
+
+fn headings(text: &str) -> Vec<String> {
+    let mut code = false;
+    let lines = text.lines().filter(|line| {
+        code ^= line.starts_with("```");
+        !code && line.starts_with('#')
+    });
+    lines.map(|line| slug(line.trim_start_matches(['#', ' ']))).collect()
+}
+
 #[test]
-fn every_link_within_the_readme_leads_somewhere() {
-    let readme = readme();
-    let slug = |heading: &str| {
-        let kept = heading.to_lowercase();
-        let kept = kept.chars().filter(|c| c.is_alphanumeric() || "-_ ".contains(*c)).collect::<String>();
-        kept.replace(' ', "-")
-    };
-    let headings: Vec<String> = readme
-        .lines()
-        .filter(|line| line.starts_with("##"))
-        .map(|line| slug(line.trim_start_matches(['#', ' '])))
-        .collect();
-    let twice = headings.iter().enumerate().filter(|(at, heading)| headings[..*at].contains(heading));
-    none("headings that links cannot tell apart", twice.map(|(_, heading)| heading.clone()).collect());
-    let links = readme.split("](#").skip(1).filter_map(|rest| rest.split(')').next());
-    let lost =
-        links.filter(|link| !headings.iter().any(|heading| heading == link)).map(str::to_owned).collect();
-    none("links to headings that are gone", lost);
-    let files = readme.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    let files = files.filter(|file| !file.starts_with(['#', 'h']));
+fn every_link_of_the_documents_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    none(
-        "links to files that are gone",
-        files.filter(|file| !root.join(file).exists()).map(str::to_owned).collect(),
-    );
+    let mut lost = Vec::new();
+    for document in documents::all() {
+        let own = headings(&document.text);
+        let twice = own.iter().enumerate().filter(|(at, heading)| own[..*at].contains(heading));
+        none("headings that links cannot tell apart", twice.map(|(_, heading)| heading.clone()).collect());
+        let links = document.text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
+        for link in links.filter(|link| !link.starts_with("http")) {
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target = root.join(document.path.parent().expect("it is a file")).join(file);
+            let there = match file {
+                "" => own.clone(),
+                _ => headings(&fs::read_to_string(&target).unwrap_or_default()),
+            };
+            let file_is_there = file.is_empty() || target.exists();
+            if !file_is_there || !heading.is_empty() && !there.iter().any(|it| it == heading) {
+                lost.push(format!("{}: {link}", document.path.display()));
+            }
+        }
+    }
+    none("links that lead nowhere", lost);
 }
 
 /// The words between quotes on the right of each `=>` of a function in a source.
@@ -190,12 +208,6 @@ fn arms(source: &str, function: &str) -> Vec<String> {
     body.lines().filter_map(word).collect()
 }
 
-/// The table below a heading, up to the next heading.
-fn below<'r>(readme: &'r str, heading: &str) -> &'r str {
-    let rest = readme.split(&format!("{heading}\n")).nth(1).unwrap_or_else(|| panic!("{heading} is gone"));
-    rest.split("\n##").next().unwrap_or_default()
-}
-
 #[test]
 fn every_state_that_ostler_status_shows_is_explained() {
     let states = read("src/observe/words.rs").expect("it is there");
@@ -205,10 +217,10 @@ fn every_state_that_ostler_status_shows_is_explained() {
     words.extend(arms(&states, "let phase = match").into_iter().take(5));
     words.extend(arms(&outcomes, "impl fmt::Display for VerdictKind"));
     assert!(words.len() >= 8 + 5 + 5 + 7, "{words:?}");
-    let readme = readme();
-    let explained = below(&readme, "### What each state means");
+    let page = documents::page("ostler-messages.7");
+    let explained = page.below("What each state means");
     let missing = words.into_iter().filter(|word| !explained.contains(&format!("`{word}`"))).collect();
-    none("states that README does not explain", missing);
+    none("states that ostler-messages(7) does not explain", missing);
 }
 
 #[test]
@@ -235,16 +247,16 @@ fn every_event_that_is_a_warning_or_an_error_is_explained() {
     events.sort();
     events.dedup();
     assert!(events.len() >= 18, "{events:?}");
-    let readme = readme();
-    let messages = below(&readme, "### What each message means");
+    let page = documents::page("ostler-messages.7");
+    let messages = page.below("What each message means");
     let missing = events.into_iter().filter(|event| !messages.contains(&format!("`{event}`"))).collect();
-    none("events that README does not explain", missing);
+    none("events that ostler-messages(7) does not explain", missing);
 }
 
 #[test]
 fn every_warning_and_error_of_ostlerds_own_is_explained() {
-    let readme = readme().replace('`', "");
-    let messages = below(&readme, "### What each message means");
+    let page = documents::page("ostler-messages.7");
+    let messages = page.below("What each message means").replace('`', "");
     let mut missing = Vec::new();
     let mut seen = 0;
     for folder in ["src/run", "src/observe"] {
@@ -262,7 +274,7 @@ fn every_warning_and_error_of_ostlerds_own_is_explained() {
         }
     }
     assert!(seen > 40, "only {seen} messages are found");
-    none("messages that README does not explain", missing);
+    none("messages that ostler-messages(7) does not explain", missing);
 }
 
 /// Of a message its longest piece between what is filled in; nothing where others' words are all of it.

@@ -1,4 +1,4 @@
-//! The app's file, written down: the keys in README's order, then what is not in it.
+//! The app's file, written down: the keys in the order of ostler.toml(5), then what is not in it.
 
 use std::path::Path;
 

@@ -28,7 +28,7 @@ fn a_keep_alive_below_the_edges_is_found_with_both_numbers_and_the_remedy() {
     assert_eq!(
         keepalive_finding(&edge(Preset::Alb), &app("gthread", 2.0)).unwrap(),
         "shop: the worker closes idle connections after 2 s (gunicorn's keepalive), but alb uses them again for \
-         60 s: now and then a visitor would get 502; set \"--keep-alive\", \"75\" in args"
+         60 s: now and then a client would get 502; set \"--keep-alive\", \"75\" in args"
     );
     for (preset, enough) in [
         (Preset::Nlb, "75"),

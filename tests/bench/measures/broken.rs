@@ -1,4 +1,4 @@
-//! A release that does not boot: what visitors notice.
+//! A release that does not boot: what clients notice.
 
 use std::time::Duration;
 
@@ -44,12 +44,12 @@ pub fn run(effort: Effort, with: &[Contestant]) -> Found {
             (_, true) => format!("{lost} lost"),
             (_, false) => "does not serve any more".to_owned(),
         };
-        found.cell(contestant.title(), "a release that does not boot: visitors notice", noticed);
+        found.cell(contestant.title(), "a release that does not boot: clients notice", noticed);
         if *contestant == Contestant::Ostler {
             let met = tally.lost() == 0 && serves;
             found.aim(
                 "a release that does not boot",
-                "visitors notice nothing",
+                "clients notice nothing",
                 format!("{lost} lost, {then}"),
                 met,
             );

@@ -1,4 +1,4 @@
-//! An app in the layout that README recommends: `releases/ID`, each with its own virtual environment, and `current`.
+//! An app in the layout that ostler-deploy(7) recommends: `releases/ID`, each with its own virtual environment, and `current`.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};

@@ -1,5 +1,5 @@
-//! README, followed to the letter: every block of commands that is marked so, in its order, on a Debian with nothing but
-//! the base system. Of the world outside, the machine has an archive of packages (`tests/debs.sh`) and one of wheels.
+//! The guide, followed to the letter: README and the pages that continue it, every block of commands that is marked so, in
+//! its order, on a Debian with nothing but the base system. Of the world outside, the machine has an archive of packages (`tests/debs.sh`) and one of wheels.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use ostler::supervise::WorkerState;
 
+use crate::documents;
 use crate::harness::{Said, until, venvs};
 use crate::machine::{Debian, Machine};
 use crate::package::{Kind, OLD, Packages};
-use crate::readme::{RunBy, blocks, readme};
+use crate::readme::{RunBy, blocks};
 use crate::site::status;
 
 /// What somebody who comes from gunicorn has.
@@ -56,16 +57,16 @@ fn newcomers_machine(packages: &Packages) -> Machine {
 }
 
 #[test]
-pub fn the_readme_is_true_from_the_first_line_to_the_last() {
+pub fn the_guide_is_true_from_the_first_line_to_the_last() {
     let packages = Packages::new();
     let machine = newcomers_machine(&packages);
     let mut page = None;
-    for block in blocks(&readme()) {
+    for block in documents::all().iter().flat_map(blocks) {
         let RunBy::Guide { code, says } = block.run_by else { continue };
         let mut shell = machine.command(&["bash", "-euc", &format!("cd /root; {}", block.text)]);
         let said = Said::within(INSTALLATION, shell.env("DEBIAN_FRONTEND", "noninteractive"));
         let words: Vec<&str> = says.iter().map(String::as_str).collect();
-        assert_eq!(said.code, Some(code), "README.md:{}: {}\n{said}", block.line, block.text);
+        assert_eq!(said.code, Some(code), "{}: {}\n{said}", block.at, block.text);
         let said = said.says(&words);
         if block.text.contains("https://shop.example.com/") {
             page = Some(said.out);
