@@ -346,7 +346,8 @@ fn the_page_names_every_key_of_the_configuration() {
     let page = text("packaging/man/ostler.toml.5.md");
     let named =
         |name: &str| [format!("`{name}`"), format!("### [{name}]")].iter().any(|it| page.contains(it));
-    let not_keys = ["name", "file", "entry", "apps", "address", "mode", "overrides", "static_files"];
+    let not_keys =
+        ["name", "file", "entry", "apps", "address", "mode", "overrides", "static_files", "origin"];
     let types = ["types", "edge", "migrate"].map(|file| text(format!("src/config/{file}.rs"))).concat();
     let missing = types
         .lines()

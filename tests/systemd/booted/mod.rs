@@ -1,7 +1,7 @@
 //! What holds on a booted machine.
 
-mod databases;
 mod chaos;
+mod databases;
 mod endurance;
 mod found;
 mod guide;
