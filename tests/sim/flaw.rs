@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use ostler::plan::{Blueprint, Plan, Preload};
 use ostler::supervise::{
-    Action, Cause, Event, Found, Happening, Legacy, LinkOrder, Moment, News, Outcome, PhaseView, Request,
-    RolloutView, Rung, Supervisor, Tolerance, View, WorkerId,
+    Action, Cause, Event, Found, Happening, Legacy, LinkOrder, Moment, News, PhaseView, RolloutView, Rung,
+    Supervisor, Tolerance, View, WorkerId,
 };
 
+use crate::added::{add_after, add_to};
 use crate::ledger::Ledger;
 use crate::misdeeds::Misdeed;
 use crate::mishearing::misheard;
@@ -283,119 +284,4 @@ fn changed(flaw: Flaw, mut action: Action) -> Action {
         _ => {}
     }
     action
-}
-
-/// What the flaw does after an action of the core's.
-fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Action> {
-    match (flaw, action) {
-        (
-            Flaw::CommitsWhenFirstIsReady,
-            Action::Announce(News { app, happening: Happening::WorkerReady { generation, .. } }),
-        ) => {
-            let took = Duration::ZERO;
-            let happening = Happening::RolloutCommitted { generation: *generation, took };
-            Some(Action::Announce(News { app: app.clone(), happening }))
-        }
-        (
-            Flaw::GivesUpRollingBack,
-            Action::Announce(News { app, happening: Happening::RollingBack { generation, to, reason } }),
-        ) => {
-            let (generation, serving, reason) = (*generation, *to, reason.clone());
-            let happening = Happening::RolledBack { generation, serving, reason };
-            Some(Action::Announce(News { app: app.clone(), happening }))
-        }
-        (
-            Flaw::NeverJoins,
-            Action::Announce(News { app, happening: Happening::RolloutRequested { joined: true, .. } }),
-        ) => {
-            let generation = ledger.crews.get(app)?.newest?;
-            let happening = Happening::RolloutSuperseded { generation, by: generation };
-            Some(Action::Announce(News { app: app.clone(), happening }))
-        }
-        (Flaw::AnswersBeforeTheLink, Action::MoveLink { app, order: LinkOrder::PutBack(_) }) => {
-            let named = |it: &Option<Request>| matches!(it, Some(Request::Switch(it, _)) if it == app);
-            let (id, _) = ledger.asked.iter().find(|(_, it)| it.answers == 0 && named(&it.request))?;
-            Some(Action::Answer {
-                id: *id,
-                outcome: Outcome::Done { message: "done".to_owned(), generation: None },
-            })
-        }
-        (Flaw::RefusesWhoComes, Action::SpawnWorker { blueprint, .. }) => {
-            Some(Action::RefuseConnections { app: blueprint.app.clone() })
-        }
-        (Flaw::AdmitsAtOnce, Action::SpawnWorker { worker, hold: true, .. }) => {
-            Some(Action::AdmitWorker { worker: *worker })
-        }
-        (
-            Flaw::ClosesListenersEarly,
-            Action::Announce(News { app, happening: Happening::RolloutStarted { generation, .. } }),
-        ) => {
-            let blueprint = ledger.crews.get(app)?.generations.values().next()?;
-            let mut other = Blueprint::clone(blueprint);
-            other.listen.push(ostler::config::Listen {
-                address: ostler::config::Address::Systemd(generation.to_string()),
-                mode: None,
-                backlog: 1,
-                origin: ostler::config::Origin::File,
-            });
-            Some(Action::KeepOnly { app: app.clone(), blueprint: other.into() })
-        }
-        _ => None,
-    }
-}
-
-/// What the flaw does when the core is done.
-fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Action> {
-    match (flaw, event) {
-        (Flaw::DrainsTheLast, _) => drain_the_last(ledger),
-        (Flaw::AsksTheServing, Event::WorkerReady { worker }) => Some(Action::AskWhere { worker: *worker }),
-        (Flaw::KillsTheDead, Event::WorkerExited { worker, .. }) => {
-            Some(Action::SignalWorker { worker: *worker, rung: Rung::Kill })
-        }
-        (Flaw::SaysDoneAtOnce, Event::Requested { id, request: Request::Restart(_) }) => {
-            let outcome = Outcome::Done { message: "done".to_owned(), generation: None };
-            Some(Action::Answer { id: *id, outcome })
-        }
-        (Flaw::SaysDrainedAtOnce, Event::Requested { id, request: Request::Drain(_) }) => {
-            let outcome = Outcome::Done { message: "drained".to_owned(), generation: None };
-            Some(Action::Answer { id: *id, outcome })
-        }
-        (Flaw::StopsAtOnce, Event::Requested { id, request: Request::Stop(_) }) => {
-            let outcome = Outcome::Done { message: "stopped".to_owned(), generation: None };
-            Some(Action::Answer { id: *id, outcome })
-        }
-        (Flaw::StartsTheStopped, Event::Requested { request: Request::Stop(app), .. }) => {
-            start_one(ledger, app)
-        }
-        (Flaw::ReleasesEarly, Event::Requested { request: Request::Stop(app), .. }) => {
-            Some(Action::ReleaseApp { app: app.clone() })
-        }
-        (Flaw::ExitsEarly, Event::Requested { request: Request::Shutdown, .. }) => Some(Action::Exit),
-        (Flaw::StartsInShutdown, Event::Requested { request: Request::Shutdown, .. }) => {
-            start_one(ledger, ledger.crews.keys().next()?)
-        }
-        _ => None,
-    }
-}
-
-fn start_one(ledger: &Ledger, app: &ostler::config::AppName) -> Option<Action> {
-    let (generation, blueprint) = ledger.crews.get(app)?.generations.last_key_value()?;
-    let (worker, tolerate) = (WorkerId(77_000_000), Tolerance::ALL);
-    let (generation, blueprint) = (*generation, blueprint.clone());
-    Some(Action::SpawnWorker { worker, generation, blueprint, hold: false, tolerate, from: None })
-}
-
-/// In a rollback, or a rollout, the only ready worker.
-fn drain_the_last(ledger: &Ledger) -> Option<Action> {
-    for (app, crew) in &ledger.crews {
-        let phase = crew.view.as_ref().and_then(|view| view.rollout.as_ref()).map(|rollout| rollout.phase);
-        if !matches!(phase, Some(PhaseView::RollingBack | PhaseView::Replacing | PhaseView::Settling)) {
-            continue;
-        }
-        let mut ready = ledger.of(app).filter(|(_, hand)| hand.is_ready());
-        if let (Some((worker, _)), None) = (ready.next(), ready.next()) {
-            return Some(Action::SignalWorker { worker, rung: Rung::Drain });
-        }
-    }
-    None
 }

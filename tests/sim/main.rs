@@ -6,8 +6,9 @@
 //!
 //! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `lives`, `nest`, `databases` (`site`, `command`),
 //! `links`, `load` and `asks` (what happens), `ledger` with `asked`, `crew`, `drain` and `book` (what is known), `laws` (what must
-//! hold), `flaw` with `flaws`, `misdeeds`, `mishearing` and `misjudged` (what must be found), `run` (all together).
+//! hold), `flaw` with `flaws`, `added`, `misdeeds`, `mishearing` and `misjudged` (what must be found), `run` (all together).
 
+mod added;
 mod asked;
 mod asks;
 mod book;
