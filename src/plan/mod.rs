@@ -32,6 +32,6 @@ pub(crate) use sockets::bind_address;
 #[cfg(test)]
 pub(crate) use tests::sample;
 pub use types::{
-    Account, AppPlan, Blueprint, Fingerprint, MachinePolicy, Plan, Policy, Preload, Prepared, Probe,
+    Account, AppPlan, Blueprint, Fingerprint, Hook, MachinePolicy, Plan, Policy, Preload, Prepared, Probe,
     Readiness, Refusal, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange,
 };

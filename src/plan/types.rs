@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{AppName, Listen};
-use crate::worker::Hook;
+pub use crate::worker::Hook;
 
 use super::migrate::{Migrate, NoMigrations};
 

@@ -307,7 +307,6 @@ impl Driver {
                 Action::Exit => self.exit = true,
                 Action::Announce(news) => {
                     crate::observe::announce(&news);
-                    self.shell.run_hooks(&news);
                     self.vitals.send_modify(|vitals| vitals.heard(&news));
                     // Nobody need listen.
                     let _ = self.desk.news.send(news);

@@ -205,6 +205,11 @@ impl Shell {
                 self.children.journal().inspect(|journal| journal.close(&app));
                 self.limits.set(app, Resources::default());
             }
+            Action::StartHooks { app: _, generation, worker, first } => {
+                self.start_hooks(generation, worker, first);
+            }
+            Action::RunHook { app, generation, due } => self.run_hook(app, generation, due),
+            Action::EndHooks { app, generation } => self.hooks.end(app, generation),
             Action::Answer { id, outcome } => self.answer(id, outcome),
             // The driver's own.
             Action::Announce(_) | Action::Exit => {}

@@ -8,6 +8,7 @@ use crate::config::AppName;
 use crate::plan::{Blueprint, Resources};
 
 use super::event::{GenerationId, WorkerId};
+use super::hooks::DueHook;
 use super::migration::{MigrationOrder, RunId};
 use super::news::News;
 use super::proof::Tolerance;
@@ -126,6 +127,34 @@ pub enum Action {
     ReleaseApp {
         /// The app.
         app: AppName,
+    },
+    /// Start the process of a generation's hooks, and run the first of them there. One that cannot be started is not
+    /// tried again.
+    StartHooks {
+        /// Whose.
+        app: AppName,
+        /// Of which generation.
+        generation: GenerationId,
+        /// The worker that was started just now, from what it is started as well.
+        worker: WorkerId,
+        /// What runs first, unless a zygote of the generation has run it.
+        first: DueHook,
+    },
+    /// Run a hook in the process of a generation's hooks, after those before it.
+    RunHook {
+        /// Whose.
+        app: AppName,
+        /// Of which generation the process is.
+        generation: GenerationId,
+        /// What to run.
+        due: DueHook,
+    },
+    /// Have the process of a generation's hooks end, when it has run what was due.
+    EndHooks {
+        /// Whose.
+        app: AppName,
+        /// Of which generation.
+        generation: GenerationId,
     },
     /// Give a request its answer; it is the last that is said of it.
     Answer {

@@ -11,6 +11,7 @@ use super::action::{Action, Rung};
 use super::budget::{Backoff, Bucket};
 use super::doors::Doors;
 use super::event::{Exit, GenerationId, LastWords, Observation, WorkerId};
+use super::hooks::Hooks;
 use super::joins::Joins;
 use super::loss::Lost;
 use super::migrating::Databases;
@@ -127,6 +128,7 @@ pub(super) struct App {
     pub(super) databases: Databases,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) zygotes: BTreeMap<WorkerId, Zygote>,
+    pub(super) hooks: Hooks,
     pub(super) bucket: Bucket,
     /// The number of workers that a command asked for.
     pub(super) scale: Option<u32>,
@@ -159,6 +161,7 @@ impl App {
             databases: Databases::default(),
             workers: BTreeMap::new(),
             zygotes: BTreeMap::new(),
+            hooks: Hooks::default(),
             bucket: Bucket::default(),
             scale: None,
             scaling: Scaling::default(),
@@ -244,6 +247,7 @@ impl App {
         worker.unborn = false;
         let generation = worker.generation;
         self.announce(turn, Happening::WorkerStarted { worker: id, generation });
+        self.hooks_of_started(turn, id, generation);
     }
 
     pub(super) fn worker_loaded(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
@@ -289,11 +293,13 @@ impl App {
         let (generation, ready) = (worker.generation, worker.is_ready());
         if let Life::Ending { .. } = worker.life {
             self.announce(turn, Happening::WorkerExited { worker: id, generation, exit });
+            self.hooks_of_ended(turn, &worker);
             return;
         }
         let mut words = worker.words.clone();
         let died = Happening::WorkerDied { worker: id, generation, exit, ready, last_words: words.clone() };
         self.announce(turn, died);
+        self.hooks_of_ended(turn, &worker);
         if words.message.is_empty() {
             let when = if ready { "died" } else { "did not boot" };
             words.message = format!("worker {id} {when}: {exit}");
@@ -306,6 +312,7 @@ impl App {
         let Some(worker) = self.workers.remove(&id) else { return };
         let generation = worker.generation;
         self.announce(turn, Happening::SpawnFailed { worker: id, generation, reason: reason.clone() });
+        self.hooks_of_not_started(turn, id);
         let message = format!("worker {id} could not be started: {reason}");
         if worker.is_live() {
             self.lost(turn, Lost::worker(&worker, false, LastWords { message, traceback: String::new() }));

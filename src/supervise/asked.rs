@@ -75,6 +75,7 @@ impl App {
         let to = self.wanted(policy);
         if from != to {
             self.announce(turn, Happening::Scaled { from, to });
+            self.hooks_of_scaling(turn, from, to);
         }
         // Both: what a rollback goes back to is the old code, kept by the numbers that are in force.
         let rolling = self.rollout.as_mut().map(|rollout| &mut rollout.generation);
@@ -251,6 +252,7 @@ impl App {
         self.overtake_scaling(turn, wanted);
         self.waiting.push(Waiting { id, done: format!("scaled from {from} to {wanted}"), scale: true });
         self.announce(turn, Happening::Scaled { from, to: wanted });
+        self.hooks_of_scaling(turn, from, wanted);
     }
 
     /// Takes back what a command asked for: the configuration's number counts, or the load does, from where it is now.
@@ -273,6 +275,7 @@ impl App {
         self.waiting.push(Waiting { id, done, scale: true });
         if from != to {
             self.announce(turn, Happening::Scaled { from, to });
+            self.hooks_of_scaling(turn, from, to);
         }
     }
 

@@ -219,6 +219,7 @@ impl App {
         (self.last_words, self.last_rollout, self.refusal) = (None, None, None);
         self.databases.problem = None;
         self.announce(turn, if then == Then::Forget { Happening::Removed } else { Happening::Stopped });
+        self.hooks_of_stop(turn);
         for waiter in waiters {
             let message = format!("{}: stopped", self.name);
             self.answer(turn, waiter, Outcome::Done { message, generation: None });
@@ -273,6 +274,7 @@ impl App {
         turn.actions.push(Action::SpawnWorker { worker, generation, blueprint, hold, tolerate, from });
         if from.is_none() {
             self.announce(turn, Happening::WorkerStarted { worker, generation });
+            self.hooks_of_started(turn, worker, generation);
         }
     }
 

@@ -16,6 +16,7 @@ mod doors;
 mod drain;
 mod errands;
 mod event;
+mod hooks;
 mod joins;
 mod legacy;
 mod loss;
@@ -40,6 +41,7 @@ mod zygote;
 pub use action::{Action, Rung};
 pub use adopt::{Found, Stage};
 pub use event::{Event, Exit, GenerationId, LastWords, Observation, Stand, WorkerId};
+pub use hooks::DueHook;
 pub use legacy::Legacy;
 pub use migration::{
     AbortReason, AbortRung, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind,

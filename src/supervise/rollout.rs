@@ -121,11 +121,8 @@ impl App {
             return;
         }
         let generation = self.next_generation(plan);
-        let started = Happening::RolloutStarted {
-            generation: generation.id,
-            from: self.serving.as_ref().map(|serving| serving.id),
-            workers: self.wanted(&generation.policy),
-        };
+        let (id, workers) = (generation.id, self.wanted(&generation.policy));
+        let from = self.serving.as_ref().map(|serving| serving.id);
         self.settled = false;
         if self.serving.is_none() {
             self.waiting.extend(waiters.into_iter().map(|id| Waiting {
@@ -149,7 +146,8 @@ impl App {
                 canary_ready: false,
             });
         }
-        self.announce(turn, started);
+        self.announce(turn, Happening::RolloutStarted { generation: id, from, workers });
+        self.hooks_of_new_generation(turn, id, from.is_some(), workers);
     }
 
     /// Ends a rollout in favour of a newer one; its workers are then replaced like those of the old generation.
@@ -157,6 +155,7 @@ impl App {
         let Some(rollout) = self.rollout.take() else { return };
         let generation = rollout.generation.id;
         self.announce(turn, Happening::RolloutSuperseded { generation, by: by.id });
+        self.hooks_of_incoming_go(turn);
         for worker in self.select(|it| it.generation == generation && it.is_live() && !it.is_ready()) {
             self.end(turn, worker, Cause::Rollout);
         }
@@ -184,7 +183,11 @@ impl App {
             serving.backoff = Backoff::default();
         }
         self.announce(turn, Happening::RollingBack { generation, to, reason: words.message });
-        if to.is_none() {
+        if to.is_some() {
+            self.hooks_of_incoming_go(turn);
+        } else {
+            // It goes on trying.
+            self.hooks_of_incoming_stay(turn);
             let failed = self.rollout.as_ref().map(|rollout| rollout.generation.clone());
             self.serving = failed;
             self.finish_rollback(turn);
@@ -222,6 +225,8 @@ impl App {
         self.deployed();
         self.last_rollout = Some(LastRollout { generation: Some(id), committed: true, reason: None });
         self.announce(turn, Happening::RolloutCommitted { generation: id, took });
+        self.hooks_of_incoming_stay(turn);
+        self.hooks_at_full_strength(turn);
         for waiter in rollout.waiters {
             let message = format!("{}: generation {id} serves", self.name);
             self.answer(turn, waiter, Outcome::Done { message, generation: Some(id) });

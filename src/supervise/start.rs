@@ -34,6 +34,7 @@ impl App {
                     self.start_ended(id, None);
                 }
                 self.announce(turn, Happening::Serving { generation: id, workers: wanted as u32 });
+                self.hooks_at_full_strength(turn);
                 self.deployed();
             }
             for Waiting { id: waiter, done, .. } in std::mem::take(&mut self.waiting) {

@@ -34,6 +34,11 @@ impl Hook {
         Hook::OnExit,
     ];
 
+    /// The one before the first worker of a generation.
+    pub fn first(replaces: bool) -> Hook {
+        if replaces { Hook::OnReload } else { Hook::OnStarting }
+    }
+
     /// As gunicorn's settings name it, `pre_fork`.
     pub fn name(self) -> &'static str {
         match self {

@@ -8,6 +8,7 @@ use ostler::supervise::{Event, Exit, Found, Legacy, Moment, Rung, Stage, Supervi
 use serde_json::Value;
 
 use crate::flaw::Flaw;
+use crate::hooks::Hooks;
 use crate::ledger::Ledger;
 use crate::process::{Process, Stage as At};
 use crate::rng::Rng;
@@ -120,6 +121,8 @@ pub(crate) fn put_right(
     found: &BTreeMap<WorkerId, Found>,
 ) {
     ledger.asked.retain(|_, asked| asked.answers > 0);
+    // Their processes end with ostlerd.
+    ledger.hooks = Hooks::default();
     // Another ostlerd asks anew where a worker stands.
     ledger.hands.values_mut().for_each(|hand| hand.asked.truncate(1));
     if ledger.machine.shutdown {

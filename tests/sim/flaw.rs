@@ -83,6 +83,10 @@ pub(crate) enum Flaw {
     NeverRefuses,
     RefusesForGood,
     RefusesWhoComes,
+    RunsHooksTwice,
+    StartsHooksTwice,
+    ForgetsHooks,
+    KeepsHooks,
 }
 
 static WHIM: AtomicU64 = AtomicU64::new(0);
@@ -203,9 +207,13 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             (Flaw::LosesAnswers, Action::Answer { .. })
             | (Flaw::NeverRefuses, Action::RefuseConnections { .. })
             | (Flaw::RefusesForGood, Action::AcceptConnections { .. }) => continue,
-            (Flaw::AsksNobody, Action::AskWhere { .. }) => continue,
+            (Flaw::AsksNobody, Action::AskWhere { .. })
+            | (Flaw::ForgetsHooks, Action::RunHook { .. })
+            | (Flaw::KeepsHooks, Action::EndHooks { .. }) => continue,
             (Flaw::LeavesTheLink, Action::MoveLink { order: LinkOrder::PutBack(_), .. }) => continue,
             (Flaw::AnswersTwice, Action::Answer { .. })
+            | (Flaw::RunsHooksTwice, Action::RunHook { .. })
+            | (Flaw::StartsHooksTwice, Action::StartHooks { .. })
             | (Flaw::DrainsAgain, Action::SignalWorker { .. }) => {
                 done.push(action.clone());
             }

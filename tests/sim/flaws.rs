@@ -71,5 +71,9 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::NeverRefuses, Law::TheFailedRefuse),
     (Flaw::RefusesForGood, Law::WhoServesRefusesNobody),
     (Flaw::RefusesWhoComes, Law::WhoComesIsNotShutOut),
+    (Flaw::RunsHooksTwice, Law::HooksRunWhenTheyAreDue),
+    (Flaw::StartsHooksTwice, Law::HooksRunInTheirProcess),
+    (Flaw::ForgetsHooks, Law::HooksMissNoWorker),
+    (Flaw::KeepsHooks, Law::HooksEndWithTheirGeneration),
     (Flaw::ActsOnAWhim, Law::SameSeedSameTrace),
 ];

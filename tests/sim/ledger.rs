@@ -16,6 +16,7 @@ use crate::book::Book;
 use crate::crew::{Crew, Hand};
 use crate::doors::Doors;
 use crate::drain::Machine;
+use crate::hooks::Hooks;
 use crate::zygote::Zygote;
 
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,7 @@ pub(crate) struct Ledger {
     /// Whether it is at the newest look at the load, seen or not.
     pub(crate) memory_is_tight: bool,
     pub(crate) doors: Doors,
+    pub(crate) hooks: Hooks,
     /// Apps that were taken away with their link where it was: it is whoever's who configures them again.
     pub(crate) left_links: BTreeSet<AppName>,
     /// Apps whose stop has begun and not ended.
@@ -79,6 +81,7 @@ impl Ledger {
     pub(crate) fn hear(&mut self, now: Moment, event: &Event) {
         self.machine.hear(now, event);
         self.doors.hear(event);
+        self.hooks.hear(event);
         match event {
             Event::TimePassed | Event::WorkerStands { .. } | Event::QueueEmptied { .. } => {}
             Event::WorkerForked { worker } => self.born(*worker),
@@ -235,6 +238,7 @@ impl Ledger {
     /// Writes down what the core does.
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
         self.doors.act(now, action);
+        self.hooks.act(action);
         match action {
             Action::SpawnWorker { worker, generation, blueprint, hold, from, .. } => {
                 self.names.insert(*worker);

@@ -5,8 +5,9 @@
 //! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
 //!
 //! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `lives`, `nest`, `databases` (`site`, `command`),
-//! `links`, `load` and `asks` (what happens), `ledger` with `asked`, `crew`, `drain` and `book` (what is known), `laws` (what must
-//! hold), `flaw` with `flaws`, `added`, `misdeeds`, `mishearing` and `misjudged` (what must be found), `run` (all together).
+//! `links`, `load` and `asks` (what happens), `ledger` with `asked`, `crew`, `drain`, `hooks` and `book` (what is known), `laws`
+//! (what must hold), `flaw` with `flaws`, `added`, `misdeeds`, `mishearing` and `misjudged` (what must be found), `run` (all
+//! together).
 
 mod added;
 mod asked;
@@ -25,6 +26,7 @@ mod flaw;
 mod flaws;
 mod garbage;
 mod held;
+mod hooks;
 mod laws;
 mod ledger;
 mod links;

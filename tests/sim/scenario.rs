@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::plan::{
-    AppPlan, Blueprint, Fingerprint, Migrate, Policy, Preload, Probe, Resources, RolloutPolicy, Surge,
+    AppPlan, Blueprint, Fingerprint, Hook, Migrate, Policy, Preload, Probe, Resources, RolloutPolicy, Surge,
     WorkerClass, WorkerRange,
 };
 
@@ -244,7 +244,7 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
             asked: version % 4 == 1,
         }),
         log_file: None,
-        hooks: Vec::new(),
+        hooks: if version % 3 == 1 { Hook::ALL.to_vec() } else { Vec::new() },
         preload: Preload::Nothing,
         no_new_privileges: true,
         release: Fingerprint { files: version, newest: 0 },

@@ -33,6 +33,7 @@ impl Shell {
     /// Its process is gone.
     pub(in crate::run) fn forget(&mut self, worker: WorkerId) {
         let Some(running) = self.workers.remove(&worker) else { return };
+        self.hooks.worker_ended(worker, running.handle.pid());
         if let (Some(home), Some(slot)) = (self.apps.get_mut(&running.blueprint.app), running.slot) {
             home.scoreboard.release(slot);
         }

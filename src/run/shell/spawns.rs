@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use super::effects::Effect;
 use super::{Expected, Home, Running, Shell, legacy};
+use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::run::driver::Inbound;
-use crate::run::hooks::{Started, hook_before_forks};
+use crate::run::hooks::hook_before_forks;
 use crate::run::scoreboard::Slot;
 use crate::run::worker_process::{self, Admission, StartedWorker};
 use crate::run::zygote::{self, Newborn, Parent};
-use crate::supervise::{Action, Event, Exit, GenerationId, News, WorkerId};
+use crate::supervise::{Action, DueHook, Event, Exit, GenerationId, WorkerId};
 use crate::worker::HookOrder;
 
 impl Shell {
@@ -184,22 +185,21 @@ impl Shell {
         Ok((home, slot))
     }
 
-    /// Has the hook of gunicorn's master run that is due now, where the app sets hooks.
-    pub(in crate::run) fn run_hooks(&mut self, news: &News) {
-        let (workers, apps) = (&self.workers, &self.apps);
-        let parent_of = |worker: &Running| {
-            let zygote = workers.get(&worker.zygote?)?;
-            let home = apps.get(&zygote.blueprint.app)?;
+    /// Starts the process of a generation's hooks, from what this worker of it was started from.
+    pub(super) fn start_hooks(&mut self, generation: GenerationId, worker: WorkerId, first: DueHook) {
+        let Some(running) = self.workers.get(&worker) else { return };
+        let parent = running.zygote.and_then(|zygote| {
+            let zygote = self.workers.get(&zygote)?;
+            let home = self.apps.get(&zygote.blueprint.app)?;
             let (commands, cgroup) = (zygote.commands.as_ref()?.as_fd(), zygote.cgroup.clone());
             Some(Parent { commands, scoreboard: &home.scoreboard, cgroup })
-        };
-        let started = news.happening.worker().and_then(|worker| workers.get(&worker));
-        let started = started.map(|running| Started {
-            blueprint: &running.blueprint,
-            pid: running.handle.pid(),
-            parent: parent_of(running),
         });
-        self.hooks.happened(news, started);
+        self.hooks.start(generation, &running.blueprint, parent, first);
+    }
+
+    pub(super) fn run_hook(&mut self, app: AppName, generation: GenerationId, due: DueHook) {
+        let running = due.worker.and_then(|worker| self.workers.get(&worker));
+        self.hooks.run(app, generation, due, running.map(|running| running.handle.pid()));
     }
 
     fn runs(

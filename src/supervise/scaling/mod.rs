@@ -190,6 +190,7 @@ impl App {
         let happening = Happening::ScaledByLoad { from, to, reason };
         self.scaling.last = Some(happening.to_string());
         self.announce(turn, happening);
+        self.hooks_of_scaling(turn, from, to);
     }
 
     fn hold_back(&mut self, turn: &mut Turn<'_>, workers: u32, memory: String, why: &str) {

@@ -3,6 +3,7 @@
 mod answers;
 mod doors;
 mod drains;
+mod hooks;
 mod links;
 mod lives;
 mod migrations;
@@ -105,6 +106,10 @@ pub(crate) enum Law {
     WhoServesRefusesNobody,
     TheFailedRefuse,
     WhoComesIsNotShutOut,
+    HooksRunInTheirProcess,
+    HooksRunWhenTheyAreDue,
+    HooksMissNoWorker,
+    HooksEndWithTheirGeneration,
 }
 
 /// A law that does not hold.
@@ -177,6 +182,8 @@ const ON_ACTION: &[(Law, ActionLaw)] = &[
     (Law::TheBusyAreLeftAlone, scaling::the_busy_are_left_alone),
     (Law::NothingGrowsWithoutMemory, scaling::nothing_grows_without_memory),
     (Law::WhoComesIsNotShutOut, doors::who_comes_is_not_shut_out),
+    (Law::HooksRunInTheirProcess, hooks::hooks_run_in_their_process),
+    (Law::HooksRunWhenTheyAreDue, hooks::hooks_run_when_they_are_due),
 ];
 
 /// Judged when all actions of a step are written down.
@@ -215,6 +222,8 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::WhatIsComingIsShown, views::what_is_coming_is_shown),
     (Law::WhoServesRefusesNobody, doors::who_serves_refuses_nobody),
     (Law::TheFailedRefuse, doors::the_failed_refuse),
+    (Law::HooksMissNoWorker, hooks::hooks_miss_no_worker),
+    (Law::HooksEndWithTheirGeneration, hooks::hooks_end_with_their_generation),
 ];
 
 /// Which laws are in force: all, or one alone.

@@ -1,0 +1,195 @@
+//! The hooks of gunicorn's master: which is due when, and in whose process it runs.
+//!
+//! | what happens | hook |
+//! | --- | --- |
+//! | the first worker of the first generation is started | `on_starting`, in a new process, unless its zygote has run it |
+//! | the first worker of a later generation is started | `on_reload`, likewise, from the new release's code |
+//! | a worker is started | `pre_fork` |
+//! | a worker has ended, however | `child_exit` |
+//! | another number of workers is wanted | `nworkers_changed` |
+//! | full strength for the first time | `when_ready` |
+//! | stopped, or removed | `on_exit`, then the process ends |
+//!
+//! Each generation that sets hooks has a process for them. Two stand side by side during a rollout. When the new
+//! generation commits, the old one's ends, and hooks about old workers run in the new one from then on. A rollback ends
+//! the new one. After `kill -9` of ostlerd there is none until the next rollout.
+
+use crate::plan::Hook;
+
+use super::action::Action;
+use super::app::{App, Turn};
+use super::event::{GenerationId, WorkerId};
+use super::worker::Worker;
+
+/// The processes of one app's hooks, from its start to its stop.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hooks {
+    current: Option<Host>,
+    incoming: Option<Host>,
+    /// How many workers are wanted.
+    workers: u32,
+    /// Whether `when_ready` has run.
+    was_ready: bool,
+}
+
+/// The process of one generation's hooks.
+#[derive(Clone, Debug)]
+struct Host {
+    generation: GenerationId,
+    /// The worker beside which it was started.
+    beside: Option<WorkerId>,
+}
+
+/// A hook that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueHook {
+    /// Which one.
+    pub hook: Hook,
+    /// How many workers are wanted.
+    pub workers: u32,
+    /// How many were wanted before: of `nworkers_changed`.
+    pub from: Option<u32>,
+    /// The worker it is about: of `pre_fork` and `child_exit`.
+    pub worker: Option<WorkerId>,
+}
+
+impl DueHook {
+    fn new(hook: Hook, workers: u32) -> DueHook {
+        DueHook { hook, workers, from: None, worker: None }
+    }
+}
+
+impl App {
+    /// A generation is about to start its first worker.
+    pub(super) fn hooks_of_new_generation(
+        &mut self,
+        turn: &mut Turn<'_>,
+        generation: GenerationId,
+        replaces: bool,
+        workers: u32,
+    ) {
+        self.hooks.workers = workers;
+        let host = Some(Host { generation, beside: None });
+        let before = match replaces {
+            true => std::mem::replace(&mut self.hooks.incoming, host),
+            false => std::mem::replace(&mut self.hooks.current, host),
+        };
+        self.end_hooks(turn, before);
+    }
+
+    pub(super) fn hooks_of_started(
+        &mut self,
+        turn: &mut Turn<'_>,
+        worker: WorkerId,
+        generation: GenerationId,
+    ) {
+        let (app, workers) = (self.name.clone(), self.hooks.workers);
+        let is_incoming = self.hooks.incoming.as_ref().is_some_and(|host| host.generation == generation);
+        let sets = self.generation_mut(generation).is_some_and(|it| !it.blueprint.hooks.is_empty());
+        if let Some(host) = self.hooks.host(generation)
+            && host.generation == generation
+            && host.beside.is_none()
+            && sets
+        {
+            host.beside = Some(worker);
+            let first = DueHook::new(Hook::first(is_incoming), workers);
+            turn.actions.push(Action::StartHooks { app, generation, worker, first });
+        }
+        self.hook_of_worker(turn, Hook::PreFork, worker, generation);
+    }
+
+    /// A worker was not started after all, and no process of hooks beside it: it is started beside another.
+    pub(super) fn hooks_of_not_started(&mut self, turn: &mut Turn<'_>, worker: WorkerId) {
+        let mut hosts = self.hooks.current.iter_mut().chain(&mut self.hooks.incoming);
+        let Some(host) = hosts.find(|host| host.beside == Some(worker)) else { return };
+        host.beside = None;
+        let generation = host.generation;
+        for other in self.select(|it| it.generation == generation && !it.unborn) {
+            self.hooks_of_started(turn, other, generation);
+        }
+    }
+
+    /// One that was to be forked and never was has no process that could have ended.
+    pub(super) fn hooks_of_ended(&mut self, turn: &mut Turn<'_>, worker: &Worker) {
+        if !worker.unborn {
+            self.hook_of_worker(turn, Hook::ChildExit, worker.id, worker.generation);
+        }
+    }
+
+    fn hook_of_worker(
+        &mut self,
+        turn: &mut Turn<'_>,
+        hook: Hook,
+        worker: WorkerId,
+        generation: GenerationId,
+    ) {
+        let due = DueHook { worker: Some(worker), ..DueHook::new(hook, self.hooks.workers) };
+        let host = self.hooks.host(generation).map(|host| host.generation);
+        self.run_hook(turn, host, due);
+    }
+
+    pub(super) fn hooks_of_scaling(&mut self, turn: &mut Turn<'_>, from: u32, to: u32) {
+        if from == to {
+            return;
+        }
+        self.hooks.workers = to;
+        let due = DueHook { from: Some(from), ..DueHook::new(Hook::NworkersChanged, to) };
+        self.run_hook(turn, self.hooks.serving(), due);
+    }
+
+    pub(super) fn hooks_at_full_strength(&mut self, turn: &mut Turn<'_>) {
+        if !std::mem::replace(&mut self.hooks.was_ready, true) {
+            let due = DueHook::new(Hook::WhenReady, self.hooks.workers);
+            self.run_hook(turn, self.hooks.serving(), due);
+        }
+    }
+
+    /// The new generation stays.
+    pub(super) fn hooks_of_incoming_stay(&mut self, turn: &mut Turn<'_>) {
+        if let Some(incoming) = self.hooks.incoming.take() {
+            let before = self.hooks.current.replace(incoming);
+            self.end_hooks(turn, before);
+        }
+    }
+
+    /// The new generation goes.
+    pub(super) fn hooks_of_incoming_go(&mut self, turn: &mut Turn<'_>) {
+        let incoming = self.hooks.incoming.take();
+        self.end_hooks(turn, incoming);
+    }
+
+    /// No worker is left, and none is wanted.
+    pub(super) fn hooks_of_stop(&mut self, turn: &mut Turn<'_>) {
+        let due = DueHook::new(Hook::OnExit, self.hooks.workers);
+        self.run_hook(turn, self.hooks.serving(), due);
+        let Hooks { current, incoming, .. } = std::mem::take(&mut self.hooks);
+        self.end_hooks(turn, current);
+        self.end_hooks(turn, incoming);
+    }
+
+    fn run_hook(&mut self, turn: &mut Turn<'_>, host: Option<GenerationId>, due: DueHook) {
+        let is_there = |it: &&Host| Some(it.generation) == host && it.beside.is_some();
+        let hosts = self.hooks.current.iter().chain(&self.hooks.incoming);
+        if let Some(Host { generation, .. }) = hosts.into_iter().find(is_there) {
+            let (app, generation) = (self.name.clone(), *generation);
+            turn.actions.push(Action::RunHook { app, generation, due });
+        }
+    }
+
+    fn end_hooks(&self, turn: &mut Turn<'_>, host: Option<Host>) {
+        if let Some(Host { generation, beside: Some(_) }) = host {
+            turn.actions.push(Action::EndHooks { app: self.name.clone(), generation });
+        }
+    }
+}
+
+impl Hooks {
+    /// Where hooks about a worker of `generation` run: in its own process, or in that of what serves now.
+    fn host(&mut self, generation: GenerationId) -> Option<&mut Host> {
+        self.incoming.as_mut().filter(|host| host.generation == generation).or(self.current.as_mut())
+    }
+
+    fn serving(&self) -> Option<GenerationId> {
+        self.current.as_ref().map(|host| host.generation)
+    }
+}
