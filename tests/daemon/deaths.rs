@@ -17,7 +17,7 @@ fn ready_pids(app: &AppStatus) -> Vec<i32> {
 /// Waits until ostlerd has again what it had, descriptors of passing things apart.
 #[track_caller]
 fn descriptors_are_back_to(ostlerd: &Ostlerd<'_>, before: usize) {
-    let back = eventually(Duration::from_secs(20), || {
+    let back = eventually(Duration::from_secs(90), || {
         (ostlerd.process().descriptors().len() <= before).then_some(())
     });
     let now = ostlerd.process().descriptors();

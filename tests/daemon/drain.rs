@@ -113,13 +113,13 @@ fn term_serves_visitors_for_the_edge_s_delay_and_then_ends() {
 
 #[test]
 fn an_earlier_drain_counts_for_the_stop() {
-    let (site, _) = behind("delay = \"6s\"");
+    let (site, _) = behind("delay = \"12s\"");
     let mut ostlerd = site.start();
     ostlerd.serving("shop");
     ostlerd.ostler(&["drain"]).exits(0);
     ostlerd.signal(Signal::SIGTERM);
     let ended =
-        eventually(Duration::from_secs(5), || ostlerd.log().contains("ostlerd has stopped").then_some(()));
+        eventually(Duration::from_secs(11), || ostlerd.log().contains("ostlerd has stopped").then_some(()));
     assert!(ended.is_some(), "it waits a second time:\n{}", ostlerd.log());
     assert!(ostlerd.ends().success());
 }

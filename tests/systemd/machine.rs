@@ -275,7 +275,7 @@ impl Drop for Machine {
         end_cgroup(&self.cgroup);
         let _ = self.nspawn.wait();
         let _ = fs::remove_dir_all(Path::new(PROPAGATE).join(&self.name));
-        let gone = eventually(Duration::from_secs(10), || remove_tree(&self.cgroup).then_some(()));
+        let gone = eventually(Duration::from_secs(60), || remove_tree(&self.cgroup).then_some(()));
         assert!(gone.is_some() || std::thread::panicking(), "{} was left behind", self.cgroup.display());
     }
 }

@@ -49,7 +49,7 @@ impl Master {
 impl Drop for Master {
     fn drop(&mut self) {
         self.signal(Signal::SIGTERM);
-        if eventually(Duration::from_secs(10), || self.child.try_wait().ok().flatten()).is_none() {
+        if eventually(Duration::from_secs(60), || self.child.try_wait().ok().flatten()).is_none() {
             self.signal(Signal::SIGKILL);
             let _ = self.child.wait();
         }

@@ -232,8 +232,7 @@ impl<'a> Ostlerd<'a> {
 
     fn end(&mut self) -> Option<ExitStatus> {
         self.signal(Signal::SIGTERM);
-        let limit = Duration::from_secs(45);
-        let ended = eventually(limit, || self.child.try_wait().expect("the child is ours"));
+        let ended = eventually(GENEROUS, || self.child.try_wait().expect("the child is ours"));
         if ended.is_none() {
             self.signal(Signal::SIGKILL);
             let _ = self.child.wait();

@@ -138,7 +138,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        let gone = eventually(Duration::from_secs(5), || self.processes().is_empty().then_some(()));
+        let gone = eventually(Duration::from_secs(60), || self.processes().is_empty().then_some(()));
         if gone.is_some() {
             return;
         }
@@ -147,7 +147,7 @@ impl Drop for Site {
         for process in left {
             kill(process.0, Signal::SIGKILL);
         }
-        eventually(Duration::from_secs(5), || self.processes().is_empty().then_some(()));
+        eventually(Duration::from_secs(60), || self.processes().is_empty().then_some(()));
         assert!(std::thread::panicking(), "processes were left behind: {names:#?}");
     }
 }
