@@ -1,6 +1,6 @@
 //! Unix listening sockets and their files.
 //!
-//! All of this may wait for a file system that does not answer, so it runs on a thread of its own ([`super::files`]), but
+//! All of this may wait for a file system that does not answer, so it runs on a thread of its own (`files`), but
 //! for what ostlerd does before it has a loop.
 
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -25,6 +25,7 @@ use super::scaling::Scaling;
 use super::switch::Switch;
 use super::time::Moment;
 use super::view::LastRollout;
+use super::waiting::{Preparing, Waiting};
 use super::worker::{Life, Worker};
 use super::zygote::Zygote;
 
@@ -88,32 +89,6 @@ pub(super) enum Then {
     Forget,
     /// It was configured again while it drained: it starts anew, and whoever configured it gets an answer.
     Return(Box<Prepared>, RequestId),
-}
-
-/// Somebody who waits until the app serves at full strength.
-#[derive(Clone, Debug)]
-pub(super) struct Waiting {
-    pub(super) id: RequestId,
-    /// What will then have been done.
-    pub(super) done: String,
-    /// Whether it is about the number of workers; a later such request overtakes it.
-    pub(super) scale: bool,
-}
-
-/// A `Prepare` that has not been answered, and for whom it is. A request that comes later may have been made after the
-/// release was looked at, so it is prepared anew: `again`.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Preparing {
-    pub(super) waiters: Vec<(RequestId, Purpose)>,
-    pub(super) again: Vec<(RequestId, Purpose)>,
-}
-
-/// What a release is prepared for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Rollout,
-    /// Its migration alone.
-    Migration,
 }
 
 #[derive(Clone, Debug)]

@@ -6,9 +6,10 @@ use crate::config::{WORKERS_MOST, counted};
 use crate::plan::{AppPlan, Effect, Prepared, effect};
 
 use super::action::Action;
-use super::app::{App, Mode, Purpose, Then, Turn, Waiting};
+use super::app::{App, Mode, Then, Turn};
 use super::news::{Cause, Happening};
 use super::request::{Outcome, RequestId};
+use super::waiting::{Purpose, Waiting};
 
 /// However many connections wait when an app stops, its workers take no more of them after this.
 const EMPTYING_MOST: Duration = Duration::from_secs(10);

@@ -35,6 +35,7 @@ mod switch;
 mod time;
 mod unmigrated;
 mod view;
+mod waiting;
 mod worker;
 mod zygote;
 

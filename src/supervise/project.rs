@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use super::app::{App, Mode, Purpose};
+use super::app::{App, Mode};
 use super::rollout::Phase;
 use super::time::Moment;
 use super::view::{AppState, AppView, PhaseView, RolloutView};
+use super::waiting::Purpose;
 use crate::plan::Policy;
 
 impl App {

@@ -14,13 +14,14 @@
 use crate::plan::{AppPlan, Prepared, Refusal};
 
 use super::action::Action;
-use super::app::{App, Generation, Mode, Preparing, Purpose, Turn, Waiting};
+use super::app::{App, Generation, Mode, Turn};
 use super::budget::Backoff;
 use super::event::LastWords;
 use super::news::{Cause, Happening};
 use super::request::{Outcome, RequestId};
 use super::time::Moment;
 use super::view::LastRollout;
+use super::waiting::{Preparing, Purpose, Waiting};
 
 #[derive(Clone, Debug)]
 pub(super) struct Rollout {

@@ -1,10 +1,11 @@
 //! How a start ends: all workers have come up, or they have failed as often as a rollout may. Who waits for it is answered.
 
-use super::app::{App, Generation, Turn, Waiting};
+use super::app::{App, Generation, Turn};
 use super::event::GenerationId;
 use super::news::Happening;
 use super::request::Outcome;
 use super::view::LastRollout;
+use super::waiting::Waiting;
 use super::worker::Worker;
 use crate::config::{agreed, counted};
 

@@ -18,10 +18,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
-use super::app::{App, Mode, Purpose, Turn};
+use super::app::{App, Mode, Turn};
 use super::news::Happening;
 use super::request::{Outcome, RequestId};
 use super::time::Moment;
+use super::waiting::Purpose;
 
 /// When a link that could not be put back is tried again.
 const AGAIN: Duration = Duration::from_secs(10);

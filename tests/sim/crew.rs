@@ -206,3 +206,10 @@ impl Crew {
         self.allowances.push_back((now, 2 * (most + surge) + self.policy.rollout.max_boot_failures));
     }
 }
+
+/// Workers of an app, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Count {
+    pub(crate) live: u32,
+    pub(crate) ready: u32,
+}

@@ -13,7 +13,7 @@ use ostler::supervise::{
 
 use crate::asked::Asked;
 use crate::book::Book;
-use crate::crew::{Crew, Hand};
+use crate::crew::{Count, Crew, Hand};
 use crate::doors::Doors;
 use crate::drain::Machine;
 use crate::hooks::Hooks;
@@ -38,13 +38,6 @@ pub(crate) struct Ledger {
     pub(crate) left_links: BTreeSet<AppName>,
     /// Apps whose stop has begun and not ended.
     pub(crate) stopping: BTreeSet<AppName>,
-}
-
-/// Workers of an app, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Count {
-    pub(crate) live: u32,
-    pub(crate) ready: u32,
 }
 
 impl Ledger {

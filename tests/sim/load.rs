@@ -8,8 +8,9 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::supervise::{AppLoad, Event, LoadLook, MachineMemory, Moment, WorkerId, WorkerLoad};
 
+use crate::crew::Count;
 use crate::crew::Crew;
-use crate::ledger::{Count, Ledger};
+use crate::ledger::Ledger;
 use crate::process::{Process, Stage};
 use crate::rng::Rng;
 use crate::world::World;

@@ -20,7 +20,8 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::supervise::{Action, Event, Moment, View};
 
-use crate::ledger::{Count, Ledger};
+use crate::crew::Count;
+use crate::ledger::Ledger;
 pub(crate) use scaling::the_load_is_remembered;
 
 /// A law's name.

@@ -4,8 +4,8 @@ use ostler::supervise::{AppState, AppView, Request, Rung, WorkerState, WorkerVie
 
 use super::{Step, Verdict};
 use crate::asked::Asked;
+use crate::crew::Count;
 use crate::crew::Hand;
-use crate::ledger::Count;
 
 /// The view names exactly the workers there are, each as it is.
 pub(super) fn views_are_true(step: &Step<'_>) -> Verdict {

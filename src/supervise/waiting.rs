@@ -1,0 +1,29 @@
+//! Requests that are answered later, and for what they wait.
+
+use super::request::RequestId;
+
+/// Somebody who waits until the app serves at full strength.
+#[derive(Clone, Debug)]
+pub(super) struct Waiting {
+    pub(super) id: RequestId,
+    /// What will then have been done.
+    pub(super) done: String,
+    /// Whether it is about the number of workers; a later such request overtakes it.
+    pub(super) scale: bool,
+}
+
+/// A `Prepare` that has not been answered, and for whom it is. A request that comes later may have been made after the
+/// release was looked at, so it is prepared anew: `again`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Preparing {
+    pub(super) waiters: Vec<(RequestId, Purpose)>,
+    pub(super) again: Vec<(RequestId, Purpose)>,
+}
+
+/// What a release is prepared for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Rollout,
+    /// Its migration alone.
+    Migration,
+}
