@@ -63,12 +63,15 @@ pub struct Refusal {
     pub reason: String,
     /// The interpreter's own words (a traceback), or empty.
     pub detail: String,
+    /// Whether it may pass without anybody's doing: a port that another process has.
+    #[serde(default)]
+    pub passing: bool,
 }
 
 impl Refusal {
     /// A refusal in one sentence, with nothing from the interpreter.
     pub fn new(reason: impl Into<String>) -> Refusal {
-        Refusal { reason: reason.into(), detail: String::new() }
+        Refusal { reason: reason.into(), ..Refusal::default() }
     }
 }
 

@@ -243,7 +243,9 @@ async fn begin(
     }
     let plan = Plan { apps, machine: crate::plan::machine(&config.edge), ..Plan::default() };
     let refusals = refusals(&plan);
-    if !refusals.is_empty() && refusals.len() == plan.apps.len() {
+    // What another process holds may come free: such an app is tried again, and until then it is said why it does not serve.
+    let for_good = refusals.iter().all(|refusal| !refusal.passing);
+    if !refusals.is_empty() && refusals.len() == plan.apps.len() && for_good {
         return Err(StartError::NothingToRun(refusals));
     }
     Ok(Supervisor::new(plan, seed()))

@@ -108,6 +108,7 @@ async fn ask(children: &Children, inspection: &Inspection, limit: Duration) -> R
     let interpreter = Interpreter::start(children, inspection).map_err(|error| Refusal {
         reason: format!("cannot make a process to read the settings of {}: {error}", inspection.app),
         detail: String::new(),
+        passing: false,
     })?;
     match interpreter.told(inspection, limit).await {
         Told::Settings(settings) => Ok(*settings),
@@ -145,6 +146,7 @@ fn ended_without_answer(inspection: &Inspection, exit: Exit, output: String) -> 
             inspection.python.display()
         ),
         detail: output,
+        passing: false,
     }
 }
 
@@ -162,6 +164,7 @@ fn has_not_answered(
             stand.as_ref().map(|it| format!(" in {}", it.at)).unwrap_or_default()
         ),
         detail: stand.map(|it| format!("{}\n\n{output}", it.stacks)).unwrap_or(output),
+        passing: false,
     }
 }
 
@@ -304,7 +307,7 @@ fn answer_of(message: Message) -> Option<Answer> {
         Message::Settings(settings) => Some(Answer::Settings(settings)),
         Message::Failed(failed) => {
             let words = last_words(&failed);
-            Some(Answer::Failed(Refusal { reason: words.message, detail: words.traceback }))
+            Some(Answer::Failed(Refusal { detail: words.traceback, ..Refusal::new(words.message) }))
         }
         Message::Here
         | Message::Proved(_)

@@ -154,3 +154,13 @@ pub enum ListenError {
         error: nix::errno::Errno,
     },
 }
+
+impl ListenError {
+    /// Whether it may be otherwise later, without any change of the configuration.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            ListenError::InUse { .. } | ListenError::NotAvailable { .. } | ListenError::Answered { .. }
+        )
+    }
+}

@@ -19,7 +19,7 @@ pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Res
     let config = read_apart(file).await?;
     let Some(app) = config.apps.get(name) else {
         let reason = format!("{name} is no longer in the configuration; `ostler reload` removes it");
-        return Err(Refusal { reason, detail: String::new() });
+        return Err(Refusal::new(reason));
     };
     Ok(app_of(&Interpreters::fresh(children), app, None, &config.edge).await?)
 }
@@ -105,7 +105,7 @@ async fn read_apart(file: &Path) -> Result<Config, Refusal> {
 }
 
 fn refusal(problems: Problems) -> Refusal {
-    Refusal { reason: problems.summary(), detail: problems.to_string() }
+    Refusal { detail: problems.to_string(), ..Refusal::new(problems.summary()) }
 }
 
 /// Looks at one app from nothing, and keeps nothing of what it finds.

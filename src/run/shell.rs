@@ -224,13 +224,15 @@ impl Shell {
     /// Binds what a prepared app still lacks, with what was `done` for it; a socket that cannot be had refuses the app.
     pub fn bind(&mut self, app: &AppName, prepared: Prepared, done: Vec<Done>) -> Prepared {
         let plan = prepared?;
-        let refused = |reason: String| Refusal { reason, detail: String::new() };
         let blueprint = &plan.blueprint;
         let fresh = !self.apps.contains_key(app);
         if fresh {
             let path = self.runtime_directory.join("scoreboards").join(app.as_str());
             let scoreboard = Scoreboard::create(&path).map_err(|error| {
-                refused(format!("cannot make the scoreboard {}: {error}; is the disk full?", path.display()))
+                Refusal::new(format!(
+                    "cannot make the scoreboard {}: {error}; is the disk full?",
+                    path.display()
+                ))
             })?;
             let listeners = Listeners::new(&self.runtime_directory);
             self.apps.insert(app.clone(), Home::new(listeners, scoreboard, blueprint.clone()));
@@ -248,7 +250,7 @@ impl Shell {
                 if fresh {
                     self.apps.remove(app);
                 }
-                Err(refused(format!("{app}: {error}")))
+                Err(Refusal { passing: error.may_pass(), ..Refusal::new(format!("{app}: {error}")) })
             }
         }
     }

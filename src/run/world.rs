@@ -254,6 +254,7 @@ fn read_env_file(file: &Path, account: Option<&Account>) -> Result<Vec<(String, 
     let parsed = parse_env_file(&text, file).map_err(|problems| Refusal {
         reason: format!("the file with environment {}", problems.summary()),
         detail: problems.to_string(),
+        passing: false,
     });
     Ok(parsed?)
 }

@@ -107,6 +107,7 @@ impl App {
         self.scaling.begin_with(left.load);
         self.generations = left.generations;
         self.refusal = left.refusal;
+        self.look_again_later(turn);
         self.last_rollout = left.last_rollout;
         self.last_words = left.last_words;
         // Whether the shell was told before is not known.

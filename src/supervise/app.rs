@@ -8,6 +8,7 @@ use crate::config::AppName;
 use crate::plan::{AppPlan, Blueprint, Migrate, Policy, Prepared, Refusal, Resources};
 
 use super::action::{Action, Rung};
+use super::another_look::AnotherLook;
 use super::budget::{Backoff, Bucket};
 use super::doors::Doors;
 use super::event::{Exit, GenerationId, LastWords, Observation, WorkerId};
@@ -112,6 +113,7 @@ pub(super) struct App {
     /// Requests that wait until the app serves at full strength.
     pub(super) waiting: Vec<Waiting>,
     pub(super) refusal: Option<Refusal>,
+    pub(super) another_look: AnotherLook,
     pub(super) last_rollout: Option<LastRollout>,
     pub(super) last_words: Option<LastWords>,
     /// The bounds that the shell was told last.
@@ -143,6 +145,7 @@ impl App {
             generations: 0,
             waiting: Vec::new(),
             refusal: None,
+            another_look: AnotherLook::default(),
             last_rollout: None,
             last_words: None,
             limited: None,
@@ -318,6 +321,7 @@ impl App {
     /// What time alone does to its databases and its workers: patience that is over, boots that took too long, age.
     pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
         self.tell_joins(turn);
+        self.look_again(turn);
         self.expire_databases(turn);
         self.expire_zygotes(turn);
         let ids: Vec<WorkerId> = self.workers.keys().copied().collect();

@@ -7,6 +7,7 @@
 mod action;
 mod adopt;
 mod again;
+mod another_look;
 mod app;
 mod asked;
 mod boot;

@@ -34,6 +34,7 @@ impl App {
             backoff: self
                 .wake
                 .or_else(|| self.begins_again())
+                .or_else(|| self.looks_again())
                 .map(|wake| wake.since(now))
                 .filter(|wait| *wait > Duration::ZERO),
             workers: self.workers.values().map(|it| it.view(now, self.policy(it.generation))).collect(),
@@ -143,6 +144,7 @@ impl App {
             .chain(self.wake)
             .chain(self.databases.deadline())
             .chain(self.begins_again())
+            .chain(self.looks_again())
             .chain(self.switch.deadline())
             .chain(self.zygote_deadline())
             .chain(self.joins.deadline())

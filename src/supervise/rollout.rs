@@ -67,7 +67,7 @@ impl App {
             return self.joined(turn);
         }
         let (waiters, again) = asked.into_iter().partition(|(_, purpose)| *purpose == first);
-        self.preparing = Some(Preparing { waiters, again });
+        self.preparing = Some(Preparing { waiters, again, by_itself: false });
         turn.actions.push(Action::Prepare { app: self.name.clone() });
         self.announce(turn, Happening::RolloutRequested { joined: false, more: None });
     }
@@ -76,7 +76,7 @@ impl App {
     pub(super) fn prepared(&mut self, turn: &mut Turn<'_>, prepared: Prepared) {
         // Its listeners are bound.
         self.doubt_doors();
-        let Some(Preparing { waiters, again }) = self.preparing.take() else {
+        let Some(Preparing { waiters, again, by_itself }) = self.preparing.take() else {
             // It was stopped meanwhile; what the shell made for it is not needed.
             if self.mode == Mode::Stopped {
                 turn.actions.push(Action::ReleaseApp { app: self.name.clone() });
@@ -85,7 +85,8 @@ impl App {
         };
         let (rollout, only): (Vec<_>, Vec<_>) =
             waiters.into_iter().partition(|(_, purpose)| *purpose == Purpose::Rollout);
-        let (rolls_out, ids) = (!rollout.is_empty(), rollout.into_iter().chain(only).map(|(id, _)| id));
+        let (rolls_out, ids) =
+            (by_itself || !rollout.is_empty(), rollout.into_iter().chain(only).map(|(id, _)| id));
         match prepared {
             Ok(plan) if rolls_out => self.roll_out(turn, plan, ids.collect()),
             Ok(plan) => self.migrate_only(turn, plan, ids.collect()),
@@ -95,11 +96,14 @@ impl App {
     }
 
     pub(super) fn refuse(&mut self, turn: &mut Turn<'_>, refusal: Refusal, waiters: Vec<RequestId>) {
-        let Refusal { reason, detail } = refusal.clone();
-        self.announce(turn, Happening::PrepareFailed { reason: reason.clone(), detail: detail.clone() });
+        let Refusal { reason, detail, .. } = refusal.clone();
+        if !waiters.is_empty() || self.refusal.as_ref() != Some(&refusal) {
+            self.announce(turn, Happening::PrepareFailed { reason: reason.clone(), detail: detail.clone() });
+        }
         self.last_rollout =
             Some(LastRollout { generation: None, committed: false, reason: Some(reason.clone()) });
         self.refusal = Some(refusal);
+        self.look_again_later(turn);
         for id in waiters {
             let outcome = Outcome::Misconfigured { reason: reason.clone(), detail: detail.clone() };
             self.answer(turn, id, outcome);

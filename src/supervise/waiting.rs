@@ -18,6 +18,8 @@ pub(super) struct Waiting {
 pub(super) struct Preparing {
     pub(super) waiters: Vec<(RequestId, Purpose)>,
     pub(super) again: Vec<(RequestId, Purpose)>,
+    /// Whether it is made without a request, to bring the app in.
+    pub(super) by_itself: bool,
 }
 
 /// What a release is prepared for.

@@ -91,13 +91,30 @@ fn a_missing_directory_is_named() {
 }
 
 #[test]
-fn a_port_in_use_is_named_with_its_holder() {
+fn a_port_in_use_is_named_with_its_holder_and_had_as_soon_as_it_is_free() {
+    let site = Site::new();
+    let app = shop(&site).write();
+    let Target::Tcp(address) = app.target() else { panic!("a TCP address") };
+    let taken = TcpListener::bind(address).expect("the address is free");
+    let holder = std::process::id().to_string();
+    let ostlerd = site.start();
+    ostlerd.wait("shop", "says so", |app| {
+        let words = [&address.to_string(), "in use", &holder];
+        app.problem.as_ref().is_some_and(|it| words.iter().all(|word| it.contains(*word)))
+    });
+    ostlerd.ostler(&["wait", "shop"]).exits(1).says(&["in use", &holder]);
+    drop(taken);
+    ostlerd.serving("shop");
+    get(&app.target(), "/").expect("it serves");
+    assert_eq!(ostlerd.log().matches("the port is in use").count(), 1, "said once:\n{}", ostlerd.log());
+}
+
+#[test]
+fn an_app_whose_port_is_in_use_is_no_trouble_to_another() {
     let site = Site::new();
     let app = shop(&site).write();
     let Target::Tcp(address) = app.target() else { panic!("a TCP address") };
     let _taken = TcpListener::bind(address).expect("the address is free");
-    let holder = std::process::id().to_string();
-    site.start_in_vain().exits(78).says(&[&address.to_string(), "in use", &holder]);
     let good = site.app("blog").tcp().workers(1).with("app.py", WSGI).write();
     let ostlerd = site.start();
     ostlerd.serving("blog");
@@ -112,10 +129,16 @@ fn a_unix_socket_that_somebody_serves_is_not_taken() {
     let site = Site::new();
     let path = site.path("shop.sock");
     site.app("shop").unix().workers(1).with("app.py", WSGI).write();
-    let _taken = UnixListener::bind(&path).expect("the site is ours");
+    let taken = UnixListener::bind(&path).expect("the site is ours");
     let holder = format!("(pid {}) of ", std::process::id());
-    site.start_in_vain().exits(78).says(&["shop.sock", "another process", &holder]);
+    let ostlerd = site.start();
+    ostlerd.wait("shop", "says so", |app| {
+        let words = ["shop.sock", "another process", &holder];
+        app.problem.as_ref().is_some_and(|it| words.iter().all(|word| it.contains(word)))
+    });
     assert!(path.exists(), "it is still theirs");
+    drop(taken);
+    ostlerd.serving("shop");
 }
 
 #[test]

@@ -26,6 +26,14 @@ pub(crate) struct OnDisk {
     broken: bool,
 }
 
+/// What is wrong with a broken one: with some, what may pass.
+fn refused(app: &OnDisk) -> Refusal {
+    match app.version % 2 {
+        0 => Refusal { passing: true, ..Refusal::new("the port is in use") },
+        _ => Refusal::new("no such user"),
+    }
+}
+
 impl OnDisk {
     /// What it comes to.
     pub(crate) fn plan(&self) -> AppPlan {
@@ -86,11 +94,7 @@ impl Disk {
     pub(crate) fn plan(&self) -> Plan {
         let present = self.apps.iter().filter(|app| app.present);
         let prepared = present.map(|app| {
-            let plan = if app.broken {
-                Err(Refusal { reason: "no such user".to_owned(), detail: String::new() })
-            } else {
-                Ok(app.plan())
-            };
+            let plan = if app.broken { Err(refused(app)) } else { Ok(app.plan()) };
             (app.name.clone(), plan)
         });
         Plan { apps: prepared.collect(), machine: self.machine, ..Plan::default() }

@@ -166,6 +166,11 @@ impl Crew {
         self.view.as_ref().is_some_and(nothing)
     }
 
+    /// Whether a generation of it serves, or tries to.
+    pub(crate) fn serves(&self) -> bool {
+        self.view.as_ref().is_none_or(|view| view.generation.is_some())
+    }
+
     /// Whether workers should run at all.
     pub(crate) fn should_run(&self) -> bool {
         self.planned && !self.stopped

@@ -87,6 +87,7 @@ pub(crate) enum Flaw {
     StartsHooksTwice,
     ForgetsHooks,
     KeepsHooks,
+    LooksOnce,
 }
 
 static WHIM: AtomicU64 = AtomicU64::new(0);
@@ -207,6 +208,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             (Flaw::LosesAnswers, Action::Answer { .. })
             | (Flaw::NeverRefuses, Action::RefuseConnections { .. })
             | (Flaw::RefusesForGood, Action::AcceptConnections { .. }) => continue,
+            (Flaw::LooksOnce, Action::Prepare { .. }) if matches!(event, Event::TimePassed) => continue,
             (Flaw::AsksNobody, Action::AskWhere { .. })
             | (Flaw::ForgetsHooks, Action::RunHook { .. })
             | (Flaw::KeepsHooks, Action::EndHooks { .. }) => continue,

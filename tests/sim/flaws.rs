@@ -75,5 +75,6 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::StartsHooksTwice, Law::HooksRunInTheirProcess),
     (Flaw::ForgetsHooks, Law::HooksMissNoWorker),
     (Flaw::KeepsHooks, Law::HooksEndWithTheirGeneration),
+    (Flaw::LooksOnce, Law::WhatPassesIsLookedAtAgain),
     (Flaw::ActsOnAWhim, Law::SameSeedSameTrace),
 ];

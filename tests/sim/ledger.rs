@@ -17,6 +17,7 @@ use crate::crew::{Count, Crew, Hand};
 use crate::doors::Doors;
 use crate::drain::Machine;
 use crate::hooks::Hooks;
+use crate::refused::Refused;
 use crate::zygote::Zygote;
 
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,7 @@ pub(crate) struct Ledger {
     pub(crate) memory_is_tight: bool,
     pub(crate) doors: Doors,
     pub(crate) hooks: Hooks,
+    pub(crate) refused: Refused,
     /// Apps that were taken away with their link where it was: it is whoever's who configures them again.
     pub(crate) left_links: BTreeSet<AppName>,
     /// Apps whose stop has begun and not ended.
@@ -75,6 +77,7 @@ impl Ledger {
         self.machine.hear(now, event);
         self.doors.hear(event);
         self.hooks.hear(event);
+        self.refused.hear(now, event, &self.crews);
         match event {
             Event::TimePassed | Event::WorkerStands { .. } | Event::QueueEmptied { .. } => {}
             Event::WorkerForked { worker } => self.born(*worker),
@@ -100,7 +103,6 @@ impl Ledger {
                     self.planned(now, plan);
                 }
             }
-            Event::SpawnFailed { worker, .. } => self.gone(now, *worker),
             Event::WorkerProved { worker, proof } => {
                 if let (Some(hand), Some(answer)) = (self.hands.get(worker), &proof.answer)
                     && let Some(crew) = self.crews.get_mut(&hand.app)
@@ -118,7 +120,7 @@ impl Ledger {
                 self.zygote_said_no(now, *worker);
                 self.said_no(now, *worker);
             }
-            Event::WorkerExited { worker, .. } => self.gone(now, *worker),
+            Event::SpawnFailed { worker, .. } | Event::WorkerExited { worker, .. } => self.gone(now, *worker),
             Event::LoadObserved { apps, .. } => self.load_seen(now, apps),
             Event::WorkersObserved { seen } => {
                 for (worker, observation) in seen {
@@ -232,6 +234,7 @@ impl Ledger {
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
         self.doors.act(now, action);
         self.hooks.act(action);
+        self.refused.act(action);
         match action {
             Action::SpawnWorker { worker, generation, blueprint, hold, from, .. } => {
                 self.names.insert(*worker);

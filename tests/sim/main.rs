@@ -5,7 +5,7 @@
 //! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
 //!
 //! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `lives`, `nest`, `databases` (`site`, `command`),
-//! `links`, `load` and `asks` (what happens), `ledger` with `asked`, `crew`, `drain`, `hooks` and `book` (what is known), `laws`
+//! `links`, `load` and `asks` (what happens), `ledger` with `asked`, `crew`, `drain`, `hooks`, `refused` and `book` (what is known), `laws`
 //! (what must hold), `flaw` with `flaws`, `added`, `misdeeds`, `mishearing` and `misjudged` (what must be found), `run` (all
 //! together).
 
@@ -37,6 +37,7 @@ mod mishearing;
 mod misjudged;
 mod nest;
 mod process;
+mod refused;
 mod rng;
 mod run;
 mod scenario;

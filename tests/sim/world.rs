@@ -325,7 +325,7 @@ impl World {
         let known = self.disk.app(&app);
         let prepared = match known {
             Some(disk) if !self.rng.chance(fails) => Ok(disk.plan()),
-            _ => Err(Refusal { reason: "the directory is not there".to_owned(), detail: String::new() }),
+            _ => Err(Refusal { passing: true, ..Refusal::new("the port is in use") }),
         };
         Event::AppPrepared { app, prepared: Box::new(prepared) }
     }

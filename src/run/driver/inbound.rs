@@ -180,7 +180,7 @@ impl Driver {
                 let needs_restart = plan.needs_restart.into_iter().map(str::to_owned).collect();
                 Outcome::Planned { changes, needs_restart }
             }
-            Err(Refusal { reason, detail }) => Outcome::Misconfigured { reason, detail },
+            Err(Refusal { reason, detail, .. }) => Outcome::Misconfigured { reason, detail },
         };
         self.shell.answer(id, outcome);
     }
@@ -208,7 +208,7 @@ impl Driver {
             }
             Err(refusal) => {
                 self.shell.config_refused(&refusal);
-                let Refusal { reason, detail } = refusal;
+                let Refusal { reason, detail, .. } = refusal;
                 self.shell.answer(id, Outcome::Misconfigured { reason, detail });
             }
         }

@@ -31,7 +31,7 @@ impl Look {
     pub(in crate::run) async fn pending(&self, app: &AppName) -> Outcome {
         let plan = match prepare::one(&self.children, &self.config, app).await {
             Ok(looked) => looked.plan,
-            Err(Refusal { reason, detail }) => return Outcome::Misconfigured { reason, detail },
+            Err(Refusal { reason, detail, .. }) => return Outcome::Misconfigured { reason, detail },
         };
         let why = plan.migrations();
         let Some(migrate) = plan.migrate else {

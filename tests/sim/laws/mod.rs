@@ -111,6 +111,7 @@ pub(crate) enum Law {
     HooksRunWhenTheyAreDue,
     HooksMissNoWorker,
     HooksEndWithTheirGeneration,
+    WhatPassesIsLookedAtAgain,
 }
 
 /// A law that does not hold.
@@ -225,6 +226,7 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::TheFailedRefuse, doors::the_failed_refuse),
     (Law::HooksMissNoWorker, hooks::hooks_miss_no_worker),
     (Law::HooksEndWithTheirGeneration, hooks::hooks_end_with_their_generation),
+    (Law::WhatPassesIsLookedAtAgain, rollouts::what_passes_is_looked_at_again),
 ];
 
 /// Which laws are in force: all, or one alone.

@@ -1,9 +1,11 @@
 //! Laws about the course of a rollout.
 
-use ostler::config::AppName;
-use ostler::supervise::{Action, Event, GenerationId, Happening, News, PhaseView};
+use std::time::Duration;
 
-use super::{Step, Verdict};
+use ostler::config::AppName;
+use ostler::supervise::{Action, Event, GenerationId, Happening, Moment, News, PhaseView};
+
+use super::{Step, Verdict, seconds};
 
 /// A rollback is over when the old generation is at full strength again, or does not boot any more.
 pub(super) fn rollback_restores_the_old(step: &Step<'_>) -> Verdict {
@@ -79,4 +81,16 @@ pub(super) fn the_same_plan_rolls_nothing_out(step: &Step<'_>) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// An app that was refused for what may pass by itself is looked at again, whether anybody asks or not.
+pub(super) fn what_passes_is_looked_at_again(step: &Step<'_>) -> Verdict {
+    if step.ledger.machine.shutdown {
+        return Ok(());
+    }
+    let late = |since: &Moment| step.now.since(*since) > Duration::from_secs(75);
+    match step.ledger.refused.since.iter().find(|(_, since)| late(since)) {
+        Some((app, since)) => Err(format!("{app} was refused {} ago", seconds(step.now.since(*since)))),
+        None => Ok(()),
+    }
 }

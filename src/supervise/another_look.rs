@@ -1,0 +1,50 @@
+//! An app that is refused for what may pass by itself, such as a port that another process has, and of which nothing serves:
+//! its release is looked at again until it can be run.
+
+use std::time::Duration;
+
+use super::action::Action;
+use super::app::{App, Mode, Turn};
+use super::budget::delay_after;
+use super::time::Moment;
+use super::waiting::Preparing;
+
+/// After 5 s, 10 s … 60 s.
+const PACE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// When to look again, and how often in a row that was of no use.
+#[derive(Clone, Debug, Default)]
+pub(super) struct AnotherLook {
+    at: Option<Moment>,
+    refusals: u32,
+}
+
+impl App {
+    /// The app has been refused.
+    pub(super) fn look_again_later(&mut self, turn: &mut Turn<'_>) {
+        let passes = self.refusal.as_ref().is_some_and(|refusal| refusal.passing);
+        if !passes || self.serving.is_some() || self.mode != Mode::Running {
+            self.another_look = AnotherLook::default();
+            return;
+        }
+        let refusals = self.another_look.refusals.saturating_add(1);
+        let at = Some(turn.now + delay_after(PACE, refusals, turn.random));
+        self.another_look = AnotherLook { at, refusals };
+    }
+
+    /// When that is, unless something else is done.
+    pub(super) fn looks_again(&self) -> Option<Moment> {
+        let idle = self.mode == Mode::Running && self.preparing.is_none() && !self.switch.is_moving();
+        let refused = self.serving.is_none() && self.refusal.is_some() && self.databases.is_idle();
+        self.another_look.at.filter(|_| idle && refused)
+    }
+
+    /// Looks again if it is due; nobody has asked, so nobody is answered.
+    pub(super) fn look_again(&mut self, turn: &mut Turn<'_>) {
+        if self.looks_again().is_some_and(|at| at <= turn.now) {
+            self.another_look.at = None;
+            self.preparing = Some(Preparing { by_itself: true, ..Preparing::default() });
+            turn.actions.push(Action::Prepare { app: self.name.clone() });
+        }
+    }
+}
