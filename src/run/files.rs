@@ -183,7 +183,8 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    const SHORT: Duration = Duration::from_millis(20);
+    /// Time for a thread to begin, on a busy machine too.
+    const SHORT: Duration = Duration::from_secs(1);
 
     #[tokio::test]
     async fn a_look_that_hangs_is_named_and_holds_up_no_other() {
