@@ -14,6 +14,7 @@ mod app_errors;
 mod bad_releases;
 mod check;
 mod client;
+mod clock;
 mod cloud;
 mod conf;
 mod conf_abuse;

@@ -97,6 +97,12 @@ impl Site {
         Ostlerd::run(self, command)
     }
 
+    /// The same by a command of the test's own, made of [`Site::command`].
+    #[allow(dead_code, reason = "for the tests of the daemon")]
+    pub fn start_by(&self, command: Command) -> Ostlerd<'_> {
+        Ostlerd::run(self, command)
+    }
+
     /// The same with another copy of the program.
     pub fn start_as(&self, program: &Path) -> Ostlerd<'_> {
         Ostlerd::run(self, self.command_of(program))
