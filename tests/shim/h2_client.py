@@ -63,6 +63,9 @@ class Client:
                 if not data:
                     raise ConnectionError("closed")
                 for event in h2c.receive_data(data):
+                    if isinstance(event, h2.events.DataReceived):
+                        # Or the server may send no more when all answers of the connection have come to 64 KiB.
+                        h2c.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
                     self.hear(event, waiting)
                 for stream in [stream for stream in waiting if h2c.goaway is not None and stream > h2c.goaway]:
                     waiting.discard(stream)
