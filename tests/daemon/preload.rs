@@ -143,8 +143,8 @@ fn a_forked_worker_is_as_a_plain_one() {
     fs::write(site.path("apps.d/shop.toml"), app.text().replace("preload = true", "preload = false"))
         .expect("the site is ours");
     ostlerd.ostler(&["reload"]).exits(0);
-    let now = ostlerd.serving("shop");
-    assert!(now.zygotes.is_empty(), "{:#?}", now.zygotes);
+    ostlerd.wait("shop", "has no zygote", |app| app.zygotes.is_empty());
+    ostlerd.serving("shop");
     let plain = look(ostlerd.pids("shop")[0]);
     assert_eq!(forked, plain);
 }
@@ -161,7 +161,8 @@ fn gunicorns_own_preload_app_is_followed_unless_the_file_says_otherwise() {
     assert!(said.out.contains("workers are forked from it"), "{said}");
     fs::write(site.path("apps.d/shop.toml"), format!("preload = false\n{}", app.text())).expect("ours");
     ostlerd.ostler(&["reload"]).exits(0);
-    assert!(ostlerd.serving("shop").zygotes.is_empty());
+    // The one before ends a moment after its last worker.
+    ostlerd.wait("shop", "serves without a zygote", |app| app.zygotes.is_empty());
 }
 
 #[test]
