@@ -55,11 +55,11 @@ fn a_clock_that_jumps_to_and_fro_loses_nothing_and_ends_nobody() {
     ostlerd.serving("shop");
     let load = Load::on(&app.target()).start();
     for (turn, jump) in [YEARS, -YEARS, 0, -86_400, 3600].into_iter().enumerate() {
-        let before: Vec<_> = ready(&ostlerd.app("shop")).iter().map(|worker| worker.id.clone()).collect();
+        let before: Vec<_> = ready(&ostlerd.app("shop")).iter().map(|worker| worker.id).collect();
         fs::write(&off, jump.to_string()).expect("the site is ours");
         // For longer than a heartbeat lasts.
         load.more(200);
-        let after: Vec<_> = ready(&ostlerd.app("shop")).iter().map(|worker| worker.id.clone()).collect();
+        let after: Vec<_> = ready(&ostlerd.app("shop")).iter().map(|worker| worker.id).collect();
         assert_eq!(before, after, "a jump of {jump} s ended somebody");
         ages_are_sane(&ostlerd.status());
         ostlerd.ostler(&["restart", "shop"]).exits(0).says(&[&format!("generation g{} serves", turn + 2)]);
