@@ -1,9 +1,7 @@
 //! The configuration, checked: every value is within its rule, nothing is left to parse.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -57,7 +55,7 @@ impl From<AppName> for String {
 }
 
 /// Where an app listens.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Listen {
     /// The address.
     pub address: Address,
@@ -70,9 +68,17 @@ pub struct Listen {
     pub origin: Origin,
 }
 
-/// Who has named an address: what the app's own code names is done with the rights of the app's user. The address is the same
-/// one whoever has named it, so all origins are equal.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+/// Whoever has named it: an address that moves from gunicorn's settings to the app's file is no reason to replace workers.
+impl PartialEq for Listen {
+    fn eq(&self, other: &Listen) -> bool {
+        (&self.address, self.mode, self.backlog) == (&other.address, other.mode, other.backlog)
+    }
+}
+
+impl Eq for Listen {}
+
+/// Who has named an address: what the app's own code names is done with the rights of the app's user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
     /// The app's file, which is root's word.
@@ -80,30 +86,6 @@ pub enum Origin {
     File,
     /// gunicorn's settings, which the app's code has a say in.
     Code,
-}
-
-impl PartialEq for Origin {
-    fn eq(&self, _: &Origin) -> bool {
-        true
-    }
-}
-
-impl Eq for Origin {}
-
-impl PartialOrd for Origin {
-    fn partial_cmp(&self, other: &Origin) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Origin {
-    fn cmp(&self, _: &Origin) -> Ordering {
-        Ordering::Equal
-    }
-}
-
-impl Hash for Origin {
-    fn hash<H: Hasher>(&self, _: &mut H) {}
 }
 
 /// An address to listen on.

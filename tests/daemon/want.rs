@@ -44,6 +44,13 @@ impl Drop for Limit {
     }
 }
 
+fn is_whole_again(ostlerd: &Ostlerd<'_>) {
+    ostlerd.serving("shop");
+    ostlerd.restart("shop");
+    let log = ostlerd.log();
+    assert!(!log.contains("panicked"), "{log}");
+}
+
 /// A user of this test's own, whose processes can be counted.
 fn somebody() -> u32 {
     700_000 + std::process::id() % 100_000
@@ -91,10 +98,7 @@ fn where_no_process_and_no_thread_can_be_made_ostlerd_serves_on_and_is_whole_aga
     assert!(said.all().contains("no thread can be made"), "{said}");
     answers(&app.target(), "1");
     drop(limit);
-    ostlerd.serving("shop");
-    ostlerd.restart("shop");
-    let log = ostlerd.log();
-    assert!(!log.contains("panicked"), "{log}");
+    is_whole_again(&ostlerd);
 }
 
 #[test]
@@ -110,10 +114,7 @@ fn where_no_descriptor_can_be_had_workers_serve_and_ostlerd_is_whole_again_after
     ostlerd.logs("could not be started");
     answers(&app.target(), "1");
     drop(limit);
-    ostlerd.serving("shop");
-    ostlerd.restart("shop");
-    let log = ostlerd.log();
-    assert!(!log.contains("panicked"), "{log}");
+    is_whole_again(&ostlerd);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use crate::config::Preset;
 use crate::config::fuzzing::is_harmless;
 use crate::plan::{Served, ServedApp, WorkerClass};
 
-const ALL: [Program; 5] =
+/// Every program.
+pub(super) const ALL: [Program; 5] =
     [Program::Nginx, Program::Haproxy, Program::Traefik, Program::Caddy, Program::Keepalived];
 
 /// The first byte is which program it is for, the second where the text stands, the rest is the text.
@@ -51,7 +52,8 @@ fn shape(text: &str) -> Vec<String> {
     lines.map(shown).collect()
 }
 
-fn served() -> Served {
+/// What one machine serves, with plain names.
+pub(super) fn served() -> Served {
     let shop = ServedApp {
         name: "shop".parse().expect("it is a name"),
         listen: vec!["0.0.0.0:8000".parse().expect("it is an address")],
@@ -73,7 +75,8 @@ fn served() -> Served {
     }
 }
 
-fn wanted() -> Wanted {
+/// What is asked for on one machine of two.
+pub(super) fn wanted() -> Wanted {
     Wanted {
         source: "from a test".into(),
         app: None,

@@ -49,11 +49,12 @@ def run():
 
 /// One app with a migration, in a folder of its own.
 pub(super) struct Rig {
-    pub(super) folder: tempfile::TempDir,
     pub(super) migrations: Migrations,
     facts: UnboundedReceiver<Event>,
     pub(super) opening: Opening,
     pub(super) app: AppName,
+    /// Last: who still runs writes into it, and is ended before it is removed.
+    pub(super) folder: tempfile::TempDir,
 }
 
 pub(super) const RUN: RunId = RunId(1);

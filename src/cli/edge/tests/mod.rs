@@ -6,61 +6,26 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::fuzzing::{self, ALL};
 use super::*;
-use crate::config::{Address, Preset};
+use crate::config::Address;
 use crate::plan::{ServedApp, WorkerClass};
 
-const ALL: [Program; 5] =
-    [Program::Nginx, Program::Haproxy, Program::Traefik, Program::Caddy, Program::Keepalived];
 const PROXIES: [Program; 4] = [Program::Nginx, Program::Haproxy, Program::Traefik, Program::Caddy];
 
 fn app(name: &str, listen: &[&str]) -> ServedApp {
-    ServedApp {
-        name: name.parse().unwrap(),
-        listen: listen.iter().map(|text| text.parse().unwrap()).collect(),
-        class: Some(WorkerClass::Gthread),
-        gunicorn: Some("27.0.1".into()),
-        keepalive: Some(Duration::from_secs(75)),
-        request_limit: None,
-        trusts: Some(vec!["127.0.0.1".into(), "::1".into()]),
-        host: Some("shop.example.com".into()),
-        static_files: BTreeMap::new(),
-    }
+    let [shop] = fuzzing::served().apps.try_into().unwrap();
+    let listen = listen.iter().map(|text| text.parse().unwrap()).collect();
+    ServedApp { name: name.parse().unwrap(), listen, static_files: BTreeMap::new(), ..shop }
 }
 
 fn served(apps: Vec<ServedApp>) -> Served {
-    Served {
-        apps,
-        health: vec!["10.0.0.1:9180".parse().unwrap()],
-        agent: None,
-        track_file: Some(PathBuf::from("/run/ostler/keepalived")),
-        preset: Preset::None,
-        delay: Duration::from_secs(35),
-    }
+    Served { apps, ..fuzzing::served() }
 }
 
+/// By one server alone.
 fn wanted() -> Wanted {
-    Wanted {
-        source: "from a test".into(),
-        app: None,
-        own: None,
-        peers: Vec::new(),
-        hosts: Vec::new(),
-        tls: Tls::Off,
-        email: None,
-        cdn: None,
-        max_body: 10 << 20,
-        listen: None,
-        http_port: 80,
-        https_port: 443,
-        check_every: None,
-        main: false,
-        folder: PathBuf::from("/etc/traefik"),
-        vips: vec![vip("10.0.0.10/24").unwrap()],
-        interface: "eth0".into(),
-        priority: 100,
-        router_id: 51,
-    }
+    Wanted { own: None, peers: Vec::new(), hosts: Vec::new(), ..fuzzing::wanted() }
 }
 
 /// This server and another one.
