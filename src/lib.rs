@@ -1,6 +1,7 @@
 //! ostler runs gunicorn's workers without gunicorn's master.
 //!
-//! Data flows one way; read the modules in this order:
+//! Data flows one way; read the modules in this order. The first four are a crate of their own, `core.rs`, with nothing to
+//! touch the world by:
 //!
 //! 1. [`config`]: text to types.
 //! 2. [`plan`]: types to decisions.
@@ -12,14 +13,12 @@
 //! 8. [`run`]: the shell: processes, sockets, time.
 //! 9. [`cli`]: the command, which asks over that socket.
 
+pub use ostler_core::{config, plan, supervise, worker};
+
 pub mod cli;
-pub mod config;
 pub mod control;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 pub mod migrate;
 pub mod observe;
-pub mod plan;
 pub mod run;
-pub mod supervise;
-pub mod worker;

@@ -53,19 +53,19 @@ const PROGRAMS: [(&str, &str); 17] = [
 ];
 
 /// What to use instead of a worker class that ostlerd is known not to run.
-pub(crate) fn instead_of_class(name: &str) -> Option<&'static str> {
+pub fn instead_of_class(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     let mut parts = name.split(['.', ':', '#']);
     parts.find_map(|part| CLASSES.iter().find(|(known, _)| *known == part)).map(|(_, instead)| *instead)
 }
 
 /// What is known of a program that starts a server by itself, by its file's name.
-pub(crate) fn own_program(name: &str) -> Option<&'static str> {
+pub fn own_program(name: &str) -> Option<&'static str> {
     PROGRAMS.iter().find(|(program, _)| *program == name).map(|(_, served)| *served)
 }
 
 /// What of an app is known not to run, before anything is started: why, and what to do.
-pub(crate) fn cannot_run(app: &App) -> Option<String> {
+pub fn cannot_run(app: &App) -> Option<String> {
     let name = app.python.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let served = match name.as_str() {
         "gunicorn" => Some("`app` names the app, and gunicorn's arguments are `args`".to_owned()),

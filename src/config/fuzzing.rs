@@ -8,14 +8,14 @@ use super::{
 };
 
 /// The name of a law, which is its folder in the corpus, and what panics where the bytes break it.
-pub(crate) type Law = (&'static str, fn(&[u8]));
+pub type Law = (&'static str, fn(&[u8]));
 
 /// What holds for any bytes, by name.
-pub(crate) const LAWS: &[Law] =
+pub const LAWS: &[Law] =
     &[("app_toml", app_toml), ("env_file", env_file), ("values", values), ("visible", shown)];
 
 /// Whether nothing in it steers a terminal or hides from who reads it.
-pub(crate) fn is_harmless(text: &str) -> bool {
+pub fn is_harmless(text: &str) -> bool {
     !text.chars().any(|c| is_hidden(c) || c.is_control() && c != '\n' && c != '\t')
 }
 

@@ -182,7 +182,7 @@ fn read(path: &Path) -> Result<String, Box<Problem>> {
 ///
 /// It cannot be opened, is no regular file ([`io::ErrorKind::InvalidInput`]), or is held by a lease
 /// ([`io::ErrorKind::WouldBlock`]); the last two in words.
-pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+pub fn open_regular(path: &Path) -> io::Result<File> {
     let there = OpenOptions::new().read(true).custom_flags(libc::O_PATH).open(path)?;
     let meta = there.metadata()?;
     if !meta.is_file() {

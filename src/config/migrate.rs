@@ -253,7 +253,7 @@ fn database_url(value: &DeValue<'_>) -> Result<DatabaseUrl, Fault> {
 }
 
 /// Whether this is the URL of a database of a kind that can be watched.
-pub(crate) fn is_database_url(text: &str) -> bool {
+pub fn is_database_url(text: &str) -> bool {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme.split('+').next().unwrap_or(scheme));
     scheme.is_some_and(|scheme| SCHEMES.contains(&scheme))
 }

@@ -14,8 +14,8 @@ mod edge;
 mod env_file;
 mod error;
 mod foreign;
-#[cfg(any(test, fuzzing))]
-pub(crate) mod fuzzing;
+#[cfg(any(test, fuzzing, feature = "testing"))]
+pub mod fuzzing;
 mod health;
 mod keys;
 mod load;
@@ -45,11 +45,11 @@ pub use types::{
     RolloutConfig, Saturation, SurgeConfig, Workers, WorkersRange,
 };
 
-pub(crate) use foreign::{cannot_run, instead_of_class, own_program};
-pub(crate) use load::open_regular;
-pub(crate) use migrate::is_database_url;
-pub(crate) use names::env_name_fault;
-pub(crate) use plural::{agreed, counted, size_words};
-pub(crate) use source::shortened;
-pub(crate) use values::{WORKERS_MOST, parse_duration, parse_size, words};
-pub(crate) use visible::{is_hidden, visible, visible_line};
+pub use foreign::{cannot_run, instead_of_class, own_program};
+pub use load::open_regular;
+pub use migrate::is_database_url;
+pub use names::env_name_fault;
+pub use plural::{agreed, counted, size_words};
+pub use source::shortened;
+pub use values::{WORKERS_MOST, parse_duration, parse_size, words};
+pub use visible::{is_hidden, visible, visible_line};

@@ -115,7 +115,7 @@ pub(super) fn env_value(value: &DeValue<'_>, written: &str) -> Read<String> {
 }
 
 /// Why an environment variable may not have this name; `None` where it may.
-pub(crate) fn env_name_fault(name: &str) -> Option<Fault> {
+pub fn env_name_fault(name: &str) -> Option<Fault> {
     let bad = |c: char| c == '=' || c.is_whitespace() || c.is_control();
     if name.is_empty() || name.len() > 255 || name.chars().any(bad) {
         let rule = "must be 1 to 255 characters without `=`, spaces and control characters";

@@ -5,7 +5,7 @@
 use std::fmt::Display;
 
 /// `1 worker`, `0 workers`, `2 processes`, `3 tries`.
-pub(crate) fn counted<N: Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
+pub fn counted<N: Display + PartialEq + From<u8>>(number: N, what: &str) -> String {
     let one = number == N::from(1);
     let ends = |endings: &[&str]| endings.iter().any(|ending| what.ends_with(ending));
     match what.strip_suffix('y') {
@@ -17,16 +17,12 @@ pub(crate) fn counted<N: Display + PartialEq + From<u8>>(number: N, what: &str) 
 }
 
 /// The verb for so many: `agreed(1, "serves", "serve")`.
-pub(crate) fn agreed<N: PartialEq + From<u8>>(
-    number: N,
-    one: &'static str,
-    more: &'static str,
-) -> &'static str {
+pub fn agreed<N: PartialEq + From<u8>>(number: N, one: &'static str, more: &'static str) -> &'static str {
     if number == N::from(1) { one } else { more }
 }
 
 /// A size as one would write it: `512MiB`, `1GB`; in bytes where no unit gives a whole number.
-pub(crate) fn size_words(bytes: u64) -> String {
+pub fn size_words(bytes: u64) -> String {
     const UNITS: [(&str, u64); 8] = [
         ("TiB", 1 << 40),
         ("GiB", 1 << 30),

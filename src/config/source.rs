@@ -56,7 +56,7 @@ impl Source<'_> {
 }
 
 /// The first line of `text` without control characters, cut after `most` characters.
-pub(crate) fn shortened(text: &str, most: usize) -> String {
+pub fn shortened(text: &str, most: usize) -> String {
     let line = text.lines().next().unwrap_or_default();
     let short: String = line.chars().take(most).map(visible).collect();
     if short.chars().count() < text.trim_end().chars().count() { format!("{short}…") } else { short }

@@ -13,7 +13,7 @@ use super::types::{SurgeConfig, Workers};
 type Read<T> = Result<T, Fault>;
 
 /// The most workers that one app may have.
-pub(crate) const WORKERS_MOST: u32 = 1000;
+pub const WORKERS_MOST: u32 = 1000;
 
 /// `is 5, a number`: a value of the wrong type.
 pub(super) fn wrong_type(value: &DeValue<'_>, rule: &str) -> Fault {
@@ -191,7 +191,7 @@ fn seconds(text: &str) -> Option<Duration> {
 }
 
 /// `1h30m`, or a bare number of seconds.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     if text.parse::<u64>().is_ok() {
         return seconds(text);
     }
@@ -199,7 +199,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 }
 
 /// A duration as it would be written in the file.
-pub(crate) fn words(duration: Duration) -> String {
+pub fn words(duration: Duration) -> String {
     let millis = duration.as_millis();
     let units = [(24 * 3600 * 1000, "d"), (3600 * 1000, "h"), (60 * 1000, "m"), (1000, "s")];
     let whole = units.into_iter().find(|(unit, _)| millis >= *unit && millis.is_multiple_of(*unit));
@@ -232,7 +232,7 @@ fn bytes(size: u64) -> String {
 }
 
 /// As systemd has it, `K`, `M`, `G`, `T` are powers of 1024; `KB` … are powers of 1000.
-pub(crate) fn parse_size(text: &str) -> Option<u64> {
+pub fn parse_size(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let number: u64 = text[..digits].parse().ok()?;

@@ -25,18 +25,18 @@ const HIDDEN: &[(char, char)] = &[
 ];
 
 /// Whether a person would see nothing of it, or see others in another order for it.
-pub(crate) fn is_hidden(c: char) -> bool {
+pub fn is_hidden(c: char) -> bool {
     c >= '\u{ad}' && HIDDEN.iter().any(|&(first, last)| (first..=last).contains(&c))
 }
 
 /// `text` with hidden characters as escapes, `\u{202e}`, and without control characters other than tabs and line ends.
-pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+pub fn visible(text: &str) -> Cow<'_, str> {
     let steers = |c: char| c.is_control() && c != '\n' && c != '\t';
     changed(text, |c| steers(c) || is_hidden(c), |c| steers(c).then_some('\u{fffd}'))
 }
 
 /// The same on one line: control characters, line ends too, are blanks.
-pub(crate) fn visible_line(text: &str) -> Cow<'_, str> {
+pub fn visible_line(text: &str) -> Cow<'_, str> {
     changed(text, |c| c.is_control() || is_hidden(c), |c| c.is_control().then_some(' '))
 }
 

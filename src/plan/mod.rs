@@ -12,6 +12,8 @@ mod migrate;
 mod migration;
 mod policy;
 mod prepare;
+#[cfg(any(test, feature = "testing"))]
+mod sample;
 mod served;
 mod sockets;
 mod support;
@@ -26,11 +28,11 @@ pub use environment::environment;
 pub use facts::{EnvFile, Facts, Paths};
 pub use migrate::{Breaking, Budgets, Database, Migrate, MigrateCommand, NoMigrations, Override};
 pub use prepare::prepare;
-pub(crate) use prepare::why_ignored;
+pub use prepare::why_ignored;
+#[cfg(any(test, feature = "testing"))]
+pub use sample::sample;
 pub use served::{Seen, Served, ServedApp, served};
-pub(crate) use sockets::bind_address;
-#[cfg(test)]
-pub(crate) use tests::sample;
+pub use sockets::bind_address;
 pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, Hook, MachinePolicy, Plan, Policy, Preload, Prepared, Probe,
     Readiness, Refusal, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange,

@@ -145,7 +145,7 @@ fn not_followed(app: &App, facts: &Facts, account: &Account, notes: &mut Vec<Str
 }
 
 /// Why one of gunicorn's settings has no effect here.
-pub(crate) fn why_ignored(setting: &str) -> &'static str {
+pub fn why_ignored(setting: &str) -> &'static str {
     match setting {
         "daemon" => "ostlerd runs the workers and watches them",
         "pidfile" => "there is no master whose pid it could hold; see `ostler status`",

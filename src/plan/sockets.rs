@@ -118,7 +118,7 @@ fn may_be_of_code(app: &App, facts: &Facts, address: &Address) -> Result<(), Ref
 }
 
 /// gunicorn takes some shapes that `listen` leaves out for clarity.
-pub(crate) fn bind_address(bind: &str) -> Result<Address, String> {
+pub fn bind_address(bind: &str) -> Result<Address, String> {
     let plain = bind.trim();
     let plain = plain.strip_prefix("tcp://").unwrap_or(plain);
     let full = match plain.rsplit_once(':') {

@@ -9,6 +9,9 @@
 //! (what must hold), `flaw` with `flaws`, `added`, `misdeeds`, `mishearing` and `misjudged` (what must be found), `run` (all
 //! together).
 
+// Nothing but the core: it is all that is built to play.
+extern crate ostler_core as ostler;
+
 mod added;
 mod asked;
 mod asks;
