@@ -3,7 +3,7 @@
 use crate::worker::{TABLES, TEXT};
 
 /// The modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 35] = [
+const MODULES: [(&str, &str); 36] = [
     TEXT,
     TABLES,
     ("wire", include_str!("wire.py")),
@@ -21,6 +21,7 @@ const MODULES: [(&str, &str); 35] = [
     ("trail", include_str!("trail.py")),
     ("backends", include_str!("backends.py")),
     ("catalog", include_str!("catalog.py")),
+    ("postgresql_link", include_str!("postgresql_link.py")),
     ("postgresql", include_str!("postgresql.py")),
     ("schema", include_str!("schema.py")),
     ("breakage", include_str!("breakage.py")),

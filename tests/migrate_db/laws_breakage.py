@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 
+from breakage_cases import CASES
 from program import bundle, source
 
 SERVER = None
@@ -68,9 +69,6 @@ M, RemoveField, AddField, AlterField = migrations, migrations.RemoveField, migra
 Separate, RunSQL = migrations.SeparateDatabaseAndState, migrations.RunSQL
 """
 
-ORDER = "shop_order"
-
-
 def outcome(place, program):
     """What it prints, with the modules of the helper at hand."""
     done = subprocess.run([place.python, "-c", program], input=json.dumps([it for it in bundle() if it[0] != "main"]), capture_output=True, text=True,
@@ -84,98 +82,6 @@ def tried(place, cases):
     program = TRIED + "out = {}\n" + "".join(
         "if %s:\n    out[%r] = verdicts(%s)\n" % (condition or "True", name, case) for name, case, condition in cases)
     return outcome(place, program + "print(json.dumps(out))\n")
-
-
-# name, arguments of `verdicts`, on which Django, what breaks: (what, table, column, certain)
-CASES = [
-    ("a column is removed", "[order()], [RemoveField('order', 'price')]", None,
-     [("column", ORDER, "price", True)]),
-    ("a column is renamed", "[order()], [M.RenameField('order', 'price', 'cost')]", None,
-     [("column", ORDER, "price", True)]),
-    ("a field is renamed and keeps its column",
-     "[order()], [AlterField('order', 'price', field(db_column='price')), M.RenameField('order', 'price', 'cost')]", None, []),
-    ("a table is removed", "[order(), line()], [M.DeleteModel('Line')]", None, [("table", "shop_line", None, True)]),
-    ("a table is renamed", "[order(), line()], [M.RenameModel('Line', 'Row')]", None, [("table", "shop_line", None, True)]),
-    ("a model is renamed and keeps its table", "[order(), line()], [M.AlterModelTable('Line', 'shop_line'), "
-     "M.RenameModel('Line', 'Row')]", None, []),
-    ("a table gets another name", "[order(), line()], [M.AlterModelTable('Line', 'lines')]", None,
-     [("table", "shop_line", None, True)]),
-    ("a key is removed", "[order(), line()], [RemoveField('line', 'of')]", None, [("column", "shop_line", "of_id", True)]),
-    ("a table between two is removed", "[order(), tag()], [RemoveField('tag', 'orders')]", None,
-     [("table", "shop_tag_orders", None, True)]),
-    ("a model with a table between is removed", "[order(), tag()], [M.DeleteModel('Tag')]", None,
-     [("table", "shop_tag", None, True), ("table", "shop_tag_orders", None, True)]),
-    ("what nobody uses is removed", "[order(), line()], [M.DeleteModel('Line')], [order()]", None, []),
-    ("a column that nobody uses is removed", "[order(vat=field())], [RemoveField('order', 'vat')], [order()]", None, []),
-    ("a column takes no NULL and has no default", "[order()], [AddField('order', 'vat', field(default=0))]", None,
-     [("insert", ORDER, "vat", True)]),
-    ("a column takes NULL", "[order()], [AddField('order', 'vat', field(null=True))]", None, []),
-    ("a column has a default in the database", "[order()], [AddField('order', 'vat', field(db_default=0))]",
-     "HAS_DB_DEFAULT", []),
-    ("a column loses its default in the database",
-     "[order(vat=field(db_default=0))], [AlterField('order', 'vat', field(default=0))]", "HAS_DB_DEFAULT",
-     [("default", ORDER, "vat", True)]),
-    ("the default of an unknown column goes",
-     "[order(vat=field(db_default=0))], [AlterField('order', 'vat', field(default=0))], [order()]", "HAS_DB_DEFAULT",
-     [("insert", ORDER, "vat", True)]),
-    ("an unknown column takes no NULL any more",
-     "[order(vat=field(null=True))], [AlterField('order', 'vat', field(default=0))], [order()]", None,
-     [("insert", ORDER, "vat", True)]),
-    ("what was wrong before is nobody's fault",
-     "[order(vat=field())], [AddField('order', 'x', field(null=True))], [order()]", None, []),
-    ("two steps that together break nothing",
-     "[order()], [AddField('order', 'vat', field(default=0)), AlterField('order', 'vat', field(null=True))]", None, []),
-    ("a known column takes no NULL any more", "[order()], [AlterField('order', 'note', models.TextField())]", None,
-     [("null", ORDER, "note", True)]),
-    ("a known column that is always set takes no NULL any more",
-     "[order()], [AlterField('order', 'size', field(default=3))]", None, [("null", ORDER, "size", False)]),
-    ("a known column that has to be given takes no NULL any more", "[order()], [AlterField('order', 'by', field())]", None,
-     [("null", ORDER, "by", False)]),
-    ("a text becomes JSON", "[order()], [AlterField('order', 'note', models.JSONField(null=True, blank=True))]", None,
-     [("type", ORDER, "note", False)]),
-    ("a text gets shorter", "[order()], [AlterField('order', 'name', models.CharField(max_length=20))]", None,
-     [("narrower", ORDER, "name", False)]),
-    ("a text gets longer", "[order()], [AlterField('order', 'name', models.CharField(max_length=80))]", None, []),
-    ("a text gets endless", "[order()], [AlterField('order', 'name', models.TextField())]", None, []),
-    ("a number gets larger", "[order()], [AlterField('order', 'price', models.BigIntegerField())]", None, []),
-    ("a number gets smaller", "[order()], [AlterField('order', 'price', models.SmallIntegerField())]", None,
-     [("narrower", ORDER, "price", False)]),
-    ("a number becomes a text", "[order()], [AlterField('order', 'price', models.CharField(max_length=9))]", None,
-     [("type", ORDER, "price", True)]),
-    ("a number gets places", "[order()], [AlterField('order', 'price', models.DecimalField(max_digits=12, decimal_places=2))]",
-     None, [("type", ORDER, "price", False)]),
-    ("the serving code is as narrow already",
-     "[order()], [AlterField('order', 'price', models.SmallIntegerField())], [order(), "
-     "AlterField('order', 'price', models.SmallIntegerField())]", None, []),
-    ("a column becomes unique", "[order()], [AlterField('order', 'price', field(unique=True))]", None,
-     [("rule", ORDER, "unique (price)", False)]),
-    ("two columns become unique", "[order()], [M.AlterUniqueTogether('order', {('name', 'price')})]", None,
-     [("rule", ORDER, "unique (name, price)", False)]),
-    ("a constraint", "[order()], [M.AddConstraint('order', models.UniqueConstraint(fields=['name'], name='once'))]", None,
-     [("rule", ORDER, "unique (name)", False)]),
-    ("a constraint that the code knows",
-     "[order()], [M.AddConstraint('order', models.UniqueConstraint(fields=['name'], name='once'))], "
-     "[order(), M.AlterUniqueTogether('order', {('name',)})]", None, []),
-    ("a constraint that was there before",
-     "[order(), M.AlterUniqueTogether('order', {('name',)})], [AddField('order', 'x', field(null=True))], [order()]", None, []),
-    ("a column is removed and another one added", "[order()], [AddField('order', 'x', field(null=True)), "
-     "RemoveField('order', 'price'), AddField('order', 'y', field(null=True))]", None, [("column", ORDER, "price", True)]),
-    ("an index", "[order()], [M.AddIndex('order', models.Index(fields=['name'], name='by_name'))]", None, []),
-    ("rows alone", "[order()], [M.RunPython(M.RunPython.noop)]", None, []),
-    ("a new table", "[order()], [line(), tag()]", None, []),
-    ("the state alone", "[order()], [Separate(state_operations=[RemoveField('order', 'price')])]", None, []),
-    ("the state alone and then another column",
-     "[order()], [Separate(state_operations=[RemoveField('order', 'price')]), AddField('order', 'x', field(null=True))]",
-     None, []),
-    ("the database alone", "[order()], [Separate(database_operations=[RemoveField('order', 'price')])]", None,
-     [("column", ORDER, "price", True)]),
-    ("a model that Django does not manage any more",
-     "[order(), line()], [M.AlterModelOptions('Line', {'managed': False}), M.DeleteModel('Line')]", None, []),
-    ("an order of rows", "[order(), line()], [M.AlterOrderWithRespectTo('line', 'of')]", None,
-     [("insert", "shop_line", "_order", True)]),
-    ("SQL of its own", "[order()], [RunSQL('ALTER TABLE shop_order DROP COLUMN price', RunSQL.noop, "
-     "state_operations=[RemoveField('order', 'price')])]", None, []),
-]
 
 
 def what_breaks_the_code_that_serves_is_found_and_nothing_else(place):

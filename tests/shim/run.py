@@ -24,6 +24,8 @@ import forking  # noqa: E402
 import holding  # noqa: E402
 import hooks  # noqa: E402
 import http2  # noqa: E402
+import inspecting  # noqa: E402
+import loading  # noqa: E402
 import proving  # noqa: E402
 import serving  # noqa: E402
 import supervisor  # noqa: E402
@@ -35,6 +37,9 @@ ENVIRONMENTS = ["gunicorn-20.1", "gunicorn-23", "gunicorn-27", "newest"]
 # With the package that gunicorn's HTTP/2 takes.
 WITH_H2 = "gunicorn-27-http2"
 PR_SET_CHILD_SUBREAPER = 36
+# Those that name their worker classes themselves; the second ones with the newest gunicorn alone.
+OF_ANY = booting.LAWS + inspecting.LAWS + failing.LAWS + hooks.LAWS + forking.LAWS + loading.LAWS + proving.LAWS
+ONCE = booting.ONCE + inspecting.ONCE + failing.ONCE + loading.ONCE + proving.ONCE
 
 
 class Place:
@@ -94,12 +99,12 @@ def cases(venvs, environments, with_h2):
                 # How a fork is taken over is one thing for both; what is loaded before it is tried at the ends.
                 if environment in (environments[0], environments[-1]):
                     yield law, Place(venvs, environment, kind, preload="settings")
-        for law in booting.LAWS + failing.LAWS + hooks.LAWS + forking.LAWS + proving.LAWS:
+        for law in OF_ANY:
             yield law, Place(venvs, environment, "any")
     for kind in http2.KINDS if with_h2 else []:
         for law in http2.LAWS:
             yield law, Place(venvs, WITH_H2, kind)
-    for law in booting.ONCE + failing.ONCE + proving.ONCE if environments else []:
+    for law in ONCE if environments else []:
         yield law, Place(venvs, environments[-1], "any")
 
 
