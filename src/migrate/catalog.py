@@ -30,7 +30,8 @@ LOOK = """
                        OR (a.application_name = 'psql' AND a.query = '<insufficient privilege>')))
         FROM queue q LEFT JOIN pg_stat_activity a ON a.pid = q.pid)
       BUILDING)::text"""
-BUILDING = """, 'building', (SELECT json_agg(json_build_object('command', b.command, 'phase', b.phase, 'index', b.index_relid::bigint,
+BUILDING = """, 'building', (SELECT json_agg(json_build_object(
+          'command', b.command, 'phase', b.phase, 'index', b.index_relid::bigint,
           'blocks', array[b.blocks_done, b.blocks_total], 'tuples', array[b.tuples_done, b.tuples_total],
           'lockers', array[b.lockers_done, b.lockers_total]))
         FROM pg_stat_progress_create_index b JOIN mine ON mine.pid = b.pid)"""
@@ -86,7 +87,7 @@ def behind(mine, waits):
 
     Whoever waits behind somebody who waits behind us is harmed by us only since that one has been.
     """
-    found, begun = {}, {pid: None for pid in mine}
+    found, begun = {}, dict.fromkeys(mine)
     while begun:
         more = {}
         for pid, wait in waits.items():

@@ -40,7 +40,7 @@ def own():
     """The project's own texts, as pairs of a name that has nothing of this machine and the path."""
     python = tuple(os.path.join(sysconfig.get_path(key), "") for key in ("stdlib", "platstdlib"))
     files, left = {name: name for name in listed(".")}, ENTRIES
-    for name, module in sorted(list(sys.modules.items())):
+    for name, module in sorted(sys.modules.items()):
         if "." in name or name in sys.builtin_module_names:
             continue
         for place in folders(module) or [getattr(module, "__file__", None)]:

@@ -23,7 +23,6 @@ import os
 from _ostler.tag import Tag
 from _ostler.text import short
 
-
 LOCK_TIMEOUT = 1.0  # seconds; where nobody has set one and the server does not say when it looks for deadlocks
 
 

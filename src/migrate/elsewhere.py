@@ -6,8 +6,8 @@ import threading
 import time
 
 from _ostler import project
-from _ostler.text import short
 from _ostler.source import beside
+from _ostler.text import short
 
 SECONDS = 3.0  # for all of them together
 ENTRIES = 20

@@ -6,8 +6,8 @@ import signal
 import sys
 import traceback
 
-from _ostler import run as migration
 from _ostler import project, watch
+from _ostler import run as migration
 from _ostler.text import said, trace_of
 from _ostler.wire import Control, Trouble
 

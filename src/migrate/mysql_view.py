@@ -146,7 +146,7 @@ class View:
     def guess(self, row, others, open_ones, waits):
         """The statements of the same table that began before ours and do not wait; else open transactions; else who sleeps."""
         near = [one for one in others if one["db"] == row["db"] and one["id"] not in waits]
-        names = {name for name in words_of(row["info"])}
+        names = set(words_of(row["info"]))
         table = table_of(row["info"])
         at_work = {one["id"] for one in near if one["command"] in ("Query", "Execute")
                    and one["seconds"] >= waits[row["id"]] and (table or "") in words_of(one["info"]) and names}

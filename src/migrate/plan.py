@@ -10,7 +10,11 @@ NAMED = 8  # how many names a sentence holds
 def pending(wrapper):
     """`({"migrations": [...], "ahead": [...], "own": ...}, {name: migration})`."""
     from django.db.migrations.exceptions import (
-        BadMigrationError, CircularDependencyError, InconsistentMigrationHistory, NodeNotFoundError)
+        BadMigrationError,
+        CircularDependencyError,
+        InconsistentMigrationHistory,
+        NodeNotFoundError,
+    )
     from django.db.migrations.executor import MigrationExecutor
     try:
         executor = MigrationExecutor(wrapper)

@@ -31,7 +31,7 @@ class Trail:
 
     def step(self, step):
         if self.migration is None or step["at"] not in TOLD:
-            return
+            return None
         for again in (False, True):
             try:
                 return self.write(step)

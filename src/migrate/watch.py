@@ -105,7 +105,7 @@ class Watch:
             with self.deadline:
                 self.work()
             self.tell_locked()
-        except Lost as lost:
+        except Lost:
             now = time.monotonic()
             self.lost = self.lost or now
             if now - self.lost > PATIENCE:

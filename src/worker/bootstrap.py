@@ -1,6 +1,11 @@
 import sys
+
 sys.path[:1] = [p for p in sys.path[:1] if p]
-import json, os, types
+import json
+import os
+import types
+
+
 def read(fd):
     return json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
 def execute(module):

@@ -25,7 +25,8 @@ def is_wsgi(app):
 def is_coroutine(app):
     from inspect import iscoroutinefunction
 
-    return iscoroutinefunction(app) or iscoroutinefunction(getattr(app, "__call__", None))
+    # Not whether it can be called, but what is called then.
+    return iscoroutinefunction(app) or iscoroutinefunction(getattr(app, "__call__", None))  # noqa: B004
 
 
 def takes(app, number):

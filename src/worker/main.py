@@ -130,7 +130,7 @@ def serve(worker, server):
         sys.exit(0)
     except Failure as failure:
         stuck = failure.stuck
-        end(worker, failure, lambda: (log.error("%s", failure.message), say(failure.trace)))
+        end(worker, failure, lambda it=failure: (log.error("%s", it.message), say(it.trace)))
     except SystemExit as stop:
         stopped(worker, stop)
         raise

@@ -1,11 +1,10 @@
 """What is printed: line by line, and into the journal again where journald was stopped and the stream is cut off."""
 
+import _socket  # Never gevent's: a line is printed in any greenlet, and waits for nobody.
 import collections
 import io
 import os
 import sys
-
-import _socket  # Never gevent's: a line is printed in any greenlet, and waits for nobody.
 
 JOURNAL = "/run/systemd/journal/stdout"
 

@@ -172,9 +172,10 @@ def read_by_imports():
     os.environ.__class__, os.getcwd = Watched, look
     try:
         settings.check_gunicorn()
+        # For what they load.
         import gunicorn.app.wsgiapp
         import gunicorn.workers.gthread
-        import gunicorn.workers.sync
+        import gunicorn.workers.sync  # noqa: F401
     finally:
         os.environ.__class__, os.getcwd = kind, getcwd
     if dict(os.environ) != before or lookers - {"gunicorn"}:

@@ -1,6 +1,7 @@
 """The zygote: loads the app once, or gunicorn's settings alone, and forks workers from it at ostlerd's word. gunicorn's
 `preload_app`, and its one run of `gunicorn.conf.py`, without its master."""
 
+import _socket  # Never gevent's: nothing else is to run in here while it waits.
 import gc
 import json
 import os
@@ -9,8 +10,6 @@ import signal
 import stat
 import sys
 import warnings
-
-import _socket  # Never gevent's: nothing else is to run in here while it waits.
 
 from _ostler import django_app, host, output, settings, shift, slot
 from _ostler.paper import paper

@@ -69,7 +69,10 @@ def memory(uid, folder):
 
 def serve(fd):
     """Answers for a folder with one file, of which a first reading fails and a second one waits."""
-    attributes = lambda node, mode: struct.pack("<6Q10I", node, 4096, 8, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+
+    def attributes(node, mode):
+        return struct.pack("<6Q10I", node, 4096, 8, 0, 0, 0, 0, 0, 0, mode, 1, 0, 0, 0, 4096, 0)
+
     answers = {
         LOOKUP: struct.pack("<QQQQII", 2, 0, 999, 999, 0, 0) + attributes(2, 0o100644),
         GETATTR: struct.pack("<QII", 999, 0, 0) + attributes(1, 0o40755),

@@ -40,8 +40,8 @@ def state_of(*operations):
 
 def order(**fields):
     made = [("id", models.AutoField(primary_key=True)), ("name", models.CharField(max_length=40)),
-            ("price", models.IntegerField()), ("note", models.TextField(null=True, blank=True)), ("by", models.IntegerField(null=True)),
-            ("size", models.IntegerField(null=True, blank=True, default=3))]
+            ("price", models.IntegerField()), ("note", models.TextField(null=True, blank=True)),
+            ("by", models.IntegerField(null=True)), ("size", models.IntegerField(null=True, blank=True, default=3))]
     return migrations.CreateModel("Order", made + sorted(fields.items()))
 
 def line():

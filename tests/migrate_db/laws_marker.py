@@ -4,7 +4,8 @@ import json
 import os
 import signal
 
-from hosts import Host, nothing_runs_twice, steps, what_an_operation_has_committed_is_not_run_again as committed
+from hosts import Host, nothing_runs_twice, steps
+from hosts import what_an_operation_has_committed_is_not_run_again as committed
 from postgres import Postgres
 
 SERVER = Postgres
@@ -83,7 +84,7 @@ def a_run_that_is_under_way_elsewhere_is_not_dirty(place):
     one.start(slow=1)
     one.step(at="operation", number=2)
     assert "under way" in markers(place), markers(place)
-    other.orders = dict(tag="ostler:%s:web2:r0" % place.app, host="web2")
+    other.orders = {"tag": "ostler:%s:web2:r0" % place.app, "host": "web2"}
     waiting, _ = place.watch(**other.orders)
     assert "web1" in waiting.ask("lock", "busy")["holder"]
     assert "web1" in other.resolve()["holder"]

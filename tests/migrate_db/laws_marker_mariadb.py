@@ -2,7 +2,8 @@
 
 import os
 
-from hosts import Host, nothing_runs_twice, steps, what_an_operation_has_committed_is_not_run_again as committed
+from hosts import Host, nothing_runs_twice, steps
+from hosts import what_an_operation_has_committed_is_not_run_again as committed
 from maria import project
 from mariadb import Mariadb
 

@@ -17,7 +17,8 @@ DISGUISES = {
     "another folder": "import os; os.chdir('/proc/self')",
     "no descriptors": "import os; os.closerange(0, 1024)",
     "other files at all descriptors":
-        "import os; os.closerange(3, 1024); own = [os.open('own%d' % n, os.O_CREAT | os.O_RDWR) for n in range(12)]",
+        "import os; os.closerange(3, 1024); "
+                                      "own = [os.open('own%d' % n, os.O_CREAT | os.O_RDWR) for n in range(12)]",
     "a broken traceback": "import traceback; traceback.format_exception = traceback.print_exception = None",
 }
 ENDS = {
@@ -124,8 +125,11 @@ def where_a_process_stands_while_it_boots_is_told(at):
                 frame = 'standing.py", line %d in <module>' % last
                 # Only a loop has to be asked what waits in it.
                 numbers = [STACKS] + [TASKS] * (kind == "gevent")
-                stacks = lambda: [worker.stacks(number) for number in numbers] if caught(worker, TASKS) else []
-                until(lambda: frame in "".join(stacks()), "%s %s stands there" % (mode, kind))
+
+                def stacks():
+                    return "".join(worker.stacks(number) for number in numbers if caught(worker, TASKS))
+
+                until(lambda: frame in stacks(), "%s %s stands there" % (mode, kind))
 
 
 def where_a_lifespan_waits_is_told(at):
@@ -141,8 +145,8 @@ async def application(scope, receive, send):
         env = {"PYTHONPATH": at.directory}
         with Shop(at.venv, at.directory, entry="standing:application", env=env, args=["-k", kind]) as app:
             worker = app.spawn()
-            stacks = lambda: worker.stacks(TASKS) if caught(worker, TASKS) else ""
-            until(lambda: 'standing.py", line 4 in connect' in stacks(), "%s stands there" % kind)
+            frame = 'standing.py", line 4 in connect'
+            until(lambda: caught(worker, TASKS) and frame in worker.stacks(TASKS), "%s stands there" % kind)
 
 
 def a_worker_that_serves_writes_its_stacks_into_the_log(at):

@@ -17,20 +17,20 @@ import traceback
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import booting  # noqa: E402
-import draining  # noqa: E402
-import failing  # noqa: E402
-import forking  # noqa: E402
-import holding  # noqa: E402
-import hooks  # noqa: E402
-import http2  # noqa: E402
-import inspecting  # noqa: E402
-import loading  # noqa: E402
-import proving  # noqa: E402
-import serving  # noqa: E402
-import supervisor  # noqa: E402
-from kinds import CLASSES  # noqa: E402
-from supervisor import ROOT  # noqa: E402
+import booting
+import draining
+import failing
+import forking
+import holding
+import hooks
+import http2
+import inspecting
+import loading
+import proving
+import serving
+import supervisor
+from kinds import CLASSES
+from supervisor import ROOT
 
 # `newest` is the newest of everything that there is today, see tests/venvs.sh.
 ENVIRONMENTS = ["gunicorn-20.1", "gunicorn-23", "gunicorn-27", "newest"]
@@ -70,7 +70,8 @@ def tell_newest(venv):
     major = int(found["gunicorn"].split(".")[0])
     if major > supervisor.newest_supported():
         print("\n*** gunicorn %s is out, and ostler refuses what is newer than %d. Its laws are tried all the same: where they "
-              "hold, raise NEWEST in\n*** src/worker/settings.py and say so in README.md and ostler.toml(5); where not, mend what does not.\n"
+              "hold, raise NEWEST in\n*** src/worker/settings.py and say so in README.md and ostler.toml(5); where not, "
+              "mend what does not.\n"
               % (found["gunicorn"], supervisor.newest_supported()), flush=True)
         supervisor.tried = major
 

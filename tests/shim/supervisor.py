@@ -133,7 +133,10 @@ class Worker:
         os.pwrite(self.paper, b" " * ROOM, start)
         os.lseek(self.paper, start, os.SEEK_SET)
         self.kill(number)
-        read = lambda: os.pread(self.paper, ROOM, start).decode().rstrip(" ")
+
+        def read():
+            return os.pread(self.paper, ROOM, start).decode().rstrip(" ")
+
         until(lambda: read().endswith("\n"), "it writes its stacks")
         return read()
 

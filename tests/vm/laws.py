@@ -238,7 +238,10 @@ def limits_change_live_and_are_taken_back_with_their_keys():
 def crash():
     before = main_pid()
     os.kill(int(before), 9)
-    active = lambda: run("systemctl", "show", "--value", "-p", "ActiveState", "ostler") == "active"
+
+    def active():
+        return run("systemctl", "show", "--value", "-p", "ActiveState", "ostler") == "active"
+
     until("another ostlerd runs", lambda: main_pid() not in ("0", before) and active())
 
 

@@ -16,7 +16,7 @@ async def application(scope, receive, send):
                 open("shut_down", "w").close()
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
-                return
+                return None
     path = scope["path"]
     if path == "/slow":
         await asyncio.sleep(0.3)
