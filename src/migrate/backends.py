@@ -12,12 +12,16 @@ from _ostler.database import backend
 RUN, FAMILY = 0x6F737472, 0x6F737466  # "ostr", "ostf"
 AUTOVACUUM = "autovacuum"
 
-MARKED = "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = %(kind)s " \
-         "AND objid = %(number)s AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+MARKED = (
+    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 AND classid = %(kind)s "
+    "AND objid = %(number)s AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 # A connection of this run; `mine` has the parameters.
-MINE = "(application_name = %(name)s OR pid IN (" + MARKED + ") OR (pid, backend_start::text) IN (" \
-       "SELECT * FROM unnest(%(pids)s::int[], %(starts)s::text[]))) AND pid <> pg_backend_pid() " \
-       "AND datname = current_database() AND usesysid IS NOT NULL"
+MINE = (
+    "(application_name = %(name)s OR pid IN (" + MARKED + ") OR (pid, backend_start::text) IN ("
+    "SELECT * FROM unnest(%(pids)s::int[], %(starts)s::text[]))) AND pid <> pg_backend_pid() "
+    "AND datname = current_database() AND usesysid IS NOT NULL"
+)
 CLIENT = "(backend_type IS NULL OR backend_type = 'client backend')"
 ALL = """
     SELECT pid, application_name, usename, host(client_addr), state, query,
@@ -48,17 +52,35 @@ def marks(tag):
 
 def mine(tag, known):
     """The parameters of `MINE`; `known` has the start of each that was seen, by pid."""
-    return {"name": tag.text, "kind": RUN, "number": number(tag.text), "pids": list(known), "starts": list(known.values())}
+    return {
+        "name": tag.text,
+        "kind": RUN,
+        "number": number(tag.text),
+        "pids": list(known),
+        "starts": list(known.values()),
+    }
 
 
 def others_of(tag):
     """The condition for what earlier runs of the app have left, and its parameters."""
-    own = "application_name = %(name)s OR pid IN (" + MARKED.replace("%(kind)s", "%(run)s").replace(
-        "%(number)s", "%(own)s") + ")"
-    condition = "(left(application_name, %(length)s) = %(family)s OR pid IN (" + MARKED + ")) AND NOT (" + own + ") " \
+    own = (
+        "application_name = %(name)s OR pid IN ("
+        + MARKED.replace("%(kind)s", "%(run)s").replace("%(number)s", "%(own)s")
+        + ")"
+    )
+    condition = (
+        "(left(application_name, %(length)s) = %(family)s OR pid IN (" + MARKED + ")) AND NOT (" + own + ") "
         "AND pid <> pg_backend_pid() AND datname = current_database() AND usesysid IS NOT NULL"
-    return condition, {"length": len(tag.family), "family": tag.family, "kind": FAMILY, "number": number(tag.family),
-                       "name": tag.text, "run": RUN, "own": number(tag.text)}
+    )
+    return condition, {
+        "length": len(tag.family),
+        "family": tag.family,
+        "kind": FAMILY,
+        "number": number(tag.family),
+        "name": tag.text,
+        "run": RUN,
+        "own": number(tag.text),
+    }
 
 
 def who(link, pids):

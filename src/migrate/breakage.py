@@ -6,14 +6,36 @@ table, before and after the migrations to come. Only their difference counts: wh
 
 import re
 
-INTEGERS = {"SmallIntegerField": 16, "PositiveSmallIntegerField": 15, "IntegerField": 32, "PositiveIntegerField": 31,
-            "BigIntegerField": 64, "PositiveBigIntegerField": 63}
+INTEGERS = {
+    "SmallIntegerField": 16,
+    "PositiveSmallIntegerField": 15,
+    "IntegerField": 32,
+    "PositiveIntegerField": 31,
+    "BigIntegerField": 64,
+    "PositiveBigIntegerField": 63,
+}
 TEXTS = ("CharField", "SlugField", "FileField", "FilePathField", "TextField")
-KNOWN = ("BooleanField", "DateField", "DateTimeField", "TimeField", "DurationField", "UUIDField", "JSONField",
-         "GenericIPAddressField", "FloatField", "BinaryField", "DecimalField")
+KNOWN = (
+    "BooleanField",
+    "DateField",
+    "DateTimeField",
+    "TimeField",
+    "DurationField",
+    "UUIDField",
+    "JSONField",
+    "GenericIPAddressField",
+    "FloatField",
+    "BinaryField",
+    "DecimalField",
+)
 # What the code writes is taken, and what it reads is only of another class. What is written as text is taken where it fits.
-CLOSE = {("int", "DecimalField"), ("int", "FloatField"), ("DateField", "DateTimeField"), ("FloatField", "DecimalField"),
-         ("DecimalField", "FloatField")}
+CLOSE = {
+    ("int", "DecimalField"),
+    ("int", "FloatField"),
+    ("DateField", "DateTimeField"),
+    ("FloatField", "DecimalField"),
+    ("DecimalField", "FloatField"),
+}
 SAME, WIDER, NARROWER, OTHER, UNKNOWN = "same", "wider", "narrower", "other", "unknown"
 
 
@@ -115,8 +137,11 @@ def applied(tables, changes):
         elif before is None or table not in made:
             made[table] = after
         else:
-            columns = {name: it for name, it in made[table]["columns"].items()
-                       if name in after["columns"] or name not in before["columns"]}
+            columns = {
+                name: it
+                for name, it in made[table]["columns"].items()
+                if name in after["columns"] or name not in before["columns"]
+            }
             columns.update((name, it) for name, it in after["columns"].items() if it != before["columns"].get(name))
             rules = [it for it in made[table]["rules"] if it in after["rules"] or it not in before["rules"]]
             rules += [it for it in after["rules"] if it not in before["rules"] and it not in rules]
@@ -137,8 +162,15 @@ def judged(serving, was, steps, bounded=True):
         found = check(serving, was, now, bounded)
         since = {key: since.get(key, step) for key in found}
     found = check(serving, was, now, bounded) if since else {}
-    named = [dict(it, migration=since[key]["migration"], operation=since[key]["operation"],
-                  renamed=renamed(key, since[key]["changes"])) for key, it in found.items()]
+    named = [
+        dict(
+            it,
+            migration=since[key]["migration"],
+            operation=since[key]["operation"],
+            renamed=renamed(key, since[key]["changes"]),
+        )
+        for key, it in found.items()
+    ]
     # Who renames is told of the old name alone.
     new = {(it["migration"], it["operation"], it["renamed"]) for it in named if it["renamed"]}
     return [it for it in named if it["what"] != "insert" or (it["migration"], it["operation"], it["name"]) not in new]
@@ -149,8 +181,11 @@ def renamed(key, changes):
     what, table, name = key
     if what == "table" and table in changes:
         shape = sorted(changes[table][0]["columns"])
-        alike = [other for other, (before, after) in changes.items()
-                 if before is None and after is not None and sorted(after["columns"]) == shape]
+        alike = [
+            other
+            for other, (before, after) in changes.items()
+            if before is None and after is not None and sorted(after["columns"]) == shape
+        ]
     elif what == "column" and table in changes and None not in changes[table]:
         before, after = changes[table]
         kind = before["columns"].get(name, {}).get("kind")

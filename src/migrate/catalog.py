@@ -5,7 +5,9 @@ from _ostler.database import Lost, leftover
 from _ostler.text import short
 
 # Programs that look after a database: who waits in them is nobody that is kept waiting.
-PROGRAMS = "^(pg_dump|pg_dumpall|pg_restore|pg_basebackup|vacuumdb|reindexdb|clusterdb|pg_repack|pg_squeeze|pgcompacttable)"
+PROGRAMS = (
+    "^(pg_dump|pg_dumpall|pg_restore|pg_basebackup|vacuumdb|reindexdb|clusterdb|pg_repack|pg_squeeze|pgcompacttable)"
+)
 STATEMENTS = "^\\s*(/[*].*?[*]/\\s*)*(VACUUM|ANALY[SZ]E|REINDEX|CLUSTER|REFRESH MATERIALIZED|CREATE (UNIQUE )?INDEX)\\y"
 # Everything of a look in one question: some 1 ms. `pg_blocking_pids` is asked only of those that wait. What others do is
 # shown to few roles; that they wait for a lock that only maintenance takes is shown to all, and that they sit at a psql.
@@ -58,8 +60,16 @@ MARK = """
             || coalesce((SELECT string_agg(concat_ws(',', i.indexrelid, i.indisvalid), ';' ORDER BY i.indexrelid)
                            FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
                            JOIN pg_namespace n ON n.oid = c.relnamespace WHERE OURS), ''))""".replace("OURS", OURS)
-VERSIONS = ("alembic_version", "django_migrations", "schema_migrations", "flyway_schema_history", "goose_db_version",
-            "databasechangelog", "_sqlx_migrations", "_prisma_migrations")
+VERSIONS = (
+    "alembic_version",
+    "django_migrations",
+    "schema_migrations",
+    "flyway_schema_history",
+    "goose_db_version",
+    "databasechangelog",
+    "_sqlx_migrations",
+    "_prisma_migrations",
+)
 
 
 class Wait:
@@ -70,6 +80,7 @@ class Wait:
 def waits(rows, clocks):
     """Who waits, by pid. A server that does not say since when is timed by our own clock."""
     import time
+
     now = time.monotonic()
     for pid in set(clocks) - {row["pid"] for row in rows}:
         del clocks[pid]
@@ -124,28 +135,41 @@ class Index:
 
 def invalid_indexes(link, version, mine=()):
     """Each index that cannot be used. Who builds one is seen by all roles, which one is not: so by the lock on its table."""
-    building = "EXISTS (SELECT FROM pg_stat_progress_create_index b JOIN pg_locks l ON l.pid = b.pid AND l.granted " \
-               "WHERE l.relation = i.indrelid AND l.locktype = 'relation' AND NOT b.pid = ANY(%s))"
-    return [Index(*row) for row in link.ask("""
+    building = (
+        "EXISTS (SELECT FROM pg_stat_progress_create_index b JOIN pg_locks l ON l.pid = b.pid AND l.granted "
+        "WHERE l.relation = i.indrelid AND l.locktype = 'relation' AND NOT b.pid = ANY(%s))"
+    )
+    return [
+        Index(*row)
+        for row in link.ask(
+            """
         SELECT c.oid::bigint, quote_ident(n.nspname) || '.' || quote_ident(c.relname), c.relname, t.relname,
                pg_table_is_visible(t.oid), %s
           FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid
           JOIN pg_namespace n ON n.oid = c.relnamespace
-         WHERE NOT (i.indisvalid AND i.indisready) AND c.relkind = 'i' AND %s ORDER BY 2""" % (
-             building if version >= 120000 else "false AND %s IS NULL", OURS.replace("%%", "%").replace("%", "%%")),
-                                                [list(mine)])]
+         WHERE NOT (i.indisvalid AND i.indisready) AND c.relkind = 'i' AND %s ORDER BY 2"""
+            % (building if version >= 120000 else "false AND %s IS NULL", OURS.replace("%%", "%").replace("%", "%%")),
+            [list(mine)],
+        )
+    ]
 
 
 def mark(link):
     """The schema as one value, with what known tools have recorded; None where that took too long."""
     try:
         schema = link.ask(MARK.replace("%%", "%"))[0][0]
-        tables = [row[0] for row in link.ask(
-            "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE tablename IN (%s) "
-            "AND has_table_privilege(quote_ident(schemaname) || '.' || quote_ident(tablename), 'SELECT') ORDER BY 1"
-            % ", ".join("'%s'" % name for name in VERSIONS))]
-        records = [link.ask("SELECT md5(coalesce(string_agg(t::text, ';' ORDER BY t::text), '')) FROM %s t" % table)[0][0]
-                   for table in tables]
+        tables = [
+            row[0]
+            for row in link.ask(
+                "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables WHERE tablename IN (%s) "
+                "AND has_table_privilege(quote_ident(schemaname) || '.' || quote_ident(tablename), 'SELECT') ORDER BY 1"
+                % ", ".join("'%s'" % name for name in VERSIONS)
+            )
+        ]
+        records = [
+            link.ask("SELECT md5(coalesce(string_agg(t::text, ';' ORDER BY t::text), '')) FROM %s t" % table)[0][0]
+            for table in tables
+        ]
     except Lost:
         return None
     return schema, tables, records
@@ -193,11 +217,15 @@ def words_of(side, same):
     if same is None:
         return "the schema could not be compared with what it was before the run"
     if not same:
-        return "the schema, or what the tool records in it, is no longer what it was before the run: what of it is done " \
-               "nobody but the tool can tell"
+        return (
+            "the schema, or what the tool records in it, is no longer what it was before the run: what of it is done "
+            "nobody but the tool can tell"
+        )
     if not side.mark[1]:
-        return "the schema is as before; whether data was changed nobody can tell: no table of a known tool (%s) is in " \
-               "the database" % ", ".join(VERSIONS[:3])
+        return (
+            "the schema is as before; whether data was changed nobody can tell: no table of a known tool (%s) is in "
+            "the database" % ", ".join(VERSIONS[:3])
+        )
     return None
 
 

@@ -44,7 +44,11 @@ def own():
         if "." in name or name in sys.builtin_module_names:
             continue
         for place in folders(module) or [getattr(module, "__file__", None)]:
-            if not isinstance(place, str) or place.startswith(python) or any(it in place.split(os.sep) for it in PACKAGES):
+            if (
+                not isinstance(place, str)
+                or place.startswith(python)
+                or any(it in place.split(os.sep) for it in PACKAGES)
+            ):
                 continue
             if not os.path.isdir(place):
                 files[name] = place
@@ -85,7 +89,9 @@ def installed():
         if os.path.basename(place) not in PACKAGES:
             continue
         try:
-            names = [it for it in os.listdir(place) if it.endswith((".dist-info", ".egg-info")) and not it.startswith(TOOLS)]
+            names = [
+                it for it in os.listdir(place) if it.endswith((".dist-info", ".egg-info")) and not it.startswith(TOOLS)
+            ]
         except OSError:
             continue
         found.update("%s %s" % (it, text_of(os.path.join(place, it, "direct_url.json")).hex()) for it in names)
@@ -94,6 +100,7 @@ def installed():
 
 def carefully(ask):
     """What is not kept is owed, and done once more: no reason to fail."""
+
     def asked(self, *arguments):
         try:
             return ask(self, *arguments)

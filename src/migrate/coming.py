@@ -12,7 +12,9 @@ from _ostler.text import short
 
 # These change Django's own picture of the models, or rows, and no table.
 NO_TABLE = ("AlterModelOptions", "AlterModelManagers", "AlterModelTableComment", "RunPython")
-HARMLESS = re.compile(r"\s*(CREATE|DROP|REINDEX|ALTER)\s+(UNIQUE\s+)?INDEX\b|\s*(COMMENT|ANALYZE|VACUUM|CREATE\s+EXTENSION)\b", re.I)
+HARMLESS = re.compile(
+    r"\s*(CREATE|DROP|REINDEX|ALTER)\s+(UNIQUE\s+)?INDEX\b|\s*(COMMENT|ANALYZE|VACUUM|CREATE\s+EXTENSION)\b", re.I
+)
 
 
 class Picture:
@@ -43,6 +45,7 @@ class Picture:
 def allowed(alias, model):
     """Whether its table is one of this database."""
     from django.db import router
+
     try:
         return router.allow_migrate_model(alias, model)
     except Exception:
@@ -50,13 +53,16 @@ def allowed(alias, model):
 
 
 def merged(one, other):
-    return dict(one, columns=dict(other["columns"], **one["columns"]), rules=sorted(set(one["rules"]) | set(other["rules"])))
+    return dict(
+        one, columns=dict(other["columns"], **one["columns"]), rules=sorted(set(one["rules"]) | set(other["rules"]))
+    )
 
 
 def pending_of(wrapper):
     """The models as the migrations that are applied have made them, and those that are pending."""
     from django.db.migrations.executor import MigrationExecutor
     from django.db.migrations.state import ProjectState
+
     executor = MigrationExecutor(wrapper)
     loader = executor.loader
     state = ProjectState(real_apps=loader.unmigrated_apps)
@@ -74,8 +80,14 @@ def steps(alias, state, migrations, connection=None):
     was = now = picture.of(state)
     for migration in migrations:
         for number, operation in enumerate(migration.operations, 1):
-            step = {"migration": name_of(migration), "operation": described(operation), "number": number,
-                    "untold": untold(operation), "changes": {}, "locks": []}
+            step = {
+                "migration": name_of(migration),
+                "operation": described(operation),
+                "number": number,
+                "untold": untold(operation),
+                "changes": {},
+                "locks": [],
+            }
             inner, old = database_operations(operation), model_of(operation, migration.app_label, state)
             if inner is not None:
                 step["changes"], step["untold"] = separate(picture, inner, migration.app_label, state)

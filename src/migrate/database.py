@@ -143,8 +143,13 @@ def usual(orders):
 
 def backend(pid, application="", state="", query="", seconds=0):
     """One of ostlerd's `Backend`s."""
-    return {"pid": int(pid), "application": short(application, 100), "state": short(state, 60), "query": short(query),
-            "seconds": max(0, int(seconds or 0))}
+    return {
+        "pid": int(pid),
+        "application": short(application, 100),
+        "state": short(state, 60),
+        "query": short(query),
+        "seconds": max(0, int(seconds or 0)),
+    }
 
 
 def leftover(what, remedy, migration=None, removed=False):

@@ -11,9 +11,15 @@ from _ostler.text import short
 
 SECONDS = 3.0  # for all of them together
 ENTRIES = 20
-WAIT = {"postgresql": {"connect_timeout": 2}, "mysql": {"connect_timeout": 2, "read_timeout": 2}, "sqlite": {"timeout": 1}}
-IDENTITY = {"postgresql": "SELECT pg_postmaster_start_time()::text, current_database()",
-            "mysql": "SELECT @@hostname, @@port, @@datadir, DATABASE()"}
+WAIT = {
+    "postgresql": {"connect_timeout": 2},
+    "mysql": {"connect_timeout": 2, "read_timeout": 2},
+    "sqlite": {"timeout": 1},
+}
+IDENTITY = {
+    "postgresql": "SELECT pg_postmaster_start_time()::text, current_database()",
+    "mysql": "SELECT @@hostname, @@port, @@datadir, DATABASE()",
+}
 FOLLOWS = {"postgresql": "SELECT pg_is_in_recovery()", "mysql": "SELECT @@global.read_only"}
 
 
@@ -24,6 +30,7 @@ def seen(orders):
         return found
     try:
         from django.apps import apps
+
         if apps.ready:
             found["settings"] = project.named()
             if orders.get("migrated"):
@@ -36,11 +43,14 @@ def seen(orders):
 def others(migrated):
     """Those that have something pending: `[{"name": "reports", "pending": 3}]`."""
     from django.db import connections
+
     aliases = [alias for alias in sorted(connections.databases) if alias not in migrated]
     aliases = [alias for alias in aliases if not is_none(connections.databases[alias])][:ENTRIES]
     if not aliases:
         return []
-    asked = {alias: Asked(alias, alias not in migrated) for alias in [*migrated, *aliases] if alias in connections.databases}
+    asked = {
+        alias: Asked(alias, alias not in migrated) for alias in [*migrated, *aliases] if alias in connections.databases
+    }
     limit = time.monotonic() + SECONDS
     for one in asked.values():
         one.thread.start()
@@ -81,6 +91,7 @@ class Asked:
 
     def look(self):
         from django.db import connections
+
         wrapper = connections.create_connection(self.alias)
         kind = self.kind = wrapper.vendor
         entry = wrapper.settings_dict
@@ -126,6 +137,7 @@ def row(wrapper, statement):
 def count(wrapper):
     """How many migrations are pending that the routers let do anything here."""
     from django.db.migrations.executor import MigrationExecutor
+
     executor = MigrationExecutor(wrapper)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     labels = {migration.app_label for migration, backwards in plan if not backwards}
@@ -137,6 +149,7 @@ def allowed(alias, label):
     """Whether anything of this app may be migrated here."""
     from django.apps import apps
     from django.db import router
+
     try:
         models = list(apps.get_app_config(label).get_models(include_auto_created=True))
     except LookupError:

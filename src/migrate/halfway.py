@@ -21,13 +21,19 @@ def leftovers(wrapper, case, watched):
     if name is None or watched and not case.at:
         return [], None
     from django.db.migrations.loader import MigrationLoader
+
     loader = MigrationLoader(wrapper)
     app, _, short_name = name.partition(".")
     try:
         migration = loader.graph.nodes[app, short_name]
     except KeyError:
-        return [leftover("%s was under way and is not in the code any more" % name, "deploy the release that has it, and "
-                         "compare the database with it", name)], None
+        return [
+            leftover(
+                "%s was under way and is not in the code any more" % name,
+                "deploy the release that has it, and compare the database with it",
+                name,
+            )
+        ], None
     if wrapper.features.can_rollback_ddl and plan.atomic(migration, wrapper):
         return [], None
     one = Halfway(wrapper, loader, migration, name, case.at or {}, watched)
@@ -65,16 +71,25 @@ class Halfway:
         if not open_ones and (done or self.at.get("at") in ("committing", "recording")):
             return [self.unrecorded()]
         unclear = [number for number in open_ones if found[number] in (schema.PARTLY, schema.UNKNOWN)]
-        if self.at.get("at") is None and not done:  # nobody saw where it was, and what cannot be seen may not have begun
+        if (
+            self.at.get("at") is None and not done
+        ):  # nobody saw where it was, and what cannot be seen may not have begun
             if open_ones and found[open_ones[0]] == schema.UNKNOWN:
-                self.unclear = "whether operation %d of %s (%s) was done cannot be told: it leaves no trace in the schema" % (
-                    open_ones[0] + 1, self.name, words(self.operations[open_ones[0]]))
+                self.unclear = (
+                    "whether operation %d of %s (%s) was done cannot be told: it leaves no trace in the schema"
+                    % (open_ones[0] + 1, self.name, words(self.operations[open_ones[0]]))
+                )
             unclear = [number for number in unclear if found[number] == schema.PARTLY]
         if not done and not unclear:
             return []
         first = open_ones[0]
         what = "%s is half applied: %d of %d operations are done" % (self.name, len(done), total)
-        what += "; operation %d of %d (%s) is %s" % (first + 1, total, words(self.operations[first]), SAID[found[first]])
+        what += "; operation %d of %d (%s) is %s" % (
+            first + 1,
+            total,
+            words(self.operations[first]),
+            SAID[found[first]],
+        )
         return [leftover(short(what, 600), self.remedy(done, open_ones, found), self.name)]
 
     def progress(self):
@@ -88,12 +103,18 @@ class Halfway:
             elif at == "operation" and (index + 1 > number or not self.at.get("begun", True)) or at == "migration":
                 found.append(schema.NOT)
             else:
-                atomic = self.rolls_back and (operation.atomic or self.migration.atomic and operation.atomic is not False)
+                atomic = self.rolls_back and (
+                    operation.atomic or self.migration.atomic and operation.atomic is not False
+                )
                 found.append(self.schema.of(operation, self.app, self.states[index], self.states[index + 1], atomic))
         if at is None:  # what has no trace in the schema was done where something after it is
             last = max((index for index, one in enumerate(found) if one == schema.DONE), default=-1)
-            found = [schema.DONE if index < last and one in (schema.NEUTRAL, schema.UNKNOWN, schema.NOT) and not self.visible(
-                index, one) else one for index, one in enumerate(found)]
+            found = [
+                schema.DONE
+                if index < last and one in (schema.NEUTRAL, schema.UNKNOWN, schema.NOT) and not self.visible(index, one)
+                else one
+                for index, one in enumerate(found)
+            ]
         return found
 
     def visible(self, index, one):
@@ -107,8 +128,10 @@ class Halfway:
         missing = [text for text in late if self.schema.has(text) is False]
         what = "%s is applied but not recorded" % self.name
         if missing:
-            what = "all %d operations of %s are done, it is not recorded, and %d of the keys and indexes that come last " \
-                   "are missing" % (len(self.operations), self.name, len(missing))
+            what = (
+                "all %d operations of %s are done, it is not recorded, and %d of the keys and indexes that come last "
+                "are missing" % (len(self.operations), self.name, len(missing))
+            )
         return leftover(what, "\n".join(missing + [self.fake()]), self.name)
 
     def late(self):
@@ -135,10 +158,20 @@ class Halfway:
         forward += [text for text in self.late_of(done) if self.schema.has(text) is False]
         unclear = [index + 1 for index in open_ones if found[index] in (schema.PARTLY, schema.UNKNOWN)]
         warn = ["-- first see by hand how far operation %d came, and undo it" % unclear[0]] if unclear else []
-        text = "\n".join(["to go back, and run it again later:"] + warn + (back or ["-- nothing else"])
-                         + ["or to go forward:"] + forward + [self.fake()])
-        return text if len(text) <= SQL_LIMIT else text[:SQL_LIMIT] + "\n-- … cut; `python manage.py sqlmigrate %s %s` has " \
+        text = "\n".join(
+            ["to go back, and run it again later:"]
+            + warn
+            + (back or ["-- nothing else"])
+            + ["or to go forward:"]
+            + forward
+            + [self.fake()]
+        )
+        return (
+            text
+            if len(text) <= SQL_LIMIT
+            else text[:SQL_LIMIT] + "\n-- … cut; `python manage.py sqlmigrate %s %s` has "
             "it all" % (self.app, self.migration.name)
+        )
 
     def late_of(self, indexes):
         """What is kept for the end by the operations that are done already."""
@@ -146,7 +179,9 @@ class Halfway:
         try:
             for index in indexes:
                 if self.operations[index].reduces_to_sql and not hasattr(self.operations[index], "sql"):
-                    self.operations[index].database_forwards(self.app, editor, self.states[index], self.states[index + 1])
+                    self.operations[index].database_forwards(
+                        self.app, editor, self.states[index], self.states[index + 1]
+                    )
         except Exception:
             pass
         return [str(one) + ";" for one in editor.deferred_sql]

@@ -45,7 +45,9 @@ class File:
 
     def writers(self):
         """The processes that are writing, or about to; 0 is one that is not seen."""
-        found = {asked(self.main, fcntl.F_RDLCK, *place) for place in ((PENDING, 1), (RESERVED, 1), (SHARED, SHARED_BYTES))}
+        found = {
+            asked(self.main, fcntl.F_RDLCK, *place) for place in ((PENDING, 1), (RESERVED, 1), (SHARED, SHARED_BYTES))
+        }
         shared = self.shm()
         if shared is not None:
             found |= {asked(shared, fcntl.F_RDLCK, byte, 1) for byte in (WAL_WRITER, WAL_RECOVERY)}
@@ -65,8 +67,9 @@ class File:
 
 def asked(fd, kind, start, length):
     """The process whose lock is in the way of such a one; 0 where it is not seen, None where there is none."""
-    found, _, _, _, pid = struct.unpack(FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, struct.pack(
-        FLOCK, kind, os.SEEK_SET, start, length, 0)))
+    found, _, _, _, pid = struct.unpack(
+        FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, struct.pack(FLOCK, kind, os.SEEK_SET, start, length, 0))
+    )
     return None if found == fcntl.F_UNLCK else max(0, pid)
 
 

@@ -84,6 +84,7 @@ class Hooks:
         """Who had the lock that this run did not get, where that is seen from here, and more words about it."""
         try:
             from django.db import connections
+
             wrapper = connections[self.alias]
             seen = getattr(self.vendors.get(wrapper.vendor), "blockers", None)
             return seen(wrapper.settings_dict["NAME"], error) if seen else ([], "")
@@ -185,7 +186,9 @@ class Hooks:
             self.trail.leave()
             self.where = None
             usual = database.lock_timeout_of(self.orders, "", True)
-            if usual != self.timeout:  # the next migration sets its own anyway, and of many small ones each would wait twice
+            if (
+                usual != self.timeout
+            ):  # the next migration sets its own anyway, and of many small ones each would wait twice
                 self.timeout = usual
                 self.limit(connection)
 

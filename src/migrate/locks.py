@@ -40,21 +40,29 @@ def field_of(model, name):
 
 
 def index(table):
-    return "nobody can write to %s while the index is built: AddIndexConcurrently, in a migration with atomic = False, " \
-           "lets them" % table
+    return (
+        "nobody can write to %s while the index is built: AddIndexConcurrently, in a migration with atomic = False, "
+        "lets them" % table
+    )
 
 
 def unique(table):
-    return "nobody can read or write %s while its unique index is built: build a unique index CONCURRENTLY first, and add the " \
-           "constraint USING it" % table
+    return (
+        "nobody can read or write %s while its unique index is built: build a unique index CONCURRENTLY first, and add the "
+        "constraint USING it" % table
+    )
 
 
 def constraint(made, table):
     kind = type(made).__name__
     if kind == "CheckConstraint":
-        return ["nobody can read or write %s while all its rows are checked: AddConstraintNotValid, and ValidateConstraint in "
-                "another migration, let them" % table]
-    if kind == "UniqueConstraint" and (getattr(made, "condition", None) is not None or getattr(made, "expressions", ())):
+        return [
+            "nobody can read or write %s while all its rows are checked: AddConstraintNotValid, and ValidateConstraint in "
+            "another migration, let them" % table
+        ]
+    if kind == "UniqueConstraint" and (
+        getattr(made, "condition", None) is not None or getattr(made, "expressions", ())
+    ):
         return [index(table)]
     return [unique(table)]
 
@@ -65,7 +73,11 @@ def has_key(field):
 
 def added(field, table):
     found = []
-    if type(field).__name__.endswith("AutoField") or getattr(field, "generated", False) and getattr(field, "db_persist", False):
+    if (
+        type(field).__name__.endswith("AutoField")
+        or getattr(field, "generated", False)
+        and getattr(field, "db_persist", False)
+    ):
         found.append(rewrite(table, "every row gets a value of its own"))
     elif is_volatile(getattr(field, "db_default", None)):
         found.append(rewrite(table, "its db_default is worked out for every row"))
@@ -79,7 +91,10 @@ def added(field, table):
 
 
 def key(table, field):
-    return "nobody can write to %s and %s while the foreign key is checked" % (table, field.remote_field.model._meta.db_table)
+    return "nobody can write to %s and %s while the foreign key is checked" % (
+        table,
+        field.remote_field.model._meta.db_table,
+    )
 
 
 def is_volatile(default):
@@ -96,18 +111,24 @@ def altered(old, new, table, connection):
     if plain(was) != plain(now) and not keeps_rows(plain(was), plain(now)):
         found.append(rewrite(table, "the type of %s changes from %s to %s" % (new.column, was, now)))
     if old.null and not new.null:
-        found.append("nobody can read or write %s while all its rows are looked at for NULL in %s" % (table, new.column))
+        found.append(
+            "nobody can read or write %s while all its rows are looked at for NULL in %s" % (table, new.column)
+        )
     if new.unique and not old.unique:
         found.append(unique(table))
     elif new.db_index and not old.db_index and not old.unique:
         found.append(index(table))
-    if has_key(new) and (not has_key(old) or old.remote_field.model._meta.db_table != new.remote_field.model._meta.db_table):
+    if has_key(new) and (
+        not has_key(old) or old.remote_field.model._meta.db_table != new.remote_field.model._meta.db_table
+    ):
         found.append(key(table, new))
     return found
 
 
 def plain(kind):
-    return re.sub(r"\b(big|small)?serial\b", lambda it: (it.group(1) or "") + ("int" if it.group(1) else "integer"), str(kind))
+    return re.sub(
+        r"\b(big|small)?serial\b", lambda it: (it.group(1) or "") + ("int" if it.group(1) else "integer"), str(kind)
+    )
 
 
 def keeps_rows(was, now):

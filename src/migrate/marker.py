@@ -19,16 +19,25 @@ from _ostler.text import one_line, said, short
 TABLE = "ostler_migrations"
 UNDER_WAY, DIRTY, DONE = "under way", "dirty", "done"
 COLUMNS = ("run", "app", "release", "host", "migration", "since", "state", "step")
-TYPES = ("varchar(100) NOT NULL PRIMARY KEY", "varchar(100) NOT NULL", "varchar(1000) NOT NULL", "varchar(255) NOT NULL",
-         "varchar(255) NOT NULL", "varchar(40) NOT NULL", "varchar(40) NOT NULL", "text NOT NULL")
+TYPES = (
+    "varchar(100) NOT NULL PRIMARY KEY",
+    "varchar(100) NOT NULL",
+    "varchar(1000) NOT NULL",
+    "varchar(255) NOT NULL",
+    "varchar(255) NOT NULL",
+    "varchar(40) NOT NULL",
+    "varchar(40) NOT NULL",
+    "text NOT NULL",
+)
 # Of MySQL and MariaDB: no right to the database, the table, a column, and to write where all is read only.
 DENIED = {1044, 1142, 1143, 1227, 1290}
 STEP_MOST = 16000  # characters of what a row tells; MySQL's `text` holds 65535 bytes
 EXISTS = {
     "postgresql": "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                  "WHERE c.relname = %s AND n.nspname = %s",
+    "WHERE c.relname = %s AND n.nspname = %s",
     "mysql": "SELECT count(*) FROM information_schema.TABLES WHERE TABLE_NAME = %s AND TABLE_SCHEMA = DATABASE()",
-    "sqlite": "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = %s"}
+    "sqlite": "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = %s",
+}
 
 
 class Refused(Exception):
@@ -65,6 +74,7 @@ class Table:
     def ask(self, sql, values=None):
         """The rows, or how many were changed."""
         from django.db import Error
+
         try:
             with self.wrapper.cursor() as cursor:
                 cursor.execute(sql, values)
@@ -79,8 +89,10 @@ class Table:
         if self.name is None:
             quote = self.wrapper.ops.quote_name
             if self.wrapper.vendor == "postgresql":
-                rows = self.ask("SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-                                "WHERE c.oid = to_regclass('django_migrations')")
+                rows = self.ask(
+                    "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+                    "WHERE c.oid = to_regclass('django_migrations')"
+                )
                 self.place = rows[0][0] if rows else self.ask("SELECT current_schema()")[0][0]
             self.name = (quote(self.place) + "." if self.place else "") + quote(TABLE)
         return self.name
@@ -120,15 +132,29 @@ class Table:
             return False
         if not self.exists():
             return bool(self.place and self.ask("SELECT has_schema_privilege(%s, 'CREATE')", [self.place])[0][0])
-        return bool(self.ask("SELECT " + " AND ".join("has_table_privilege('%s', '%s')" % (self.name.replace("'", "''"), it)
-                                                      for it in ("SELECT", "INSERT", "UPDATE", "DELETE")))[0][0])
+        return bool(
+            self.ask(
+                "SELECT "
+                + " AND ".join(
+                    "has_table_privilege('%s', '%s')" % (self.name.replace("'", "''"), it)
+                    for it in ("SELECT", "INSERT", "UPDATE", "DELETE")
+                )
+            )[0][0]
+        )
 
     def needed(self):
         """What is done with it, in statements that are not run."""
         if not self.exists():
             return [self.statement()]
-        return [it % self.find() for it in ("SELECT run FROM %s", "INSERT INTO %s (run) VALUES (0)", "UPDATE %s SET run = 0",
-                                            "DELETE FROM %s")]
+        return [
+            it % self.find()
+            for it in (
+                "SELECT run FROM %s",
+                "INSERT INTO %s (run) VALUES (0)",
+                "UPDATE %s SET run = 0",
+                "DELETE FROM %s",
+            )
+        ]
 
     def allowed(self, statement):
         """MySQL and MariaDB look for the right where a statement is prepared; what else is wrong with it then tells nothing."""
@@ -148,18 +174,30 @@ class Table:
             text = json.dumps({"words": short(step.get("words"), 2000)})
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         run = run or self.run
-        values = [run, short(self.orders["app"], 100), short(own["release"], 1000), short(own["host"], 255),
-                  short(migration, 255), since, state, text]
+        values = [
+            run,
+            short(self.orders["app"], 100),
+            short(own["release"], 1000),
+            short(own["host"], 255),
+            short(migration, 255),
+            since,
+            state,
+            text,
+        ]
         self.clear(run)
-        self.ask("INSERT INTO %s (%s) VALUES (%s)" % (self.find(), self.columns(), ", ".join(["%s"] * len(values))), values)
+        self.ask(
+            "INSERT INTO %s (%s) VALUES (%s)" % (self.find(), self.columns(), ", ".join(["%s"] * len(values))), values
+        )
 
     def change(self, run, was=None, **values):
         """How many rows have changed; none that is in another state than `was`, where that is given."""
         quote = self.wrapper.ops.quote_name
         pairs = ", ".join("%s = %%s" % quote(name) for name in values)
         known = {name: value for name, value in (("run", run), ("state", was)) if value is not None}
-        return self.ask("UPDATE %s SET %s WHERE %s" % (self.find(), pairs, " AND ".join(quote(it) + " = %s" for it in known)),
-                        list(values.values()) + list(known.values()))
+        return self.ask(
+            "UPDATE %s SET %s WHERE %s" % (self.find(), pairs, " AND ".join(quote(it) + " = %s" for it in known)),
+            list(values.values()) + list(known.values()),
+        )
 
     def clear(self, run):
         self.ask("DELETE FROM %s WHERE %s = %%s" % (self.find(), self.wrapper.ops.quote_name("run")), [run])
@@ -171,8 +209,11 @@ class Ledger:
     def __init__(self, table, pending):
         self.table = table
         self.names = {it["name"] for it in (pending or {}).get("migrations") or []}
-        self.lasting = [it["name"] for it in (pending or {}).get("migrations") or []
-                        if not it["atomic"] or not table.wrapper.features.can_rollback_ddl]
+        self.lasting = [
+            it["name"]
+            for it in (pending or {}).get("migrations") or []
+            if not it["atomic"] or not table.wrapper.features.can_rollback_ddl
+        ]
 
     def concerns(self, row):
         """Another app's run counts where it was in a migration that is pending here: the project is the same."""
@@ -196,15 +237,26 @@ class Ledger:
                     continue
                 row.step = told(leftovers, unclear)
                 self.table.change(row.run, state=DIRTY, step=json.dumps(row.step))
-            return {"host": row.host, "release": row.release, "migration": row.migration, "since": row.since,
-                    "what": row.step.get("words") or "what it has left is not known",
-                    "leftovers": row.step.get("leftovers") or []}
+            return {
+                "host": row.host,
+                "release": row.release,
+                "migration": row.migration,
+                "since": row.since,
+                "what": row.step.get("words") or "what it has left is not known",
+                "leftovers": row.step.get("leftovers") or [],
+            }
         return None
 
     def confirmed(self, at):
         """How far our own run has come, by what it has told (`at`) and by its row: that knows what has been committed."""
-        steps = [row.step for row in self.rows() if row.run == self.table.run and row.state == UNDER_WAY and row.step.get("done")]
-        same = [step for step in steps if at and (step.get("at"), step.get("number")) == (at.get("at"), at.get("number"))]
+        steps = [
+            row.step
+            for row in self.rows()
+            if row.run == self.table.run and row.state == UNDER_WAY and row.step.get("done")
+        ]
+        same = [
+            step for step in steps if at and (step.get("at"), step.get("number")) == (at.get("at"), at.get("number"))
+        ]
         return same[0] if same else at
 
     def prepare(self):
@@ -226,10 +278,14 @@ class Ledger:
         if self.lasting:
             lost = "Should this run die in %s, which nothing can undo, other servers will not know." % self.lasting[0]
         else:
-            lost = "So `migrate` runs where something is pending, and else not: what hangs on it (post_migrate) is not run for " \
-                   "this code alone, and not again where it has failed."
-        return "no marker: the table %s cannot be made or written (%s). %s Let an owner of the schema run `%s` and grant this " \
-               "role its use, or say [migrate] marker = false" % (self.table.find(), why, lost, self.table.statement())
+            lost = (
+                "So `migrate` runs where something is pending, and else not: what hangs on it (post_migrate) is not run for "
+                "this code alone, and not again where it has failed."
+            )
+        return (
+            "no marker: the table %s cannot be made or written (%s). %s Let an owner of the schema run `%s` and grant this "
+            "role its use, or say [migrate] marker = false" % (self.table.find(), why, lost, self.table.statement())
+        )
 
     def settle(self, migration, leftovers, clean):
         """After the run: whether what is half done stands in the database."""

@@ -134,17 +134,26 @@ class Side(database.Side):
         guards, warnings = self.probe()
         self.view = View(self.eye, self.maria)
         if not self.view.privileged:
-            warnings.append("%s has not the privilege PROCESS: of others only connections of the same user are seen, and "
-                            "who blocks is a guess" % self.eye.value("SELECT CURRENT_USER()"))
+            warnings.append(
+                "%s has not the privilege PROCESS: of others only connections of the same user are seen, and "
+                "who blocks is a guess" % self.eye.value("SELECT CURRENT_USER()")
+            )
         unwatched = None
         if not self.locks:
             unwatched = "this server has no GET_LOCK: the connections of the run cannot be told from others"
         elif self.orders.get("command") != "django":
-            unwatched = "the connections of a command other than Django's cannot be told from others on MySQL and MariaDB"
+            unwatched = (
+                "the connections of a command other than Django's cannot be told from others on MySQL and MariaDB"
+            )
         version = str(self.eye.value("SELECT VERSION()"))
         usual = database.usual(self.orders)
-        return {"version": version, "unwatched": unwatched, "guards": guards, "warnings": warnings,
-                "lock_timeout": database.LOCK_TIMEOUT if usual is None else usual}
+        return {
+            "version": version,
+            "unwatched": unwatched,
+            "guards": guards,
+            "warnings": warnings,
+            "lock_timeout": database.LOCK_TIMEOUT if usual is None else usual,
+        }
 
     def connect(self):
         try:
@@ -154,7 +163,9 @@ class Side(database.Side):
 
     def unreachable(self, error):
         message = "%s cannot be reached: %s: is it up, and are NAME, HOST, USER and PASSWORD right?" % (
-            self.source.words(), error)
+            self.source.words(),
+            error,
+        )
         return Trouble("unreachable", message)
 
     def bound_eye(self):
@@ -176,8 +187,9 @@ class Side(database.Side):
                 self.locks = False
             with link.cursor() as cursor:
                 bound(cursor, self.orders)
-            waits, rows, statement = link.rows(
-                "SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout, @@%s" % limit)[0]
+            waits, rows, statement = link.rows("SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout, @@%s" % limit)[
+                0
+            ]
         except Lost as error:
             raise self.unreachable(error) from None
         finally:
@@ -188,8 +200,10 @@ class Side(database.Side):
             shown = "%gs" % (float(statement) if self.maria else statement / 1000)
             guards.append([limit, shown])
             if self.maria:
-                warnings.append("max_statement_time is %s: a statement of a migration that takes longer is cut by the "
-                                "server, and what came before it stays" % shown)
+                warnings.append(
+                    "max_statement_time is %s: a statement of a migration that takes longer is cut by the "
+                    "server, and what came before it stays" % shown
+                )
         return guards, warnings
 
     def wrapper(self):
@@ -239,7 +253,9 @@ class Side(database.Side):
             self.kill("CONNECTION", number)
             raise Lost("the migration lock is still held by our own lost connection")
         if number is not None:
-            raise Trouble("unreachable", "the migration lock was lost with its connection, and %s has it now" % self.holder())
+            raise Trouble(
+                "unreachable", "the migration lock was lost with its connection, and %s has it now" % self.holder()
+            )
         raise Lost("the migration lock was let go just now")
 
     def ours(self):
@@ -261,8 +277,16 @@ class Side(database.Side):
         # The marks do not tell one run from another, and what is at work is ours: no other begins beside it (see `fence`).
         left = [] if resumes else self.threads()
         self.end(left)
-        return [backend(row["id"], "%s@%s" % (row["user"], row["host"]), row["state"] or row["command"], row["info"],
-                        row["time"]) for row in left]
+        return [
+            backend(
+                row["id"],
+                "%s@%s" % (row["user"], row["host"]),
+                row["state"] or row["command"],
+                row["info"],
+                row["time"],
+            )
+            for row in left
+        ]
 
     def look(self):
         return self.view.look(self.ours(), {self.eye.id, self.owner})
@@ -291,8 +315,11 @@ class Side(database.Side):
             if code_of(error) == 1094:  # gone meanwhile
                 return False
             if code_of(error) == 1095:
-                raise Trouble("broken", "connection %d of the run cannot be ended: %s: grant CONNECTION ADMIN, or end it "
-                                        "by hand with KILL %d" % (number, said(error), number)) from None
+                raise Trouble(
+                    "broken",
+                    "connection %d of the run cannot be ended: %s: grant CONNECTION ADMIN, or end it "
+                    "by hand with KILL %d" % (number, said(error), number),
+                ) from None
             raise
 
     def backends(self):
@@ -300,8 +327,11 @@ class Side(database.Side):
 
     def verify(self, case):
         if not self.source.django:
-            return [], "what a command other than Django's has left cannot be told: its schema changes are not undone by " \
-                       "this database when it is aborted"
+            return (
+                [],
+                "what a command other than Django's has left cannot be told: its schema changes are not undone by "
+                "this database when it is aborted",
+            )
         return halfway.leftovers(self.eye.wrapper, case, self.ran)
 
     def close(self):

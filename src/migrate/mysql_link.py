@@ -11,10 +11,35 @@ BOUNDS = {"connect_timeout": 3, "read_timeout": 4, "write_timeout": 4}
 
 # 1205, 1213, 3572: a lock was not to be had in time, a deadlock, NOWAIT. 1317: KILL QUERY. 1927: KILL. 1969, 3024: longer
 # than the server's own limit. 1053, 2006, 2013, 4031 and their like: the server or the connection is gone. 1021, 1114: no room.
-KINDS = {"lock": [1205, 1213, 3572], "cancelled": [1317, 1969, 3024, 1927],
-         "connection": [1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 2000, 2001, 2002, 2003, 2005, 2006,
-                        2012, 2013, 2014, 2027, 2055, 4031],
-         "full": [1021, 1114]}
+KINDS = {
+    "lock": [1205, 1213, 3572],
+    "cancelled": [1317, 1969, 3024, 1927],
+    "connection": [
+        1053,
+        1077,
+        1079,
+        1080,
+        1152,
+        1158,
+        1159,
+        1160,
+        1161,
+        1184,
+        2000,
+        2001,
+        2002,
+        2003,
+        2005,
+        2006,
+        2012,
+        2013,
+        2014,
+        2027,
+        2055,
+        4031,
+    ],
+    "full": [1021, 1114],
+}
 FAILURES = {code: kind for kind, codes in KINDS.items() for code in codes}
 GONE = set(KINDS["connection"]) | {0, 1927, 1969, 3024}
 
@@ -53,9 +78,14 @@ class Link:
 
     def by_driver(self):
         driver, settings = self.source.load(DRIVERS), self.source.settings
-        wanted = {"host": settings["HOST"], "port": settings["PORT"], "user": settings["USER"],
-                  "password": settings["PASSWORD"], "database": settings["NAME"],
-                  "unix_socket": self.source.query.get("unix_socket")}
+        wanted = {
+            "host": settings["HOST"],
+            "port": settings["PORT"],
+            "user": settings["USER"],
+            "password": settings["PASSWORD"],
+            "database": settings["NAME"],
+            "unix_socket": self.source.query.get("unix_socket"),
+        }
         raw = driver.connect(charset="utf8mb4", **BOUNDS, **{key: value for key, value in wanted.items() if value})
         raw.autocommit(True)
         return raw
@@ -70,8 +100,11 @@ class Link:
             if code in GONE or type(error).__name__ == "InterfaceError":
                 raise Lost(said(error)) from None
             if code in (1044, 1045, 1049, 1129, 1130, 1698, 2059, 2061):
-                raise Trouble("unreachable", "%s refuses: %s: correct NAME, HOST, USER and PASSWORD, or grant the user "
-                                             "what it needs" % (self.source.words(), said(error))) from None
+                raise Trouble(
+                    "unreachable",
+                    "%s refuses: %s: correct NAME, HOST, USER and PASSWORD, or grant the user "
+                    "what it needs" % (self.source.words(), said(error)),
+                ) from None
             if code in (1040, 1203, 1226):
                 raise Lost(said(error)) from None  # too many connections: there may be room soon
             raise

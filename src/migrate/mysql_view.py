@@ -16,21 +16,28 @@ MYSQL = "ID, USER, HOST, DB, COMMAND, TIME, STATE, LEFT(INFO, 1000), TIME * 1000
 FIELDS = "id user host db command time state info ms query stage stages progress".split()
 # InnoDB answers from a copy that it renews only where nobody has read it for 0.1 s: a look more often than that sees an
 # old one, and two reads of one look see the same.
-TRANSACTIONS = "SELECT trx_mysql_thread_id, trx_state, TIMESTAMPDIFF(SECOND, trx_started, NOW()) " \
-               "FROM information_schema.INNODB_TRX"
-ROW_WAITS = "SELECT w.trx_mysql_thread_id, b.trx_mysql_thread_id FROM information_schema.INNODB_LOCK_WAITS l " \
-            "JOIN information_schema.INNODB_TRX w ON w.trx_id = l.requesting_trx_id " \
-            "JOIN information_schema.INNODB_TRX b ON b.trx_id = l.blocking_trx_id"
+TRANSACTIONS = (
+    "SELECT trx_mysql_thread_id, trx_state, TIMESTAMPDIFF(SECOND, trx_started, NOW()) "
+    "FROM information_schema.INNODB_TRX"
+)
+ROW_WAITS = (
+    "SELECT w.trx_mysql_thread_id, b.trx_mysql_thread_id FROM information_schema.INNODB_LOCK_WAITS l "
+    "JOIN information_schema.INNODB_TRX w ON w.trx_id = l.requesting_trx_id "
+    "JOIN information_schema.INNODB_TRX b ON b.trx_id = l.blocking_trx_id"
+)
 # Each answers (thread, schema, table) of every metadata lock that is held.
 HOLDERS = [
     "SELECT t.PROCESSLIST_ID, m.OBJECT_SCHEMA, m.OBJECT_NAME FROM performance_schema.metadata_locks m "
     "JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID "
     "WHERE m.OBJECT_TYPE = 'TABLE' AND m.LOCK_STATUS = 'GRANTED'",
     "SELECT THREAD_ID, TABLE_SCHEMA, TABLE_NAME FROM information_schema.METADATA_LOCK_INFO "
-    "WHERE LOCK_TYPE = 'Table metadata lock'"]
+    "WHERE LOCK_TYPE = 'Table metadata lock'",
+]
 INSTRUMENTED = "SELECT ENABLED FROM performance_schema.setup_instruments WHERE NAME = 'wait/lock/metadata/sql/mdl'"
 # What looks after tables, or dumps them: nobody that is kept waiting.
-MAINTENANCE = re.compile(r"\s*((OPTIMIZE|ANALYZE|CHECK|REPAIR)\b|LOCK TABLES|FLUSH\b|SELECT /\*!40001 SQL_NO_CACHE)", re.I)
+MAINTENANCE = re.compile(
+    r"\s*((OPTIMIZE|ANALYZE|CHECK|REPAIR)\b|LOCK TABLES|FLUSH\b|SELECT /\*!40001 SQL_NO_CACHE)", re.I
+)
 MOST = 8  # blockers that are named
 WORD = re.compile(r"`((?:[^`]|``)+)`|([\w$]+)")
 
@@ -86,14 +93,20 @@ class View:
         """`ours` are the connections of the run, `watching` those of this program."""
         threads = self.threads()
         open_ones = {row[0]: row for row in self.link.rows(TRANSACTIONS)} if self.privileged else {}
-        row_waits = self.link.rows(ROW_WAITS) if self.row_waits and any(
-            row[1] == "LOCK WAIT" for row in open_ones.values()) else ()
+        row_waits = (
+            self.link.rows(ROW_WAITS)
+            if self.row_waits and any(row[1] == "LOCK WAIT" for row in open_ones.values())
+            else ()
+        )
         mine = [row for row in threads if row["id"] in ours]
         others = [row for row in threads if row["id"] not in ours and row["id"] not in watching]
         busy = [row for row in mine if row["command"] not in ("Sleep", "Daemon")]
-        found = {"backends": len(ours), "working": bool(busy) or self.moved(mine),
-                 "clients": self.clients(others, ours),
-                 "idle_in_transaction": any(row["command"] == "Sleep" and row["id"] in open_ones for row in mine)}
+        found = {
+            "backends": len(ours),
+            "working": bool(busy) or self.moved(mine),
+            "clients": self.clients(others, ours),
+            "idle_in_transaction": any(row["command"] == "Sleep" and row["id"] in open_ones for row in mine),
+        }
         waits = self.first_seen(threads, row_waits)
         self.blocking(found, mine, others, open_ones, row_waits, waits)
         self.blocked(found, busy, others, row_waits, ours, waits)
@@ -134,8 +147,11 @@ class View:
         guess = ""
         if not holders and self.holders:
             names = words_of(row["info"])
-            holders = {thread for thread, schema, table in self.link.rows(self.holders)
-                       if text(schema) == row["db"] and text(table).lower() in names}
+            holders = {
+                thread
+                for thread, schema, table in self.link.rows(self.holders)
+                if text(schema) == row["db"] and text(table).lower() in names
+            }
         if not holders:
             guess = "probably: "
             holders = self.guess(row, others, open_ones, waits)
@@ -148,8 +164,14 @@ class View:
         near = [one for one in others if one["db"] == row["db"] and one["id"] not in waits]
         names = set(words_of(row["info"]))
         table = table_of(row["info"])
-        at_work = {one["id"] for one in near if one["command"] in ("Query", "Execute")
-                   and one["seconds"] >= waits[row["id"]] and (table or "") in words_of(one["info"]) and names}
+        at_work = {
+            one["id"]
+            for one in near
+            if one["command"] in ("Query", "Execute")
+            and one["seconds"] >= waits[row["id"]]
+            and (table or "") in words_of(one["info"])
+            and names
+        }
         idle = {one["id"] for one in near if one["command"] == "Sleep"}
         if self.privileged:
             idle &= set(open_ones)
@@ -186,7 +208,8 @@ def later(one, row):
 
 TABLE = re.compile(
     r"\b(?:TABLE|ON|UPDATE|INTO|FROM)\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?(?:`(?:[^`]|``)+`\.|[\w$]+\.)?(?:`((?:[^`]|``)+)`|([\w$]+))",
-    re.I)
+    re.I,
+)
 
 
 def table_of(statement):
@@ -217,7 +240,9 @@ def progress(row):
     stages = int(row["stages"] or 0)
     if stages:
         found["doing"] = "%s (stage %d of %d)" % (row["state"], row["stage"], stages)
-        found["percent"] = round(min(100.0, (max(int(row["stage"]), 1) - 1 + float(row["progress"]) / 100) / stages * 100), 1)
+        found["percent"] = round(
+            min(100.0, (max(int(row["stage"]), 1) - 1 + float(row["progress"]) / 100) / stages * 100), 1
+        )
     return found
 
 

@@ -16,6 +16,7 @@ def pending(wrapper):
         NodeNotFoundError,
     )
     from django.db.migrations.executor import MigrationExecutor
+
     try:
         executor = MigrationExecutor(wrapper)
         loader = executor.loader
@@ -27,11 +28,15 @@ def pending(wrapper):
         raise Trouble("graph", "the migrations make no sense: %s" % said_of(error), trace_of(error)) from None
     except Exception as error:
         from django.db import Error, InterfaceError
+
         if isinstance(error, (Error, InterfaceError)):
             raise
         raise Trouble("app", "a migration cannot be imported: %s" % said(error), trace_of(error)) from None
-    found = [{"name": name_of(migration), "atomic": atomic(migration, wrapper), "operations": len(migration.operations)}
-             for migration, backwards in plan if not backwards]
+    found = [
+        {"name": name_of(migration), "atomic": atomic(migration, wrapper), "operations": len(migration.operations)}
+        for migration, backwards in plan
+        if not backwards
+    ]
     found += unrecorded_squashes(loader)
     by_name = {name_of(migration): migration for migration, backwards in plan if not backwards}
     return {"migrations": found, "ahead": ahead(loader), "own": project.own_migrate()}, by_name
@@ -44,6 +49,7 @@ def unwritten(wrapper):
     from django.db.migrations.autodetector import MigrationAutodetector
     from django.db.migrations.loader import MigrationLoader
     from django.db.migrations.state import ProjectState
+
     try:
         loader = MigrationLoader(wrapper)
         found = MigrationAutodetector(loader.project_state(), ProjectState.from_apps(apps))
@@ -58,9 +64,11 @@ def unrecorded_squashes(loader):
     Without it the squash would be run once the files that it replaces are deleted.
     """
     recorded = getattr(loader, "ostler_recorded", set())
-    return [{"name": "%s.%s" % key, "atomic": True, "operations": 0}
-            for key, migration in sorted(loader.replacements.items())
-            if key not in recorded and all(tuple(it) in recorded for it in migration.replaces)]
+    return [
+        {"name": "%s.%s" % key, "atomic": True, "operations": 0}
+        for key, migration in sorted(loader.replacements.items())
+        if key not in recorded and all(tuple(it) in recorded for it in migration.replaces)
+    ]
 
 
 def check(loader, wrapper):
@@ -68,9 +76,14 @@ def check(loader, wrapper):
     loader.check_consistent_history(wrapper)
     conflicts = loader.detect_conflicts()
     if conflicts:
-        ends = "; ".join("%s ends in %s" % (app, " and ".join(sorted(names))) for app, names in sorted(conflicts.items()))
-        raise Trouble("graph", "the migrations have two ends: %s: make one of them follow the other, or run "
-                               "`python manage.py makemigrations --merge` and deploy what it writes" % ends)
+        ends = "; ".join(
+            "%s ends in %s" % (app, " and ".join(sorted(names))) for app, names in sorted(conflicts.items())
+        )
+        raise Trouble(
+            "graph",
+            "the migrations have two ends: %s: make one of them follow the other, or run "
+            "`python manage.py makemigrations --merge` and deploy what it writes" % ends,
+        )
 
 
 def ahead(loader):
@@ -100,6 +113,7 @@ def ahead(loader):
 def recorded(wrapper, names, migrations):
     """Which of `names` are recorded as applied now; of a squash, also where all that it replaces is."""
     from django.db.migrations.recorder import MigrationRecorder
+
     applied = {"%s.%s" % tuple(key) for key in MigrationRecorder(wrapper).applied_migrations()}
     found = []
     for name in names:
@@ -116,6 +130,7 @@ def operations_of(name, migrations):
     if name in migrations:
         return list(migrations[name].operations)
     from django.db.migrations.loader import MigrationLoader
+
     try:
         app, _, short_name = name.partition(".")
         return list(MigrationLoader(None, ignore_no_migrations=True).disk_migrations[app, short_name].operations)

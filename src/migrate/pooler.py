@@ -25,10 +25,13 @@ def refuse(one, other, source):
         other.ask("COMMIT")
         shared = shared or pid(other) != second or pid(one) != first
     if shared:
-        raise Trouble("pooler", "a pooler stands before the database %s that gives every transaction another backend "
-                                "(pgbouncer with pool_mode = transaction): neither the lock nor lock_timeout would hold. Add "
-                                "an alias to Django's DATABASES that reaches the server itself, and name it: [migrate] "
-                                "database = \"direct\"" % source.words())
+        raise Trouble(
+            "pooler",
+            "a pooler stands before the database %s that gives every transaction another backend "
+            "(pgbouncer with pool_mode = transaction): neither the lock nor lock_timeout would hold. Add "
+            "an alias to Django's DATABASES that reaches the server itself, and name it: [migrate] "
+            'database = "direct"' % source.words(),
+        )
 
 
 def direct(link):

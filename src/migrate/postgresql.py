@@ -23,8 +23,11 @@ WAITERS = 200  # asking who blocks whom costs some µs each, with all lock table
 SUGGESTED = "((extract(epoch FROM current_setting('deadlock_timeout')::interval) * 1000)::int + 500) || 'ms'"
 
 STARTING = 30  # seconds
-STARTS = ("the database system is starting up", "the database system is not yet accepting connections",
-          "the database system is in recovery mode")
+STARTS = (
+    "the database system is starting up",
+    "the database system is not yet accepting connections",
+    "the database system is in recovery mode",
+)
 
 
 class Side(database.Side):
@@ -73,12 +76,19 @@ class Side(database.Side):
             pooler.refuse(self.locker, self.looker, self.source)
             self.lock_timeout = database.usual(self.orders)
             if self.lock_timeout is None:
-                self.lock_timeout = float(self.locker.ask("SELECT extract(epoch FROM (%s)::interval)" % SUGGESTED)[0][0])
+                self.lock_timeout = float(
+                    self.locker.ask("SELECT extract(epoch FROM (%s)::interval)" % SUGGESTED)[0][0]
+                )
             guards, warnings = self.guards()
         except Lost as lost:
             raise self.unreachable(lost) from None
-        return {"version": words.split(" ")[0], "unwatched": None, "guards": guards, "warnings": warnings,
-                "lock_timeout": round(self.lock_timeout, 3)}
+        return {
+            "version": words.split(" ")[0],
+            "unwatched": None,
+            "guards": guards,
+            "warnings": warnings,
+            "lock_timeout": round(self.lock_timeout, 3),
+        }
 
     def guards(self):
         """What is in force on a connection made as those of the run are, but for its name: under that another server
@@ -95,35 +105,51 @@ class Side(database.Side):
             if not self.source.django:
                 wanted = [pair for pair in wanted if pair[0] in GIVEN]
             wanted = [(name, probe.ask("SELECT " + value)[0][0]) for name, value in wanted]
-            rows = probe.ask("SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s)",
-                             [[name for name, _ in wanted] + ["statement_timeout"]])
+            rows = probe.ask(
+                "SELECT name, current_setting(name) FROM pg_settings WHERE name = ANY(%s)",
+                [[name for name, _ in wanted] + ["statement_timeout"]],
+            )
             found = dict(rows)
-            same = {name: probe.ask("SELECT %s::interval = %s::interval", [found[name], value])[0][0]
-                    if name != "application_name" else found[name] == value
-                    for name, value in wanted if name in found}
+            same = {
+                name: probe.ask("SELECT %s::interval = %s::interval", [found[name], value])[0][0]
+                if name != "application_name"
+                else found[name] == value
+                for name, value in wanted
+                if name in found
+            }
         finally:
             probe.close()
         guards = [[name, found[name]] for name, _ in wanted if name in found]
-        warnings = ["%s is %s, not %s: something between here and the server changes it" % (name, found[name], value)
-                    for name, value in wanted if name in found and not same[name]]
+        warnings = [
+            "%s is %s, not %s: something between here and the server changes it" % (name, found[name], value)
+            for name, value in wanted
+            if name in found and not same[name]
+        ]
         if self.version < 140000:
-            warnings.append("PostgreSQL %d has no client_connection_check_interval: a statement goes on after its client "
-                            "has died, until ostler ends it" % (self.version // 10000))
+            warnings.append(
+                "PostgreSQL %d has no client_connection_check_interval: a statement goes on after its client "
+                "has died, until ostler ends it" % (self.version // 10000)
+            )
         elif found.get("client_connection_check_interval", "0") == "0":
-            warnings.append("client_connection_check_interval is not in force: a statement goes on after its client has "
-                            "died, until ostler ends it")
+            warnings.append(
+                "client_connection_check_interval is not in force: a statement goes on after its client has "
+                "died, until ostler ends it"
+            )
         if found.get("statement_timeout", "0") != "0":
             guards.append(["statement_timeout", found["statement_timeout"]])
-            warnings.append("statement_timeout is %s for this role, database or OPTIONS: the server cancels whatever in a "
-                            "migration takes longer" % found["statement_timeout"])
+            warnings.append(
+                "statement_timeout is %s for this role, database or OPTIONS: the server cancels whatever in a "
+                "migration takes longer" % found["statement_timeout"]
+            )
         return guards, warnings
 
     def wrapper(self):
         return self.looker.wrapper
 
     def unreachable(self, error):
-        return Trouble("unreachable", "the database %s cannot be used: %s" % (self.source.words(), said_of(error)),
-                       trace_of(error))
+        return Trouble(
+            "unreachable", "the database %s cannot be used: %s" % (self.source.words(), said_of(error)), trace_of(error)
+        )
 
     def renew(self):
         if self.looker.gone():
@@ -145,8 +171,9 @@ class Side(database.Side):
             self.locker.ask("SELECT pg_terminate_backend(%s)", [lost[0]])
             raise Lost("the migration lock is still held by our own lost connection")
         if holder:
-            raise Trouble("unreachable", "the lock on the database %s was lost, and %s has it now" % (
-                self.source.words(), holder))
+            raise Trouble(
+                "unreachable", "the lock on the database %s was lost, and %s has it now" % (self.source.words(), holder)
+            )
 
     def keep(self):
         self.locker.ask("SELECT 1")
@@ -159,14 +186,17 @@ class Side(database.Side):
             pid = self.locker.ask("SELECT pg_backend_pid(), pg_advisory_lock_shared(%s, %s)", [SINCE, self.since])[0][0]
             self.held, self.owner = True, (pid, self.tag.watch)
             return None
-        rows = self.locker.ask("""
+        rows = self.locker.ask(
+            """
             SELECT l.pid, a.application_name, a.usename, host(a.client_addr),
                    (SELECT extract(epoch FROM now())::bigint - max(s.objid::bigint) FROM pg_locks s
                      WHERE s.pid = l.pid AND s.locktype = 'advisory' AND s.classid = %s),
                    extract(epoch FROM clock_timestamp() - a.state_change)::float
               FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid
              WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2 AND l.classid = %s AND l.objid = %s
-               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())""", [SINCE, *LOCK])
+               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())""",
+            [SINCE, *LOCK],
+        )
         self.quiet = rows[0][5] if rows else 0.0  # it says something every second (see `keep`)
         if not rows:
             return "somebody who is just letting go"
@@ -183,8 +213,10 @@ class Side(database.Side):
         done = "%s(pid)" % act if act else "NULL"
         if act:  # what works for a backend in parallel has its name and ends with it
             which += " AND " + backends.CLIENT
-        return self.looker.ask("SELECT pid, %s FROM pg_stat_activity WHERE %s %s" % (done, backends.MINE, which),
-                               backends.mine(self.tag, self.known))
+        return self.looker.ask(
+            "SELECT pid, %s FROM pg_stat_activity WHERE %s %s" % (done, backends.MINE, which),
+            backends.mine(self.tag, self.known),
+        )
 
     def sweep(self, resumes):
         condition, parameters = backends.others_of(self.tag)
@@ -197,8 +229,9 @@ class Side(database.Side):
         return len(self.mine())
 
     def cancel(self):
-        return sum(1 for _, done in self.mine("pg_cancel_backend", "AND state IN ('active', 'fastpath function call')")
-                   if done)
+        return sum(
+            1 for _, done in self.mine("pg_cancel_backend", "AND state IN ('active', 'fastpath function call')") if done
+        )
 
     def end_backends(self):
         self.mine("pg_terminate_backend")
@@ -215,8 +248,9 @@ class Side(database.Side):
 
     def look(self):
         query, fields = catalog.LOOK if self.version >= 140000 else catalog.LOOK_OLD, {}
-        parameters = dict(backends.mine(self.tag, self.known), most=WAITERS, programs=catalog.PROGRAMS,
-                          statements=catalog.STATEMENTS)
+        parameters = dict(
+            backends.mine(self.tag, self.known), most=WAITERS, programs=catalog.PROGRAMS, statements=catalog.STATEMENTS
+        )
         seen = json.loads(self.looker.ask(query, parameters)[0][0])
         mine = {row["pid"]: row for row in seen["mine"] or []}
         waits = catalog.waits(seen["waiting"] or [], self.clocks)
@@ -239,8 +273,9 @@ class Side(database.Side):
         """Keeps what was seen of the run; whether it has done anything since the last look."""
         self.known = {pid: row["start"] for pid, row in mine.items() if row["start"]}
         self.built.update(row["index"] for row in building if row["index"])
-        self.said.update(row["query"] for row in mine.values()
-                         if "INDEX" in (row["query"] or "").upper() and len(self.said) < 1000)
+        self.said.update(
+            row["query"] for row in mine.values() if "INDEX" in (row["query"] or "").upper() and len(self.said) < 1000
+        )
         before, self.moved = self.moved, {pid: row["moved"] for pid, row in mine.items()}
         return any(before.get(pid, moved) != moved for pid, moved in self.moved.items())
 
@@ -253,8 +288,11 @@ class Side(database.Side):
 def settings(orders, version):
     """The guards with their values in SQL, as both the run and the probe set them."""
     lock = database.usual(orders)
-    wanted = [("application_name", "'%s'" % orders["tag"].replace("'", "''")), ("lock_timeout", suggested(lock)),
-              ("idle_in_transaction_session_timeout", "'%s'" % IDLE_IN_TRANSACTION)]
+    wanted = [
+        ("application_name", "'%s'" % orders["tag"].replace("'", "''")),
+        ("lock_timeout", suggested(lock)),
+        ("idle_in_transaction_session_timeout", "'%s'" % IDLE_IN_TRANSACTION),
+    ]
     if version >= 140000:
         wanted.append(("client_connection_check_interval", "'1s'"))
     return wanted

@@ -5,10 +5,28 @@ from _ostler.text import one_line, said, trace_of
 from _ostler.wire import Trouble
 
 CONNECT = 2  # seconds; the least that libpq knows
-REFUSALS = {"55P03": "lock", "40P01": "lock", "40001": "lock", "57014": "cancelled", "25P03": "cancelled",
-            "57P01": "connection", "57P02": "connection", "57P03": "connection", "53100": "full", "53400": "full"}
-GONE = ("server closed the connection", "connection already closed", "the connection is closed", "connection is lost",
-        "consuming input failed", "could not receive data from server", "terminating connection", "EOF detected")
+REFUSALS = {
+    "55P03": "lock",
+    "40P01": "lock",
+    "40001": "lock",
+    "57014": "cancelled",
+    "25P03": "cancelled",
+    "57P01": "connection",
+    "57P02": "connection",
+    "57P03": "connection",
+    "53100": "full",
+    "53400": "full",
+}
+GONE = (
+    "server closed the connection",
+    "connection already closed",
+    "the connection is closed",
+    "connection is lost",
+    "consuming input failed",
+    "could not receive data from server",
+    "terminating connection",
+    "EOF detected",
+)
 
 
 def kind_of(error):
@@ -48,7 +66,9 @@ class Link:
             raise
         except Exception as error:
             if type(error).__name__ == "ImproperlyConfigured":
-                raise Trouble("app", "the database of the app cannot be used: %s" % said(error), trace_of(error)) from None
+                raise Trouble(
+                    "app", "the database of the app cannot be used: %s" % said(error), trace_of(error)
+                ) from None
             raise Lost(said_of(error)) from error
 
     def ask(self, sql, parameters=None):
@@ -74,7 +94,7 @@ def by_url(source, extra):
     named = source.parts.scheme.partition("+")[2]
     known = ["psycopg", "psycopg2"]
     driver = source.load(sorted(known, key=lambda it: it != named))
-    url = "postgresql" + source.url[source.url.index("://"):]
+    url = "postgresql" + source.url[source.url.index("://") :]
     if driver.__name__ == "psycopg":
         extra["cursor_factory"] = driver.ClientCursor
     raw = driver.connect(url, **extra)

@@ -43,9 +43,12 @@ def refuse_exec():
         def refused(program, *others):
             if os.getpid() != us:
                 return plain(program, *others)  # a child that somebody has made
-            raise Trouble("app", "manage.py starts another program (%s) in its own place, in which a migration could not be "
-                                 "watched: name that interpreter as `python` of the app, let manage.py call Django itself, or "
-                                 "have it run unseen with [migrate] command" % short(os.fsdecode(program), 200))
+            raise Trouble(
+                "app",
+                "manage.py starts another program (%s) in its own place, in which a migration could not be "
+                "watched: name that interpreter as `python` of the app, let manage.py call Django itself, or "
+                "have it run unseen with [migrate] command" % short(os.fsdecode(program), 200),
+            )
 
         return refused
 
@@ -61,6 +64,7 @@ def execute(arguments, app=None):
     find(app)
     sys.argv = ["django-admin"] + arguments
     from django.core.management import execute_from_command_line
+
     execute_from_command_line(sys.argv)
 
 
@@ -69,8 +73,11 @@ def find(app):
     if app is not None:
         return load(app)
     if not os.environ.get(NAMES_SETTINGS):
-        raise Trouble("app", "no manage.py in %s, and DJANGO_SETTINGS_MODULE is not set: set it in the app's env, or "
-                             "name another command with [migrate] command" % os.getcwd())
+        raise Trouble(
+            "app",
+            "no manage.py in %s, and DJANGO_SETTINGS_MODULE is not set: set it in the app's env, or "
+            "name another command with [migrate] command" % os.getcwd(),
+        )
     sys.path.insert(0, os.getcwd())
 
 
@@ -78,6 +85,7 @@ def load(app):
     """Loads the app's module up to where it sets Django up. `certain` is where the configuration says that it is Django's."""
     import django
     from django.apps import apps
+
     certain, failed = app.get("certain"), None
     ways = Ways((django, "setup", True))
     try:
@@ -101,8 +109,11 @@ def load(app):
     if failed is None and not certain:
         raise NoDjango("django is installed, but %s does not set it up when it is loaded" % what)
     if failed is None:
-        raise Trouble("app", "%s does not set Django up when it is loaded, and DJANGO_SETTINGS_MODULE is not set: set it in the "
-                             "app's env, or say enabled = false in [migrate]" % what)
+        raise Trouble(
+            "app",
+            "%s does not set Django up when it is loaded, and DJANGO_SETTINGS_MODULE is not set: set it in the "
+            "app's env, or say enabled = false in [migrate]" % what,
+        )
     words = status_of(failed) if isinstance(failed, SystemExit) else said(failed)
     if certain or named:
         raise Trouble("app", "%s does not load: %s" % (what, words), trace_of(failed)) from None
@@ -119,8 +130,10 @@ def settle(app=None):
         from django.core import management
         from django.core.management import base
     except Exception as error:
-        message = "Django cannot be imported by %s: %s: name another command with [migrate] command where the app has " \
-                  "none" % (sys.executable, said(error))
+        message = (
+            "Django cannot be imported by %s: %s: name another command with [migrate] command where the app has "
+            "none" % (sys.executable, said(error))
+        )
         raise Trouble("app", message, trace_of(error)) from None
     if app is not None or not os.path.exists(MANAGE):
         find(app)
@@ -128,6 +141,7 @@ def settle(app=None):
         look_at_manage(management, base)
     try:
         import django
+
         django.setup()
     except Exception as error:
         raise Trouble("app", "the app cannot be imported: %s" % said(error), trace_of(error)) from None
@@ -137,15 +151,20 @@ def look_at_manage(management, base):
     """Runs manage.py up to where Django would take over."""
     # The ways into a command: manage.py may take any of them.
     # What an app calls while it gets ready, by the last two, it calls whenever Django is set up.
-    ways = Ways((management.ManagementUtility, "execute", True), (management, "call_command", False),
-                (base.BaseCommand, "execute", False))
+    ways = Ways(
+        (management.ManagementUtility, "execute", True),
+        (management, "call_command", False),
+        (base.BaseCommand, "execute", False),
+    )
     try:
         as_script(HARMLESS)
     except Reached:
         pass
     except SystemExit as end:
         if not os.environ.get(NAMES_SETTINGS):
-            raise Trouble("app", "manage.py ended before Django began: exit status %s" % end.code, trace_of(end)) from None
+            raise Trouble(
+                "app", "manage.py ended before Django began: exit status %s" % end.code, trace_of(end)
+            ) from None
     except Trouble:
         raise
     except Exception as error:
@@ -157,6 +176,7 @@ def look_at_manage(management, base):
 def named():
     """The module of Django's settings, as Django has it; None where they are of none."""
     from django.conf import settings as loaded
+
     name = getattr(loaded, "SETTINGS_MODULE", None)
     return name if isinstance(name, str) else None
 
@@ -179,6 +199,7 @@ class Ways:
     def shutting(self, plain, at_once):
         def shut(*arguments, **named):
             from django.apps import apps
+
             if self.shut and (at_once or apps.ready):
                 self.reached = True
                 raise Reached()
@@ -190,6 +211,7 @@ class Ways:
 def own_migrate():
     """Which package the command `migrate` is of, where it is not Django's own: what that does only it knows."""
     from django.core.management import get_commands
+
     home = get_commands().get("migrate", "django.core")
     home = home if isinstance(home, str) else type(home).__module__
     return None if home == "django.core" else home

@@ -39,8 +39,10 @@ def run(orders, control):
 
 def elsewhere(told):
     if not told.began:
-        told.unseen("manage.py has not migrated in its own process: where it was, and why it failed, is not known; what its "
-                    "other processes do is watched by the database alone")
+        told.unseen(
+            "manage.py has not migrated in its own process: where it was, and why it failed, is not known; what its "
+            "other processes do is watched by the database alone"
+        )
 
 
 def tell(control, told, error, own=""):

@@ -23,8 +23,11 @@ class Schema:
         if table not in self.columns:
             with self.wrapper.cursor() as cursor:
                 if self.wrapper.vendor == "mysql":
-                    cursor.execute("SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE = 'YES' FROM information_schema.COLUMNS "
-                                   "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s", [table])
+                    cursor.execute(
+                        "SELECT COLUMN_NAME, COLUMN_TYPE, IS_NULLABLE = 'YES' FROM information_schema.COLUMNS "
+                        "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
+                        [table],
+                    )
                     rows = cursor.fetchall()
                 else:
                     cursor.execute("PRAGMA table_info(%s)" % self.wrapper.ops.quote_name(table))
@@ -118,7 +121,9 @@ def rows_only(sql):
 def facts(state, app, wrapper):
     """What the models of an app say that there is in the database: `{fact: (type, nullable) of a column or None}`."""
     found = {}
-    for model in state.apps.get_app_config(app).get_models(include_auto_created=True) if app in state.apps.app_configs else ():
+    for model in (
+        state.apps.get_app_config(app).get_models(include_auto_created=True) if app in state.apps.app_configs else ()
+    ):
         meta = model._meta
         if not meta.managed or meta.proxy or meta.swapped:
             continue
@@ -137,7 +142,9 @@ def plain(kind):
     """A type as both Django and the server would write it."""
     kind = text(kind).lower().replace("auto_increment", "").replace("autoincrement", "")
     kind = re.sub(r"\b(tiny|small|medium|big)?int(eger)?(\(\d+\))?", lambda it: (it.group(1) or "") + "int", kind)
-    kind = re.sub(r"\bbool(ean)?\b", "tinyint", kind).replace("numeric", "decimal").replace("double precision", "double")
+    kind = (
+        re.sub(r"\bbool(ean)?\b", "tinyint", kind).replace("numeric", "decimal").replace("double precision", "double")
+    )
     kind = re.sub(r"\bjson\b", "longtext", kind)
     return re.sub(r"\s*([(),])\s*", r"\1", kind).strip()
 

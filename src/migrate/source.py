@@ -10,8 +10,15 @@ from _ostler.wire import Trouble
 
 # The kinds of URL, as SQLAlchemy, dj-database-url and libpq write them.
 SCHEMES = {
-    "postgresql": "postgresql", "postgres": "postgresql", "psql": "postgresql", "pgsql": "postgresql",
-    "postgis": "postgresql", "mysql": "mysql", "mariadb": "mysql", "mysql2": "mysql", "sqlite": "sqlite",
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "psql": "postgresql",
+    "pgsql": "postgresql",
+    "postgis": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "mysql2": "mysql",
+    "sqlite": "sqlite",
     "sqlite3": "sqlite",
 }
 
@@ -29,6 +36,7 @@ class Django:
     def __init__(self, alias, app):
         project.settle(app)
         from django.db import connections
+
         self.alias = alias
         if app is not None and not app.get("certain") and alias == "default" and not has_default(connections):
             raise project.NoDjango("DATABASES of the app's Django has no `default`")
@@ -37,7 +45,10 @@ class Django:
         except Exception as error:
             known = ", ".join(sorted(connections.databases)) if hasattr(connections, "databases") else ""
             message = "the database %r of [migrate] cannot be used: %s: Django's DATABASES has %s" % (
-                alias, said(error), known or "none")
+                alias,
+                said(error),
+                known or "none",
+            )
             raise Trouble("app", message, trace_of(error)) from None
         self.vendor = first.vendor
         self.settings = first.settings_dict
@@ -62,6 +73,7 @@ def has_default(connections):
 def beside(alias, options=None):
     """A new `DatabaseWrapper` beside Django's own, not connected, which commits by itself; `options` are added to its OPTIONS."""
     from django.db import connections
+
     made = connections.create_connection(alias)
     made.settings_dict = copy.deepcopy(made.settings_dict)
     own = made.settings_dict.setdefault("OPTIONS", {})
@@ -90,12 +102,19 @@ class Url:
         try:
             port = parts.port
         except ValueError:
-            raise Trouble("app", "the port of database_url is no number: write postgresql://USER@HOST:PORT/NAME") from None
+            raise Trouble(
+                "app", "the port of database_url is no number: write postgresql://USER@HOST:PORT/NAME"
+            ) from None
         host = unquote(parts.hostname or "")
         if host == "" and "host" in self.query:
             host = self.query["host"]
-        self.settings = {"HOST": host, "PORT": port or "", "USER": unquote(parts.username or ""),
-                         "PASSWORD": unquote(parts.password or ""), "NAME": unquote(parts.path[1:])}
+        self.settings = {
+            "HOST": host,
+            "PORT": port or "",
+            "USER": unquote(parts.username or ""),
+            "PASSWORD": unquote(parts.password or ""),
+            "NAME": unquote(parts.path[1:]),
+        }
         self.driver = None
 
     def load(self, names):
@@ -106,9 +125,12 @@ class Url:
                 return self.driver
             except ImportError:
                 continue
-        raise Trouble("app", "%s cannot import any of %s: the database of database_url cannot be watched; install one of "
-                             "them in the app's environment, or leave database_url out" % (
-                                 __import__("sys").executable, ", ".join(names)))
+        raise Trouble(
+            "app",
+            "%s cannot import any of %s: the database of database_url cannot be watched; install one of "
+            "them in the app's environment, or leave database_url out"
+            % (__import__("sys").executable, ", ".join(names)),
+        )
 
     def words(self):
         return words(self.vendor, self.settings)
@@ -118,7 +140,11 @@ def words(vendor, settings):
     if vendor == "sqlite":
         return str(settings.get("NAME"))
     options = settings.get("OPTIONS") or {}
-    host = settings.get("HOST") or options.get("host") or ("service " + options["service"] if options.get("service") else "")
+    host = (
+        settings.get("HOST")
+        or options.get("host")
+        or ("service " + options["service"] if options.get("service") else "")
+    )
     port = settings.get("PORT") or options.get("port")
     name, user = settings.get("NAME") or options.get("dbname"), settings.get("USER") or options.get("user")
     place = str(host) if host else "the local socket"

@@ -97,12 +97,20 @@ class Side(database.Side):
         if self.path is not None:
             self.open_file()
         usual = database.usual(self.orders)
-        return {"version": sqlite3.sqlite_version, "unwatched": unwatched, "guards": guards, "warnings": warnings,
-                "lock_timeout": database.LOCK_TIMEOUT if usual is None else usual}
+        return {
+            "version": sqlite3.sqlite_version,
+            "unwatched": unwatched,
+            "guards": guards,
+            "warnings": warnings,
+            "lock_timeout": database.LOCK_TIMEOUT if usual is None else usual,
+        }
 
     def unreachable(self, error):
-        return Trouble("unreachable", "the database %s cannot be used: %s: are the file and its folder there, and may this "
-                                      "user read and write both?" % (self.path, said(error)))
+        return Trouble(
+            "unreachable",
+            "the database %s cannot be used: %s: are the file and its folder there, and may this "
+            "user read and write both?" % (self.path, said(error)),
+        )
 
     def open_file(self):
         """The file that bears the name now: another may have been put in its place."""
@@ -126,8 +134,10 @@ class Side(database.Side):
         except BlockingIOError:
             return "another run on this machine"
         except OSError as error:
-            raise Trouble("unreachable", "%s cannot be locked: %s: is it on a file system of this machine?" % (
-                self.path, said(error))) from None
+            raise Trouble(
+                "unreachable",
+                "%s cannot be locked: %s: is it on a file system of this machine?" % (self.path, said(error)),
+            ) from None
         return None
 
     def look(self):
@@ -168,12 +178,16 @@ class Side(database.Side):
         for table in sorted(tables):
             if not table.startswith("new__"):
                 continue
-            old = table[len("new__"):]
+            old = table[len("new__") :]
             if old in tables:
                 found.append(leftover("%s is what a table was being remade into" % table, 'DROP TABLE "%s";' % table))
             else:
-                found.append(leftover("%s is gone, its rows are in %s" % (old, table),
-                                      'ALTER TABLE "%s" RENAME TO "%s";' % (table, old)))
+                found.append(
+                    leftover(
+                        "%s is gone, its rows are in %s" % (old, table),
+                        'ALTER TABLE "%s" RENAME TO "%s";' % (table, old),
+                    )
+                )
         return found
 
     def damage(self):
@@ -191,8 +205,12 @@ class Side(database.Side):
             raw.set_progress_handler(None, 0)
         if rows in (["ok"], []):
             return []
-        return [leftover("the file is damaged: %s" % short("; ".join(rows), 400),
-                         'restore a backup, or `sqlite3 %s ".recover"` into a new file' % self.path)]
+        return [
+            leftover(
+                "the file is damaged: %s" % short("; ".join(rows), 400),
+                'restore a backup, or `sqlite3 %s ".recover"` into a new file' % self.path,
+            )
+        ]
 
     def close(self):
         if self.django is not None:
@@ -203,8 +221,11 @@ class Side(database.Side):
 def blockers(name, error):
     """Who is in the way of this program, whose statement has just failed with a lock: `([BACKEND…], words)`."""
     if getattr(innermost(error), "sqlite_errorname", "") == "SQLITE_BUSY_SNAPSHOT":
-        return [], "; another connection has written after this transaction had begun to read: have it write first, or take " \
-                   "the lock at its beginning (`\"transaction_mode\": \"IMMEDIATE\"` in OPTIONS, Django 5.1 and later)"
+        return (
+            [],
+            "; another connection has written after this transaction had begun to read: have it write first, or take "
+            'the lock at its beginning (`"transaction_mode": "IMMEDIATE"` in OPTIONS, Django 5.1 and later)',
+        )
     path = path_of(name)
     if path is None:
         return [], ""
@@ -226,5 +247,8 @@ def held_by(found):
 
 def listed(found):
     """`/usr/bin/python3 report.py of the user www-data (pid 4711, writing)`."""
-    named = [(it["application"], ["pid %d" % it["pid"]] * bool(it["pid"]) + [it["state"]] * bool(it["state"])) for it in found]
+    named = [
+        (it["application"], ["pid %d" % it["pid"]] * bool(it["pid"]) + [it["state"]] * bool(it["state"]))
+        for it in found
+    ]
     return ", ".join("%s (%s)" % (who, ", ".join(more)) if more else who for who, more in named)

@@ -28,7 +28,7 @@ class Tag:
         name = "ostler-watch:%s:%s:%s" % (self.app, self.host, self.run)
         spare = len(name.encode()) - LONGEST
         if spare > 0:  # cut the host: the run at the end tells them apart
-            host = self.host.encode()[:max(0, len(self.host.encode()) - spare)].decode("utf-8", "ignore")
+            host = self.host.encode()[: max(0, len(self.host.encode()) - spare)].decode("utf-8", "ignore")
             name = "ostler-watch:%s:%s:%s" % (self.app, host, self.run)
         return name
 
@@ -44,4 +44,4 @@ def shortened(name, longest=64):
     if len(name.encode()) <= longest:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    return name.encode()[:longest - 17].decode("utf-8", "ignore") + "~" + digest
+    return name.encode()[: longest - 17].decode("utf-8", "ignore") + "~" + digest

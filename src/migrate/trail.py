@@ -51,10 +51,12 @@ class Trail:
         if self.migration is None or not self.written or connection is None or not connection.in_atomic_block:
             return
         from django.db import Error, transaction
+
         try:
             with transaction.atomic(using=connection.alias):
-                self.table.seen_by(connection).change(self.orders["tag"], marker.UNDER_WAY,
-                                                      step=json.dumps(dict(self.last, done=True)))
+                self.table.seen_by(connection).change(
+                    self.orders["tag"], marker.UNDER_WAY, step=json.dumps(dict(self.last, done=True))
+                )
         except (Error, Lost, marker.Refused):
             pass  # by a role that the operation itself has taken on, for one: then the row tells less
 
@@ -67,5 +69,8 @@ class Trail:
             self.table.write(name, marker.UNDER_WAY, step)
             self.written = True
         elif not self.table.change(self.orders["tag"], marker.UNDER_WAY, migration=name, step=json.dumps(step)):
-            raise Trouble("broken", "the row of this run in %s is gone or judged: another server has taken over; %s is "
-                                    "stopped" % (marker.TABLE, name))
+            raise Trouble(
+                "broken",
+                "the row of this run in %s is gone or judged: another server has taken over; %s is "
+                "stopped" % (marker.TABLE, name),
+            )

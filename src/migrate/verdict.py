@@ -48,7 +48,11 @@ class Case:
 
     def is_opaque(self):
         """Whether what was under way may do things that nobody can read in it."""
-        own = [it for it in self.suspects if not type(it).__module__.startswith("django.") or type(it).__name__ == "RunPython"]
+        own = [
+            it
+            for it in self.suspects
+            if not type(it).__module__.startswith("django.") or type(it).__name__ == "RunPython"
+        ]
         return self.pending is None or bool(own)
 
 
@@ -67,7 +71,7 @@ def own(case):
     if not stopped or case.pending is None or case.name not in (case.recorded or []):
         return case.recorded
     names = [migration["name"] for migration in case.pending]
-    before = names[:names.index(case.name)]
+    before = names[: names.index(case.name)]
     print("ostler: %s was stopped; another server has applied it since" % case.name, flush=True)
     return [name for name in case.recorded if name in before]
 
@@ -91,9 +95,14 @@ def leftovers(case, rolls_back, same=None):
     if at == "recording":
         return [leftover("applied but not recorded", fake, case.name)]
     if at == "committing":
-        return [leftover("all operations are applied, its foreign keys and indexes that come last may not be; it is not "
-                         "recorded", "add what is missing of `python manage.py sqlmigrate %s %s`, then %s" % (app, name, fake),
-                         case.name)]
+        return [
+            leftover(
+                "all operations are applied, its foreign keys and indexes that come last may not be; it is not "
+                "recorded",
+                "add what is missing of `python manage.py sqlmigrate %s %s`, then %s" % (app, name, fake),
+                case.name,
+            )
+        ]
     if at == "operation":
         return operation(case, app, name, fake, rolls_back)
     return []
@@ -110,20 +119,29 @@ def done(case):
 def operation(case, app, name, fake, rolls_back):
     number, of = int(case.at.get("number") or 1), int(case.at.get("of") or 1)
     words = short(case.at.get("words"), 120)
-    before = [it for it in (done(case) or [None] * number)[:number - 1] if not touches_nothing(it)]
+    before = [it for it in (done(case) or [None] * number)[: number - 1] if not touches_nothing(it)]
     current = case.operations[number - 1] if case.operations and number <= len(case.operations) else None
     begun = case.at.get("begun", True)
     whole = single(current, rolls_back) or not begun
     if not before and whole:
         return []
-    what = "operation %d of %d (%s) failed" % (number, of, words) if begun else "operation %d of %d was not begun" % (number, of)
+    what = (
+        "operation %d of %d (%s) failed" % (number, of, words)
+        if begun
+        else "operation %d of %d was not begun" % (number, of)
+    )
     if before:
-        what = "operation%s before it %s applied and not recorded: " % (
-            "s" if len(before) > 1 else "", "are" if len(before) > 1 else "is") + what
+        what = (
+            "operation%s before it %s applied and not recorded: "
+            % ("s" if len(before) > 1 else "", "are" if len(before) > 1 else "is")
+            + what
+        )
     if not whole:
         what += ", and a part of it may be done"
-    remedy = "undo by hand what is applied (`python manage.py sqlmigrate %s %s` shows it) and deploy again, or finish the " \
-             "rest by hand, then %s" % (app, name, fake)
+    remedy = (
+        "undo by hand what is applied (`python manage.py sqlmigrate %s %s` shows it) and deploy again, or finish the "
+        "rest by hand, then %s" % (app, name, fake)
+    )
     return [leftover(what, remedy, case.name)]
 
 
@@ -142,4 +160,5 @@ def single(operation, rolls_back):
         return False
     # A transaction of its own, or one string, which the server takes as one.
     return bool(getattr(operation, "atomic", False)) or (
-        type(operation).__name__ == "RunSQL" and isinstance(operation.sql, str))
+        type(operation).__name__ == "RunSQL" and isinstance(operation.sql, str)
+    )

@@ -45,8 +45,9 @@ class Deadline:
             while True:
                 now = time.monotonic()
                 if self.limit is not None and now >= self.limit:
-                    self.control.failed("unreachable", "the database %s does not answer: nothing for %d s" % (
-                        self.words, self.patience))
+                    self.control.failed(
+                        "unreachable", "the database %s does not answer: nothing for %d s" % (self.words, self.patience)
+                    )
                     os._exit(1)
                 if self.patience == STUCK and now >= self.beat:
                     self.beat = now + BEAT
@@ -83,8 +84,14 @@ class Watch:
                 owed, lost = self.owes(pending)
                 if pending is not None and not pending["migrations"]:
                     opened["warnings"] = list(opened.get("warnings") or []) + lost + self.unwritten()
-            self.control.send("opened", vendor=vendor_of(self.side), pending=self.foreseen(pending, False), owed=owed,
-                              seen=elsewhere.seen(self.orders), **opened)
+            self.control.send(
+                "opened",
+                vendor=vendor_of(self.side),
+                pending=self.foreseen(pending, False),
+                owed=owed,
+                seen=elsewhere.seen(self.orders),
+                **opened,
+            )
             while self.turn():
                 pass
         except Lost as lost:
@@ -165,7 +172,9 @@ class Watch:
     def busy(self, now, holder, quiet=None):
         if now - self.told >= TELL_EVERY:
             self.told = now
-            self.control.send("busy", holder=holder, quiet_seconds=None if quiet is None else round(max(0.0, float(quiet)), 1))
+            self.control.send(
+                "busy", holder=holder, quiet_seconds=None if quiet is None else round(max(0.0, float(quiet)), 1)
+            )
 
     def do_keep(self, now):
         self.due["keep"] = now + KEEP_EVERY
@@ -194,8 +203,13 @@ class Watch:
         if not self.resumes:
             self.side.snapshot()
         del self.due["sweep"]
-        self.owed = {"pending": pending or {"migrations": [], "ahead": []}, "swept": self.swept[:20], "dirty": dirty,
-                     "owed": owed, "warnings": [warning] if warning else []}
+        self.owed = {
+            "pending": pending or {"migrations": [], "ahead": []},
+            "swept": self.swept[:20],
+            "dirty": dirty,
+            "owed": owed,
+            "warnings": [warning] if warning else [],
+        }
 
     def tell_locked(self):
         if self.owed is not None:
@@ -220,8 +234,10 @@ class Watch:
         labels = plan.unwritten(self.side.wrapper())
         if not labels:
             return []
-        return ["the models of %s have changes that are not in a migration, so they are not applied: "
-                "run `python manage.py makemigrations`, and deploy what it writes" % short(", ".join(labels), 200)]
+        return [
+            "the models of %s have changes that are not in a migration, so they are not applied: "
+            "run `python manage.py makemigrations`, and deploy what it writes" % short(", ".join(labels), 200)
+        ]
 
     def djangos(self):
         """Django's own connection; None if the command is another's."""
@@ -247,6 +263,7 @@ class Watch:
     def planned(self, ask, wrapper, *more):
         """What Django's own code says; its errors of the connection are ours."""
         from django.db import Error, connections
+
         # Parts of Django go by the alias alone: they are to have our bounded connection, and not to open one more.
         connections[wrapper.alias] = wrapper
         try:
@@ -275,8 +292,14 @@ class Watch:
         marked = bool(ledger and ledger.settle(order.get("migration"), left[:10], clean))
         if ledger and clean and not left and not order.get("failed") and len(recorded) == len(ledger.names):
             self.codes(ledger).done()
-        self.control.send("verified", backends=backends, recorded=verdict.own(case), leftovers=leftovers[:50],
-                          unverified=unverified, marked=marked)
+        self.control.send(
+            "verified",
+            backends=backends,
+            recorded=verdict.own(case),
+            leftovers=leftovers[:50],
+            unverified=unverified,
+            marked=marked,
+        )
 
     # What the database keeps of runs that nothing can undo.
 
@@ -305,7 +328,10 @@ class Watch:
         """What a run that died has left of the migration in which it was: `(leftovers, words where that cannot be told)`."""
         own = project.own_migrate()
         if own:
-            return [], "`migrate` is of %s, which may work in several schemas: what is left in which cannot be told" % own
+            return (
+                [],
+                "`migrate` is of %s, which may work in several schemas: what is left in which cannot be told" % own,
+            )
         recorded = self.planned(plan.recorded, self.side.wrapper(), [row.migration], self.migrations)
         operations = plan.operations_of(row.migration, self.migrations)
         pending = {"migrations": [{"name": row.migration, "atomic": False, "operations": len(operations or [])}]}

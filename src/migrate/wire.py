@@ -55,7 +55,7 @@ class Control:
         limit = time.monotonic() + PATIENCE
         while line:
             try:
-                line = line[os.write(self.fd, line):]
+                line = line[os.write(self.fd, line) :]
             except OSError as error:
                 if error.errno != errno.EAGAIN or time.monotonic() > limit:
                     return

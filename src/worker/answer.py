@@ -63,7 +63,7 @@ class Answer:
     def add(self, chunk):
         self.size += len(chunk)
         if len(self.body) < SHOWN:
-            self.body += bytes(chunk[:SHOWN - len(self.body)])
+            self.body += bytes(chunk[: SHOWN - len(self.body)])
 
     def is_long(self):
         """Nobody reads a stream to its end."""
@@ -135,8 +135,14 @@ class Answer:
 
     def report(self):
         failure = self.failure
-        return {"path": self.first, "status": self.number(), "seconds": round(self.seconds, 6), "late": self.is_late,
-                "good": failure is None, "message": short(failure.message, 500) if failure else ""}
+        return {
+            "path": self.first,
+            "status": self.number(),
+            "seconds": round(self.seconds, 6),
+            "late": self.is_late,
+            "good": failure is None,
+            "message": short(failure.message, 500) if failure else "",
+        }
 
 
 def phrase(code):

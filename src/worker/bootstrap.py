@@ -8,14 +8,20 @@ import types
 
 def read(fd):
     return json.loads(os.pread(fd, os.fstat(fd).st_size, 0))
+
+
 def execute(module):
     exec(compile(sources.pop(module), "<ostler " + module.__name__[8:] + ">", "exec"), module.__dict__)
+
+
 class Later(types.ModuleType):
     def __getattr__(self, name):
         if name[:2] == "__" or self not in sources:
             raise AttributeError(name)
         execute(self)
         return getattr(self, name)
+
+
 shim = types.ModuleType("_ostler")
 shim.__path__ = []
 sys.modules["_ostler"] = shim

@@ -144,10 +144,14 @@ def refuses(name):
     if domain and validate_host(domain, allowed):
         return None
     if not host():
-        return ("Django's ALLOWED_HOSTS is empty, so it answers 400 to every request: add the site's name to "
-                "ALLOWED_HOSTS in %s" % getattr(found, "SETTINGS_MODULE", "the settings"))
-    return ("Django's ALLOWED_HOSTS does not have the Host %s: set `host` in [probe] to one that it has, such as %s"
-            % (name, host()))
+        return (
+            "Django's ALLOWED_HOSTS is empty, so it answers 400 to every request: add the site's name to "
+            "ALLOWED_HOSTS in %s" % getattr(found, "SETTINGS_MODULE", "the settings")
+        )
+    return "Django's ALLOWED_HOSTS does not have the Host %s: set `host` in [probe] to one that it has, such as %s" % (
+        name,
+        host(),
+    )
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from _ostler.wire import Failure
 
-WANTED = {False: "runs WSGI apps, and %s is an ASGI app: use the worker class uvicorn_worker.UvicornWorker, or asgi of "
-                 "gunicorn 27 (\"-k\" in args), or name the WSGI app",
-          True: "runs ASGI apps, and %s is a WSGI app: use the worker class gthread (\"-k\" in args), or name the ASGI app"}
+WANTED = {
+    False: "runs WSGI apps, and %s is an ASGI app: use the worker class uvicorn_worker.UvicornWorker, or asgi of "
+    'gunicorn 27 ("-k" in args), or name the WSGI app',
+    True: 'runs ASGI apps, and %s is a WSGI app: use the worker class gthread ("-k" in args), or name the ASGI app',
+}
 
 
 def check(worker, app, asynchronous):

@@ -9,7 +9,9 @@ from time import monotonic
 FILES, SECONDS, SIZE = 300, 1.0, 1 << 20  # of more than this nobody can say that it does not
 SETTINGS = "DJANGO_SETTINGS_MODULE"
 DJANGO = re.compile(rb"(?m)(?:^|[;:])[ \t]*(?:from|import)[ \t]+django\b|DJANGO_SETTINGS_MODULE|[\"']django\.")
-IMPORT = re.compile(rb"(?m)^[ \t]*(?:from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n#]*))|import[ \t]+([^\n#;]+))")
+IMPORT = re.compile(
+    rb"(?m)^[ \t]*(?:from[ \t]+(\.*[\w.]*)[ \t]+import[ \t]+(?:\(([^)]*)\)|([^\n#]*))|import[ \t]+([^\n#;]+))"
+)
 STANDARD = getattr(sys, "stdlib_module_names", frozenset(sys.builtin_module_names))
 OWN_STANDARD = os.path.dirname(os.path.abspath(os.__file__))
 THIRD = ("/site-packages/", "/dist-packages/")
@@ -112,5 +114,5 @@ def absolute(name, package):
     """The module that `from NAME import` in `package` is about."""
     dots = len(name) - len(name.lstrip("."))
     parts = package.split(".") if package else []
-    base = parts[:len(parts) - dots + 1] if dots else []
+    base = parts[: len(parts) - dots + 1] if dots else []
     return ".".join(base + [name[dots:]] if name[dots:] else base)

@@ -32,7 +32,9 @@ class Server:
     def listens(self, orders):
         """Where the app listens, in a process that has no sockets of it."""
         told = [order["address"] for order in orders.get("addresses", ())]
-        self.address = [tuple(address) if isinstance(address, list) else address for address in told] or self.cfg.address
+        self.address = [
+            tuple(address) if isinstance(address, list) else address for address in told
+        ] or self.cfg.address
 
     def has(self, worker, worker_class, listeners):
         """In the process of the one worker that there is."""

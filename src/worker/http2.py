@@ -4,7 +4,7 @@ ends a connection when the client has heard of it and nothing is under way. guni
 import os
 
 MARK = b"ostlerd."  # of the ping whose answer says that the client has read what was sent before it
-LAST = 2 ** 31 - 1  # a GOAWAY with it leaves no stream out
+LAST = 2**31 - 1  # a GOAWAY with it leaves no stream out
 LINGER = 1.0
 
 

@@ -89,6 +89,7 @@ def work(orders, control, made=None):
         raise does_not_start(error) from None
 
     from gunicorn.workers import base
+
     base.WorkerTmp = lambda cfg: heartbeat
     time = shift.Shift(orders, control, board, heartbeat)
     worker_type = type(cls.__name__, (made.mixin, cls), {"shift": time, "__module__": cls.__module__})
@@ -102,14 +103,17 @@ def work(orders, control, made=None):
 def mixin_for(cls, cfg):
     family = settings.family(cls)
     if family is None:
-        message = ("the worker class %s is not supported: use sync, gthread, gevent, tornado, asgi "
-                   "or uvicorn_worker.UvicornWorker" % cfg.worker_class_str)
+        message = (
+            "the worker class %s is not supported: use sync, gthread, gevent, tornado, asgi "
+            "or uvicorn_worker.UvicornWorker" % cfg.worker_class_str
+        )
         raise Failure("settings", message, "", 1)
     if family == "sync":
         return shift.Sync
     if family == "gevent":
         return shift.Gevent
     import _ostler
+
     return getattr(getattr(_ostler, family), family.capitalize())
 
 
@@ -135,12 +139,18 @@ def serve(worker, server):
         stopped(worker, stop)
         raise
     except AppImportError as error:
-        end(worker, Failure("attribute", str(error), trace_of(error), 4),
-            lambda: log.debug("Exception while loading the application", exc_info=True))
+        end(
+            worker,
+            Failure("attribute", str(error), trace_of(error), 4),
+            lambda: log.debug("Exception while loading the application", exc_info=True),
+        )
     except BaseException as error:
         if not worker.shift.heartbeat.ready:
-            end(worker, Failure(worker.shift.stage, reason(worker, said(error)), trace_of(error)),
-                lambda: log.exception("Exception in worker process"))
+            end(
+                worker,
+                Failure(worker.shift.stage, reason(worker, said(error)), trace_of(error)),
+                lambda: log.exception("Exception in worker process"),
+            )
         if not isinstance(error, Exception):
             raise
         log.exception("Exception in worker process")

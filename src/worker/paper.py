@@ -36,7 +36,7 @@ class Paper:
         """Leaves the message `failed` for an ostlerd that cannot be told."""
         if self.memory is not None and len(line) <= ROOM:
             start = len(self.memory) - 2 * ROOM
-            self.memory[start:start + len(line)] = line
+            self.memory[start : start + len(line)] = line
 
     def to_the_log(self):
         faulthandler.register(STACKS, file=2, all_threads=True)

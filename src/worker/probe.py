@@ -51,6 +51,7 @@ def ask_wsgi(worker, order):
 
 def bounded_by_alarm(seconds, call):
     """Runs `call` in the main thread and interrupts it."""
+
     def late(signum, frame):
         raise TimedOut()
 
@@ -119,8 +120,9 @@ def wsgi_environ(worker, probe):
         server = worker.sockets[0].getsockname() if worker.sockets else ("127.0.0.1", 80)
         _, environ = wsgi.create(request, near, client, server, cfg)
     except (StopIteration, Exception) as error:
-        raise Failure("probe", "the probe of %s is no request for gunicorn: %s" % (probe["path"], said(error)),
-                      trace_of(error)) from None
+        raise Failure(
+            "probe", "the probe of %s is no request for gunicorn: %s" % (probe["path"], said(error)), trace_of(error)
+        ) from None
     finally:
         if proxy:
             proxy.value = was
@@ -137,9 +139,16 @@ def host_of(probe):
 
 
 def request_text(probe):
-    lines = ["GET %s HTTP/1.1" % probe["path"], "Host: %s" % host_of(probe),
-             "X-Forwarded-Proto: %s" % probe["scheme"], "User-Agent: ostler-probe", "Accept: */*",
-             "Connection: close", "", ""]
+    lines = [
+        "GET %s HTTP/1.1" % probe["path"],
+        "Host: %s" % host_of(probe),
+        "X-Forwarded-Proto: %s" % probe["scheme"],
+        "User-Agent: ostler-probe",
+        "Accept: */*",
+        "Connection: close",
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode("latin-1", "replace")
 
 
@@ -217,11 +226,24 @@ def asgi_scope(probe, state, server, root_path):
     from urllib.parse import unquote
 
     path, _, query = probe["path"].partition("?")
-    headers = [(b"host", host_of(probe).encode("latin-1", "replace")),
-               (b"x-forwarded-proto", probe["scheme"].encode("latin-1", "replace")),
-               (b"user-agent", b"ostler-probe"), (b"accept", b"*/*")]
-    return {"type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
-            "method": "GET", "scheme": probe["scheme"], "path": root_path + unquote(path),
-            "raw_path": (root_path + path).encode("latin-1", "replace"),
-            "query_string": query.encode("latin-1", "replace"), "root_path": root_path, "headers": headers,
-            "client": ("127.0.0.1", 0), "server": server, "state": dict(state or {})}
+    headers = [
+        (b"host", host_of(probe).encode("latin-1", "replace")),
+        (b"x-forwarded-proto", probe["scheme"].encode("latin-1", "replace")),
+        (b"user-agent", b"ostler-probe"),
+        (b"accept", b"*/*"),
+    ]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0", "spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": probe["scheme"],
+        "path": root_path + unquote(path),
+        "raw_path": (root_path + path).encode("latin-1", "replace"),
+        "query_string": query.encode("latin-1", "replace"),
+        "root_path": root_path,
+        "headers": headers,
+        "client": ("127.0.0.1", 0),
+        "server": server,
+        "state": dict(state or {}),
+    }

@@ -9,11 +9,35 @@ from _ostler import foresight
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Failure
 
-MASTER_HOOKS = ("on_starting", "on_reload", "when_ready", "pre_fork", "pre_exec", "child_exit",
-                "nworkers_changed", "on_exit")
-IGNORED = ("check_config", "control_socket", "control_socket_disable", "control_socket_mode", "daemon", "dirty_apps",
-           "dirty_workers", "enable_stdio_inheritance", "initgroups", "pidfile", "print_config", "reload",
-           "reload_engine", "reload_extra_files", "reuse_port", "spew", "worker_tmp_dir")
+MASTER_HOOKS = (
+    "on_starting",
+    "on_reload",
+    "when_ready",
+    "pre_fork",
+    "pre_exec",
+    "child_exit",
+    "nworkers_changed",
+    "on_exit",
+)
+IGNORED = (
+    "check_config",
+    "control_socket",
+    "control_socket_disable",
+    "control_socket_mode",
+    "daemon",
+    "dirty_apps",
+    "dirty_workers",
+    "enable_stdio_inheritance",
+    "initgroups",
+    "pidfile",
+    "print_config",
+    "reload",
+    "reload_engine",
+    "reload_extra_files",
+    "reuse_port",
+    "spew",
+    "worker_tmp_dir",
+)
 NOT_FOR_THE_APP = ("LISTEN_", "NOTIFY_SOCKET", "WATCHDOG_", "GUNICORN_PID", "GUNICORN_FD")
 OLDEST, NEWEST = (20, 1), 27
 USAGE, PROG = "%(prog)s [OPTIONS] [APP_MODULE]", "gunicorn"
@@ -133,6 +157,7 @@ def noting(setter, chosen):
     def set(name, value):
         chosen.add(name.lower())
         setter(name, value)
+
     return set
 
 
@@ -148,7 +173,11 @@ def refusal(stop, heard):
     head = [line for line in lines if line.startswith(("Failed to read config file", "Invalid value for"))]
     where = "%s: " % head[0] if head else ""
     for frame in traceback.extract_tb(cause.__traceback__):
-        if frame.filename.endswith((".conf.py", ".py")) and "/gunicorn/" not in frame.filename and "<" not in frame.filename:
+        if (
+            frame.filename.endswith((".conf.py", ".py"))
+            and "/gunicorn/" not in frame.filename
+            and "<" not in frame.filename
+        ):
             where += "line %d: " % frame.lineno
             break
     return Failure("settings", "gunicorn's settings do not load: " + where + said(cause), trace_of(cause), 1)
@@ -182,8 +211,10 @@ def worker_class(cfg):
         return cfg.worker_class
     except BaseException as error:
         # gunicorn puts a whole traceback into its own message; what it was handling is the reason.
-        message = "gunicorn's worker class %s does not load: %s" % (cfg.worker_class_str,
-                                                                   said(error.__context__ or error))
+        message = "gunicorn's worker class %s does not load: %s" % (
+            cfg.worker_class_str,
+            said(error.__context__ or error),
+        )
         raise Failure("settings", message, trace_of(error), 1) from None
 
 
@@ -192,8 +223,14 @@ def family(cls):
     names = [base.__name__ for base in cls.__mro__]
     if "GeventPyWSGIWorker" in names:
         return None  # its keep-alive connections never end by themselves, so it cannot be drained
-    known = {"UvicornWorker": "uvicorn", "SyncWorker": "sync", "ThreadWorker": "gthread", "GeventWorker": "gevent",
-             "TornadoWorker": "tornado", "ASGIWorker": "asgi"}
+    known = {
+        "UvicornWorker": "uvicorn",
+        "SyncWorker": "sync",
+        "ThreadWorker": "gthread",
+        "GeventWorker": "gevent",
+        "TornadoWorker": "tornado",
+        "ASGIWorker": "asgi",
+    }
     return next((known[name] for name in names if name in known), None)
 
 
@@ -205,15 +242,28 @@ def describe(app):
     cls = worker_class(cfg)
     changed = {name for name, setting in cfg.settings.items() if name in chosen and setting.get() != setting.default}
     return {
-        "gunicorn": gunicorn.__version__, "python": platform.python_version(),
-        "class_name": cfg.worker_class_str, "family": family(cls),
-        "workers": cfg.workers, "workers_set": "workers" in chosen or "WEB_CONCURRENCY" in os.environ,
-        "bind": [str(bind) for bind in cfg.settings["bind"].get()], "bind_set": "bind" in chosen or "PORT" in os.environ,
-        "backlog": cfg.backlog, "timeout": float(cfg.timeout), "graceful_timeout": float(cfg.graceful_timeout),
-        "keepalive": float(cfg.keepalive), "threads": cfg.threads, "max_requests": cfg.max_requests,
-        "max_requests_jitter": cfg.max_requests_jitter, "umask": cfg.umask, "umask_set": "umask" in chosen,
-        "uid": cfg.uid, "gid": cfg.gid, "user_set": bool({"user", "group"} & chosen),
-        "chdir": cfg.chdir if "chdir" in chosen else None, "preload_app": bool(cfg.preload_app),
+        "gunicorn": gunicorn.__version__,
+        "python": platform.python_version(),
+        "class_name": cfg.worker_class_str,
+        "family": family(cls),
+        "workers": cfg.workers,
+        "workers_set": "workers" in chosen or "WEB_CONCURRENCY" in os.environ,
+        "bind": [str(bind) for bind in cfg.settings["bind"].get()],
+        "bind_set": "bind" in chosen or "PORT" in os.environ,
+        "backlog": cfg.backlog,
+        "timeout": float(cfg.timeout),
+        "graceful_timeout": float(cfg.graceful_timeout),
+        "keepalive": float(cfg.keepalive),
+        "threads": cfg.threads,
+        "max_requests": cfg.max_requests,
+        "max_requests_jitter": cfg.max_requests_jitter,
+        "umask": cfg.umask,
+        "umask_set": "umask" in chosen,
+        "uid": cfg.uid,
+        "gid": cfg.gid,
+        "user_set": bool({"user", "group"} & chosen),
+        "chdir": cfg.chdir if "chdir" in chosen else None,
+        "preload_app": bool(cfg.preload_app),
         "conf": app.conf and app.conf[:300],
         "ignored": [name for name in IGNORED if name in changed],
         "master_hooks": [name for name in MASTER_HOOKS if name in changed],
@@ -227,17 +277,28 @@ def notes(cfg, cls, gunicorn):
     said_of = []
     kind = family(cls)
     if kind is None:
-        said_of.append("the worker class %s is not supported: use sync, gthread, gevent, tornado, asgi "
-                       "or uvicorn_worker.UvicornWorker" % cfg.worker_class_str)
+        said_of.append(
+            "the worker class %s is not supported: use sync, gthread, gevent, tornado, asgi "
+            "or uvicorn_worker.UvicornWorker" % cfg.worker_class_str
+        )
     if kind == "asgi" and gunicorn.version_info[0] < 27:
-        said_of.append("the asgi worker of gunicorn %s may lose requests while it drains: use gunicorn 27 or newer"
-                       % gunicorn.__version__)
+        said_of.append(
+            "the asgi worker of gunicorn %s may lose requests while it drains: use gunicorn 27 or newer"
+            % gunicorn.__version__
+        )
     return said_of
 
 
 def take_over(cfg):
     """Turns off what belongs to a master: ostlerd recycles, chooses the user and owns the listeners."""
-    owned = {"max_requests": 0, "max_requests_jitter": 0, "reload": False, "initgroups": False, "reuse_port": False,
-             "user": os.geteuid(), "group": os.getegid()}
+    owned = {
+        "max_requests": 0,
+        "max_requests_jitter": 0,
+        "reload": False,
+        "initgroups": False,
+        "reuse_port": False,
+        "user": os.geteuid(),
+        "group": os.getegid(),
+    }
     for name, value in owned.items():
         cfg.settings[name].value = value

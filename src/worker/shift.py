@@ -10,6 +10,7 @@ from _ostler.wire import Failure
 
 def lead_own_session():
     """The process leads a session already: what asks for that, or for a group of its own, as under gunicorn, has it."""
+
     def asked_twice(call, is_own):
         def called(*args):
             try:
@@ -80,6 +81,7 @@ class Shifted:
 
     def go_at_once(self, *numbers):
         """Until a loop takes the signals over, they end the worker, which has nothing to finish."""
+
         def go(number, frame):
             self.alive = False
             raise SystemExit(0)
@@ -259,4 +261,5 @@ def listening(send, shift):
         if message.get("type") == "lifespan.startup.failed":
             shift.words = str(message.get("message") or "")
         await send(message)
+
     return heard

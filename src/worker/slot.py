@@ -25,7 +25,7 @@ class Slot:
         # A page may be larger than a slot: map from the page's start.
         lead = offset % mmap.ALLOCATIONGRANULARITY
         self.map = mmap.mmap(SCOREBOARD, lead + size, offset=offset - lead)
-        fields = memoryview(self.map)[lead:lead + size].cast("Q")
+        fields = memoryview(self.map)[lead : lead + size].cast("Q")
         for index in range(len(fields)):
             fields[index] = 0
         fields[0] = CONTRACT

@@ -25,7 +25,13 @@ def has_table(model):
 def describe(model):
     meta = model._meta
     columns = {field.column: column(field) for field in meta.local_concrete_fields if field.column}
-    return {"model": meta.label, "table": meta.db_table, "managed": bool(meta.managed), "columns": columns, "rules": rules(meta)}
+    return {
+        "model": meta.label,
+        "table": meta.db_table,
+        "managed": bool(meta.managed),
+        "columns": columns,
+        "rules": rules(meta),
+    }
 
 
 def column(field):
@@ -33,8 +39,12 @@ def column(field):
     found = {"kind": kind(field)}
     generated, auto = getattr(field, "generated", False), type_of(field).endswith("AutoField")
     default = getattr(field, "db_default", None)
-    holds = {"null": field.null, "auto": auto or generated, "fills": fills(field),
-             "db_default": default is not None and not is_not_provided(default)}
+    holds = {
+        "null": field.null,
+        "auto": auto or generated,
+        "fills": fills(field),
+        "db_default": default is not None and not is_not_provided(default),
+    }
     found.update((name, True) for name, it in holds.items() if it)
     return found
 
@@ -47,8 +57,12 @@ def fills(field):
     """Whether something else than NULL is written where nobody gives a value: by a default, or because one has to be given."""
     if not field.null:
         return False
-    return not field.blank or field.has_default() and field.default is not None or bool(
-        getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False))
+    return (
+        not field.blank
+        or field.has_default()
+        and field.default is not None
+        or bool(getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False))
+    )
 
 
 def type_of(field):
@@ -92,8 +106,10 @@ def told(models):
     """The text by which they are handed on; None where it would be too long."""
     for short in (False, True):
         if short:  # whether a column is there counts most
-            models = [dict(it, rules=[], columns={name: dict(of, kind="") for name, of in it["columns"].items()})
-                      for it in models]
+            models = [
+                dict(it, rules=[], columns={name: dict(of, kind="") for name, of in it["columns"].items()})
+                for it in models
+            ]
         data = json.dumps({"version": VERSION, "models": models}, separators=(",", ":")).encode()
         text = base64.b64encode(zlib.compress(data, 9)).decode("ascii")
         if len(text) <= TOLD_MOST:

@@ -15,7 +15,7 @@ def tail(text, limit):
     if len(data) <= limit:
         return data.decode()
     end = data[-limit:]
-    return end[end.find(b"\n", 0, -1) + 1:].decode("utf-8", "ignore")
+    return end[end.find(b"\n", 0, -1) + 1 :].decode("utf-8", "ignore")
 
 
 def one_line(text):
@@ -25,7 +25,7 @@ def one_line(text):
 def short(text, limit=200):
     """One line of at most `limit` characters, its beginning kept."""
     text = one_line(text or "")
-    return text if len(text) <= limit else text[:limit - 1] + "…"
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def said(error):

@@ -94,6 +94,7 @@ def counted_wsgi(app, start, finish):
         except BaseException:
             finish(entry)
             raise
+
     return counted
 
 

@@ -53,8 +53,13 @@ def teach(worker, gate):
         if self.config is worker.config:
             plain = self.config.loaded_app
             self.config.loaded_app = counted_asgi(plain, worker.shift)
-            hold.guard_listening(asyncio.get_running_loop(), gate, worker.sockets, worker.cfg.backlog,
-                                 lambda: pass_gate(worker, gate, self, plain))
+            hold.guard_listening(
+                asyncio.get_running_loop(),
+                gate,
+                worker.sockets,
+                worker.cfg.backlog,
+                lambda: pass_gate(worker, gate, self, plain),
+            )
             worker.server = self
         await startup(self, sockets=sockets)
 

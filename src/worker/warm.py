@@ -16,14 +16,17 @@ KNOWN_PTH = ("distutils-precedence.pth", "_virtualenv.pth", "easy-install.pth")
 KNOWN_PTH_ENDS = ("-nspkg.pth",)
 KNOWN_PTH_BEGINS = ("__editable__", "__editables_", "_editable_impl_")
 # As Debian and Ubuntu have it.
-KNOWN_CUSTOM = ("", """
+KNOWN_CUSTOM = (
+    "",
+    """
 try:
     import apport_python_hook
 except ImportError:
     pass
 else:
     apport_python_hook.install()
-""")
+""",
+)
 ON_THE_WAY = ("os", "collections.abc", "_collections_abc", "_ostler.warm")
 
 

@@ -41,7 +41,7 @@ class Control:
         # An app may have closed it, and may have something else there by now.
         while line and identity(self.fd) == self.identity:
             try:
-                line = line[os.write(self.fd, line):]
+                line = line[os.write(self.fd, line) :]
             except OSError:
                 return
 

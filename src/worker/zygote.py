@@ -69,6 +69,7 @@ def load(app, log, family):
 
     if family == "gevent":
         from gevent import monkey
+
         monkey.patch_all()  # as the worker does before its own import
     log.info("Loading the app to fork workers from, pid: %s", os.getpid())
     words = "the import of %s failed: " % app.app_uri
@@ -87,17 +88,27 @@ def load(app, log, family):
 def warn(log, before, subject, culprit):
     """What a fork does not carry over, or carries over to everybody."""
     threading = sys.modules.get("threading")
-    others = [thread.name for thread in threading.enumerate()
-              if thread is not threading.main_thread()] if threading else []
+    others = (
+        [thread.name for thread in threading.enumerate() if thread is not threading.main_thread()] if threading else []
+    )
     if others:
-        log.warning("%sthese threads, which %s has started, run in no worker: %s. Start them in the hook post_fork, "
-                    "or with the first request.", subject, culprit, listed(others))
+        log.warning(
+            "%sthese threads, which %s has started, run in no worker: %s. Start them in the hook post_fork, "
+            "or with the first request.",
+            subject,
+            culprit,
+            listed(others),
+        )
     sockets = [fd for fd, is_socket in descriptors().items() if is_socket and fd not in before]
     peers = [peer for peer in map(peer_of, sorted(sockets)) if peer]
     if peers:
-        log.warning("%sthese connections, which %s has opened, are shared by all workers, who will read each other's "
-                    "answers: %s. Open them in the hook post_fork, or with the first request.", subject, culprit,
-                    listed(peers))
+        log.warning(
+            "%sthese connections, which %s has opened, are shared by all workers, who will read each other's "
+            "answers: %s. Open them in the hook post_fork, or with the first request.",
+            subject,
+            culprit,
+            listed(peers),
+        )
 
 
 def listed(names):
@@ -139,6 +150,7 @@ def peer_of(fd):
 
 def take_signals(orders, made):
     """Python handlers, not SIG_IGN, which programs that hooks start would inherit. Answers what was there before."""
+
     def end(number, frame):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -177,8 +189,11 @@ def wait_for_commands(beat, fork):
             continue
         if not byte:
             os._exit(0)  # only where somebody has closed the end that is kept here
-        fds = [int.from_bytes(data[at:at + 4], sys.byteorder)
-               for _, _, data in ancillary for at in range(0, len(data) - 3, 4)]
+        fds = [
+            int.from_bytes(data[at : at + 4], sys.byteorder)
+            for _, _, data in ancillary
+            for at in range(0, len(data) - 3, 4)
+        ]
         # Whatever else comes is no command.
         middle = fork(fds) if len(fds) >= 3 else None
         if middle is not None:

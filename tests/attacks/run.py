@@ -32,7 +32,19 @@ def listed(path):
 def cargo(binary, names):
     """What became of each name, and all that was said."""
     target = ["--lib"] if binary == "lib" else ["--test", binary]
-    command = ["cargo", "test", "--locked", "--quiet", "--no-fail-fast", *target, "--", "--exact", "--format", "pretty", *names]
+    command = [
+        "cargo",
+        "test",
+        "--locked",
+        "--quiet",
+        "--no-fail-fast",
+        *target,
+        "--",
+        "--exact",
+        "--format",
+        "pretty",
+        *names,
+    ]
     return ended(command, lambda said: {name: end == "ok" for name, end, _ in ENDED.findall(said) if name})
 
 
@@ -41,26 +53,45 @@ def python(folder, names):
     good, said = {}, ""
     for name in names:
         command = ["/usr/bin/python3", os.path.join(ROOT, "tests", folder, "run.py"), "-k", name]
-        ends, words = ended(command, lambda out: {name: bool(re.search(r"^ok ", out, re.M)) and not re.search(r"^FAILED ", out, re.M)})
+        ends, words = ended(
+            command, lambda out: {name: bool(re.search(r"^ok ", out, re.M)) and not re.search(r"^FAILED ", out, re.M)}
+        )
         good.update(ends)
         said += words
     return good, said
 
 
 def ended(command, judge):
-    run = subprocess.run(command, cwd=ROOT, text=True, errors="replace", stdin=subprocess.DEVNULL,
-                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    run = subprocess.run(
+        command,
+        cwd=ROOT,
+        text=True,
+        errors="replace",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     return judge(run.stdout), run.stdout
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("-k", metavar="WORD", default="", help="only those with this in binary, name or section")
-    parser.add_argument("--without", metavar="BINARY", action="append", default=[], help="not those: systemd, migrations, edge, database")
+    parser.add_argument(
+        "--without",
+        metavar="BINARY",
+        action="append",
+        default=[],
+        help="not those: systemd, migrations, edge, database",
+    )
     options = parser.parse_args()
     if os.geteuid() != 0:
         sys.exit("tests/attacks/run.py: only root can become the users who attack: run it with sudo")
-    attacks = [it for it in listed(os.path.join(HERE, "attacks.list")) if options.k in " ".join(it) and it[1] not in options.without]
+    attacks = [
+        it
+        for it in listed(os.path.join(HERE, "attacks.list"))
+        if options.k in " ".join(it) and it[1] not in options.without
+    ]
     by_binary = collections.defaultdict(list)
     for _, binary, name in attacks:
         by_binary[binary].append(name)

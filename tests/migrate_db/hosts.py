@@ -178,7 +178,9 @@ def what_another_has_applied_meanwhile_is_not_told_as_the_runs_own(place, projec
     watch.ask("end_backends", "backends_gone", 60)
     place.migrate()
     at = {key: value for key, value in step.items() if key != "event"}
-    report = watch.ask("verify", "verified", pending=watch.locked["pending"], migration="shop.0003_long", at=at, failed=True)
+    report = watch.ask(
+        "verify", "verified", pending=watch.locked["pending"], migration="shop.0003_long", at=at, failed=True
+    )
     assert report["leftovers"] == [] and report["recorded"] == ["shop.0002_own"], report
 
 
@@ -201,7 +203,8 @@ def what_an_operation_has_committed_is_not_run_again(place, project, rows, atomi
     one, other = Host(place, "web1"), Host(place, "web2")
     insert, more = "migrations.RunPython(insert, atomic=True)", "migrations.RunPython(migrations.RunPython.noop)"
     for number, (operations, dies) in enumerate(
-            [(insert, True), (insert + ", " + more, True), (insert, False), (insert + ", " + more, False)], 1):
+        [(insert, True), (insert + ", " + more, True), (insert, False), (insert + ", " + more, False)], 1
+    ):
         name = project.migration("0002_data", operations, atomic=atomic, code=COMMITTED, after="0001_initial")
         pending = one.begin()["pending"]
         one.start(slow=60 if dies else 0)

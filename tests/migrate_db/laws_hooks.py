@@ -11,7 +11,9 @@ kind = executor.MigrationExecutor
 apply, record, run = kind.apply_migration, kind.record_migration, kind.migrate
 """
 # Everything is given by name, or in another order: what 6.0 did with `record_migration`, for all of them.
-NAMED = CHANGE + """
+NAMED = (
+    CHANGE
+    + """
 def apply_migration(self, *, migration, fake, state):
     return apply(self, state, migration, fake)
 def record_migration(self, *of, more=None):
@@ -26,8 +28,11 @@ def all_forwards(self, state, plan, full_plan, fake, fake_initial):
 kind.migrate, kind.apply_migration, kind.record_migration = migrate, apply_migration, record_migration
 kind._migrate_all_forwards = all_forwards
 """
+)
 # One of them is called something else.
-GONE = CHANGE + """
+GONE = (
+    CHANGE
+    + """
 def all_forwards(self, state, plan, full_plan, fake, fake_initial):
     for migration, _ in plan:
         state.apps
@@ -36,8 +41,11 @@ def all_forwards(self, state, plan, full_plan, fake, fake_initial):
 kind.carry_out, kind._migrate_all_forwards = apply, all_forwards
 del kind.apply_migration
 """
+)
 # One of them is given something else.
-OTHER = CHANGE + """
+OTHER = (
+    CHANGE
+    + """
 def all_forwards(self, state, plan, full_plan, fake, fake_initial):
     for migration, _ in plan:
         state.apps
@@ -46,6 +54,7 @@ def all_forwards(self, state, plan, full_plan, fake, fake_initial):
 kind._migrate_all_forwards = all_forwards
 kind.apply_migration = lambda self, both, fake: apply(self, *both, fake)
 """
+)
 
 
 def run_on(place, django):
@@ -64,8 +73,14 @@ def run_on(place, django):
 
 def a_run_is_followed_whatever_the_signatures_of_django_are(place):
     _, heard = run_on(place, NAMED)
-    steps = [(it["at"], it.get("name"), it.get("number"), it.get("of")) for it in heard if it["at"] in ("migration", "after")]
-    assert steps == [("migration", "shop.0001_initial", 1, 2), ("migration", "shop.0002_add", 2, 2), ("after", None, None, None)]
+    steps = [
+        (it["at"], it.get("name"), it.get("number"), it.get("of")) for it in heard if it["at"] in ("migration", "after")
+    ]
+    assert steps == [
+        ("migration", "shop.0001_initial", 1, 2),
+        ("migration", "shop.0002_add", 2, 2),
+        ("after", None, None, None),
+    ]
     assert "unseen" not in [it["at"] for it in heard], heard
 
 
@@ -77,5 +92,7 @@ def where_a_hook_does_not_fit_that_is_said_and_the_migration_goes_on(place):
         assert "progress is not seen" in run.printed(), run.printed()
 
 
-LAWS = [a_run_is_followed_whatever_the_signatures_of_django_are,
-        where_a_hook_does_not_fit_that_is_said_and_the_migration_goes_on]
+LAWS = [
+    a_run_is_followed_whatever_the_signatures_of_django_are,
+    where_a_hook_does_not_fit_that_is_said_and_the_migration_goes_on,
+]

@@ -12,8 +12,10 @@ from place import names_of
 SERVER = Mariadb
 ADD = 'migrations.AddField("order", "a", models.IntegerField(null=True))'
 WIDEN = 'migrations.AlterField("order", "price", models.BigIntegerField(default=0))'
-LONG_UPDATE = 'migrations.RunPython(lambda apps, editor: apps.get_model("shop", "order").objects.update(' \
-              'price=models.F("price") + 1, name="yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"))'
+LONG_UPDATE = (
+    'migrations.RunPython(lambda apps, editor: apps.get_model("shop", "order").objects.update('
+    'price=models.F("price") + 1, name="yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"))'
+)
 
 
 def guards_are_in_force_and_read_back(place):
@@ -28,8 +30,13 @@ def guards_are_in_force_and_read_back(place):
 
 
 def the_servers_own_limit_of_statements_is_told(place):
-    project(place, dict(place.server.database(place.name), OPTIONS={
-        "unix_socket": place.server.socket, "init_command": "SET SESSION max_statement_time = 30"}))
+    project(
+        place,
+        dict(
+            place.server.database(place.name),
+            OPTIONS={"unix_socket": place.server.socket, "init_command": "SET SESSION max_statement_time = 30"},
+        ),
+    )
     opened = place.watch()[1]
     assert dict(opened["guards"])["max_statement_time"] == "30s", opened
     assert any("30s" in it for it in opened["warnings"]), opened
@@ -85,9 +92,12 @@ def the_lock_comes_back_after_a_lost_connection(place):
 
 def a_migration_that_fails_halfway_is_named_to_the_operation(place):
     made = filled(place, 10)
-    made.migration("0002_half", ADD + ", " + WIDEN + ', migrations.RunPython(boom), '
-                   'migrations.AddIndex("order", models.Index(fields=["price"], name="shop_order_p"))',
-                   code="def boom(apps, editor):\n    raise ValueError('boom')")
+    made.migration(
+        "0002_half",
+        ADD + ", " + WIDEN + ", migrations.RunPython(boom), "
+        'migrations.AddIndex("order", models.Index(fields=["price"], name="shop_order_p"))',
+        code="def boom(apps, editor):\n    raise ValueError('boom')",
+    )
     watch = place.locked()
     run = place.run()
     step = step_to(run, "operation", number=3)
@@ -96,8 +106,12 @@ def a_migration_that_fails_halfway_is_named_to_the_operation(place):
     [left] = report["leftovers"]
     assert report["recorded"] == [] and left["migration"] == "shop.0002_half", report
     assert "2 of 4 operations are done; operation 3 of 4" in left["what"], left
-    for wanted in ("DROP COLUMN `a`", "MODIFY `price` integer", "CREATE INDEX `shop_order_p`",
-                   "python manage.py migrate shop 0002_half --fake"):
+    for wanted in (
+        "DROP COLUMN `a`",
+        "MODIFY `price` integer",
+        "CREATE INDEX `shop_order_p`",
+        "python manage.py migrate shop 0002_half --fake",
+    ):
         assert wanted in left["remedy"], (wanted, left)
     # The way back is what it says.
     back = left["remedy"].split("or to go forward:")[0].splitlines()[1:]
@@ -181,8 +195,10 @@ def the_end_of_backends_waits_for_the_rollback(place):
     began = time.monotonic()
     watch.ask("end_backends", "backends_gone")
     place.note("rolled back in %.1f s" % (time.monotonic() - began))
-    busy = "SELECT COUNT(*) FROM information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p " \
-           "ON p.ID = t.trx_mysql_thread_id WHERE p.DB = '%s'" % place.name
+    busy = (
+        "SELECT COUNT(*) FROM information_schema.INNODB_TRX t JOIN information_schema.PROCESSLIST p "
+        "ON p.ID = t.trx_mysql_thread_id WHERE p.DB = '%s'" % place.name
+    )
     assert place.server.sql(busy) == [["0"]]
     assert place.server.sql("SELECT COUNT(*) FROM shop_order WHERE price <> id", database=place.name) == [["0"]]
 
@@ -252,20 +268,29 @@ def a_data_migration_is_applied_once_by_two_at_once(place):
     place.server.sql("UPDATE shop_order SET price = 0", database=place.name)
     rounds = 10
     for number in range(2, 2 + rounds):
-        made.migration("%04d_data" % number, 'migrations.RunPython(more)', code="""
+        made.migration(
+            "%04d_data" % number,
+            "migrations.RunPython(more)",
+            code="""
             def more(apps, editor):
                 apps.get_model("shop", "order").objects.update(price=models.F("price") + 1)
-            """)
+            """,
+        )
         plans = at_once(lambda: driven(place), lambda: driven(place))
         assert sorted(len(it["migrations"]) for it in plans) == [0, 1], plans
     assert place.server.sql("SELECT DISTINCT price FROM shop_order", database=place.name) == [[str(rounds)]]
 
 
 def a_full_database_is_said_as_such(place):
-    place.server = place.stack.enter_context(Mariadb("--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:40M"))
+    place.server = place.stack.enter_context(
+        Mariadb("--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:40M")
+    )
     made = filled(place, 10)
-    made.migration("0002_much", """migrations.RunSQL("CREATE TABLE much (a INT PRIMARY KEY, b CHAR(255))"), migrations.RunSQL(
-        "INSERT INTO much SELECT seq, REPEAT('x', 255) FROM seq_1_to_1000000")""")
+    made.migration(
+        "0002_much",
+        """migrations.RunSQL("CREATE TABLE much (a INT PRIMARY KEY, b CHAR(255))"), migrations.RunSQL(
+        "INSERT INTO much SELECT seq, REPEAT('x', 255) FROM seq_1_to_1000000")""",
+    )
     watch = place.locked()
     run = place.run()
     step = step_to(run, "operation", number=2)
@@ -277,8 +302,11 @@ def a_full_database_is_said_as_such(place):
 
 def another_command_is_locked_and_said_to_be_unwatched(place):
     place.server.database(place.name)
-    url = "mysql://shop:%s@/%s?unix_socket=%s" % (urllib.parse.quote(PASSWORD), place.name,
-                                                  urllib.parse.quote(place.server.socket, safe=""))
+    url = "mysql://shop:%s@/%s?unix_socket=%s" % (
+        urllib.parse.quote(PASSWORD),
+        place.name,
+        urllib.parse.quote(place.server.socket, safe=""),
+    )
     watch, opened = place.watch(command="other", database={"url": url})
     assert "other than Django's" in opened["unwatched"] and opened["pending"] is None, opened
     watch.ask("lock", "locked")
@@ -323,16 +351,28 @@ def what_was_applied_since_the_plan_is_not_applied_again(place):
 
 
 LAWS = [
-    a_run_beside_another_applies_nothing, a_run_goes_on_when_who_watches_it_is_replaced,
-    what_another_has_applied_meanwhile_is_not_told_as_the_runs_own, what_was_applied_since_the_plan_is_not_applied_again,
-    guards_are_in_force_and_read_back, the_servers_own_limit_of_statements_is_told, nothing_pending_is_known_at_once,
-    a_wrong_password_is_said, a_server_that_is_down_is_said, the_lock_is_of_one_and_freed_by_its_death,
-    two_databases_of_one_server_do_not_exclude_each_other, the_lock_comes_back_after_a_lost_connection,
+    a_run_beside_another_applies_nothing,
+    a_run_goes_on_when_who_watches_it_is_replaced,
+    what_another_has_applied_meanwhile_is_not_told_as_the_runs_own,
+    what_was_applied_since_the_plan_is_not_applied_again,
+    guards_are_in_force_and_read_back,
+    the_servers_own_limit_of_statements_is_told,
+    nothing_pending_is_known_at_once,
+    a_wrong_password_is_said,
+    a_server_that_is_down_is_said,
+    the_lock_is_of_one_and_freed_by_its_death,
+    two_databases_of_one_server_do_not_exclude_each_other,
+    the_lock_comes_back_after_a_lost_connection,
     a_migration_that_fails_halfway_is_named_to_the_operation,
     an_alter_whose_client_was_killed_is_ended_before_it_commits,
     an_alter_that_commits_though_its_client_was_killed_is_applied_and_unrecorded,
-    a_cancelled_data_migration_is_rolled_back_and_clean, the_end_of_backends_waits_for_the_rollback,
-    what_a_dead_run_left_is_swept_by_the_next, a_server_that_restarts_in_the_middle_is_a_lost_connection,
+    a_cancelled_data_migration_is_rolled_back_and_clean,
+    the_end_of_backends_waits_for_the_rollback,
+    what_a_dead_run_left_is_swept_by_the_next,
+    a_server_that_restarts_in_the_middle_is_a_lost_connection,
     sigint_ends_pymysql_at_once_and_mysqlclient_when_its_statement_does,
-    a_data_migration_is_applied_once_by_two_at_once, a_full_database_is_said_as_such,
-    another_command_is_locked_and_said_to_be_unwatched, raw_sql_of_a_run_that_nobody_watched_is_not_called_clean]
+    a_data_migration_is_applied_once_by_two_at_once,
+    a_full_database_is_said_as_such,
+    another_command_is_locked_and_said_to_be_unwatched,
+    raw_sql_of_a_run_that_nobody_watched_is_not_called_clean,
+]

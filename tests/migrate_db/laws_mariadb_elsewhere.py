@@ -36,15 +36,24 @@ def another_way_to_the_same_database_is_not_named(place):
     default, reports = prepared(place)
     link = os.path.join(place.folder, "s")
     os.symlink(place.server.socket, link)
-    place.server.sql("CREATE USER reader_%s@localhost IDENTIFIED BY '%s'" % (place.name, PASSWORD),
-                     "GRANT SELECT ON %s.* TO reader_%s@localhost" % (place.name, place.name))
-    entries = {"default": default, "replica": dict(default, TEST={"MIRROR": "default"}), "same": dict(default),
-               "linked": dict(default, OPTIONS=dict(default["OPTIONS"], unix_socket=link)),
-               "reader": dict(default, USER="reader_%s" % place.name)}
+    place.server.sql(
+        "CREATE USER reader_%s@localhost IDENTIFIED BY '%s'" % (place.name, PASSWORD),
+        "GRANT SELECT ON %s.* TO reader_%s@localhost" % (place.name, place.name),
+    )
+    entries = {
+        "default": default,
+        "replica": dict(default, TEST={"MIRROR": "default"}),
+        "same": dict(default),
+        "linked": dict(default, OPTIONS=dict(default["OPTIONS"], unix_socket=link)),
+        "reader": dict(default, USER="reader_%s" % place.name),
+    }
     assert others_of(place, entries) == []
     # Two ways to one that nobody migrates are one.
-    entries.update(reports=reports, reports_linked=dict(reports, OPTIONS=dict(reports["OPTIONS"], unix_socket=link)),
-                   reports_mirror=dict(reports, TEST={"MIRROR": "reports"}))
+    entries.update(
+        reports=reports,
+        reports_linked=dict(reports, OPTIONS=dict(reports["OPTIONS"], unix_socket=link)),
+        reports_mirror=dict(reports, TEST={"MIRROR": "reports"}),
+    )
     assert others_of(place, entries) == [{"name": "reports", "pending": 2}]
 
 
@@ -65,9 +74,16 @@ def where_the_migrated_one_does_not_answer_nothing_is_called_another(place):
     gone = dict(default, OPTIONS=dict(default["OPTIONS"], unix_socket=place.folder + "/gone"))
     entries = {"default": default, "gone": gone, "reports": reports}
     assert others_of(place, entries, ("default", "gone")) == []
-    assert others_of(place, dict(entries, gone={"ENGINE": "django.db.backends.sqlite3", "NAME": place.folder + "/other"}),
-                     ("default", "gone")) == [{"name": "reports", "pending": 2}]
+    assert others_of(
+        place,
+        dict(entries, gone={"ENGINE": "django.db.backends.sqlite3", "NAME": place.folder + "/other"}),
+        ("default", "gone"),
+    ) == [{"name": "reports", "pending": 2}]
 
 
-LAWS = [another_database_of_the_same_server_is_named, another_way_to_the_same_database_is_not_named,
-        a_server_that_follows_another_is_not_named, where_the_migrated_one_does_not_answer_nothing_is_called_another]
+LAWS = [
+    another_database_of_the_same_server_is_named,
+    another_way_to_the_same_database_is_not_named,
+    a_server_that_follows_another_is_not_named,
+    where_the_migrated_one_does_not_answer_nothing_is_called_another,
+]

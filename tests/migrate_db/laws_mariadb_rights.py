@@ -13,8 +13,10 @@ ROWS = "SELECT, INSERT, UPDATE, DELETE"
 def narrow(place, made, *grants):
     """From now on the project's role has these rights and no other; `%s` stands for the database."""
     role = "narrow_%s" % place.name
-    place.server.sql("CREATE USER %s@localhost IDENTIFIED BY '%s'" % (role, PASSWORD),
-                     *("GRANT %s TO %s@localhost" % (it % place.name, role) for it in grants))
+    place.server.sql(
+        "CREATE USER %s@localhost IDENTIFIED BY '%s'" % (role, PASSWORD),
+        *("GRANT %s TO %s@localhost" % (it % place.name, role) for it in grants),
+    )
     made.databases({"default": dict(place.server.settings(place.name), USER=role)})
 
 
@@ -75,5 +77,9 @@ def on_a_server_that_is_read_only_nothing_is_owed(place):
         assert place.watch()[1]["owed"] == "new"
 
 
-LAWS = [where_no_table_may_be_made_it_is_said_before_the_run, where_no_table_may_be_made_nothing_is_owed,
-        where_the_table_may_not_be_written_nothing_is_owed, on_a_server_that_is_read_only_nothing_is_owed]
+LAWS = [
+    where_no_table_may_be_made_it_is_said_before_the_run,
+    where_no_table_may_be_made_nothing_is_owed,
+    where_the_table_may_not_be_written_nothing_is_owed,
+    on_a_server_that_is_read_only_nothing_is_owed,
+]

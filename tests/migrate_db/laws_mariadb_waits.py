@@ -111,13 +111,17 @@ def row_locks_are_seen_with_the_privilege(place):
     place.server = place.stack.enter_context(Mariadb())
     place.server.sql("GRANT PROCESS ON *.* TO shop@localhost")
     made = filled(place, 10)
-    made.migration("0002_data", 'migrations.RunPython(rows)', code="""
+    made.migration(
+        "0002_data",
+        "migrations.RunPython(rows)",
+        code="""
         def rows(apps, editor):
             with editor.connection.cursor() as cursor:
                 cursor.execute("UPDATE shop_order SET price = 1 WHERE id = 1")
                 cursor.execute("SELECT SLEEP(4)")
                 cursor.execute("UPDATE shop_order SET price = 2 WHERE id = 2")
-        """)
+        """,
+    )
     with place.server.session(place.name) as one, place.server.session(place.name) as two:
         one.ask("START TRANSACTION")
         one.ask("UPDATE shop_order SET price = 7 WHERE id = 2")
@@ -135,6 +139,11 @@ def row_locks_are_seen_with_the_privilege(place):
 
 
 LAWS = [
-    a_queue_behind_an_idle_transaction_is_seen, a_guard_ends_the_wait_after_a_second, looks_come_as_often_as_asked,
-    a_later_change_waits_for_its_lock_again_and_again, a_blocker_is_known_by_the_performance_schema,
-    a_blocker_is_known_by_the_plugin, row_locks_are_seen_with_the_privilege]
+    a_queue_behind_an_idle_transaction_is_seen,
+    a_guard_ends_the_wait_after_a_second,
+    looks_come_as_often_as_asked,
+    a_later_change_waits_for_its_lock_again_and_again,
+    a_blocker_is_known_by_the_performance_schema,
+    a_blocker_is_known_by_the_plugin,
+    row_locks_are_seen_with_the_privilege,
+]

@@ -25,8 +25,11 @@ def rows(place):
 
 def markers(place):
     there = place.server.psql("SELECT to_regclass('ostler_migrations')", place.name)
-    return place.server.psql("SELECT run, host, migration, state FROM ostler_migrations WHERE state <> 'done'",
-                             place.name) if there else ""
+    return (
+        place.server.psql("SELECT run, host, migration, state FROM ostler_migrations WHERE state <> 'done'", place.name)
+        if there
+        else ""
+    )
 
 
 def died_in(place, name, number, host="web1"):
@@ -62,8 +65,11 @@ def what_a_dead_host_left_half_done_is_refused_on_every_other(place):
 
 def what_failed_halfway_is_refused_on_every_other(place):
     project = prepared(place)
-    name = project.migration("0002_half", 'migrations.RunSQL("INSERT INTO done_once VALUES (1)"), '
-                             'migrations.RunSQL("this is no SQL")', atomic=False)
+    name = project.migration(
+        "0002_half",
+        'migrations.RunSQL("INSERT INTO done_once VALUES (1)"), migrations.RunSQL("this is no SQL")',
+        atomic=False,
+    )
     one, other = Host(place, "web1"), Host(place, "web2")
     pending = one.begin()["pending"]
     one.start()
@@ -154,14 +160,20 @@ def a_transaction_needs_no_marker(place):
 
 def the_table_is_in_the_schema_of_the_records(place):
     project = prepared(place)
-    place.server.psql("CREATE SCHEMA first AUTHORIZATION shop; ALTER ROLE shop IN DATABASE %s SET search_path = first, public"
-                      % place.name, place.name)
+    place.server.psql(
+        "CREATE SCHEMA first AUTHORIZATION shop; ALTER ROLE shop IN DATABASE %s SET search_path = first, public"
+        % place.name,
+        place.name,
+    )
     steps(project, "0002_half", count=1)
     one = Host(place, "web1")
     one.begin()
     one.start()
     assert one.run.ended() == 0, one.run.printed()
-    assert place.server.psql("SELECT schemaname FROM pg_tables WHERE tablename = 'ostler_migrations'", place.name) == "public"
+    assert (
+        place.server.psql("SELECT schemaname FROM pg_tables WHERE tablename = 'ostler_migrations'", place.name)
+        == "public"
+    )
 
 
 def in_its_first_operation(place):
@@ -192,7 +204,9 @@ def what_an_operation_has_committed_is_not_run_again(place):
 def a_run_that_another_server_has_judged_stops_and_leaves_the_judgement(place):
     one = in_its_first_operation(place)
     judged = json.dumps({"words": "half applied", "leftovers": []})
-    place.server.psql("UPDATE ostler_migrations SET state = 'dirty', step = '%s' WHERE state <> 'done'" % judged, place.name)
+    place.server.psql(
+        "UPDATE ostler_migrations SET state = 'dirty', step = '%s' WHERE state <> 'done'" % judged, place.name
+    )
     failed = one.run.hear("failed")
     assert "another server has taken over" in failed["message"], failed
     assert one.run.ended() == 1 and rows(place) == ["0002_half 1"], rows(place)
@@ -203,15 +217,25 @@ def of_two_hosts_that_die_at_random_nothing_runs_twice(place):
     project = prepared(place)
 
     def forget(name):
-        place.server.psql("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '%s', now())"
-                          % name.partition(".")[2], place.name)
+        place.server.psql(
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '%s', now())" % name.partition(".")[2],
+            place.name,
+        )
+
     nothing_runs_twice(place, project, lambda: rows(place), forget, SECONDS)
 
 
 LAWS = [
-    what_a_dead_host_left_half_done_is_refused_on_every_other, what_failed_halfway_is_refused_on_every_other,
-    a_run_that_is_under_way_elsewhere_is_not_dirty, what_died_before_it_did_anything_is_run_again,
-    where_no_table_may_be_made_it_is_said_before_the_run, without_a_marker_no_table_is_made, a_transaction_needs_no_marker,
-    the_table_is_in_the_schema_of_the_records, a_run_whose_row_is_gone_stops_before_its_next_operation,
-    a_run_that_another_server_has_judged_stops_and_leaves_the_judgement, what_an_operation_has_committed_is_not_run_again,
-    of_two_hosts_that_die_at_random_nothing_runs_twice]
+    what_a_dead_host_left_half_done_is_refused_on_every_other,
+    what_failed_halfway_is_refused_on_every_other,
+    a_run_that_is_under_way_elsewhere_is_not_dirty,
+    what_died_before_it_did_anything_is_run_again,
+    where_no_table_may_be_made_it_is_said_before_the_run,
+    without_a_marker_no_table_is_made,
+    a_transaction_needs_no_marker,
+    the_table_is_in_the_schema_of_the_records,
+    a_run_whose_row_is_gone_stops_before_its_next_operation,
+    a_run_that_another_server_has_judged_stops_and_leaves_the_judgement,
+    what_an_operation_has_committed_is_not_run_again,
+    of_two_hosts_that_die_at_random_nothing_runs_twice,
+]

@@ -23,14 +23,18 @@ def rows(place):
 
 
 def markers(place):
-    return place.server.sql("SELECT host, migration, state FROM ostler_migrations WHERE state <> 'done'", database=place.name)
+    return place.server.sql(
+        "SELECT host, migration, state FROM ostler_migrations WHERE state <> 'done'", database=place.name
+    )
 
 
 def what_failed_halfway_is_refused_on_every_other(place):
     made = prepared(place)
     made.migration("0002_whole", 'migrations.AddField("order", "a", models.IntegerField(null=True))')
-    name = made.migration("0003_half", 'migrations.AddField("order", "b", models.IntegerField(null=True)), '
-                          'migrations.RunSQL("this is no SQL")')
+    name = made.migration(
+        "0003_half",
+        'migrations.AddField("order", "b", models.IntegerField(null=True)), migrations.RunSQL("this is no SQL")',
+    )
     one, other = Host(place, "web1"), Host(place, "web2")
     pending = one.begin()["pending"]
     one.start()
@@ -79,11 +83,18 @@ def of_two_hosts_that_die_at_random_nothing_runs_twice(place):
     made = prepared(place)
 
     def forget(name):
-        place.server.sql("INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '%s', now())"
-                         % name.partition(".")[2], database=place.name)
+        place.server.sql(
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('shop', '%s', now())" % name.partition(".")[2],
+            database=place.name,
+        )
+
     nothing_runs_twice(place, made, lambda: rows(place), forget, SECONDS)
 
 
-LAWS = [what_failed_halfway_is_refused_on_every_other, what_a_dead_host_left_half_done_is_refused_on_every_other,
-        what_an_operation_has_committed_is_not_run_again, a_run_that_ends_well_leaves_no_row,
-        of_two_hosts_that_die_at_random_nothing_runs_twice]
+LAWS = [
+    what_failed_halfway_is_refused_on_every_other,
+    what_a_dead_host_left_half_done_is_refused_on_every_other,
+    what_an_operation_has_committed_is_not_run_again,
+    a_run_that_ends_well_leaves_no_row,
+    of_two_hosts_that_die_at_random_nothing_runs_twice,
+]

@@ -12,10 +12,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "site_of_shop.settings")
 from django.core.wsgi import get_wsgi_application
 application = get_wsgi_application()
 """
-USES_TABLES = WSGI + """
+USES_TABLES = (
+    WSGI
+    + """
 from shop.models import Order
 Order.objects.count()
 """
+)
 APP = "def application(environ, start_response):\n    start_response('200 OK', [])\n    return [b'']\n"
 FIRST = ["shop.0001_initial"]
 
@@ -56,8 +59,11 @@ def what_the_apps_module_sets_up_is_migrated_without_a_manage_py(place):
 
 
 def code_in_a_subfolder_is_found_by_gunicorns_own_settings(place):
-    for name, arguments in (("pythonpath", ["--pythonpath", "netbox"]), ("chdir", ["--chdir", "netbox"]),
-                            ("conf", ["-c", "other.py"])):
+    for name, arguments in (
+        ("pythonpath", ["--pythonpath", "netbox"]),
+        ("chdir", ["--chdir", "netbox"]),
+        ("conf", ["-c", "other.py"]),
+    ):
         one = place.beside(name)
         made = bare(one, "import os\nassert os.environ['IN_CONF'] == '1'\n" + WSGI if name == "conf" else WSGI)
         made.write("other.py", "pythonpath = 'netbox'\nraw_env = ['IN_CONF=1']\n")
@@ -72,7 +78,10 @@ def a_package_among_others_is_migrated_with_the_settings_that_the_environment_na
     moved(place, "site-packages")
     with open(os.path.join(place.folder, "site-packages", "site_of_shop", "mine.py"), "w", encoding="utf-8") as file:
         file.write("from site_of_shop.settings import *\n")
-    environment = {"PYTHONPATH": os.path.join(place.folder, "site-packages"), "DJANGO_SETTINGS_MODULE": "site_of_shop.mine"}
+    environment = {
+        "PYTHONPATH": os.path.join(place.folder, "site-packages"),
+        "DJANGO_SETTINGS_MODULE": "site_of_shop.mine",
+    }
     is_migrated(place, {"django": app(), "environment": environment}, "site_of_shop.mine")
 
 
@@ -82,17 +91,22 @@ def what_the_module_does_with_tables_waits_until_they_are_there(place):
 
 
 def a_factory_is_called_as_gunicorn_calls_it(place):
-    bare(place, "def make(settings):\n    import os\n    os.environ['DJANGO_SETTINGS_MODULE'] = settings\n"
-                "    from django.core.wsgi import get_wsgi_application\n    return get_wsgi_application()\n")
+    bare(
+        place,
+        "def make(settings):\n    import os\n    os.environ['DJANGO_SETTINGS_MODULE'] = settings\n"
+        "    from django.core.wsgi import get_wsgi_application\n    return get_wsgi_application()\n",
+    )
     is_migrated(place, {"django": app("site_of_shop.wsgi:make('site_of_shop.settings')")})
 
 
 def an_app_that_is_not_djangos_has_nothing_to_migrate(place):
     made = bare(place, APP)
     made.write("broken.py", "raise OSError('the port is taken')\n")
-    for orders, words in (({"django": app()}, "site_of_shop.wsgi does not set it up"),
-                          ({"django": app(), "environment": {"DJANGO_SETTINGS_MODULE": "site_of_shop.settings"}}, "does not set"),
-                          ({"django": app("broken")}, "broken failed before it had loaded Django: OSError: the port is taken")):
+    for orders, words in (
+        ({"django": app()}, "site_of_shop.wsgi does not set it up"),
+        ({"django": app(), "environment": {"DJANGO_SETTINGS_MODULE": "site_of_shop.settings"}}, "does not set"),
+        ({"django": app("broken")}, "broken failed before it had loaded Django: OSError: the port is taken"),
+    ):
         program, opened_ = place.watch(**orders)
         assert words in opened_["seen"]["none"] and names_of(opened_) == [], opened_
         program.say("quit")
@@ -143,12 +157,16 @@ def others_of(place, migrated=("default",)):
 def an_entry_that_nobody_migrates_is_named_and_no_other(place):
     made = project(place)
     made.migration("0002_add", ADD)
-    entries = {"default": sqlite(place, "db.sqlite3"), "reports": sqlite(place, "reports.sqlite3"),
-               "mirror": sqlite(place, "mirror.sqlite3", TEST={"MIRROR": "default"}),
-               "same": sqlite(place, "../%s/db.sqlite3" % os.path.basename(place.folder)),
-               "legacy": sqlite(place, "legacy.sqlite3"),
-               "gone": {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": "1"},
-               "broken": {"ENGINE": "no.such.engine", "NAME": "x"}, "none": {}}
+    entries = {
+        "default": sqlite(place, "db.sqlite3"),
+        "reports": sqlite(place, "reports.sqlite3"),
+        "mirror": sqlite(place, "mirror.sqlite3", TEST={"MIRROR": "default"}),
+        "same": sqlite(place, "../%s/db.sqlite3" % os.path.basename(place.folder)),
+        "legacy": sqlite(place, "legacy.sqlite3"),
+        "gone": {"ENGINE": "django.db.backends.postgresql", "NAME": "x", "HOST": "127.0.0.1", "PORT": "1"},
+        "broken": {"ENGINE": "no.such.engine", "NAME": "x"},
+        "none": {},
+    }
     made.databases(entries)
     made.write("site_of_shop/routers.py", ROUTER)
     with open(os.path.join(place.folder, "site_of_shop", "settings.py"), "a", encoding="utf-8") as file:
@@ -161,13 +179,15 @@ def an_entry_that_nobody_migrates_is_named_and_no_other(place):
     assert place.watch()[1]["seen"]["others"] == [], "nobody has asked"
 
 
-LAWS = [what_the_apps_module_sets_up_is_migrated_without_a_manage_py,
-        code_in_a_subfolder_is_found_by_gunicorns_own_settings,
-        a_package_among_others_is_migrated_with_the_settings_that_the_environment_names,
-        what_the_module_does_with_tables_waits_until_they_are_there,
-        a_factory_is_called_as_gunicorn_calls_it,
-        an_app_that_is_not_djangos_has_nothing_to_migrate,
-        where_the_configuration_says_that_it_is_djangos_it_has_to_be,
-        a_module_that_breaks_after_it_has_named_its_settings_is_told_with_its_trace,
-        django_without_a_database_has_nothing_to_migrate,
-        an_entry_that_nobody_migrates_is_named_and_no_other]
+LAWS = [
+    what_the_apps_module_sets_up_is_migrated_without_a_manage_py,
+    code_in_a_subfolder_is_found_by_gunicorns_own_settings,
+    a_package_among_others_is_migrated_with_the_settings_that_the_environment_names,
+    what_the_module_does_with_tables_waits_until_they_are_there,
+    a_factory_is_called_as_gunicorn_calls_it,
+    an_app_that_is_not_djangos_has_nothing_to_migrate,
+    where_the_configuration_says_that_it_is_djangos_it_has_to_be,
+    a_module_that_breaks_after_it_has_named_its_settings_is_told_with_its_trace,
+    django_without_a_database_has_nothing_to_migrate,
+    an_entry_that_nobody_migrates_is_named_and_no_other,
+]

@@ -21,15 +21,43 @@ CASES = [
     ("text", "migrations.AlterField('order', 'name', models.TextField())", False, None),
     ("shorter", "migrations.AlterField('order', 'name', models.CharField(max_length=30))", True, None),
     ("bigger", "migrations.AlterField('order', 'price', models.BigIntegerField(default=0))", True, None),
-    ("decimal", "migrations.AddField('order', 'c', models.DecimalField(max_digits=8, decimal_places=2, null=True))", False, None),
-    ("digits", "migrations.AlterField('order', 'c', models.DecimalField(max_digits=12, decimal_places=2, null=True))", False, None),
-    ("places", "migrations.AlterField('order', 'c', models.DecimalField(max_digits=14, decimal_places=4, null=True))", True, None),
+    (
+        "decimal",
+        "migrations.AddField('order', 'c', models.DecimalField(max_digits=8, decimal_places=2, null=True))",
+        False,
+        None,
+    ),
+    (
+        "digits",
+        "migrations.AlterField('order', 'c', models.DecimalField(max_digits=12, decimal_places=2, null=True))",
+        False,
+        None,
+    ),
+    (
+        "places",
+        "migrations.AlterField('order', 'c', models.DecimalField(max_digits=14, decimal_places=4, null=True))",
+        True,
+        None,
+    ),
     ("filled", "migrations.AlterField('order', 'a', models.IntegerField(default=0))", False, "looked at for NULL in a"),
-    ("index", "migrations.AddIndex('order', models.Index(fields=['b'], name='by_b'))", False, "nobody can write to shop_order"),
-    ("indexed", "migrations.AlterField('order', 'b', models.IntegerField(default=7, db_index=True))", False,
-     "nobody can write to shop_order"),
-    ("unique", "migrations.AddConstraint('order', models.UniqueConstraint(fields=['id', 'b'], name='once'))", False,
-     "nobody can read or write shop_order while its unique index is built"),
+    (
+        "index",
+        "migrations.AddIndex('order', models.Index(fields=['b'], name='by_b'))",
+        False,
+        "nobody can write to shop_order",
+    ),
+    (
+        "indexed",
+        "migrations.AlterField('order', 'b', models.IntegerField(default=7, db_index=True))",
+        False,
+        "nobody can write to shop_order",
+    ),
+    (
+        "unique",
+        "migrations.AddConstraint('order', models.UniqueConstraint(fields=['id', 'b'], name='once'))",
+        False,
+        "nobody can read or write shop_order while its unique index is built",
+    ),
     ("option", "migrations.AlterModelOptions('order', {'ordering': ['id']})", False, None),
     ("renamed", "migrations.RenameField('order', 'b', 'bb')", False, None),
 ]
@@ -43,15 +71,20 @@ DB_DEFAULTS = [
 def what_is_told_to_be_written_anew_is_and_nothing_else(place):
     project = place.project()
     place.migrate()
-    place.server.psql("CREATE TABLE noted (migration text, file oid, locks text); GRANT ALL ON noted TO public; "
-                      "INSERT INTO shop_order (name, price) SELECT 'x', i FROM generate_series(1, 100) i", place.name)
+    place.server.psql(
+        "CREATE TABLE noted (migration text, file oid, locks text); GRANT ALL ON noted TO public; "
+        "INSERT INTO shop_order (name, price) SELECT 'x', i FROM generate_series(1, 100) i",
+        place.name,
+    )
     cases = CASES + (DB_DEFAULTS if place.has("django/db/models/expressions.py") and has_db_default(place) else [])
     names = {}
     for number, (name, operation, _, _) in enumerate(cases, 2):
         imports = "from django.db.models.functions import Now\n"
         if "RandomUUID" in operation:
             imports += "from django.contrib.postgres.functions import RandomUUID\n"
-        made = project.migration("%04d_%s" % (number, name), ", ".join([NOTED, operation, NOTED]), code=NOTE, imports=imports)
+        made = project.migration(
+            "%04d_%s" % (number, name), ", ".join([NOTED, operation, NOTED]), code=NOTE, imports=imports
+        )
         names[made] = name
     opened = place.watch(plan=True)[1]
     told = {name: [] for name in names.values()}
@@ -67,14 +100,20 @@ def what_is_told_to_be_written_anew_is_and_nothing_else(place):
     assert rewritten == {name: is_so for name, _, is_so, _ in cases}, rewritten
     wrong = {name: told[name] for name, _, is_so, _ in cases if any(REWRITTEN in it for it in told[name]) != is_so}
     assert not wrong, wrong
-    wrong = {name: told[name] for name, _, _, words in cases
-             if words and not any(words in it for it in told[name]) or not words and [
-                 it for it in told[name] if REWRITTEN not in it]}
+    wrong = {
+        name: told[name]
+        for name, _, _, words in cases
+        if words
+        and not any(words in it for it in told[name])
+        or not words
+        and [it for it in told[name] if REWRITTEN not in it]
+    }
     assert not wrong, wrong
 
 
 def has_db_default(place):
     import glob
+
     found = glob.glob(place.venv + "/lib/python3*/site-packages/django/db/models/fields/__init__.py")
     with open(found[0], encoding="utf-8") as file:
         return "db_default" in file.read()

@@ -17,14 +17,19 @@ def guards_are_in_force_and_read_back(place):
     place.project()
     opened = place.watch()[1]
     assert dict(opened["guards"]) == {
-        "application_name": place.tag.replace("ostler:", "ostler-watch:", 1), "lock_timeout": "1s",
-        "idle_in_transaction_session_timeout": "15min", "client_connection_check_interval": "1s"}, opened
+        "application_name": place.tag.replace("ostler:", "ostler-watch:", 1),
+        "lock_timeout": "1s",
+        "idle_in_transaction_session_timeout": "15min",
+        "client_connection_check_interval": "1s",
+    }, opened
     assert opened["warnings"] == [] and opened["unwatched"] is None, opened
     assert opened["vendor"] == "postgresql" and opened["version"].startswith("15."), opened
 
 
 def guards_hold_though_options_replace_those_of_the_environment(place):
-    place.project(dict(place.server.database(place.name), OPTIONS={"options": "-c search_path=public -c lock_timeout=9s"}))
+    place.project(
+        dict(place.server.database(place.name), OPTIONS={"options": "-c search_path=public -c lock_timeout=9s"})
+    )
     opened = place.watch(environment={"PGOPTIONS": "-c lock_timeout=7s"})[1]
     assert dict(opened["guards"])["lock_timeout"] == "1s", opened
 
@@ -42,8 +47,10 @@ def the_plan_is_that_of_django(place):
     project.migration("0002_add", 'migrations.AddField("order", "a", models.IntegerField(null=True))')
     project.migration("0003_data", 'migrations.RunSQL("SELECT 1"), migrations.RunSQL("SELECT 2")', atomic=False)
     watch, opened = place.watch()
-    expected = [{"name": "shop.0002_add", "atomic": True, "operations": 1},
-                {"name": "shop.0003_data", "atomic": False, "operations": 2}]
+    expected = [
+        {"name": "shop.0002_add", "atomic": True, "operations": 1},
+        {"name": "shop.0003_data", "atomic": False, "operations": 2},
+    ]
     assert opened["pending"] == {"migrations": expected, "ahead": [], "own": None}, opened
     assert watch.ask("lock", "locked")["pending"] == opened["pending"]
 
@@ -70,11 +77,15 @@ def a_squash_that_replaced_what_is_applied_is_recorded_and_not_ahead(place):
     project = place.project()
     project.migration("0002_a", 'migrations.AddField("order", "a", models.IntegerField(null=True))')
     place.migrate()
-    project.migration("0001_squashed_0002", 'migrations.RunSQL("SELECT 1/0")', after="",
-                      replaces=["0001_initial", "0002_a"])
+    project.migration(
+        "0001_squashed_0002", 'migrations.RunSQL("SELECT 1/0")', after="", replaces=["0001_initial", "0002_a"]
+    )
     opened = place.watch()[1]
-    assert opened["pending"] == {"migrations": [{"name": "shop.0001_squashed_0002", "atomic": True, "operations": 0}],
-                                 "ahead": [], "own": None}, opened
+    assert opened["pending"] == {
+        "migrations": [{"name": "shop.0001_squashed_0002", "atomic": True, "operations": 0}],
+        "ahead": [],
+        "own": None,
+    }, opened
     place.migrate()
     assert place.watch()[1]["pending"] == {"migrations": [], "ahead": [], "own": None}
     for name in ("0001_initial", "0002_a"):
@@ -154,6 +165,7 @@ def a_database_that_is_missing_is_told_by_name(place):
 
 def a_host_that_swallows_everything_is_given_up(place):
     import socket
+
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen(8)
@@ -264,14 +276,26 @@ def guards_of_another_tools_command_are_those_that_it_gets(place):
 
 
 LAWS = [
-    guards_are_in_force_and_read_back, guards_hold_though_options_replace_those_of_the_environment,
-    a_statement_timeout_of_the_role_is_told, the_plan_is_that_of_django, nothing_pending_is_known_at_once,
-    a_database_ahead_of_the_code_is_named, a_squash_that_replaced_what_is_applied_is_recorded_and_not_ahead,
-    two_ends_are_refused_by_name, a_missing_parent_is_refused_by_name,
-    a_history_that_contradicts_the_migrations_is_refused, an_app_that_does_not_import_is_told_with_its_traceback,
-    a_migration_that_does_not_import_is_told, an_alias_that_is_none_is_told_with_those_that_are,
-    a_wrong_password_is_told_in_the_words_of_the_server, a_server_that_is_down_is_told_with_its_place,
-    a_database_that_is_missing_is_told_by_name, a_host_that_swallows_everything_is_given_up,
-    a_transaction_pooler_is_refused_and_a_session_pooler_is_not, one_of_two_gets_the_lock_and_the_other_names_it,
-    the_lock_goes_with_the_life_of_its_holder, a_server_that_is_starting_up_is_waited_for,
-    guards_of_another_tools_command_are_those_that_it_gets]
+    guards_are_in_force_and_read_back,
+    guards_hold_though_options_replace_those_of_the_environment,
+    a_statement_timeout_of_the_role_is_told,
+    the_plan_is_that_of_django,
+    nothing_pending_is_known_at_once,
+    a_database_ahead_of_the_code_is_named,
+    a_squash_that_replaced_what_is_applied_is_recorded_and_not_ahead,
+    two_ends_are_refused_by_name,
+    a_missing_parent_is_refused_by_name,
+    a_history_that_contradicts_the_migrations_is_refused,
+    an_app_that_does_not_import_is_told_with_its_traceback,
+    a_migration_that_does_not_import_is_told,
+    an_alias_that_is_none_is_told_with_those_that_are,
+    a_wrong_password_is_told_in_the_words_of_the_server,
+    a_server_that_is_down_is_told_with_its_place,
+    a_database_that_is_missing_is_told_by_name,
+    a_host_that_swallows_everything_is_given_up,
+    a_transaction_pooler_is_refused_and_a_session_pooler_is_not,
+    one_of_two_gets_the_lock_and_the_other_names_it,
+    the_lock_goes_with_the_life_of_its_holder,
+    a_server_that_is_starting_up_is_waited_for,
+    guards_of_another_tools_command_are_those_that_it_gets,
+]

@@ -22,7 +22,7 @@ def is_asleep(look):
 
 def renames(place, first):
     """A run that is no longer called as it was is seen, can be cancelled, and is swept."""
-    watch, run = under_way(place, 'migrations.RunSQL([%r, %r])' % (first, SLEEPS), holds=is_asleep)
+    watch, run = under_way(place, "migrations.RunSQL([%r, %r])" % (first, SLEEPS), holds=is_asleep)
     assert place.server.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name = '%s'" % place.tag) == "0"
     assert watch.ask("cancel", "cancelled")["backends"] == 1
     assert run.hear("failed")["kind"] == "cancelled"
@@ -42,7 +42,10 @@ def a_run_that_takes_another_name_is_watched_and_ended(place):
 def a_run_that_has_discarded_everything_is_known_by_its_number(place):
     """Not even its locks are left then; but it was seen before."""
     operations = "migrations.RunSQL(%r), migrations.RunSQL(%r), migrations.RunSQL(%r)" % (
-        "SELECT pg_sleep(1)", "DISCARD ALL", SLEEPS)
+        "SELECT pg_sleep(1)",
+        "DISCARD ALL",
+        SLEEPS,
+    )
     watch, run = under_way(place, operations, atomic=False, holds=lambda it: it["backends"] >= 1)
     watch.hear("look", where=is_asleep)
     assert watch.ask("cancel", "cancelled")["backends"] == 1
@@ -77,20 +80,24 @@ def what_a_renamed_run_left_is_swept_by_the_next(place):
 
 
 def maintenance_behind_a_run_is_named_and_no_harm(place):
-    place.server.psql("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'dba') THEN "
-                      "CREATE ROLE dba SUPERUSER LOGIN; END IF; END $$")
+    place.server.psql(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'dba') THEN "
+        "CREATE ROLE dba SUPERUSER LOGIN; END IF; END $$"
+    )
     code = """
         def hold(apps, editor):
             import time
             editor.execute("LOCK TABLE shop_order IN ACCESS EXCLUSIVE MODE")
             editor.execute("SELECT pg_sleep(60)")
     """
-    watch, run = under_way(place, "migrations.RunPython(hold)", code=code,
-                           holds=lambda it: "pg_sleep" in (it["doing"] or ""))
-    with place.server.session(place.name, user="dba", name="psql") as vacuum, \
-            place.server.session(place.name, name="analyze") as analyze, \
-            place.server.session(place.name, user="dba", name="pg_dump") as dump, \
-            place.server.session(place.name) as reader:
+    watch, run = under_way(
+        place, "migrations.RunPython(hold)", code=code, holds=lambda it: "pg_sleep" in (it["doing"] or "")
+    )
+    with place.server.session(place.name, user="dba", name="psql") as vacuum, place.server.session(
+        place.name, name="analyze"
+    ) as analyze, place.server.session(place.name, user="dba", name="pg_dump") as dump, place.server.session(
+        place.name
+    ) as reader:
         vacuum.begin("VACUUM shop_order")
         analyze.begin("ANALYZE shop_order")
         dump.begin("BEGIN; LOCK TABLE shop_order IN ACCESS SHARE MODE")
@@ -141,8 +148,12 @@ def a_concurrent_index_that_waits_is_told_as_such(place):
     with place.server.session(place.name, name="report") as other:
         other.ask("BEGIN ISOLATION LEVEL REPEATABLE READ")
         other.ask("SELECT count(*) FROM shop_order")
-        project.migration("0002_long", 'AddIndexConcurrently("order", models.Index(fields=["name"], name="shop_name"))',
-                          atomic=False, imports=CONCURRENTLY)
+        project.migration(
+            "0002_long",
+            'AddIndexConcurrently("order", models.Index(fields=["name"], name="shop_name"))',
+            atomic=False,
+            imports=CONCURRENTLY,
+        )
         watch = place.locked()
         watch.say("look", every_seconds=0.1)
         run = place.run()
@@ -155,31 +166,45 @@ def a_concurrent_index_that_waits_is_told_as_such(place):
 def broken_index(place, name, role="shop", database=None):
     """An invalid index of somebody's: what is unique twice."""
     place.server.psql("INSERT INTO shop_order (name, price) VALUES ('twice', 1), ('twice', 2)", place.name)
-    place.server.psql("CREATE UNIQUE INDEX CONCURRENTLY %s ON shop_order (name)" % name, place.name, user=role, check=False)
+    place.server.psql(
+        "CREATE UNIQUE INDEX CONCURRENTLY %s ON shop_order (name)" % name, place.name, user=role, check=False
+    )
 
 
 def an_invalid_index_of_somebody_else_is_none_of_ours(place):
-    watch, run = under_way(place, 'migrations.RunSQL("CREATE TABLE half ()"), migrations.RunSQL(%r)' % SLEEPS, atomic=False,
-                           holds=lambda it: it["backends"] >= 1)
+    watch, run = under_way(
+        place,
+        'migrations.RunSQL("CREATE TABLE half ()"), migrations.RunSQL(%r)' % SLEEPS,
+        atomic=False,
+        holds=lambda it: it["backends"] >= 1,
+    )
     broken_index(place, "their_index")
     run.kill(signal.SIGKILL)
     watch.ask("end_backends", "backends_gone")
-    found = verified(place, watch, atomic=False, operations=2,
-                     at={"at": "operation", "number": 2, "of": 2, "words": "Raw SQL"})
+    found = verified(
+        place, watch, atomic=False, operations=2, at={"at": "operation", "number": 2, "of": 2, "words": "Raw SQL"}
+    )
     assert not any("their_index" in it["what"] or "DROP INDEX" in it["remedy"] for it in found["leftovers"]), found
     assert place.server.psql("SELECT count(*) FROM pg_class WHERE relname = 'their_index'", place.name) == "1"
 
 
 def an_index_that_somebody_else_builds_under_our_name_is_not_removed(place):
     """Seen by a role that may not see what others build."""
-    place.server.psql("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'dba') THEN "
-                      "CREATE ROLE dba SUPERUSER LOGIN; END IF; END $$")
+    place.server.psql(
+        "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'dba') THEN "
+        "CREATE ROLE dba SUPERUSER LOGIN; END IF; END $$"
+    )
     project = place.project()
     place.migrate()
-    project.migration("0002_long", 'AddIndexConcurrently("order", models.Index(fields=["name"], name="shop_name"))',
-                      atomic=False, imports=CONCURRENTLY)
-    with place.server.session(place.name, name="report") as old, \
-            place.server.session(place.name, user="dba", name="psql") as dba:
+    project.migration(
+        "0002_long",
+        'AddIndexConcurrently("order", models.Index(fields=["name"], name="shop_name"))',
+        atomic=False,
+        imports=CONCURRENTLY,
+    )
+    with place.server.session(place.name, name="report") as old, place.server.session(
+        place.name, user="dba", name="psql"
+    ) as dba:
         watch = place.locked()
         watch.say("look", every_seconds=0.1)
         old.ask("BEGIN ISOLATION LEVEL REPEATABLE READ")
@@ -201,12 +226,19 @@ def an_index_that_somebody_else_builds_under_our_name_is_not_removed(place):
 def an_invalid_index_of_our_own_name_in_another_schema_is_left_alone(place):
     project = place.project()
     place.migrate()
-    project.migration("0002_long", 'AddIndexConcurrently("order", models.Index(fields=["name"], name="shop_name"))',
-                      atomic=False, imports=CONCURRENTLY)
+    project.migration(
+        "0002_long",
+        'AddIndexConcurrently("order", models.Index(fields=["name"], name="shop_name"))',
+        atomic=False,
+        imports=CONCURRENTLY,
+    )
     watch = place.locked()
     watch.say("look", every_seconds=0.1)
-    place.server.psql("CREATE SCHEMA theirs; CREATE TABLE theirs.shop_order (name text); "
-                      "INSERT INTO theirs.shop_order VALUES ('a'), ('a')", place.name)
+    place.server.psql(
+        "CREATE SCHEMA theirs; CREATE TABLE theirs.shop_order (name text); "
+        "INSERT INTO theirs.shop_order VALUES ('a'), ('a')",
+        place.name,
+    )
     place.server.psql("CREATE UNIQUE INDEX CONCURRENTLY shop_name ON theirs.shop_order (name)", place.name, check=False)
     found = verified(place, watch, atomic=False, at={"at": "operation", "number": 1, "of": 1, "words": "Add"})
     assert found["leftovers"] == [], found
@@ -214,11 +246,17 @@ def an_invalid_index_of_our_own_name_in_another_schema_is_left_alone(place):
 
 
 LAWS = [
-    a_run_that_resets_all_is_watched_and_ended, a_run_that_takes_another_name_is_watched_and_ended,
+    a_run_that_resets_all_is_watched_and_ended,
+    a_run_that_takes_another_name_is_watched_and_ended,
     a_run_that_has_discarded_everything_is_known_by_its_number,
-    an_app_that_names_its_connections_does_not_take_the_guards_away, what_a_renamed_run_left_is_swept_by_the_next,
-    maintenance_behind_a_run_is_named_and_no_harm, other_clients_are_counted, a_look_says_what_it_was_taken_of,
-    work_between_two_looks_is_seen, a_concurrent_index_that_waits_is_told_as_such,
+    an_app_that_names_its_connections_does_not_take_the_guards_away,
+    what_a_renamed_run_left_is_swept_by_the_next,
+    maintenance_behind_a_run_is_named_and_no_harm,
+    other_clients_are_counted,
+    a_look_says_what_it_was_taken_of,
+    work_between_two_looks_is_seen,
+    a_concurrent_index_that_waits_is_told_as_such,
     an_invalid_index_of_somebody_else_is_none_of_ours,
     an_index_that_somebody_else_builds_under_our_name_is_not_removed,
-    an_invalid_index_of_our_own_name_in_another_schema_is_left_alone]
+    an_invalid_index_of_our_own_name_in_another_schema_is_left_alone,
+]

@@ -26,8 +26,10 @@ def under_way(place, operation, fill=0, holds=None, **more):
     project = place.project()
     place.migrate()
     if fill:
-        place.server.psql("INSERT INTO shop_order (name, price) SELECT 'name ' || i, i FROM generate_series(1, %d) i" % fill,
-                          place.name)
+        place.server.psql(
+            "INSERT INTO shop_order (name, price) SELECT 'name ' || i, i FROM generate_series(1, %d) i" % fill,
+            place.name,
+        )
     project.migration("0002_long", operation if operation.startswith("migrations.") else sql(operation), **more)
     watch = place.locked()
     watch.say("look", every_seconds=0.1)
@@ -76,16 +78,24 @@ def a_statement_that_sleeps_is_cancelled_at_once(place):
 
 
 def an_index_build_is_cancelled_at_once_and_its_progress_is_seen(place):
-    watch, run = under_way(place, "CREATE INDEX heavy ON shop_order ((%s))" % HEAVY, fill=ROWS,
-                           holds=lambda it: (it["doing"] or "").startswith("building index") and it["percent"])
+    watch, run = under_way(
+        place,
+        "CREATE INDEX heavy ON shop_order ((%s))" % HEAVY,
+        fill=ROWS,
+        holds=lambda it: (it["doing"] or "").startswith("building index") and it["percent"],
+    )
     place.note("%s %.0f %%" % (watch.look["doing"], watch.look["percent"]))
     cancelled(place, watch, run)
     clean(place, watch)
 
 
 def an_alter_that_rewrites_is_cancelled_at_once(place):
-    watch, run = under_way(place, "ALTER TABLE shop_order ALTER COLUMN name TYPE text USING (%s)::text" % HEAVY, fill=ROWS,
-                           holds=lambda it: (it["doing"] or "").startswith("ALTER TABLE"))
+    watch, run = under_way(
+        place,
+        "ALTER TABLE shop_order ALTER COLUMN name TYPE text USING (%s)::text" % HEAVY,
+        fill=ROWS,
+        holds=lambda it: (it["doing"] or "").startswith("ALTER TABLE"),
+    )
     cancelled(place, watch, run)
     clean(place, watch)
 
@@ -118,8 +128,10 @@ def a_concurrent_index_that_is_cancelled_is_removed(place):
 
 
 def index(place, name):
-    return place.server.psql("SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid "
-                             "WHERE c.relname = '%s'" % name, place.name)
+    return place.server.psql(
+        "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname = '%s'" % name,
+        place.name,
+    )
 
 
 def a_run_that_computes_in_a_transaction_is_seen_idle_and_left_to_signals(place):
@@ -129,8 +141,12 @@ def a_run_that_computes_in_a_transaction_is_seen_idle_and_left_to_signals(place)
             editor.execute("SELECT 1")
             time.sleep(60)
     """
-    watch, run = under_way(place, "migrations.RunPython(compute)", code=code,
-                           holds=lambda it: it["idle_in_transaction"] and not it["working"])
+    watch, run = under_way(
+        place,
+        "migrations.RunPython(compute)",
+        code=code,
+        holds=lambda it: it["idle_in_transaction"] and not it["working"],
+    )
     assert watch.ask("cancel", "cancelled")["backends"] == 0
     began = time.monotonic()
     run.kill(signal.SIGINT)
@@ -148,8 +164,9 @@ def the_lock_queue_is_seen_with_who_holds_it_and_who_waits_behind(place):
     project.migration("0002_long", 'migrations.AddField("order", "extra", models.IntegerField(null=True))')
     watch = place.locked(guards={"lock_timeout_seconds": 60.0})
     watch.say("look", every_seconds=0.1)
-    with place.server.session(place.name, name="nightly-report") as holder, \
-            place.server.session(place.name) as reader, place.server.session(place.name) as second:
+    with place.server.session(place.name, name="nightly-report") as holder, place.server.session(
+        place.name
+    ) as reader, place.server.session(place.name) as second:
         holder.ask("BEGIN")
         holder.ask("SELECT count(*) FROM shop_order")
         run = place.run(guards={"lock_timeout_seconds": 60.0})
@@ -232,8 +249,12 @@ def what_a_killed_run_left_is_swept_before_the_next(place):
     [swept] = locked["swept"]
     assert swept["application"] == place.tag and "pg_sleep" in swept["query"], locked
     place.note("swept %.2f s after its start" % (time.monotonic() - began))
-    assert place.server.psql("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'ostler:%s:%%'" % place.app,
-                             place.name) == "0"
+    assert (
+        place.server.psql(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'ostler:%s:%%'" % place.app, place.name
+        )
+        == "0"
+    )
 
 
 def a_killed_client_leaves_no_statement_running(place):
@@ -271,10 +292,14 @@ def the_record_is_part_of_the_transaction(place):
     """Django records what has deferred SQL after the commit: whoever dies between leaves it unrecorded."""
     project = place.project()
     place.migrate()
-    project.migration("0002_key", 'migrations.AddField("order", "parent", models.ForeignKey("shop.Order", models.CASCADE, '
-                                  'null=True))')
-    place.server.psql("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$; "
-                      "CREATE TRIGGER no BEFORE INSERT ON django_migrations FOR EACH ROW EXECUTE FUNCTION no()", place.name)
+    project.migration(
+        "0002_key", 'migrations.AddField("order", "parent", models.ForeignKey("shop.Order", models.CASCADE, null=True))'
+    )
+    place.server.psql(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$; "
+        "CREATE TRIGGER no BEFORE INSERT ON django_migrations FOR EACH ROW EXECUTE FUNCTION no()",
+        place.name,
+    )
     run = place.run()
     assert run.ended() == 1
     columns = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'parent_id'"
@@ -311,14 +336,22 @@ def what_was_applied_since_the_plan_is_not_applied_again(place):
 
 
 LAWS = [
-    a_run_beside_another_applies_nothing, a_run_goes_on_when_who_watches_it_is_replaced,
-    what_another_has_applied_meanwhile_is_not_told_as_the_runs_own, what_was_applied_since_the_plan_is_not_applied_again,
-    a_statement_that_sleeps_is_cancelled_at_once, an_index_build_is_cancelled_at_once_and_its_progress_is_seen,
-    an_alter_that_rewrites_is_cancelled_at_once, a_concurrent_index_that_is_cancelled_is_removed,
+    a_run_beside_another_applies_nothing,
+    a_run_goes_on_when_who_watches_it_is_replaced,
+    what_another_has_applied_meanwhile_is_not_told_as_the_runs_own,
+    what_was_applied_since_the_plan_is_not_applied_again,
+    a_statement_that_sleeps_is_cancelled_at_once,
+    an_index_build_is_cancelled_at_once_and_its_progress_is_seen,
+    an_alter_that_rewrites_is_cancelled_at_once,
+    a_concurrent_index_that_is_cancelled_is_removed,
     a_run_that_computes_in_a_transaction_is_seen_idle_and_left_to_signals,
     the_lock_queue_is_seen_with_who_holds_it_and_who_waits_behind,
     a_lock_that_is_not_to_be_had_fails_as_one_within_its_time,
-    a_migration_that_is_not_atomic_waits_for_locks_without_end, the_guard_is_set_once_for_each_migration,
+    a_migration_that_is_not_atomic_waits_for_locks_without_end,
+    the_guard_is_set_once_for_each_migration,
     what_a_killed_run_left_is_swept_before_the_next,
-    a_killed_client_leaves_no_statement_running, backends_are_ended_where_their_client_is_dead,
-    steps_come_in_order_and_what_django_prints_comes_at_once, the_record_is_part_of_the_transaction]
+    a_killed_client_leaves_no_statement_running,
+    backends_are_ended_where_their_client_is_dead,
+    steps_come_in_order_and_what_django_prints_comes_at_once,
+    the_record_is_part_of_the_transaction,
+]

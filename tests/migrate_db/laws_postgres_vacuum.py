@@ -3,11 +3,15 @@
 from postgres import Postgres, wait_until
 
 ROWS = 20000
-SLOW = "autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0, " \
-       "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, autovacuum_analyze_threshold = 2000000000"
+SLOW = (
+    "autovacuum_vacuum_threshold = 0, autovacuum_vacuum_scale_factor = 0, "
+    "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1, autovacuum_analyze_threshold = 2000000000"
+)
 ADD = 'migrations.AddField("order", "extra", models.IntegerField(null=True))'
 NONE = {"lock_timeout_seconds": None, "overrides": {}}
-WORKS = "SELECT count(*) FROM pg_stat_progress_vacuum v JOIN pg_class c ON c.oid = v.relid WHERE c.relname = 'shop_order'"
+WORKS = (
+    "SELECT count(*) FROM pg_stat_progress_vacuum v JOIN pg_class c ON c.oid = v.relid WHERE c.relname = 'shop_order'"
+)
 
 
 class Vacuuming(Postgres):
@@ -22,14 +26,17 @@ def vacuumed(place, urgent=False):
     """A project whose table an autovacuum is at."""
     project = place.project()
     place.migrate()
-    place.server.psql("INSERT INTO shop_order (name, price) SELECT 'name ' || i, i FROM generate_series(1, %d) i" % ROWS,
-                      place.name)
+    place.server.psql(
+        "INSERT INTO shop_order (name, price) SELECT 'name ' || i, i FROM generate_series(1, %d) i" % ROWS, place.name
+    )
     # Where it is off, only what must not be put off is done.
     mode = "autovacuum_enabled = off, autovacuum_freeze_max_age = 100000" if urgent else "autovacuum_enabled = on"
     place.server.psql("ALTER TABLE shop_order SET (%s, %s)" % (SLOW, mode), place.name)
     place.server.psql("DELETE FROM shop_order WHERE price < %d" % (ROWS // 2), place.name)
     if urgent:
-        place.server.psql("DO $$ BEGIN FOR i IN 1..101000 LOOP PERFORM txid_current(); COMMIT; END LOOP; END $$", place.name)
+        place.server.psql(
+            "DO $$ BEGIN FOR i IN 1..101000 LOOP PERFORM txid_current(); COMMIT; END LOOP; END $$", place.name
+        )
     wait_until(lambda: place.server.psql(WORKS, place.name) == "1", 60, "an autovacuum is at it")
     return project
 
@@ -69,5 +76,8 @@ def the_lock_timeout_is_a_little_more_than_the_servers_deadlock_timeout(place):
     assert opened["lock_timeout"] == 0.4 and ["lock_timeout", "400ms"] in opened["guards"], opened
 
 
-LAWS = [an_autovacuum_gives_way_within_the_usual_lock_timeout, one_against_wraparound_is_named_and_does_not_give_way,
-        the_lock_timeout_is_a_little_more_than_the_servers_deadlock_timeout]
+LAWS = [
+    an_autovacuum_gives_way_within_the_usual_lock_timeout,
+    one_against_wraparound_is_named_and_does_not_give_way,
+    the_lock_timeout_is_a_little_more_than_the_servers_deadlock_timeout,
+]

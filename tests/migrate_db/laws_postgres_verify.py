@@ -63,8 +63,11 @@ def python_outside_a_transaction_may_be_half_done(place):
 def what_is_applied_and_not_recorded_is_told_with_its_remedy(place):
     project = place.project()
     place.migrate()
-    place.server.psql("CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$; "
-                      "CREATE TRIGGER no BEFORE INSERT ON django_migrations FOR EACH ROW EXECUTE FUNCTION no()", place.name)
+    place.server.psql(
+        "CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not now'; END $$; "
+        "CREATE TRIGGER no BEFORE INSERT ON django_migrations FOR EACH ROW EXECUTE FUNCTION no()",
+        place.name,
+    )
     project.migration("0002_long", sql("CREATE TABLE whole ()"), atomic=False)
     watch = place.locked()
     watch.say("look", every_seconds=0.1)
@@ -86,8 +89,11 @@ def an_invalid_index_that_was_there_before_is_not_ours(place):
         assert "could not create unique index" in str(error), error
     assert index(place, "old") == "f"
     # Two operations: what is left of them is a person's to remove.
-    project.migration("0002_long", sql("CREATE UNIQUE INDEX CONCURRENTLY fresh ON shop_order (price)") + ", "
-                      + sql("SELECT 1"), atomic=False)
+    project.migration(
+        "0002_long",
+        sql("CREATE UNIQUE INDEX CONCURRENTLY fresh ON shop_order (price)") + ", " + sql("SELECT 1"),
+        atomic=False,
+    )
     watch = place.locked()
     watch.say("look", every_seconds=0.1)
     watch.hear("look")
@@ -109,8 +115,9 @@ def a_run_that_is_done_is_recorded(place):
     watch = place.locked()
     place.migrate()
     pending = watch.locked["pending"]
-    found = watch.ask("verify", "verified", pending=pending, migration=name, at={"at": "applied", "seconds": 0.1},
-                      failed=False)
+    found = watch.ask(
+        "verify", "verified", pending=pending, migration=name, at={"at": "applied", "seconds": 0.1}, failed=False
+    )
     assert found["recorded"] == ["shop.0001_initial", "shop.0002_long"] and found["leftovers"] == [], found
 
 
@@ -118,6 +125,7 @@ def with_a_server_of_its_own(law):
     def tried(place):
         with Postgres() as place.server:
             law(place)
+
     tried.__name__ = law.__name__
     return tried
 
@@ -144,7 +152,9 @@ def the_lock_is_ours_again_before_anything_is_told(place):
     watch.say("look", every_seconds=0.05)
     mine = "FROM pg_stat_activity WHERE application_name LIKE 'ostler-watch:%s:%%'" % place.app
     for _ in range(5):
-        ended = place.server.psql("SELECT string_agg(pid::text, ',') FROM (SELECT pid, pg_terminate_backend(pid) %s) it" % mine)
+        ended = place.server.psql(
+            "SELECT string_agg(pid::text, ',') FROM (SELECT pid, pg_terminate_backend(pid) %s) it" % mine
+        )
         while place.server.psql("SELECT count(*) FROM pg_stat_activity WHERE pid IN (%s)" % ended) != "0":
             time.sleep(0.01)
         while select.select([watch.control], [], [], 0)[0]:
@@ -152,8 +162,10 @@ def the_lock_is_ours_again_before_anything_is_told(place):
         watch.events.clear()
         watch.hear("look")  # it may have been asked before the end
         watch.hear("look")
-        held = place.server.psql("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 "
-                                 "AND pid IN (SELECT pid %s)" % mine)
+        held = place.server.psql(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 "
+            "AND pid IN (SELECT pid %s)" % mine
+        )
         assert held == "2", held
 
 
@@ -173,8 +185,12 @@ def a_server_that_stays_away_ends_the_watch_in_words(place):
 def a_server_that_stands_still_ends_the_watch_in_words(place):
     place.project()
     watch = place.locked()
-    pid = int(place.server.psql("SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'ostler-watch:%' "
-                                "ORDER BY backend_start DESC LIMIT 1"))
+    pid = int(
+        place.server.psql(
+            "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'ostler-watch:%' "
+            "ORDER BY backend_start DESC LIMIT 1"
+        )
+    )
 
     os.kill(pid, signal.SIGSTOP)
     watch.say("look", every_seconds=0.1)
@@ -230,12 +246,18 @@ def a_wrong_url_is_refused_without_its_password(place):
 
 
 LAWS = [
-    a_failed_atomic_migration_leaves_nothing, operations_that_are_applied_and_not_recorded_are_named,
+    a_failed_atomic_migration_leaves_nothing,
+    operations_that_are_applied_and_not_recorded_are_named,
     the_first_operation_of_a_migration_that_is_not_atomic_leaves_nothing_where_it_is_one_statement,
-    python_outside_a_transaction_may_be_half_done, what_is_applied_and_not_recorded_is_told_with_its_remedy,
-    an_invalid_index_that_was_there_before_is_not_ours, a_run_that_is_done_is_recorded,
+    python_outside_a_transaction_may_be_half_done,
+    what_is_applied_and_not_recorded_is_told_with_its_remedy,
+    an_invalid_index_that_was_there_before_is_not_ours,
+    a_run_that_is_done_is_recorded,
     a_server_that_restarts_in_the_middle_is_found_again_and_verified,
     the_lock_is_ours_again_before_anything_is_told,
-    a_server_that_stays_away_ends_the_watch_in_words, a_server_that_stands_still_ends_the_watch_in_words,
-    another_tool_is_watched_by_its_url, what_cannot_be_known_of_a_tool_is_said,
-    a_wrong_url_is_refused_without_its_password]
+    a_server_that_stays_away_ends_the_watch_in_words,
+    a_server_that_stands_still_ends_the_watch_in_words,
+    another_tool_is_watched_by_its_url,
+    what_cannot_be_known_of_a_tool_is_said,
+    a_wrong_url_is_refused_without_its_password,
+]

@@ -13,11 +13,13 @@ CALLS = {
     "calls": SETUP + "from django.core.management import call_command\ncall_command(*sys.argv[1:])\n",
     "calls_by_module": SETUP + "from django.core import management\nmanagement.call_command(*sys.argv[1:])\n",
     "executes": SETUP + "from django.core.management import ManagementUtility\nManagementUtility(sys.argv).execute()\n",
-    "loads": SETUP + """
+    "loads": SETUP
+    + """
 from django.core.management import get_commands, load_command_class
 load_command_class(get_commands()[sys.argv[1]], sys.argv[1]).run_from_argv(sys.argv)
 """,
-    "child": HEAD + """
+    "child": HEAD
+    + """
 if os.environ.get("IN_CHILD"):
     from django.core.management import execute_from_command_line
     execute_from_command_line(sys.argv)
@@ -44,7 +46,7 @@ EXECS = {
 
 
 def tables(place):
-    return [name for name, in answer(place, "SELECT name FROM sqlite_master WHERE type = 'table'")]
+    return [name for (name,) in answer(place, "SELECT name FROM sqlite_master WHERE type = 'table'")]
 
 
 def a_look_never_migrates_whatever_manage_py_does(place):
@@ -111,7 +113,7 @@ def a_project_with_a_command_migrate_of_its_own_says_so_and_a_tenant_is_named(pl
     place.migrate()
     opened_ = place.watch()[1]
     assert (names_of(opened_), opened_["pending"]["own"]) == ([], "shop"), opened_
-    made.migration("0002_add", 'migrations.RunPython(lambda apps, editor: 1 / 0), ' + ADD)
+    made.migration("0002_add", "migrations.RunPython(lambda apps, editor: 1 / 0), " + ADD)
     run = place.run()
     failed = run.hear("failed")
     assert "shop.0002_add in the schema acme, operation 1 of 2" in failed["message"], failed
@@ -129,17 +131,29 @@ class Command(Djangos):
 """
 # What it does, what is told of it (nothing: then its last line is), and what else is.
 OWN_WORDS = (
-    ("raise CommandError('the tenant acme has no schema')", "the tenant acme has no schema", "before Django had begun to migrate"),
-    ("super().handle(*args, **options); raise CommandError('of 3 tenants 1 is not migrated: acme')",
-     "of 3 tenants 1 is not migrated: acme", "CommandError"),
-    ("""
+    (
+        "raise CommandError('the tenant acme has no schema')",
+        "the tenant acme has no schema",
+        "before Django had begun to migrate",
+    ),
+    (
+        "super().handle(*args, **options); raise CommandError('of 3 tenants 1 is not migrated: acme')",
+        "of 3 tenants 1 is not migrated: acme",
+        "CommandError",
+    ),
+    (
+        """
         try:
             super().handle(*args, **options)
         except Exception as error:
             sys.exit("the tenant acme is not migrated, write to ops")
-""", "the tenant acme is not migrated, write to ops", "ZeroDivisionError: division by zero"),
+""",
+        "the tenant acme is not migrated, write to ops",
+        "ZeroDivisionError: division by zero",
+    ),
     ("sys.exit('no tenant is known')", "no tenant is known", "no tenant is known"),
-    ("print('acme is locked', file=sys.stderr); sys.exit(3)", None, "acme is locked"))
+    ("print('acme is locked', file=sys.stderr); sys.exit(3)", None, "acme is locked"),
+)
 
 
 def the_words_of_a_command_migrate_of_its_own_are_told(place):
@@ -184,9 +198,11 @@ def what_the_backends_editor_does_without_a_transaction_is_not_called_atomic(pla
     assert [it["atomic"] for it in heard if it["at"] == "migration"] == [False, False], heard
 
 
-LAWS = [a_look_never_migrates_whatever_manage_py_does,
-        what_an_app_calls_while_it_gets_ready_is_no_end_of_manage_py,
-        a_manage_py_that_starts_another_program_in_its_place_is_refused_in_words,
-        a_project_with_a_command_migrate_of_its_own_says_so_and_a_tenant_is_named,
-        the_words_of_a_command_migrate_of_its_own_are_told,
-        what_the_backends_editor_does_without_a_transaction_is_not_called_atomic]
+LAWS = [
+    a_look_never_migrates_whatever_manage_py_does,
+    what_an_app_calls_while_it_gets_ready_is_no_end_of_manage_py,
+    a_manage_py_that_starts_another_program_in_its_place_is_refused_in_words,
+    a_project_with_a_command_migrate_of_its_own_says_so_and_a_tenant_is_named,
+    the_words_of_a_command_migrate_of_its_own_are_told,
+    what_the_backends_editor_does_without_a_transaction_is_not_called_atomic,
+]

@@ -32,8 +32,10 @@ def filled(place, rows, **options):
     made = project(place, **options)
     place.migrate()
     with opened(place) as connection:
-        connection.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
-                           "INSERT INTO shop_order (name, price) SELECT hex(randomblob(15)), i FROM n" % rows)
+        connection.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d) "
+            "INSERT INTO shop_order (name, price) SELECT hex(randomblob(15)), i FROM n" % rows
+        )
     return made
 
 
@@ -102,13 +104,17 @@ def a_locked_file_is_a_lock_after_the_guard(place):
 
 def a_run_that_is_killed_in_the_middle_is_rolled_back(place):
     made = filled(place, 200000)
-    made.migration("0002_slow", WIDEN + ', migrations.RunPython(wait)', code="""
+    made.migration(
+        "0002_slow",
+        WIDEN + ", migrations.RunPython(wait)",
+        code="""
         import time
         def wait(apps, editor):
             editor.connection.cursor().execute("PRAGMA cache_spill = 1")
             apps.get_model("shop", "order").objects.update(price=-1)
             time.sleep(60)
-        """)
+        """,
+    )
     watch = place.locked()
     run = place.run()
     step = step_to(run, "operation", number=2)
@@ -126,6 +132,7 @@ def a_run_that_is_killed_in_the_middle_is_rolled_back(place):
 
 def wait_for_journal(place, size):
     from maria import until
+
     until(lambda: os.path.exists(place.file + "-journal") and os.path.getsize(place.file + "-journal") > size)
 
 
@@ -134,14 +141,22 @@ def a_remade_table_that_was_left_behind_is_named(place):
     made.migration("0002_remake", WIDEN + ", " + ADD, atomic=False)
     watch = place.locked()
     answer(place, "ALTER TABLE shop_order RENAME TO new__shop_order")
-    report = verify(watch, watch.locked["pending"], "shop.0002_remake", {"at": "operation", "number": 1, "of": 2, "words": ""})
-    assert 'ALTER TABLE "new__shop_order" RENAME TO "shop_order";' in [it["remedy"] for it in report["leftovers"]], report
+    report = verify(
+        watch, watch.locked["pending"], "shop.0002_remake", {"at": "operation", "number": 1, "of": 2, "words": ""}
+    )
+    assert 'ALTER TABLE "new__shop_order" RENAME TO "shop_order";' in [it["remedy"] for it in report["leftovers"]], (
+        report
+    )
 
 
 def what_is_not_atomic_is_named_to_the_operation(place):
     made = filled(place, 10)
-    made.migration("0002_half", ADD + ', migrations.RunPython(boom)', atomic=False,
-                   code="def boom(apps, editor):\n    raise ValueError('boom')")
+    made.migration(
+        "0002_half",
+        ADD + ", migrations.RunPython(boom)",
+        atomic=False,
+        code="def boom(apps, editor):\n    raise ValueError('boom')",
+    )
     watch = place.locked()
     run = place.run()
     step = step_to(run, "operation", number=2)
@@ -152,10 +167,14 @@ def what_is_not_atomic_is_named_to_the_operation(place):
 
 def code_of_a_migrations_own_is_told_from_the_operations_of_django(place):
     made = filled(place, 10)
-    made.migration("0002_code", ADD + """,
+    made.migration(
+        "0002_code",
+        ADD
+        + """,
         migrations.RunPython(migrations.RunPython.noop), migrations.RunSQL("UPDATE shop_order SET price = 1"),
         migrations.SeparateDatabaseAndState(database_operations=[migrations.RunSQL("UPDATE shop_order SET price = 2")]),
-        migrations.SeparateDatabaseAndState()""")
+        migrations.SeparateDatabaseAndState()""",
+    )
     run = place.run()
     heard = run.all()
     assert run.ended() == 0, run.printed()
@@ -164,13 +183,17 @@ def code_of_a_migrations_own_is_told_from_the_operations_of_django(place):
 
 def a_full_disk_is_said_as_such(place):
     made = filled(place, 10)
-    made.migration("0002_much", 'migrations.RunPython(much)', code="""
+    made.migration(
+        "0002_much",
+        "migrations.RunPython(much)",
+        code="""
         def much(apps, editor):
             with editor.connection.cursor() as cursor:
                 cursor.execute("PRAGMA max_page_count = 30")
             apps.get_model("shop", "order").objects.bulk_create(
                 apps.get_model("shop", "order")(name="x" * 40) for _ in range(20000))
-        """)
+        """,
+    )
     watch = place.locked()
     run = place.run()
     step = step_to(run, "operation")
@@ -198,18 +221,31 @@ def a_data_migration_is_applied_once_by_two_at_once(place):
     answer(place, "UPDATE shop_order SET price = 0")
     rounds = 10
     for number in range(2, 2 + rounds):
-        made.migration("%04d_data" % number, 'migrations.RunPython(more)', code="""
+        made.migration(
+            "%04d_data" % number,
+            "migrations.RunPython(more)",
+            code="""
             def more(apps, editor):
                 apps.get_model("shop", "order").objects.update(price=models.F("price") + 1)
-            """)
+            """,
+        )
         plans = at_once(lambda: driven(place), lambda: driven(place))
         assert sorted(len(it["migrations"]) for it in plans) == [0, 1], plans
     assert answer(place, "SELECT DISTINCT price FROM shop_order") == [(rounds,)]
 
 
 LAWS = [
-    the_guard_is_in_force_and_read_back, models_with_changes_that_no_migration_has_are_named, the_lock_is_of_one_and_hinders_nobody_else, a_look_lets_the_locks_of_sqlite_be,
-    a_locked_file_is_a_lock_after_the_guard, a_run_that_is_killed_in_the_middle_is_rolled_back,
-    a_remade_table_that_was_left_behind_is_named, what_is_not_atomic_is_named_to_the_operation,
-    code_of_a_migrations_own_is_told_from_the_operations_of_django, a_full_disk_is_said_as_such, a_folder_that_may_not_be_written_is_said, a_database_in_memory_needs_nothing,
-    a_data_migration_is_applied_once_by_two_at_once]
+    the_guard_is_in_force_and_read_back,
+    models_with_changes_that_no_migration_has_are_named,
+    the_lock_is_of_one_and_hinders_nobody_else,
+    a_look_lets_the_locks_of_sqlite_be,
+    a_locked_file_is_a_lock_after_the_guard,
+    a_run_that_is_killed_in_the_middle_is_rolled_back,
+    a_remade_table_that_was_left_behind_is_named,
+    what_is_not_atomic_is_named_to_the_operation,
+    code_of_a_migrations_own_is_told_from_the_operations_of_django,
+    a_full_disk_is_said_as_such,
+    a_folder_that_may_not_be_written_is_said,
+    a_database_in_memory_needs_nothing,
+    a_data_migration_is_applied_once_by_two_at_once,
+]

@@ -32,8 +32,13 @@ def held(place, statements, user=None):
     script = os.path.join(place.folder, "report.py")
     with open(script, "w", encoding="utf-8") as file:
         file.write(HOLDER)
-    process = subprocess.Popen(["/usr/bin/python3", script, place.file, *statements], stdin=subprocess.PIPE,
-                               stdout=subprocess.PIPE, text=True, user=user)
+    process = subprocess.Popen(
+        ["/usr/bin/python3", script, place.file, *statements],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        user=user,
+    )
     try:
         assert process.stdout.readline() == "holds\n"
         yield process
@@ -122,11 +127,15 @@ def what_it_has_left_is_seen_while_the_other_still_writes(place):
 
 def nobody_is_named_where_the_run_itself_writes(place):
     made = filled(place, 10)
-    made.migration("0002_slow", ADD + ", migrations.RunPython(wait)", code="""
+    made.migration(
+        "0002_slow",
+        ADD + ", migrations.RunPython(wait)",
+        code="""
         import time
         def wait(apps, editor):
             time.sleep(1)
-        """)
+        """,
+    )
     watch = place.locked()
     watch.ask("look", "look", every_seconds=0.05)
     run = place.run()
@@ -150,7 +159,10 @@ def another_writer_since_the_transaction_began_to_read_is_said(place):
     """No wait for a lock, and nobody who has one: SQLite lets no transaction write on an old picture of the database."""
     made = filled(place, 10)
     answer(place, "PRAGMA journal_mode = WAL")
-    made.migration("0002_data", "migrations.RunPython(more)", code="""
+    made.migration(
+        "0002_data",
+        "migrations.RunPython(more)",
+        code="""
         import sqlite3
         def more(apps, editor):
             Order = apps.get_model("shop", "order")
@@ -159,24 +171,35 @@ def another_writer_since_the_transaction_began_to_read_is_said(place):
             other.execute("UPDATE shop_order SET price = 7")
             other.close()
             Order.objects.update(price=8)
-        """)
+        """,
+    )
     failed = failure_of(place.run())
     assert failed["kind"] == "lock" and failed["blockers"] == [], failed
-    version = json.loads(subprocess.run([place.python, "-c", "import sys; print(list(sys.version_info[:2]))"],
-                                        capture_output=True, check=True, text=True).stdout)
+    version = json.loads(
+        subprocess.run(
+            [place.python, "-c", "import sys; print(list(sys.version_info[:2]))"],
+            capture_output=True,
+            check=True,
+            text=True,
+        ).stdout
+    )
     words = "another connection has written" if version >= [3, 11] else "nobody is seen to hold a lock of it now"
     assert words in failed["message"], failed
 
 
 def a_table_that_the_migration_itself_has_locked_is_nobody_elses_lock(place):
     made = filled(place, 10)
-    made.migration("0002_drop", "migrations.RunPython(drop)", code="""
+    made.migration(
+        "0002_drop",
+        "migrations.RunPython(drop)",
+        code="""
         def drop(apps, editor):
             raw = editor.connection.connection
             rows = raw.execute("SELECT * FROM shop_order")
             rows.fetchone()
             raw.execute("DROP TABLE shop_order")
-        """)
+        """,
+    )
     failed = failure_of(place.run())
     assert "table is locked" in failed["message"] and failed["kind"] == "migration", failed
 
@@ -185,7 +208,8 @@ def loaded(proc):
     """What `holders` says with another folder in the place of /proc, of the file in its arguments."""
     names = ("text", "wire", "tag", "database", "holders")
     sources = {name: source for name, source in bundle() if name in names}
-    return """
+    return (
+        """
 import json, os, sys, types
 shim = sys.modules["_ostler"] = types.ModuleType("_ostler")
 sources = json.loads(sys.stdin.read())
@@ -199,7 +223,10 @@ if len(sys.argv) > 2:
     os.setgid(int(sys.argv[2]))
     os.setuid(int(sys.argv[2]))
 print(json.dumps(shim.holders.in_the_way(shim.holders.File(path, os.open(path, os.O_RDONLY)))))
-""" % (names, proc), json.dumps(sources)
+"""
+        % (names, proc),
+        json.dumps(sources),
+    )
 
 
 def told(place, proc="/proc", *user):
@@ -236,9 +263,14 @@ def another_users_process_is_named(place):
 
 
 LAWS = [
-    who_writes_is_named_where_the_migration_gives_up, who_writes_is_named_while_the_migration_waits,
-    who_reads_is_named_where_the_migration_cannot_commit, what_it_has_left_is_seen_while_the_other_still_writes,
+    who_writes_is_named_where_the_migration_gives_up,
+    who_writes_is_named_while_the_migration_waits,
+    who_reads_is_named_where_the_migration_cannot_commit,
+    what_it_has_left_is_seen_while_the_other_still_writes,
     nobody_is_named_where_the_run_itself_writes,
-    a_database_that_cannot_be_opened_for_a_lock_says_whose, another_writer_since_the_transaction_began_to_read_is_said,
-    a_table_that_the_migration_itself_has_locked_is_nobody_elses_lock, less_is_said_where_less_can_be_read,
-    another_users_process_is_named]
+    a_database_that_cannot_be_opened_for_a_lock_says_whose,
+    another_writer_since_the_transaction_began_to_read_is_said,
+    a_table_that_the_migration_itself_has_locked_is_nobody_elses_lock,
+    less_is_said_where_less_can_be_read,
+    another_users_process_is_named,
+]

@@ -41,7 +41,9 @@ def until(holds, within=HANG, what="it"):
 
 
 def step_to(run, at, **fields):
-    return run.hear("step", where=lambda it: it["at"] == at and all(it.get(key) == value for key, value in fields.items()))
+    return run.hear(
+        "step", where=lambda it: it["at"] == at and all(it.get(key) == value for key, value in fields.items())
+    )
 
 
 def failure_of(run):
@@ -73,11 +75,13 @@ def at_once(*calls):
     """All of them in threads; their answers."""
     answers, threads = [None] * len(calls), []
     for index, call in enumerate(calls):
+
         def go(index=index, call=call):
             try:
                 answers[index] = call()
             except BaseException as error:  # an assertion of the law, to be raised where it is seen
                 answers[index] = error
+
         threads.append(threading.Thread(target=go))
     for thread in threads:
         thread.start()

@@ -23,8 +23,14 @@ sys.stdout.write(told(of(apps)))
 
 def serving(place):
     """What the code that is there now would tell while it serves."""
-    done = subprocess.run([place.python, "-c", source("worker", "tables.py") + TELL], capture_output=True, text=True,
-                          timeout=60, cwd=place.folder, env={"DJANGO_SETTINGS_MODULE": "site_of_shop.settings"})
+    done = subprocess.run(
+        [place.python, "-c", source("worker", "tables.py") + TELL],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=place.folder,
+        env={"DJANGO_SETTINGS_MODULE": "site_of_shop.settings"},
+    )
     assert done.returncode == 0, done.stderr
     return {"tables": done.stdout}
 
@@ -53,7 +59,12 @@ def what_is_pending_is_held_against_the_code_that_serves(place, project):
     assert opened == {"breaks": [], "untold": [], "locks": [], "known": True}, opened
     broken = only(locked)
     assert (broken["migration"], broken["table"], broken["column"], broken["model"], broken["certain"]) == (
-        "shop.0002_remove", "shop_order", "price", "shop.Order", True), broken
+        "shop.0002_remove",
+        "shop_order",
+        "price",
+        "shop.Order",
+        True,
+    ), broken
     assert broken["operation"] == "Remove field price from order" and "in two releases" in broken["remedy"], broken
     assert foreseen(place, None) == (None, None)
     opened, locked = foreseen(place, {"tables": None})
@@ -67,10 +78,19 @@ def what_is_pending_is_held_against_the_code_that_serves(place, project):
 def code_that_is_older_than_the_database_is_held_against_its_tables(place, project):
     models = open(place.folder + "/shop/models.py", encoding="utf-8").read()
     place.migrate()
-    project.migration("0002_next", REMOVE + ", " + (
-        'migrations.AddField("order", "vat", models.IntegerField(default=1)), '
-        'migrations.AddField("order", "note", models.IntegerField(null=True))'))
-    project.write("shop/models.py", WITHOUT + "    vat = models.IntegerField(default=1)\n    note = models.IntegerField(null=True)\n")
+    project.migration(
+        "0002_next",
+        REMOVE
+        + ", "
+        + (
+            'migrations.AddField("order", "vat", models.IntegerField(default=1)), '
+            'migrations.AddField("order", "note", models.IntegerField(null=True))'
+        ),
+    )
+    project.write(
+        "shop/models.py",
+        WITHOUT + "    vat = models.IntegerField(default=1)\n    note = models.IntegerField(null=True)\n",
+    )
     place.migrate()
     told = serving(place)
     project.remove("0002_next")
@@ -78,8 +98,11 @@ def code_that_is_older_than_the_database_is_held_against_its_tables(place, proje
     older = foreseen(place, told)[0]
     assert sorted((it["what"], it["certain"], it["migration"]) for it in older["breaks"]) == [
         ("column price of shop_order is removed", True, None),
-        ("column vat of shop_order takes no NULL and has no default in the database", True, None)], older
-    assert "older than the database" in older["breaks"][0]["effect"] and "types and constraints" in older["untold"][0], older
+        ("column vat of shop_order takes no NULL and has no default in the database", True, None),
+    ], older
+    assert (
+        "older than the database" in older["breaks"][0]["effect"] and "types and constraints" in older["untold"][0]
+    ), older
     # What serves meets the same: nothing gets worse.
     assert foreseen(place, serving(place))[0]["breaks"] == []
     # What was added is no harm to code that does not know it.
@@ -89,11 +112,15 @@ def code_that_is_older_than_the_database_is_held_against_its_tables(place, proje
 
 def laws(project):
     """Both, on a new project of `project(place)`."""
+
     def named(law):
         def tried(place):
             law(place, project(place))
+
         tried.__name__ = law.__name__
         return tried
 
-    return [named(what_is_pending_is_held_against_the_code_that_serves),
-            named(code_that_is_older_than_the_database_is_held_against_its_tables)]
+    return [
+        named(what_is_pending_is_held_against_the_code_that_serves),
+        named(code_that_is_older_than_the_database_is_held_against_its_tables),
+    ]

@@ -204,7 +204,13 @@ def laws(project):
         run = place.run(unchecked=True)
         assert run.ended() == 0, run.printed()
 
-    return [once_for_each_code_on_whichever_host, what_failed_after_the_last_migration_is_owed,
-            what_was_cut_after_the_last_migration_is_owed, code_that_has_migrations_again_is_owed_all_of_it,
-            without_a_marker_nothing_is_owed, each_alias_has_its_own, two_hosts_at_once_run_it_once,
-            an_app_that_djangos_checks_refuse_is_told_apart_and_is_no_matter_if_nothing_is_pending]
+    return [
+        once_for_each_code_on_whichever_host,
+        what_failed_after_the_last_migration_is_owed,
+        what_was_cut_after_the_last_migration_is_owed,
+        code_that_has_migrations_again_is_owed_all_of_it,
+        without_a_marker_nothing_is_owed,
+        each_alias_has_its_own,
+        two_hosts_at_once_run_it_once,
+        an_app_that_djangos_checks_refuse_is_told_apart_and_is_no_matter_if_nothing_is_pending,
+    ]

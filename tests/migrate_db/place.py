@@ -65,6 +65,5 @@ class Place:
         return heard[0]
 
 
-
 def names_of(opened):
     return [it["name"] for it in opened["pending"]["migrations"]]

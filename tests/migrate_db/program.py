@@ -43,29 +43,52 @@ def memfd(content):
 class Program:
     """One of the two programs, and ostlerd's end of its control socket. `with` ends it, whatever happens."""
 
-    def __init__(self, python, directory, mode, tag="ostler:shop:web1:r1", database=None, command="django", guards=None,
-                 environment=None, host="web1", marker=True, **more):
+    def __init__(
+        self,
+        python,
+        directory,
+        mode,
+        tag="ostler:shop:web1:r1",
+        database=None,
+        command="django",
+        guards=None,
+        environment=None,
+        host="web1",
+        marker=True,
+        **more,
+    ):
         self.events, self.rest, self.status = [], b"", None
         self.output = tempfile.TemporaryFile()
-        orders = {"contract": 1, "mode": mode, "app": "shop", "tag": tag, "database": database or {"alias": "default"},
-                  "command": command, "lock_file": os.path.join(directory, "migrate.lock"),
-                  "guards": guards or {"lock_timeout_seconds": 1.0, "overrides": {}},
-                  "marker": {"release": directory, "host": host} if marker else None}
+        orders = {
+            "contract": 1,
+            "mode": mode,
+            "app": "shop",
+            "tag": tag,
+            "database": database or {"alias": "default"},
+            "command": command,
+            "lock_file": os.path.join(directory, "migrate.lock"),
+            "guards": guards or {"lock_timeout_seconds": 1.0, "overrides": {}},
+            "marker": {"release": directory, "host": host} if marker else None,
+        }
         orders.update(more)
         ours, theirs = socket.socketpair()
         self.control, theirs = ours, high(theirs.detach())
         given = [memfd(bundle()), memfd(orders), theirs]
         output = high(os.dup(self.output.fileno()))
-        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                   (os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ]
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + index) for index, fd in enumerate(given)]
         environment = dict({"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": directory}, **(environment or {}))
         if mode == "run":
             environment["OSTLER_MIGRATION"] = "/run/ostler:" + tag
         argv = ["env", "-C", directory, python, "-c", source("worker", "bootstrap.py"), "shop"]
         self.began = time.monotonic()
-        self.pid = os.posix_spawn("/usr/bin/env", argv, environment, file_actions=actions, setpgroup=0,
-                                  setsigmask=[], setsigdef=range(1, 32))
+        self.pid = os.posix_spawn(
+            "/usr/bin/env", argv, environment, file_actions=actions, setpgroup=0, setsigmask=[], setsigdef=range(1, 32)
+        )
         self.pidfd = high(os.pidfd_open(self.pid))
         for fd in given + [output]:
             os.close(fd)
@@ -131,7 +154,10 @@ class Program:
     def ended(self, within=HANG):
         """The exit status, negative for a signal."""
         if self.status is None:
-            assert select.select([self.pidfd], [], [], within)[0], "still running after %s s\n%s" % (within, self.printed())
+            assert select.select([self.pidfd], [], [], within)[0], "still running after %s s\n%s" % (
+                within,
+                self.printed(),
+            )
             self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         return self.status
 

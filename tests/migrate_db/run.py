@@ -27,7 +27,15 @@ from program import ROOT  # noqa: E402
 
 VENVS = ("migrate-a", "migrate-b", "migrate-c", "newest")
 # What hangs on Django's own methods, and what each server answers.
-OF_DJANGO = ("laws_breakage", "laws_hooks", "laws_mariadb", "laws_no_manage", "laws_owed_postgres", "laws_postgres_run", "laws_sqlite")
+OF_DJANGO = (
+    "laws_breakage",
+    "laws_hooks",
+    "laws_mariadb",
+    "laws_no_manage",
+    "laws_owed_postgres",
+    "laws_postgres_run",
+    "laws_sqlite",
+)
 # One is between two others; the other has the drivers of `newest`, which all laws are tried with.
 ONLY = {"migrate-a": OF_DJANGO + ("laws_marker", "laws_owed", "laws_project"), "migrate-c": OF_DJANGO}
 NUMBERS = itertools.count(1)
@@ -76,8 +84,11 @@ def tell(running):
     for done in concurrent.futures.as_completed(running):
         trouble, took, notes = done.result()
         failed += bool(trouble)
-        print("%s %s %.1f s%s" % ("FAILED" if trouble else "ok", running[done], took,
-                                  "".join(": " + note for note in notes)), flush=True)
+        print(
+            "%s %s %.1f s%s"
+            % ("FAILED" if trouble else "ok", running[done], took, "".join(": " + note for note in notes)),
+            flush=True,
+        )
         if trouble:
             print(trouble, flush=True)
     return failed
@@ -96,8 +107,13 @@ def main():
     if "newest" in present:
         with open(os.path.join(venvs, "newest", ".versions"), encoding="utf-8") as file:
             print("newest: " + ", ".join(file.read().split()), flush=True)
-    chosen = [(module, law, venv) for module in modules() for law in module.LAWS for venv in present
-              if module.__name__ in ONLY.get(venv, (module.__name__,)) and options.k in name_of(module, law, venv)]
+    chosen = [
+        (module, law, venv)
+        for module in modules()
+        for law in module.LAWS
+        for venv in present
+        if module.__name__ in ONLY.get(venv, (module.__name__,)) and options.k in name_of(module, law, venv)
+    ]
     # An end from outside lets what runs clean up after itself.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("stopped"))
     with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(options.j) as pool:

@@ -29,8 +29,9 @@ def failure(at, stage, status, **settings):
 def an_import_that_fails_is_told_with_its_traceback(at):
     for kind in ("sync", "gthread", "gevent", "tornado", "uvicorn_worker.UvicornWorker"):
         message = failure(at, "import", 3, entry="broken:application", args=["-k", kind])
-        assert message["message"] == ("the import of broken:application failed: "
-                                      "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"), message
+        assert message["message"] == (
+            "the import of broken:application failed: ModuleNotFoundError: No module named 'a_module_that_is_not_there'"
+        ), message
         assert "apps/broken.py" in message["traceback"]
         assert "Exception in worker process" in message["printed"]
 
@@ -63,14 +64,18 @@ def an_app_without_lifespan_serves(at):
 
 
 def a_second_sigterm_changes_nothing_however_late(at):
-    written(at, "gunicorn.conf.py", """
+    written(
+        at,
+        "gunicorn.conf.py",
+        """
 import os, time
 def worker_exit(server, worker):
     open("leaving", "w").close()
     while not os.path.exists("go_on"):
         time.sleep(0.01)
     server.log.info("worker_exit has ended")
-""")
+""",
+    )
     for kind in ("sync", "gthread", "gevent", "tornado", "asgi", "uvicorn_worker.UvicornWorker"):
         asgi = "uvicorn" in kind or kind == "asgi"
         with Shop(at.venv, at.directory, entry=("asgi" if asgi else "wsgi") + ":application", args=["-k", kind]) as app:
@@ -93,7 +98,10 @@ def an_app_may_come_from_a_factory(at):
 
 
 def hooks_run_in_the_worker(at):
-    written(at, "gunicorn.conf.py", """
+    written(
+        at,
+        "gunicorn.conf.py",
+        """
 def post_fork(server, worker):
     server.log.info("post_fork %s %s %s", worker.age, server.num_workers, len(server.LISTENERS))
 def post_worker_init(worker):
@@ -107,7 +115,8 @@ def worker_exit(server, worker):
 workers = 3
 raw_env = ["FROM_CONF=yes"]
 max_requests = 1
-""")
+""",
+    )
     kinds = ["sync", "gthread", "gevent", "tornado", "uvicorn_worker.UvicornWorker"]
     for kind in kinds:
         asgi = "uvicorn" in kind
@@ -129,7 +138,10 @@ max_requests = 1
 
 
 def logs_and_statistics_go_where_gunicorn_sends_them(at):
-    written(at, "gunicorn.conf.py", """
+    written(
+        at,
+        "gunicorn.conf.py",
+        """
 accesslog = "-"
 logconfig_dict = {
     "version": 1, "disable_existing_loggers": False,
@@ -138,7 +150,8 @@ logconfig_dict = {
                  "error_console": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "loggers": {"gunicorn.error": {"level": "INFO", "handlers": ["console"], "propagate": False},
                 "gunicorn.access": {"level": "INFO", "handlers": ["console"], "propagate": False}}}
-""")
+""",
+    )
     for kind in ("sync", "gthread", "gevent", "uvicorn_worker.UvicornWorker"):
         asgi = "uvicorn" in kind
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as statistics:
@@ -171,9 +184,11 @@ def an_interpreter_without_gunicorn_is_told_how_to_get_it(at):
             worker = app.spawn(**orders)
             message = worker.hear("failed")
             assert message["stage"] == "settings", message
-            assert message["message"] == ("gunicorn is not installed for /usr/bin/python3: "
-                                          "make a virtual environment (python3 -m venv), install gunicorn there, "
-                                          "and name its bin/python as `python`"), message
+            assert message["message"] == (
+                "gunicorn is not installed for /usr/bin/python3: "
+                "make a virtual environment (python3 -m venv), install gunicorn there, "
+                "and name its bin/python as `python`"
+            ), message
             assert worker.ended() == 1
 
 
@@ -190,21 +205,36 @@ def a_failure_of_any_size_fits_a_line(at):
 
 
 def a_session_or_a_group_of_its_own_is_what_a_hook_has_already(at):
-    conf = written(at, "conf.py", "import os\ndef post_fork(server, worker):\n"
-                                  "    os.setpgrp(), os.setpgid(0, 0), os.setsid(), os.setpgid(worker.pid, 0)\n"
-                                  "    assert os.getpgid(0) == os.getsid(0) == os.getpid()\n"
-                                  "    if not os.fork():\n        os.setsid()\n"
-                                  "        os._exit(os.getsid(0) != os.getpid())\n"
-                                  "    assert os.wait()[1] == 0\n")
+    conf = written(
+        at,
+        "conf.py",
+        "import os\ndef post_fork(server, worker):\n"
+        "    os.setpgrp(), os.setpgid(0, 0), os.setsid(), os.setpgid(worker.pid, 0)\n"
+        "    assert os.getpgid(0) == os.getsid(0) == os.getpid()\n"
+        "    if not os.fork():\n        os.setsid()\n"
+        "        os._exit(os.getsid(0) != os.getpid())\n"
+        "    assert os.wait()[1] == 0\n",
+    )
     with Shop(at.venv, at.directory, args=["-c", conf]) as app:
         app.ready()
         assert Client(app, keep=False).get()[0] == 200
 
 
-LAWS = [a_session_or_a_group_of_its_own_is_what_a_hook_has_already, an_import_that_fails_is_told_with_its_traceback,
-        a_missing_attribute_is_told_apart, an_app_that_exits_while_it_loads_has_failed,
-        a_failed_lifespan_is_told_in_the_words_of_the_app, an_app_without_lifespan_serves, hooks_run_in_the_worker,
-        logs_and_statistics_go_where_gunicorn_sends_them, a_hook_that_fails_is_told]
-ONCE = [a_second_sigterm_changes_nothing_however_late, an_app_may_come_from_a_factory,
-        an_interpreter_without_gunicorn_is_told_how_to_get_it, orders_of_another_contract_are_refused,
-        a_failure_of_any_size_fits_a_line]
+LAWS = [
+    a_session_or_a_group_of_its_own_is_what_a_hook_has_already,
+    an_import_that_fails_is_told_with_its_traceback,
+    a_missing_attribute_is_told_apart,
+    an_app_that_exits_while_it_loads_has_failed,
+    a_failed_lifespan_is_told_in_the_words_of_the_app,
+    an_app_without_lifespan_serves,
+    hooks_run_in_the_worker,
+    logs_and_statistics_go_where_gunicorn_sends_them,
+    a_hook_that_fails_is_told,
+]
+ONCE = [
+    a_second_sigterm_changes_nothing_however_late,
+    an_app_may_come_from_a_factory,
+    an_interpreter_without_gunicorn_is_told_how_to_get_it,
+    orders_of_another_contract_are_refused,
+    a_failure_of_any_size_fits_a_line,
+]

@@ -5,8 +5,14 @@ import subprocess
 
 from supervisor import Shop
 
-UNASKED = {"path": "/", "host": None, "scheme": "http", "timeout_seconds": 10.0, "asked": False,
-           "tolerate": {"errors": False, "late": False}}
+UNASKED = {
+    "path": "/",
+    "host": None,
+    "scheme": "http",
+    "timeout_seconds": 10.0,
+    "asked": False,
+    "tolerate": {"errors": False, "late": False},
+}
 BORNE = dict(UNASKED, tolerate={"errors": True, "late": True})
 WSGI = ("sync", "gthread", "gevent", "tornado")
 
@@ -40,8 +46,14 @@ def project(at, urls=None, settings="", **files):
 
 def site(at, kind="sync", module="wsgi", **more):
     folder = os.path.join(at.directory, "project")
-    return Shop(at.venv, at.directory, entry="site1.%s:application" % module, args=["-k", kind],
-                env=dict({"PYTHONPATH": folder}, **more.pop("env", {})), **more)
+    return Shop(
+        at.venv,
+        at.directory,
+        entry="site1.%s:application" % module,
+        args=["-k", kind],
+        env=dict({"PYTHONPATH": folder}, **more.pop("env", {})),
+        **more,
+    )
 
 
 VIEWS = """

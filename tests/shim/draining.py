@@ -43,7 +43,7 @@ def chunks(client, data):
             read_on(client, data)
         if not size:
             return total
-        total, data = total + size, data[size + 2:]
+        total, data = total + size, data[size + 2 :]
 
 
 def read_on(client, data):
@@ -64,7 +64,11 @@ def slow(app, path, keep, head="", body=b""):
     client.connect(app.listener.getsockname())
     method = "POST" if body else "GET"
     request = "%s %s HTTP/1.1\r\nHost: a\r\nConnection: %s\r\n%s\r\n" % (
-        method, path, "keep-alive" if keep else "close", head)
+        method,
+        path,
+        "keep-alive" if keep else "close",
+        head,
+    )
     client.sendall(request.encode() + body)
     return client
 
@@ -114,8 +118,14 @@ def a_draining_worker_takes_an_upload_to_its_last_byte(at):
         before = sockets(workers)
         clients = [slow(app, "/upload", keep, "Content-Length: 100000\r\n", b"x" * 50000) for keep in (False, True)]
         # For tornado a request begins when its body is there.
-        until(lambda: sockets(workers) == before + 2 if at.kind == "tornado" else
-              sum(len(worker.in_flight()) for worker in workers) == 2, "both are under way")
+        until(
+            lambda: (
+                sockets(workers) == before + 2
+                if at.kind == "tornado"
+                else sum(len(worker.in_flight()) for worker in workers) == 2
+            ),
+            "both are under way",
+        )
         start_draining(app, workers, blocking=at.kind == "sync")
         for client in clients:
             client.sendall(b"x" * 50000)
@@ -184,6 +194,8 @@ def pending(worker, number):
     return (int(fields["SigPnd"], 16) | int(fields["ShdPnd"], 16)) & 1 << number - 1
 
 
-OF_LOOPS = [the_lifespans_shutdown_runs_also_where_a_stream_outlives_the_drain,
-            who_is_accepted_in_the_very_moment_of_a_drain_is_answered]
+OF_LOOPS = [
+    the_lifespans_shutdown_runs_also_where_a_stream_outlives_the_drain,
+    who_is_accepted_in_the_very_moment_of_a_drain_is_answered,
+]
 LAWS = [a_draining_worker_sends_its_answers_to_the_last_byte, a_draining_worker_takes_an_upload_to_its_last_byte]

@@ -16,9 +16,8 @@ DISGUISES = {
     "an excepthook": "import os, sys; sys.excepthook = lambda *_: os._exit(9)",
     "another folder": "import os; os.chdir('/proc/self')",
     "no descriptors": "import os; os.closerange(0, 1024)",
-    "other files at all descriptors":
-        "import os; os.closerange(3, 1024); "
-                                      "own = [os.open('own%d' % n, os.O_CREAT | os.O_RDWR) for n in range(12)]",
+    "other files at all descriptors": "import os; os.closerange(3, 1024); "
+    "own = [os.open('own%d' % n, os.O_CREAT | os.O_RDWR) for n in range(12)]",
     "a broken traceback": "import traceback; traceback.format_exception = traceback.print_exception = None",
 }
 ENDS = {
@@ -75,15 +74,22 @@ def an_exit_without_words_is_told_with_what_was_printed_before_it(at):
         for mode in ("worker", "zygote"):
             with Shop(at.venv, at.directory, entry="printing:application", env={"PYTHONPATH": at.directory}) as app:
                 message = told_or_left(app.spawn() if mode == "worker" else app.hatch())
-                assert message["message"].endswith(" failed: exit status 1: there is no file /etc/shop/settings.py"), (mode, stream, message)
+                assert message["message"].endswith(" failed: exit status 1: there is no file /etc/shop/settings.py"), (
+                    mode,
+                    stream,
+                    message,
+                )
                 assert message["traceback"].startswith("\n".join(lines) + "\n"), message
                 assert "printing.py" in message["traceback"], message
 
 
 def what_an_app_has_printed_long_before_is_not_taken_for_the_reason(at):
     source = "import sys\nprint('a line', file=sys.stderr)\n%s\n"
-    for end, words in (("sys.exit('no licence')", "no licence"), ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
-                       ("sys.stderr = None; sys.exit()", "exit status 0: a line")):
+    for end, words in (
+        ("sys.exit('no licence')", "no licence"),
+        ("raise RuntimeError('no luck')", "RuntimeError: no luck"),
+        ("sys.stderr = None; sys.exit()", "exit status 0: a line"),
+    ):
         written(at, "printing.py", source % end)
         with Shop(at.venv, at.directory, entry="printing:application", env={"PYTHONPATH": at.directory}) as app:
             message = told_or_left(app.spawn())
@@ -99,11 +105,15 @@ def the_settings_fail_in_words_too(at):
 
 
 def a_thread_that_never_ends_keeps_no_reason_back(at):
-    written(at, "threaded.py", """
+    written(
+        at,
+        "threaded.py",
+        """
 import threading, time
 threading.Thread(target=time.sleep, args=(600,)).start()
 import a_module_that_is_not_there
-""")
+""",
+    )
     for mode in ("worker", "zygote"):
         with Shop(at.venv, at.directory, entry="threaded:application", env={"PYTHONPATH": at.directory}) as app:
             worker = app.spawn() if mode == "worker" else app.hatch()
@@ -133,14 +143,18 @@ def where_a_process_stands_while_it_boots_is_told(at):
 
 
 def where_a_lifespan_waits_is_told(at):
-    written(at, "standing.py", """
+    written(
+        at,
+        "standing.py",
+        """
 import asyncio
 async def connect():
     await asyncio.sleep(600)
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
         await connect()
-""")
+""",
+    )
     for kind in ["uvicorn_worker.UvicornWorker"] + (["asgi"] if at.major >= 27 else []):
         env = {"PYTHONPATH": at.directory}
         with Shop(at.venv, at.directory, entry="standing:application", env=env, args=["-k", kind]) as app:
@@ -167,8 +181,15 @@ def caught(worker, number):
     return bool(int(mask, 16) >> (number - 1) & 1)
 
 
-LAWS = [a_thread_that_never_ends_keeps_no_reason_back, where_a_lifespan_waits_is_told,
-        a_worker_that_serves_writes_its_stacks_into_the_log]
-ONCE = [whatever_the_app_has_done_the_reason_is_told, the_settings_fail_in_words_too,
-        an_exit_without_words_is_told_with_what_was_printed_before_it,
-        what_an_app_has_printed_long_before_is_not_taken_for_the_reason, where_a_process_stands_while_it_boots_is_told]
+LAWS = [
+    a_thread_that_never_ends_keeps_no_reason_back,
+    where_a_lifespan_waits_is_told,
+    a_worker_that_serves_writes_its_stacks_into_the_log,
+]
+ONCE = [
+    whatever_the_app_has_done_the_reason_is_told,
+    the_settings_fail_in_words_too,
+    an_exit_without_words_is_told_with_what_was_printed_before_it,
+    what_an_app_has_printed_long_before_is_not_taken_for_the_reason,
+    where_a_process_stands_while_it_boots_is_told,
+]

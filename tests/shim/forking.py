@@ -13,16 +13,18 @@ from load import Client
 from supervisor import Shop, memfd, until
 
 # What a worker does from its start on; how the app is loaded is the zygote's.
-OF_WORKERS = [holding.a_held_worker_takes_no_visitor_until_it_is_admitted,
-              holding.a_held_worker_leaves_quietly_when_ostlerd_goes_or_says_so,
-              holding.a_good_probe_lets_a_worker_through,
-              holding.a_bad_probe_fails_the_worker_in_words,
-              serving.a_worker_serves_all_its_listeners,
-              serving.a_replaced_worker_loses_no_request,
-              serving.a_request_in_flight_shows_when_it_began,
-              serving.every_request_of_a_burst_is_counted,
-              serving.a_worker_has_its_own_descriptors_and_its_children_none,
-              serving.signals_are_taken_as_the_contract_says]
+OF_WORKERS = [
+    holding.a_held_worker_takes_no_visitor_until_it_is_admitted,
+    holding.a_held_worker_leaves_quietly_when_ostlerd_goes_or_says_so,
+    holding.a_good_probe_lets_a_worker_through,
+    holding.a_bad_probe_fails_the_worker_in_words,
+    serving.a_worker_serves_all_its_listeners,
+    serving.a_replaced_worker_loses_no_request,
+    serving.a_request_in_flight_shows_when_it_began,
+    serving.every_request_of_a_burst_is_counted,
+    serving.a_worker_has_its_own_descriptors_and_its_children_none,
+    serving.signals_are_taken_as_the_contract_says,
+]
 
 
 def preloaded(at, **settings):
@@ -31,16 +33,22 @@ def preloaded(at, **settings):
 
 def an_import_that_fails_in_a_zygote_is_told_as_a_workers(at):
     for kind in ("sync", "gthread", "gevent", "tornado", "uvicorn_worker.UvicornWorker"):
-        for entry, stage, status in (("broken:application", "import", 3), ("leaves:application", "import", 3),
-                                     ("wsgi:nothing", "attribute", 4), ("wsgi:not_callable", "attribute", 4)):
+        for entry, stage, status in (
+            ("broken:application", "import", 3),
+            ("leaves:application", "import", 3),
+            ("wsgi:nothing", "attribute", 4),
+            ("wsgi:not_callable", "attribute", 4),
+        ):
             with preloaded(at, entry=entry, args=["-k", kind]) as app:
                 zygote = app.hatch()
                 message = zygote.hear("failed")
                 assert message["stage"] == stage, message
                 assert zygote.ended() == status, (zygote.status, app.printed())
             if entry.startswith("broken"):
-                assert message["message"] == ("the import of broken:application failed: ModuleNotFoundError: "
-                                              "No module named 'a_module_that_is_not_there'"), message
+                assert message["message"] == (
+                    "the import of broken:application failed: ModuleNotFoundError: "
+                    "No module named 'a_module_that_is_not_there'"
+                ), message
                 assert "apps/broken.py" in message["traceback"], message
 
 
@@ -131,7 +139,10 @@ def pidfd_getfd(pidfd, number):
 def what_the_import_leaves_open_is_named_and_in_nobodys_way(at):
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        written(at, "leaky.py", """
+        written(
+            at,
+            "leaky.py",
+            """
 import os, socket, threading
 import signal
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -139,10 +150,16 @@ FILES = [open(os.devnull) for _ in range(12)]  # where a worker's descriptors wo
 CONNECTION = socket.create_connection(("127.0.0.1", %d))
 threading.Thread(target=threading.Event().wait, name="stock-watch", daemon=True).start()
 from wsgi import application
-""" % port)
+"""
+            % port,
+        )
         for kind in ("sync", "gthread", "gevent"):
-            with preloaded(at, entry="leaky:application", args=["-k", kind], env={"PYTHONPATH": "%s:%s" % (
-                    at.directory, os.path.join(os.path.dirname(__file__), "apps"))}) as app:
+            with preloaded(
+                at,
+                entry="leaky:application",
+                args=["-k", kind],
+                env={"PYTHONPATH": "%s:%s" % (at.directory, os.path.join(os.path.dirname(__file__), "apps"))},
+            ) as app:
                 worker = app.ready()
                 assert Client(app, keep=False).get()[2].split()[0] == b"%d" % worker.pid
                 words = app.printed()
@@ -164,7 +181,10 @@ def a_zygote_that_gets_nonsense_goes_on(at):
 
 
 def hooks_of_a_worker_run_in_the_forked_one(at):
-    written(at, "gunicorn.conf.py", """
+    written(
+        at,
+        "gunicorn.conf.py",
+        """
 import os
 AT_THE_TOP = os.getpid()
 def post_fork(server, worker):
@@ -173,7 +193,8 @@ def post_worker_init(worker):
     worker.log.info("post_worker_init %s", worker.pid)
 def worker_exit(server, worker):
     server.log.info("worker_exit %s", worker.pid)
-""")
+""",
+    )
     with preloaded(at) as app:
         worker = app.ready()
         worker.kill(signal.SIGTERM)
@@ -186,23 +207,37 @@ def worker_exit(server, worker):
 
 
 def with_settings_alone_each_worker_imports_the_app_itself(at):
-    written(at, "gunicorn.conf.py", """
+    written(
+        at,
+        "gunicorn.conf.py",
+        """
 import os, secrets
 TOP = (os.getpid(), secrets.token_hex(8))
 raw_env = ["TOP=%d %s" % TOP]
 def post_fork(server, worker):
     server.log.info("the top ran in %d, this is %d, its parent %d", TOP[0], os.getpid(), os.getppid())
-""")
-    written(at, "imported.py", """
+""",
+    )
+    written(
+        at,
+        "imported.py",
+        """
 import os
 def application(environ, start_response):
     start_response("200 OK", [("Content-Length", str(len(WORDS)))])
     return [WORDS]
 WORDS = ("%d %s" % (os.getpid(), os.environ["TOP"])).encode()
-""")
+""",
+    )
     for kind in ("sync", "gthread", "gevent", "tornado"):
-        with Shop(at.venv, at.directory, preload="settings", entry="imported:application", args=["-k", kind],
-                  env={"PYTHONPATH": at.directory}) as app:
+        with Shop(
+            at.venv,
+            at.directory,
+            preload="settings",
+            entry="imported:application",
+            args=["-k", kind],
+            env={"PYTHONPATH": at.directory},
+        ) as app:
             answers = []
             for _ in range(2):
                 worker = app.ready()
@@ -234,10 +269,16 @@ def settings_that_fail_are_told_as_a_workers(at):
         assert zygote.ended() == 1, (zygote.status, app.printed())
 
 
-LAWS = [an_import_that_fails_in_a_zygote_is_told_as_a_workers, a_zygote_beats_and_takes_its_signals,
-        a_worker_that_nobody_knows_leaves_without_a_word, a_zygote_keeps_nothing_of_the_workers_that_it_forks,
-        a_zygote_can_be_commanded_by_the_next_ostlerd, what_the_import_leaves_open_is_named_and_in_nobodys_way,
-        a_zygote_that_gets_nonsense_goes_on, hooks_of_a_worker_run_in_the_forked_one,
-        with_settings_alone_each_worker_imports_the_app_itself,
-        an_import_that_fails_fails_the_worker_and_not_what_has_loaded_the_settings,
-        settings_that_fail_are_told_as_a_workers]
+LAWS = [
+    an_import_that_fails_in_a_zygote_is_told_as_a_workers,
+    a_zygote_beats_and_takes_its_signals,
+    a_worker_that_nobody_knows_leaves_without_a_word,
+    a_zygote_keeps_nothing_of_the_workers_that_it_forks,
+    a_zygote_can_be_commanded_by_the_next_ostlerd,
+    what_the_import_leaves_open_is_named_and_in_nobodys_way,
+    a_zygote_that_gets_nonsense_goes_on,
+    hooks_of_a_worker_run_in_the_forked_one,
+    with_settings_alone_each_worker_imports_the_app_itself,
+    an_import_that_fails_fails_the_worker_and_not_what_has_loaded_the_settings,
+    settings_that_fail_are_told_as_a_workers,
+]

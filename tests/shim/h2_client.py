@@ -53,8 +53,11 @@ class Client:
             while True:
                 while h2c.goaway is None and not over() and len(waiting) < self.streams:
                     stream = h2c.get_next_available_stream_id()
-                    h2c.send_headers(stream, [(":method", "GET"), (":path", self.path), (":scheme", self.scheme),
-                                              (":authority", "a")], end_stream=True)
+                    h2c.send_headers(
+                        stream,
+                        [(":method", "GET"), (":path", self.path), (":scheme", self.scheme), (":authority", "a")],
+                        end_stream=True,
+                    )
                     waiting.add(stream)
                 sock.sendall(h2c.data_to_send())
                 if not waiting and (h2c.goaway is not None or over()):

@@ -72,8 +72,7 @@ def a_good_probe_lets_a_worker_through(at):
 
 def a_bad_probe_fails_the_worker_in_words(at):
     with shop(at) as app:
-        probes = [dict(PROBE, path="/bad"), dict(PROBE, path="/raise"),
-                  dict(PROBE, path="/hang", timeout_seconds=1.0)]
+        probes = [dict(PROBE, path="/bad"), dict(PROBE, path="/raise"), dict(PROBE, path="/hang", timeout_seconds=1.0)]
         workers = [app.spawn(hold=True, probe=probe) for probe in probes]
         failures = [worker.hear("failed") for worker in workers]
         assert [failure["stage"] for failure in failures] == ["probe"] * 3
@@ -86,9 +85,11 @@ def a_bad_probe_fails_the_worker_in_words(at):
         assert [worker.ended() for worker in workers] == [3] * 3, app.printed()
 
 
-LAWS = [a_held_worker_takes_no_visitor_until_it_is_admitted,
-        a_held_worker_leaves_quietly_when_ostlerd_goes_or_says_so,
-        a_worker_told_to_go_while_it_loads_leaves_quietly,
-        what_the_app_does_in_the_background_goes_on_while_it_is_held,
-        a_good_probe_lets_a_worker_through,
-        a_bad_probe_fails_the_worker_in_words]
+LAWS = [
+    a_held_worker_takes_no_visitor_until_it_is_admitted,
+    a_held_worker_leaves_quietly_when_ostlerd_goes_or_says_so,
+    a_worker_told_to_go_while_it_loads_leaves_quietly,
+    what_the_app_does_in_the_background_goes_on_while_it_is_held,
+    a_good_probe_lets_a_worker_through,
+    a_bad_probe_fails_the_worker_in_words,
+]

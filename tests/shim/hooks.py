@@ -58,17 +58,23 @@ def hooks_run_as_they_are_named_with_gunicorns_arguments(at):
         assert name(host, "on_exit", workers=5) is None
         host.control.close()
         assert host.ended() == 0, (host.status, app.printed())
-        expected = ["on_starting 3 wsgi:application 0", "pre_fork 7 4711 [4711]", "when_ready [4711] [('127.0.0.1', 8123), '/run/x.sock']",
-                    "child_exit 7 4711 []", "on_reload yes", "child_exit 2 4002 []", "nworkers_changed 5 3 5",
-                    "on_exit"]
+        expected = [
+            "on_starting 3 wsgi:application 0",
+            "pre_fork 7 4711 [4711]",
+            "when_ready [4711] [('127.0.0.1', 8123), '/run/x.sock']",
+            "child_exit 7 4711 []",
+            "on_reload yes",
+            "child_exit 2 4002 []",
+            "nworkers_changed 5 3 5",
+            "on_exit",
+        ]
         told = notes(at)
         assert len(told) == len(expected), told
         assert all(line.startswith(start) for line, start in zip(told, expected)), told
 
 
 def a_hook_that_fails_is_told_and_the_next_one_runs(at):
-    written(at, CONF + "def on_starting(server): raise KeyError('no')\n"
-                       "def when_ready(server): raise SystemExit(3)\n")
+    written(at, CONF + "def on_starting(server): raise KeyError('no')\ndef when_ready(server): raise SystemExit(3)\n")
     with Shop(at.venv, at.directory) as app:
         host = app.spawn(mode="hooks", listeners=[])
         assert name(host, "on_starting") == "KeyError: 'no'"
@@ -97,9 +103,12 @@ def settings_that_do_not_load_are_told(at):
 
 
 def the_first_hook_runs_before_the_first_fork_and_not_again_in_the_host(at):
-    written(at, CONF + "def on_starting(server): server.drawn = 7; note('on_starting', server.address); raise KeyError('no')\n"
-                       "def post_fork(server, worker): note('post_fork', server.drawn)\n"
-                       "def when_ready(server): note('when_ready', server.drawn, server.num_workers)\n")
+    written(
+        at,
+        CONF + "def on_starting(server): server.drawn = 7; note('on_starting', server.address); raise KeyError('no')\n"
+        "def post_fork(server, worker): note('post_fork', server.drawn)\n"
+        "def when_ready(server): note('when_ready', server.drawn, server.num_workers)\n",
+    )
     with Shop(at.venv, at.directory, preload=True) as app:
         addresses = [{"family": "inet", "address": ["127.0.0.1", 8123]}]
         app.hatch(mode="settings", addresses=addresses, begin={"hook": "on_starting", "workers": 5}).hear("ready")
@@ -115,6 +124,10 @@ def the_first_hook_runs_before_the_first_fork_and_not_again_in_the_host(at):
         assert app.printed().count("Exception in the hook on_starting") == 2, app.printed()
 
 
-LAWS = [hooks_run_as_they_are_named_with_gunicorns_arguments, a_hook_that_fails_is_told_and_the_next_one_runs,
-        the_end_of_file_runs_nothing, settings_that_do_not_load_are_told,
-        the_first_hook_runs_before_the_first_fork_and_not_again_in_the_host]
+LAWS = [
+    hooks_run_as_they_are_named_with_gunicorns_arguments,
+    a_hook_that_fails_is_told_and_the_next_one_runs,
+    the_end_of_file_runs_nothing,
+    settings_that_do_not_load_are_told,
+    the_first_hook_runs_before_the_first_fork_and_not_again_in_the_host,
+]

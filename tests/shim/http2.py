@@ -47,6 +47,7 @@ def a_replaced_worker_loses_no_request_of_http2(at, protocol=CLEARTEXT, scheme="
     more = protocol + (["--threads", "16"] if at.kind == "gthread" else [])
     with shop(at, more=more) as app:
         old = [app.ready(), app.ready()]
+
         def client(streams, path):
             return Http2Client(app, streams, path, scheme)
 
@@ -61,8 +62,10 @@ def a_replaced_worker_loses_no_request_of_http2(at, protocol=CLEARTEXT, scheme="
                 assert leaving.ended(60) == 0, (leaving.status, app.printed())
                 until(lambda: sum(worker.finished for worker in old) > before, "the others serve")
             told = [client.told() for client in (one, many, slow)]
-        at.note("answered %d on %d connections" % (sum(one["answered"] for one in told),
-                                                   sum(one["connections"] for one in told)))
+        at.note(
+            "answered %d on %d connections"
+            % (sum(one["answered"] for one in told), sum(one["connections"] for one in told))
+        )
         assert not any(one["lost"] for one in told), (told, app.printed()[-3000:])
         assert all(one["answered"] for one in told)
 

@@ -25,7 +25,9 @@ class Client:
             except OSError as error:
                 raise Lost("refused: %s" % error) from None
         head = "GET %s HTTP/1.1\r\nHost: shop.example.com\r\nConnection: %s\r\n\r\n" % (
-            path, "keep-alive" if self.keep else "close")
+            path,
+            "keep-alive" if self.keep else "close",
+        )
         try:
             self.connection.sendall(head.encode())
             status, headers, body = self.answer(fresh)

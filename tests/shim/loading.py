@@ -18,7 +18,9 @@ def what_the_models_use_of_the_database_is_told_once_it_serves(at):
                 assert {"auth.User", "auth.User_groups", "sessions.Session"} <= set(models), sorted(models)
                 columns = models["auth.User"]["columns"]
                 assert columns["last_login"]["null"] and columns["username"] == {"kind": "CharField(150)"}, columns
-                assert columns["id"].get("auto") and "unique (username)" in models["auth.User"]["rules"], models["auth.User"]
+                assert columns["id"].get("auto") and "unique (username)" in models["auth.User"]["rules"], models[
+                    "auth.User"
+                ]
     with Shop(at.venv, at.directory, args=["-k", "sync"]) as app:
         assert app.ready(tables=True).hear("tables")["text"] is None
 
@@ -39,8 +41,10 @@ def urls_that_do_not_import_are_a_failed_boot(at):
                 failing = app.hatch() if preload else app.spawn(hold=True)
                 message = failing.hear("failed")
                 assert message["stage"] == "import", message
-                assert message["message"] == ("the URLs of site1.urls do not load: ModuleNotFoundError: No module named "
-                                              "'a_module_that_is_not_there'"), message
+                assert message["message"] == (
+                    "the URLs of site1.urls do not load: ModuleNotFoundError: No module named "
+                    "'a_module_that_is_not_there'"
+                ), message
                 assert "site1/views.py" in message["traceback"], message
                 assert failing.ended() == 3, app.printed()
 
@@ -73,8 +77,11 @@ def urls_that_end_the_program_are_a_failed_boot(at):
 
 def a_worker_told_to_go_while_it_loads_its_urls_leaves_quietly(at):
     loading, go_on = (os.path.join(at.directory, name) for name in ("loading", "go_on"))
-    project(at, urls="import os, time\nopen(%r, 'w').close()\nwhile not os.path.exists(%r):\n    time.sleep(0.01)\n"
-                     "urlpatterns = []\n" % (loading, go_on))
+    project(
+        at,
+        urls="import os, time\nopen(%r, 'w').close()\nwhile not os.path.exists(%r):\n    time.sleep(0.01)\n"
+        "urlpatterns = []\n" % (loading, go_on),
+    )
     for kind, module in kinds(at):
         with site(at, kind, module) as app:
             worker = app.spawn(hold=True, probe=UNASKED)
@@ -87,8 +94,12 @@ def a_worker_told_to_go_while_it_loads_its_urls_leaves_quietly(at):
 
 
 def template_tags_that_do_not_import_are_a_failed_boot(at):
-    project(at, settings="INSTALLED_APPS += ['site1']\n", site1__templatetags____init__="",
-            site1__templatetags__prices="import a_tag_that_is_not_there\n")
+    project(
+        at,
+        settings="INSTALLED_APPS += ['site1']\n",
+        site1__templatetags____init__="",
+        site1__templatetags__prices="import a_tag_that_is_not_there\n",
+    )
     with site(at) as app:
         message = app.spawn().hear("failed")
         assert message["message"].startswith("the templates' engines and tags do not load: "), message
@@ -98,30 +109,44 @@ def template_tags_that_do_not_import_are_a_failed_boot(at):
 def what_a_first_page_needs_is_loaded_before_the_fork(at):
     loaded = os.path.join(at.directory, "loaded")
     early = "import os\nwith open(%r, 'a') as file:\n    file.write('%%s %%d\\n' %% (__name__, os.getpid()))\n" % loaded
-    files = {"site1__context": early + "def processor(request): return {}\n",
-             "site1__cache": early + "from django.core.cache.backends.locmem import LocMemCache as Cache\n",
-             "site1__session": early + "from django.contrib.sessions.backends.signed_cookies import SessionStore\n"}
-    added = ("TEMPLATES[0]['OPTIONS']['context_processors'].append('site1.context.processor')\n"
-             "SESSION_ENGINE = 'site1.session'\nCACHES = {'default': {'BACKEND': 'site1.cache.Cache'}, "
-             "'unused': {'BACKEND': 'not_installed.Cache'}, 'dead': {'BACKEND': 'site1.dead.Cache'}}\n")
-    uses = "def page(request):\n    from django.core.cache import cache\n    cache.get('x')\n" \
-           "    request.session.get('x')\n    return render(request, 'admin/login.html')\n"
-    project(at, urls=VIEWS.replace('def page(request):\n    return HttpResponse("ok")\n', uses) %
-            "[path('', page), path('admin/', __import__('django.contrib.admin').contrib.admin.site.urls)]",
-            settings=added, site1__dead="raise RuntimeError('nobody uses it')\n", **files)
+    files = {
+        "site1__context": early + "def processor(request): return {}\n",
+        "site1__cache": early + "from django.core.cache.backends.locmem import LocMemCache as Cache\n",
+        "site1__session": early + "from django.contrib.sessions.backends.signed_cookies import SessionStore\n",
+    }
+    added = (
+        "TEMPLATES[0]['OPTIONS']['context_processors'].append('site1.context.processor')\n"
+        "SESSION_ENGINE = 'site1.session'\nCACHES = {'default': {'BACKEND': 'site1.cache.Cache'}, "
+        "'unused': {'BACKEND': 'not_installed.Cache'}, 'dead': {'BACKEND': 'site1.dead.Cache'}}\n"
+    )
+    uses = (
+        "def page(request):\n    from django.core.cache import cache\n    cache.get('x')\n"
+        "    request.session.get('x')\n    return render(request, 'admin/login.html')\n"
+    )
+    project(
+        at,
+        urls=VIEWS.replace('def page(request):\n    return HttpResponse("ok")\n', uses)
+        % "[path('', page), path('admin/', __import__('django.contrib.admin').contrib.admin.site.urls)]",
+        settings=added,
+        site1__dead="raise RuntimeError('nobody uses it')\n",
+        **files,
+    )
     with site(at, preload=True) as app:
         zygote = app.hatch()
         zygote.hear("ready")
         assert app.ready(probe=UNASKED).proof["probe"]["status"] == 200, app.printed()
         app.ready(probe=UNASKED)
         with open(loaded) as file:
-            assert sorted(file.read().split()) == sorted(("site1.cache %d site1.context %d site1.session %d" % (
-                (zygote.pid,) * 3)).split()), app.printed()
+            assert sorted(file.read().split()) == sorted(
+                ("site1.cache %d site1.context %d site1.session %d" % ((zygote.pid,) * 3)).split()
+            ), app.printed()
 
 
 LAWS = [what_the_models_use_of_the_database_is_told_once_it_serves, urls_that_do_not_import_are_a_failed_boot]
-ONCE = [urls_are_loaded_all_the_way_down,
-        urls_that_end_the_program_are_a_failed_boot,
-        a_worker_told_to_go_while_it_loads_its_urls_leaves_quietly,
-        template_tags_that_do_not_import_are_a_failed_boot,
-        what_a_first_page_needs_is_loaded_before_the_fork]
+ONCE = [
+    urls_are_loaded_all_the_way_down,
+    urls_that_end_the_program_are_a_failed_boot,
+    a_worker_told_to_go_while_it_loads_its_urls_leaves_quietly,
+    template_tags_that_do_not_import_are_a_failed_boot,
+    what_a_first_page_needs_is_loaded_before_the_fork,
+]

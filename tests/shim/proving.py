@@ -25,7 +25,10 @@ def a_view_that_raises_is_told_with_its_own_traceback(at):
             message = app.spawn(hold=True, probe=UNASKED).hear("failed")
             assert message["stage"] == "probe", message
             assert message["message"] == "the probe of / answered 500 Internal Server Error", (kind, message)
-            assert "a view that is broken" in message["traceback"] and "in broken" in message["traceback"], (kind, message)
+            assert "a view that is broken" in message["traceback"] and "in broken" in message["traceback"], (
+                kind,
+                message,
+            )
 
 
 def what_is_borne_with_is_told_and_serves(at):
@@ -49,9 +52,19 @@ def below_500_is_good_if_nobody_asked_for_more(at):
 
 
 def the_host_is_one_that_django_accepts(at):
-    for allowed, expected in (("['.shop.example.com', 'x']", "shop.example.com"), ("['*']", "localhost"), ("['*', 'y']", "y")):
-        project(at, urls=VIEWS.replace('HttpResponse("ok")', 'HttpResponse(status=418 if request.get_host() == "%s" else 500)'
-                                       % expected) % "[path('', page)]", settings="DEBUG = False\nALLOWED_HOSTS = %s\n" % allowed)
+    for allowed, expected in (
+        ("['.shop.example.com', 'x']", "shop.example.com"),
+        ("['*']", "localhost"),
+        ("['*', 'y']", "y"),
+    ):
+        project(
+            at,
+            urls=VIEWS.replace(
+                'HttpResponse("ok")', 'HttpResponse(status=418 if request.get_host() == "%s" else 500)' % expected
+            )
+            % "[path('', page)]",
+            settings="DEBUG = False\nALLOWED_HOSTS = %s\n" % allowed,
+        )
         with site(at) as app:
             assert app.ready(probe=UNASKED).proof["probe"]["status"] == 418, (allowed, expected)
 
@@ -61,8 +74,10 @@ def a_host_that_django_refuses_is_named_with_the_key_to_set(at):
     for asked in (True, False):
         with site(at) as app:
             message = app.spawn(probe=dict(UNASKED, host="other.example.com", asked=asked)).hear("failed")["message"]
-            assert message == ("the probe of / answered 400 Bad Request: Django's ALLOWED_HOSTS does not have the Host "
-                               "other.example.com: set `host` in [probe] to one that it has, such as shop.example.com"), message
+            assert message == (
+                "the probe of / answered 400 Bad Request: Django's ALLOWED_HOSTS does not have the Host "
+                "other.example.com: set `host` in [probe] to one that it has, such as shop.example.com"
+            ), message
     project(at, urls=VIEWS % "[path('', page)]", settings="DEBUG = False\n")
     with site(at) as app:
         message = app.spawn(probe=UNASKED).hear("failed")["message"]
@@ -80,7 +95,12 @@ def a_redirect_to_https_is_followed_once_on_the_same_host(at):
     for kind, module in kinds(at):
         with site(at, kind, module) as app:
             assert app.ready(probe=UNASKED).proof["probe"]["status"] == 200, kind
-    project(at, urls=VIEWS % "[path('de/', broken)]", settings=PRODUCTION, site1__wsgi=SENDS % "https://shop.example.com/de/")
+    project(
+        at,
+        urls=VIEWS % "[path('de/', broken)]",
+        settings=PRODUCTION,
+        site1__wsgi=SENDS % "https://shop.example.com/de/",
+    )
     with site(at) as app:
         message = app.spawn(probe=dict(UNASKED, asked=True)).hear("failed")["message"]
         assert message == "the probe of /, sent on to /de/, answered 500 Internal Server Error", message
@@ -95,7 +115,8 @@ def a_first_page_that_leads_elsewhere_on_the_site_is_followed_if_nobody_asked_fo
             with site(at, kind, module) as app:
                 message = app.spawn(probe=UNASKED).hear("failed")
                 assert message["message"] == (
-                    "the probe of /, sent on to /login/?next=/, answered 500 Internal Server Error"), (kind, to, message)
+                    "the probe of /, sent on to /login/?next=/, answered 500 Internal Server Error"
+                ), (kind, to, message)
                 assert "a view that is broken" in message["traceback"], message
                 assert app.ready(probe=dict(UNASKED, asked=True)).proof["probe"]["status"] == 302, (kind, to)
             project(at, urls=VIEWS % "[path('login/', page)]", settings=PRODUCTION, **leads)
@@ -104,8 +125,17 @@ def a_first_page_that_leads_elsewhere_on_the_site_is_followed_if_nobody_asked_fo
 
 
 def a_redirect_that_leads_away_or_round_in_circles_is_an_answer(at):
-    for to in ("https://elsewhere.example.com/", "//elsewhere.example.com/", "http://shop.example.com:81/", "https://[", "/",
-               "/a b", "/\\u00e9", "", "mailto:x"):
+    for to in (
+        "https://elsewhere.example.com/",
+        "//elsewhere.example.com/",
+        "http://shop.example.com:81/",
+        "https://[",
+        "/",
+        "/a b",
+        "/\\u00e9",
+        "",
+        "mailto:x",
+    ):
         project(at, urls=VIEWS % "[]", settings=PRODUCTION, site1__wsgi=SENDS % to)
         with site(at) as app:
             assert app.ready(probe=UNASKED).proof["probe"]["status"] == 302, to
@@ -116,7 +146,9 @@ def an_app_of_the_other_kind_is_named_with_the_class_to_take(at):
     for kind in WSGI:
         with site(at, kind, "asgi") as app:
             message = app.spawn().hear("failed")["message"]
-            assert message.startswith("the worker class %s runs WSGI apps, and site1.asgi:application is an ASGI app" % kind), message
+            assert message.startswith(
+                "the worker class %s runs WSGI apps, and site1.asgi:application is an ASGI app" % kind
+            ), message
     for kind in ("uvicorn_worker.UvicornWorker", "asgi") if at.major >= 27 else ("uvicorn_worker.UvicornWorker",):
         with site(at, kind, "wsgi") as app:
             message = app.spawn().hear("failed")["message"]
@@ -124,16 +156,22 @@ def an_app_of_the_other_kind_is_named_with_the_class_to_take(at):
 
 
 def a_probe_leaves_the_process_as_it_found_it(at):
-    alarmed = ("import signal\nsignal.signal(signal.SIGALRM, lambda *_: None)\n"
-               "signal.setitimer(signal.ITIMER_REAL, 1000, 7)\n"
-               "from site1.wsgi import application as inner\n"
-               "def application(environ, start_response):\n"
-               "    start_response('200 OK', [])\n"
-               "    from django.core.signals import got_request_exception as it\n"
-               "    return [('%s %d' % (signal.getitimer(signal.ITIMER_REAL), len(it.receivers))).encode()]\n")
+    alarmed = (
+        "import signal\nsignal.signal(signal.SIGALRM, lambda *_: None)\n"
+        "signal.setitimer(signal.ITIMER_REAL, 1000, 7)\n"
+        "from site1.wsgi import application as inner\n"
+        "def application(environ, start_response):\n"
+        "    start_response('200 OK', [])\n"
+        "    from django.core.signals import got_request_exception as it\n"
+        "    return [('%s %d' % (signal.getitimer(signal.ITIMER_REAL), len(it.receivers))).encode()]\n"
+    )
     project(at, site1__alarmed=alarmed)
-    with Shop(at.venv, at.directory, entry="site1.alarmed:application",
-              env={"PYTHONPATH": os.path.join(at.directory, "project")}) as app:
+    with Shop(
+        at.venv,
+        at.directory,
+        entry="site1.alarmed:application",
+        env={"PYTHONPATH": os.path.join(at.directory, "project")},
+    ) as app:
         app.ready(probe=UNASKED)
         client = app.connect()
         client.sendall(b"GET / HTTP/1.0\r\n\r\n")
@@ -151,19 +189,23 @@ def a_late_answer_is_borne_with_where_the_orders_say_so(at):
             continue  # a view that blocks its thread cannot be given up there
         with site(at, kind, module) as app:
             message = app.spawn(probe=dict(UNASKED, timeout_seconds=0.5)).hear("failed")
-            assert message["message"] == "the probe of / did not answer in 0.5 s" and "in page" in message["traceback"], message
+            assert (
+                message["message"] == "the probe of / did not answer in 0.5 s" and "in page" in message["traceback"]
+            ), message
             answer = app.ready(probe=dict(BORNE, timeout_seconds=0.5)).proof["probe"]
             assert answer["late"] and not answer["good"], answer
 
 
 LAWS = [a_new_project_is_proven_by_its_urls_and_its_first_page, a_view_that_raises_is_told_with_its_own_traceback]
-ONCE = [what_is_borne_with_is_told_and_serves,
-        below_500_is_good_if_nobody_asked_for_more,
-        the_host_is_one_that_django_accepts,
-        a_host_that_django_refuses_is_named_with_the_key_to_set,
-        a_redirect_to_https_is_followed_once_on_the_same_host,
-        a_first_page_that_leads_elsewhere_on_the_site_is_followed_if_nobody_asked_for_it,
-        a_redirect_that_leads_away_or_round_in_circles_is_an_answer,
-        an_app_of_the_other_kind_is_named_with_the_class_to_take,
-        a_probe_leaves_the_process_as_it_found_it,
-        a_late_answer_is_borne_with_where_the_orders_say_so]
+ONCE = [
+    what_is_borne_with_is_told_and_serves,
+    below_500_is_good_if_nobody_asked_for_more,
+    the_host_is_one_that_django_accepts,
+    a_host_that_django_refuses_is_named_with_the_key_to_set,
+    a_redirect_to_https_is_followed_once_on_the_same_host,
+    a_first_page_that_leads_elsewhere_on_the_site_is_followed_if_nobody_asked_for_it,
+    a_redirect_that_leads_away_or_round_in_circles_is_an_answer,
+    an_app_of_the_other_kind_is_named_with_the_class_to_take,
+    a_probe_leaves_the_process_as_it_found_it,
+    a_late_answer_is_borne_with_where_the_orders_say_so,
+]

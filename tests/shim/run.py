@@ -59,20 +59,28 @@ class Place:
 def versions(venv):
     """What is installed in it, by name."""
     names = glob.glob(os.path.join(venv, "lib", "python3*", "site-packages", "*.dist-info"))
-    return dict(os.path.basename(it)[:-len(".dist-info")].lower().split("-", 1) for it in names)
+    return dict(os.path.basename(it)[: -len(".dist-info")].lower().split("-", 1) for it in names)
 
 
 def tell_newest(venv):
     """What `newest` is today, and where it is newer than what ostler says that it supports."""
     found = versions(venv)
-    print("newest: %s, %s" % (os.path.basename(glob.glob(os.path.join(venv, "lib", "python3*"))[0]),
-                              ", ".join("%s %s" % it for it in sorted(found.items()))), flush=True)
+    print(
+        "newest: %s, %s"
+        % (
+            os.path.basename(glob.glob(os.path.join(venv, "lib", "python3*"))[0]),
+            ", ".join("%s %s" % it for it in sorted(found.items())),
+        ),
+        flush=True,
+    )
     major = int(found["gunicorn"].split(".")[0])
     if major > supervisor.newest_supported():
-        print("\n*** gunicorn %s is out, and ostler refuses what is newer than %d. Its laws are tried all the same: where they "
-              "hold, raise NEWEST in\n*** src/worker/settings.py and say so in README.md and ostler.toml(5); where not, "
-              "mend what does not.\n"
-              % (found["gunicorn"], supervisor.newest_supported()), flush=True)
+        print(
+            "\n*** gunicorn %s is out, and ostler refuses what is newer than %d. Its laws are tried all the same: where they "
+            "hold, raise NEWEST in\n*** src/worker/settings.py and say so in README.md and ostler.toml(5); where not, "
+            "mend what does not.\n" % (found["gunicorn"], supervisor.newest_supported()),
+            flush=True,
+        )
         supervisor.tried = major
 
 
@@ -90,7 +98,11 @@ def cases(venvs, environments, with_h2):
         for kind in CLASSES:
             if kind == "asgi" and Place(venvs, environment, kind).major < 27:
                 continue  # there is none, or one that drains badly
-            laws = holding.LAWS + serving.LAWS + draining.LAWS if kind != "uvicorn.workers" else [serving.a_replaced_worker_loses_no_request]
+            laws = (
+                holding.LAWS + serving.LAWS + draining.LAWS
+                if kind != "uvicorn.workers"
+                else [serving.a_replaced_worker_loses_no_request]
+            )
             for law in laws:
                 yield law, Place(venvs, environment, kind)
             for law in draining.OF_LOOPS if kind in ("asgi", "uvicorn") else []:
@@ -153,7 +165,9 @@ def main():
     present = [it for it in ENVIRONMENTS if it not in missing]
     if "newest" in present:
         tell_newest(os.path.join(venvs, "newest"))
-    chosen = [case for case in cases(venvs, tried(venvs, present), WITH_H2 not in missing) if options.k in name_of(*case)]
+    chosen = [
+        case for case in cases(venvs, tried(venvs, present), WITH_H2 not in missing) if options.k in name_of(*case)
+    ]
     # An end from outside lets what runs clean up after itself.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("stopped"))
     with concurrent.futures.ThreadPoolExecutor(options.j) as pool:

@@ -45,10 +45,13 @@ def a_replaced_worker_loses_no_request(at, family="inet"):
     with shop(at, families=(family,)) as app:
         old = [app.ready(), app.ready()]
         many = at.kind in CONCURRENT
-        loads = [Load(app, keep=False), Load(app, keep=True),
-                 # Idle for most of its keep-alive time, so a request arrives late in a drain.
-                 Load(app, keep=True, clients=2 if many else 1, pause=0.7),
-                 Load(app, keep=True, clients=2 if many else 1, pause=0.01, path="/slow" if many else "/")]
+        loads = [
+            Load(app, keep=False),
+            Load(app, keep=True),
+            # Idle for most of its keep-alive time, so a request arrives late in a drain.
+            Load(app, keep=True, clients=2 if many else 1, pause=0.7),
+            Load(app, keep=True, clients=2 if many else 1, pause=0.01, path="/slow" if many else "/"),
+        ]
         for load in loads:
             load.__enter__()
         try:
@@ -169,8 +172,13 @@ def a_worker_outlives_its_parent(at):
         started = [heartbeat(pid) for pid in pids]
         served = set()
         # Each looks at its parent at every heartbeat, once a second: after the second one it surely has.
-        until(lambda: served.add(Client(listener, keep=False).get()[2].split()[0]) or
-              all(heartbeat(pid) > then + 1_200_000_000 for pid, then in zip(pids, started)), "they beat on")
+        until(
+            lambda: (
+                served.add(Client(listener, keep=False).get()[2].split()[0])
+                or all(heartbeat(pid) > then + 1_200_000_000 for pid, then in zip(pids, started))
+            ),
+            "they beat on",
+        )
         assert served <= {b"%d" % pid for pid in pids}
         for pidfd in pidfds:
             signal.pidfd_send_signal(pidfd, signal.SIGTERM)
@@ -223,13 +231,20 @@ def heartbeat(pid):
         if leads_to(path).startswith("/memfd:scoreboard"):
             with open(path, "rb") as file:
                 page = file.read()
-            slots = [page[start:start + 24] for start in range(0, len(page), 4096)]
+            slots = [page[start : start + 24] for start in range(0, len(page), 4096)]
             return max(int.from_bytes(slot[16:24], sys.byteorder) for slot in slots)
     raise AssertionError("no scoreboard")
 
 
-LAWS = [a_worker_leaves_the_listener_as_it_was, a_worker_serves_all_its_listeners, a_replaced_worker_loses_no_request,
-        a_replaced_worker_on_a_unix_socket_loses_no_request, a_request_in_flight_shows_when_it_began,
-        every_request_of_a_burst_is_counted, a_worker_has_its_own_descriptors_and_its_children_none,
-        signals_are_taken_as_the_contract_says, a_worker_outlives_its_parent,
-        a_parent_that_changes_while_it_is_looked_at_twice_is_no_reason_to_leave]
+LAWS = [
+    a_worker_leaves_the_listener_as_it_was,
+    a_worker_serves_all_its_listeners,
+    a_replaced_worker_loses_no_request,
+    a_replaced_worker_on_a_unix_socket_loses_no_request,
+    a_request_in_flight_shows_when_it_began,
+    every_request_of_a_burst_is_counted,
+    a_worker_has_its_own_descriptors_and_its_children_none,
+    signals_are_taken_as_the_contract_says,
+    a_worker_outlives_its_parent,
+    a_parent_that_changes_while_it_is_looked_at_twice_is_no_reason_to_leave,
+]

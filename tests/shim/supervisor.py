@@ -28,7 +28,9 @@ def bundle():
     """The modules in the order that `mod.rs` gives them."""
     names = re.findall(r'include_str!\("(\w+)\.py"\)', source("mod.rs"))
     modules = {name: source(name + ".py") for name in names if name != "bootstrap"}
-    modules["settings"] = modules["settings"].replace(", %d\n" % newest_supported(), ", %d\n" % max(newest_supported(), tried), 1)
+    modules["settings"] = modules["settings"].replace(
+        ", %d\n" % newest_supported(), ", %d\n" % max(newest_supported(), tried), 1
+    )
     return [list(each) for each in modules.items()]
 
 
@@ -63,12 +65,22 @@ class Worker:
         self.orders = self.told(**orders)
         self.paper = memfd(self.orders, 2 * ROOM)
         given = [memfd(bundle()), high(os.dup(self.paper)), theirs, shop.scoreboard] + self.beyond(fds)
-        actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                   (os.POSIX_SPAWN_DUP2, shop.output, 1), (os.POSIX_SPAWN_DUP2, shop.output, 2)]
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, shop.output, 1),
+            (os.POSIX_SPAWN_DUP2, shop.output, 2),
+        ]
         actions += [(os.POSIX_SPAWN_DUP2, fd, 3 + index) for index, fd in enumerate(given)]
         argv = ["env", "-C", shop.directory, shop.python, "-c", source("bootstrap.py"), self.title]
-        self.pid = os.posix_spawn("/usr/bin/env", argv, shop.environment, file_actions=actions,
-                                  setsigmask=[], setsigdef=range(1, 32), setsid=True)
+        self.pid = os.posix_spawn(
+            "/usr/bin/env",
+            argv,
+            shop.environment,
+            file_actions=actions,
+            setsigmask=[],
+            setsigdef=range(1, 32),
+            setsid=True,
+        )
         self.pidfd = high(os.pidfd_open(self.pid))
         for fd in given[:3] + [self.our_end] * (self.our_end is not None):
             os.close(fd)
@@ -84,11 +96,20 @@ class Worker:
     def told(self, **orders):
         number, shop = self.number, self.shop
         told = {
-            "contract": 1, "mode": self.mode, "app": "shop", "worker": number, "generation": 1,
-            "entry": shop.entry, "args": shop.args, "slot": {"offset": number * SLOT, "size": SLOT},
+            "contract": 1,
+            "mode": self.mode,
+            "app": "shop",
+            "worker": number,
+            "generation": 1,
+            "entry": shop.entry,
+            "args": shop.args,
+            "slot": {"offset": number * SLOT, "size": SLOT},
             "listeners": [dict(described, fd=7 + index) for index, described in enumerate(shop.described)],
-            "hold": False, "probe": None, "log_file": None,
-            "room": 2 * ROOM}
+            "hold": False,
+            "probe": None,
+            "log_file": None,
+            "room": 2 * ROOM,
+        }
         told.update(orders)
         return told
 
@@ -220,8 +241,14 @@ class Shop:
     def __init__(self, venv, directory, entry="wsgi:application", args=(), families=("inet",), env=None, preload=False):
         self.python = os.path.join(venv, "bin", "python")
         self.directory, self.entry, self.args = directory, entry, list(args)
-        self.environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": APPS, "HOME": directory,
-                            "PYTHONDONTWRITEBYTECODE": "1", "LISTEN_FDS": "1", "NOTIFY_SOCKET": "/x"}
+        self.environment = {
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": APPS,
+            "HOME": directory,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "LISTEN_FDS": "1",
+            "NOTIFY_SOCKET": "/x",
+        }
         self.environment.update(env or {})
         self.log = os.path.join(directory, "log")
         self.output = high(os.open(self.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644))
@@ -230,8 +257,10 @@ class Shop:
         self.preload, self.zygote = preload, None
         self.workers, self.numbers = [], iter(range(1, 64))
         self.listeners = [listening(family, directory) for family in families]
-        self.described = [{"family": family, "address": plain(listener.getsockname())}
-                          for family, listener in zip(families, self.listeners)]
+        self.described = [
+            {"family": family, "address": plain(listener.getsockname())}
+            for family, listener in zip(families, self.listeners)
+        ]
         self.listener = self.listeners[0]
         self.address = self.listener.getsockname()
         self.high_listeners = [high(os.dup(listener.fileno())) for listener in self.listeners]

@@ -35,6 +35,7 @@ class Event:
 def killed(role):
     def act(event, world, host):
         return host.signal(role, signal.SIGKILL)
+
     return act
 
 
@@ -44,6 +45,7 @@ def stopped(role):
         with host.frozen(pids):
             time.sleep(event.between(1, 8) if pids else 0)
         return bool(pids)
+
     return act
 
 
@@ -85,6 +87,7 @@ def cut_off(event, world, host):
 def backend_ended(watching):
     def act(event, world, host):
         return world.server.end_backends(world.database, host, watching)
+
     return act
 
 
@@ -99,6 +102,7 @@ def server_restarted(crash):
     def act(event, world, host):
         world.server.restart(crash)
         return True
+
     return act
 
 
@@ -111,14 +115,29 @@ def server_stopped(event, world, host):
 
 NONE = {"nothing": lambda *_: True}
 OF_HOSTS = {
-    "ostlerd killed": daemon_killed, "migrate killed": killed("migrate"), "watcher killed": killed("watch"),
-    "machine killed": machine_killed, "ostlerd stopped": stopped("ostlerd"), "migrate stopped": stopped("migrate"),
-    "watcher stopped": stopped("watch"), "machine frozen": machine_frozen, "backend ended": backend_ended(False),
-    "watching backend ended": backend_ended(True), "network down": cut_off}
+    "ostlerd killed": daemon_killed,
+    "migrate killed": killed("migrate"),
+    "watcher killed": killed("watch"),
+    "machine killed": machine_killed,
+    "ostlerd stopped": stopped("ostlerd"),
+    "migrate stopped": stopped("migrate"),
+    "watcher stopped": stopped("watch"),
+    "machine frozen": machine_frozen,
+    "backend ended": backend_ended(False),
+    "watching backend ended": backend_ended(True),
+    "network down": cut_off,
+}
 OF_SERVERS = {"server restarted": server_restarted(False), "server killed": server_restarted(True)}
 IN_ROUNDS = dict(NONE, **OF_HOSTS, **OF_SERVERS)
 IN_KILLS = {
-    "ostlerd killed": daemon_killed, "ostlerd stopped": stopped("ostlerd"), "migrate killed": killed("migrate"),
-    "migrate stopped": stopped("migrate"), "watcher killed": killed("watch"), "watcher stopped": stopped("watch"),
-    "backend ended": backend_ended(False), "backend stopped": backend_stopped, "server killed": server_restarted(True),
-    "server stopped": server_stopped}
+    "ostlerd killed": daemon_killed,
+    "ostlerd stopped": stopped("ostlerd"),
+    "migrate killed": killed("migrate"),
+    "migrate stopped": stopped("migrate"),
+    "watcher killed": killed("watch"),
+    "watcher stopped": stopped("watch"),
+    "backend ended": backend_ended(False),
+    "backend stopped": backend_stopped,
+    "server killed": server_restarted(True),
+    "server stopped": server_stopped,
+}

@@ -44,7 +44,9 @@ class Said:
     @property
     def words(self):
         words = "`ostler %s` exits %s" % (" ".join(self.args), self.status)
-        return words + (": " + (self.err or self.out).strip()[-1500:] if self.status else " " + ", ".join(self.verdicts))
+        return words + (
+            ": " + (self.err or self.out).strip()[-1500:] if self.status else " " + ", ".join(self.verdicts)
+        )
 
 
 class Host(Machine):
@@ -52,13 +54,19 @@ class Host(Machine):
 
     def __init__(self, network, number, name, folder, options, settings):
         super().__init__(network, number, name)
-        self.folder, self.socket, self.log = folder, os.path.join(folder, "run", "control.sock"), os.path.join(folder, "log")
+        self.folder, self.socket, self.log = (
+            folder,
+            os.path.join(folder, "run", "control.sock"),
+            os.path.join(folder, "log"),
+        )
         for part in ("apps.d", "release"):
             os.makedirs(os.path.join(folder, part))
         os.chmod(folder, 0o755)
         self.write("ostler.toml", "")
-        self.write("apps.d/shop.toml", APP.format(folder=folder, python=options.python)
-                   + ("[migrate]\nmarker = false\n" if options.plant else ""))
+        self.write(
+            "apps.d/shop.toml",
+            APP.format(folder=folder, python=options.python) + ("[migrate]\nmarker = false\n" if options.plant else ""),
+        )
         self.project = Project(os.path.join(folder, "release"), settings)
         self.daemon = None
 
@@ -74,14 +82,29 @@ class Host(Machine):
 
     def start(self):
         """An ostlerd, in the background, once it answers."""
-        command = self.inside(os.path.join(PROGRAMS, "ostlerd"), "--config", os.path.join(self.folder, "ostler.toml"),
-                              "--runtime-dir", os.path.join(self.folder, "run"), "--state-dir",
-                              os.path.join(self.folder, "state"))
+        command = self.inside(
+            os.path.join(PROGRAMS, "ostlerd"),
+            "--config",
+            os.path.join(self.folder, "ostler.toml"),
+            "--runtime-dir",
+            os.path.join(self.folder, "run"),
+            "--state-dir",
+            os.path.join(self.folder, "state"),
+        )
         with open(self.log, "ab") as log:
-            self.daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/",
-                                           start_new_session=True, env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"})
-        until(lambda: self.daemon.poll() is None and os.path.exists(self.socket) and self.ostler("status").status != 69,
-              what="ostlerd of %s answers: %s" % (self.name, self.printed()[-1500:]))
+            self.daemon = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                start_new_session=True,
+                env={"PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+            )
+        until(
+            lambda: self.daemon.poll() is None and os.path.exists(self.socket) and self.ostler("status").status != 69,
+            what="ostlerd of %s answers: %s" % (self.name, self.printed()[-1500:]),
+        )
 
     def ostler(self, *args):
         return self.begin(*args)()
@@ -89,7 +112,9 @@ class Host(Machine):
     def begin(self, *args):
         """Starts a command; what is returned waits for its answer."""
         command = [os.path.join(PROGRAMS, "ostler"), "--socket", self.socket, *args]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
         def ended():
             try:
@@ -99,6 +124,7 @@ class Host(Machine):
                 out, err = process.communicate()
                 err += "\n(no answer within %d s)" % ATTEMPT
             return Said(args, process.returncode, out, err)
+
         return ended
 
     def history(self):
@@ -108,7 +134,13 @@ class Host(Machine):
 
     def which(self, role):
         """The pids of `ostlerd`, of those that `migrate`, that `watch`, of each `worker`, or of `any`."""
-        marks = {"any": "", "ostlerd": "/ostlerd --config", "migrate": " [migration]", "watch": " [database]", "worker": " [w"}
+        marks = {
+            "any": "",
+            "ostlerd": "/ostlerd --config",
+            "migrate": " [migration]",
+            "watch": " [database]",
+            "worker": " [w",
+        }
         return [pid for pid, words in self.processes().items() if marks[role] in words]
 
     def signal(self, role, number):

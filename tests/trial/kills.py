@@ -12,13 +12,18 @@ ROWS = 250000
 SECONDS = 0.7  # that each step of data takes
 LONGEST = {"data": 2.6, "schema": 1.6, "index": 1.2}  # seconds until it is over, at the least
 KINDS = {
-    "postgresql": {"atomic schema": lambda kind: [release.column("0002_schema", 1.0)],
-                   "atomic data": lambda kind: [release.data("0002_data", True, 3, SECONDS)],
-                   "data, not atomic": lambda kind: [release.data("0002_rows", False, 3, SECONDS)],
-                   "concurrent index": lambda kind: [release.index("0002_index", kind)]},
-    "mariadb": {"alter": lambda kind: [release.index("0002_index", kind, also=True)],
-                "atomic data": lambda kind: [release.data("0002_data", True, 3, SECONDS)],
-                "data, not atomic": lambda kind: [release.data("0002_rows", False, 3, SECONDS)]}}
+    "postgresql": {
+        "atomic schema": lambda kind: [release.column("0002_schema", 1.0)],
+        "atomic data": lambda kind: [release.data("0002_data", True, 3, SECONDS)],
+        "data, not atomic": lambda kind: [release.data("0002_rows", False, 3, SECONDS)],
+        "concurrent index": lambda kind: [release.index("0002_index", kind)],
+    },
+    "mariadb": {
+        "alter": lambda kind: [release.index("0002_index", kind, also=True)],
+        "atomic data": lambda kind: [release.data("0002_data", True, 3, SECONDS)],
+        "data, not atomic": lambda kind: [release.data("0002_rows", False, 3, SECONDS)],
+    },
+}
 
 
 def cases(kind):
@@ -29,7 +34,9 @@ def cases(kind):
 
 def play(server, network, number, count, options, case):
     migration, name = case
-    with World(server, network, number, count, options, "%d-%s" % (options.seed, "-".join(case).replace(" ", "_"))) as world:
+    with World(
+        server, network, number, count, options, "%d-%s" % (options.seed, "-".join(case).replace(" ", "_"))
+    ) as world:
         event = Event(name, world.drawn, IN_KILLS[name])
         longest = next((most for word, most in LONGEST.items() if word in migration), 1.0)
         moment = world.drawn.uniform(0.0, longest)
@@ -63,8 +70,10 @@ def judge(world, host):
         verdict = said.told[-1]
         left = seen.half_done(world.migrations)
         if bool(left) != (verdict["kind"] == "dirty"):
-            world.lie("of a run whose ostlerd died: told %s, and half done is %s" % (
-                verdict["kind"], ", ".join(it.name for it in left) or "nothing"))
+            world.lie(
+                "of a run whose ostlerd died: told %s, and half done is %s"
+                % (verdict["kind"], ", ".join(it.name for it in left) or "nothing")
+            )
         seen = world.look()
     hold(world, verdict, seen)
 

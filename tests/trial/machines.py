@@ -87,9 +87,27 @@ class Machine:
         self.outer = self.first = None
 
     def __enter__(self):
-        command = ["setpriv", "--pdeathsig", "KILL", "--", "unshare", "--net", "--uts", "--pid", "--mount-proc", "--fork",
-                   "--kill-child", "--", sys.executable, "-c", FIRST, self.name]
-        self.outer = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "--",
+            "unshare",
+            "--net",
+            "--uts",
+            "--pid",
+            "--mount-proc",
+            "--fork",
+            "--kill-child",
+            "--",
+            sys.executable,
+            "-c",
+            FIRST,
+            self.name,
+        ]
+        self.outer = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             self.first = until(self.child, what="the first process of %s" % self.name)
             self.space = until(self.own_space, what="the namespaces of %s" % self.name)

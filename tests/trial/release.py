@@ -100,15 +100,22 @@ class Migration:
 def data(name, atomic, steps, seconds):
     """Rows alone: in turns it waits itself and has the server wait in the middle of a statement."""
     kinds = ("client", "server")
-    return Migration(name, atomic, ["migrations.RunPython(%s(%r, %d, %s))" % (kinds[number % 2], name, number, seconds)
-                                    for number in range(1, steps + 1)], steps)
+    return Migration(
+        name,
+        atomic,
+        [
+            "migrations.RunPython(%s(%r, %d, %s))" % (kinds[number % 2], name, number, seconds)
+            for number in range(1, steps + 1)
+        ],
+        steps,
+    )
 
 
 def column(name, seconds):
     """A change of the schema, and what takes its time after it."""
     made = "c" + name[:4]
     field = 'migrations.AddField("order", %r, models.IntegerField(null=True))' % made
-    later = 'migrations.RunPython(server(%r, 1, %s))' % (name, seconds)
+    later = "migrations.RunPython(server(%r, 1, %s))" % (name, seconds)
     return Migration(name, True, [field, later], 1, columns=[made])
 
 
@@ -125,8 +132,13 @@ def index(name, kind, also=False):
 
 def of_all_kinds(kind, seconds):
     """What is pending in each round."""
-    return [data("0002_atomic", True, 2, seconds), data("0003_data", False, 3, seconds), column("0004_column", seconds),
-            index("0005_index", kind), data("0006_last", False, 2, seconds)]
+    return [
+        data("0002_atomic", True, 2, seconds),
+        data("0003_data", False, 3, seconds),
+        column("0004_column", seconds),
+        index("0005_index", kind),
+        data("0006_last", False, 2, seconds),
+    ]
 
 
 class Project:

@@ -40,8 +40,10 @@ def play(server, network, number, count, options, seed):
         else:
             serve_the_first(world)
             world.release(pending)
-        threads = [threading.Thread(target=deploy, args=(world, host, cold, delay), daemon=True)
-                   for host, delay in zip(world.hosts, delays)]
+        threads = [
+            threading.Thread(target=deploy, args=(world, host, cold, delay), daemon=True)
+            for host, delay in zip(world.hosts, delays)
+        ]
         for thread in threads:
             thread.start()
         if not early:

@@ -35,8 +35,11 @@ def options_of():
     parser.add_argument("--only", choices=("rounds", "kills"))
     parser.add_argument("--event", choices=sorted(events.IN_ROUNDS), help="of each round, in place of a random one")
     parser.add_argument("--keep", action="store_true", help="notes and logs of all rounds")
-    parser.add_argument("--plant", action="store_true", help="[migrate] marker = false, with which steps are done twice: "
-                                                             "shows that this is found")
+    parser.add_argument(
+        "--plant",
+        action="store_true",
+        help="[migrate] marker = false, with which steps are done twice: shows that this is found",
+    )
     options = parser.parse_args()
     options.logs = os.path.join(ROOT, "target", "trial")
     options.rounds = int(os.environ.get("OSTLER_ROUNDS") or 20)
@@ -57,6 +60,7 @@ def both():
         for one in runs:
             with contextlib.suppress(ProcessLookupError):
                 one.send_signal(number)
+
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # they get it from the terminal as well, and clean up
     return max([abs(one.wait()) for one in runs])
@@ -89,9 +93,21 @@ def one(options):
             began = time.monotonic()
             world = play(server, network, number, machines, options, which)
             tally.add((options.database, machines, world.event), world.kinds, world.seconds, world.false)
-            print("%s %s, %d machine%s, seed %s, %s: %.0f s, clean after %.1f s: %s" % (
-                "FALSE" if world.false else "ok", options.database, machines, "s" if machines > 1 else "", world.seed,
-                world.event, time.monotonic() - began, world.seconds, ", ".join(world.kinds) or "nothing to do"), flush=True)
+            print(
+                "%s %s, %d machine%s, seed %s, %s: %.0f s, clean after %.1f s: %s"
+                % (
+                    "FALSE" if world.false else "ok",
+                    options.database,
+                    machines,
+                    "s" if machines > 1 else "",
+                    world.seed,
+                    world.event,
+                    time.monotonic() - began,
+                    world.seconds,
+                    ", ".join(world.kinds) or "nothing to do",
+                ),
+                flush=True,
+            )
             for words in world.false:
                 print("    " + words, flush=True)
     return not tally.false

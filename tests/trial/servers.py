@@ -54,13 +54,21 @@ class Postgres(Server, postgres.Postgres):
         return [line.split("|") for line in self.psql(sql, database=database).splitlines()]
 
     def columns(self, database, table):
-        return {row[0] for row in self.rows(database, "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('%s') "
-                                            "AND attnum > 0 AND NOT attisdropped" % table)}
+        return {
+            row[0]
+            for row in self.rows(
+                database,
+                "SELECT attname FROM pg_attribute WHERE attrelid = to_regclass('%s') "
+                "AND attnum > 0 AND NOT attisdropped" % table,
+            )
+        }
 
     def indexes(self, database, table):
         """`{name: whether it can be used}`."""
-        rows = self.rows(database, "SELECT indexrelid::regclass::text, indisvalid FROM pg_index "
-                                   "WHERE indrelid = to_regclass('%s')" % table)
+        rows = self.rows(
+            database,
+            "SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indrelid = to_regclass('%s')" % table,
+        )
         return {name: valid == "t" for name, valid in rows}
 
     def tell(self, database, *statements):
@@ -68,7 +76,9 @@ class Postgres(Server, postgres.Postgres):
             self.psql(statement, database=database)
 
     def fill(self, database, rows):
-        self.tell(database, "INSERT INTO shop_order (name, price) SELECT md5(n::text), n FROM generate_series(1, %d) n" % rows)
+        self.tell(
+            database, "INSERT INTO shop_order (name, price) SELECT md5(n::text), n FROM generate_series(1, %d) n" % rows
+        )
 
     def drop_index(self, database, index):
         self.tell(database, "DROP INDEX IF EXISTS " + index)
@@ -80,12 +90,19 @@ class Postgres(Server, postgres.Postgres):
     def backends(self, database, machine, watching):
         """The pids of a run's backends, or of those that watch it."""
         like = "ostler%s:%%:%s:%%" % ("-watch" if watching else "", machine.name)
-        return [int(row[0]) for row in self.rows("postgres", "SELECT pid FROM pg_stat_activity WHERE datname = '%s' AND "
-                                                 "application_name LIKE '%s'" % (database, like))]
+        return [
+            int(row[0])
+            for row in self.rows(
+                "postgres",
+                "SELECT pid FROM pg_stat_activity WHERE datname = '%s' AND "
+                "application_name LIKE '%s'" % (database, like),
+            )
+        ]
 
     def end_backends(self, database, machine, watching):
-        return bool([self.psql("SELECT pg_terminate_backend(%d)" % pid)
-                     for pid in self.backends(database, machine, watching)])
+        return bool(
+            [self.psql("SELECT pg_terminate_backend(%d)" % pid) for pid in self.backends(database, machine, watching)]
+        )
 
     def processes(self, database, machine):
         """Those of this machine that work for a run."""
@@ -93,10 +110,16 @@ class Postgres(Server, postgres.Postgres):
 
     def left(self, database):
         """What is there of runs when none is under way, in words."""
-        found = self.rows(database, "SELECT pid, application_name, state FROM pg_stat_activity WHERE datname = '%s' "
-                                    "AND application_name LIKE 'ostler%%'" % database)
-        found += self.rows(database, "SELECT pid, locktype, mode FROM pg_locks WHERE locktype = 'advisory' AND "
-                                     "database = (SELECT oid FROM pg_database WHERE datname = '%s')" % database)
+        found = self.rows(
+            database,
+            "SELECT pid, application_name, state FROM pg_stat_activity WHERE datname = '%s' "
+            "AND application_name LIKE 'ostler%%'" % database,
+        )
+        found += self.rows(
+            database,
+            "SELECT pid, locktype, mode FROM pg_locks WHERE locktype = 'advisory' AND "
+            "database = (SELECT oid FROM pg_database WHERE datname = '%s')" % database,
+        )
         return [" ".join(row) for row in found]
 
     def grant(self, database, table):
@@ -111,14 +134,21 @@ class Mariadb(Server, mariadb.Mariadb):
 
     def __init__(self, network):
         self.address, self.port = network.address, postgres.free_port()
-        super().__init__("--skip-networking=0", "--bind-address=" + self.address, "--port=%d" % self.port,
-                         "--skip-name-resolve", "--max-connections=150")
+        super().__init__(
+            "--skip-networking=0",
+            "--bind-address=" + self.address,
+            "--port=%d" % self.port,
+            "--skip-name-resolve",
+            "--max-connections=150",
+        )
 
     def __enter__(self):
         super().__enter__()
         try:
-            self.sql("CREATE USER shop@'10.%%' IDENTIFIED BY '%s'" % mariadb.PASSWORD,
-                     "GRANT ALL ON `shop\\_%`.* TO shop@'10.%'")
+            self.sql(
+                "CREATE USER shop@'10.%%' IDENTIFIED BY '%s'" % mariadb.PASSWORD,
+                "GRANT ALL ON `shop\\_%`.* TO shop@'10.%'",
+            )
         except BaseException:
             self.__exit__()
             raise
@@ -139,8 +169,10 @@ class Mariadb(Server, mariadb.Mariadb):
         return {row[0]: True for row in self.of_schema(database, "INDEX_NAME", "STATISTICS", table)}
 
     def of_schema(self, database, what, view, table):
-        return self.sql("SELECT %s FROM information_schema.%s WHERE TABLE_SCHEMA = '%s' AND TABLE_NAME = '%s'" % (
-            what, view, database, table))
+        return self.sql(
+            "SELECT %s FROM information_schema.%s WHERE TABLE_SCHEMA = '%s' AND TABLE_NAME = '%s'"
+            % (what, view, database, table)
+        )
 
     def tell(self, database, *statements):
         self.sql(*statements, database=database)
@@ -163,8 +195,12 @@ class Mariadb(Server, mariadb.Mariadb):
         return {name: int(value) for name, value in zip(names, row) if value != "NULL"}
 
     def backends(self, database, machine, watching):
-        own = {int(row[0]) for row in self.sql("SELECT ID FROM information_schema.PROCESSLIST WHERE HOST LIKE '%s:%%'"
-                                               % machine.address)}
+        own = {
+            int(row[0])
+            for row in self.sql(
+                "SELECT ID FROM information_schema.PROCESSLIST WHERE HOST LIKE '%s:%%'" % machine.address
+            )
+        }
         return [pid for name, pid in self.held(database).items() if pid in own and (name == "lock") == watching]
 
     def end_backends(self, database, machine, watching):

@@ -30,5 +30,7 @@ class Tally:
         widths = [max(len(row[column]) for row in rows) for column in range(6)]
         lines = ["  ".join([cell.ljust(width) for cell, width in zip(row, widths)] + [row[6]]) for row in rows]
         total = sum(line.rounds for line in self.lines.values())
-        return "\n".join(lines + ["%d rounds, %d of them with something false" % (
-            total, sum(line.false for line in self.lines.values()))])
+        return "\n".join(
+            lines
+            + ["%d rounds, %d of them with something false" % (total, sum(line.false for line in self.lines.values()))]
+        )

@@ -25,7 +25,9 @@ class Seen:
             try:
                 # Records first: what they claim was there before.
                 tables = server.columns(database, "django_migrations")
-                self.recorded = [row[0] for row in server.rows(database, "SELECT name FROM django_migrations")] if tables else []
+                self.recorded = (
+                    [row[0] for row in server.rows(database, "SELECT name FROM django_migrations")] if tables else []
+                )
                 rows = server.rows(database, "SELECT migration, step, host, moment FROM step_done")
                 self.columns = server.columns(database, "shop_order")
                 self.indexes = server.indexes(database, "shop_order")
@@ -33,6 +35,7 @@ class Seen:
                 return False
             self.steps = [Step(*row) for row in rows]
             return True
+
         until(look, 90, "the database %s answers" % database)
 
     def twice(self):
@@ -41,20 +44,29 @@ class Seen:
         for step in self.steps:
             done[step.migration, step.number].append(str(step))
         found = ["done twice: " + " and ".join(all_) for all_ in done.values() if len(all_) > 1]
-        return found + ["%s is recorded %d times" % one for one in collections.Counter(self.recorded).items() if one[1] > 1]
+        return found + [
+            "%s is recorded %d times" % one for one in collections.Counter(self.recorded).items() if one[1] > 1
+        ]
 
     def of(self, migration):
         """What is there of a migration: `(all of it, anything of it)`."""
         done = {step.number for step in self.steps if step.migration == migration.name}
         columns, indexes = migration.columns & self.columns, migration.indexes & set(self.indexes)
-        whole = done == migration.steps and columns == migration.columns and indexes == migration.indexes \
+        whole = (
+            done == migration.steps
+            and columns == migration.columns
+            and indexes == migration.indexes
             and all(self.indexes[name] for name in indexes)
+        )
         return whole, bool(done or columns or indexes)
 
     def hollow(self, migrations):
         """Recorded, and not all there."""
-        return ["%s is recorded, and a part of it is missing" % it.name for it in migrations
-                if it.name in self.recorded and not self.of(it)[0]]
+        return [
+            "%s is recorded, and a part of it is missing" % it.name
+            for it in migrations
+            if it.name in self.recorded and not self.of(it)[0]
+        ]
 
     def half_done(self, migrations):
         return [it for it in migrations if it.name not in self.recorded and self.of(it)[1]]
@@ -68,7 +80,9 @@ def claims(verdict, migration, seen):
     words = "; ".join([verdict["reason"]] + [it["what"] for it in verdict.get("leftovers") or []])
     done = {step.number for step in seen.steps if step.migration == migration.name}
     found = []
-    for count, number, what in re.findall(r"(\d+) of \d+ operations are done; operation (\d+) of \d+ \(.*?\) is ([\w ]+)", words):
+    for count, number, what in re.findall(
+        r"(\d+) of \d+ operations are done; operation (\d+) of \d+ \(.*?\) is ([\w ]+)", words
+    ):
         least = set(range(1, int(number)))
         most = least | ({int(number)} if "perhaps" in what or "part" in what else set())
         if len(least) != int(count) or not least <= done <= most:
@@ -126,10 +140,17 @@ def of_run(run, inside, recorded, stepped):
     others = (applied & stepped) - {it.migration for it in inside}
     found += ["told as applied by it, and done by others: " + name for name in sorted(others)]
     if kind == "applied":
-        found += ["applied, and not recorded: " + name for name in map(short, run["record"]["pending"]) if name not in recorded]
+        found += [
+            "applied, and not recorded: " + name
+            for name in map(short, run["record"]["pending"])
+            if name not in recorded
+        ]
     if kind in CLEAN:
         found += ["told to be as before (%s), and there is %s" % (kind, it) for it in inside]
     if kind == "partial":
-        found += ["told to have applied no more than %s, and there is %s" % (", ".join(sorted(applied)), it)
-                  for it in inside if it.migration not in applied]
+        found += [
+            "told to have applied no more than %s, and there is %s" % (", ".join(sorted(applied)), it)
+            for it in inside
+            if it.migration not in applied
+        ]
     return found

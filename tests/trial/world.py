@@ -98,7 +98,9 @@ class World:
                 if said.status == 0:
                     break
                 if time.monotonic() - since > PATIENCE:
-                    return self.lie("%s does not get to a clean state within %d s: %s" % (host.name, PATIENCE, said.words))
+                    return self.lie(
+                        "%s does not get to a clean state within %d s: %s" % (host.name, PATIENCE, said.words)
+                    )
                 for verdict in said.told:
                     if verdict["kind"] == "dirty":
                         self.repair(verdict)
@@ -143,12 +145,15 @@ class World:
         def gone():
             left[:] = self.server.left(self.database)
             return not left
+
         try:
             until(gone, 60)
         except AssertionError:
             self.lie("left in the database: " + "; ".join(left))
         if self.server.columns(self.database, "ostler_migrations"):
-            rows = self.server.rows(self.database, "SELECT migration, state, host FROM ostler_migrations WHERE state <> 'done'")
+            rows = self.server.rows(
+                self.database, "SELECT migration, state, host FROM ostler_migrations WHERE state <> 'done'"
+            )
             if rows:
                 self.lie("left in ostler_migrations: %s" % rows)
         for host in self.hosts:
@@ -162,8 +167,10 @@ class World:
             file.write("\n".join(self.notes) + "\n")
         files = [(self.server.log, "server.log")]
         for host in self.hosts:
-            files += [(host.log, host.name + ".log"),
-                      (os.path.join(host.folder, "state", "shop", "migrations.jsonl"), host.name + ".jsonl")]
+            files += [
+                (host.log, host.name + ".log"),
+                (os.path.join(host.folder, "state", "shop", "migrations.jsonl"), host.name + ".jsonl"),
+            ]
         for path, name in files:
             with contextlib.suppress(OSError):
                 shutil.copy(path, os.path.join(place, name))

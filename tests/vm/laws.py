@@ -18,7 +18,7 @@ PATIENCE = 180
 MIB = 1 << 20
 SLICES = "/sys/fs/cgroup/ostler.slice"
 
-APP = '''
+APP = """
 import os, time
 
 while os.path.exists("/srv/hold") and os.environ["APP"] == "solo":
@@ -32,7 +32,7 @@ def application(environ, start_response):
     body = str(os.getpid()).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])
     return [body]
-'''
+"""
 
 
 def run(*words):
@@ -117,7 +117,7 @@ def restarts(name, cause):
     with urllib.request.urlopen("http://127.0.0.1:9180/metrics") as answer:
         text = answer.read().decode()
     head = f'ostler_worker_restarts_total{{app="{name}",cause="{cause}"}} '
-    counts = [line[len(head):] for line in text.splitlines() if line.startswith(head)]
+    counts = [line[len(head) :] for line in text.splitlines() if line.startswith(head)]
     return int(counts[0]) if counts else 0
 
 
@@ -280,7 +280,10 @@ def a_reexecution_keeps_process_and_workers():
 
 def a_stop_leaves_neither_scope_nor_slice_nor_limit():
     run("systemctl", "stop", "ostler")
-    until("no unit is left", lambda: not run("systemctl", "list-units", "--all", "--no-legend", "ostler-*.scope", "ostler*.slice"))
+    until(
+        "no unit is left",
+        lambda: not run("systemctl", "list-units", "--all", "--no-legend", "ostler-*.scope", "ostler*.slice"),
+    )
     assert not os.path.exists(SLICES)
     assert not os.path.exists("/run/ostler")
     left = os.listdir("/run/systemd/system.control") if os.path.exists("/run/systemd/system.control") else []

@@ -13,9 +13,18 @@ from session import Session
 
 # What makes a start quick and keeps a run of the tests small; none of it changes how locks behave.
 OPTIONS = [
-    "--no-defaults", "--skip-networking", "--skip-log-bin", "--skip-slave-start", "--performance-schema=0",
-    "--innodb-buffer-pool-size=128M", "--innodb-log-file-size=96M", "--innodb-flush-log-at-trx-commit=2",
-    "--innodb-fast-shutdown=2", "--max-connections=60", "--table-open-cache=200"]
+    "--no-defaults",
+    "--skip-networking",
+    "--skip-log-bin",
+    "--skip-slave-start",
+    "--performance-schema=0",
+    "--innodb-buffer-pool-size=128M",
+    "--innodb-log-file-size=96M",
+    "--innodb-flush-log-at-trx-commit=2",
+    "--innodb-fast-shutdown=2",
+    "--max-connections=60",
+    "--table-open-cache=200",
+]
 PASSWORD = "open, sesame"
 
 
@@ -44,12 +53,22 @@ class Mariadb:
             if self.user:
                 os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
                 os.chown(self.data, self.user.pw_uid, self.user.pw_gid)
-            self.call(["mariadb-install-db", "--no-defaults", "--datadir=" + self.data, "--skip-test-db",
-                       "--tmpdir=" + self.folder,
-                       "--auth-root-authentication-method=normal", "--skip-name-resolve"])
+            self.call(
+                [
+                    "mariadb-install-db",
+                    "--no-defaults",
+                    "--datadir=" + self.data,
+                    "--skip-test-db",
+                    "--tmpdir=" + self.folder,
+                    "--auth-root-authentication-method=normal",
+                    "--skip-name-resolve",
+                ]
+            )
             self.start()
-            self.sql("CREATE USER shop@localhost IDENTIFIED BY '%s'" % PASSWORD,
-                     "GRANT ALL ON `shop\\_%`.* TO shop@localhost")
+            self.sql(
+                "CREATE USER shop@localhost IDENTIFIED BY '%s'" % PASSWORD,
+                "GRANT ALL ON `shop\\_%`.* TO shop@localhost",
+            )
         except BaseException:
             self.__exit__()
             raise
@@ -65,19 +84,37 @@ class Mariadb:
         return {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
 
     def call(self, command):
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.folder,
-                              **self.as_user())
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, cwd=self.folder, **self.as_user()
+        )
         if done.returncode:
             raise RuntimeError("%s: %s%s" % (command[0], done.stdout[-2000:], done.stderr[-2000:]))
 
     def start(self):
         # Killed with the tests, should they not live to end it.
-        command = ["setpriv", "--pdeathsig", "KILL", "--", "/usr/sbin/mariadbd", *OPTIONS, "--datadir=" + self.data,
-                   "--socket=" + self.socket, "--pid-file=" + os.path.join(self.folder, "pid"),
-                   "--tmpdir=" + self.folder, *self.options]
+        command = [
+            "setpriv",
+            "--pdeathsig",
+            "KILL",
+            "--",
+            "/usr/sbin/mariadbd",
+            *OPTIONS,
+            "--datadir=" + self.data,
+            "--socket=" + self.socket,
+            "--pid-file=" + os.path.join(self.folder, "pid"),
+            "--tmpdir=" + self.folder,
+            *self.options,
+        ]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.folder, start_new_session=True, **self.as_user())
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+                **self.as_user(),
+            )
         limit = time.monotonic() + 60
         while True:
             try:
@@ -104,8 +141,19 @@ class Mariadb:
     def sql(self, *statements, database=""):
         """As root; answers the rows of the last statement, every value a text."""
         done = subprocess.run(
-            ["mariadb", "--no-defaults", "--socket=" + self.socket, "--user=root", "--batch", "--skip-column-names",
-             database], input=";\n".join(statements) + ";\n", capture_output=True, text=True)
+            [
+                "mariadb",
+                "--no-defaults",
+                "--socket=" + self.socket,
+                "--user=root",
+                "--batch",
+                "--skip-column-names",
+                database,
+            ],
+            input=";\n".join(statements) + ";\n",
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             raise RuntimeError(done.stderr.strip())
         return [line.split("\t") for line in done.stdout.splitlines()]
@@ -116,14 +164,32 @@ class Mariadb:
         return self.settings(name)
 
     def settings(self, name, **options):
-        return {"ENGINE": "django.db.backends.mysql", "NAME": name, "USER": "shop", "PASSWORD": PASSWORD,
-                "OPTIONS": dict({"unix_socket": self.socket, "charset": "utf8mb4"}, **options)}
+        return {
+            "ENGINE": "django.db.backends.mysql",
+            "NAME": name,
+            "USER": "shop",
+            "PASSWORD": PASSWORD,
+            "OPTIONS": dict({"unix_socket": self.socket, "charset": "utf8mb4"}, **options),
+        }
 
     def session(self, database):
         """A connection of the app's user that stays."""
-        return Session(["mariadb", "--no-defaults", "--socket=" + self.socket, "--user=shop", "--password=" + PASSWORD,
-                        "--batch", "--skip-column-names", "--unbuffered", "--force", "--disable-auto-rehash", database],
-                       "SELECT CONNECTION_ID()")
+        return Session(
+            [
+                "mariadb",
+                "--no-defaults",
+                "--socket=" + self.socket,
+                "--user=shop",
+                "--password=" + PASSWORD,
+                "--batch",
+                "--skip-column-names",
+                "--unbuffered",
+                "--force",
+                "--disable-auto-rehash",
+                database,
+            ],
+            "SELECT CONNECTION_ID()",
+        )
 
     def fill(self, database, table, rows, columns="(name, price)", values="'x', seq"):
         self.sql("INSERT INTO %s %s SELECT %s FROM seq_1_to_%d" % (table, columns, values, rows), database=database)

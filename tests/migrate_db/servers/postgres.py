@@ -12,8 +12,17 @@ import time
 
 from session import Session
 
-OPTIONS = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=60", "shared_buffers=64MB",
-           "autovacuum=off", "max_wal_size=4GB", "logging_collector=off", "log_statement=none"]
+OPTIONS = [
+    "fsync=off",
+    "synchronous_commit=off",
+    "full_page_writes=off",
+    "max_connections=60",
+    "shared_buffers=64MB",
+    "autovacuum=off",
+    "max_wal_size=4GB",
+    "logging_collector=off",
+    "log_statement=none",
+]
 PASSWORD = "open, sesame"
 
 
@@ -73,8 +82,14 @@ class Server:
 
     def spawn(self, command):
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(unprivileged(command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            cwd=self.folder, start_new_session=True)
+            self.process = subprocess.Popen(
+                unprivileged(command),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                start_new_session=True,
+            )
 
     def stop(self, number=signal.SIGINT):
         if self.process is not None:
@@ -94,31 +109,73 @@ class Postgres(Server):
 
     def make(self):
         self.data = os.path.join(self.folder, "data")
-        subprocess.run(unprivileged([program("initdb"), "-D", self.data, "-U", "root", "-A", "trust", "--no-sync",
-                                     "--no-instructions", "-E", "UTF8", "--locale=C"]),
-                       check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+        subprocess.run(
+            unprivileged(
+                [
+                    program("initdb"),
+                    "-D",
+                    self.data,
+                    "-U",
+                    "root",
+                    "-A",
+                    "trust",
+                    "--no-sync",
+                    "--no-instructions",
+                    "-E",
+                    "UTF8",
+                    "--locale=C",
+                ]
+            ),
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+        )
         with open(os.path.join(self.data, "pg_hba.conf"), "w", encoding="utf-8") as file:
             file.write("local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
 
     def start(self):
         options = [part for option in OPTIONS + list(self.options) for part in ("-c", option)]
-        self.spawn([program("postgres"), "-D", self.data, "-k", self.folder, "-p", str(self.port), "-h", "127.0.0.1"]
-                   + options)
+        self.spawn(
+            [program("postgres"), "-D", self.data, "-k", self.folder, "-p", str(self.port), "-h", "127.0.0.1"] + options
+        )
         wait_until(lambda: self.psql("SELECT 1", check=False) == "1", what="the server answers")
-        self.psql("DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'shop') THEN "
-                  "CREATE ROLE shop LOGIN PASSWORD '%s'; END IF; END $$" % PASSWORD)
+        self.psql(
+            "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'shop') THEN "
+            "CREATE ROLE shop LOGIN PASSWORD '%s'; END IF; END $$" % PASSWORD
+        )
 
     def psql(self, sql, database="postgres", user="root", check=True):
-        done = subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port), "-U", user,
-                               "-d", database, "-c", sql], capture_output=True, text=True)
+        done = subprocess.run(
+            [
+                "psql",
+                "-XqAt",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-h",
+                self.folder,
+                "-p",
+                str(self.port),
+                "-U",
+                user,
+                "-d",
+                database,
+                "-c",
+                sql,
+            ],
+            capture_output=True,
+            text=True,
+        )
         if check and done.returncode:
             raise AssertionError(done.stderr)
         return done.stdout.strip()
 
     def session(self, database, user="shop", name="shop-web"):
         """A connection that stays: psql, told on its standard input."""
-        return Session(["psql", "-XqAt", "-h", self.folder, "-p", str(self.port), "-U", user, "-d", database],
-                       "SELECT pg_backend_pid()", env=dict(os.environ, PGAPPNAME=name))
+        return Session(
+            ["psql", "-XqAt", "-h", self.folder, "-p", str(self.port), "-U", user, "-d", database],
+            "SELECT pg_backend_pid()",
+            env=dict(os.environ, PGAPPNAME=name),
+        )
 
     def database(self, name):
         """A new database; Django's settings for it, over TCP with the password."""
@@ -126,8 +183,15 @@ class Postgres(Server):
         return self.settings(name)
 
     def settings(self, name, **options):
-        return {"ENGINE": "django.db.backends.postgresql", "NAME": name, "USER": "shop", "PASSWORD": PASSWORD,
-                "HOST": "127.0.0.1", "PORT": str(self.port), "OPTIONS": options}
+        return {
+            "ENGINE": "django.db.backends.postgresql",
+            "NAME": name,
+            "USER": "shop",
+            "PASSWORD": PASSWORD,
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "OPTIONS": options,
+        }
 
 
 class Pgbouncer(Server):
@@ -142,9 +206,11 @@ class Pgbouncer(Server):
         with open(users, "w", encoding="utf-8") as file:
             file.write('"shop" "%s"\n' % PASSWORD)
         with open(os.path.join(self.folder, "ini"), "w", encoding="utf-8") as file:
-            file.write("[databases]\n* = host=127.0.0.1 port=%d\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\n"
-                       "unix_socket_dir =\nauth_type = plain\nauth_file = %s\npool_mode = %s\ndefault_pool_size = 10\n" % (
-                           self.server.port, self.port, users, self.mode))
+            file.write(
+                "[databases]\n* = host=127.0.0.1 port=%d\n[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = %d\n"
+                "unix_socket_dir =\nauth_type = plain\nauth_file = %s\npool_mode = %s\ndefault_pool_size = 10\n"
+                % (self.server.port, self.port, users, self.mode)
+            )
 
     def start(self):
         self.spawn(["/usr/sbin/pgbouncer", os.path.join(self.folder, "ini")])
@@ -152,4 +218,5 @@ class Pgbouncer(Server):
         def open_to_all():
             with socket.socket() as one:
                 return one.connect_ex(("127.0.0.1", self.port)) == 0
+
         wait_until(open_to_all, what="pgbouncer listens")

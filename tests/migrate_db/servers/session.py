@@ -8,8 +8,15 @@ class Session:
 
     def __init__(self, command, number, env=None):
         """`number` is the SQL by which the server tells what the connection is called there."""
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                        text=True, bufsize=1, env=env)
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            bufsize=1,
+            env=env,
+        )
         self.pid = int(self.ask(number))
 
     def begin(self, sql):

@@ -27,7 +27,10 @@ async def application(scope, receive, send):
     status = {"/bad": 500, "/moved": 302}.get(path, 200)
     headers = dict(scope["headers"])
     if path == "/secure" and (scope["scheme"], headers[b"host"], headers[b"x-forwarded-proto"]) != (
-            "https", b"shop.example.com", b"https"):
+        "https",
+        b"shop.example.com",
+        b"https",
+    ):
         status = 400
     body = b"%d %s %s" % (os.getpid(), scope["scheme"].encode(), headers.get(b"host", b""))
     if path == "/children":
@@ -41,8 +44,13 @@ async def application(scope, receive, send):
         body = b"x" * LARGE
     if path in ("/stream", "/endless"):
         return await stream(send, endless=path == "/endless")
-    await send({"type": "http.response.start", "status": status,
-                "headers": [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))],
+        }
+    )
     await send({"type": "http.response.body", "body": body})
 
 

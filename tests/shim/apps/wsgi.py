@@ -17,8 +17,11 @@ def application(environ, start_response):
         raise ZeroDivisionError("asked for")
     status = {"/bad": "500 Internal Server Error", "/moved": "302 Found"}.get(path, "200 OK")
     body = b"%d %s %s" % (os.getpid(), environ["wsgi.url_scheme"].encode(), environ.get("HTTP_HOST", "").encode())
-    if path == "/secure" and (environ["wsgi.url_scheme"], environ["HTTP_HOST"],
-                              environ["HTTP_X_FORWARDED_PROTO"]) != ("https", "shop.example.com", "https"):
+    if path == "/secure" and (environ["wsgi.url_scheme"], environ["HTTP_HOST"], environ["HTTP_X_FORWARDED_PROTO"]) != (
+        "https",
+        "shop.example.com",
+        "https",
+    ):
         status = "400 Bad Request"
     if path == "/children":
         body = subprocess.run(["ls", "/proc/self/fd"], close_fds=False, stdout=subprocess.PIPE).stdout

@@ -13,7 +13,8 @@ VERSION = "release one"
 def index(request):
     goods = Product.objects.only("name", "cents").order_by("name")
     generation = os.environ.get("OSTLER_GENERATION")
-    return render(request, "goods/index.html", {"version": VERSION, "goods": goods, "pid": os.getpid(), "generation": generation})
+    context = {"version": VERSION, "goods": goods, "pid": os.getpid(), "generation": generation}
+    return render(request, "goods/index.html", context)
 
 
 def slow(request):
