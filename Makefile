@@ -26,7 +26,7 @@ help:
 	@echo 'make bench   ostler beside gunicorn, Granian, uWSGI, circus, supervisord, systemd: writes tests/bench/results.md'
 	@echo 'make bench-quick  shows in a minute or so that all of it runs'
 	@echo 'make packages  a .deb and an .rpm in target/packages; packages-twice, packages-lint check them'
-	@echo 'make lint    formatting, clippy, documentation'
+	@echo 'make lint    formatting, clippy, ruff, shellcheck, documentation'
 	@echo 'make clean   remove what was built'
 
 demo:
@@ -59,7 +59,7 @@ chaos: setup venvs $(if $(root),rootfs)
 
 # FUZZ='600 import edge' tries only these laws, ten minutes each.
 fuzz:
-	@bash tests/setup.sh lint
+	@bash tests/setup.sh build
 	@FUZZ='$(FUZZ)' bash tests/fuzz/run.sh
 
 # TRIAL='--database mariadb --seed 7 --only rounds' repeats a part.
@@ -104,6 +104,8 @@ rootfs: setup
 
 lint:
 	@bash tests/setup.sh lint
+	@bash tests/venvs.sh "$$OSTLER_VENVS" lint
+	@bash tests/lint.sh
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps --document-private-items

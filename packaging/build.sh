@@ -19,7 +19,8 @@ export SOURCE_DATE_EPOCH
 # A folder of its own, for other flags would build everything in target/release anew each time.
 export CARGO_TARGET_DIR=$root/target/packages-build
 home=${CARGO_HOME:-$HOME/.cargo}
-export RUSTFLAGS="--remap-path-prefix=$root=/ostler --remap-path-prefix=$home=/cargo --remap-path-prefix=$(rustc --print sysroot)=/rust"
+sysroot=$(rustc --print sysroot)
+export RUSTFLAGS="--remap-path-prefix=$root=/ostler --remap-path-prefix=$home=/cargo --remap-path-prefix=$sysroot=/rust"
 cargo build --release --locked --bins --example pages
 
 # EL 9 and Ubuntu 22.04 have no later one; the packages say so, and must not say less than the truth.

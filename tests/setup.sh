@@ -50,11 +50,12 @@ need cc build-essential
 need make make
 # The .rpm; the .deb needs nothing that Debian does not have anyway.
 ! is_for packages test bench || need rpmbuild rpm
-if is_for demo test bench; then
+if is_for lint demo test bench; then
     need /usr/bin/python3 python3
     need '/usr/lib/python3*/ensurepip/__init__.py' python3-venv
     need /etc/ssl/certs/ca-certificates.crt ca-certificates
 fi
+! is_for lint || need shellcheck shellcheck
 if is_for test bench; then
     for program in flock setpriv unshare nsenter; do
         need $program util-linux

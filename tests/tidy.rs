@@ -311,7 +311,9 @@ fn each_purpose_installs_only_what_it_takes() {
         String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(installs("packages"), ["build-essential", "make", "rpm"]);
-    assert_eq!(installs("lint"), ["build-essential", "make"]);
+    assert_eq!(installs("build"), ["build-essential", "make"]);
+    let lint = ["build-essential", "make", "python3", "python3-venv", "ca-certificates", "shellcheck"];
+    assert_eq!(installs("lint"), lint);
     let test = installs("test");
     assert!(
         ["postgresql", "mariadb-server", "chromium"].iter().all(|it| test.contains(&(*it).to_owned())),

