@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 
 use super::board_file;
 use super::files;
-use super::listeners::{ListenerRecord, Listeners, inode_of};
+use super::listeners::bound::inode_of;
+use super::listeners::{ListenerRecord, Listeners};
 use super::passed::Passed;
 use super::process::{Children, Process};
 use super::scoreboard::Scoreboard;

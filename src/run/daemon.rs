@@ -152,7 +152,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
 fn control_socket(path: &Path, handover: &mut Handover) -> Result<control::Bound, control::BindError> {
     let address = Address::Unix(path.to_owned());
     // It may be there more than once; the copies are closed with the rest.
-    let held = handover.sockets.iter().position(|fd| listeners::is_at(fd.as_fd(), &address));
+    let held = handover.sockets.iter().position(|fd| listeners::bound::is_at(fd.as_fd(), &address));
     match (held, handover.lock.take()) {
         (Some(held), Some(lock)) => control::take_over(path, handover.sockets.swap_remove(held), lock),
         _ => control::bind(path),

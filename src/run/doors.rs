@@ -13,7 +13,7 @@ use nix::libc;
 use tokio::time::sleep;
 
 use super::listen_queue;
-use super::listeners::SocketName;
+use super::listeners::bound::SocketName;
 
 /// The queue is looked at so often, and has to be empty at two looks: an answer of a handshake may be on its way.
 const LOOK: Duration = Duration::from_millis(15);

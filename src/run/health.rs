@@ -9,7 +9,8 @@ use nix::sys::resource::{Resource, getrlimit};
 
 use super::holder::holder_of;
 use super::identity;
-use super::listeners::{Bound, ListenError, Listeners, SocketName, inode_of};
+use super::listeners::bound::{Bound, SocketName, inode_of};
+use super::listeners::{ListenError, Listeners};
 use super::passed::Passed;
 use crate::config::{Address, HEALTH_DEFAULT, HealthConfig, Listen, Origin};
 use crate::observe::health::{self, Listener, Sources, Token, TokenError};

@@ -7,7 +7,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, getsockopt, recv, send, socket, sockopt,
 };
 
-use super::listeners::{Bound, SocketName};
+use super::listeners::bound::{Bound, SocketName};
 use crate::observe::QueueStatus;
 
 /// Connections that wait and how many may, of each of these sockets that the kernel tells of.

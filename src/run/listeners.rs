@@ -1,82 +1,36 @@
 //! The listening sockets of an app. ostlerd holds them, workers share them: the kernel's queue of connections
 //! survives every worker.
 
-use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{Backlog, SockaddrLike, SockaddrStorage, getsockname, listen, setsockopt, sockopt};
 
 use serde::{Deserialize, Serialize};
 
 use super::doors::{self, Door};
-use super::holder::holder_of;
 pub use super::listen_error::ListenError;
 use super::passed::Passed;
 use super::tcp_socket;
 use super::unix_socket::{Place, SocketFile};
-use crate::config::{Address, Listen, Origin};
+use crate::config::{Address, Listen};
 use crate::plan::{Account, Blueprint};
 use crate::worker::ListenerAddress;
 
+pub(super) mod bound;
 mod files;
 mod refusing;
 
+pub use bound::{Bound, SocketName};
+use bound::{Entry, failed, inode_of, name_of, start};
 pub use files::Done;
 pub(super) use files::{Order, carry_out};
-use refusing::{Entry, entry_of};
+use refusing::entry_of;
 
 /// A connection that sends nothing is handed to a worker after this many seconds all the same.
 const DEFER_ACCEPT_SECONDS: libc::c_int = 30;
-
-/// A socket that is bound and listens.
-#[derive(Debug)]
-pub struct Bound {
-    /// What was asked for.
-    pub listen: Listen,
-    /// The socket: non-blocking, close-on-exec.
-    pub fd: Arc<OwnedFd>,
-    /// Where it is in fact.
-    pub name: SocketName,
-    file: Option<SocketFile>,
-    entry: Entry,
-}
-
-/// Where a socket listens in fact.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SocketName {
-    /// IPv4: host and port.
-    Inet(String, u16),
-    /// IPv6: host and port.
-    Inet6(String, u16),
-    /// The path of a Unix socket.
-    Unix(PathBuf),
-}
-
-/// As `listen` in the configuration takes it.
-impl fmt::Display for SocketName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SocketName::Inet(host, port) => write!(f, "{host}:{port}"),
-            SocketName::Inet6(host, port) => write!(f, "[{host}]:{port}"),
-            SocketName::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
-    }
-}
-
-impl SocketName {
-    /// The same in a worker's orders.
-    pub(super) fn order(&self) -> ListenerAddress {
-        match self.clone() {
-            SocketName::Inet(host, port) => ListenerAddress::Inet(host, port),
-            SocketName::Inet6(host, port) => ListenerAddress::Inet6(host, port),
-            SocketName::Unix(path) => ListenerAddress::Unix(path.display().to_string()),
-        }
-    }
-}
 
 /// Where this is, in the orders of a process that gets no sockets; only systemd knows where one of its own is.
 fn order_of(listen: &Listen) -> Option<ListenerAddress> {
@@ -102,24 +56,6 @@ pub(super) struct ListenerRecord {
     pub(super) inode: u64,
     /// Of a Unix socket: device and inode of its file, where that is ours to remove.
     pub(super) file: Option<(u64, u64)>,
-}
-
-/// The number of a socket, the same for every descriptor of it.
-pub(super) fn inode_of(fd: BorrowedFd<'_>) -> Option<u64> {
-    nix::sys::stat::fstat(fd).ok().map(|meta| meta.st_ino)
-}
-
-/// Whether a socket has this address.
-pub(super) fn is_at(fd: BorrowedFd<'_>, address: &Address) -> bool {
-    let listen = Listen { address: address.clone(), mode: None, backlog: 0, origin: Origin::File };
-    let Ok(name) = name_of(fd, &listen) else { return false };
-    match (address, name) {
-        (Address::Tcp(wanted), SocketName::Inet(host, port) | SocketName::Inet6(host, port)) => {
-            wanted.ip().to_string() == host && wanted.port() == port
-        }
-        (Address::Unix(wanted), SocketName::Unix(path)) => *wanted == path,
-        _ => false,
-    }
 }
 
 /// The sockets of one app.
@@ -337,51 +273,6 @@ impl Bound {
         self.listen = wanted.clone();
         Ok(())
     }
-}
-
-/// Makes a bound socket listen, or sets the length of the queue of one that does.
-fn start(fd: BorrowedFd<'_>, wanted: &Listen) -> Result<(), ListenError> {
-    if let Address::Tcp(_) = wanted.address {
-        // One that refuses is without it: connections that are not quite over would be in the way.
-        setsockopt(&fd, sockopt::ReuseAddr, &true)
-            .map_err(|error| failed(wanted, "set SO_REUSEADDR", error))?;
-    }
-    let backlog = Backlog::new(backlog_of(wanted) as i32).expect("clamped to what is allowed");
-    listen(&fd, backlog).map_err(|error| match (&wanted.address, error) {
-        // With SO_REUSEADDR two may bind, and only one may listen.
-        (Address::Tcp(address), Errno::EADDRINUSE) => {
-            ListenError::InUse { address: *address, holder: holder_of(*address) }
-        }
-        (_, error) => failed(wanted, "listen", error),
-    })
-}
-
-fn backlog_of(wanted: &Listen) -> u32 {
-    let most = u32::from(u16::try_from(libc::SOMAXCONN).unwrap_or(128));
-    wanted.backlog.clamp(1, most)
-}
-
-fn name_of(fd: BorrowedFd<'_>, wanted: &Listen) -> Result<SocketName, ListenError> {
-    let name: SockaddrStorage =
-        getsockname(fd.as_raw_fd()).map_err(|error| failed(wanted, "ask for its name", error))?;
-    if let Some(v4) = name.as_sockaddr_in() {
-        return Ok(SocketName::Inet(v4.ip().to_string(), v4.port()));
-    }
-    if let Some(v6) = name.as_sockaddr_in6() {
-        return Ok(SocketName::Inet6(v6.ip().to_string(), v6.port()));
-    }
-    match name.as_unix_addr().and_then(|unix| unix.path()) {
-        Some(path) => Ok(SocketName::Unix(path.to_owned())),
-        None => {
-            let family = name.family().map_or_else(|| "unknown".to_owned(), |family| format!("{family:?}"));
-            let what = format!("{} (a socket of the family {family})", wanted.address);
-            Err(ListenError::Failed { what, step: "serve it", error: Errno::EAFNOSUPPORT })
-        }
-    }
-}
-
-fn failed(wanted: &Listen, step: &'static str, error: Errno) -> ListenError {
-    ListenError::Failed { what: wanted.address.to_string(), step, error }
 }
 
 fn set_defer_accept(fd: BorrowedFd<'_>, seconds: libc::c_int) {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::socket::{getsockopt, sockopt};
 
-use super::listeners;
+use super::listeners::bound;
 use crate::config::Address;
 
 /// How the names of sockets begin that an ostlerd has given to systemd's store; their number follows.
@@ -50,7 +50,7 @@ impl Passed {
         self.own = own.into_iter().map(Arc::new).collect();
         for (number, name) in names {
             // It may be there more than once.
-            let is_it = |fd: &&Arc<OwnedFd>| listeners::inode_of(fd.as_fd()) == Some(*number);
+            let is_it = |fd: &&Arc<OwnedFd>| bound::inode_of(fd.as_fd()) == Some(*number);
             self.named.extend(self.own.iter().find(is_it).map(|fd| (name.clone(), fd.clone())));
         }
         self
@@ -67,7 +67,7 @@ impl Passed {
     pub(super) fn numbers(&self) -> Vec<(u64, &str)> {
         self.named
             .iter()
-            .filter_map(|(name, fd)| Some((listeners::inode_of(fd.as_fd())?, name.as_str())))
+            .filter_map(|(name, fd)| Some((bound::inode_of(fd.as_fd())?, name.as_str())))
             .collect()
     }
 
@@ -85,7 +85,7 @@ impl Passed {
 
     /// A copy of the socket of our own that listens at this address.
     pub(super) fn own_at(&self, address: &Address) -> Option<OwnedFd> {
-        let at = |fd: &&Arc<OwnedFd>| listeners::is_at(fd.as_fd(), address);
+        let at = |fd: &&Arc<OwnedFd>| bound::is_at(fd.as_fd(), address);
         let stored = self.named.iter().filter(|(name, _)| name.starts_with(STORED)).map(|(_, fd)| fd);
         self.own.iter().chain(stored).find(at)?.try_clone().ok()
     }
@@ -106,7 +106,7 @@ impl Passed {
 
     /// Copies of the sockets of this number.
     pub(super) fn by_inode(&self, inode: u64) -> Vec<OwnedFd> {
-        let same = |fd: &&Arc<OwnedFd>| listeners::inode_of(fd.as_fd()) == Some(inode);
+        let same = |fd: &&Arc<OwnedFd>| bound::inode_of(fd.as_fd()) == Some(inode);
         self.named
             .iter()
             .map(|(_, fd)| fd)

@@ -56,7 +56,8 @@ impl Strays {
     pub(super) fn sockets_of(&mut self, app: &AppName, wanted: &[Listen]) -> Vec<OwnedFd> {
         let own = self.0.iter_mut().filter(|stray| stray.app == *app);
         let sockets = own.flat_map(|stray| std::mem::take(&mut stray.sockets));
-        let is_wanted = |fd: &OwnedFd| wanted.iter().any(|it| listeners::is_at(fd.as_fd(), &it.address));
+        let is_wanted =
+            |fd: &OwnedFd| wanted.iter().any(|it| listeners::bound::is_at(fd.as_fd(), &it.address));
         sockets.filter(is_wanted).collect()
     }
 

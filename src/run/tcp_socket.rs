@@ -13,7 +13,7 @@ use nix::sys::socket::{
 
 use super::holder::{holder_of, is_own};
 use super::listen_error::ListenError;
-use super::listeners::Bound;
+use super::listeners::bound::Bound;
 use crate::config::{Address, Listen};
 
 /// Makes a socket and binds it. `ipv6_alone` is whether IPv4 is left to another listener; else the kernel's default

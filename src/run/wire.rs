@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use super::launch::CONTROL;
-use super::listeners::inode_of;
+use super::listeners::bound::inode_of;
 use super::messages::Messages;
 use super::paper::Paper;
 use super::process::Process;

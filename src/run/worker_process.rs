@@ -15,7 +15,8 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::launch::{CONTROL, LaunchSpec};
-use super::listeners::{Bound, Listeners};
+use super::listeners::Listeners;
+use super::listeners::bound::Bound;
 use super::memory_file;
 use super::messages::{last_words, shown};
 use super::paper::{ORDERS, Paper};

@@ -1,8 +1,9 @@
 //! The words of a command: what gunicorn is wrapped in comes off, one layer after the other.
 
 use super::draft::{Python, base};
-use super::source::Reading;
-use super::{ImportError, gunicorn, script};
+use super::error::ImportError;
+use super::reading::Reading;
+use super::{gunicorn, script};
 
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "zsh", "ash", "ksh"];
 /// They start what follows, after a flag or two, and do nothing that ostlerd does not do itself.

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::conf::Conf;
 use super::holes;
+use super::scan::Conf;
 
 /// What was found so far. Values may have holes.
 #[derive(Clone, Debug, Default)]

@@ -166,3 +166,12 @@ pub(super) fn is_setting(name: &str) -> bool {
     ];
     OTHERS.contains(&name) || FLAGS.iter().any(|flag| flag.long.replace('-', "_") == name)
 }
+
+/// Why one of gunicorn's settings is not followed, by its name in gunicorn.conf.py.
+pub(super) fn ignored(setting: &str) -> &'static str {
+    match setting {
+        "reload_extra_file" => crate::plan::why_ignored("reload_extra_files"),
+        "no_control_socket" => crate::plan::why_ignored("control_socket"),
+        setting => crate::plan::why_ignored(setting),
+    }
+}

@@ -1,9 +1,11 @@
 //! gunicorn's own arguments: what has a key in the app's file, what stays gunicorn's, and what ostlerd does itself.
 
+use super::conf;
 use super::draft::{absolute, base};
-use super::flags::{self, Flag, Takes};
-use super::source::Reading;
-use super::{ImportError, conf};
+use super::error::ImportError;
+use super::flags::{self, Flag, Takes, ignored};
+use super::reading::Reading;
+use super::scan::scan;
 
 /// Reads the words behind `gunicorn`.
 pub(super) fn read(reading: &mut Reading<'_>, words: &[String]) -> Result<(), ImportError> {
@@ -165,15 +167,6 @@ fn option(reading: &mut Reading<'_>, flag: &Flag, value: &str) {
     }
 }
 
-/// Why one of gunicorn's settings is not followed, by its name in gunicorn.conf.py.
-pub(super) fn ignored(setting: &str) -> &'static str {
-    match setting {
-        "reload_extra_file" => crate::plan::why_ignored("reload_extra_files"),
-        "no_control_socket" => crate::plan::why_ignored("control_socket"),
-        setting => crate::plan::why_ignored(setting),
-    }
-}
-
 /// What gunicorn would have found by itself: a file of its own in the directory.
 fn defaults(reading: &mut Reading<'_>) {
     let named = reading.draft.args.iter().any(|arg| arg == "-c");
@@ -187,6 +180,6 @@ fn defaults(reading: &mut Reading<'_>) {
         if reading.draft.directory.as_deref() != Some(&*directory) {
             reading.draft.args.extend(["-c".to_owned(), path.clone()]);
         }
-        reading.draft.conf = Some(conf::scan(base(&path), &text));
+        reading.draft.conf = Some(scan(base(&path), &text));
     }
 }

@@ -1,6 +1,6 @@
 //! A value that is not known yet, kept where it belongs in a text until somebody says it.
 
-use super::Need;
+use super::error::Need;
 
 /// Private characters: what is read has none of them, see [`clean`].
 const OPEN: char = '\u{e000}';

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::Look;
 use super::draft::{Draft, absolute};
+use super::input::Look;
 
 const SETTINGS: &str = "DJANGO_SETTINGS_MODULE";
 /// What an app's module says that is Django's.

@@ -1,9 +1,11 @@
 //! A Procfile: `web: gunicorn shop.wsgi --log-file -`.
 
 use super::draft::absolute;
+use super::error::ImportError;
+use super::input::Source;
 use super::migrations::is_migrate;
-use super::source::Reading;
-use super::{ImportError, Source, script};
+use super::reading::Reading;
+use super::script;
 
 /// The name and the command of a line.
 pub(super) fn entry(line: &str) -> Option<(&str, &str)> {

@@ -1,10 +1,11 @@
 //! A command line or a start script: what it sets, where it goes, and the command that is gunicorn.
 
 use super::draft::{Python, base};
+use super::error::ImportError;
 use super::migrations::is_migrate;
+use super::reading::Reading;
 use super::shell::{self, Piece, Step, Word};
-use super::source::Reading;
-use super::{ImportError, command, holes};
+use super::{command, holes};
 
 const SCRIPT: [&str; 10] = ["if", "for", "while", "until", "case", "function", "{", "!", "[[", "select"];
 const QUIET: [&str; 11] =

@@ -5,8 +5,10 @@ use std::path::Path;
 use crate::config::{Address, AppName};
 
 use super::draft::{Draft, Python, absolute, base};
+use super::error::{ImportError, Need};
+use super::input::{Given, Look};
 use super::migrations::{self, Migrations};
-use super::{Given, ImportError, Look, Need, conf, holes};
+use super::{conf, holes};
 
 /// Names of units and modules that say nothing about the app.
 const NAMELESS: [&str; 14] = [

@@ -3,45 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::draft::{Draft, base};
-use super::{Given, ImportError, Look, Source, conf, flags, holes, procfile, script, supervisor, unit};
-
-/// More wrappers and scripts, one in the other, nobody has.
-const DEEPEST: u8 = 16;
-
-/// What all readers work with.
-pub(super) struct Reading<'a> {
-    pub(super) given: &'a Given,
-    pub(super) look: &'a Look<'a>,
-    /// The file, for messages.
-    pub(super) place: String,
-    pub(super) draft: Draft,
-    /// Variables of a script that are not exported.
-    pub(super) variables: BTreeMap<String, String>,
-    /// How many wrappers and scripts were entered.
-    pub(super) depth: u8,
-}
-
-impl Reading<'_> {
-    /// The value of a variable, as far as anybody has said it.
-    pub(super) fn value(&self, name: &str) -> Option<String> {
-        let said = self.given.set.get(name);
-        said.or_else(|| self.variables.get(name)).or_else(|| self.draft.env.get(name)).cloned()
-    }
-
-    /// Goes into a wrapper or a script.
-    pub(super) fn deeper(&mut self) -> Result<(), ImportError> {
-        self.depth += 1;
-        match self.depth > DEEPEST {
-            true => Err(self
-                .error("its scripts call each other without an end", "give the line that starts gunicorn")),
-            false => Ok(()),
-        }
-    }
-
-    pub(super) fn error(&self, what: impl Into<String>, remedy: impl Into<String>) -> ImportError {
-        ImportError::at(&self.place, what, remedy)
-    }
-}
+use super::error::ImportError;
+use super::input::{Given, Look, Source};
+use super::reading::Reading;
+use super::{conf, flags, holes, procfile, scan, script, supervisor, unit};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
@@ -141,7 +106,7 @@ fn kind(source: &Source) -> Option<Kind> {
         return Some(Kind::Script);
     }
     // `gunicorn.conf`, `shop.gunicorn`: gunicorn reads a file of any name as Python.
-    let settings = conf::scan(base(&path), text).settings;
+    let settings = scan::scan(base(&path), text).settings;
     let starts = |line: &str| !line.trim_start().starts_with('#') && line.contains("gunicorn ");
     let sets = settings.keys().any(|name| flags::is_setting(name)) && !text.lines().any(starts);
     if sets && base(&path).contains("gunicorn") {

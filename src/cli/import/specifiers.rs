@@ -1,7 +1,7 @@
 //! What `%n` and the like stand for in the system's units.
 
 use super::holes::hole;
-use super::source::Reading;
+use super::reading::Reading;
 
 /// Those of one unit.
 pub(super) struct Specifiers {

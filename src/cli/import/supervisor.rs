@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::error::ImportError;
 use super::holes::hole;
-use super::source::Reading;
-use super::{ImportError, Source, command, words};
+use super::input::Source;
+use super::reading::Reading;
+use super::{command, words};
 
 const DONE: &str = "ostlerd starts, watches and replaces workers itself";
 const DRAINS: &str = "ostlerd drains: workers finish what they have for `graceful_timeout`";

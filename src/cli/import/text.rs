@@ -5,9 +5,19 @@ use std::path::Path;
 use crate::config::{AppName, ProbeConfig, is_hidden, parse_app};
 
 use super::draft::{Draft, Note};
+use super::error::ImportError;
 use super::migrations::Migrations;
 use super::settle::Settled;
-use super::{ImportError, Imported};
+
+/// An app's file, and what its owner should know.
+#[derive(Clone, Debug)]
+pub(in crate::cli) struct Imported {
+    pub(in crate::cli) name: AppName,
+    /// The file, comments included.
+    pub(in crate::cli) text: String,
+    /// What is not in it, and why; those with something to do first.
+    pub(in crate::cli) notes: Vec<Note>,
+}
 
 /// Writes it, and reads it again as ostlerd would.
 pub(super) fn write(settled: Settled) -> Result<Imported, ImportError> {

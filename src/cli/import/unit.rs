@@ -1,11 +1,13 @@
 //! A systemd unit, with its drop-ins and its sockets.
 
 use super::draft::base;
+use super::error::ImportError;
 use super::holes::hole;
+use super::input::Source;
 use super::migrations::is_migrate;
-use super::source::Reading;
+use super::reading::Reading;
 use super::specifiers::Specifiers;
-use super::{ImportError, Source, command, unit_keys, words};
+use super::{command, unit_keys, words};
 
 /// `Key=value` of a section, in the order of the files.
 struct Line {

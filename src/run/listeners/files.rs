@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::refusing::{Entry, entry_of};
-use super::{Bound, ListenError, Listeners, name_of, start};
+use super::bound::{Bound, Entry, failed, name_of, start};
+use super::refusing::entry_of;
+use super::{ListenError, Listeners};
 use crate::config::{Address, AppName, Listen, Origin};
 use crate::plan::Account;
 use crate::run::files;
@@ -175,7 +176,7 @@ impl Bound {
     /// A Unix socket that was made for `wanted`, and listens from now on.
     pub(super) fn made(wanted: &Listen, made: Made) -> Result<Bound, ListenError> {
         let Made::Socket(fd, file) = made else {
-            return Err(super::failed(wanted, "have its file made in time", nix::errno::Errno::EAGAIN));
+            return Err(failed(wanted, "have its file made in time", nix::errno::Errno::EAGAIN));
         };
         if entry_of(fd.as_fd()) != Entry::Open {
             start(fd.as_fd(), wanted)?;

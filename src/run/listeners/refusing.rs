@@ -10,21 +10,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{Shutdown, getsockopt, setsockopt, shutdown, sockopt};
 
-use super::{Bound, ListenError, Listeners, SocketName, failed, start};
+use super::bound::{Bound, Entry, SocketName, failed, start};
+use super::{ListenError, Listeners};
 use crate::config::Address;
-
-/// How new connections fare.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Entry {
-    /// They wait for a worker to take them.
-    Open,
-    /// They do not come in, and those that are in are taken: the app stops.
-    Shut,
-    /// They are refused: nobody is there.
-    Refused,
-    /// They are refused for ever: of a Unix socket whose place another one takes, which refuses as well.
-    Ended,
-}
 
 /// What came of refusing.
 #[derive(Debug, Default)]

@@ -9,7 +9,8 @@ use crate::plan::{Blueprint, Prepared};
 use crate::run::doors::Door;
 use crate::run::driver::Inbound;
 use crate::run::files;
-use crate::run::listeners::{Done, Listeners, Order, SocketName, carry_out};
+use crate::run::listeners::bound::SocketName;
+use crate::run::listeners::{Done, Listeners, Order, carry_out};
 use crate::run::unix_socket::removal;
 use crate::supervise::{Action, Event, Exit, WorkerId};
 
