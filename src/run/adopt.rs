@@ -9,9 +9,10 @@ use super::files;
 use super::listeners::bound::inode_of;
 use super::listeners::{ListenerRecord, Listeners};
 use super::passed::Passed;
+use super::proc::{Stat, cgroup_of};
 use super::process::{Children, Process};
 use super::scoreboard::Scoreboard;
-use super::state::{WorkerRecord, cgroup_of, start_of};
+use super::state::WorkerRecord;
 use crate::plan::Account;
 use crate::supervise::WorkerId;
 
@@ -45,13 +46,13 @@ pub(super) fn living(children: &Children, workers: &[WorkerRecord]) -> BTreeMap<
 }
 
 fn is_it(record: &WorkerRecord) -> bool {
-    let Some((started, ended)) = start_of(record.pid) else { return false };
+    let Some(stat) = Stat::of(record.pid) else { return false };
     // One that had not entered its group yet is where ostlerd itself is.
     let same_group = record.cgroup.as_ref().is_none_or(|was| {
         let group = cgroup_of(record.pid);
         group.as_ref() == Some(was) || group == cgroup_of(std::process::id() as i32)
     });
-    started == record.started && !ended && same_group
+    stat.start == record.started && stat.lives && same_group
 }
 
 /// Takes back the sockets of an app: those that came with this process, else from a worker that serves them. What

@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::files;
-use super::state::{start_of, users_of};
+use super::proc::{Stat, users_of};
 
 /// Whoever has not been read within this holds up its reader.
 const HANGS: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ type Process = (i32, u64);
 pub(super) fn each(user: u32, pids: impl IntoIterator<Item = i32>, mut see: impl FnMut(i32, Vec<u8>)) {
     let may_be = pids.into_iter().filter(|&pid| user == 0 || acts_for(pid, user));
     let mut left: VecDeque<Process> =
-        may_be.filter_map(|pid| Some((pid, start_of(pid)?.0))).filter(|it| !is_hanging(it)).collect();
+        may_be.filter_map(|pid| Some((pid, Stat::of(pid)?.start))).filter(|it| !is_hanging(it)).collect();
     while !left.is_empty() && hanging(user) < HANGING_MOST {
         let (tell, told) = sync_channel(1);
         let (batch, number) = (left.clone(), NEXT.fetch_add(1, Ordering::Relaxed));
@@ -153,7 +153,7 @@ mod tests {
         while users_of(beside).is_none_or(|users| users != [12345; 4]) {
             std::thread::yield_now();
         }
-        let process = (held, start_of(held).unwrap().0);
+        let process = (held, Stat::of(held).unwrap().start);
         // Its readers wait from when its threads stand where they are to.
         while !is_hanging(&process) {
             each(12345, [held, beside], |_, _| {});

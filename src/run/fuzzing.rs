@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use super::link::record::Record;
 use super::messages::{Messages, last_words, shown};
-use super::state::{Kept, cgroup_in, start_in};
+use super::proc::{cgroup_in, law_of_stat};
+use super::state::Kept;
 use super::{handover, holder, listen_queue, memory, migration, scoreboard};
 use crate::config::fuzzing::{Law, is_harmless};
 use crate::config::parse_app;
@@ -24,7 +25,7 @@ pub(crate) const LAWS: &[Law] = &[
     ("command_messages", migration::law_of_command),
     ("output", migration::law_of_output),
     ("history", migration::law_of_history),
-    ("stat", migration::law_of_stat),
+    ("stat", stat),
     ("state", state),
     ("link_record", link_record),
     ("kernel", kernel),
@@ -171,11 +172,14 @@ fn link_record(bytes: &[u8]) {
     assert_eq!(record, kept);
 }
 
+/// A process, which calls itself as it likes.
+fn stat(bytes: &[u8]) {
+    law_of_stat(bytes);
+    migration::law_of_names(bytes);
+}
+
 /// What the kernel's tables say, in which other people choose some words.
 fn kernel(bytes: &[u8]) {
-    start_in(bytes);
-    let named = [b"7 (", bytes, b") Z 1 7 7 0 -1 4194560 1 1 1 1 30 4 5 6 20 0 1 0 4242 1 1 1"].concat();
-    assert_eq!(start_in(&named), Some((4242, true)));
     listen_queue::diag::answer(bytes);
     let text = String::from_utf8_lossy(bytes);
     for line in text.lines() {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use super::identity::local;
+use super::proc;
 
 /// A process that holds a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,18 +31,15 @@ pub fn holder_of(address: SocketAddr) -> Option<Holder> {
     if sockets.is_empty() {
         return None;
     }
-    let mut pids: Vec<i32> = std::fs::read_dir("/proc")
-        .ok()?
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
-        .collect();
+    let mut pids: Vec<i32> = proc::pids().collect();
     pids.sort_unstable_by_key(|&pid| (pid == 1, pid));
-    pids.into_iter().find(|&pid| holds(pid, &sockets)).and_then(Holder::of)
+    pids.into_iter().find(|&pid| proc::holds_any(pid, &sockets)).and_then(Holder::of)
 }
 
 /// Whether this very process listens where `address` would, whoever else has the same socket.
 pub(super) fn is_own(address: SocketAddr) -> bool {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
-    holds(own, &sockets_at(address))
+    proc::holds_any(own, &sockets_at(address))
 }
 
 fn sockets_at(address: SocketAddr) -> BTreeSet<u64> {
@@ -58,23 +56,11 @@ impl Holder {
     pub(super) fn of(pid: i32) -> Option<Holder> {
         let name = std::fs::read(format!("/proc/{pid}/comm")).ok()?;
         let name = String::from_utf8_lossy(&name).chars().filter(|it| !it.is_control()).collect();
-        let status =
-            String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/status")).ok()?).into_owned();
-        let uids = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-        let uid: u32 = uids.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        let uid = *proc::users_of(pid)?.get(1)?;
         // Somebody waits, and a directory service may not answer.
         let user = local::name_of(uid).unwrap_or_else(|| format!("the user {uid}"));
         Some(Holder { pid, name, user })
     }
-}
-
-fn holds(pid: i32, sockets: &BTreeSet<u64>) -> bool {
-    let Ok(fds) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    fds.filter_map(Result::ok).filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|target| {
-        let inode =
-            target.to_str().and_then(|text| text.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-        inode.is_some_and(|inode| sockets.contains(&inode))
-    })
 }
 
 /// The socket of a line of `/proc/net/tcp`, where it listens and would be in the way of `wanted`.

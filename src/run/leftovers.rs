@@ -5,7 +5,6 @@
 //! that is no other app's.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use tokio::time::timeout;
 
 use super::migration::census;
 use super::migration::enclosure::{Member, all_ended};
+use super::proc;
 use super::process::Children;
 use crate::config::AppName;
 
@@ -55,7 +55,7 @@ impl Leftovers {
     /// Of what was started until now: the app may be started again. Its user owns nothing else if `is_alone`.
     pub(super) fn of(mark: Mark, owner: u32, is_alone: bool) -> Leftovers {
         let user = Some(owner).filter(|_| is_alone);
-        Leftovers { mark, owner, user, until: census::now(), sessions: BTreeSet::new() }
+        Leftovers { mark, owner, user, until: proc::now(), sessions: BTreeSet::new() }
     }
 
     /// Ends all of it.
@@ -93,7 +93,8 @@ impl Leftovers {
         let (user, until) = (self.user, self.until);
         let (watching, sessions) = (children.clone(), self.sessions.clone());
         let look = move || {
-            let is_orphan = |pid: i32| !watching.is_watched(pid) && user.is_some() && user_of(pid) == user;
+            let is_orphan =
+                |pid: i32| !watching.is_watched(pid) && user.is_some() && proc::owner_of(pid) == user;
             let mut found = census::left_behind((owner, &mark), until, &sessions, is_orphan);
             found.retain(|found| !watching.is_watched(found.pid));
             found
@@ -102,8 +103,4 @@ impl Leftovers {
         self.sessions.extend(found.iter().map(|found| found.session));
         found.into_iter().filter_map(Member::of).collect()
     }
-}
-
-fn user_of(pid: i32) -> Option<u32> {
-    std::fs::metadata(format!("/proc/{pid}")).ok().map(|meta| meta.uid())
 }

@@ -50,6 +50,7 @@ mod own_file;
 mod paper;
 pub mod passed;
 mod prepare;
+mod proc;
 pub mod process;
 pub mod reaper;
 pub mod releases;

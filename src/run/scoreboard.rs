@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
@@ -13,7 +13,6 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::time::{ClockId, clock_gettime};
-use nix::unistd::{SysconfVar, sysconf};
 
 use super::board_file::{self, Identity};
 use crate::supervise::{Observation, Stage};
@@ -248,15 +247,6 @@ pub(super) fn time_at(nanoseconds: u64) -> Option<Instant> {
     Instant::now().checked_sub(age)
 }
 
-/// Resident memory of a process in bytes; `None` where it is gone.
-pub fn rss(pid: i32) -> Option<u64> {
-    let mut text = String::new();
-    File::open(format!("/proc/{pid}/statm")).ok()?.take(256).read_to_string(&mut text).ok()?;
-    let pages: u64 = text.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let page = sysconf(SysconfVar::PAGE_SIZE).ok().flatten()?;
-    pages.checked_mul(u64::try_from(page).ok()?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,12 +375,5 @@ mod tests {
         assert_eq!(new.read(&other, 5), None);
         use std::os::unix::fs::PermissionsExt;
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    }
-
-    #[test]
-    fn memory_is_read_in_bytes_and_only_of_the_living() {
-        assert!(rss(std::process::id() as i32).unwrap() > 1 << 20);
-        assert_eq!(rss(i32::MAX), None);
-        assert!(monotonic_now() > 0);
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use nix::libc;
 
 use super::paper::Paper;
+use super::proc;
 use super::process::Process;
 use crate::observe::traceback::stands_in;
 use crate::supervise::Stand;
@@ -33,7 +34,7 @@ pub(super) async fn of(process: &Process, paper: &Paper, directory: &Path) -> Op
 /// What it writes at this signal. One that does not take the signal would die of it.
 async fn written(process: &Process, paper: &Paper, signal: i32) -> Option<String> {
     let signal = libc::SIGRTMIN() + signal;
-    if !catches(process.pid(), signal) || !paper.is_ready_for(process.pid()).ok()? {
+    if !proc::catches(process.pid(), signal) || !paper.is_ready_for(process.pid()).ok()? {
         return None;
     }
     process.signal_real_time(signal).ok()?;
@@ -43,7 +44,7 @@ async fn written(process: &Process, paper: &Paper, signal: i32) -> Option<String
 
 /// It runs, and nothing of the shim's does: it is somewhere before that.
 fn not_begun(process: &Process) -> Option<Stand> {
-    let begun = catches(process.pid(), libc::SIGRTMIN() + STACKS);
+    let begun = proc::catches(process.pid(), libc::SIGRTMIN() + STACKS);
     let at = "its interpreter's own start, before any code of the app (site, .pth files, sitecustomize)";
     (!begun).then(|| Stand { at: at.to_owned(), stacks: String::new() })
 }
@@ -52,12 +53,4 @@ fn not_begun(process: &Process) -> Option<Stand> {
 fn innermost(stacks: &str) -> Option<String> {
     let frame = stacks.lines().find(|line| line.trim_start().starts_with("File \""))?;
     Some(frame.trim().to_owned())
-}
-
-/// Whether a process has a handler for a signal.
-fn catches(pid: i32, signal: i32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    mask >> (signal - 1) & 1 == 1
 }

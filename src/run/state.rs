@@ -210,35 +210,3 @@ pub(super) fn remove(path: &Path) {
 fn boot_id() -> String {
     std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
-
-/// When the kernel started a process, in its ticks since boot, and whether it has ended but not been reaped.
-pub(super) fn start_of(pid: i32) -> Option<(u64, bool)> {
-    start_in(&std::fs::read(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// The same of what stands in that file.
-pub(super) fn start_in(stat: &[u8]) -> Option<(u64, bool)> {
-    // The name is in parentheses and may hold anything, also what is no text.
-    let stat = String::from_utf8_lossy(stat);
-    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-    let ended = matches!(fields.next()?, "Z" | "X");
-    Some((fields.nth(18)?.parse().ok()?, ended))
-}
-
-/// The users of a process: real, effective, saved, and for files.
-pub(super) fn users_of(pid: i32) -> Option<Vec<u32>> {
-    // A name that a process has given itself need not be text.
-    let status = String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/status")).ok()?).into_owned();
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    line.split_ascii_whitespace().map(|uid| uid.parse().ok()).collect()
-}
-
-/// The control group of a process in the unified hierarchy.
-pub(super) fn cgroup_of(pid: i32) -> Option<String> {
-    cgroup_in(&std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
-}
-
-/// The same of what stands in that file.
-pub(super) fn cgroup_in(text: &str) -> Option<String> {
-    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
-}

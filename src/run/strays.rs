@@ -13,6 +13,7 @@ use nix::sys::socket::{getsockopt, sockopt};
 use tokio::time::{Instant, timeout_at};
 
 use super::listeners;
+use super::proc;
 use super::process::{Children, Process};
 use crate::config::{AppName, Config, Listen, agreed, counted};
 use crate::supervise::Rung;
@@ -40,8 +41,6 @@ impl Strays {
     /// Finds them.
     pub(super) fn of(children: &Children, runtime_directory: &Path, config: &Config) -> Strays {
         let Some(proof) = Proof::new(children, runtime_directory, config) else { return Strays(Vec::new()) };
-        let numbers = fs::read_dir("/proc").into_iter().flatten();
-        let pids = numbers.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok());
         let stray = |pid| {
             let proven = proof.of(pid)?;
             // Asked once more with the pidfd open: from then on nothing can be mistaken for it.
@@ -49,7 +48,7 @@ impl Strays {
             let sockets = listening(&process);
             Some(Stray { app: proven.app, process, sockets })
         };
-        Strays(pids.filter_map(stray).collect())
+        Strays(proc::pids().filter_map(stray).collect())
     }
 
     /// What they serve of an app's own addresses: a worker that holds another port has no say in who gets that.

@@ -5,13 +5,11 @@ use std::fs;
 use std::time::Duration;
 
 use crate::run::environ;
+use crate::run::proc::{self, Stat};
 
 /// Who shows no environment is looked at so often, with this in between.
 const LOOKS: usize = 5;
 const BETWEEN_PROGRAMS: Duration = Duration::from_millis(10);
-/// The kernel shows hundredths of a second to every program, whatever it counts in itself.
-const TICK: Duration = Duration::from_millis(10);
-
 /// A process that belongs to the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::run) struct Found {
@@ -23,17 +21,6 @@ pub(in crate::run) struct Found {
     pub(super) used: Duration,
     /// `pid 4711 (sleep)`.
     pub(super) words: String,
-}
-
-#[derive(Debug)]
-struct Stat {
-    name: String,
-    state: u8,
-    parent: i32,
-    group: i32,
-    session: i32,
-    used: Duration,
-    start: u64,
 }
 
 /// All that live of the command of `user` whose first process is `first`: its group and session, those with `mark` in their
@@ -66,7 +53,7 @@ fn with_descendants(all: &BTreeMap<i32, Stat>, mut inside: BTreeSet<i32>) -> BTr
 
 fn living(all: &BTreeMap<i32, Stat>, pids: BTreeSet<i32>) -> Vec<Found> {
     let found = |pid: i32| {
-        let stat = all.get(&pid).filter(|stat| stat.lives())?;
+        let stat = all.get(&pid).filter(|stat| stat.lives)?;
         Some(Found {
             pid,
             start: stat.start,
@@ -102,16 +89,9 @@ pub(super) fn marked(user: u32, is_mark: impl Fn(&[u8]) -> bool) -> Vec<Found> {
     living(&all, with_descendants(&all, inside))
 }
 
-/// Now, as the start of a process is counted.
-pub(in crate::run) fn now() -> u64 {
-    let Ok(text) = fs::read_to_string("/proc/uptime") else { return 0 };
-    let seconds: f64 = text.split_whitespace().next().and_then(|it| it.parse().ok()).unwrap_or_default();
-    (seconds / TICK.as_secs_f64()) as u64
-}
-
 /// A process that lives, in words.
 pub(super) fn words(pid: i32) -> Option<String> {
-    stat(pid).filter(Stat::lives).map(|stat| named(pid, &stat))
+    Stat::of(pid).filter(|stat| stat.lives).map(|stat| named(pid, &stat))
 }
 
 fn named(pid: i32, stat: &Stat) -> String {
@@ -120,41 +100,11 @@ fn named(pid: i32, stat: &Stat) -> String {
 
 /// Whether the number is still that process's, and it lives.
 pub(super) fn is_still(found: &Found) -> bool {
-    stat(found.pid).is_some_and(|stat| stat.start == found.start && stat.lives())
-}
-
-impl Stat {
-    fn lives(&self) -> bool {
-        !matches!(self.state, b'Z' | b'X' | b'x')
-    }
+    Stat::of(found.pid).is_some_and(|stat| stat.start == found.start && stat.lives)
 }
 
 fn everybody() -> BTreeMap<i32, Stat> {
-    let Ok(entries) = fs::read_dir("/proc") else { return BTreeMap::new() };
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid: i32| Some((pid, stat(pid)?))).collect()
-}
-
-fn stat(pid: i32) -> Option<Stat> {
-    stat_in(&fs::read(format!("/proc/{pid}/stat")).ok()?)
-}
-
-fn stat_in(text: &[u8]) -> Option<Stat> {
-    let text = String::from_utf8_lossy(text);
-    // The name may hold anything, brackets too.
-    let (head, rest) = text.rsplit_once(')')?;
-    let name = head.split_once('(')?.1.to_owned();
-    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-    let number = |at: usize| fields.get(at)?.parse::<i32>().ok();
-    Some(Stat {
-        name,
-        state: *fields.first()?.as_bytes().first()?,
-        parent: number(1)?,
-        group: number(2)?,
-        session: number(3)?,
-        used: (11..15).filter_map(|at| fields.get(at)?.parse::<u32>().ok()).map(|it| TICK * it).sum(),
-        start: fields.get(19)?.parse().ok()?,
-    })
+    proc::pids().filter_map(|pid| Some((pid, Stat::of(pid)?))).collect()
 }
 
 /// Everybody but this process and the first of all.
@@ -199,26 +149,17 @@ fn carriers(user: u32, mut pids: BTreeSet<i32>, is_mark: impl Fn(&[u8]) -> bool)
     found
 }
 
-/// Law of `/proc/PID/stat`: a name of a process's own choice changes nothing else of it.
+/// Law of how a process is spoken of: whatever it calls itself, it is a few harmless words.
 #[cfg(any(test, fuzzing))]
-pub(in crate::run) fn law_of_stat(bytes: &[u8]) {
-    stat_in(bytes);
+pub(in crate::run) fn law_of_names(bytes: &[u8]) {
     let whole = [b"7 (", bytes, b") S 1 7 7 0 -1 4194560 1 1 1 1 30 4 5 6 20 0 1 0 4242 1 1 1"].concat();
-    let stat = stat_in(&whole).expect("it is whole");
-    assert!(stat.lives() && stat.parent == 1 && stat.start == 4242 && stat.used == TICK * 45, "{stat:?}");
-    let words = named(7, &stat);
+    let words = named(7, &Stat::in_text(&whole).expect("it is whole"));
     assert!(words.len() < 100 && crate::config::fuzzing::is_harmless(&words), "{words:?}");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_process_is_known_by_its_stat_whatever_its_name() {
-        let own = stat(i32::try_from(std::process::id()).unwrap()).unwrap();
-        assert!(own.lives() && own.start > 0 && own.parent > 0, "{own:?}");
-    }
 
     #[test]
     fn nobody_belongs_to_a_command_that_never_was() {

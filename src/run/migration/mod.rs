@@ -42,7 +42,7 @@ pub use name::{MARK, RunName};
 #[cfg(any(test, fuzzing))]
 pub(super) use bounded::{law_of_command, law_of_database};
 #[cfg(any(test, fuzzing))]
-pub(super) use {census::law_of_stat, history::law_of_history, output::law_of_output};
+pub(super) use {census::law_of_names, history::law_of_history, output::law_of_output};
 
 use look::Look;
 use opening::Turns;

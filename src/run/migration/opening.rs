@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use super::database::{self, Database, DatabaseTask, Patience};
 use crate::migrate::{Orders, WatchOrder};
 use crate::plan::Blueprint;
+use crate::run::proc;
 use crate::run::process::Children;
 use crate::supervise::{MigrationFact, Trouble, TroubleKind};
 
@@ -62,7 +63,7 @@ impl OpenLimit {
 
     /// Its time is over: whether it gets more, because it had to wait for a processor.
     pub(super) fn goes_on(&mut self, pid: i32) -> bool {
-        let waited = waited_for_a_processor(pid).min(self.limit * (MOST - 1));
+        let waited = proc::waited_for_a_processor(pid).min(self.limit * (MOST - 1));
         let more = waited.saturating_sub(self.waited);
         self.waited = waited.max(self.waited);
         more >= self.limit / 20
@@ -121,11 +122,4 @@ async fn turn(
             },
         }
     }
-}
-
-/// For how long a process could have run and did not get a processor, as the kernel counts it; nothing if it does not.
-fn waited_for_a_processor(pid: i32) -> Duration {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
-    let nanoseconds = text.split_ascii_whitespace().nth(1).and_then(|it| it.parse().ok());
-    Duration::from_nanos(nanoseconds.unwrap_or(0))
 }

@@ -5,7 +5,6 @@
 //! is asked, this ostlerd runs nothing for the app's databases, so whoever is found is an orphan.
 
 use std::os::fd::AsFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use super::census;
 use super::enclosure::Member;
 use super::name::{MARK, family};
 use crate::config::AppName;
+use crate::run::proc;
 
 /// From SIGTERM to SIGKILL, and to the next one.
 const GRACE: Duration = Duration::from_secs(2);
@@ -53,8 +53,7 @@ pub(super) fn end(runtime: &Path, app: &AppName, user: u32) -> Result<Vec<String
 
 fn members(beginning: &str, user: u32) -> Vec<Member> {
     let found = census::marked(user, |variable| variable.starts_with(beginning.as_bytes()));
-    let is_ours = |pid: i32| std::fs::metadata(format!("/proc/{pid}")).is_ok_and(|it| it.uid() == user);
-    found.into_iter().filter(|it| is_ours(it.pid)).filter_map(Member::of).collect()
+    found.into_iter().filter(|it| proc::owner_of(it.pid) == Some(user)).filter_map(Member::of).collect()
 }
 
 /// Until all of them have ended, or the grace is over.

@@ -19,8 +19,9 @@ use crate::run::known::KnownApps;
 use crate::run::listeners::Listeners;
 use crate::run::listeners::bound::inode_of;
 use crate::run::passed::Passed;
+use crate::run::proc::Stat;
 use crate::run::scoreboard::{Place, Scoreboard, Slot};
-use crate::run::state::{self, Kept, WorkerRecord};
+use crate::run::state::{Kept, WorkerRecord};
 use crate::run::worker_process::{WorkerHandle, watch_adopted};
 use crate::run::zygote;
 use crate::supervise::{Found, GenerationId, Legacy, Stage, WorkerId};
@@ -219,7 +220,7 @@ impl Shell {
 
 /// When a process that was just started began, as its record has it; it is not reaped yet.
 pub(super) fn began(pid: i32) -> u64 {
-    state::start_of(pid).map_or(0, |(ticks, _)| ticks)
+    Stat::of(pid).map_or(0, |stat| stat.start)
 }
 
 /// The scoreboard that the workers of an app write, as one of them has it open; a file, where it is one still.

@@ -15,9 +15,9 @@ use super::super::environ;
 use super::super::files;
 use super::super::identity;
 use super::super::leftovers::Mark;
+use super::super::proc::{Stat, cgroup_of, users_of};
 use super::super::process::Children;
 use super::super::scope::{ROOT, group_of, slice_of};
-use super::super::state::{cgroup_of, start_of, users_of};
 use crate::config::{AppName, Config};
 
 /// The namespaces that a worker shares with ostlerd.
@@ -75,11 +75,11 @@ impl Proof {
 
     /// Whose this process is, where it proves that.
     pub(super) fn of(&self, pid: i32) -> Option<Proven> {
-        let (started, ended) = start_of(pid)?;
+        let stat = Stat::of(pid)?;
         // The name costs least, and is asked first for that reason alone.
         let held = PathBuf::from(format!("/proc/{pid}/fd/{SCOREBOARD}"));
         let name = fs::read_link(&held).ok()?;
-        if ended || !is_scoreboard_name(&name) || namespaces(&pid.to_string())? != self.namespaces {
+        if !stat.lives || !is_scoreboard_name(&name) || namespaces(&pid.to_string())? != self.namespaces {
             return None;
         }
         let (uid, board) = (uid_of(pid)?, files::known(&held)?);
@@ -91,7 +91,7 @@ impl Proof {
             None => it.board == Some(identity_of(&board)),
         };
         let found = self.apps.iter().find(is_one)?;
-        Some(Proven { app: found.app.clone(), started })
+        Some(Proven { app: found.app.clone(), started: stat.start })
     }
 
     fn is_of(&self, pid: i32, expected: &Expected, name: &Path, board: &Statx) -> bool {
