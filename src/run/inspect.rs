@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
-use super::known::Unlooked;
 use super::launch::LaunchSpec;
 use super::messages::{last_words, shown};
 use super::process::{Children, Process};
 use super::scope::{Alone, Purpose};
 use super::stand;
+use super::unlooked::Unlooked;
 use super::warm::Warm;
 use super::wire::Wire;
 use super::worker_process::start_interpreter;

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::inspect::Inspection;
+use super::unlooked::Unlooked;
 use super::world;
 use crate::config::{App, AppName, Config, HealthConfig};
 use crate::observe::Release;
@@ -148,35 +149,3 @@ pub struct Found {
 
 /// Looks found for several apps.
 pub(super) type AllLooked = BTreeMap<AppName, Result<Looked, Unlooked>>;
-
-/// Why an app cannot be run as it is configured.
-#[derive(Debug)]
-pub(super) enum Unlooked {
-    /// It was looked at, and something is wrong.
-    Refused(Refusal),
-    /// Something of it hangs or is held by another process.
-    Held(Refusal),
-}
-
-impl Unlooked {
-    pub(super) fn map(self, change: impl FnOnce(Refusal) -> Refusal) -> Unlooked {
-        match self {
-            Unlooked::Refused(refusal) => Unlooked::Refused(change(refusal)),
-            Unlooked::Held(refusal) => Unlooked::Held(change(refusal)),
-        }
-    }
-}
-
-impl From<Refusal> for Unlooked {
-    fn from(refusal: Refusal) -> Unlooked {
-        Unlooked::Refused(refusal)
-    }
-}
-
-impl From<Unlooked> for Refusal {
-    fn from(why: Unlooked) -> Refusal {
-        match why {
-            Unlooked::Refused(refusal) | Unlooked::Held(refusal) => refusal,
-        }
-    }
-}

@@ -5,39 +5,21 @@
 //! that is no other app's.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::time::timeout;
 
+use super::mark::Mark;
 use super::migration::census;
 use super::migration::enclosure::{Member, all_ended};
 use super::proc;
 use super::process::Children;
-use crate::config::AppName;
 
-/// The variable; its value is the runtime directory, a colon and the app.
-const VARIABLE: &str = "OSTLER_APP";
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
 /// After so many looks, what starts ever new processes is left alone.
 const LOOKS: usize = 20;
-
-/// What an app's processes carry.
-#[derive(Clone, Debug)]
-pub(super) struct Mark(String);
-
-impl Mark {
-    pub(super) fn of(runtime_directory: &Path, app: &AppName) -> Mark {
-        Mark(format!("{}:{app}", runtime_directory.display()))
-    }
-
-    /// Name and value.
-    pub(super) fn variable(&self) -> (String, String) {
-        (VARIABLE.to_owned(), self.0.clone())
-    }
-}
 
 /// What an app that has been stopped by now left behind.
 #[derive(Debug)]
@@ -68,7 +50,7 @@ impl Leftovers {
             }
             if signal == Signal::TERM {
                 let names: Vec<&str> = members.iter().take(20).map(|member| member.words.as_str()).collect();
-                tracing::info!("{}: left by its workers, and ended: {}", self.app(), names.join(", "));
+                tracing::info!("{}: left by its workers, and ended: {}", self.mark.app(), names.join(", "));
             }
             for member in &members {
                 let _ = pidfd_send_signal(&member.pidfd, signal);
@@ -80,16 +62,12 @@ impl Leftovers {
         }
         tracing::error!(
             "{}: what its workers have left starts new processes faster than they end",
-            self.app()
+            self.mark.app()
         );
     }
 
-    fn app(&self) -> &str {
-        self.mark.0.rsplit_once(':').map_or("", |(_, app)| app)
-    }
-
     async fn members(&mut self, children: &Children) -> Vec<Member> {
-        let (mark, owner) = (format!("{VARIABLE}={}", self.mark.0), self.owner);
+        let (mark, owner) = (self.mark.entry(), self.owner);
         let (user, until) = (self.user, self.until);
         let (watching, sessions) = (children.clone(), self.sessions.clone());
         let look = move || {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inspect::Inspection;
-use super::known::{AllLooked, Found, Known, Looked, Unlooked};
+use super::known::{AllLooked, Found, Known, Looked};
 use super::process::Children;
+use super::unlooked::Unlooked;
 use super::warm::Interpreters;
 use super::{files, identity, log_file, world};
 use crate::config::{self, App, AppName, Config, Edge, Problems};

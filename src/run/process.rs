@@ -21,7 +21,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::journal::{Journal, Stream};
 use super::launch::{self, Launch, LaunchSpec};
-use super::leftovers::Mark;
+use super::mark::Mark;
 use super::scope::{Inhabitants, Place, Scopes};
 use super::{launch_fds, memory_file};
 use crate::config::AppName;

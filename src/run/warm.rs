@@ -20,10 +20,10 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use super::inspect::{Inspection, KilledOnDrop, inspect_fresh, inspect_warm};
-use super::known::Unlooked;
 use super::launch::LaunchSpec;
 use super::process::{Children, Process};
 use super::scope::{Alone, Purpose};
+use super::unlooked::Unlooked;
 use super::wire::Wire;
 use super::worker_process::start_interpreter;
 use super::zygote;

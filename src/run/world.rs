@@ -10,8 +10,8 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
 use super::files::at;
-use super::known::Unlooked;
 use super::rights::may_change;
+use super::unlooked::Unlooked;
 use crate::config::{App, open_regular, parse_env_file};
 use crate::plan::{Account, EnvFile, Fingerprint, Paths, Refusal};
 

@@ -14,7 +14,7 @@ use super::super::board_file::{self, Identity, Left};
 use super::super::environ;
 use super::super::files;
 use super::super::identity;
-use super::super::leftovers::Mark;
+use super::super::mark::Mark;
 use super::super::proc::{Stat, cgroup_of, users_of};
 use super::super::process::Children;
 use super::super::scope::{ROOT, group_of, slice_of};
