@@ -340,27 +340,6 @@ fn documents_stand_for_themselves() {
 }
 
 #[test]
-fn the_page_names_every_key_of_the_configuration() {
-    let page = text("packaging/man/ostler.toml.5.md");
-    let named =
-        |name: &str| [format!("`{name}`"), format!("### [{name}]")].iter().any(|it| page.contains(it));
-    let not_keys =
-        ["name", "file", "entry", "apps", "address", "mode", "overrides", "static_files", "origin"];
-    let types = ["types", "edge", "migrate"].map(|file| text(format!("src/config/{file}.rs"))).concat();
-    let missing = types
-        .lines()
-        .filter_map(|line| line.strip_prefix("    pub ")?.split_once(": ").map(|(name, _)| name.to_owned()))
-        .filter(|name| {
-            !name.starts_with("fn ")
-                && !name.starts_with("const ")
-                && !not_keys.contains(&name.as_str())
-                && !named(name)
-        })
-        .collect();
-    none("keys that ostler.toml(5) does not name", missing);
-}
-
-#[test]
 fn the_rules_see_what_they_look_for() {
     let source = "use crate::{run::X, plan::{config, y}};\n// crate::control\nlet a = \"crate::observe\"; r#\"tokio\"#; '\"'; tokio::x";
     let code = strip(source);

@@ -4,14 +4,25 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use toml::de::DeValue;
+
 use super::error::Fault;
 use super::source::shortened;
 use super::types::Address;
+use super::values::{self, Read};
 
 const RULE: &str = "an IP address with a port, unix:/absolute/path or systemd:NAME";
 
 /// The kernel's `sun_path` has 108 bytes, the last one for the NUL.
 const UNIX_PATH_MOST: usize = 107;
+
+/// An address as a file has it, or a port alone, which is refused with what would be one.
+pub(super) fn address(value: &DeValue<'_>) -> Read<Address> {
+    match value {
+        DeValue::Integer(port) => port.to_string().parse(),
+        other => values::text(other)?.parse(),
+    }
+}
 
 impl FromStr for Address {
     type Err = Fault;

@@ -2,19 +2,97 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
-use super::check::{Checker, Section};
+use super::address::address;
+use super::check::{Checker, Field};
 use super::error::{Fault, Place, Problem};
-use super::types::{Address, App, AppName, Limits, ProbeConfig, RolloutConfig, Workers};
-use super::{keys, names, values};
+use super::key::{Kind, keys};
+use super::keys as tables;
+use super::kinds::{AbsolutePath, Flag, List, Mode, Number, One, Sub, Text, With};
+use super::limits::{self, Limits};
+use super::migrate::{self, MigrateConfig};
+use super::probe::ProbeConfig;
+use super::rollout::RolloutPolicy;
+use super::source::shortened;
+use super::types::{Address, AppName};
+use super::workers::{self, WORKERS_MOST, Workers};
+use super::{names, static_files};
 
-const MIB: u64 = 1024 * 1024;
-const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-const SHORTEST: Duration = Duration::from_millis(100);
+keys! {
+    /// One app as configured; `None` where the file does not say (gunicorn's own settings or a default decide).
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub struct App of {
+        /// Its name.
+        name: AppName,
+        /// The file that it stands in.
+        file: PathBuf,
+    } {
+        /// the release's folder, absolute; may be a link, or lead through one, which is resolved at each rollout
+        directory: PathBuf = AbsolutePath, [required], "\"/srv/shop/current\"", Rollout;
+        /// the app's interpreter, absolute: that of an environment with gunicorn 20.1 to 27
+        python: PathBuf = AbsolutePath, [required], "\"/srv/shop/venv/bin/python\"", Rollout;
+        /// `module:attribute`, as for gunicorn
+        entry("app"): String = Text(names::entry), [required], "\"shop.wsgi:application\"", Rollout;
+        /// `"127.0.0.1:8000"`, `"[::1]:8000"`, `"unix:/path"`, `"systemd:NAME"`, or a list of them. `"[::]:8000"` takes IPv4
+        /// too if the kernel's `net.ipv6.bindv6only` is 0, its default, and no IPv4 listener for the port stands beside it
+        listen: Vec<Address> = With(listen),
+            [unset "gunicorn's `bind`, with the rights of the app's user alone: see [ostler-security(7)](ostler-security.7.md)"],
+            "[\"127.0.0.1:8000\"]", Rollout;
+        /// the mode of Unix sockets
+        socket_mode: Option<u32> = Mode, [unset "`0o666`"], "0o660", Rollout;
+        /// length of the kernel's accept queue
+        backlog: Option<u32> = Number(1..=65_535), [unset "gunicorn's `backlog`"], "2048", Rollout;
+        /// the user that the workers run as; root only if it is `"root"`
+        user: Option<String> = Text(names::login), [unset "required if ostlerd is root"], "\"shop\"", Rollout;
+        /// their primary group
+        group: Option<String> = Text(names::login), [unset "the user's"], "\"shop\"", Rollout;
+        /// a number; `"auto"`: twice the processors and one; or a range such as `{ min = 2, max = 16 }`: as many as the load
+        /// needs, see [ostler-scaling(7)](ostler-scaling.7.md). A range has `min` and `max`, and may have `idle`: one worker
+        /// less when there has been too little to do for that time, `"5m"`
+        workers: Option<Workers> = With(workers::check), [unset "gunicorn's `workers`"], "4", Resize;
+        /// gunicorn's own arguments, a list
+        args: Vec<String> = With(args), [unset "none"], "[\"-k\", \"gthread\", \"--threads\", \"4\"]", Rollout;
+        /// the workers' environment, a table. Nothing of ostlerd's own is inherited. `JOURNAL_STREAM` is set if they print to
+        /// the journal. `OSTLER_APP` is set if no systemd holds together what they start; what has it ends with the app
+        env: BTreeMap<String, String> = With(env), [unset "`PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`"],
+            "{ DJANGO_SETTINGS_MODULE = \"shop.settings\" }", Rollout;
+        /// files of `NAME=value` lines; `env` wins
+        env_files: Vec<PathBuf> = List(AbsolutePath), [unset "none"], "[\"/etc/ostler/shop.env\"]", Rollout;
+        /// the mask of files that workers make
+        umask: Option<u32> = Mode, [unset "gunicorn's `umask` if it is set, else `0o022`"], "0o022", Rollout;
+        /// `true`: the app is loaded once, by a process from which the workers are forked. Open threads and connections in
+        /// `post_fork` instead of the import: the log names those of the import. See
+        /// [ostler-gunicorn(7)](ostler-gunicorn.7.md#preload), also for apps with a `gunicorn.conf.py`
+        preload: Option<bool> = Flag, [unset "gunicorn's `preload_app`"], "true", Rollout;
+        /// `false`: set-user-id programs (sudo, postdrop) take effect for this app; sudo may need more capabilities, in a
+        /// drop-in with `CapabilityBoundingSet=`
+        no_new_privileges: bool = Flag, [default true], "false", Rollout;
+        /// where the workers' output goes: a file, or a device such as `/dev/null`
+        log_file: Option<PathBuf> = AbsolutePath,
+            [unset "the journal, under the app's name (`journalctl -t NAME`); without a journal, ostlerd's standard error"],
+            "\"/var/log/shop.log\"", Rollout;
+        /// `true`: the machine is ready without this app
+        optional: bool = Flag, [default false], "true", InPlace;
+        /// folders that the edge serves itself, `{ "/static/" = "/srv/shop/static" }`: the beginning of their paths, and a
+        /// folder, absolute or below `directory`. `ostler edge` writes them into its configuration; workers never see them
+        static_files("static"): BTreeMap<String, PathBuf> = With(static_files::check), [unset "none"],
+            "{ \"/static/\" = \"/srv/shop/static\" }", Nothing;
+        /// how many workers have to be ready for the app to be ready, 1 to `workers`, or to their `min`. An app scaled below
+        /// it by hand needs as many as it was scaled to
+        min_ready: u32 = Number(1..=WORKERS_MOST), [default 1], "1", InPlace;
+        /// one request that each new worker answers to itself before it takes clients
+        probe: ProbeConfig = Sub(&tables::PROBE, ProbeConfig::read), [section], "{ path = \"/healthz\" }", Within;
+        /// how a new generation of workers comes in
+        rollout: RolloutPolicy = Sub(&tables::ROLLOUT, RolloutPolicy::read), [section], "{ max_surge = 1 }", Within;
+        /// when a worker is replaced, and what the app may take
+        limits: Limits = Sub(&tables::LIMITS, limits::check), [section], "{ max_rss = \"512MiB\" }", Within;
+        /// what runs before a rollout
+        migrate: MigrateConfig = Sub(&tables::MIGRATE, migrate::check), [section], "{ timeout = \"10m\" }", Within;
+    }
+}
 
 /// An app that was looked at; `app` is `None` where it has a problem.
 pub(super) struct Checked {
@@ -25,68 +103,26 @@ pub(super) struct Checked {
 }
 
 /// Checks the table of one app, `place` being where it begins.
-pub(super) fn check(
-    checker: &mut Checker<'_>,
-    name: AppName,
-    table: &DeTable<'_>,
-    place: Place,
-    is_root: bool,
-) -> Checked {
+pub(super) fn check(checker: &mut Checker<'_>, name: AppName, table: &DeTable<'_>, place: Place) -> Checked {
     let before = checker.problems.len();
-    let section = checker.section(&keys::APP, table);
-    let listen = listen(checker, &section);
-    let directory = required(checker, &section, &place, "directory", "\"/srv/shop/current\"", values::path);
-    let python = required(checker, &section, &place, "python", "\"/srv/shop/venv/bin/python\"", values::path);
-    let entry = required(checker, &section, &place, "app", "\"shop.wsgi:application\"", names::entry);
-    let user = checker.read(&section, "user", "\"shop\"", names::login);
-    if is_root && !section.has("user") && !section.nests_an_app() {
+    let section = checker.section(&tables::APP, table, place.clone());
+    let mut app = App::read(checker, &section, name.clone(), checker.source.file.to_owned());
+    let migrate = section.field("migrate", "").and_then(|field| field.value.get_ref().as_table());
+    if !migrate.is_some_and(|table| table.contains_key("open_timeout")) {
+        app.migrate.budgets.open_timeout = app.rollout.boot_timeout;
+    }
+    if checker.is_root && !section.has("user") && !section.nests_an_app() {
         checker.problems.push(no_user(place.clone(), &name));
     }
-    let workers = super::workers::check(checker, &section);
-    let all = |items: Vec<(PathBuf, Place)>| items.into_iter().map(|(path, _)| path).collect();
-    let app = App {
-        name: name.clone(),
-        file: checker.source.file.to_owned(),
-        directory: directory.unwrap_or_default(),
-        python: python.unwrap_or_default(),
-        entry: entry.unwrap_or_default(),
-        listen: listen.iter().map(|(address, _)| address.clone()).collect(),
-        socket_mode: checker.read(&section, "socket_mode", "0o660", values::mode),
-        backlog: checker.read(&section, "backlog", "2048", values::count(1..=65_535)),
-        user,
-        group: checker.read(&section, "group", "\"shop\"", names::login),
-        workers,
-        args: args(checker, &section),
-        env: env(checker, &section),
-        env_files: all(checker.read_list(&section, "env_files", "[\"/etc/ostler/shop.env\"]", values::path)),
-        umask: checker.read(&section, "umask", "0o022", values::mode),
-        log_file: checker.read(&section, "log_file", "\"/var/log/shop.log\"", values::path),
-        optional: checker.read(&section, "optional", "true", values::flag).unwrap_or(false),
-        min_ready: min_ready(checker, &section, workers),
-        preload: checker.read(&section, "preload", "true", values::flag),
-        no_new_privileges: checker.read(&section, "no_new_privileges", "false", values::flag).unwrap_or(true),
-        probe: probe(checker, &section),
-        rollout: rollout(checker, &section),
-        limits: limits(checker, &section),
-        migrate: super::migrate::check(checker, &section),
-        static_files: super::static_files::check(checker, &section),
-    };
+    // A number of workers that the app always has.
+    if let Some(field) = section.field("min_ready", "1")
+        && let Some(least) = app.workers.and_then(Workers::least).filter(|least| *least < app.min_ready)
+    {
+        checker.one(&field, field.value, |value| Number(1..=least).read(value));
+    }
+    let listen = section.field("listen", "").map(|field| placed(checker, &field)).unwrap_or_default();
     let good = checker.problems.len() == before;
     Checked { name, place, listen, app: good.then_some(app) }
-}
-
-fn required<T>(
-    checker: &mut Checker<'_>,
-    section: &Section<'_, '_>,
-    place: &Place,
-    key: &'static str,
-    example: &'static str,
-    read: impl Fn(&DeValue<'_>) -> Result<T, Fault>,
-) -> Option<T> {
-    if !section.has(key) && !section.nests_an_app() {
-        checker.missing(place, key, example);
-    }
-    checker.read(section, key, example, read)
 }
 
 fn no_user(place: Place, name: &AppName) -> Problem {
@@ -95,60 +131,40 @@ fn no_user(place: Place, name: &AppName) -> Problem {
         .help(format!("name the user that the workers become, for example user = \"{name}\""))
 }
 
-/// A number of workers that the app always has: no more than a fixed number of them, or the least of a range.
-fn min_ready(checker: &mut Checker<'_>, section: &Section<'_, '_>, workers: Option<Workers>) -> Option<u32> {
-    let most = match workers {
-        Some(Workers::Count(count)) => count,
-        Some(Workers::Range(range)) => range.min,
-        _ => values::WORKERS_MOST,
+fn listen(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<Address>> {
+    if field.value.get_ref().as_array().is_some_and(|items| items.is_empty()) {
+        let help = "name one, or leave the key out where gunicorn's configuration has a bind";
+        checker.fault(field, field.value, Fault::new("is an empty list", "must name an address", help));
+    }
+    List(Text(address)).check(checker, field)
+}
+
+/// The good addresses with their places; what is wanted twice is found where all apps are known.
+fn placed(checker: &Checker<'_>, field: &Field<'_, '_>) -> Vec<(Address, Place)> {
+    let items = match field.value.get_ref() {
+        DeValue::Array(items) => items.iter().collect(),
+        _ => vec![field.value],
     };
-    checker.read(section, "min_ready", "1", values::count(1..=most))
+    let placed = items.into_iter().map(|item| (address(item.get_ref()), checker.source.place(item.span())));
+    placed.filter_map(|(address, place)| Some((address.ok()?, place))).collect()
 }
 
-/// The addresses with their places; what is wanted twice is found where all apps are known.
-fn listen(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Vec<(Address, Place)> {
-    const EXAMPLE: &str = "[\"127.0.0.1:8000\"]";
-    if let Some(field) = section.field("listen", EXAMPLE)
-        && field.value.get_ref().as_array().is_some_and(|items| items.is_empty())
-    {
-        let fault = Fault::new(
-            "is an empty list",
-            "must name an address",
-            "name one, or leave the key out where gunicorn's configuration has a bind",
-        );
-        checker.fault(&field, field.value, fault);
-    }
-    checker.read_list(section, "listen", EXAMPLE, |value| match value {
-        DeValue::Integer(port) => port.to_string().parse::<Address>(),
-        other => values::text(other)?.parse::<Address>(),
-    })
-}
-
-fn args(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Vec<String> {
-    const EXAMPLE: &str = "[\"-k\", \"gthread\", \"--threads\", \"4\"]";
-    if let Some(field) = section.field("args", EXAMPLE)
-        && let DeValue::String(text) = field.value.get_ref()
-    {
+fn args(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<String>> {
+    if let DeValue::String(text) = field.value.get_ref() {
         let words: Vec<String> = text.split_whitespace().map(|word| format!("{word:?}")).collect();
-        let help = format!("write args = [{}]", super::source::shortened(&words.join(", "), 120));
-        checker.fault(
-            &field,
-            field.value,
-            Fault::new("is a string", "must be a list, one argument each", help),
-        );
-        return Vec::new();
+        let help = format!("write args = [{}]", shortened(&words.join(", "), 120));
+        let rule = "must be a list, one argument each";
+        checker.fault(field, field.value, Fault::new("is a string", rule, help));
+        return None;
     }
-    let read = checker.read_list(section, "args", EXAMPLE, names::argument);
-    read.into_iter().map(|(argument, _)| argument).collect()
+    List(Text(names::argument)).check(checker, field)
 }
 
-fn env(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> BTreeMap<String, String> {
-    const EXAMPLE: &str = "{ DJANGO_SETTINGS_MODULE = \"shop.settings\" }";
+fn env(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<BTreeMap<String, String>> {
     let mut env = BTreeMap::new();
-    let Some(table) = checker.table(section, "env", EXAMPLE) else { return env };
-    for (key, value) in table {
+    for (key, value) in checker.table(field)? {
         let name: &str = key.get_ref();
-        let shown = super::source::shortened(name, 60);
+        let shown = shortened(name, 60);
         let written = checker.source.written(value.span());
         let (span, fault) = match (names::env_name_fault(name), names::env_value(value.get_ref(), &written)) {
             (Some(fault), _) => (key.span(), fault),
@@ -159,101 +175,9 @@ fn env(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> BTreeMap<String,
             }
         };
         let problem = Problem::new(checker.source.place(span), format!("`env.{shown}` {}", fault.what));
-        let example = format!("write for example env = {EXAMPLE}");
-        let help = if fault.help.is_empty() { example } else { fault.help };
+        let example = || format!("write for example env = {}", field.example);
+        let help = if fault.help.is_empty() { example() } else { fault.help };
         checker.problems.push(problem.rule(fault.rule).help(help));
     }
-    env
-}
-
-fn probe(checker: &mut Checker<'_>, parent: &Section<'_, '_>) -> ProbeConfig {
-    let Some(table) = checker.table(parent, "probe", "{ path = \"/healthz\" }") else {
-        return ProbeConfig::default();
-    };
-    let section = checker.section(&keys::PROBE, table);
-    let most = Duration::from_secs(600);
-    let default = ProbeConfig::default();
-    ProbeConfig {
-        enabled: checker.read(&section, "enabled", "false", values::flag).unwrap_or(default.enabled),
-        path: checker.read(&section, "path", "\"/healthz\"", names::url_path),
-        host: checker.read(&section, "host", "\"shop.example.com\"", names::host),
-        scheme: checker.read(&section, "scheme", "\"https\"", names::scheme).unwrap_or(default.scheme),
-        timeout: checker
-            .read(&section, "timeout", "\"10s\"", values::duration(SHORTEST..=most, false))
-            .unwrap_or(default.timeout),
-    }
-}
-
-fn rollout(checker: &mut Checker<'_>, parent: &Section<'_, '_>) -> RolloutConfig {
-    let Some(table) = checker.table(parent, "rollout", "{ max_surge = 1 }") else {
-        return RolloutConfig::default();
-    };
-    let section = checker.section(&keys::ROLLOUT, table);
-    RolloutConfig {
-        max_surge: checker.read(&section, "max_surge", "\"50%\"", values::surge),
-        boot_timeout: checker.read(
-            &section,
-            "boot_timeout",
-            "\"60s\"",
-            values::duration(SHORTEST..=DAY, false),
-        ),
-        max_boot_failures: checker.read(&section, "max_boot_failures", "2", values::count(1..=1000)),
-        settle: checker.read(
-            &section,
-            "settle",
-            "\"2s\"",
-            values::duration(Duration::ZERO..=10 * MINUTE, false),
-        ),
-    }
-}
-
-fn limits(checker: &mut Checker<'_>, parent: &Section<'_, '_>) -> Limits {
-    const BILLION: u64 = 1_000_000_000;
-    let Some(table) = checker.table(parent, "limits", "{ max_rss = \"512MiB\" }") else {
-        return Limits::default();
-    };
-    let section = checker.section(&keys::LIMITS, table);
-    let second = Duration::from_secs(1);
-    let mut time = |key, example, shortest, longest, or_never| {
-        checker.read(&section, key, example, values::duration(shortest..=longest, or_never))
-    };
-    let max_age = time("max_age", "\"12h\"", second, 365 * DAY, true);
-    let request_timeout = time("request_timeout", "\"60s\"", SHORTEST, DAY, true);
-    // Workers beat once a second: a shorter patience would take every one of them for hung.
-    let timeout = time("timeout", "\"30s\"", 2 * second, DAY, true);
-    let graceful_timeout = time("graceful_timeout", "\"30s\"", Duration::ZERO, DAY, false);
-    let memory = |checker: &mut Checker<'_>, key| {
-        checker.read(&section, key, "\"2GiB\"", values::size(16 * MIB..=(MIB << 20)))
-    };
-    let (memory_high, memory_max) = (memory(checker, "memory_high"), memory(checker, "memory_max"));
-    if let (Some(high), Some(max)) = (memory_high, memory_max)
-        && high > max
-        && let Some(field) = section.field("memory_high", "")
-    {
-        let rule = "must not be above `memory_max`: what is killed first is never slowed down";
-        let fault = Fault::new("is more than `memory_max`", rule, "lower it, or leave it out");
-        checker.fault(&field, field.value, fault);
-    }
-    // A limit of 0 is no limit, but it says so against gunicorn's own setting where there is one.
-    let lasting = |limit: Option<Duration>| limit.filter(|limit| !limit.is_zero());
-    Limits {
-        max_rss: checker.read(&section, "max_rss", "\"512MiB\"", values::size(MIB..=(MIB << 20))),
-        max_requests: checker.read(&section, "max_requests", "10000", values::whole(0..=BILLION)),
-        max_requests_jitter: checker.read(
-            &section,
-            "max_requests_jitter",
-            "1000",
-            values::whole(0..=BILLION),
-        ),
-        max_age: lasting(max_age),
-        request_timeout: lasting(request_timeout),
-        timeout,
-        graceful_timeout,
-        restarts_per_minute: checker.read(&section, "restarts_per_minute", "60", values::count(1..=10_000)),
-        nofile: checker.read(&section, "nofile", "65536", values::whole(64..=1_048_576)),
-        memory_high,
-        memory_max,
-        cpu_weight: checker.read(&section, "cpu_weight", "200", values::whole(1..=10_000)),
-        tasks_max: checker.read(&section, "tasks_max", "512", values::whole(1..=4_194_304)),
-    }
+    Some(env)
 }

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::app::{self, Checked};
-use super::check::Checker;
-use super::edge::{self, Edge};
+use super::app::{self, App, Checked};
+use super::check::{Checker, Field};
+use super::edge::Edge;
 use super::error::{Place, Problem, Problems};
+use super::health::HealthConfig;
+use super::key::keys;
+use super::keys as tables;
+use super::kinds::{Sub, With};
 use super::source::{Source, shortened};
-use super::types::{Address, App, AppName, HealthConfig};
-use super::{health, keys};
+use super::types::{Address, AppName};
 
 /// Text of one app's file to its type: what `load` does for a file of `apps.d`, without the file.
 ///
@@ -30,47 +33,51 @@ pub(super) fn app_file(
     is_root: bool,
 ) -> (Option<Checked>, Vec<Problem>) {
     let source = Source { file, text };
-    let mut checker = Checker::new(source, main);
-    let checked =
-        checker.parse().map(|table| app::check(&mut checker, name.clone(), &table, source.whole(), is_root));
+    let mut checker = Checker::new(source, main, is_root);
+    let checked = checker.parse().map(|table| app::check(&mut checker, name.clone(), &table, source.whole()));
     (checked, checker.problems)
 }
 
-/// What the main file says.
-#[derive(Default)]
-pub(super) struct Main {
-    /// The apps that stand in the main file itself.
-    pub(super) apps: Vec<Checked>,
-    pub(super) edge: Edge,
-    pub(super) health: HealthConfig,
+keys! {
+    /// What the main file says.
+    #[derive(Default)]
+    pub(super) struct Main of {} {
+        /// `[apps.NAME]`: an app, with the keys of an app's file
+        apps: Vec<Checked> = With(apps), [section], "{ shop = { directory = \"/srv/shop/current\", … } }", Within;
+        /// what stands in front of this machine
+        edge: Edge = Sub(&tables::EDGE, Edge::read), [section], "{ preset = \"alb\" }", Within;
+        /// where load balancers ask
+        health: HealthConfig = Sub(&tables::HEALTH, HealthConfig::read), [section],
+            "{ listen = [\"127.0.0.1:9180\"] }", Within;
+    }
 }
 
 /// The main file, checked.
 pub(super) fn main_file(text: &str, file: &Path, is_root: bool) -> (Main, Vec<Problem>) {
     let source = Source { file, text };
-    let mut checker = Checker::new(source, file);
-    let mut main = Main::default();
-    if let Some(tree) = checker.parse() {
-        let section = checker.section(&keys::MAIN, &tree);
-        main.edge = edge::check(&mut checker, &section);
-        main.health = health::check(&mut checker, &section);
-        let tables = checker.table(&section, "apps", "{ shop = { directory = \"/srv/shop/current\", … } }");
-        for (key, value) in tables.into_iter().flatten() {
-            let place = source.place(key.span());
-            let table = value.get_ref().as_table();
-            match (key.get_ref().parse::<AppName>(), table) {
-                (Ok(name), Some(table)) => {
-                    main.apps.push(app::check(&mut checker, name, table, place, is_root));
-                }
-                (Err(rule), _) => checker.problems.push(no_name(place, &rule)),
-                (_, None) => checker.problems.push(
-                    Problem::new(place, format!("app `{}` is no table", shortened(key.get_ref(), 64)))
-                        .help("write [apps.NAME] on a line of its own, and the app's keys below it"),
-                ),
-            }
+    let mut checker = Checker::new(source, file, is_root);
+    let main = checker.parse().map(|tree| {
+        let section = checker.section(&tables::MAIN, &tree, source.whole());
+        Main::read(&mut checker, &section)
+    });
+    (main.unwrap_or_default(), checker.problems)
+}
+
+/// The apps that stand in the main file itself.
+fn apps(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<Checked>> {
+    let mut apps = Vec::new();
+    for (key, value) in checker.table(field)? {
+        let place = checker.source.place(key.span());
+        match (key.get_ref().parse::<AppName>(), value.get_ref().as_table()) {
+            (Ok(name), Some(table)) => apps.push(app::check(checker, name, table, place)),
+            (Err(rule), _) => checker.problems.push(no_name(place, &rule)),
+            (_, None) => checker.problems.push(
+                Problem::new(place, format!("app `{}` is no table", shortened(key.get_ref(), 64)))
+                    .help("write [apps.NAME] on a line of its own, and the app's keys below it"),
+            ),
         }
     }
-    (main, checker.problems)
+    Some(apps)
 }
 
 /// The problem of an app whose name breaks the rule.

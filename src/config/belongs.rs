@@ -4,14 +4,15 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{self, Shape, closest, elsewhere};
+use super::key::Shape;
+use super::keys::{self, closest, elsewhere};
 use super::source::shortened;
 
 /// The sections of the machine, in the main file.
-const OF_THE_MACHINE: [&Shape; 2] = [&keys::EDGE, &keys::HEALTH];
+static OF_THE_MACHINE: [&Shape; 2] = [&keys::EDGE, &keys::HEALTH];
 
 /// The sections of an app, those first that a key of several names is likeliest meant for.
-const OF_AN_APP: [&Shape; 4] = [&keys::LIMITS, &keys::ROLLOUT, &keys::PROBE, &keys::MIGRATE];
+static OF_AN_APP: [&Shape; 4] = [&keys::LIMITS, &keys::ROLLOUT, &keys::PROBE, &keys::MIGRATE];
 
 /// The file that a key stands in.
 #[derive(Clone, Copy)]
@@ -55,7 +56,7 @@ pub(super) fn judge(shape: &Shape, key: &str, value: &DeValue<'_>, standing: Sta
         let message = format!("unknown key `{}`{within}", shortened(key, 60));
         Stray { message, rule: "", help }
     };
-    if shape.known.contains(&like.as_str()) {
+    if shape.has(&like) {
         return unknown(format!("did you mean `{like}`?"));
     }
     if is_app(value) {
@@ -74,13 +75,13 @@ pub(super) fn judge(shape: &Shape, key: &str, value: &DeValue<'_>, standing: Sta
         let message = format!("{} belongs {}, not {}", home.subject, home.place, home.not);
         return Stray { message, rule: home.rule, help: home.help };
     }
-    if let Some(known) = closest(shape.known, &like) {
+    if let Some(known) = closest(&shape.names(), &like) {
         return unknown(format!("did you mean `{known}`?"));
     }
     if let Some(home) = closest(&known_somewhere(), &like).and_then(|known| home(shape, known, standing)) {
         return unknown(format!("did you mean {}? It belongs {}", home.subject, home.place));
     }
-    unknown(format!("the keys here are {}", shape.known.join(", ")))
+    unknown(format!("the keys here are {}", shape.names().join(", ")))
 }
 
 /// Whether an app's file holds its keys in a table of its own: then they are not missing, they are too deep.
@@ -109,8 +110,8 @@ fn is_machine(shape: &Shape) -> bool {
 
 fn known_somewhere() -> Vec<&'static str> {
     let sections = OF_AN_APP.iter().chain(&OF_THE_MACHINE);
-    let inner = sections.clone().flat_map(|it| it.known.iter().copied());
-    inner.chain(sections.map(|it| it.title)).chain(keys::APP.known.iter().copied()).collect()
+    let inner = sections.clone().flat_map(|it| it.names());
+    inner.chain(sections.map(|it| it.title)).chain(keys::APP.names()).collect()
 }
 
 fn home(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<Home> {
@@ -130,7 +131,7 @@ fn here(shape: &Shape) -> String {
 
 /// `[limits], [probe] or [migrate]`: every one of the sections that has the key; `None` where none has.
 fn owners(sections: &[&Shape], key: &str) -> Option<String> {
-    let found = sections.iter().filter(|it| it.known.contains(&key));
+    let found = sections.iter().filter(|it| it.has(key));
     let names: Vec<String> = found.map(|it| format!("[{}]", it.title)).collect();
     let (last, others) = names.split_last()?;
     Some(match others {
@@ -164,13 +165,13 @@ fn home_from_app(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<Hom
             ..simple("to the app itself".to_owned())
         });
     }
-    if keys::APP.known.contains(&key) {
+    if keys::APP.has(key) {
         let place =
             if standing.is_main() { "directly under [apps.NAME]" } else { "above the first [section]" };
         let help = "move it up: what follows a [section] belongs to it, until the next one".to_owned();
         return Some(Home { help, ..simple(place.to_owned()) });
     }
-    if keys::WORKERS.known.contains(&key) {
+    if keys::WORKERS.has(key) {
         let help = "write for example workers = { min = 2, max = 16 }".to_owned();
         return Some(Home { help, ..simple("to the range of `workers`".to_owned()) });
     }
@@ -199,7 +200,7 @@ fn home_from_machine(shape: &Shape, key: &str, standing: Standing<'_>) -> Option
         help: format!("move it into {}, or below {table} in this file", apps.display()),
     };
     let app = || {
-        keys::APP.known.contains(&key).then(|| match OF_AN_APP.iter().any(|it| it.title == key) {
+        keys::APP.has(key).then(|| match OF_AN_APP.iter().any(|it| it.title == key) {
             true => {
                 let help =
                     format!("move it into {}, or write [apps.NAME.{key}] in this file", apps.display());
@@ -225,7 +226,7 @@ fn home_from_machine(shape: &Shape, key: &str, standing: Standing<'_>) -> Option
         })
     };
     let deeper = || {
-        let section = OF_AN_APP.iter().find(|it| it.known.contains(&key))?;
+        let section = OF_AN_APP.iter().find(|it| it.has(key))?;
         let owners = owners(&OF_AN_APP, key)?;
         let table = format!("[apps.NAME.{}]", section.title);
         Some(of_an_app(format!("`{key}`"), &format!("to an app, under {owners}"), &table))

@@ -1,5 +1,7 @@
 //! What becomes of a migration that breaks the code that serves.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
@@ -16,6 +18,15 @@ pub enum Breaking {
     Refuse,
     /// It is run, and said.
     Warn,
+}
+
+impl fmt::Display for Breaking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Breaking::Refuse => "refuse",
+            Breaking::Warn => "warn",
+        })
+    }
 }
 
 impl Breaking {

@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::belongs::{self, Standing};
 use super::error::{Fault, Place, Problem};
-use super::keys::Shape;
+use super::key::Shape;
 use super::source::{Source, shortened};
 use super::values::wrong_type;
 
@@ -20,6 +20,8 @@ pub(super) struct Checker<'s> {
     pub(super) source: Source<'s>,
     /// The main file, that an app's file may have to be told of.
     main: &'s Path,
+    /// Whether ostlerd runs as root.
+    pub(super) is_root: bool,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -27,19 +29,21 @@ pub(super) struct Checker<'s> {
 pub(super) struct Section<'t, 'i> {
     shape: &'static Shape,
     table: &'t DeTable<'i>,
+    /// Where it begins.
+    place: Place,
 }
 
 /// A key and its value.
 pub(super) struct Field<'t, 'i> {
     pub(super) key: &'static str,
     /// A good value, for the remedy.
-    example: &'static str,
+    pub(super) example: &'static str,
     pub(super) value: &'t Spanned<DeValue<'i>>,
 }
 
 impl<'s> Checker<'s> {
-    pub(super) fn new(source: Source<'s>, main: &'s Path) -> Checker<'s> {
-        Checker { source, main, problems: Vec::new() }
+    pub(super) fn new(source: Source<'s>, main: &'s Path, is_root: bool) -> Checker<'s> {
+        Checker { source, main, is_root, problems: Vec::new() }
     }
 
     /// The file's tree; `None` where it is not TOML. A file with a slip in its syntax is judged by its syntax
@@ -63,96 +67,43 @@ impl<'s> Checker<'s> {
         &mut self,
         shape: &'static Shape,
         table: &'t DeTable<'i>,
+        place: Place,
     ) -> Section<'t, 'i> {
         for (key, value) in table {
             let name: &str = key.get_ref();
-            if shape.known.contains(&name) {
+            if shape.has(name) {
                 continue;
             }
             let place = self.source.place(key.span());
-            let shown = shortened(name, 60);
-            self.problems.push(match shape.planned.contains(&name) {
-                true => Problem::new(place, format!("`{shown}` is not supported by this version"))
-                    .help("leave it out until you run a version that has it"),
-                false => {
-                    let standing = Standing { file: self.source.file, main: self.main };
-                    let stray = belongs::judge(shape, name, value.get_ref(), standing);
-                    Problem::new(place, stray.message).rule(stray.rule).help(stray.help)
-                }
-            });
+            let standing = Standing { file: self.source.file, main: self.main };
+            let stray = belongs::judge(shape, name, value.get_ref(), standing);
+            let problem = Problem::new(place, stray.message);
+            self.problems.push(problem.rule(stray.rule).help(stray.help));
         }
-        Section { shape, table }
+        Section { shape, table, place }
     }
 
-    /// The value of `key` as `read` understands it; `None` where it is not set or bad.
-    pub(super) fn read<T>(
-        &mut self,
-        section: &Section<'_, '_>,
-        key: &'static str,
-        example: &'static str,
-        read: impl Fn(&DeValue<'_>) -> Result<T, Fault>,
-    ) -> Option<T> {
-        let field = section.field(key, example)?;
-        self.one(&field, field.value, read)
-    }
-
-    /// The same for a string or a list of them; each with its place.
-    pub(super) fn read_list<T>(
-        &mut self,
-        section: &Section<'_, '_>,
-        key: &'static str,
-        example: &'static str,
-        read: impl Fn(&DeValue<'_>) -> Result<T, Fault>,
-    ) -> Vec<(T, Place)> {
-        const MOST: usize = 256;
-        let Some(field) = section.field(key, example) else { return Vec::new() };
-        let items: Vec<&Spanned<DeValue<'_>>> = match field.value.get_ref() {
-            DeValue::Array(items) => items.iter().collect(),
-            DeValue::Table(_) => {
-                let fault = wrong_type(field.value.get_ref(), "must be a string or a list of strings");
-                self.fault(&field, field.value, fault);
-                return Vec::new();
-            }
-            _ => vec![field.value],
-        };
-        if items.len() > MOST {
-            let rule = format!("must have at most {MOST} entries");
-            self.fault(&field, field.value, Fault::new(format!("has {} entries", items.len()), rule, ""));
-            return Vec::new();
-        }
-        let mut read_items = Vec::with_capacity(items.len());
-        for item in items {
-            if let Some(value) = self.one(&field, item, &read) {
-                read_items.push((value, self.source.place(item.span())));
-            }
-        }
-        read_items
-    }
-
-    /// The table that `key` holds.
-    pub(super) fn table<'t, 'i>(
-        &mut self,
-        section: &Section<'t, 'i>,
-        key: &'static str,
-        example: &'static str,
-    ) -> Option<&'t DeTable<'i>> {
-        let field = section.field(key, example)?;
+    /// The table that a key holds.
+    pub(super) fn table<'t, 'i>(&mut self, field: &Field<'t, 'i>) -> Option<&'t DeTable<'i>> {
         match field.value.get_ref() {
             DeValue::Table(table) => Some(table),
             other => {
-                self.fault(&field, field.value, wrong_type(other, "must be a table"));
+                self.fault(field, field.value, wrong_type(other, "must be a table"));
                 None
             }
         }
     }
 
-    /// A required value that is not there.
-    pub(super) fn missing(&mut self, place: &Place, key: &str, example: &str) {
-        let problem = Problem::new(place.clone(), format!("`{key}` is missing"));
-        self.problems.push(problem.help(format!("add for example {key} = {example}")));
+    /// Reports a required key that is not there.
+    pub(super) fn require(&mut self, section: &Section<'_, '_>, key: &str, example: &str) {
+        if !section.has(key) && !section.nests_an_app() {
+            let problem = Problem::new(section.place.clone(), format!("`{key}` is missing"));
+            self.problems.push(problem.help(format!("add for example {key} = {example}")));
+        }
     }
 
-    fn one<T>(
+    /// One value, the key's own or one of its list, as `read` understands it.
+    pub(super) fn one<T>(
         &mut self,
         field: &Field<'_, '_>,
         value: &Spanned<DeValue<'_>>,
@@ -179,7 +130,7 @@ impl<'s> Checker<'s> {
 
 impl<'t, 'i> Section<'t, 'i> {
     pub(super) fn field(&self, key: &'static str, example: &'static str) -> Option<Field<'t, 'i>> {
-        debug_assert!(self.shape.known.contains(&key), "{key} is missing from its shape");
+        debug_assert!(self.shape.has(key), "{key} is missing from its shape");
         let value = self.table.get(key)?;
         Some(Field { key, example, value })
     }
@@ -187,6 +138,10 @@ impl<'t, 'i> Section<'t, 'i> {
     /// Whether the app's keys stand one table too deep.
     pub(super) fn nests_an_app(&self) -> bool {
         belongs::nests_an_app(self.table)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.is_empty()
     }
 
     pub(super) fn has(&self, key: &str) -> bool {

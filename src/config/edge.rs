@@ -1,24 +1,31 @@
 //! `[edge]` of the main file: what stands in front of this machine, and how long it goes on sending.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
-use super::check::{Checker, Section};
 use super::error::Fault;
+use super::key::keys;
+use super::keys::closest;
+use super::kinds::{Text, Time};
 use super::source::shortened;
-use super::{keys, values};
+use super::values;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// `[edge]`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Edge {
-    /// What stands in front.
-    pub preset: Preset,
-    /// How long it may go on sending after readiness has begun to fail; `None` where the preset decides.
-    pub delay: Option<Duration>,
+keys! {
+    /// `[edge]`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct Edge {
+        /// `"alb"`, `"nlb"`, `"gcp"`, `"haproxy"`, `"haproxy-agent"`, `"traefik"`, `"caddy"`, `"nginx"` or `"none"`: how
+        /// long it goes on sending requests after health checks have begun to fail, and for how long it uses idle
+        /// connections; see [ostler-edge(7)](ostler-edge.7.md#the-edges-delay)
+        preset: Preset = Text(preset), [default Preset::None], "\"alb\"", InPlace;
+        /// that time itself, up to `"1h"`: for as long a machine that drains goes on serving
+        delay: Option<Duration> = Time::within(Duration::ZERO..=HOUR), [unset "the preset's"], "\"8s\"", InPlace;
+    }
 }
 
 /// What may stand in front.
@@ -75,13 +82,9 @@ impl Preset {
     }
 }
 
-/// The section, where the file has one.
-pub(super) fn check(checker: &mut Checker<'_>, main: &Section<'_, '_>) -> Edge {
-    let Some(table) = checker.table(main, "edge", "{ preset = \"alb\" }") else { return Edge::default() };
-    let section = checker.section(&keys::EDGE, table);
-    Edge {
-        preset: checker.read(&section, "preset", "\"alb\"", preset).unwrap_or_default(),
-        delay: checker.read(&section, "delay", "\"8s\"", values::duration(Duration::ZERO..=HOUR, false)),
+impl fmt::Display for Preset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -91,7 +94,7 @@ fn preset(value: &DeValue<'_>) -> Result<Preset, Fault> {
         return Ok(preset);
     }
     let names = Preset::ALL.map(Preset::name);
-    let help = match keys::closest(&names, &text.to_ascii_lowercase().replace('_', "-")) {
+    let help = match closest(&names, &text.to_ascii_lowercase().replace('_', "-")) {
         Some(name) => format!("did you mean \"{name}\"?"),
         None => "for another edge leave it out and say its `delay`".to_owned(),
     };

@@ -3,8 +3,8 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use super::app::App;
 use super::source::shortened;
-use super::types::App;
 
 /// Worker classes by a part of their dotted names, and what takes their place.
 const CLASSES: [(&str, &str); 12] = [

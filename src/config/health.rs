@@ -1,60 +1,91 @@
 //! `[health]` of the main file.
 
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
-use super::check::{Checker, Section};
+use super::address::address;
+use super::check::{Checker, Field};
 use super::error::Fault;
-use super::types::{Address, HealthConfig, Saturation};
-use super::{keys, values};
+use super::key::{Kind, keys};
+use super::kinds::{AbsolutePath, List, Text};
+use super::source::shortened;
+use super::types::Address;
+use super::values::{self, Read};
 
-/// What the main file says of health; defaults where it says nothing.
-pub(super) fn check(checker: &mut Checker<'_>, main: &Section<'_, '_>) -> HealthConfig {
-    let Some(table) = checker.table(main, "health", "{ listen = [\"127.0.0.1:9180\"] }") else {
-        return HealthConfig::default();
-    };
-    let section = checker.section(&keys::HEALTH, table);
-    const EXAMPLE: &str = "[\"127.0.0.1:9180\"]";
-    let listen = checker.read_list(&section, "listen", EXAMPLE, address);
-    if let Some((second, _)) = overlap(&listen) {
-        let field = section.field("listen", EXAMPLE).expect("it was read");
-        let fault = Fault::new(
-            format!("has {second} twice, or overlaps with it"),
-            "an address belongs to one listener",
-            "leave one of the two out",
-        );
-        checker.fault(&field, field.value, fault);
-    }
-    HealthConfig {
-        listen: section.has("listen").then(|| listen.into_iter().map(|(address, _)| address).collect()),
-        agent: checker.read(&section, "agent", "\"127.0.0.1:9181\"", address),
-        track_file: checker.read(&section, "track_file", "\"/run/ostler/keepalived\"", values::path),
-        token_file: checker.read(&section, "token_file", "\"/etc/ostler/health.token\"", values::path),
-        saturation: checker.read(&section, "saturation", "\"warn\"", saturation).unwrap_or_default(),
-    }
-}
+/// Where health is answered unless the file says otherwise.
+pub const HEALTH_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
 
-fn overlap<P>(listen: &[(Address, P)]) -> Option<&(Address, P)> {
-    let twice = |(at, (address, _)): &(usize, &(Address, P))| {
-        listen[..*at].iter().any(|(other, _)| other.clashes_with(address))
-    };
-    listen.iter().enumerate().find(twice).map(|(_, found)| found)
-}
-
-fn address(value: &DeValue<'_>) -> Result<Address, Fault> {
-    match value {
-        DeValue::Integer(port) => port.to_string().parse(),
-        other => values::text(other)?.parse(),
+keys! {
+    /// `[health]`: where load balancers ask, and what they are told.
+    #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+    pub struct HealthConfig {
+        /// where checks are answered: addresses as for an app, or `[]` for nowhere
+        // Unless the file says so, they are answered there only if that is free.
+        listen: Option<Vec<Address>> = Listeners, [unset "`[\"127.0.0.1:9180\"]`"], "[\"127.0.0.1:9180\"]", Restart;
+        /// where HAProxy's agent-check is answered
+        agent: Option<Address> = Text(address), [unset "nowhere"], "\"127.0.0.1:9181\"", Restart;
+        /// the file that keepalived tracks
+        track_file: Option<PathBuf> = AbsolutePath, [unset "none"], "\"/run/ostler/keepalived\"", Restart;
+        /// a file with a token of 16 characters or more, with which others than this machine see details
+        token_file: Option<PathBuf> = AbsolutePath, [unset "none"], "\"/etc/ostler/health.token\"", Restart;
+        /// `"warn"`, or `"fail"`: an app that has been saturated (all its workers busy) for 10 s is not ready, until it
+        /// has not been for 10 s
+        saturation: Saturation = Text(saturation), [default Saturation::Warn], "\"warn\"", Restart;
     }
 }
 
-fn saturation(value: &DeValue<'_>) -> Result<Saturation, Fault> {
+/// What it means for readiness that an app has more to do than it can.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Saturation {
+    /// Nothing: it is shown as a warning.
+    #[default]
+    Warn,
+    /// After 10 s of it the app is not ready.
+    Fail,
+}
+
+impl fmt::Display for Saturation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Saturation::Warn => "warn",
+            Saturation::Fail => "fail",
+        })
+    }
+}
+
+/// Addresses of which none has another's sockets.
+struct Listeners;
+
+impl Kind for Listeners {
+    type Value = Vec<Address>;
+
+    fn check(&self, checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<Address>> {
+        let listen = List(Text(address)).check(checker, field)?;
+        let twice =
+            |(at, address): &(usize, &Address)| listen[..*at].iter().any(|other| other.clashes_with(address));
+        if let Some((_, second)) = listen.iter().enumerate().find(twice) {
+            let what = format!("has {second} twice, or overlaps with it");
+            let rule = "an address belongs to one listener";
+            checker.fault(field, field.value, Fault::new(what, rule, "leave one of the two out"));
+        }
+        Some(listen)
+    }
+
+    fn show(&self, addresses: &Self::Value) -> String {
+        List(Text(address)).show(addresses)
+    }
+}
+
+fn saturation(value: &DeValue<'_>) -> Read<Saturation> {
     match values::text(value)? {
         "warn" => Ok(Saturation::Warn),
         "fail" => Ok(Saturation::Fail),
-        other => Err(Fault::new(
-            format!("is {:?}", super::source::shortened(other, 40)),
-            "must be \"warn\" or \"fail\"",
-            "",
-        )),
+        other => {
+            Err(Fault::new(format!("is {:?}", shortened(other, 40)), "must be \"warn\" or \"fail\"", ""))
+        }
     }
 }

@@ -1,125 +1,51 @@
-//! The keys of every table, and what to say to a key that is none of them.
+//! Every table of keys, and what to say to a key that is in none of them.
 
-/// A table's keys.
-pub(super) struct Shape {
-    /// `probe`; empty for what stands before the first `[section]`.
-    pub(super) title: &'static str,
-    /// Keys that mean something.
-    pub(super) known: &'static [&'static str],
-    /// Keys that will mean something in a later version.
-    pub(super) planned: &'static [&'static str],
-}
+use super::app::App;
+use super::assemble::Main;
+use super::budgets::{Budgets, Override};
+use super::edge::Edge;
+use super::health::HealthConfig;
+use super::key::Shape;
+use super::limits::{Limits, ProcessLimits, Resources};
+use super::migrate::MigrateConfig;
+use super::probe::ProbeConfig;
+use super::rollout::RolloutPolicy;
+use super::workers::WorkerRange;
 
 /// The main file.
-pub(super) const MAIN: Shape =
-    Shape { title: "the main file", known: &["apps", "edge", "health"], planned: &["control", "daemon"] };
+pub(super) static MAIN: Shape = Shape { title: "the main file", groups: &[Main::KEYS] };
 
 /// `[edge]` of the main file.
-pub(super) const EDGE: Shape = Shape { title: "edge", known: &["preset", "delay"], planned: &[] };
+pub(super) static EDGE: Shape = Shape { title: "edge", groups: &[Edge::KEYS] };
 
-/// One app.
-pub(super) const APP: Shape = Shape {
-    title: "",
-    known: &[
-        "directory",
-        "python",
-        "app",
-        "listen",
-        "socket_mode",
-        "backlog",
-        "user",
-        "group",
-        "workers",
-        "args",
-        "env",
-        "env_files",
-        "umask",
-        "log_file",
-        "optional",
-        "min_ready",
-        "probe",
-        "rollout",
-        "limits",
-        "migrate",
-        "static",
-        "preload",
-        "no_new_privileges",
-    ],
-    planned: &[],
-};
+/// `[health]` of the main file.
+pub(super) static HEALTH: Shape = Shape { title: "health", groups: &[HealthConfig::KEYS] };
 
-/// `workers`, where it is a range.
-pub(super) const WORKERS: Shape = Shape { title: "workers", known: &["min", "max", "idle"], planned: &[] };
+/// One app, before its first `[section]`.
+pub(super) static APP: Shape = Shape { title: "", groups: &[App::KEYS] };
 
-/// `[health]`, of the main file.
-pub(super) const HEALTH: Shape = Shape {
-    title: "health",
-    known: &["listen", "agent", "track_file", "token_file", "saturation"],
-    planned: &[],
-};
+/// `workers`, if it is a range.
+pub(super) static WORKERS: Shape = Shape { title: "workers", groups: &[WorkerRange::KEYS] };
 
 /// `[probe]`.
-pub(super) const PROBE: Shape =
-    Shape { title: "probe", known: &["enabled", "path", "host", "scheme", "timeout"], planned: &[] };
+pub(super) static PROBE: Shape = Shape { title: "probe", groups: &[ProbeConfig::KEYS] };
 
 /// `[rollout]`.
-pub(super) const ROLLOUT: Shape = Shape {
-    title: "rollout",
-    known: &["max_surge", "boot_timeout", "max_boot_failures", "settle"],
-    planned: &[],
-};
+pub(super) static ROLLOUT: Shape = Shape { title: "rollout", groups: &[RolloutPolicy::KEYS] };
 
 /// `[limits]`.
-pub(super) const LIMITS: Shape = Shape {
-    title: "limits",
-    known: &[
-        "max_rss",
-        "max_requests",
-        "max_requests_jitter",
-        "max_age",
-        "request_timeout",
-        "timeout",
-        "graceful_timeout",
-        "restarts_per_minute",
-        "nofile",
-        "memory_high",
-        "memory_max",
-        "cpu_weight",
-        "tasks_max",
-    ],
-    planned: &[],
-};
+pub(super) static LIMITS: Shape =
+    Shape { title: "limits", groups: &[Limits::KEYS, ProcessLimits::KEYS, Resources::KEYS] };
 
 /// `[migrate]`.
-pub(super) const MIGRATE: Shape = Shape {
-    title: "migrate",
-    known: &[
-        "enabled",
-        "command",
-        "database",
-        "database_url",
-        "open_timeout",
-        "lock_timeout",
-        "tries",
-        "lock_wait",
-        "harm",
-        "timeout",
-        "timeout_total",
-        "stall",
-        "breaking",
-        "override",
-        "marker",
-        "post_deploy",
-    ],
-    planned: &[],
-};
+pub(super) static MIGRATE: Shape = Shape { title: "migrate", groups: &[MigrateConfig::KEYS, Budgets::KEYS] };
 
 /// `[migrate.override.NAME]`.
-pub(super) const OVERRIDE: Shape = Shape {
-    title: "migrate.override",
-    known: &["lock_timeout", "lock_wait", "harm", "timeout", "stall"],
-    planned: &[],
-};
+pub(super) static OVERRIDE: Shape = Shape { title: "migrate.override", groups: &[Override::KEYS] };
+
+/// Every table of keys, in the order of ostler.toml(5).
+pub static SHAPES: [&Shape; 10] =
+    [&MAIN, &EDGE, &HEALTH, &APP, &WORKERS, &PROBE, &ROLLOUT, &LIMITS, &MIGRATE, &OVERRIDE];
 
 /// What others call things: gunicorn's settings, systemd's and supervisors' keys, habits.
 const ELSEWHERE: &[(&str, &str)] = &[

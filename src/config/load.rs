@@ -12,8 +12,9 @@ use nix::libc;
 use super::assemble::{app_file, assemble, finish, main_file, no_name};
 use super::edge::Edge;
 use super::error::{Place, Problem, Problems};
+use super::health::HealthConfig;
 use super::source::Source;
-use super::types::{AppName, Config, HealthConfig};
+use super::types::{AppName, Config};
 use super::visible::visible_line;
 
 /// Longer files are no configuration.

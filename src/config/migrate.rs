@@ -1,135 +1,78 @@
 //! `[migrate]` of an app: what is run before a rollout, and how long what may take.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
 use super::breaking::Breaking;
-use super::check::{Checker, Section};
+use super::budgets::{self, Budgets, Override};
+use super::check::{Checker, Field, Section};
 use super::database_url::DatabaseUrl;
-use super::error::{Fault, Problem};
+use super::error::Fault;
+use super::key::{Kind, keys};
+use super::kinds::{Flag, List, Text, With};
 use super::source::shortened;
-use super::{keys, values};
+use super::values::{self, Read};
 
-const SECOND: Duration = Duration::from_secs(1);
-const HOUR: Duration = Duration::from_secs(3600);
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// What each budget may be; an override may be the same.
-const OPEN_TIMEOUT: RangeInclusive<Duration> = SECOND..=HOUR;
-const LOCK_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(10)..=HOUR;
-const LOCK_WAIT: RangeInclusive<Duration> = SECOND..=DAY;
-/// The database is looked at four times a second: less could not be seen.
-const HARM: RangeInclusive<Duration> = Duration::from_millis(500)..=DAY;
-const TIMEOUT: RangeInclusive<Duration> = SECOND..=Duration::from_secs(7 * 24 * 3600);
-const STALL: RangeInclusive<Duration> = Duration::from_secs(5)..=DAY;
-const TRIES: RangeInclusive<u32> = 1..=100;
-
-const COMMAND: &str = "[\"alembic\", \"upgrade\", \"head\"]";
-const POST_DEPLOY: &str = "[[\"python\", \"manage.py\", \"clearcache\"]]";
-const OVERRIDE: &str = "[migrate.override.\"shop.0007_price\"]";
-
-/// `[migrate]`; `None` is a default.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct MigrateConfig {
-    /// Whether migrations are run: by default where the directory has a `manage.py`, the app loads Django, or a command is given.
-    pub enabled: Option<bool>,
-    /// The program and its arguments; Django's `migrate` where it is not said.
-    pub command: Option<Vec<String>>,
-    /// Aliases of Django's `DATABASES`, in order; empty is `default` alone.
-    pub database: Vec<String>,
-    /// How another tool's database is reached.
-    pub database_url: Option<DatabaseUrl>,
-    /// Default `boot_timeout`.
-    pub open_timeout: Option<Duration>,
-    /// Default 1 s.
-    pub lock_timeout: Option<Duration>,
-    /// Default 10.
-    pub tries: Option<u32>,
-    /// Default 60 s.
-    pub lock_wait: Option<Duration>,
-    /// Default 3 s.
-    pub harm: Option<Duration>,
-    /// Default 5 min.
-    pub timeout: Option<Duration>,
-    /// Default 15 min, or the longest `timeout` where that is longer.
-    pub timeout_total: Option<Duration>,
-    /// Default 2 min.
-    pub stall: Option<Duration>,
-    /// Default `refuse`.
-    pub breaking: Option<Breaking>,
-    /// `[migrate.override.NAME]`, by name.
-    pub overrides: BTreeMap<String, OverrideConfig>,
-    /// Whether the database keeps what runs leave half done; default true.
-    pub marker: Option<bool>,
-    /// Run after the rollout has committed.
-    pub post_deploy: Vec<Vec<String>>,
+keys! {
+    /// `[migrate]`; its own keys say what runs.
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    pub struct MigrateConfig with {
+        /// Whether the file has any key of it.
+        configured: bool,
+        /// What everything may take.
+        budgets: Budgets,
+    } {
+        /// `false`: nothing of this section runs
+        enabled: Option<bool> = Flag,
+            [unset "`true` if `directory` has a `manage.py`, if the app [loads Django](ostler-migrations.7.md#without-a-managepy), or if `command` is given"],
+            "false", InPlace;
+        /// another tool than Django's migrate: a list of the program and its arguments
+        command: Option<Vec<String>> = With(command), [unset "Django's migrate"], "[\"alembic\", \"upgrade\", \"head\"]", InPlace;
+        /// the entry of Django's `DATABASES`, or a list of them, migrated in this order
+        database: Vec<String> = With(database), [unset "`\"default\"`"], "[\"default\", \"reports\"]", InPlace;
+        /// another tool's database, `"postgresql://…"`, `"mysql://…"`, `"sqlite:///…"`, or `"env:NAME"`: taken from that
+        /// variable of the app's environment; never shown
+        database_url: Option<DatabaseUrl> = With(database_url), [unset "none: the command is watched alone"],
+            "\"env:DATABASE_URL\"", InPlace;
+        /// what happens to a migration that [breaks the code that serves](ostler-migrations.7.md#what-the-old-code-must-tolerate):
+        /// `"refuse"`, or `"warn"`: run it and print a warning
+        breaking: Breaking = Text(Breaking::read), [default Breaking::Refuse], "\"warn\"", InPlace;
+        /// other limits for one migration, in a table of its own; see below
+        overrides("override"): BTreeMap<String, Override> = With(budgets::overrides), [section],
+            "{ \"shop.0007_price\" = { timeout = \"30m\" } }", InPlace;
+        /// `false`: the database keeps nothing of runs that cannot be undone. Then other servers do not know what one left
+        /// half done, nor [which code has had its migrate](ostler-migrations.7.md#what-hangs-on-migrate); see
+        /// [Several servers](ostler-migrations.7.md#several-servers-several-databases)
+        marker: bool = Flag, [default true], "false", InPlace;
+        /// a list of commands, each a list, run after the rollout has succeeded
+        post_deploy: Vec<Vec<String>> = With(post_deploy), [unset "none"], "[[\"python\", \"manage.py\", \"clearcache\"]]", InPlace;
+    }
 }
 
-/// `[migrate.override.NAME]`; what is `None` is as for the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OverrideConfig {
-    /// See [`MigrateConfig::lock_timeout`].
-    pub lock_timeout: Option<Duration>,
-    /// See [`MigrateConfig::lock_wait`].
-    pub lock_wait: Option<Duration>,
-    /// See [`MigrateConfig::harm`].
-    pub harm: Option<Duration>,
-    /// See [`MigrateConfig::timeout`].
-    pub timeout: Option<Duration>,
-    /// See [`MigrateConfig::stall`].
-    pub stall: Option<Duration>,
-}
-
-/// What the app's file says; defaults where it says nothing.
-pub(super) fn check(checker: &mut Checker<'_>, app: &Section<'_, '_>) -> MigrateConfig {
-    let Some(table) = checker.table(app, "migrate", "{ timeout = \"10m\" }") else {
-        return MigrateConfig::default();
-    };
+/// The section, with what contradicts itself.
+pub(super) fn check(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> MigrateConfig {
     let before = checker.problems.len();
-    let section = checker.section(&keys::MIGRATE, table);
-    let mut time = |key, example, range: RangeInclusive<Duration>| {
-        checker.read(&section, key, example, values::duration(range, false))
-    };
-    let open_timeout = time("open_timeout", "\"60s\"", OPEN_TIMEOUT);
-    let lock_timeout = time("lock_timeout", "\"2s\"", LOCK_TIMEOUT);
-    let lock_wait = time("lock_wait", "\"60s\"", LOCK_WAIT);
-    let harm = time("harm", "\"3s\"", HARM);
-    let timeout = time("timeout", "\"5m\"", TIMEOUT);
-    let timeout_total = time("timeout_total", "\"15m\"", TIMEOUT);
-    let stall = time("stall", "\"2m\"", STALL);
-    let config = MigrateConfig {
-        enabled: checker.read(&section, "enabled", "false", values::flag),
-        command: command(checker, &section),
-        database: database(checker, &section),
-        database_url: checker.read(&section, "database_url", "\"env:DATABASE_URL\"", database_url),
-        open_timeout,
-        lock_timeout,
-        tries: checker.read(&section, "tries", "10", values::count(TRIES)),
-        lock_wait,
-        harm,
-        timeout,
-        timeout_total,
-        stall,
-        breaking: checker.read(&section, "breaking", "\"warn\"", Breaking::read),
-        overrides: overrides(checker, &section),
-        marker: checker.read(&section, "marker", "false", values::flag),
-        post_deploy: post_deploy(checker, &section),
-    };
+    let budgets = Budgets::read(checker, section);
+    let mut config = MigrateConfig::read(checker, section, !section.is_empty(), budgets);
+    // Who lets one migration take longer lets all of them together take as long.
+    let usual = section.has("timeout").then_some(budgets.timeout);
+    let longest =
+        config.overrides.values().filter_map(|it| it.timeout).chain(usual).max().unwrap_or_default();
+    if !section.has("timeout_total") {
+        config.budgets.timeout_total = budgets.timeout_total.max(longest);
+    }
     // What contradicts itself only because it is bad has been told once.
     if checker.problems.len() == before {
-        contradictions(checker, &section, &config);
+        contradictions(checker, section, &config, longest);
     }
     config
 }
 
-fn command(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Option<Vec<String>> {
-    let field = section.field("command", COMMAND)?;
+fn command(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<String>> {
     match words(field.value.get_ref(), "command = ") {
         Ok(words) if is_djangos(&words) => {
             let fault = Fault::new(
@@ -137,12 +80,12 @@ fn command(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Option<Vec<S
                 "ostlerd runs that by itself, and sees each operation of it",
                 "leave `command` out",
             );
-            checker.fault(&field, field.value, fault);
+            checker.fault(field, field.value, fault);
             None
         }
         Ok(words) => Some(words),
         Err(fault) => {
-            checker.fault(&field, field.value, fault);
+            checker.fault(field, field.value, fault);
             None
         }
     }
@@ -183,23 +126,17 @@ fn words(value: &DeValue<'_>, before: &str) -> Result<Vec<String>, Fault> {
     items.iter().enumerate().map(read).collect()
 }
 
-fn database(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Vec<String> {
-    const EXAMPLE: &str = "[\"default\", \"reports\"]";
-    let Some(field) = section.field("database", EXAMPLE) else { return Vec::new() };
-    let read = checker.read_list(section, "database", EXAMPLE, alias);
-    let names: Vec<String> = read.into_iter().map(|(name, _)| name).collect();
+fn database(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<String>> {
+    let names = List(Text(alias)).check(checker, field)?;
     let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
     let (what, rule) = match (twice, field.value.get_ref().as_array()) {
         (Some((_, name)), _) => (format!("has {name:?} twice"), "each is migrated once"),
         (None, Some(items)) if items.is_empty() => ("is an empty list".to_owned(), "must name an alias"),
-        _ => return names,
+        _ => return Some(names),
     };
-    checker.fault(
-        &field,
-        field.value,
-        Fault::new(what, rule, "to run no migrations at all write enabled = false"),
-    );
-    Vec::new()
+    let help = "to run no migrations at all write enabled = false";
+    checker.fault(field, field.value, Fault::new(what, rule, help));
+    None
 }
 
 fn alias(value: &DeValue<'_>) -> Result<String, Fault> {
@@ -215,7 +152,7 @@ fn alias(value: &DeValue<'_>) -> Result<String, Fault> {
 }
 
 /// A name without anything that a name has not.
-fn name(text: &str) -> Option<String> {
+pub(super) fn name(text: &str) -> Option<String> {
     let bad = |c: char| c.is_whitespace() || c.is_control() || "/\"'`".contains(c);
     (!text.is_empty() && text.len() <= 200 && !text.chars().any(bad)).then(|| text.to_owned())
 }
@@ -225,8 +162,12 @@ fn name(text: &str) -> Option<String> {
 const SCHEMES: [&str; 10] =
     ["postgresql", "postgres", "psql", "pgsql", "postgis", "mysql", "mysql2", "mariadb", "sqlite", "sqlite3"];
 
+fn database_url(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<DatabaseUrl> {
+    checker.one(field, field.value, url)
+}
+
 /// The faults tell nothing of the text: it may hold a password.
-fn database_url(value: &DeValue<'_>) -> Result<DatabaseUrl, Fault> {
+fn url(value: &DeValue<'_>) -> Read<DatabaseUrl> {
     let text = values::text(value)?;
     const RULE: &str = "must begin with postgresql://, mysql:// or sqlite:///, or be \"env:NAME\"";
     if let Some(name) = text.strip_prefix("env:") {
@@ -258,62 +199,12 @@ pub fn is_database_url(text: &str) -> bool {
     scheme.is_some_and(|scheme| SCHEMES.contains(&scheme))
 }
 
-fn overrides(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> BTreeMap<String, OverrideConfig> {
-    let mut read = BTreeMap::new();
-    let Some(table) = checker.table(section, "override", "{ \"shop.0007_price\" = { timeout = \"30m\" } }")
-    else {
-        return read;
-    };
-    for (key, value) in table {
-        let shown = shortened(key.get_ref(), 60);
-        let fault = match (name(key.get_ref()), value.get_ref()) {
-            (None, _) => Fault::new("is no name of a migration", "must be app_label.name, or name", ""),
-            (Some(_), DeValue::Table(inner)) if is_split(inner) => {
-                let inner = inner.keys().next().map_or("", |key| key.get_ref());
-                let help = format!("quote the name: [migrate.override.\"{shown}.{}\"]", shortened(inner, 60));
-                Fault::new("is split at its dot", "TOML takes an unquoted dot for the end of a table", help)
-            }
-            (Some(name), DeValue::Table(inner)) => {
-                read.insert(name, budgets(checker, inner));
-                continue;
-            }
-            (Some(_), other) => values::wrong_type(other, "must be a table"),
-        };
-        let problem =
-            Problem::new(checker.source.place(key.span()), format!("`override.{shown}` {}", fault.what));
-        let example = format!("write for example {OVERRIDE}");
-        let help = if fault.help.is_empty() { example } else { fault.help };
-        checker.problems.push(problem.rule(fault.rule).help(help));
-    }
-    read
-}
-
-/// Whether `[migrate.override.shop.0007_price]` was written without quotes.
-fn is_split(table: &DeTable<'_>) -> bool {
-    !table.is_empty() && table.values().all(|value| matches!(value.get_ref(), DeValue::Table(_)))
-}
-
-fn budgets(checker: &mut Checker<'_>, table: &DeTable<'_>) -> OverrideConfig {
-    let section = checker.section(&keys::OVERRIDE, table);
-    let mut time = |key, example, range: RangeInclusive<Duration>| {
-        checker.read(&section, key, example, values::duration(range, false))
-    };
-    OverrideConfig {
-        lock_timeout: time("lock_timeout", "\"2s\"", LOCK_TIMEOUT),
-        lock_wait: time("lock_wait", "\"60s\"", LOCK_WAIT),
-        harm: time("harm", "\"3s\"", HARM),
-        timeout: time("timeout", "\"30m\"", TIMEOUT),
-        stall: time("stall", "\"2m\"", STALL),
-    }
-}
-
-fn post_deploy(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Vec<Vec<String>> {
+fn post_deploy(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<Vec<String>>> {
     const RULE: &str = "must be a list of commands, each a list of its own";
     const MOST: usize = 64;
-    let Some(field) = section.field("post_deploy", POST_DEPLOY) else { return Vec::new() };
     let bad = |checker: &mut Checker<'_>, fault| {
-        checker.fault(&field, field.value, fault);
-        Vec::new()
+        checker.fault(field, field.value, fault);
+        None
     };
     let Some(items) = field.value.get_ref().as_array() else {
         return bad(checker, values::wrong_type(field.value.get_ref(), RULE));
@@ -336,11 +227,11 @@ fn post_deploy(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> Vec<Vec<
                 if fault.help.starts_with("write post_deploy = [") {
                     fault.help.push(']');
                 }
-                checker.fault(&field, item, fault);
+                checker.fault(field, item, fault);
             }
         }
     }
-    commands
+    Some(commands)
 }
 
 fn quoted(text: &str) -> String {
@@ -348,7 +239,12 @@ fn quoted(text: &str) -> String {
 }
 
 /// Keys that are good by themselves, and make no sense together.
-fn contradictions(checker: &mut Checker<'_>, section: &Section<'_, '_>, config: &MigrateConfig) {
+fn contradictions(
+    checker: &mut Checker<'_>,
+    section: &Section<'_, '_>,
+    config: &MigrateConfig,
+    longest: Duration,
+) {
     let mut fault = |key, what: String, rule: &str, help: &str| {
         let field = section.field(key, "").expect("it was read");
         checker.fault(&field, field.value, Fault::new(what, rule, help));
@@ -359,7 +255,7 @@ fn contradictions(checker: &mut Checker<'_>, section: &Section<'_, '_>, config: 
             let help = "name the database of another tool with database_url, or leave it out";
             fault("database", alien.clone(), "it names entries of Django's DATABASES", help);
         }
-        if config.breaking.is_some() {
+        if section.has("breaking") {
             let help = "leave it out: what another tool's migrations do to the code that serves is not known";
             fault(
                 "breaking",
@@ -377,13 +273,10 @@ fn contradictions(checker: &mut Checker<'_>, section: &Section<'_, '_>, config: 
         let rule = "Django's migrate uses its own settings, DATABASES";
         fault("database_url", "makes no sense without `command`".to_owned(), rule, help);
     }
-    let Some(total) = config.timeout_total else { return };
-    let longest =
-        config.timeout.into_iter().chain(config.overrides.values().filter_map(|it| it.timeout)).max();
-    if let Some(longest) = longest.filter(|longest| *longest > total) {
-        let longest = values::words(longest);
-        let what = format!("is shorter than a `timeout` of {longest}");
+    if longest > config.budgets.timeout_total {
+        let what = format!("is shorter than a `timeout` of {}", values::words(longest));
         let rule = "all migrations together may take no less than one of them";
-        fault("timeout_total", what, rule, "leave it out, and it is the longest `timeout`, 15m at least");
+        let help = "leave it out, and it is the longest `timeout`, 15m at least";
+        fault("timeout_total", what, rule, help);
     }
 }

@@ -1,13 +1,15 @@
 //! Text to types: what the files say, with every problem of every file reported at once.
 //!
-//! Read in this order: `types`, `load` (finds the files), `assemble` (puts their apps together), `app` (one app, with `migrate`),
-//! `check` (walks a tree and collects problems), `values` and `names` (one value), `keys`, `belongs` (a key in the wrong place), `error`.
+//! Read in this order: `key` (what a row of a table of keys is), the tables themselves (`app`, `probe`, `rollout`, `limits`, `migrate`,
+//! `budgets`; `edge` and `health` of the machine), `kinds` (what a key may be), `values` and `names` (one value), `check` (walks a tree and
+//! collects problems), `load` (finds the files), `assemble` (puts their apps together), `belongs` (a key in the wrong place), `error`.
 
 mod address;
 mod app;
 mod assemble;
 mod belongs;
 mod breaking;
+mod budgets;
 mod check;
 mod database_url;
 mod edge;
@@ -17,11 +19,16 @@ mod foreign;
 #[cfg(any(test, fuzzing, feature = "testing"))]
 pub mod fuzzing;
 mod health;
+mod key;
 mod keys;
+mod kinds;
+mod limits;
 mod load;
 mod migrate;
 mod names;
 mod plural;
+mod probe;
+mod rollout;
 mod source;
 mod static_files;
 mod types;
@@ -30,20 +37,26 @@ mod visible;
 mod workers;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
+pub use app::App;
 pub use assemble::parse_app;
 pub use breaking::Breaking;
+pub use budgets::{Budgets, Override};
 pub use database_url::DatabaseUrl;
 pub use edge::{Edge, Preset};
 pub use env_file::parse_env_file;
 pub use error::{Fault, Place, Problem, Problems, Spot};
+pub use health::{HEALTH_DEFAULT, HealthConfig, Saturation};
+pub use key::{Change, Key, Shape};
+pub use keys::SHAPES;
+pub use limits::{Limits, ProcessLimits, Resources};
 pub use load::{load, no_app_left, no_apps_yet};
-pub use migrate::{MigrateConfig, OverrideConfig};
-pub use types::{
-    Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Limits, Listen, Origin, ProbeConfig,
-    RolloutConfig, Saturation, SurgeConfig, Workers, WorkersRange,
-};
+pub use migrate::MigrateConfig;
+pub use probe::ProbeConfig;
+pub use rollout::{RolloutPolicy, Surge};
+pub use types::{Address, AppName, Config, Listen, Origin};
+pub use workers::{WorkerRange, Workers};
 
 pub use foreign::{cannot_run, instead_of_class, own_program};
 pub use load::open_regular;
@@ -51,5 +64,6 @@ pub use migrate::is_database_url;
 pub use names::env_name_fault;
 pub use plural::{agreed, counted, size_words};
 pub use source::shortened;
-pub use values::{WORKERS_MOST, parse_duration, parse_size, words};
+pub use values::{parse_duration, parse_size, words};
 pub use visible::{is_hidden, visible, visible_line};
+pub use workers::WORKERS_MOST;

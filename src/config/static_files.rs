@@ -5,27 +5,23 @@ use std::path::{Component, Path, PathBuf};
 
 use toml::de::DeValue;
 
-use super::check::{Checker, Section};
+use super::check::{Checker, Field};
 use super::error::{Fault, Problem};
 use super::source::shortened;
 use super::values;
-
-const EXAMPLE: &str = "{ \"/static/\" = \"/srv/shop/static\" }";
 
 /// More folders nobody has.
 const MOST: usize = 64;
 
 /// The folders by the path under which visitors find them.
-pub(super) fn check(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> BTreeMap<String, PathBuf> {
-    let mut folders = BTreeMap::new();
-    let Some(table) = checker.table(section, "static", EXAMPLE) else { return folders };
-    if table.len() > MOST
-        && let Some(field) = section.field("static", EXAMPLE)
-    {
+pub(super) fn check(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<BTreeMap<String, PathBuf>> {
+    let table = checker.table(field)?;
+    if table.len() > MOST {
         let fault = Fault::new(format!("has {} entries", table.len()), format!("at most {MOST}"), "");
-        checker.fault(&field, field.value, fault);
-        return folders;
+        checker.fault(field, field.value, fault);
+        return None;
     }
+    let mut folders = BTreeMap::new();
     for (key, value) in table {
         let prefix: &str = key.get_ref();
         let (span, fault) = match (prefix_fault(prefix), folder(value.get_ref())) {
@@ -38,12 +34,12 @@ pub(super) fn check(checker: &mut Checker<'_>, section: &Section<'_, '_>) -> BTr
         };
         let shown = shortened(prefix, 60);
         let place = checker.source.place(span);
-        let help =
-            if fault.help.is_empty() { format!("write for example static = {EXAMPLE}") } else { fault.help };
+        let example = || format!("write for example static = {}", field.example);
+        let help = if fault.help.is_empty() { example() } else { fault.help };
         let problem = Problem::new(place, format!("`static` of {shown:?} {}", fault.what));
         checker.problems.push(problem.rule(fault.rule).help(help));
     }
-    folders
+    Some(folders)
 }
 
 /// Why visitors cannot find a folder there; `None` where they can.

@@ -1,19 +1,14 @@
 //! One value each: from what TOML has to what it means, or why not.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::error::Fault;
 use super::source::shortened;
-use super::types::{SurgeConfig, Workers};
 
-type Read<T> = Result<T, Fault>;
-
-/// The most workers that one app may have.
-pub const WORKERS_MOST: u32 = 1000;
+pub(super) type Read<T> = Result<T, Fault>;
 
 /// `is 5, a number`: a value of the wrong type.
 pub(super) fn wrong_type(value: &DeValue<'_>, rule: &str) -> Fault {
@@ -44,98 +39,6 @@ pub(super) fn any_text<'v>(value: &'v DeValue<'_>) -> Read<&'v str> {
     Ok(text)
 }
 
-/// `true` or `false`.
-pub(super) fn flag(value: &DeValue<'_>) -> Read<bool> {
-    value.as_bool().ok_or_else(|| wrong_type(value, "must be true or false, without quotes"))
-}
-
-/// An absolute path.
-pub(super) fn path(value: &DeValue<'_>) -> Read<PathBuf> {
-    let text = text(value)?;
-    let help = match text.starts_with('~') {
-        true => "write the home directory out",
-        false => "write the whole path, beginning with /",
-    };
-    if !text.starts_with('/') {
-        return Err(Fault::new(
-            format!("is {:?}", shortened(text, 120)),
-            "must be absolute: a daemon has no working directory",
-            help,
-        ));
-    }
-    Ok(PathBuf::from(text))
-}
-
-/// A whole number within `range`.
-pub(super) fn whole(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Read<u64> {
-    move |value| {
-        let rule = format!("must be a whole number from {} to {}", range.start(), range.end());
-        let Some(number) = value.as_integer() else {
-            let mut fault = wrong_type(value, &rule);
-            if value.as_str().is_some_and(|text| text.parse::<u64>().is_ok()) {
-                fault.help = "leave out the quotes".to_owned();
-            }
-            return Err(fault);
-        };
-        let read = i128::from_str_radix(number.as_str(), number.radix()).ok();
-        match read.and_then(|read| u64::try_from(read).ok()).filter(|read| range.contains(read)) {
-            Some(read) => Ok(read),
-            None => Err(Fault::new(format!("is {}", shortened(&number.to_string(), 40)), rule, "")),
-        }
-    }
-}
-
-/// The same for what is kept in 32 bits.
-pub(super) fn count(range: RangeInclusive<u32>) -> impl Fn(&DeValue<'_>) -> Read<u32> {
-    let wide = whole(u64::from(*range.start())..=u64::from(*range.end()));
-    move |value| wide(value).map(|number| u32::try_from(number).expect("within a range of u32"))
-}
-
-/// `4` or `"auto"`; a range is a table of its own.
-pub(super) fn workers(value: &DeValue<'_>) -> Read<Workers> {
-    match value {
-        DeValue::String(text) if text == "auto" => Ok(Workers::Auto),
-        DeValue::Integer(number) if number.as_str().trim_start_matches('0').is_empty() => Err(Fault::new(
-            "is 0",
-            format!("must be a whole number from 1 to {WORKERS_MOST}"),
-            "to run no worker use `ostler stop NAME`, or take the app's file away",
-        )),
-        DeValue::Integer(_) => count(1..=WORKERS_MOST)(value).map(Workers::Count),
-        other => {
-            let rule = format!(
-                "must be a whole number from 1 to {WORKERS_MOST}, or \"auto\", or a range such as {{ min = 2, max = 16 }}"
-            );
-            let mut fault = wrong_type(other, &rule);
-            if let Some(text) = other.as_str() {
-                fault.what = format!("is {:?}", shortened(text, 40));
-                if text.parse::<u32>().is_ok() {
-                    fault.help = "leave out the quotes".to_owned();
-                }
-            }
-            Err(fault)
-        }
-    }
-}
-
-/// `1` or `"50%"`.
-pub(super) fn surge(value: &DeValue<'_>) -> Read<SurgeConfig> {
-    let Some(text) = value.as_str() else {
-        return count(1..=WORKERS_MOST)(value).map(SurgeConfig::Workers).map_err(|mut fault| {
-            fault.rule.push_str(", or a share such as \"50%\"");
-            fault
-        });
-    };
-    let percent = text.strip_suffix('%').and_then(|number| number.trim().parse::<u32>().ok());
-    match percent {
-        Some(percent @ 1..=100) => Ok(SurgeConfig::Percent(percent)),
-        _ => Err(Fault::new(
-            format!("is {:?}", shortened(text, 40)),
-            "must be a number of workers, or a share from \"1%\" to \"100%\"",
-            "",
-        )),
-    }
-}
-
 /// `0o660` or `"0660"`, permission bits only; a decimal number is a trap and refused.
 pub(super) fn mode(value: &DeValue<'_>) -> Read<u32> {
     const RULE: &str = "must be octal, from 0o000 to 0o777";
@@ -161,28 +64,23 @@ pub(super) fn mode(value: &DeValue<'_>) -> Read<u32> {
 
 /// `"30s"`, `"1h30m"`, or a number of seconds; zero only where `or_never` lets it mean that.
 pub(super) fn duration(
-    range: RangeInclusive<Duration>,
+    value: &DeValue<'_>,
+    range: &RangeInclusive<Duration>,
     or_never: bool,
-) -> impl Fn(&DeValue<'_>) -> Read<Duration> {
-    move |value| {
-        let never = if or_never { ", or 0 for never" } else { "" };
-        let rule =
-            format!("must be a duration from {} to {}{never}", words(*range.start()), words(*range.end()));
-        let (read, shown) = match value {
-            DeValue::String(text) => (parse_duration(text), format!("{:?}", shortened(text, 40))),
-            DeValue::Integer(number) => (seconds(&number.to_string()), shortened(&number.to_string(), 40)),
-            DeValue::Float(number) => (seconds(number.as_str()), shortened(number.as_str(), 40)),
-            other => return Err(wrong_type(other, &rule)),
-        };
-        match read {
-            Some(read) if range.contains(&read) || (or_never && read.is_zero()) => Ok(read),
-            Some(_) => Err(Fault::new(format!("is {shown}"), rule, "")),
-            None => Err(Fault::new(
-                format!("is {shown}"),
-                rule,
-                "write for example \"500ms\", \"30s\", \"5m\" or \"1h30m\"",
-            )),
-        }
+) -> Read<Duration> {
+    let never = if or_never { ", or 0 for never" } else { "" };
+    let rule = format!("must be a duration from {} to {}{never}", words(*range.start()), words(*range.end()));
+    let (read, shown) = match value {
+        DeValue::String(text) => (parse_duration(text), format!("{:?}", shortened(text, 40))),
+        DeValue::Integer(number) => (seconds(&number.to_string()), shortened(&number.to_string(), 40)),
+        DeValue::Float(number) => (seconds(number.as_str()), shortened(number.as_str(), 40)),
+        other => return Err(wrong_type(other, &rule)),
+    };
+    let help = "write for example \"500ms\", \"30s\", \"5m\" or \"1h30m\"";
+    match read {
+        Some(read) if range.contains(&read) || (or_never && read.is_zero()) => Ok(read),
+        Some(_) => Err(Fault::new(format!("is {shown}"), rule, "")),
+        None => Err(Fault::new(format!("is {shown}"), rule, help)),
     }
 }
 
@@ -207,22 +105,18 @@ pub fn words(duration: Duration) -> String {
 }
 
 /// `"512MiB"`, `"1GB"`, or bytes.
-pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> Read<u64> {
-    move |value| {
-        let rule = format!("must be a size from {} to {}", bytes(*range.start()), bytes(*range.end()));
-        let (read, shown) = match value {
-            DeValue::String(text) => (parse_size(text), format!("{:?}", shortened(text, 40))),
-            DeValue::Integer(number) => {
-                let read = u64::from_str_radix(number.as_str(), number.radix()).ok();
-                (read, shortened(&number.to_string(), 40))
-            }
-            other => return Err(wrong_type(other, &rule)),
-        };
-        read.filter(|bytes| range.contains(bytes)).ok_or_else(|| {
-            let help = "write for example \"512MiB\", \"1GB\", or a number of bytes";
-            Fault::new(format!("is {shown}"), rule, help)
-        })
-    }
+pub(super) fn size(value: &DeValue<'_>, range: &RangeInclusive<u64>) -> Read<u64> {
+    let rule = format!("must be a size from {} to {}", bytes(*range.start()), bytes(*range.end()));
+    let (read, shown) = match value {
+        DeValue::String(text) => (parse_size(text), format!("{:?}", shortened(text, 40))),
+        DeValue::Integer(number) => {
+            let read = u64::from_str_radix(number.as_str(), number.radix()).ok();
+            (read, shortened(&number.to_string(), 40))
+        }
+        other => return Err(wrong_type(other, &rule)),
+    };
+    let help = "write for example \"512MiB\", \"1GB\", or a number of bytes";
+    read.filter(|bytes| range.contains(bytes)).ok_or_else(|| Fault::new(format!("is {shown}"), rule, help))
 }
 
 fn bytes(size: u64) -> String {

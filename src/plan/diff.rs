@@ -10,23 +10,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{AppName, HealthConfig, counted, size_words, words};
 
-use super::migrate::{Breaking, Budgets, Database, Migrate, MigrateCommand, Override};
-use super::types::{
-    Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, Resources, RolloutPolicy,
-    Surge, WorkerRange,
-};
+use super::migrate::{Database, Migrate, MigrateCommand};
+use super::types::{Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, WorkerRange};
 
 /// The keys of `[health]` that differ: its sockets are bound once, when ostlerd starts.
-pub fn needs_restart(running: &HealthConfig, new: &HealthConfig) -> Vec<&'static str> {
-    let HealthConfig { listen, agent, track_file, token_file, saturation } = new;
-    let keys = [
-        ("health.listen", *listen == running.listen),
-        ("health.agent", *agent == running.agent),
-        ("health.track_file", *track_file == running.track_file),
-        ("health.token_file", *token_file == running.token_file),
-        ("health.saturation", *saturation == running.saturation),
-    ];
-    keys.into_iter().filter(|(_, same)| !same).map(|(key, _)| key).collect()
+pub fn needs_restart(running: &HealthConfig, new: &HealthConfig) -> Vec<String> {
+    let pairs = running.told().into_iter().zip(new.told());
+    pairs.filter(|(old, new)| old != new).map(|((key, _), _)| format!("health.{key}")).collect()
 }
 
 /// What a change causes, the least that does.
@@ -196,6 +186,13 @@ impl Fields {
         }
     }
 
+    /// What comes straight from a table of keys is told as its rows say.
+    fn rows(&mut self, title: &str, rows: Vec<(&'static str, Option<String>)>) {
+        for (key, value) in rows {
+            self.set_some(&format!("{title}.{key}"), value);
+        }
+    }
+
     // Every field is named, here and below, so that none that is added can be forgotten.
     fn blueprint(&mut self, blueprint: &Blueprint) {
         let Blueprint {
@@ -207,7 +204,7 @@ impl Fields {
             env: _,
             account,
             umask,
-            nofile,
+            limits,
             listen,
             class,
             capacity,
@@ -227,7 +224,7 @@ impl Fields {
             self.set("user", format!("{name} (uid {uid}, gid {gid}, groups {groups:?})"));
         }
         self.set("umask", format!("{umask:03o}"));
-        self.set_some("limits.nofile", *nofile);
+        self.rows("limits", limits.told());
         let addresses: Vec<String> = listen.iter().map(|it| it.address.to_string()).collect();
         self.set("listen", addresses.join(", "));
         for it in listen {
@@ -259,7 +256,6 @@ impl Fields {
         let Policy {
             workers,
             range,
-            boot_timeout,
             hang_timeout,
             request_timeout,
             drain_timeout,
@@ -269,11 +265,11 @@ impl Fields {
             max_age,
             max_rss,
             restarts_per_minute,
-            rollout: RolloutPolicy { max_surge, max_boot_failures, settle },
+            rollout,
             keepalive,
             readiness: Readiness { optional, min_ready },
             no_migrations: _,
-            resources: Resources { memory_high, memory_max, cpu_weight, tasks_max },
+            resources,
         } = policy;
         let time = |limit: &Option<Duration>| limit.map(words);
         match range {
@@ -283,7 +279,6 @@ impl Fields {
             }
             None => self.set("workers", workers),
         }
-        self.set("rollout.boot_timeout", words(*boot_timeout));
         self.set_some("limits.timeout", time(hang_timeout));
         self.set_some("limits.request_timeout", time(request_timeout));
         self.set("limits.graceful_timeout (with keep-alive)", words(*drain_timeout));
@@ -293,19 +288,11 @@ impl Fields {
         self.set_some("limits.max_age", time(max_age));
         self.set_some("limits.max_rss", max_rss.map(size_words));
         self.set("limits.restarts_per_minute", restarts_per_minute);
-        match max_surge {
-            Surge::Workers(count) => self.set("rollout.max_surge", count),
-            Surge::Percent(share) => self.set("rollout.max_surge", format_args!("{share}%")),
-        }
-        self.set("rollout.max_boot_failures", max_boot_failures);
-        self.set("rollout.settle", words(*settle));
+        self.rows("rollout", rollout.told());
+        self.rows("limits", resources.told());
         self.set("gunicorn's keepalive", words(*keepalive));
         self.set("optional", optional);
         self.set("min_ready", min_ready);
-        self.set_some("limits.memory_high", memory_high.map(size_words));
-        self.set_some("limits.memory_max", memory_max.map(size_words));
-        self.set_some("limits.cpu_weight", *cpu_weight);
-        self.set_some("limits.tasks_max", *tasks_max);
     }
 
     fn migrate(&mut self, migrate: &Migrate) {
@@ -325,29 +312,11 @@ impl Fields {
         for (number, words) in post_deploy.iter().enumerate() {
             self.set(&format!("migrate.post_deploy {}", number + 1), words.join(" "));
         }
-        let Budgets { open_timeout, lock_timeout, tries, lock_wait, harm, timeout, timeout_total, stall } =
-            budgets;
-        self.set("migrate.open_timeout", words(*open_timeout));
-        self.set_some("migrate.lock_timeout", lock_timeout.map(words));
-        self.set("migrate.tries", tries);
-        self.set("migrate.lock_wait", words(*lock_wait));
-        self.set("migrate.harm", words(*harm));
-        self.set("migrate.timeout", words(*timeout));
-        self.set("migrate.timeout_total", words(*timeout_total));
-        self.set("migrate.stall", words(*stall));
+        self.rows("migrate", budgets.told());
         self.set("migrate.marker", marker);
-        let breaking = if *breaking == Breaking::Warn { "warn" } else { "refuse" };
         self.set("migrate.breaking", breaking);
         for (name, budgets) in overrides {
-            let Override { lock_timeout, lock_wait, harm, timeout, stall } = budgets;
-            let mut set = |key: &str, limit: &Option<Duration>| {
-                self.set_some(&format!("migrate.override.{name:?}.{key}"), limit.map(words));
-            };
-            set("lock_timeout", lock_timeout);
-            set("lock_wait", lock_wait);
-            set("harm", harm);
-            set("timeout", timeout);
-            set("stall", stall);
+            self.rows(&format!("migrate.override.{name:?}"), budgets.told());
         }
     }
 }

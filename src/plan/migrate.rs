@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::config::Breaking;
+pub use crate::config::{Breaking, Budgets, Override};
 
 /// The migration of one app: what is run, against which databases, within which budgets. A difference here takes no
 /// rollout: it counts from the next run on.
@@ -102,65 +101,6 @@ impl fmt::Debug for Database {
         match self {
             Database::Alias(name) => f.debug_tuple("Alias").field(name).finish(),
             Database::Url(_) => f.write_str("Url(hidden)"),
-        }
-    }
-}
-
-/// The budgets of a migration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Budgets {
-    /// How long the app's settings may take to load, and its database to be opened; time in which the process waits for a
-    /// processor does not count. Default `boot_timeout`, 60 s.
-    #[serde(default = "open_timeout")]
-    pub open_timeout: Duration,
-    /// How long an atomic migration may wait for a lock, kept by the server. Default 0.5 s more than PostgreSQL's
-    /// `deadlock_timeout`, at which it cancels an autovacuum for whoever waits; 1 s elsewhere.
-    pub lock_timeout: Option<Duration>,
-    /// How often a migration that met a lock is tried. Default 10.
-    pub tries: u32,
-    /// How long a migration that is not atomic may wait for a lock, kept by the watchdog. Default 60 s.
-    pub lock_wait: Duration,
-    /// How long others may wait behind a migration. Default 3 s.
-    pub harm: Duration,
-    /// How long one migration may take. Default 5 min.
-    pub timeout: Duration,
-    /// How long all of a run may take, without its waiting for another server. Default 15 min.
-    pub timeout_total: Duration,
-    /// How long nothing may be seen of a run: no output, no progress, no backend at work. Default 2 min.
-    pub stall: Duration,
-}
-
-/// Budgets of one migration; what is `None` is as for the others.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Override {
-    /// See [`Budgets::lock_timeout`].
-    pub lock_timeout: Option<Duration>,
-    /// See [`Budgets::lock_wait`].
-    pub lock_wait: Option<Duration>,
-    /// See [`Budgets::harm`].
-    pub harm: Option<Duration>,
-    /// See [`Budgets::timeout`].
-    pub timeout: Option<Duration>,
-    /// See [`Budgets::stall`].
-    pub stall: Option<Duration>,
-}
-
-/// Of a state that an ostlerd without this budget has left.
-fn open_timeout() -> Duration {
-    Duration::from_secs(60)
-}
-
-impl Default for Budgets {
-    fn default() -> Self {
-        Budgets {
-            open_timeout: open_timeout(),
-            lock_timeout: None,
-            tries: 10,
-            lock_wait: Duration::from_secs(60),
-            harm: Duration::from_secs(3),
-            timeout: Duration::from_secs(5 * 60),
-            timeout_total: Duration::from_secs(15 * 60),
-            stall: Duration::from_secs(2 * 60),
         }
     }
 }

@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::{App, DatabaseUrl, MigrateConfig, OverrideConfig, is_database_url, shortened};
+use crate::config::{App, DatabaseUrl, MigrateConfig, is_database_url, shortened};
 
 use super::facts::Facts;
-use super::migrate::{Budgets, Database, Migrate, MigrateCommand, NoMigrations, Override};
-use super::policy::boot_timeout;
+use super::migrate::{Database, Migrate, MigrateCommand, NoMigrations};
 use super::types::Refusal;
 
 /// The migration of `app`; `None` where it has none, or wants none run. `env` is the app's whole environment.
@@ -23,7 +22,7 @@ pub(super) fn migration(
 ) -> Result<Option<Arc<Migrate>>, Refusal> {
     let config = &app.migrate;
     if let Some(why) = why_none(app, facts) {
-        if config.enabled.is_none() && *config != MigrateConfig::default() {
+        if config.enabled.is_none() && config.configured {
             let missing = match why {
                 NoMigrations::NoDjango => "the app's interpreter has no Django",
                 _ => "nothing says that the app loads Django",
@@ -57,10 +56,8 @@ pub(super) fn migration(
         None if config.database.is_empty() => (django(), vec![Database::Alias("default".to_owned())]),
         None => (django(), config.database.iter().cloned().map(Database::Alias).collect()),
     };
-    let overrides = config.overrides.iter().map(|(name, budgets)| (name.clone(), budgets.into())).collect();
-    let post_deploy = config.post_deploy.clone();
-    let (budgets, breaking) = (budgets(app, config), config.breaking.unwrap_or_default());
-    let marker = config.marker.unwrap_or(true);
+    let MigrateConfig { budgets, breaking, marker, .. } = *config;
+    let (overrides, post_deploy) = (config.overrides.clone(), config.post_deploy.clone());
     Ok(Some(Arc::new(Migrate { command, databases, post_deploy, budgets, breaking, overrides, marker })))
 }
 
@@ -82,23 +79,6 @@ pub(super) fn why_none(app: &App, facts: &Facts) -> Option<NoMigrations> {
     }
 }
 
-fn budgets(app: &App, config: &MigrateConfig) -> Budgets {
-    let usual = Budgets::default();
-    // Who lets one migration take longer lets all of them together take as long.
-    let single = config.timeout.into_iter().chain(config.overrides.values().filter_map(|it| it.timeout));
-    let longest = single.max().unwrap_or_default();
-    Budgets {
-        open_timeout: config.open_timeout.unwrap_or_else(|| boot_timeout(app)),
-        lock_timeout: config.lock_timeout.or(usual.lock_timeout),
-        tries: config.tries.unwrap_or(usual.tries),
-        lock_wait: config.lock_wait.unwrap_or(usual.lock_wait),
-        harm: config.harm.unwrap_or(usual.harm),
-        timeout: config.timeout.unwrap_or(usual.timeout),
-        timeout_total: config.timeout_total.unwrap_or(usual.timeout_total.max(longest)),
-        stall: config.stall.unwrap_or(usual.stall),
-    }
-}
-
 /// The URL itself.
 fn url(app: &App, url: &DatabaseUrl, env: &BTreeMap<String, String>) -> Result<String, Refusal> {
     let name = match url {
@@ -114,11 +94,4 @@ fn url(app: &App, url: &DatabaseUrl, env: &BTreeMap<String, String>) -> Result<S
     };
     let file = app.file.display();
     Err(Refusal::new(format!("{}: `database_url` of {file} names {name}, which {what}; {help}", app.name)))
-}
-
-impl From<&OverrideConfig> for Override {
-    fn from(config: &OverrideConfig) -> Override {
-        let OverrideConfig { lock_timeout, lock_wait, harm, timeout, stall } = *config;
-        Override { lock_timeout, lock_wait, harm, timeout, stall }
-    }
 }

@@ -35,5 +35,5 @@ pub use served::{Seen, Served, ServedApp, served};
 pub use sockets::bind_address;
 pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, Hook, MachinePolicy, Plan, Policy, Preload, Prepared, Probe,
-    Readiness, Refusal, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange,
+    ProcessLimits, Readiness, Refusal, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange,
 };

@@ -2,23 +2,15 @@
 
 use std::time::Duration;
 
-use crate::config::{App, SurgeConfig, WORKERS_MOST, Workers, words};
+use crate::config::{App, WORKERS_MOST, Workers, words};
 use crate::worker::Settings;
 
 use super::facts::Facts;
 use super::migration::why_none;
-use super::types::{Policy, Readiness, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange};
+use super::types::{Policy, Readiness, WorkerClass, WorkerRange};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// So long there is too little to do before a worker goes, where nothing else is said: longer than most lulls, short
-/// against the hours that a peak lasts.
-const IDLE: Duration = Duration::from_secs(5 * 60);
 const REQUESTS_MOST: u64 = 1_000_000_000;
-
-/// How long what loads an app may take.
-pub(super) fn boot_timeout(app: &App) -> Duration {
-    app.rollout.boot_timeout.unwrap_or(Duration::from_secs(60))
-}
 
 /// The app's policy. What gunicorn says is bounded: no number of its can stall or flood the machine.
 pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut Vec<String>) -> Policy {
@@ -38,7 +30,6 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
     Policy {
         workers,
         range,
-        boot_timeout: boot_timeout(app),
         hang_timeout: positive(Some(timeout)),
         request_timeout: positive(limits.request_timeout),
         drain_timeout: graceful.saturating_add(keepalive),
@@ -56,36 +47,22 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
         restarts_per_minute: limits
             .restarts_per_minute
             .unwrap_or(range.map_or(workers, |range| range.max).saturating_mul(15).max(60)),
-        rollout: RolloutPolicy {
-            max_surge: match app.rollout.max_surge {
-                Some(SurgeConfig::Workers(count)) => Surge::Workers(count),
-                Some(SurgeConfig::Percent(share)) => Surge::Percent(share),
-                None => Surge::Workers(1),
-            },
-            max_boot_failures: app.rollout.max_boot_failures.unwrap_or(2),
-            settle: app.rollout.settle.unwrap_or(Duration::from_secs(2)),
-        },
+        rollout: app.rollout.clone(),
         readiness: Readiness::from(app),
-        resources: Resources {
-            memory_high: limits.memory_high,
-            memory_max: limits.memory_max,
-            cpu_weight: limits.cpu_weight,
-            tasks_max: limits.tasks_max,
-        },
+        resources: limits.resources,
     }
 }
 
 fn range(app: &App) -> Option<WorkerRange> {
     let Some(Workers::Range(range)) = app.workers else { return None };
-    let (min, max) = (range.min.clamp(1, WORKERS_MOST), range.max.clamp(1, WORKERS_MOST));
-    Some(WorkerRange { min, max: max.max(min), idle: range.idle.unwrap_or(IDLE) })
+    Some(range)
 }
 
 fn workers(app: &App, facts: &Facts, notes: &mut Bounds<'_>) -> u32 {
     let Settings { workers, workers_set, .. } = facts.settings;
     match app.workers {
-        Some(Workers::Count(count)) => count.clamp(1, WORKERS_MOST),
-        Some(Workers::Range(range)) => range.min.clamp(1, WORKERS_MOST),
+        Some(Workers::Count(count)) => count,
+        Some(Workers::Range(range)) => range.min,
         Some(Workers::Auto) => facts.cpus.saturating_mul(2).saturating_add(1).clamp(1, WORKERS_MOST),
         None if workers_set && !(1..=WORKERS_MOST).contains(&workers) => {
             let used = workers.clamp(1, WORKERS_MOST);

@@ -44,7 +44,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
         env,
         account: facts.account.clone(),
         umask: umask(app, settings),
-        nofile: app.limits.nofile,
+        limits: app.limits.process.clone(),
         listen,
         class,
         capacity: capacity(class, settings),

@@ -89,7 +89,7 @@ fn served_app(app: &App, seen: Option<&Seen>) -> ServedApp {
     let silence = policy.filter(|_| class == Some(WorkerClass::Sync)).and_then(|it| it.hang_timeout);
     let limits = match policy {
         Some(policy) => [policy.request_timeout, silence],
-        None => [app.limits.request_timeout, None],
+        None => [app.limits.request_timeout.filter(|limit| !limit.is_zero()), None],
     };
     ServedApp {
         name: app.name.clone(),

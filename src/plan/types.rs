@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{AppName, Listen};
+pub use crate::config::{ProcessLimits, Resources, RolloutPolicy, Surge, WorkerRange};
 pub use crate::worker::Hook;
 
 use super::migrate::{Migrate, NoMigrations};
@@ -21,7 +22,7 @@ pub struct Plan {
     /// What is about no single app.
     pub machine: MachinePolicy,
     /// Keys that are configured otherwise than they run, and will be in force after a restart of ostlerd.
-    pub needs_restart: Vec<&'static str>,
+    pub needs_restart: Vec<String>,
 }
 
 /// The numbers of the machine; a difference is put in force at once.
@@ -102,8 +103,9 @@ pub struct Blueprint {
     pub account: Option<Account>,
     /// The file mode mask of the workers.
     pub umask: u32,
-    /// Soft and hard `RLIMIT_NOFILE`, where the configuration sets it.
-    pub nofile: Option<u64>,
+    /// What the kernel limits of each process.
+    #[serde(default)]
+    pub limits: ProcessLimits,
     /// The sockets the workers serve, in gunicorn's order.
     pub listen: Vec<Listen>,
     /// How the worker class is treated.
@@ -262,8 +264,6 @@ pub struct Policy {
     /// Within which numbers the load decides.
     #[serde(default)]
     pub range: Option<WorkerRange>,
-    /// From the start of a worker to its first heartbeat.
-    pub boot_timeout: Duration,
     /// A heartbeat older than this is a hang (gunicorn's `timeout`); `None` is never.
     pub hang_timeout: Option<Duration>,
     /// A request older than this is a hang; `None` is never.
@@ -296,30 +296,6 @@ pub struct Policy {
     pub no_migrations: Option<NoMigrations>,
 }
 
-/// Numbers of workers within which the load decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkerRange {
-    /// Never fewer, at least 1.
-    pub min: u32,
-    /// Never more.
-    pub max: u32,
-    /// How long there must have been too little to do before there is one less.
-    pub idle: Duration,
-}
-
-/// The limits of an app's slice: of its workers, what they start, and its migration together. `None` is none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resources {
-    /// Bytes above which the kernel slows the app down and takes memory back.
-    pub memory_high: Option<u64>,
-    /// Bytes above which the kernel kills one of its processes.
-    pub memory_max: Option<u64>,
-    /// Its share of a busy processor, against 100 of every other.
-    pub cpu_weight: Option<u64>,
-    /// Processes and threads.
-    pub tasks_max: Option<u64>,
-}
-
 /// When an app counts as ready, and whether the machine does without it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Readiness {
@@ -337,37 +313,7 @@ impl Default for Readiness {
 
 impl From<&crate::config::App> for Readiness {
     fn from(app: &crate::config::App) -> Self {
-        Readiness { optional: app.optional, min_ready: app.min_ready.unwrap_or(1) }
-    }
-}
-
-/// The numbers of a rollout.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct RolloutPolicy {
-    /// How many workers more than wanted may live during a rollout.
-    pub max_surge: Surge,
-    /// A rollout with so many failures is rolled back.
-    pub max_boot_failures: u32,
-    /// How long the first new worker must live before it is admitted, and all of them before the commit.
-    pub settle: Duration,
-}
-
-/// An extra number of workers: a count, or a share of the wanted number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Surge {
-    /// So many, at least 1.
-    Workers(u32),
-    /// So many per cent of the wanted number, rounded up, at least 1.
-    Percent(u32),
-}
-
-impl Surge {
-    /// The surge in workers where `wanted` of them should serve.
-    pub fn of(self, wanted: u32) -> u32 {
-        match self {
-            Surge::Workers(n) => n.max(1),
-            Surge::Percent(p) => (u64::from(wanted) * u64::from(p)).div_ceil(100).max(1) as u32,
-        }
+        Readiness { optional: app.optional, min_ready: app.min_ready }
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 
 use super::launch::LaunchSpec;
 use super::process::Children;
+use crate::plan::ProcessLimits;
 use crate::supervise::Exit;
 
 /// More of what it says is not looked at.
@@ -35,7 +36,7 @@ pub(super) async fn captured(
         env: std::env::vars_os().filter_map(text).filter(|(name, _)| name != "NOTIFY_SOCKET").collect(),
         directory: PathBuf::from("/"),
         umask: 0o022,
-        nofile: None,
+        limits: ProcessLimits::default(),
         account: None,
         log_file: None,
         no_new_privs: false,

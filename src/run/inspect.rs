@@ -20,7 +20,7 @@ use super::warm::Warm;
 use super::wire::Wire;
 use super::worker_process::start_interpreter;
 use crate::config::AppName;
-use crate::plan::{Account, Refusal};
+use crate::plan::{Account, ProcessLimits, Refusal};
 use crate::supervise::{Exit, Stand};
 use crate::worker::{BOOTSTRAP, Message, Orders, Settings, Surroundings, bundle};
 
@@ -63,7 +63,7 @@ impl Inspection {
             env: self.env.clone(),
             directory: self.directory.clone(),
             umask: self.umask,
-            nofile: None,
+            limits: ProcessLimits::default(),
             account: self.account.clone(),
             log_file: None,
             no_new_privs: true,

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scope::{Place, enter};
 use super::{launch_fds, log_file};
-use crate::plan::Account;
+use crate::plan::{Account, ProcessLimits};
 
 /// The first argument by which `ostlerd` becomes a launcher.
 pub const ARGUMENT: &str = "__launch";
@@ -53,8 +53,8 @@ pub struct LaunchSpec {
     pub directory: PathBuf,
     /// Its file mode mask.
     pub umask: u32,
-    /// Soft and hard `RLIMIT_NOFILE`; `None` keeps ostlerd's.
-    pub nofile: Option<u64>,
+    /// What the kernel limits of it; what is `None` is as ostlerd has it.
+    pub limits: ProcessLimits,
     /// Whom it runs as; `None` keeps ostlerd's own.
     pub account: Option<Account>,
     /// Standard output and error, appended to, made with mode 0640 by the account; `None` is ostlerd's stderr.
@@ -137,7 +137,7 @@ fn become_program(spec: &LaunchSpec, targets: &[i32]) -> Result<std::convert::In
     let step = |what: &str, error: Errno| Failure::new(format!("cannot {what}: {}", error.desc()));
     nix::unistd::setsid().map_err(|error| step("begin a session", error))?;
     nix::sys::stat::umask(Mode::from_bits_truncate(spec.umask));
-    if let Some(limit) = spec.nofile {
+    if let Some(limit) = spec.limits.nofile {
         setrlimit(Resource::RLIMIT_NOFILE, limit, limit)
             .map_err(|error| step(&format!("set the limit of open files to {limit}"), error))?;
     }

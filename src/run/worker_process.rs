@@ -178,7 +178,7 @@ pub(super) fn launch_spec(blueprint: &Blueprint, title: String) -> LaunchSpec {
         env: blueprint.env.clone(),
         directory: blueprint.directory.clone(),
         umask: blueprint.umask,
-        nofile: blueprint.nofile,
+        limits: blueprint.limits.clone(),
         account: blueprint.account.clone(),
         log_file: blueprint.log_file.clone(),
         no_new_privs: blueprint.no_new_privileges,

@@ -335,16 +335,17 @@ impl App {
             worker.age(turn.now, &policy);
             match worker.life {
                 Life::Booting { until, .. } if turn.now >= until => {
-                    self.boot_timed_out(turn, id, policy.boot_timeout);
+                    self.boot_timed_out(turn, id, policy.rollout.boot_timeout);
                 }
                 // One that has not been forked yet is nowhere.
                 Life::Booting { until, .. }
-                    if worker.boot.asks(turn.now, until, policy.boot_timeout) && !worker.unborn =>
+                    if worker.boot.asks(turn.now, until, policy.rollout.boot_timeout) && !worker.unborn =>
                 {
                     turn.actions.push(Action::AskWhere { worker: id });
                 }
                 Life::Held { until } if turn.now >= until => {
-                    worker.life = Life::Booting { hold: false, until: turn.now + policy.boot_timeout };
+                    worker.life =
+                        Life::Booting { hold: false, until: turn.now + policy.rollout.boot_timeout };
                     worker.boot = Default::default();
                     turn.actions.push(Action::AdmitWorker { worker: id });
                 }

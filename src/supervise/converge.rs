@@ -261,7 +261,7 @@ impl App {
                 id: worker,
                 generation,
                 spawned: turn.now,
-                life: Life::Booting { hold, until: turn.now + policy.boot_timeout },
+                life: Life::Booting { hold, until: turn.now + policy.rollout.boot_timeout },
                 seen: Default::default(),
                 words: Default::default(),
                 most_requests,

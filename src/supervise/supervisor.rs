@@ -44,7 +44,7 @@ pub(super) struct Out {
 pub(super) struct Reload {
     left: BTreeSet<AppName>,
     changed: Vec<AppName>,
-    needs_restart: Vec<&'static str>,
+    needs_restart: Vec<String>,
     worst: Option<Outcome>,
 }
 

@@ -188,7 +188,7 @@ impl Worker {
     pub(super) fn deadline(&self, policy: &Policy) -> Option<Moment> {
         match &self.life {
             Life::Booting { until, .. } => {
-                Some(self.boot.look(*until, policy.boot_timeout).unwrap_or(*until))
+                Some(self.boot.look(*until, policy.rollout.boot_timeout).unwrap_or(*until))
             }
             Life::Held { until } => Some(*until),
             Life::Ready if self.due.is_none() => policy.max_age.map(|limit| self.spawned + limit),

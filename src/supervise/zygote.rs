@@ -121,7 +121,7 @@ impl App {
         if self.zygotes.values().any(|it| it.generation == generation && it.is_live()) {
             return false;
         }
-        let (blueprint, boot_timeout) = (found.blueprint.clone(), found.policy.boot_timeout);
+        let (blueprint, boot_timeout) = (found.blueprint.clone(), found.policy.rollout.boot_timeout);
         let workers = self.wanted(&found.policy);
         let replaces =
             self.serving.is_some() && self.rollout.as_ref().is_some_and(|it| it.generation.id == generation);
@@ -268,7 +268,7 @@ impl App {
                     let (cause, age) = (Cause::BootTimeout, turn.now.since(spawned));
                     self.announce(turn, Happening::ZygoteHung { zygote: id, generation, cause, age });
                     self.end_zygote(turn, id, cause);
-                    let limit = self.policy(generation).map(|it| it.boot_timeout).unwrap_or_default();
+                    let limit = self.policy(generation).map(|it| it.rollout.boot_timeout).unwrap_or_default();
                     let message = format!(
                         "zygote {id} had not loaded {} within boot_timeout ({} s)",
                         loads.what(),

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::plan::{
-    AppPlan, Blueprint, Fingerprint, Plan, Policy, Readiness, Resources, RolloutPolicy, Surge, WorkerClass,
+    AppPlan, Blueprint, Fingerprint, Plan, Policy, Readiness, Resources, RolloutPolicy, WorkerClass,
     WorkerRange,
 };
 use ostler::supervise::{
@@ -307,7 +307,6 @@ fn plan(workers: Workers) -> Plan {
         no_migrations: None,
         workers,
         range,
-        boot_timeout: Duration::from_secs(60),
         hang_timeout: None,
         request_timeout: None,
         drain_timeout: Duration::from_secs(30),
@@ -318,11 +317,7 @@ fn plan(workers: Workers) -> Plan {
         max_age: None,
         max_rss: None,
         restarts_per_minute: 60,
-        rollout: RolloutPolicy {
-            max_surge: Surge::Workers(1),
-            max_boot_failures: 2,
-            settle: Duration::from_secs(2),
-        },
+        rollout: RolloutPolicy::default(),
         readiness: Readiness::default(),
         resources: Resources::default(),
     };
@@ -341,7 +336,7 @@ fn blueprint(app: &AppName) -> Blueprint {
         env: BTreeMap::new(),
         account: None,
         umask: 0o022,
-        nofile: None,
+        limits: ostler::plan::ProcessLimits::default(),
         listen: Vec::new(),
         class: WorkerClass::Sync,
         capacity: Some(1),

@@ -57,7 +57,7 @@ async fn a_program_gets_nothing_but_what_its_orders_say() {
         .into();
     spec.directory = folder.path().canonicalize().unwrap();
     spec.umask = 0o037;
-    spec.nofile = Some(321);
+    spec.limits.nofile = Some(321);
     let told = run_json(&spec, &[]).await;
     // -I makes Python ignore its own variables; LC_CTYPE is its own addition where LANG is C.
     let env = serde_json::json!({"LANG": "C.UTF-8", "EMPTY": "", "ODD": "a=b c"});

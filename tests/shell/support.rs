@@ -35,7 +35,7 @@ pub(crate) fn spec(argv: &[&str]) -> LaunchSpec {
         env: BTreeMap::new(),
         directory: PathBuf::from("/"),
         umask: 0o022,
-        nofile: None,
+        limits: ostler::plan::ProcessLimits::default(),
         account: None,
         log_file: None,
         no_new_privs: true,

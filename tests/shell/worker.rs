@@ -73,7 +73,7 @@ pub(crate) fn blueprint(folder: &Path, python: PathBuf, listen: Vec<Listen>) -> 
         env: [("A".to_owned(), "b".to_owned())].into(),
         account: None,
         umask: 0o022,
-        nofile: None,
+        limits: ostler::plan::ProcessLimits::default(),
         listen,
         class: WorkerClass::Gthread,
         capacity: None,

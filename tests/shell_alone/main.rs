@@ -39,7 +39,7 @@ fn shell(code: &str) -> LaunchSpec {
         env: BTreeMap::new(),
         directory: PathBuf::from("/"),
         umask: 0o022,
-        nofile: None,
+        limits: ostler::plan::ProcessLimits::default(),
         account: None,
         log_file: None,
         no_new_privs: true,

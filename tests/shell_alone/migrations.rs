@@ -22,7 +22,7 @@ fn opening(folder: &std::path::Path, code: &str) -> Opening {
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".to_owned())]),
         account: None,
         umask: 0o022,
-        nofile: None,
+        limits: ostler::plan::ProcessLimits::default(),
         listen: Vec::new(),
         class: WorkerClass::Sync,
         gunicorn: "27.0.1".to_owned(),

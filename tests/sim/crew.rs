@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::load::LoadBook;
 use ostler::config::AppName;
-use ostler::plan::{Blueprint, Policy, RolloutPolicy, Surge};
+use ostler::plan::{Blueprint, Policy, RolloutPolicy};
 use ostler::supervise::{AppState, AppView, GenerationId, LinkFact, Moment, Observation, Rung};
 
 /// A worker that was asked for and is not known to be gone.
@@ -97,7 +97,6 @@ impl Crew {
             no_migrations: None,
             workers: 0,
             range: None,
-            boot_timeout: Duration::ZERO,
             hang_timeout: None,
             request_timeout: None,
             drain_timeout: Duration::ZERO,
@@ -109,9 +108,9 @@ impl Crew {
             max_rss: None,
             restarts_per_minute: 60,
             rollout: RolloutPolicy {
-                max_surge: Surge::Workers(1),
-                max_boot_failures: 2,
+                boot_timeout: Duration::ZERO,
                 settle: Duration::ZERO,
+                ..RolloutPolicy::default()
             },
             readiness: ostler::plan::Readiness::default(),
             resources: ostler::plan::Resources::default(),

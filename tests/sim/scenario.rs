@@ -195,7 +195,6 @@ pub(crate) fn policy(rng: &mut Rng) -> Policy {
         no_migrations: None,
         workers: rng.within(1, 6) as u32,
         range: None,
-        boot_timeout,
         hang_timeout: rng.chance(0.8).then(|| rng.millis(3000, 10_000)),
         request_timeout: rng.chance(0.4).then(|| rng.millis(5000, 20_000)),
         drain_timeout: rng.millis(1000, 10_000),
@@ -212,6 +211,7 @@ pub(crate) fn policy(rng: &mut Rng) -> Policy {
             } else {
                 Surge::Percent(rng.within(1, 4) as u32 * 25)
             },
+            boot_timeout,
             max_boot_failures: rng.within(1, 4) as u32,
             settle: rng.millis(100, 3000),
         },
@@ -231,7 +231,7 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
         env: BTreeMap::new(),
         account: None,
         umask: 0o022,
-        nofile: None,
+        limits: ostler::plan::ProcessLimits::default(),
         listen: Vec::new(),
         class: WorkerClass::Sync,
         capacity: Some(1),

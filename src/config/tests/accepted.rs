@@ -14,7 +14,7 @@ fn what_must_be_said_is_enough() {
     assert_eq!(app.user.as_deref(), Some("shop"));
     assert_eq!(app.workers, None);
     assert_eq!(app.limits, Limits::default());
-    assert_eq!(app.rollout, RolloutConfig::default());
+    assert_eq!(app.rollout, RolloutPolicy::default());
     assert!(
         app.probe == ProbeConfig::default()
             && app.args.is_empty()
@@ -64,15 +64,15 @@ fn every_key_means_what_it_says() {
     let probe = app.probe;
     assert_eq!((probe.path.as_deref(), probe.enabled), (Some("/healthz?deep=1"), true));
     assert_eq!((probe.scheme.as_str(), probe.timeout), ("https", Duration::from_millis(2500)));
-    assert_eq!(app.rollout.max_surge, Some(SurgeConfig::Percent(50)));
-    assert_eq!(app.rollout.boot_timeout, Some(Duration::from_secs(90)));
-    assert_eq!(app.rollout.settle, Some(Duration::ZERO));
+    assert_eq!(app.rollout.max_surge, Surge::Percent(50));
+    assert_eq!(app.rollout.boot_timeout, Duration::from_secs(90));
+    assert_eq!(app.rollout.settle, Duration::ZERO);
     assert_eq!(app.limits.max_rss, Some(512 << 20));
     assert_eq!(app.limits.max_requests, Some(10_000));
     assert_eq!(app.limits.max_age, Some(Duration::from_secs(12 * 3600)));
     assert_eq!(app.limits.timeout, Some(Duration::ZERO));
     assert_eq!(app.limits.graceful_timeout, Some(Duration::from_secs(30)));
-    assert_eq!(app.limits.nofile, Some(4096));
+    assert_eq!(app.limits.process.nofile, Some(4096));
 }
 
 #[test]

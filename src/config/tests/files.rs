@@ -59,7 +59,7 @@ fn apps_may_stand_in_the_main_file_too() {
     let config = folder.load().unwrap();
     let names: Vec<&str> = config.apps.keys().map(AppName::as_str).collect();
     assert_eq!(names, ["blog", "shop"]);
-    assert_eq!(config.apps[&"blog".parse().unwrap()].limits.nofile, Some(4096));
+    assert_eq!(config.apps[&"blog".parse().unwrap()].limits.process.nofile, Some(4096));
     assert_eq!(config.apps[&"blog".parse().unwrap()].file, folder.path("ostler.toml"));
 }
 
@@ -188,7 +188,7 @@ fn the_problems_of_every_file_are_shown_at_once() {
         &[
             "`workers` belongs to an app, not to the main file\n --> /etc/ostler/ostler.toml:1:1",
             "move it into /etc/ostler/apps.d/NAME.toml, or below [apps.NAME] in this file",
-            "`daemon` is not supported by this version\n --> /etc/ostler/ostler.toml:2:2",
+            "unknown key `daemon`\n --> /etc/ostler/ostler.toml:2:2",
             "`directory` is an integer\n --> /etc/ostler/apps.d/a.toml:1:13",
             "not TOML: ",
             "\"c d\" is no app name: 1 to 64 of a-z",

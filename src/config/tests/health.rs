@@ -61,9 +61,9 @@ fn bad_values_are_refused_with_the_rule() {
 
 #[test]
 fn an_app_says_what_it_means_for_the_machine() {
-    assert_eq!((accepted("").optional, accepted("").min_ready), (false, None));
+    assert_eq!((accepted("").optional, accepted("").min_ready), (false, 1));
     let app = accepted("optional = true\nworkers = 4\nmin_ready = 4");
-    assert_eq!((app.optional, app.min_ready), (true, Some(4)));
+    assert_eq!((app.optional, app.min_ready), (true, 4));
     says(&refused("workers = 4\nmin_ready = 5"), &["`min_ready` is 5", "1 to 4"]);
     says(&refused("min_ready = 0"), &["`min_ready` is 0"]);
     says(&refused("optional = \"yes\""), &["must be true or false, without quotes"]);

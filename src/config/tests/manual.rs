@@ -1,46 +1,79 @@
 //! The manual page and the files that a package brings.
 
-use super::super::keys::{self, Shape};
 use super::*;
 
 const MANUAL: &str = include_str!("../../../packaging/man/ostler.toml.5.md");
 const MAIN: &str = include_str!("../../../packaging/etc/ostler.toml");
 const EXAMPLE: &str = include_str!("../../../packaging/etc/apps.d/shop.toml.example");
 
-/// The part of the manual below a heading, up to the next one.
-fn section(heading: &str) -> &'static str {
-    let begin =
-        MANUAL.find(heading).unwrap_or_else(|| panic!("the manual has no {heading:?}")) + heading.len();
-    let rest = &MANUAL[begin..];
-    &rest[..rest.find("\n##").unwrap_or(rest.len())]
+/// What makes the tables of the manual from the rows.
+const WRITE: &str = "OSTLER_WRITE_MANUAL";
+
+fn heading(shape: &Shape) -> String {
+    match shape.title {
+        "" => "## An app".to_owned(),
+        "the main file" => "## The main file".to_owned(),
+        "migrate.override" => "### [migrate.override.\"APP.MIGRATION\"]".to_owned(),
+        title => format!("### [{title}]"),
+    }
 }
 
-/// In the first column of a table.
-fn is_named(key: &str, section: &str) -> bool {
-    let heads = section.lines().filter_map(|line| line.strip_prefix("| ")?.split(" | ").next());
-    heads.flat_map(|head| head.split([' ', ',', '`'])).any(|word| word == key)
+/// The table of a group of keys. Keys of which the same is said share a row; a section has a heading instead.
+fn table(keys: &[Key]) -> Vec<String> {
+    let has_heading = |key: &Key| SHAPES.iter().any(|shape| shape.title == key.name);
+    let is_told = |key: &&Key| key.change != Change::Within || !has_heading(key);
+    let mut rows: Vec<(String, &str, String)> = Vec::new();
+    for key in keys.iter().filter(is_told) {
+        let (name, doc, default) = (format!("`{}`", key.name), key.doc.trim(), (key.default)());
+        match rows.last_mut().filter(|row| (row.1, &row.2) == (doc, &default)) {
+            Some(row) => row.0 += &format!(", {name}"),
+            None => rows.push((name, doc, default)),
+        }
+    }
+    let has_defaults = rows.iter().any(|row| !row.2.is_empty());
+    let head = ("key".to_owned(), "what", "default".to_owned());
+    let line = ("---".to_owned(), "---", "---".to_owned());
+    let cells = |(key, what, default): (String, &str, String)| match (has_defaults, default.as_str()) {
+        (false, _) => format!("| {key} | {what} |"),
+        (true, "") => format!("| {key} | {what} | |"),
+        (true, default) => format!("| {key} | {what} | {default} |"),
+    };
+    [head, line].into_iter().chain(rows).map(cells).collect()
+}
+
+/// The manual with its tables of keys made anew: below each heading one for each group, in order.
+fn manual() -> String {
+    let mut made: Vec<String> = Vec::new();
+    let mut groups: Vec<&[Key]> = Vec::new();
+    let mut in_table = false;
+    for line in MANUAL.lines() {
+        if line.starts_with('#') {
+            assert!(groups.is_empty(), "a table is missing before {line:?}");
+            let shape = SHAPES.iter().find(|shape| heading(shape) == line);
+            groups = shape.map(|shape| shape.groups.to_vec()).unwrap_or_default();
+        }
+        let begins = line.starts_with('|') && !in_table && !groups.is_empty();
+        in_table = begins || (in_table && line.starts_with('|'));
+        match (begins, in_table) {
+            (true, _) => made.extend(table(groups.remove(0))),
+            (false, true) => {}
+            (false, false) => made.push(line.to_owned()),
+        }
+    }
+    made.join("\n") + "\n"
 }
 
 #[test]
-fn the_manual_names_every_key_where_it_belongs() {
-    let sections: [(&str, &Shape); 9] = [
-        ("## The main file\n", &keys::MAIN),
-        ("### [edge]\n", &keys::EDGE),
-        ("### [health]\n", &keys::HEALTH),
-        ("## An app\n", &keys::APP),
-        ("### [probe]\n", &keys::PROBE),
-        ("### [rollout]\n", &keys::ROLLOUT),
-        ("### [limits]\n", &keys::LIMITS),
-        ("### [migrate]\n", &keys::MIGRATE),
-        ("### [migrate.override.", &keys::OVERRIDE),
-    ];
-    let mut missing = Vec::new();
-    for (heading, shape) in sections {
-        let is_section = |key: &str| MANUAL.contains(&format!("### [{key}]\n"));
-        let keys = shape.known.iter().filter(|key| !is_section(key) && !is_named(key, section(heading)));
-        missing.extend(keys.map(|key| format!("{}: {key}", heading.trim())));
+fn the_manual_has_every_key_as_its_row_has_it() {
+    let made = manual();
+    if std::env::var_os(WRITE).is_some() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/man/ostler.toml.5.md");
+        return std::fs::write(file, made).unwrap();
     }
-    assert!(missing.is_empty(), "{missing:#?}");
+    let differ = made.lines().zip(MANUAL.lines()).find(|(made, line)| made != line);
+    assert!(made == MANUAL, "{differ:#?}\nwrite it with {WRITE}=1 cargo test -p ostler-core manual");
+    let is_there = |shape: &&&Shape| shape.title == "workers" || MANUAL.contains(&heading(shape));
+    assert!(SHAPES.iter().all(|shape| is_there(&shape)), "a section is missing");
 }
 
 /// The text with every setting that is commented out in force.

@@ -16,7 +16,7 @@ fn a_file_without_it_leaves_every_default() {
 
 #[test]
 fn every_key_means_what_it_says() {
-    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let seconds = Duration::from_secs;
     let config = good(
         r#"
         [migrate]
@@ -40,21 +40,23 @@ fn every_key_means_what_it_says() {
         timeout = "1h"
         "#,
     );
-    assert_eq!((config.enabled, config.tries), (Some(true), Some(3)));
+    let budgets = config.budgets;
+    assert_eq!((config.enabled, budgets.tries), (Some(true), 3));
     assert_eq!(config.database, ["default", "reports"]);
-    assert_eq!(config.lock_timeout, Some(Duration::from_millis(500)));
-    assert_eq!((config.lock_wait, config.harm), (seconds(90), seconds(1)));
+    assert_eq!(budgets.lock_timeout, Some(Duration::from_millis(500)));
+    assert_eq!((budgets.lock_wait, budgets.harm), (seconds(90), seconds(1)));
     assert_eq!(
-        (config.timeout, config.timeout_total, config.stall),
+        (budgets.timeout, budgets.timeout_total, budgets.stall),
         (seconds(600), seconds(3600), seconds(300))
     );
     assert_eq!(config.post_deploy, [vec!["python", "manage.py", "clearcache"], vec!["true"]]);
     let price = config.overrides["shop.0007_price"];
-    assert_eq!((price.lock_timeout, price.lock_wait, price.harm), (seconds(5), seconds(300), seconds(10)));
-    assert_eq!((price.timeout, price.stall), (seconds(1800), seconds(600)));
+    let [five, ten] = [5, 10].map(|number| Some(seconds(number)));
+    assert_eq!((price.lock_timeout, price.lock_wait, price.harm), (five, Some(seconds(300)), ten));
+    assert_eq!((price.timeout, price.stall), (Some(seconds(1800)), Some(seconds(600))));
     assert_eq!(
         config.overrides["0008_index"],
-        OverrideConfig { timeout: seconds(3600), ..Default::default() }
+        Override { timeout: Some(seconds(3600)), ..Default::default() }
     );
     assert_eq!(good("[migrate]\ndatabase = \"reports\"").database, ["reports"]);
 }

@@ -6,6 +6,7 @@ mod edge;
 mod files;
 mod garbage;
 mod health;
+pub(crate) mod keys;
 mod manual;
 mod migrate;
 mod printed;

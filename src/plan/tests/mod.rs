@@ -2,6 +2,7 @@
 
 mod diff;
 mod edge;
+mod effects;
 mod environment;
 mod migration;
 mod numbers;

@@ -12,7 +12,6 @@ fn without_any_word_the_defaults_are_these() {
     let expected = Policy {
         workers: 1,
         range: None,
-        boot_timeout: s(60),
         hang_timeout: Some(s(30)),
         request_timeout: None,
         drain_timeout: s(32),
@@ -24,7 +23,12 @@ fn without_any_word_the_defaults_are_these() {
         max_rss: None,
         restarts_per_minute: 60,
         no_migrations: Some(NoMigrations::NoDjango),
-        rollout: RolloutPolicy { max_surge: Surge::Workers(1), max_boot_failures: 2, settle: s(2) },
+        rollout: RolloutPolicy {
+            max_surge: Surge::Workers(1),
+            boot_timeout: s(60),
+            max_boot_failures: 2,
+            settle: s(2),
+        },
         readiness: Readiness::default(),
         resources: Resources::default(),
     };
@@ -65,7 +69,7 @@ fn the_configuration_wins_over_gunicorn_and_gunicorn_over_the_default() {
         (policy.max_age, policy.max_rss, policy.request_timeout),
         (Some(s(3600)), Some(1 << 30), Some(s(9)))
     );
-    assert_eq!((policy.boot_timeout, policy.rollout.settle), (s(5), Duration::ZERO));
+    assert_eq!((policy.rollout.boot_timeout, policy.rollout.settle), (s(5), Duration::ZERO));
     assert_eq!((policy.rollout.max_surge, policy.rollout.max_boot_failures), (Surge::Percent(25), 9));
     assert_eq!(plan.blueprint.listen[0].backlog, 9);
 }

@@ -177,8 +177,7 @@ impl Driver {
                 let needs_restart = plan::needs_restart(self.shell.health(), &health);
                 let plan = Plan { apps: apps.collect(), machine, needs_restart };
                 let changes = self.supervisor.changes(&plan);
-                let needs_restart = plan.needs_restart.into_iter().map(str::to_owned).collect();
-                Outcome::Planned { changes, needs_restart }
+                Outcome::Planned { changes, needs_restart: plan.needs_restart }
             }
             Err(Refusal { reason, detail, .. }) => Outcome::Misconfigured { reason, detail },
         };

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::plan::Blueprint;
+use crate::plan::{Blueprint, ProcessLimits};
 use crate::run::launch::LaunchSpec;
 use crate::run::process::Children;
 use crate::run::scope::{Alone, Purpose};
@@ -134,7 +134,7 @@ fn appender(
         env: [("LANG".to_owned(), "C.UTF-8".to_owned())].into(),
         directory: PathBuf::from("/"),
         umask: blueprint.umask,
-        nofile: None,
+        limits: ProcessLimits::default(),
         account: blueprint.account.clone(),
         log_file: Some(file.to_owned()),
         no_new_privs: true,

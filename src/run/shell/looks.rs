@@ -149,7 +149,7 @@ impl Shell {
         self.learn_owners();
         self.config_status.valid = true;
         self.config_status.problem = None;
-        self.config_status.needs_restart = plan.needs_restart.iter().map(|key| (*key).to_owned()).collect();
+        self.config_status.needs_restart = plan.needs_restart.clone();
         if !plan.needs_restart.is_empty() {
             tracing::warn!("in force after a restart of ostlerd only: {}", plan.needs_restart.join(", "));
         }

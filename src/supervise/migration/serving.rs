@@ -47,7 +47,7 @@ impl App {
         (other && moved || unasked && (moved || same)).then(|| ServingCode {
             generation: serving.id,
             blueprint: serving.blueprint.clone(),
-            boot_timeout: serving.policy.boot_timeout,
+            boot_timeout: serving.policy.rollout.boot_timeout,
             before,
             unasked,
         })

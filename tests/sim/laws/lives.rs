@@ -31,7 +31,7 @@ pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &A
     let Some(hand) = ledger.hands.get(worker) else { return Ok(()) };
     let Some(crew) = ledger.crews.get(&hand.app) else { return Ok(()) };
     let first = hand.signals.is_empty();
-    let stuck_in_boot = hand.ready.is_none() && now.since(hand.spawned) >= crew.policy.boot_timeout;
+    let stuck_in_boot = hand.ready.is_none() && now.since(hand.spawned) >= crew.policy.rollout.boot_timeout;
     match (hand.signals.first().map(|(_, rung)| *rung), rung) {
         (None, Rung::Drain) => Ok(()),
         (None, Rung::Stacks) if hand.hung || stuck_in_boot => Ok(()),

@@ -132,7 +132,7 @@ pub(super) fn resize_follows_a_change(ledger: &Ledger, now: Moment, action: &Act
     let Happening::WorkerDraining { worker, cause: Cause::Resize, .. } = happening else { return Ok(()) };
     let Some(crew) = ledger.crews.get(app) else { return Ok(()) };
     let calm = now.since(crew.changed);
-    if calm > crew.policy.boot_timeout + Duration::from_secs(30) && !crew.rollout_on() {
+    if calm > crew.policy.rollout.boot_timeout + Duration::from_secs(30) && !crew.rollout_on() {
         return Err(format!("{worker} is one too many, and nothing has changed for {}", seconds(calm)));
     }
     Ok(())
