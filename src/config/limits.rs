@@ -52,6 +52,8 @@ keys! {
     pub struct ProcessLimits {
         /// descriptors that a worker may open
         nofile: Option<u64> = Number(64..=1_048_576), [unset "ostlerd's own limit"], "65536", Rollout;
+        /// which processes the kernel kills first if the machine runs out of memory: -1000 (never these) to 1000 (these)
+        oom_score_adjust: Option<i32> = Number(-1000..=1000), [unset "ostlerd's own, 0"], "500", Rollout;
     }
 }
 

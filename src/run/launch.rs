@@ -141,6 +141,10 @@ fn become_program(spec: &LaunchSpec, targets: &[i32]) -> Result<std::convert::In
         setrlimit(Resource::RLIMIT_NOFILE, limit, limit)
             .map_err(|error| step(&format!("set the limit of open files to {limit}"), error))?;
     }
+    if let Some(score) = spec.limits.oom_score_adjust {
+        std::fs::write("/proc/self/oom_score_adj", score.to_string())
+            .map_err(|error| Failure::new(format!("cannot set oom_score_adjust to {score}: {error}")))?;
+    }
     if let Some(account) = &spec.account {
         become_account(account)?;
     }

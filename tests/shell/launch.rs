@@ -20,7 +20,7 @@ os.write(5, json.dumps({
     "nofile": resource.getrlimit(resource.RLIMIT_NOFILE), "ids": os.getresuid() + os.getresgid(),
     "groups": os.getgroups(), "leader": os.getsid(0) == os.getpgid(0) == os.getpid(),
     "blocked": status["SigBlk"], "ignored": status["SigIgn"], "caught": status["SigCgt"],
-    "no_new_privs": status["NoNewPrivs"],
+    "no_new_privs": status["NoNewPrivs"], "oom_score_adjust": int(open("/proc/self/oom_score_adj").read()),
 }).encode())
 "#;
 
@@ -57,7 +57,7 @@ async fn a_program_gets_nothing_but_what_its_orders_say() {
         .into();
     spec.directory = folder.path().canonicalize().unwrap();
     spec.umask = 0o037;
-    spec.limits.nofile = Some(321);
+    (spec.limits.nofile, spec.limits.oom_score_adjust) = (Some(321), Some(654));
     let told = run_json(&spec, &[]).await;
     // -I makes Python ignore its own variables; LC_CTYPE is its own addition where LANG is C.
     let env = serde_json::json!({"LANG": "C.UTF-8", "EMPTY": "", "ODD": "a=b c"});
@@ -66,6 +66,7 @@ async fn a_program_gets_nothing_but_what_its_orders_say() {
     assert_eq!(told["argv"], serde_json::json!(["-c", "shop"]));
     assert_eq!(told["umask"], 0o037);
     assert_eq!(told["nofile"], serde_json::json!([321, 321]));
+    assert_eq!(told["oom_score_adjust"], 654);
     assert_eq!(told["leader"], true);
     assert_eq!(told["no_new_privs"], "1");
 }

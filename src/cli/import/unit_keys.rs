@@ -9,11 +9,13 @@ enum Becomes {
     Decide(&'static str),
     /// A key of `[limits]`, a size in bytes.
     Size(&'static str),
-    /// A key of `[limits]`, a number.
+    /// A key of `[limits]`, a number above 0.
     Number(&'static str),
+    /// A key of `[limits]`, any number.
+    Score(&'static str),
 }
 
-use Becomes::{Decide, Done, Number, Size};
+use Becomes::{Decide, Done, Number, Score, Size};
 
 const SANDBOX: &str = "ostler has no such key: what the whole unit has protects every app (`systemctl edit ostler`), see its comments";
 const FOLDER: &str = "ostlerd makes folders below /run/ostler only: make this one with a line in /etc/tmpfiles.d, owned by the app's user";
@@ -110,10 +112,7 @@ const KEYS: &[(&str, Becomes)] = &[
     ("Nice", Decide("`cpu_weight` in [limits] shares a busy processor out")),
     ("CPUSchedul*", Decide("`cpu_weight` in [limits] shares a busy processor out")),
     ("CPUAffinity", Decide("set AllowedCPUs= on the app's slice")),
-    (
-        "OOMScoreAdjust",
-        Decide("`memory_max` in [limits] bounds the app; the kernel's choice among apps cannot be weighed"),
-    ),
+    ("OOMScoreAdjust", Score("oom_score_adjust")),
     ("OOMPolicy", Done("a worker that the kernel ends for its memory is replaced, and the others go on")),
     ("NoNewPrivileges", Done("workers run so, unless `no_new_privileges = false` says otherwise")),
     ("PrivateTmp", Decide(SANDBOX)),
@@ -165,6 +164,10 @@ pub(super) fn take(draft: &mut Draft, key: &str, value: &str) {
                 _ => no_limit(draft, &shown, value),
             }
         }
+        Some(Score(name)) => match value.parse::<i32>() {
+            Ok(score) => drop(draft.limits.insert(name, score.to_string())),
+            Err(_) => no_limit(draft, &shown, value),
+        },
         None => draft.leave_to_owner(shown, "ostler has no such key"),
     }
 }

@@ -118,6 +118,7 @@ fn of_sections() -> Vec<Row> {
         row("limits.graceful_timeout", "20s"),
         row("limits.restarts_per_minute", 70),
         row("limits.nofile", 512),
+        row("limits.oom_score_adjust", 300),
         row("limits.memory_high", "900MiB"),
         row("limits.memory_max", "950MiB"),
         row("limits.cpu_weight", 50),

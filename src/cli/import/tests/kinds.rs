@@ -22,6 +22,7 @@ Environment=PERCENT=100%%
 EnvironmentFile=-/etc/shop.env
 UMask=0027
 LimitNOFILE=65536
+OOMScoreAdjust=-200
 MemoryMax=1G
 ExecStartPre=/srv/shop/venv/bin/python manage.py migrate --noinput
 ExecStart=/srv/shop/venv/bin/gunicorn \
@@ -66,6 +67,7 @@ fn a_unit_becomes_the_apps_file() {
             "[limits]",
             "memory_max = \"1GiB\"",
             "nofile = 65536",
+            "oom_score_adjust = -200",
         ]
     );
     let (todo, left) = text.split_once("# Left out").expect("both lists are there");
