@@ -80,19 +80,10 @@ fn another_tool_may_name_its_database() {
 }
 
 #[test]
-fn every_bound_itself_is_accepted() {
+fn what_is_unusual_and_good_is_accepted() {
     for more in [
-        "lock_timeout = \"10ms\"",
-        "lock_timeout = \"1h\"",
-        "tries = 1",
-        "tries = 100",
-        "lock_wait = 1",
         "harm = 0.5",
-        "harm = \"1d\"",
-        "timeout = 1",
-        "timeout = \"7d\"",
         "timeout = \"20m\"\ntimeout_total = \"20m\"",
-        "stall = 5",
         "post_deploy = []",
         "enabled = false\nlock_timeout = \"5s\"\ndatabase = \"other\"\ntries = 2",
         "command = [\"python\", \"manage.py\", \"migrate\", \"--fake-initial\"]",
@@ -106,15 +97,10 @@ fn every_bound_itself_is_accepted() {
 /// A bad line of `[migrate]`, and what is printed for it.
 const BAD: &[(&str, &str)] = &[
     ("lock_timeout = \"9ms\"", "`lock_timeout` is \"9ms\"|from 10ms to 1h"),
-    ("lock_timeout = 0", "`lock_timeout` is 0|from 10ms to 1h"),
-    ("tries = 0", "`tries` is 0|1 to 100"),
     ("tries = \"10\"", "`tries` is a string|leave out the quotes"),
-    ("lock_wait = \"500ms\"", "`lock_wait` is \"500ms\"|from 1s to 1d"),
-    ("harm = \"100ms\"", "`harm` is \"100ms\"|from 500ms to 1d"),
     ("timeout = \"8d\"", "`timeout` is \"8d\"|from 1s to 7d"),
     ("timeout = \"soon\"", "`timeout` is \"soon\"|\"1h30m\""),
     ("timeout_total = false", "`timeout_total` is a boolean"),
-    ("stall = 1", "`stall` is 1|from 5s to 1d"),
     ("enabled = \"yes\"", "`enabled` is a string|must be true or false, without quotes"),
     ("database = []", "`database` is an empty list|enabled = false"),
     ("database = [\"a\", \"a\"]", "`database` has \"a\" twice"),
