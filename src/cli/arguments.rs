@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+use super::commands::CommandVerb;
 use super::edge::{Cdn, Host, Peer, Program, Vip};
 use super::import::Import;
 use super::screen::{How, complain};
 use super::verbs;
-use crate::control::protocol::{LONGEST_DRAIN, ScaleTo, exit};
+use crate::control::protocol::exit;
 
 /// Where ostlerd listens when nothing says otherwise.
 const SOCKET: &str = "/run/ostler/control.sock";
@@ -74,76 +75,8 @@ pub(super) enum Verb {
     /// Needs a terminal. `?` shows the keys; everything that changes something asks first. It stays through a restart of
     /// ostlerd, and shows what was last seen meanwhile. Quitting it does not interrupt what is under way.
     Top,
-    /// Roll an app out anew: new workers prove themselves, then old ones drain; no request is lost
-    ///
-    /// Shows each step, and exits 0 when the new generation serves, 1 when it was rolled back (the reason and the
-    /// worker's own last words are on standard error; the old generation goes on serving), 75 when it could not
-    /// begin. Interrupting the command does not interrupt the rollout.
-    Restart {
-        /// The app
-        app: String,
-        /// Have the link that `directory` leads through (`current`) lead to this release first; back where it does not serve
-        #[arg(long, value_name = "DIR")]
-        release: Option<PathBuf>,
-        /// Run migrations although they break the code that serves, which fails until the new one does
-        #[arg(long)]
-        accept_breakage: bool,
-    },
-    /// Roll an app out to the release that ran before, and have its link lead there
-    ///
-    /// Goes one release back, not to and fro: after it, name a release with `ostler restart APP --release DIR`. While a
-    /// rollout is under way it goes back to what still serves. What migrations have done to the databases stays. Exit statuses are those of `ostler restart`, and 64 where there is no such release.
-    Rollback {
-        /// The app
-        app: String,
-        /// Roll back although the release from before does not fit the database as it is now
-        #[arg(long)]
-        accept_breakage: bool,
-    },
-    /// Bring an app's databases up to date with the release on disk, under the watchdog; roll nothing out
-    ///
-    /// `ostler restart` does the same before its rollout. Shows each step, and exits 0 when all is applied or nothing was
-    /// pending, 1 when it did not succeed (the reason, what is left behind and what to do are on standard error), 75 when it
-    /// could not begin. Interrupting the command does not interrupt the migration: --abort does.
-    Migrate(Migrate),
-    /// Keep N workers of an app, until the configuration says otherwise; `auto` takes that back
-    Scale {
-        /// The app
-        app: String,
-        /// How many workers, 1 to 1000; or `auto`: as many as the configuration says, or the load needs
-        #[arg(value_name = "N|auto", allow_negative_numbers = true)]
-        workers: ScaleTo,
-    },
-    /// Drain an app's workers and close its listeners
-    Stop {
-        /// The app
-        app: String,
-    },
-    /// Start an app that was stopped
-    Start {
-        /// The app
-        app: String,
-    },
-    /// Read the configuration again and put it in force, with the smallest change that does
-    ///
-    /// ostlerd does so by itself when a file changes; this waits for the end of it and tells how it went. Apps that are
-    /// configured as before keep their release: new code is brought in by `ostler restart APP`.
-    Reload {
-        /// Only say what would change, key by key, and what that would cause
-        #[arg(long)]
-        dry_run: bool,
-    },
-    /// Fail readiness, so that load balancers take this machine out; every app goes on serving
-    ///
-    /// Returns when the edge has had its delay (`[edge]` of the main file) and sends nothing any more. Nothing is
-    /// stopped, and apps can be restarted meanwhile. Interrupting the command does not end the drain.
-    Drain {
-        /// End it by itself, so long after the edge has noticed (`10m`); without it, `ostler undrain` ends it
-        #[arg(long = "for", value_name = "DURATION", value_parser = length)]
-        length: Option<Duration>,
-    },
-    /// End a drain: readiness follows the apps again
-    Undrain,
+    #[command(flatten)]
+    Command(CommandVerb),
     /// Wait for the rollouts that are under way, and tell how they, or the last ones, ended
     ///
     /// Exits 0 where everything that was rolled out serves, 1 where a rollout was rolled back or refused, or an app
@@ -152,10 +85,6 @@ pub(super) enum Verb {
         /// Only this app
         app: Option<String>,
     },
-    /// Have ostlerd run its binary from disk anew, as after an upgrade: no worker is restarted, no request is lost
-    ///
-    /// The new binary is asked first whether it can take over; where it cannot, the old one goes on and says why.
-    Reexec,
     /// Check the configuration's files, and what they name: users, folders, interpreters, gunicorn's settings
     ///
     /// Nothing is started, and no ostlerd has to run. Root sees everything; anybody else is told what was not checked.
@@ -250,27 +179,6 @@ pub(super) struct Edge {
 }
 
 #[derive(Clone, Debug, Args)]
-pub(super) struct Migrate {
-    /// The app
-    pub(super) app: String,
-    /// Only say what is pending, and change nothing
-    #[arg(long, group = "instead")]
-    pub(super) plan: bool,
-    /// Show the runs so far, newest last: what they did, how long it took, whom they blocked
-    #[arg(long, group = "instead")]
-    pub(super) history: bool,
-    /// End the migration that is under way
-    #[arg(long, group = "instead")]
-    pub(super) abort: bool,
-    /// Say that what the last migration left half done is put right
-    #[arg(long, group = "instead")]
-    pub(super) resolve: bool,
-    /// Run it although it breaks the code that serves
-    #[arg(long, conflicts_with = "instead")]
-    pub(super) accept_breakage: bool,
-}
-
-#[derive(Clone, Debug, Args)]
 pub(super) struct Demo {
     /// Show it all by itself: load, a deployment, a release that does not import; exit 0 if no request was lost
     #[arg(long)]
@@ -321,15 +229,6 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     // A thread that still waits for something must not keep the command from ending.
     runtime.shutdown_background();
     status
-}
-
-/// `10m`, or a number of seconds.
-fn length(text: &str) -> Result<Duration, String> {
-    match crate::config::parse_duration(text) {
-        Some(length) if !length.is_zero() && length <= LONGEST_DRAIN => Ok(length),
-        Some(_) => Err(format!("must be more than 0 and at most {}", crate::config::words(LONGEST_DRAIN))),
-        None => Err("write for example 30s, 10m or 1h30m".to_owned()),
-    }
 }
 
 /// `200ms`, `30s`.

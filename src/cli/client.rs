@@ -9,14 +9,15 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Response};
+use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 
-use crate::config::AppName;
 use crate::observe::Status;
 
-use crate::control::protocol::{ACCEPT_BREAKAGE, Auto, Drain, Refusal, Restart, Scale, ScaleTo, exit, line};
+use crate::control::commands::{Sent, sent};
+use crate::control::protocol::{Refusal, exit};
+use crate::supervise::Command;
 
 /// ostlerd answers from memory; one that takes this long hangs.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -66,122 +67,6 @@ pub struct Client {
     socket: PathBuf,
 }
 
-/// A change that takes time.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// Roll out anew.
-    Restart(AppName),
-    /// Roll out this release, an absolute path.
-    Release(AppName, String),
-    /// Roll out the release before.
-    Rollback(AppName),
-    /// Bring the databases up to date.
-    Migrate(AppName),
-    /// The same as one of those, and what breaks the code that serves is run all the same.
-    AcceptBreakage(Box<Change>),
-    /// End the migration that is under way.
-    AbortMigration(AppName),
-    /// What the last one left half done is put right.
-    ResolveMigration(AppName),
-    /// Say what is pending.
-    MigrationPlan(AppName),
-    /// Say what was run.
-    MigrationHistory(AppName),
-    /// Say what is served, for who configures the edge.
-    Served,
-    /// Drain and stop.
-    Stop(AppName),
-    /// Start again.
-    Start(AppName),
-    /// Keep so many workers.
-    Scale(AppName, i64),
-    /// Take that back: as many as configured, or as the load needs.
-    Unscale(AppName),
-    /// Read the configuration again.
-    Reload,
-    /// Fail readiness, for so long after the edge has noticed or until `Undrain`.
-    Drain(Option<Duration>),
-    /// End the drain.
-    Undrain,
-    /// Say what that would change.
-    DryRun,
-    /// Re-execute ostlerd.
-    Reexec,
-}
-
-impl Change {
-    /// The same, with what breaks the code that serves accepted where asked for.
-    pub(super) fn accepting(self, breakage: bool) -> Change {
-        if breakage { Change::AcceptBreakage(Box::new(self)) } else { self }
-    }
-
-    fn path(&self) -> String {
-        match self {
-            Change::Restart(app) | Change::Release(app, _) => format!("/v1/apps/{app}/restart"),
-            Change::Rollback(app) => format!("/v1/apps/{app}/rollback"),
-            Change::Migrate(app) => format!("/v1/apps/{app}/migrate"),
-            Change::AcceptBreakage(change) => format!("{}?{ACCEPT_BREAKAGE}", change.path()),
-            Change::AbortMigration(app) => format!("/v1/apps/{app}/migrate/abort"),
-            Change::ResolveMigration(app) => format!("/v1/apps/{app}/migrate/resolve"),
-            Change::MigrationPlan(app) => format!("/v1/apps/{app}/migrate/plan"),
-            Change::MigrationHistory(app) => format!("/v1/apps/{app}/migrations"),
-            Change::Served => "/v1/served".to_owned(),
-            Change::Stop(app) => format!("/v1/apps/{app}/stop"),
-            Change::Start(app) => format!("/v1/apps/{app}/start"),
-            Change::Scale(app, _) | Change::Unscale(app) => format!("/v1/apps/{app}/scale"),
-            Change::Reload => "/v1/reload".to_owned(),
-            Change::Drain(_) => "/v1/drain".to_owned(),
-            Change::Undrain => "/v1/undrain".to_owned(),
-            Change::DryRun => "/v1/reload/dry-run".to_owned(),
-            Change::Reexec => "/v1/reexec".to_owned(),
-        }
-    }
-
-    fn method(&self) -> Method {
-        match self {
-            Change::MigrationHistory(_) | Change::Served => Method::GET,
-            Change::AcceptBreakage(change) => change.method(),
-            _ => Method::POST,
-        }
-    }
-
-    /// The app it is about, where it is about one.
-    pub fn app(&self) -> Option<&AppName> {
-        match self {
-            Change::Restart(app)
-            | Change::Release(app, _)
-            | Change::Rollback(app)
-            | Change::Migrate(app)
-            | Change::AbortMigration(app)
-            | Change::ResolveMigration(app)
-            | Change::MigrationPlan(app)
-            | Change::MigrationHistory(app)
-            | Change::Stop(app)
-            | Change::Start(app)
-            | Change::Unscale(app)
-            | Change::Scale(app, _) => Some(app),
-            Change::AcceptBreakage(change) => change.app(),
-            Change::Reload
-            | Change::Reexec
-            | Change::Drain(_)
-            | Change::Undrain
-            | Change::DryRun
-            | Change::Served => None,
-        }
-    }
-
-    fn body(&self) -> Bytes {
-        match self {
-            Change::Release(_, release) => line(&Restart { release: Some(release.clone()) }),
-            Change::Scale(_, workers) => line(&Scale { workers: ScaleTo::Count(*workers) }),
-            Change::AcceptBreakage(change) => change.body(),
-            Change::Unscale(_) => line(&Scale { workers: ScaleTo::Auto(Auto::Auto) }),
-            Change::Drain(length) => line(&Drain { for_seconds: length.map(|length| length.as_secs_f64()) }),
-            _ => Bytes::new(),
-        }
-    }
-}
-
 impl Client {
     /// Asks at `socket`; nothing is connected yet.
     pub fn new(socket: &Path) -> Client {
@@ -208,7 +93,7 @@ impl Client {
 
     async fn picture(&self, path: &str) -> Result<(Status, String), ClientError> {
         let asking = async {
-            let response = self.send(Method::GET, path, Bytes::new()).await?;
+            let response = self.send("GET", path, Bytes::new()).await?;
             let body = response.into_body().collect().await.map_err(|error| self.broken(&error))?;
             Ok(body.to_bytes())
         };
@@ -224,19 +109,20 @@ impl Client {
     ///
     /// Where ostlerd is not reachable or refuses.
     pub async fn events(&self) -> Result<Feed, ClientError> {
-        self.feed(Method::GET, "/v1/events", Bytes::new()).await
+        self.feed("GET", "/v1/events", Bytes::new()).await
     }
 
-    /// Asks for a change and gives what happens, up to the outcome.
+    /// Gives a command, and gives what happens, up to the outcome.
     ///
     /// # Errors
     ///
     /// Where ostlerd is not reachable or refuses.
-    pub async fn change(&self, change: &Change) -> Result<Feed, ClientError> {
-        self.feed(change.method(), &change.path(), change.body()).await
+    pub async fn command(&self, command: &Command) -> Result<Feed, ClientError> {
+        let Sent { method, path, body } = sent(command).expect("people do not ask for what signals do");
+        self.feed(method, &path, body).await
     }
 
-    async fn feed(&self, method: Method, path: &str, body: Bytes) -> Result<Feed, ClientError> {
+    async fn feed(&self, method: &str, path: &str, body: Bytes) -> Result<Feed, ClientError> {
         let response = self.in_time(self.send(method, path, body)).await?;
         Ok(Feed { socket: self.socket.clone(), body: response.into_body(), rest: BytesMut::new() })
     }
@@ -256,7 +142,7 @@ impl Client {
         self.broken(&format_args!("no answer within {patience:?}"))
     }
 
-    async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
+    async fn send(&self, method: &str, path: &str, body: Bytes) -> Result<Response<Incoming>, ClientError> {
         let unreachable = |source| ClientError::Unreachable { socket: self.socket.clone(), source };
         let stream = UnixStream::connect(&self.socket).await.map_err(unreachable)?;
         let (mut sender, connection) =

@@ -1,4 +1,4 @@
-//! Asking for a change and staying with it to its end: on a terminal a live picture, elsewhere a line per step.
+//! Giving a command and staying with it to its end: on a terminal a live picture, elsewhere a line per step.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,9 +9,9 @@ use tokio::task::JoinSet;
 use crate::config::AppName;
 use crate::observe::Status;
 use crate::observe::traceback::brief;
-use crate::supervise::{LastWords, Outcome, Verdict};
+use crate::supervise::{Command, LastWords, Outcome, Verdict, interrupted};
 
-use super::client::{Change, Client, ClientError, Feed};
+use super::client::{Client, ClientError, Feed};
 use super::difference;
 use super::live::Picture;
 use super::screen::{How, set_off};
@@ -30,18 +30,17 @@ enum Show {
     Live { screen: Screen, picture: Picture },
 }
 
-/// Asks for `change` and shows what happens; the exit status is the outcome's. `what` goes on when the command is
-/// interrupted.
-pub(super) async fn follow(client: &Client, change: &Change, what: &str, how: How) -> Result<u8, VerbError> {
-    let outcome = outcome(client, change, what, how).await?;
+/// Gives a command and shows what happens; the exit status is the outcome's. What was begun goes on when the wait for
+/// it is interrupted.
+pub(super) async fn follow(client: &Client, command: &Command, how: How) -> Result<u8, VerbError> {
+    let outcome = outcome(client, command, how).await?;
     Ok(outcome.map_or(exit::INTERRUPTED, |outcome| outcome.exit_status()))
 }
 
 /// The same, with the outcome itself; `None` where the command was interrupted.
 pub(super) async fn outcome(
     client: &Client,
-    change: &Change,
-    what: &str,
+    command: &Command,
     how: How,
 ) -> Result<Option<Outcome>, VerbError> {
     let screen = Screen::stdout();
@@ -52,13 +51,13 @@ pub(super) async fn outcome(
     };
     tokio::select! {
         biased;
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
+        signalled = tokio::signal::ctrl_c() => {
+            signalled?;
             show.end();
-            complain(&format!("ostler: {what} goes on; {}", how_to_watch(change)));
+            complain(&format!("ostler: {}", interrupted(command)));
             Ok(None)
         }
-        ended = to_the_end(client, change, &mut show, how.verbose) => {
+        ended = to_the_end(client, command, &mut show, how.verbose) => {
             show.end();
             ended.map(Some)
         }
@@ -67,17 +66,17 @@ pub(super) async fn outcome(
 
 async fn to_the_end(
     client: &Client,
-    change: &Change,
+    command: &Command,
     show: &mut Show,
     verbose: bool,
 ) -> Result<Outcome, VerbError> {
-    let mut feed = client.change(change).await?;
+    let mut feed = client.command(command).await?;
     let (_looking, mut glances) = glances(client, show);
     loop {
         let text = tokio::select! {
             text = next(&mut feed) => text?,
             Some(status) = glances.recv() => {
-                show.glance(change, &status);
+                show.glance(command, &status);
                 continue;
             }
         };
@@ -92,7 +91,7 @@ async fn to_the_end(
         match line {
             Line::Outcome(outcome) => {
                 show.end();
-                still_read(show.outcome(&outcome, change.app(), verbose))?;
+                still_read(show.outcome(&outcome, command.app(), verbose))?;
                 return Ok(outcome);
             }
             Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
@@ -117,15 +116,6 @@ fn glances(client: &Client, show: &Show) -> (JoinSet<()>, mpsc::Receiver<Status>
         });
     }
     (looking, glances)
-}
-
-fn how_to_watch(change: &Change) -> String {
-    match change {
-        Change::Migrate(app) => {
-            format!("watch it with `ostler status {app}`, end it with `ostler migrate {app} --abort`")
-        }
-        _ => "watch it with `ostler events`".to_owned(),
-    }
 }
 
 /// A connection that breaks is ostlerd gone, as is the end of the stream.
@@ -166,9 +156,9 @@ impl Show {
         }
     }
 
-    fn glance(&mut self, change: &Change, status: &Status) {
+    fn glance(&mut self, command: &Command, status: &Status) {
         if let Show::Live { picture, .. } = self {
-            let concerned = status.apps.iter().filter(|app| change.app().is_none_or(|it| *it == app.name));
+            let concerned = status.apps.iter().filter(|app| command.app().is_none_or(|it| *it == app.name));
             for app in concerned {
                 picture.migration(&app.name, app.migration.as_ref());
             }

@@ -1,12 +1,13 @@
 //! The command `ostler`: what it takes, asks, shows and prints.
 //!
-//! Read in this order: `arguments` and `verbs` are what a person types; `client` asks ostlerd; `follow`, `live` and
+//! Read in this order: `arguments`, `commands` and `verbs` are what a person types; `client` asks ostlerd; `follow`, `live` and
 //! `progress` show a change as it goes on; `table`, `history`, `pending` and `difference` show what there is, `top` all of
 //! it at once; `edge` prints configurations of web servers, `import` reads those of gunicorn and others, `demo` shows ostler
 //! to somebody new.
 
 mod arguments;
 mod client;
+mod commands;
 mod config_file;
 mod demo;
 mod difference;

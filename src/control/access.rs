@@ -16,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::places::Caller;
 use crate::config::AppName;
+use crate::supervise::Permission;
 
 /// Members of this group may look.
 const GROUP: &str = "ostler";
@@ -33,28 +34,43 @@ pub(super) fn is_master(uid: u32) -> bool {
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Visitor {
+pub(super) struct Identity {
     pub(super) uid: u32,
     pub(super) master: bool,
     pub(super) member: bool,
 }
 
-impl Visitor {
-    /// The visitor with these credentials. Groups are looked up off the loop, for that may ask the network, and only of
+impl Identity {
+    /// The client with these credentials. Groups are looked up off the loop, for that may ask the network, and only of
     /// whom nothing else gives the right to look.
-    pub(super) async fn of(caller: Caller, credentials: UCred) -> Visitor {
+    pub(super) async fn of(caller: Caller, credentials: UCred) -> Identity {
         let (uid, gid) = (credentials.uid(), credentials.gid());
         match caller {
-            Caller::Master => Visitor { uid, master: true, member: true },
-            Caller::Owner(_) => Visitor { uid, master: false, member: false },
+            Caller::Master => Identity { uid, master: true, member: true },
+            Caller::Owner(_) => Identity { uid, master: false, member: false },
             Caller::Other(_) => {
                 let member = tokio::time::timeout(GROUP_LOOKUP, looked_up(uid, gid)).await.unwrap_or(false);
-                Visitor { uid, master: false, member }
+                Identity { uid, master: false, member }
             }
         }
     }
 
-    /// Whether status and events are for this visitor; else why not.
+    /// Whether it may do what takes `permission`, `what` it is, to `app` if it is about one; else why not.
+    pub(super) fn may(
+        &self,
+        permission: Permission,
+        what: &str,
+        app: Option<&AppName>,
+        owners: &BTreeMap<AppName, u32>,
+    ) -> Result<(), String> {
+        match (permission, app) {
+            (Permission::Look, _) => self.may_look(owners),
+            (Permission::ChangeApp, Some(app)) => self.may_change(app, owners),
+            (Permission::ChangeApp, None) | (Permission::ChangeMachine, _) => self.may_change_all(what),
+        }
+    }
+
+    /// Whether status and events are for this client; else why not.
     pub(super) fn may_look(&self, owners: &BTreeMap<AppName, u32>) -> Result<(), String> {
         if self.master || self.member || owners.values().any(|owner| *owner == self.uid) {
             return Ok(());
@@ -66,8 +82,8 @@ impl Visitor {
         ))
     }
 
-    /// Whether this visitor may change `app`; else why not.
-    pub(super) fn may_change(&self, app: &AppName, owners: &BTreeMap<AppName, u32>) -> Result<(), String> {
+    /// Whether this client may change `app`; else why not.
+    fn may_change(&self, app: &AppName, owners: &BTreeMap<AppName, u32>) -> Result<(), String> {
         if self.master || owners.get(app) == Some(&self.uid) {
             return Ok(());
         }
@@ -77,8 +93,8 @@ impl Visitor {
         ))
     }
 
-    /// Whether this visitor may change the machine as a whole; else why not.
-    pub(super) fn may_change_all(&self, what: &str) -> Result<(), String> {
+    /// Whether this client may change the machine as a whole; else why not.
+    fn may_change_all(&self, what: &str) -> Result<(), String> {
         if self.master {
             return Ok(());
         }
@@ -111,10 +127,10 @@ fn is_member(uid: u32, gid: u32) -> bool {
 mod tests {
     use super::*;
 
-    const MASTER: Visitor = Visitor { uid: 0, master: true, member: true };
-    const MEMBER: Visitor = Visitor { uid: 1001, master: false, member: true };
-    const OWNER: Visitor = Visitor { uid: 2001, master: false, member: false };
-    const STRANGER: Visitor = Visitor { uid: 3001, master: false, member: false };
+    const MASTER: Identity = Identity { uid: 0, master: true, member: true };
+    const MEMBER: Identity = Identity { uid: 1001, master: false, member: true };
+    const OWNER: Identity = Identity { uid: 2001, master: false, member: false };
+    const STRANGER: Identity = Identity { uid: 3001, master: false, member: false };
 
     fn name(text: &str) -> AppName {
         text.parse().unwrap()
@@ -126,8 +142,8 @@ mod tests {
 
     #[test]
     fn all_but_strangers_may_look() {
-        for visitor in [MASTER, MEMBER, OWNER] {
-            assert!(visitor.may_look(&owners()).is_ok(), "{visitor:?}");
+        for client in [MASTER, MEMBER, OWNER] {
+            assert!(client.may_look(&owners()).is_ok(), "{client:?}");
         }
         assert!(STRANGER.may_look(&owners()).unwrap_err().contains("uid 3001"));
     }
@@ -145,8 +161,8 @@ mod tests {
     #[test]
     fn the_machine_is_changed_by_root_alone() {
         assert!(MASTER.may_change_all("reload").is_ok());
-        for visitor in [MEMBER, OWNER, STRANGER] {
-            assert!(visitor.may_change_all("reload").is_err(), "{visitor:?}");
+        for client in [MEMBER, OWNER, STRANGER] {
+            assert!(client.may_change_all("reload").is_err(), "{client:?}");
         }
     }
 }

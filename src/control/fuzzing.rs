@@ -1,6 +1,6 @@
 //! Law of the control socket, for any bytes at all: `src/fuzzing` says who tries it.
 
-use super::access::Visitor;
+use super::access::Identity;
 use super::server;
 use crate::config::fuzzing::Law;
 use crate::observe::Status;
@@ -14,12 +14,12 @@ fn request(bytes: &[u8]) {
     let picture = include_str!("../../tests/fuzz/corpus/status/seed.json");
     let status: Status = serde_json::from_str(picture).expect("the picture is one of ostlerd's");
     for master in [true, false] {
-        let (desk, mut ends) = super::desk(status.clone());
+        let (channels, mut ends) = super::channels(status.clone());
         ends.looks.close();
-        let visitor = Visitor { uid: 4711, master, member: false };
-        let said = conversation(bytes, |stream| server::converse(stream, visitor, desk));
+        let client = Identity { uid: 4711, master, member: false };
+        let said = conversation(bytes, |stream| server::converse(stream, client, channels));
         if !master {
-            assert!(ends.asks.try_recv().is_err(), "a stranger has changed something");
+            assert!(ends.commands.try_recv().is_err(), "a stranger has changed something");
             let told = said.contains("(apps: ") || said.contains("\"apps\":");
             assert!(!told, "a stranger is told which apps there are: {said}");
         }

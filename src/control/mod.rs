@@ -1,11 +1,13 @@
 //! The server side of the control socket.
 //!
-//! Read in this order: `desk` is the seam to whoever owns the core; `protocol` is what goes over the wire;
+//! Read in this order: `channels` leads to whoever owns the core; `protocol` is what goes over the wire, `commands`
+//! what a command is on it;
 //! `bind`, `access`, `places`, `server`, `routes`, `stream` answer.
 
 mod access;
 mod bind;
-mod desk;
+mod channels;
+pub(crate) mod commands;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 mod places;
@@ -15,7 +17,6 @@ mod server;
 mod stream;
 
 pub use bind::{BindError, Bound, bind, is_held, take_over};
-pub use desk::{Ask, Desk, DeskEnds, Wish, desk};
+pub use channels::{ChannelEnds, Channels, Given, channels};
 pub use protocol::Line;
-pub use protocol::{Auto, ScaleTo};
 pub use server::serve;

@@ -5,31 +5,18 @@
 //! | `GET /v1/status` | [`Status`](crate::observe::Status) |
 //! | `GET /v1/status?glance` | the same without a look at the releases on disk |
 //! | `GET /v1/events` | endless lines of news, or `{"lagged": n}` where the listener was too slow for n of them |
-//! | `POST /v1/apps/NAME/restart`, `rollback`, `stop`, `start` | lines of news about NAME, the last line is the outcome |
-//! | `POST /v1/apps/NAME/restart`, body `{"release": "/srv/NAME/releases/2"}` | the same, for another release |
-//! | `POST /v1/apps/NAME/migrate`, `migrate/abort`, `migrate/resolve` | the same |
-//! | `POST /v1/apps/NAME/migrate/plan` | the same; the outcome is `migrations_pending`, and nothing is changed |
-//! | `GET /v1/apps/NAME/migrations` | the same; the outcome is `migration_history` |
-//! | `POST /v1/apps/NAME/scale`, body `{"workers": N}` or `{"workers": "auto"}` | the same |
-//! | `POST /v1/drain`, body `{"for_seconds": N}` or none | lines of news about every app, the last line is the outcome |
-//! | `POST /v1/undrain` | the same |
-//! | `POST /v1/reload` | lines of news about every app, the last line is the outcome |
-//! | `POST /v1/reexec` | the same; the outcome comes just before ostlerd becomes the binary that is on disk |
-//! | `POST /v1/reload/dry-run` | the same; the outcome is `planned`, and nothing is changed |
+//! | a path of [`COMMANDS`](crate::supervise::COMMANDS) | lines of news about its app, or about every app; the last line is the outcome |
 //!
+//! The body of a command is JSON with what it takes, `{"release": "/srv/NAME/releases/2"}`; none if it takes nothing.
+//! The outcome of `reexec` comes just before ostlerd becomes the binary that is on disk.
 //! News has the keys `app` and `event`, an outcome the key `outcome`. Whatever cannot be answered is
 //! `{"error": "…", "exit": 64}`: a sentence, and the exit status of the command that asked.
-
-use std::time::Duration;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
 use crate::supervise::{News, Outcome};
-
-/// The most workers that may be asked for at once.
-pub(crate) const MOST_WORKERS: i64 = 1000;
 
 /// Exit statuses beside those of an [`Outcome`].
 pub(crate) mod exit {
@@ -62,67 +49,6 @@ pub(crate) struct Lagged {
     /// How many lines.
     pub(crate) lagged: u64,
 }
-
-/// The query of `restart`, `rollback` and `migrate` by which a migration is run although it breaks the code that serves.
-pub(crate) const ACCEPT_BREAKAGE: &str = "accept_breakage";
-
-/// The body of `restart`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Restart {
-    /// The release that the link is to lead to, an absolute path; where it leads now where it is not said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) release: Option<String>,
-}
-
-/// The body of `scale`.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Scale {
-    /// How many workers should serve.
-    pub(crate) workers: ScaleTo,
-}
-
-/// How many workers: a number, or `"auto"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum ScaleTo {
-    /// So many, until the configuration says otherwise.
-    Count(i64),
-    /// What was asked for before is taken back.
-    Auto(Auto),
-}
-
-/// The word for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Auto {
-    /// `"auto"`.
-    Auto,
-}
-
-impl std::str::FromStr for ScaleTo {
-    type Err = String;
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse() {
-            Ok(count) => Ok(ScaleTo::Count(count)),
-            Err(_) if text == "auto" => Ok(ScaleTo::Auto(Auto::Auto)),
-            Err(_) => Err("it must be a number of workers, or `auto`".to_owned()),
-        }
-    }
-}
-
-/// The body of `drain`.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Drain {
-    /// How long it lasts after the edge has noticed; until `undrain` where it is not said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) for_seconds: Option<f64>,
-}
-
-/// The longest drain that ends by itself.
-pub(crate) const LONGEST_DRAIN: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// One line of a stream, understood.
 #[derive(Clone, Debug, PartialEq)]
@@ -186,6 +112,7 @@ pub(crate) fn no_such_app<'a>(name: &str, apps: impl IntoIterator<Item = &'a App
 mod tests {
     use super::*;
     use crate::supervise::{Exit, GenerationId, Happening, LastWords, WorkerId};
+    use std::time::Duration;
 
     fn names(all: &[&str]) -> Vec<AppName> {
         all.iter().map(|name| name.parse().unwrap()).collect()

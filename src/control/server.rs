@@ -15,9 +15,9 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::access::{Visitor, is_master};
+use super::access::{Identity, is_master};
 use super::bind::Bound;
-use super::desk::Desk;
+use super::channels::Channels;
 use super::places::{Caller, Places};
 use super::routes;
 
@@ -49,7 +49,7 @@ const BUSY: &[u8] =
 /// # Errors
 ///
 /// Returns only where the socket cannot be handed to the runtime.
-pub async fn serve(bound: Bound, desk: Desk) -> std::io::Result<Infallible> {
+pub async fn serve(bound: Bound, channels: Channels) -> std::io::Result<Infallible> {
     let listener = tokio::net::UnixListener::from_std(bound.listener.try_clone()?)?;
     let (mut served, mut turned_away) = (Connections::new(1), Connections::new(TURNED_AWAY));
     loop {
@@ -73,12 +73,12 @@ pub async fn serve(bound: Bound, desk: Desk) -> std::io::Result<Infallible> {
             }
         };
         let Ok(credentials) = stream.peer_cred() else { continue };
-        let caller = caller(credentials.uid(), &desk);
+        let caller = caller(credentials.uid(), &channels);
         if served.take(caller) {
-            let desk = desk.clone();
+            let channels = channels.clone();
             served.begin(caller, async move {
-                let visitor = Visitor::of(caller, credentials).await;
-                converse(stream, visitor, desk).await;
+                let client = Identity::of(caller, credentials).await;
+                converse(stream, client, channels).await;
             });
         } else if turned_away.take(caller) {
             turned_away.begin(caller, turn_away(stream));
@@ -86,10 +86,10 @@ pub async fn serve(bound: Bound, desk: Desk) -> std::io::Result<Infallible> {
     }
 }
 
-fn caller(uid: u32, desk: &Desk) -> Caller {
+fn caller(uid: u32, channels: &Channels) -> Caller {
     if is_master(uid) {
         Caller::Master
-    } else if desk.owners.borrow().values().any(|owner| *owner == uid) {
+    } else if channels.owners.borrow().values().any(|owner| *owner == uid) {
         Caller::Owner(uid)
     } else {
         Caller::Other(uid)
@@ -150,15 +150,15 @@ async fn turn_away(mut stream: UnixStream) {
 }
 
 /// One request, one answer: nothing is kept alive that somebody could forget.
-pub(super) async fn converse<S>(stream: S, visitor: Visitor, desk: Desk)
+pub(super) async fn converse<S>(stream: S, client: Identity, channels: Channels)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let streaming = Arc::new(AtomicBool::new(false));
     let service = service_fn(|request| {
-        let (desk, streaming) = (desk.clone(), Arc::clone(&streaming));
+        let (channels, streaming) = (channels.clone(), Arc::clone(&streaming));
         async move {
-            let reply = routes::answer(request, visitor, desk).await;
+            let reply = routes::answer(request, client, channels).await;
             streaming.store(matches!(reply.body(), Either::Right(_)), Ordering::Relaxed);
             Ok::<_, Infallible>(reply)
         }

@@ -132,8 +132,8 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     shell.learn_owners();
     let view = supervisor.view(Moment::ZERO);
     let first = Status::new(&view, &shell.facts(&view));
-    let (desk, ends) = control::desk(first);
-    tokio::spawn(control::serve(control, desk));
+    let (channels, ends) = control::channels(first);
+    tokio::spawn(control::serve(control, channels));
     tokio::spawn(watch.run(changes));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ostlerd runs {}", counted(config.apps.len(), "app"));
     let keeper = Keeper::new(state::path(&places.runtime));

@@ -14,11 +14,11 @@ use super::scoreboard;
 use super::shell::Shell;
 use super::signals::Signals;
 use crate::config::{AppName, Saturation};
-use crate::control::{Ask, DeskEnds, Wish};
+use crate::control::{ChannelEnds, Given};
 use crate::observe::health::{Pulse, Sources, Vitals};
 use crate::observe::{Counters, Status};
 use crate::plan::Plan;
-use crate::supervise::{Action, Event, Moment, RequestId, Supervisor};
+use crate::supervise::{Action, Command, Event, Moment, RequestId, Supervisor};
 
 mod inbound;
 mod leaving;
@@ -42,7 +42,7 @@ pub struct Driver {
     origin: Instant,
     facts: mpsc::UnboundedReceiver<Event>,
     inbox: mpsc::UnboundedReceiver<Inbound>,
-    desk: DeskEnds,
+    control: ChannelEnds,
     signals: Signals,
     looks: u64,
     exit: bool,
@@ -69,7 +69,7 @@ impl Driver {
         supervisor: Supervisor,
         shell: Shell,
         Inbox { facts, inbox }: Inbox,
-        desk: DeskEnds,
+        control: ChannelEnds,
         signals: Signals,
         keeper: Keeper,
     ) -> Self {
@@ -81,7 +81,7 @@ impl Driver {
             origin,
             facts,
             inbox,
-            desk,
+            control,
             signals,
             looks: 0,
             exit: false,
@@ -128,7 +128,7 @@ impl Driver {
 
     /// What health is answered from.
     pub fn health(&self, saturation: Saturation) -> Sources {
-        let (status, vitals) = (self.desk.status.subscribe(), self.vitals.subscribe());
+        let (status, vitals) = (self.control.status.subscribe(), self.vitals.subscribe());
         let (pulse, viewers) = (self.pulse.clone(), Default::default());
         Sources { status, vitals, pulse, saturation, token: None, viewers }
     }
@@ -154,8 +154,8 @@ impl Driver {
             tokio::select! {
                 Some(event) = self.facts.recv() => self.heard(event),
                 Some(inbound) = self.inbox.recv() => self.inbound(inbound),
-                Some(ask) = self.desk.asks.recv() => self.asked(ask),
-                Some(asked) = self.desk.looks.recv() => {
+                Some(given) = self.control.commands.recv() => self.given(given),
+                Some(asked) = self.control.looks.recv() => {
                     let view = self.view();
                     self.shell.look_at_releases(&view, asked);
                 }
@@ -242,29 +242,24 @@ impl Driver {
         }
     }
 
-    fn asked(&mut self, ask: Ask) {
-        let Ask { what, answer } = ask;
-        let (purpose, answer) = match what {
-            Wish::Request(request) => {
-                let id = self.shell.expect_answer(Some(answer));
-                return self.fact(Event::Requested { id, request });
-            }
-            Wish::Reexec => {
-                let id = self.shell.expect_answer(Some(answer));
-                return self.check_successor(id);
-            }
-            Wish::MigrationPlan(app) => return self.shell.tell_pending(app, &self.view(), answer),
-            Wish::MigrationHistory(app) => return self.shell.tell_history(&app, answer),
-            Wish::Served => {
+    fn given(&mut self, Given { command, answer }: Given) {
+        match command {
+            Command::MigrationPlan { app } => return self.shell.tell_pending(app, &self.view(), answer),
+            Command::MigrationHistory { app } => return self.shell.tell_history(&app, answer),
+            Command::Served => {
                 // Whoever asked may have gone.
                 let _ = answer.send(self.shell.what_is_served(self.supervisor.plan()));
                 return;
             }
-            Wish::Reload => (Purpose::Reload, answer),
-            Wish::DryRun => (Purpose::DryRun, answer),
-        };
+            _ => {}
+        }
         let id = self.shell.expect_answer(Some(answer));
-        self.reload(id, purpose);
+        match command {
+            Command::Reexec => self.check_successor(id),
+            Command::Reload => self.reload(id, Purpose::Reload),
+            Command::DryRun => self.reload(id, Purpose::DryRun),
+            command => self.fact(Event::Requested { id, command }),
+        }
     }
 
     fn reload(&mut self, id: RequestId, purpose: Purpose) {
@@ -309,7 +304,7 @@ impl Driver {
                     crate::observe::announce(&news);
                     self.vitals.send_modify(|vitals| vitals.heard(&news));
                     // Nobody need listen.
-                    let _ = self.desk.news.send(news);
+                    let _ = self.control.news.send(news);
                 }
                 action => self.shell.perform(action),
             }
@@ -327,9 +322,9 @@ impl Driver {
         self.reloads.retain(|id| self.shell.awaits(*id));
         let proven = self.is_proven(&status);
         self.systemd.tell(&status, proven, !self.reloads.is_empty());
-        self.desk.status.send_replace(Arc::new(status));
+        self.control.status.send_replace(Arc::new(status));
         let owners = self.shell.owners();
-        self.desk.owners.send_if_modified(|known| {
+        self.control.owners.send_if_modified(|known| {
             let changed = *known != owners;
             *known = owners;
             changed

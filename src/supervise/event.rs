@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::config::AppName;
 use crate::plan::{Plan, Prepared};
 
+use super::command::Command;
 use super::migration::{MigrationFact, RunId};
 use super::proof::Proof;
-use super::request::{Request, RequestId};
+use super::request::RequestId;
 use super::scaling::{AppLoad, MachineMemory};
 use super::switch::LinkFact;
 
@@ -43,7 +44,7 @@ pub enum Event {
         /// By this number the answer is given.
         id: RequestId,
         /// What is asked for.
-        request: Request,
+        command: Command,
     },
     /// `Prepare` has ended.
     AppPrepared {

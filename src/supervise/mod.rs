@@ -1,6 +1,6 @@
 //! The core: facts in, actions out. No clock, no file, no process, no log.
 //!
-//! Read in this order: `time`, `event`, `request`, `action`, `news`, `view`, then the state machine.
+//! Read in this order: `time`, `command`, `request` (the answers), `event`, `action`, `news`, `view`, then the state machine.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -9,9 +9,11 @@ mod adopt;
 mod again;
 mod another_look;
 mod app;
-mod asked;
+mod app_commands;
 mod boot;
 mod budget;
+mod command;
+pub mod commands;
 mod converge;
 mod doors;
 mod drain;
@@ -42,6 +44,8 @@ mod zygote;
 
 pub use action::{Action, Rung};
 pub use adopt::{Found, Stage};
+pub use command::{Auto, Command, LONGEST_DRAIN, ScaleTo};
+pub use commands::{COMMANDS, CommandRow, Permission, interrupted};
 pub use event::{Event, Exit, GenerationId, LastWords, Observation, Stand, WorkerId};
 pub use hooks::DueHook;
 pub use legacy::Legacy;
@@ -54,7 +58,8 @@ pub use migration::{
 };
 pub use news::{Cause, Happening, Level, News};
 pub use proof::{Answer, Proof, Tolerance};
-pub use request::{Outcome, Request, RequestId};
+pub use request::{Outcome, RequestId};
+
 pub use scaling::{AppLoad, LoadLook, MachineMemory, WorkerLoad};
 pub use supervisor::Supervisor;
 pub use switch::{LinkFact, LinkOrder, Target};

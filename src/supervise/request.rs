@@ -1,58 +1,20 @@
-//! What people and programs may ask for, and the answers.
+//! The answers to commands.
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AppName, agreed, counted};
+use crate::config::{agreed, counted};
 use crate::plan::{AppChange, Effect, Served};
 
 use super::event::{GenerationId, LastWords};
 use super::migration::{HistoryEntry, Opened, Verdict};
-use super::switch::Target;
 
-/// The number of a request; answers carry it.
+/// The number of a command that was given; its answer carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
-/// What is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Request {
-    /// Roll the app out anew from what is on disk now.
-    Restart(AppName),
-    /// Have the app's link lead there, and roll out; where that does not commit, it leads back.
-    Switch(AppName, Target),
-    /// Keep so many workers until the configuration says otherwise.
-    Scale(AppName, u32),
-    /// Take back what `Scale` asked for: the configuration decides again, or the load.
-    Unscale(AppName),
-    /// Add (or take) so many workers: TTIN and TTOU.
-    ScaleBy(AppName, i32),
-    /// Drain the app and close its listeners.
-    Stop(AppName),
-    /// Start a stopped app.
-    Start(AppName),
-    /// Bring the app's databases up to date with the release that is on disk now, and roll nothing out.
-    Migrate(AppName),
-    /// `Restart`, `Switch` or `Migrate`, and a migration that breaks the code that serves is run all the same.
-    AcceptBreakage(Box<Request>),
-    /// End the migration of the app that is under way.
-    AbortMigration(AppName),
-    /// A person says that what the last migration left half done is resolved.
-    ResolveMigration(AppName),
-    /// Fail readiness, so that the edge takes the machine out; nothing stops. For so long after the edge has noticed,
-    /// or until `Undrain`.
-    Drain(Option<Duration>),
-    /// End the drain.
-    Undrain,
-    /// Fail readiness for the edge's delay, then drain every worker and exit.
-    Shutdown,
-    /// End everything at once and exit.
-    ShutdownNow,
-}
-
-/// What came of a request.
+/// What came of a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {

@@ -7,10 +7,12 @@ use crate::plan::{AppChange, Effect, MachinePolicy, Plan, Refusal, diff};
 
 use super::action::Action;
 use super::app::{App, Mode, Then, Turn};
+use super::app_commands::NOT_FOR_THE_CORE;
+use super::command::Command;
 use super::drain::{Drain, Shutdown};
 use super::event::{Event, WorkerId};
 use super::random::Random;
-use super::request::{Outcome, Request, RequestId};
+use super::request::{Outcome, RequestId};
 use super::time::Moment;
 use super::view::View;
 
@@ -154,7 +156,7 @@ impl Supervisor {
                     });
                 }
             }
-            Event::Requested { id, request } => self.requested(id, request, out),
+            Event::Requested { id, command } => self.requested(id, command, out),
             Event::AppPrepared { app, prepared } => {
                 if self.with_app(&app, out, |app, turn| app.prepared(turn, *prepared)).is_none() {
                     // Removed meanwhile.
@@ -207,48 +209,30 @@ impl Supervisor {
         }
     }
 
-    fn requested(&mut self, id: RequestId, request: Request, out: &mut Out) {
-        let (request, accepts) = match request {
-            Request::AcceptBreakage(request) => (*request, true),
-            request => (request, false),
-        };
+    fn requested(&mut self, id: RequestId, command: Command, out: &mut Out) {
         let leaving = self.shutdown.is_some();
-        let app = match &request {
-            Request::Shutdown => return self.shut_down(id, false, out),
-            Request::ShutdownNow => return self.shut_down(id, true, out),
+        match &command {
+            Command::Shutdown => return self.shut_down(id, false, out),
+            Command::ShutdownNow => return self.shut_down(id, true, out),
             _ if leaving => {
                 let reason = "ostlerd is shutting down".to_owned();
                 return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
             }
-            Request::Drain(length) => return self.drain(id, *length, out),
-            Request::Undrain => return self.undrain(id, out),
-            Request::Restart(app) | Request::Stop(app) | Request::Start(app) => app.clone(),
-            Request::Scale(app, _) | Request::ScaleBy(app, _) | Request::Unscale(app) => app.clone(),
-            Request::Switch(app, _) => app.clone(),
-            Request::Migrate(app) | Request::AbortMigration(app) | Request::ResolveMigration(app) => {
-                app.clone()
-            }
-            Request::AcceptBreakage(_) => return,
-        };
-        if !self.apps.contains_key(&app) {
-            let reason = format!("no app named `{app}` is configured");
-            return out.actions.push(Action::Answer { id, outcome: Outcome::Invalid { reason } });
+            Command::Drain { length } => return self.drain(id, *length, out),
+            Command::Undrain => return self.undrain(id, out),
+            _ => {}
         }
-        self.with_app(&app, out, |app, _| app.databases.accepting.extend(accepts.then_some(id)));
-        self.with_app(&app, out, |app, turn| match request {
-            Request::Restart(_) => app.restart(turn, id),
-            Request::Switch(_, target) => app.switch(turn, id, target),
-            Request::Start(_) => app.start(turn, id),
-            Request::Stop(_) => app.stop(turn, Some(id), Then::Rest),
-            Request::Scale(_, workers) => app.scale(turn, id, i64::from(workers)),
-            Request::Unscale(_) => app.scale_as_configured(turn, id),
-            Request::ScaleBy(_, step) => app.scale_by(turn, id, step),
-            Request::Migrate(_) => app.migrate(turn, id),
-            Request::AbortMigration(_) => app.abort_migration(turn, id),
-            Request::ResolveMigration(_) => app.resolve_migration(turn, id),
-            Request::Shutdown | Request::ShutdownNow | Request::Drain(_) | Request::Undrain => {}
-            Request::AcceptBreakage(_) => {}
-        });
+        let known = command.app().filter(|app| self.apps.contains_key(app)).cloned();
+        let Some(app) = known else {
+            let reason = match command.app() {
+                Some(app) => format!("no app named `{app}` is configured"),
+                None => NOT_FOR_THE_CORE.to_owned(),
+            };
+            return out.actions.push(Action::Answer { id, outcome: Outcome::Invalid { reason } });
+        };
+        let accepts = command.accepts_breakage().then_some(id);
+        self.with_app(&app, out, |app, _| app.databases.accepting.extend(accepts));
+        self.with_app(&app, out, |app, turn| app.command(turn, id, command));
     }
 
     fn plan_made(&mut self, id: RequestId, plan: Plan, out: &mut Out) {

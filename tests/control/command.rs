@@ -5,8 +5,7 @@ use std::process::{Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use ostler::control::Wish;
-use ostler::supervise::{AppState, LastRollout, Outcome, Request};
+use ostler::supervise::{AppState, Command as Asked, LastRollout, Outcome, ScaleTo};
 use serde_json::Value;
 
 use crate::fake::{Fake, app, name, ready, status, text, wait_until};
@@ -64,21 +63,21 @@ fn a_restart_elsewhere_than_on_a_terminal_is_a_line_per_step() {
     assert_eq!(out.lines().count(), 4);
     assert!(out.contains("shop  worker w2 of g2 ready after 0.41 s (2 of 2)"), "{out}");
     assert_eq!(out.lines().last(), Some("generation g2 serves"));
-    assert_eq!(fake.next_wish(), Wish::Request(Request::Restart(name("shop"))));
+    assert_eq!(fake.next_command(), Asked::restart(name("shop")));
 }
 
 #[test]
-fn every_verb_wishes_for_what_it_says() {
+fn every_verb_asks_for_what_it_says() {
     let fake = Fake::start();
-    let wishes = [
-        (vec!["stop", "shop"], Wish::Request(Request::Stop(name("shop")))),
-        (vec!["start", "shop"], Wish::Request(Request::Start(name("shop")))),
-        (vec!["scale", "shop", "5"], Wish::Request(Request::Scale(name("shop"), 5))),
-        (vec!["reload"], Wish::Reload),
+    let commands = [
+        (vec!["stop", "shop"], Asked::Stop { app: name("shop") }),
+        (vec!["start", "shop"], Asked::Start { app: name("shop") }),
+        (vec!["scale", "shop", "5"], Asked::Scale { app: name("shop"), workers: ScaleTo::Count(5) }),
+        (vec!["reload"], Asked::Reload),
     ];
-    for (arguments, wish) in wishes {
+    for (arguments, command) in commands {
         assert_eq!(fake.ostler(&arguments).status.code(), Some(0), "{arguments:?}");
-        assert_eq!(fake.next_wish(), wish);
+        assert_eq!(fake.next_command(), command);
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use ostler::control::Wish;
-use ostler::supervise::Request;
+use ostler::supervise::Command;
 use serde_json::Value;
 
 use crate::fake::{Fake, text};
@@ -11,17 +10,17 @@ use crate::fake::{Fake, text};
 #[test]
 fn a_drain_lasts_as_long_as_is_said_or_until_it_is_ended() {
     let fake = Fake::start();
-    let cases: [(&[&str], Request); 4] = [
-        (&["drain"], Request::Drain(None)),
-        (&["drain", "--for", "10m"], Request::Drain(Some(Duration::from_secs(600)))),
-        (&["drain", "--for=90"], Request::Drain(Some(Duration::from_secs(90)))),
-        (&["undrain"], Request::Undrain),
+    let cases: [(&[&str], Command); 4] = [
+        (&["drain"], Command::Drain { length: None }),
+        (&["drain", "--for", "10m"], Command::Drain { length: Some(Duration::from_secs(600)) }),
+        (&["drain", "--for=90"], Command::Drain { length: Some(Duration::from_secs(90)) }),
+        (&["undrain"], Command::Undrain),
     ];
     for (arguments, request) in cases {
         let shown = fake.ostler(arguments);
         assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
         assert!(text(&shown.stdout).contains("drained"), "{}", text(&shown.stdout));
-        assert_eq!(fake.next_wish(), Wish::Request(request));
+        assert_eq!(fake.next_command(), request);
     }
 }
 

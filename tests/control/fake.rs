@@ -9,11 +9,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ostler::config::AppName;
-use ostler::control::{Ask, Wish};
+use ostler::control::Given;
 use ostler::observe::{AppStatus, ConfigStatus, Status};
 use ostler::supervise::{
-    AppState, GenerationId, Happening, LastWords, Leftover, News, Opened, Outcome, Pending, PendingMigration,
-    Request, Vendor, Verdict, VerdictKind, WorkerId,
+    AppState, Command as Asked, GenerationId, Happening, LastWords, Leftover, News, Opened, Outcome, Pending,
+    PendingMigration, Vendor, Verdict, VerdictKind, WorkerId,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -26,7 +26,7 @@ pub(crate) struct Fake {
     pub(crate) news: broadcast::Sender<News>,
     pub(crate) status: watch::Sender<Arc<Status>>,
     pub(crate) owners: watch::Sender<BTreeMap<AppName, u32>>,
-    wishes: Receiver<Wish>,
+    commands: Receiver<Asked>,
     held: Receiver<oneshot::Sender<Outcome>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -81,7 +81,7 @@ pub(crate) fn status(apps: Vec<AppStatus>) -> Status {
 }
 
 impl Fake {
-    /// Apps by what becomes of a wish about them: `shop` (done), `broken` (rolled back), `busy` (refused),
+    /// Apps by what becomes of a command about them: `shop` (done), `broken` (rolled back), `busy` (refused),
     /// `slow` (answered when the test says so), `torn` (left dirty by a migration), `vanish` (never answered).
     pub(crate) fn start() -> Fake {
         let folder = tempfile::tempdir().unwrap();
@@ -89,34 +89,34 @@ impl Fake {
         let bound = ostler::control::bind(&socket).unwrap();
         let apps = ["broken", "busy", "shop", "slow", "torn", "vanish"];
         let first = status(apps.map(|text| app(text, AppState::Serving)).into());
-        let (desk, ends) = ostler::control::desk(first);
+        let (channels, ends) = ostler::control::channels(first);
         let (news, news_back, status, owners) = (ends.news.clone(), ends.news, ends.status, ends.owners);
         let (stop, stopped) = oneshot::channel();
-        let (wished, wishes) = channel();
+        let (given, commands) = channel();
         let (hold, held) = channel();
-        let mut asks = ends.asks;
+        let mut taken = ends.commands;
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let answering = async move {
-                    while let Some(Ask { what, answer }) = asks.recv().await {
-                        let _ = wished.send(what.clone());
-                        answer_wish(&what, answer, &news_back, &hold);
+                    while let Some(Given { command, answer }) = taken.recv().await {
+                        let _ = given.send(command.clone());
+                        answer_command(&command, answer, &news_back, &hold);
                     }
                 };
                 tokio::select! {
                     _ = stopped => {}
-                    served = ostler::control::serve(bound, desk) => panic!("{served:?}"),
+                    served = ostler::control::serve(bound, channels) => panic!("{served:?}"),
                     () = answering => {}
                 }
             });
         });
         let (stop, thread) = (Some(stop), Some(thread));
-        Fake { folder, socket, news, status, owners, wishes, held, stop, thread }
+        Fake { folder, socket, news, status, owners, commands, held, stop, thread }
     }
 
-    pub(crate) fn next_wish(&self) -> Wish {
-        self.wishes.recv_timeout(PATIENCE).unwrap()
+    pub(crate) fn next_command(&self) -> Asked {
+        self.commands.recv_timeout(PATIENCE).unwrap()
     }
 
     pub(crate) fn next_held(&self) -> oneshot::Sender<Outcome> {
@@ -148,46 +148,35 @@ impl Drop for Fake {
     }
 }
 
-fn answer_wish(
-    wish: &Wish,
+fn answer_command(
+    command: &Asked,
     answer: oneshot::Sender<Outcome>,
     out: &broadcast::Sender<News>,
     hold: &std::sync::mpsc::Sender<oneshot::Sender<Outcome>>,
 ) {
-    if let Wish::Request(Request::AcceptBreakage(inner)) = wish {
-        return answer_wish(&Wish::Request((**inner).clone()), answer, out, hold);
-    }
     let done = |message: &str| Outcome::Done { message: message.into(), generation: Some(GenerationId(2)) };
-    let app = match wish {
-        Wish::Request(Request::Drain(_)) => return drop(answer.send(done("drained"))),
-        Wish::Request(Request::Undrain) => return drop(answer.send(done("undrained"))),
-        Wish::Reload | Wish::Reexec => return drop(answer.send(done("nothing to change"))),
-        Wish::DryRun => {
+    let app = match command {
+        Asked::Drain { .. } => return drop(answer.send(done("drained"))),
+        Asked::Undrain => return drop(answer.send(done("undrained"))),
+        Asked::Reload | Asked::Reexec => return drop(answer.send(done("nothing to change"))),
+        Asked::DryRun => {
             return drop(answer.send(Outcome::Planned { changes: vec![], needs_restart: vec![] }));
         }
-        Wish::Request(
-            Request::Restart(app)
-            | Request::Switch(app, _)
-            | Request::Stop(app)
-            | Request::Start(app)
-            | Request::Scale(app, _)
-            | Request::Migrate(app),
-        ) => app.as_str(),
-        Wish::Request(Request::AbortMigration(_)) => return drop(answer.send(done("it has ended"))),
-        Wish::Request(Request::ResolveMigration(_)) => return drop(answer.send(done("resolved"))),
-        Wish::MigrationPlan(app) => {
+        Asked::AbortMigration { .. } => return drop(answer.send(done("it has ended"))),
+        Asked::ResolveMigration { .. } => return drop(answer.send(done("resolved"))),
+        Asked::MigrationPlan { app } => {
             // What happens meanwhile is no part of the answer.
             let _ = out.send(ready(app.as_str(), 1));
             return drop(answer.send(planned()));
         }
-        Wish::MigrationHistory(app) => {
+        Asked::MigrationHistory { app } => {
             let _ = out.send(ready(app.as_str(), 1));
             return drop(answer.send(Outcome::MigrationHistory { runs: vec![] }));
         }
-        Wish::Served => {
+        Asked::Served => {
             return drop(answer.send(Outcome::Invalid { reason: "a fake serves nothing".into() }));
         }
-        Wish::Request(other) => panic!("the socket must not ask for {other:?}"),
+        other => other.app().expect("the others are about an app").as_str(),
     };
     let tell = |news| drop(out.send(news));
     let (generation, from) = (GenerationId(2), Some(GenerationId(1)));

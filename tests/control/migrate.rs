@@ -5,39 +5,42 @@ use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use ostler::control::Wish;
-use ostler::supervise::{Outcome, Request, Target};
+use ostler::supervise::{Command, Outcome};
 use serde_json::Value;
 
 use crate::fake::{Fake, PATIENCE, name, text};
 
 #[test]
-fn each_flag_wishes_for_what_it_says_and_two_of_them_for_nothing() {
+fn each_flag_asks_for_what_it_says_and_two_of_them_for_nothing() {
     let fake = Fake::start();
     let shop = || name("shop");
-    for (flag, wish) in [
-        (None, Wish::Request(Request::Migrate(shop()))),
-        (Some("--accept-breakage"), accepting(Request::Migrate(shop()))),
-        (Some("--abort"), Wish::Request(Request::AbortMigration(shop()))),
-        (Some("--resolve"), Wish::Request(Request::ResolveMigration(shop()))),
-        (Some("--plan"), Wish::MigrationPlan(shop())),
-        (Some("--history"), Wish::MigrationHistory(shop())),
+    for (flag, command) in [
+        (None, Command::Migrate { app: shop(), accept_breakage: false }),
+        (Some("--accept-breakage"), Command::Migrate { app: shop(), accept_breakage: true }),
+        (Some("--abort"), Command::AbortMigration { app: shop() }),
+        (Some("--resolve"), Command::ResolveMigration { app: shop() }),
+        (Some("--plan"), Command::MigrationPlan { app: shop() }),
+        (Some("--history"), Command::MigrationHistory { app: shop() }),
     ] {
         let arguments: Vec<&str> = ["migrate", "shop"].into_iter().chain(flag).collect();
         let shown = fake.ostler(&arguments);
         assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
-        assert_eq!(fake.next_wish(), wish);
+        assert_eq!(fake.next_command(), command);
     }
-    for (arguments, request) in [
-        (&["restart", "shop", "--accept-breakage"][..], Request::Restart(shop())),
-        (&["rollback", "shop", "--accept-breakage"], Request::Switch(shop(), Target::Before)),
+    let (app, accept_breakage) = (shop(), true);
+    for (arguments, command) in [
+        (
+            &["restart", "shop", "--accept-breakage"][..],
+            Command::Restart { app: shop(), release: None, accept_breakage },
+        ),
+        (&["rollback", "shop", "--accept-breakage"], Command::Rollback { app: shop(), accept_breakage }),
         (
             &["restart", "shop", "--release", "/srv/2", "--accept-breakage"],
-            Request::Switch(shop(), Target::Release("/srv/2".into())),
+            Command::Restart { app, release: Some("/srv/2".into()), accept_breakage },
         ),
     ] {
         fake.ostler(arguments);
-        assert_eq!(fake.next_wish(), accepting(request));
+        assert_eq!(fake.next_command(), command);
     }
     for arguments in [
         &["migrate"][..],
@@ -50,10 +53,6 @@ fn each_flag_wishes_for_what_it_says_and_two_of_them_for_nothing() {
     let shown = fake.ostler(&["migrate", "shpo"]);
     assert_eq!(shown.status.code(), Some(64));
     assert!(text(&shown.stderr).contains("did you mean `shop`?"));
-}
-
-fn accepting(request: Request) -> Wish {
-    Wish::Request(Request::AcceptBreakage(Box::new(request)))
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
-use ostler::control::{Line, Wish};
-use ostler::supervise::{Happening, Outcome, Request, Target};
+use ostler::control::Line;
+use ostler::supervise::{Command, Happening, Outcome, ScaleTo};
 use serde_json::Value;
 
 use crate::fake::{Fake, PATIENCE, name, news, ready, wait_until};
@@ -149,7 +149,7 @@ fn a_number_of_workers_that_makes_no_sense_changes_nothing() {
     fake.exchange(
         b"POST /v1/apps/shop/scale HTTP/1.1\r\nhost: x\r\ncontent-length: 14\r\n\r\n{\"workers\": 7}",
     );
-    assert_eq!(fake.next_wish(), Wish::Request(Request::Scale(name("shop"), 7)));
+    assert_eq!(fake.next_command(), Command::Scale { app: name("shop"), workers: ScaleTo::Count(7) });
 }
 
 #[test]
@@ -178,13 +178,13 @@ fn a_release_that_makes_no_sense_changes_nothing() {
             )
             .as_bytes(),
         );
-        fake.next_wish()
+        fake.next_command()
     };
-    let release = Target::Release("/srv/2".into());
-    assert_eq!(asks(r#"{"release": "/srv/2"}"#), Wish::Request(Request::Switch(name("shop"), release)));
-    assert_eq!(asks("{}"), Wish::Request(Request::Restart(name("shop"))));
+    let (app, release) = (name("shop"), Some("/srv/2".into()));
+    assert_eq!(asks(r#"{"release": "/srv/2"}"#), Command::Restart { app, release, accept_breakage: false });
+    assert_eq!(asks("{}"), Command::restart(name("shop")));
     fake.exchange(b"POST /v1/apps/shop/rollback HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n");
-    assert_eq!(fake.next_wish(), Wish::Request(Request::Switch(name("shop"), Target::Before)));
+    assert_eq!(fake.next_command(), Command::Rollback { app: name("shop"), accept_breakage: false });
 }
 
 #[test]

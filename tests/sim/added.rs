@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ostler::plan::Blueprint;
 use ostler::supervise::{
-    Action, Event, Happening, LinkOrder, News, Outcome, PhaseView, Request, Rung, Tolerance, WorkerId,
+    Action, Command, Event, Happening, LinkOrder, News, Outcome, PhaseView, Rung, Tolerance, WorkerId,
 };
 
 use crate::flaw::Flaw;
@@ -38,7 +38,7 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
             Some(Action::Announce(News { app: app.clone(), happening }))
         }
         (Flaw::AnswersBeforeTheLink, Action::MoveLink { app, order: LinkOrder::PutBack(_) }) => {
-            let named = |it: &Option<Request>| matches!(it, Some(Request::Switch(it, _)) if it == app);
+            let named = |it: &Option<Command>| matches!(it, Some(Command::Restart { app: it, release: Some(_), .. } | Command::Rollback { app: it, .. }) if it == app);
             let (id, _) = ledger.asked.iter().find(|(_, it)| it.answers == 0 && named(&it.request))?;
             Some(Action::Answer {
                 id: *id,
@@ -77,26 +77,30 @@ pub(crate) fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Ac
         (Flaw::KillsTheDead, Event::WorkerExited { worker, .. }) => {
             Some(Action::SignalWorker { worker: *worker, rung: Rung::Kill })
         }
-        (Flaw::SaysDoneAtOnce, Event::Requested { id, request: Request::Restart(_) }) => {
+        (Flaw::SaysDoneAtOnce, Event::Requested { id, command: Command::Restart { .. } }) => {
             let outcome = Outcome::Done { message: "done".to_owned(), generation: None };
             Some(Action::Answer { id: *id, outcome })
         }
-        (Flaw::SaysDrainedAtOnce, Event::Requested { id, request: Request::Drain(_) }) => {
+        (Flaw::SaysDrainedAtOnce, Event::Requested { id, command: Command::Drain { .. } }) => {
             let outcome = Outcome::Done { message: "drained".to_owned(), generation: None };
             Some(Action::Answer { id: *id, outcome })
         }
-        (Flaw::StopsAtOnce, Event::Requested { id, request: Request::Stop(_) }) => {
+        (Flaw::AnswersWithAnotherStatus, Event::Requested { id, command: Command::Stop { .. } }) => {
+            let (reason, detail) = ("no such user".to_owned(), String::new());
+            Some(Action::Answer { id: *id, outcome: Outcome::Misconfigured { reason, detail } })
+        }
+        (Flaw::StopsAtOnce, Event::Requested { id, command: Command::Stop { .. } }) => {
             let outcome = Outcome::Done { message: "stopped".to_owned(), generation: None };
             Some(Action::Answer { id: *id, outcome })
         }
-        (Flaw::StartsTheStopped, Event::Requested { request: Request::Stop(app), .. }) => {
+        (Flaw::StartsTheStopped, Event::Requested { command: Command::Stop { app }, .. }) => {
             start_one(ledger, app)
         }
-        (Flaw::ReleasesEarly, Event::Requested { request: Request::Stop(app), .. }) => {
+        (Flaw::ReleasesEarly, Event::Requested { command: Command::Stop { app }, .. }) => {
             Some(Action::ReleaseApp { app: app.clone() })
         }
-        (Flaw::ExitsEarly, Event::Requested { request: Request::Shutdown, .. }) => Some(Action::Exit),
-        (Flaw::StartsInShutdown, Event::Requested { request: Request::Shutdown, .. }) => {
+        (Flaw::ExitsEarly, Event::Requested { command: Command::Shutdown, .. }) => Some(Action::Exit),
+        (Flaw::StartsInShutdown, Event::Requested { command: Command::Shutdown, .. }) => {
             start_one(ledger, ledger.crews.keys().next()?)
         }
         _ => None,

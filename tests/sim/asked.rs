@@ -1,13 +1,13 @@
 //! Who has asked for what, and what they were told.
 
 use ostler::config::AppName;
-use ostler::supervise::{AppState, GenerationId, Moment, Outcome, Request, RequestId};
+use ostler::supervise::{AppState, Command, GenerationId, Moment, Outcome, RequestId, ScaleTo};
 
 use crate::ledger::Ledger;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
-    pub(crate) request: Option<Request>,
+    pub(crate) request: Option<Command>,
     pub(crate) answers: u32,
     pub(crate) at: Moment,
     /// Whether its app was stopped before.
@@ -17,38 +17,29 @@ pub(crate) struct Asked {
 }
 
 impl Asked {
-    pub(crate) fn by(request: Option<Request>, at: Moment) -> Asked {
+    pub(crate) fn by(request: Option<Command>, at: Moment) -> Asked {
         Asked { request, answers: 0, at, was_stopped: false, served: None }
     }
 
     /// Whether it has that app run.
     pub(crate) fn starts(&self, app: &AppName) -> bool {
         match &self.request {
-            Some(Request::Start(it) | Request::Restart(it) | Request::Switch(it, _)) => it == app,
+            Some(
+                Command::Start { app: it }
+                | Command::Restart { app: it, .. }
+                | Command::Rollback { app: it, .. },
+            ) => it == app,
             _ => false,
         }
     }
 }
 
 impl Ledger {
-    pub(crate) fn requested(&mut self, now: Moment, id: RequestId, request: &Request) {
+    pub(crate) fn requested(&mut self, now: Moment, id: RequestId, request: &Command) {
         let mut asked = Asked::by(Some(request.clone()), now);
-        let app = match request {
-            Request::Shutdown | Request::ShutdownNow | Request::Drain(_) | Request::Undrain => {
-                self.asked.insert(id, asked);
-                return;
-            }
-            Request::AcceptBreakage(_) => return,
-            Request::Restart(app)
-            | Request::Switch(app, _)
-            | Request::Scale(app, _)
-            | Request::ScaleBy(app, _)
-            | Request::Unscale(app)
-            | Request::Stop(app)
-            | Request::Start(app)
-            | Request::Migrate(app)
-            | Request::AbortMigration(app)
-            | Request::ResolveMigration(app) => app,
+        let Some(app) = request.app() else {
+            self.asked.insert(id, asked);
+            return;
         };
         let crew = self.crews.get_mut(app);
         asked.was_stopped = crew.as_ref().is_some_and(|crew| crew.stopped);
@@ -56,15 +47,17 @@ impl Ledger {
         self.asked.insert(id, asked);
         let Some(crew) = crew.filter(|_| !self.machine.shutdown) else { return };
         match request {
-            Request::Stop(_) => {
+            Command::Stop { .. } => {
                 crew.stopped = true;
                 crew.was_stopped = true;
             }
-            Request::Start(_) | Request::Restart(_) | Request::Switch(..) => {
+            Command::Start { .. } | Command::Restart { .. } | Command::Rollback { .. } => {
                 crew.stopped = false;
             }
             // What serves may want more than what is brought in.
-            Request::Unscale(_) => crew.peak = crew.peak.max(crew.most_configured),
+            Command::Scale { workers: ScaleTo::Auto(_), .. } => {
+                crew.peak = crew.peak.max(crew.most_configured)
+            }
             _ => {}
         }
         crew.allow_a_change(now);
@@ -78,8 +71,10 @@ impl Ledger {
             return;
         }
         let (app, starts) = match &asked.request {
-            Some(Request::Stop(app)) => (app, false),
-            Some(Request::Start(app) | Request::Restart(app) | Request::Switch(app, _)) => (app, true),
+            Some(Command::Stop { app }) => (app, false),
+            Some(Command::Start { app } | Command::Restart { app, .. } | Command::Rollback { app, .. }) => {
+                (app, true)
+            }
             _ => return,
         };
         let again = self.asked.values().any(|it| it.answers == 0 && it.starts(app));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ostler::config::AppName;
 use ostler::plan::{AppPlan, Blueprint, MachinePolicy, Migrate, Plan, Policy, Refusal, WorkerRange};
-use ostler::supervise::{Event, Request, RequestId};
+use ostler::supervise::{Auto, Command, Event, RequestId, ScaleTo};
 
 use crate::process::Release;
 use crate::rng::Rng;
@@ -142,7 +142,7 @@ pub(crate) fn ask(world: &mut World) -> Option<Event> {
     let index = world.rng.below(world.disk.apps.len() as u64) as usize;
     let app = world.disk.apps[index].name.clone();
     let choice = world.rng.below(100);
-    let request = match choice {
+    let command = match choice {
         0..40 => {
             if world.rng.chance(0.75) {
                 world.disk.deploy(index, bad, &mut world.rng);
@@ -150,40 +150,44 @@ pub(crate) fn ask(world: &mut World) -> Option<Event> {
             if world.rng.chance(0.3) {
                 follow_up(world, index, bad);
             }
-            Request::Restart(app)
+            Command::restart(app)
         }
-        40..52 => Request::Scale(app, world.rng.within(1, 7) as u32),
+        40..52 => scale(app, &mut world.rng),
         52..60 if world.disk.apps[index].spread.is_some() && world.loads.rng.chance(0.7) => {
-            Request::Unscale(app)
+            Command::Scale { app, workers: ScaleTo::Auto(Auto::Auto) }
         }
-        52..60 => Request::ScaleBy(app, world.rng.within(0, 6) as i32 - 3),
+        52..60 => Command::ScaleBy { app, step: world.rng.within(0, 6) as i32 - 3 },
         60..68 => {
             if world.rng.chance(0.7) {
                 let delay = world.rng.millis(0, 15_000);
-                world.ask_after(delay, Request::Start(app.clone()));
+                world.ask_after(delay, Command::Start { app: app.clone() });
             }
-            Request::Stop(app)
+            Command::Stop { app }
         }
-        68..72 => Request::Start(app),
+        68..72 => Command::Start { app },
         72..94 => {
             world.disk.edit(index, bad, &mut world.rng);
             let id = world.disk.next_request();
             return Some(Event::PlanMade { id, plan: world.disk.plan() });
         }
         94 => drain(world),
-        95 => Request::Undrain,
-        96 => Request::Restart("ghost".parse().expect("a valid name")),
+        95 => Command::Undrain,
+        96 => Command::restart("ghost".parse().expect("a valid name")),
         97..99 => {
             if world.rng.chance(0.3) {
                 let delay = world.rng.millis(0, 5000);
-                world.ask_after(delay, Request::ShutdownNow);
+                world.ask_after(delay, Command::ShutdownNow);
             }
-            Request::Shutdown
+            Command::Shutdown
         }
-        _ => Request::ShutdownNow,
+        _ => Command::ShutdownNow,
     };
     let id = world.disk.next_request();
-    Some(Event::Requested { id, request })
+    Some(Event::Requested { id, command })
+}
+
+fn scale(app: AppName, rng: &mut Rng) -> Command {
+    Command::Scale { app, workers: ScaleTo::Count(rng.within(1, 7) as i64) }
 }
 
 /// Somebody asks for something that is about the databases of an app.
@@ -197,48 +201,48 @@ pub(crate) fn ask_databases(world: &mut World) -> Option<Event> {
     if choice < 7 {
         world.databases.release(&app);
     }
-    let request = match choice {
+    let command = match choice {
         0..5 => {
             if world.databases.rng.chance(0.5) {
                 let delay = world.databases.rng.millis(50, 6000);
                 let next = match world.databases.rng.below(6) {
-                    0 | 1 => Request::AbortMigration(app.clone()),
-                    2 => Request::Stop(app.clone()),
-                    3 => Request::Migrate(app.clone()),
-                    4 if world.databases.rng.chance(0.3) => Request::ShutdownNow,
-                    _ => Request::Restart(app.clone()),
+                    0 | 1 => Command::AbortMigration { app: app.clone() },
+                    2 => Command::Stop { app: app.clone() },
+                    3 => Command::Migrate { app: app.clone(), accept_breakage: false },
+                    4 if world.databases.rng.chance(0.3) => Command::ShutdownNow,
+                    _ => Command::restart(app.clone()),
                 };
-                let stops = matches!(next, Request::Stop(_));
+                let stops = matches!(next, Command::Stop { .. });
                 world.ask_after(delay, next);
                 if stops {
-                    world.ask_after(delay * 2, Request::Start(app.clone()));
+                    world.ask_after(delay * 2, Command::Start { app: app.clone() });
                 }
             }
-            Request::Restart(app)
+            Command::restart(app)
         }
-        5..7 => Request::Migrate(app),
-        7 => Request::AbortMigration(app),
-        _ => Request::ResolveMigration(app),
+        5..7 => Command::Migrate { app, accept_breakage: false },
+        7 => Command::AbortMigration { app },
+        _ => Command::ResolveMigration { app },
     };
     let id = world.disk.next_request();
-    Some(Event::Requested { id, request })
+    Some(Event::Requested { id, command })
 }
 
 /// The machine drains; often somebody ends that, drains it again or shuts it down.
-fn drain(world: &mut World) -> Request {
+fn drain(world: &mut World) -> Command {
     let length = world.rng.chance(0.5).then(|| world.rng.millis(0, 30_000));
     for chance in [0.7, 0.4] {
         if world.rng.chance(chance) {
             let delay = world.rng.millis(0, 20_000);
             let next = match world.rng.below(4) {
-                0 | 1 => Request::Undrain,
-                2 => Request::Drain(Some(delay)),
-                _ => Request::Shutdown,
+                0 | 1 => Command::Undrain,
+                2 => Command::Drain { length: Some(delay) },
+                _ => Command::Shutdown,
             };
             world.ask_after(delay, next);
         }
     }
-    Request::Drain(length)
+    Command::Drain { length }
 }
 
 /// Something more is asked of the same app while the first is under way.
@@ -246,12 +250,12 @@ fn follow_up(world: &mut World, index: usize, bad: f64) {
     let app = world.disk.apps[index].name.clone();
     let delay = world.rng.millis(0, 8000);
     let request = match world.rng.below(4) {
-        0 => Request::Stop(app),
-        1 => Request::Scale(app, world.rng.within(1, 7) as u32),
-        2 => Request::Restart(app),
+        0 => Command::Stop { app },
+        1 => scale(app, &mut world.rng),
+        2 => Command::restart(app),
         _ => {
             world.disk.deploy(index, bad, &mut world.rng);
-            Request::Restart(app)
+            Command::restart(app)
         }
     };
     world.ask_after(delay, request);

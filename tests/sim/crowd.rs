@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::plan::Plan;
-use ostler::supervise::{Action, Event, Happening, Moment, News, Request, RequestId, Supervisor};
+use ostler::supervise::{Action, Command, Event, Happening, Moment, News, RequestId, Supervisor};
 
 use crate::rng::Rng;
 use crate::scenario::{app_plan, name, policy};
@@ -41,7 +41,7 @@ impl Crowd {
 
     fn restarts(&mut self, ids: std::ops::Range<u64>) {
         for id in ids {
-            self.tell(Event::Requested { id: RequestId(id), request: Request::Restart(name(0)) });
+            self.tell(Event::Requested { id: RequestId(id), command: Command::restart(name(0)) });
         }
     }
 

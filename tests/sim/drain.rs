@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{Event, Moment, Request};
+use ostler::supervise::{Command, Event, Moment};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Machine {
@@ -24,7 +24,7 @@ impl Machine {
     pub(crate) fn hear(&mut self, now: Moment, event: &Event) {
         match event {
             Event::PlanMade { plan, .. } if !self.shutdown => self.delay = plan.machine.edge_delay,
-            Event::Requested { request, .. } => self.requested(now, request),
+            Event::Requested { command, .. } => self.requested(now, command),
             _ => {}
         }
         let Some(since) = self.drained else { return };
@@ -35,18 +35,18 @@ impl Machine {
         }
     }
 
-    fn requested(&mut self, now: Moment, request: &Request) {
+    fn requested(&mut self, now: Moment, request: &Command) {
         match request {
-            Request::Shutdown => self.shutdown = true,
-            Request::ShutdownNow => (self.shutdown, self.stopping) = (true, true),
+            Command::Shutdown => self.shutdown = true,
+            Command::ShutdownNow => (self.shutdown, self.stopping) = (true, true),
             _ if self.shutdown => return,
-            Request::Drain(length) => {
+            Command::Drain { length } => {
                 self.length = match self.drained {
                     None => *length,
                     Some(_) => self.length.zip(*length).map(|(one, other)| one.max(other)),
                 }
             }
-            Request::Undrain => {
+            Command::Undrain => {
                 self.drained = None;
                 return;
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ostler::plan::{Budgets, Database, Migrate, MigrateCommand, Plan};
 use ostler::supervise::{
-    Action, Event, Happening, MigrationFact, MigrationOrder, Moment, News, Opened, Outcome, Past, Request,
+    Action, Command, Event, Happening, MigrationFact, MigrationOrder, Moment, News, Opened, Outcome, Past,
     RequestId, RunId, Supervisor, Trouble, TroubleKind,
 };
 
@@ -111,7 +111,7 @@ fn a_start_that_somebody_has_ended_is_not_tried_again() {
         } else {
             shop.fails_to_begin(TroubleKind::App);
         }
-        shop.tell(Event::Requested { id: RequestId(7), request: Request::AbortMigration(name(0)) });
+        shop.tell(Event::Requested { id: RequestId(7), command: Command::AbortMigration { app: name(0) } });
         assert!(matches!(shop.answers.last(), Some(Outcome::Done { .. })), "{:?}", shop.answers);
         let before = shop.orders.len();
         shop.wait(Duration::from_secs(3600));
@@ -142,7 +142,7 @@ fn a_database_side_that_says_that_it_waits_is_waited_for() {
 fn so_is_the_one_that_is_asked_what_was_resolved() {
     let mut shop = Shop::new();
     shop.hear(MigrationFact::PastRead(Past { dirty: Some("half".to_owned()), ..Past::default() }));
-    shop.tell(Event::Requested { id: RequestId(7), request: Request::ResolveMigration(name(0)) });
+    shop.tell(Event::Requested { id: RequestId(7), command: Command::ResolveMigration { app: name(0) } });
     shop.hear(MigrationFact::PastRead(Past { dirty: Some("half".to_owned()), ..Past::default() }));
     for _ in 0..5 {
         shop.wait(Budgets::default().open_timeout);

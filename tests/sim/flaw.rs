@@ -34,6 +34,7 @@ pub(crate) enum Flaw {
     MixesReleases,
     AnswersTwice,
     SaysDoneAtOnce,
+    AnswersWithAnotherStatus,
     StopsAtOnce,
     GivesUpRollingBack,
     NeverJoins,

@@ -44,6 +44,7 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::AnswersTwice, Law::AnswersComeOnce),
     (Flaw::StopsAtOnce, Law::AnswersAreTrue),
     (Flaw::SaysDoneAtOnce, Law::StrengthIsAsAnswered),
+    (Flaw::AnswersWithAnotherStatus, Law::StatusesStandInTheTable),
     (Flaw::GivesUpRollingBack, Law::RollbackRestoresTheOld),
     (Flaw::NeverJoins, Law::EqualBlueprintsJoin),
     (Flaw::LosesAnswers, Law::AnswersComeInTime),

@@ -94,7 +94,7 @@ impl Ledger {
                     crew.link_heard(fact);
                 }
             }
-            Event::Requested { id, request } => self.requested(now, *id, request),
+            Event::Requested { id, command } => self.requested(now, *id, command),
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
             Event::PlanMade { id, plan } => {
                 self.asked.insert(*id, Asked::by(None, now));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::supervise::{Event, LinkFact, LinkOrder, Outcome, Request, Target};
+use ostler::supervise::{Command, Event, LinkFact, LinkOrder, Outcome, Target};
 
 use crate::rng::Rng;
 use crate::world::World;
@@ -113,6 +113,14 @@ pub(crate) fn carry_out(world: &mut World, app: &AppName, order: &LinkOrder) -> 
     })
 }
 
+/// The release of that folder, or the one before.
+fn switch(app: AppName, release: Option<PathBuf>) -> Command {
+    match release {
+        Some(_) => Command::Restart { app, release, accept_breakage: false },
+        None => Command::Rollback { app, accept_breakage: false },
+    }
+}
+
 /// Somebody names a release, or wants the one before; often more is asked while that is under way.
 pub(crate) fn ask(world: &mut World) -> Option<Event> {
     if world.is_calm() {
@@ -121,27 +129,27 @@ pub(crate) fn ask(world: &mut World) -> Option<Event> {
     let bad = world.faults().release_bad;
     let rng = &mut world.links.rng;
     let app = world.disk.any(rng);
-    let mut new = |rng: &mut Rng| Target::Release(folder(world.disk.another(bad, rng)));
-    let target = if rng.chance(0.75) { new(rng) } else { Target::Before };
+    let mut new = |rng: &mut Rng| Some(folder(world.disk.another(bad, rng)));
+    let target = if rng.chance(0.75) { new(rng) } else { None };
     let mut later = Vec::new();
     if rng.chance(0.6) {
         let request = match rng.below(7) {
-            0 => Request::Switch(app.clone(), target.clone()),
-            1 | 2 => Request::Switch(app.clone(), new(rng)),
-            3 | 4 => Request::Switch(app.clone(), Target::Before),
-            5 => Request::Stop(app.clone()),
-            _ => Request::Restart(app.clone()),
+            0 => switch(app.clone(), target.clone()),
+            1 | 2 => switch(app.clone(), new(rng)),
+            3 | 4 => switch(app.clone(), None),
+            5 => Command::Stop { app: app.clone() },
+            _ => Command::restart(app.clone()),
         };
-        let stops = matches!(request, Request::Stop(_));
+        let stops = matches!(request, Command::Stop { .. });
         let delay = if rng.chance(0.3) { rng.millis(0, 100) } else { rng.millis(0, 9000) };
         later.push((delay, request));
         if stops {
-            later.push((delay * 2, Request::Start(app.clone())));
+            later.push((delay * 2, Command::Start { app: app.clone() }));
         }
     }
     for (delay, request) in later {
         world.ask_after(delay, request);
     }
     let id = world.disk.next_request();
-    Some(Event::Requested { id, request: Request::Switch(app, target) })
+    Some(Event::Requested { id, command: switch(app, target) })
 }

@@ -1,7 +1,7 @@
 //! Planted bugs of what the core takes a fact for.
 
 use ostler::plan::Blueprint;
-use ostler::supervise::{Event, Request};
+use ostler::supervise::{Command, Event};
 
 use crate::flaw::Flaw;
 
@@ -10,10 +10,10 @@ pub(crate) fn misheard(flaw: Option<Flaw>, mut event: Event) -> Event {
     if let Some(Flaw::Load(misjudged)) = flaw {
         misjudged.hears(&mut event);
     }
-    if let Event::Requested { request, .. } = &mut event {
-        match (flaw, &request) {
-            (Some(Flaw::TakesADrainForAShutdown), Request::Drain(_)) => *request = Request::Shutdown,
-            (Some(Flaw::ShutsDownAtOnce), Request::Shutdown) => *request = Request::ShutdownNow,
+    if let Event::Requested { command, .. } = &mut event {
+        match (flaw, &command) {
+            (Some(Flaw::TakesADrainForAShutdown), Command::Drain { .. }) => *command = Command::Shutdown,
+            (Some(Flaw::ShutsDownAtOnce), Command::Shutdown) => *command = Command::ShutdownNow,
             _ => {}
         }
     }

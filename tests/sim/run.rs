@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ostler::supervise::{
-    Action, AppState, Event, Found, Legacy, MigrationOrder, Moment, Request, View, WorkerId,
+    Action, AppState, Command, Event, Found, Legacy, MigrationOrder, Moment, View, WorkerId,
 };
 
 use crate::crew::Crew;
@@ -303,7 +303,7 @@ impl Run {
     fn say_good_bye(&mut self) {
         if !self.ledger.machine.shutdown && self.said_good_bye.is_none() && self.world.rng.chance(0.5) {
             self.said_good_bye = Some(self.now);
-            let request = if self.world.rng.chance(0.8) { Request::Shutdown } else { Request::ShutdownNow };
+            let request = if self.world.rng.chance(0.8) { Command::Shutdown } else { Command::ShutdownNow };
             self.world.ask_after(Duration::from_secs(1), request);
         }
     }

@@ -48,7 +48,7 @@ pub(crate) enum Due {
     /// Somebody names a release.
     AskSwitch,
     /// Somebody asks for just this.
-    AskFor(Box<ostler::supervise::Request>),
+    AskFor(Box<ostler::supervise::Command>),
 }
 
 pub(crate) struct World {
@@ -131,7 +131,7 @@ impl World {
     }
 
     /// Sees to it that this is asked for after a while.
-    pub(crate) fn ask_after(&mut self, delay: Duration, request: ostler::supervise::Request) {
+    pub(crate) fn ask_after(&mut self, delay: Duration, request: ostler::supervise::Command) {
         self.after(delay, Due::AskFor(Box::new(request)));
     }
 
@@ -192,7 +192,7 @@ impl World {
             Due::Ask => return crate::asks::ask(self),
             Due::AskFor(request) => {
                 let id = self.disk.next_request();
-                return Some(Event::Requested { id, request: *request });
+                return Some(Event::Requested { id, command: *request });
             }
         }
         None

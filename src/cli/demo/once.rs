@@ -7,13 +7,13 @@ use super::load::{Load, Tally, fetch};
 use super::project::Bad;
 use super::stage::Stage;
 use super::{DemoError, interrupted, project};
-use crate::cli::client::{Change, Client};
+use crate::cli::client::Client;
 use crate::cli::follow;
 use crate::cli::screen::How;
 use crate::cli::screen::{Ink, Screen, complain, say};
 use crate::cli::table;
 use crate::config::counted;
-use crate::supervise::{LastWords, Outcome};
+use crate::supervise::{Command, LastWords, Outcome};
 
 /// So many requests are answered before the first change, and after each.
 const STEADY: u64 = 150;
@@ -108,13 +108,9 @@ impl Scenes<'_> {
 
     async fn restart(&self) -> Result<Outcome, DemoError> {
         let shop = "shop".parse().expect("it is an app's name");
-        let followed = follow::outcome(
-            &self.client,
-            &Change::Restart(shop),
-            "the rollout",
-            How { json: self.json, verbose: false },
-        )
-        .await?;
+        let followed =
+            follow::outcome(&self.client, &Command::restart(shop), How { json: self.json, verbose: false })
+                .await?;
         followed.ok_or(DemoError::Interrupted)
     }
 

@@ -1,9 +1,8 @@
 //! What is asked and told in front of the picture. Pure.
 
-use crate::cli::client::Change;
-use crate::config::AppName;
-use crate::control::protocol::MOST_WORKERS;
+use crate::config::{AppName, WORKERS_MOST};
 use crate::observe::AppRow;
+use crate::supervise::{Command, ScaleTo};
 
 use super::key::Key;
 
@@ -40,7 +39,7 @@ impl Leaf {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Dialog {
     /// A change, the question, and what it would do.
-    Confirm(Change, String, String),
+    Confirm(Command, String, String),
     /// How many workers an app should have: the app, how many it has, what was typed.
     Number(AppName, u32, String),
     /// The keys.
@@ -54,8 +53,8 @@ pub(super) enum Dialog {
 pub(super) enum Verdict {
     Stay,
     Close,
-    Ask(Change),
-    Do(Change),
+    Ask(Command),
+    Do(Command),
 }
 
 impl Dialog {
@@ -68,9 +67,9 @@ impl Dialog {
     }
 
     /// Names what `change` would do to `app`, or to the machine.
-    pub(super) fn confirm(change: Change, app: Option<&AppRow>, draining: bool) -> Dialog {
+    pub(super) fn confirm(change: Command, app: Option<&AppRow>, draining: bool) -> Dialog {
         let (question, words) = match &change {
-            Change::Restart(name) => (
+            Command::Restart { app: name, .. } => (
                 format!("Restart {name}?"),
                 format!(
                     "The release on disk is rolled out: its migrations run first, then new workers prove themselves, \
@@ -78,14 +77,14 @@ impl Dialog {
                     old_workers(app)
                 ),
             ),
-            Change::Scale(name, workers) => (
+            Command::Scale { app: name, workers: ScaleTo::Count(workers) } => (
                 format!("Keep {workers} worker{} of {name}?", if *workers == 1 { "" } else { "s" }),
                 format!(
                     "Now it is {}. It stays so until the configuration says otherwise; no request is lost.",
                     app.map_or(0, |app| app.wanted)
                 ),
             ),
-            Change::Undrain => (
+            Command::Undrain => (
                 "End the drain?".to_owned(),
                 match draining {
                     true => "Readiness follows the apps again.".to_owned(),
@@ -115,8 +114,8 @@ impl Dialog {
             (Dialog::Confirm(..), _) => Verdict::Stay,
             (Dialog::Number(..), Key::Escape | Key::Char('q')) => Verdict::Close,
             (Dialog::Number(app, _, typed), Key::Enter) => match typed.parse() {
-                Ok(workers) if (1..=MOST_WORKERS).contains(&workers) => {
-                    Verdict::Ask(Change::Scale(app.clone(), workers))
+                Ok(workers) if (1..=i64::from(WORKERS_MOST)).contains(&workers) => {
+                    Verdict::Ask(Command::Scale { app: app.clone(), workers: ScaleTo::Count(workers) })
                 }
                 _ => Verdict::Stay,
             },

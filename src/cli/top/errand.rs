@@ -2,13 +2,13 @@
 
 use tokio::sync::mpsc;
 
-use crate::cli::client::{Change, Client};
+use crate::cli::client::Client;
 use crate::cli::follow::{explanation, next};
 use crate::cli::screen::one_line;
 use crate::config::AppName;
 use crate::control::protocol::Line;
 use crate::observe::words::Tone;
-use crate::supervise::{News, Outcome};
+use crate::supervise::{Command, News, Outcome};
 
 /// How a change went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) enum Heard {
 }
 
 /// Asks for `change` and tells what happens, up to the end.
-pub(super) async fn run(number: u64, client: Client, change: Change, heard: mpsc::Sender<Heard>) {
+pub(super) async fn run(number: u64, client: Client, change: Command, heard: mpsc::Sender<Heard>) {
     let ending = match to_the_end(number, &client, &change, &heard).await {
         Ok(outcome) => of(&outcome, change.app()),
         Err(words) => Ending { tone: Tone::Bad, words, more: None },
@@ -43,10 +43,10 @@ pub(super) async fn run(number: u64, client: Client, change: Change, heard: mpsc
 async fn to_the_end(
     number: u64,
     client: &Client,
-    change: &Change,
+    change: &Command,
     heard: &mpsc::Sender<Heard>,
 ) -> Result<Outcome, String> {
-    let mut feed = client.change(change).await.map_err(|error| one_line(&error.to_string()))?;
+    let mut feed = client.command(change).await.map_err(|error| one_line(&error.to_string()))?;
     loop {
         let text = next(&mut feed).await.map_err(|error| one_line(&error.to_string()))?;
         let Some(text) = text else {

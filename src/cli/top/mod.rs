@@ -27,7 +27,7 @@ use crate::observe::Status;
 use super::client::{Client, ClientError};
 use super::screen::{Screen, complain, one_line};
 use super::verbs::VerbError;
-use state::{Top, Wish};
+use state::{Effect, Top};
 use terminal::{Said, Stage};
 
 /// How often a picture is taken.
@@ -89,11 +89,11 @@ async fn watch(
                 Said::Event(event) => {
                     stale = true;
                     match key::key(&event).map(|key| top.key(key)) {
-                        Some(Wish::Quit) => return Ok(0),
-                        Some(Wish::Change(number, change)) => {
-                            tasks.spawn(errand::run(number, client.clone(), change, telling.clone()));
+                        Some(Effect::Quit) => return Ok(0),
+                        Some(Effect::Command(number, command)) => {
+                            tasks.spawn(errand::run(number, client.clone(), command, telling.clone()));
                         }
-                        Some(Wish::Nothing) | None => {}
+                        Some(Effect::Nothing) | None => {}
                     }
                 }
             },

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use crate::cli::client::Change;
 use crate::cli::progress::Progress;
 use crate::config::{AppName, counted};
 use crate::observe::words::Tone;
 use crate::observe::{AppRow, Board, Status, Trend};
-use crate::supervise::News;
+use crate::supervise::{Command, News, ScaleTo};
 
 use super::dialog::{Dialog, Leaf, Verdict};
 use super::errand::Ending;
@@ -15,13 +14,13 @@ use super::key::Key;
 
 /// What follows from a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Effect {
     /// Another picture at most.
     Nothing,
     /// The end.
     Quit,
     /// A change, under this number.
-    Change(u64, Change),
+    Command(u64, Command),
 }
 
 /// Which list the arrows move in.
@@ -133,9 +132,9 @@ impl Top {
     }
 
     /// What a key does.
-    pub(super) fn key(&mut self, key: Key) -> Wish {
+    pub(super) fn key(&mut self, key: Key) -> Effect {
         if key == Key::Interrupt {
-            return Wish::Quit;
+            return Effect::Quit;
         }
         if let Some(dialog) = &mut self.dialog {
             match dialog.key(key) {
@@ -147,27 +146,27 @@ impl Top {
                     return self.begin(change);
                 }
             }
-            return Wish::Nothing;
+            return Effect::Nothing;
         }
         match key {
-            Key::Char('q') => return Wish::Quit,
+            Key::Char('q') => return Effect::Quit,
             Key::Escape => (self.leaf, self.ending) = (None, None),
             Key::Char('?') => self.dialog = Some(Dialog::help()),
-            Key::Char('r') => self.of_app(|app| Change::Restart(app.name.clone())),
+            Key::Char('r') => self.of_app(|app| Command::restart(app.name.clone())),
             Key::Char('+' | '=') => self.scale_by(1),
             Key::Char('-') => self.scale_by(-1),
             Key::Char('s') => {
                 self.dialog = self.app().map(|app| Dialog::number(app.name.clone(), app.wanted));
             }
-            Key::Char('d') => self.dialog = Some(self.confirm(Change::Drain(None))),
+            Key::Char('d') => self.dialog = Some(self.confirm(Command::Drain { length: None })),
             Key::Char('e') => self.explain(),
-            Key::Char('u') => self.dialog = Some(self.confirm(Change::Undrain)),
+            Key::Char('u') => self.dialog = Some(self.confirm(Command::Undrain)),
             Key::Enter if self.leaf.is_some() => self.leaf = None,
             Key::Enter => self.leaf = self.app().map(|_| Leaf::default()),
             Key::Tab => self.pane = if self.pane == Pane::Apps { Pane::Workers } else { Pane::Apps },
             _ => self.go(key),
         }
-        Wish::Nothing
+        Effect::Nothing
     }
 
     /// How the last change went, or what is wrong with the app, with all its words.
@@ -178,26 +177,28 @@ impl Top {
         }
     }
 
-    fn begin(&mut self, change: Change) -> Wish {
+    fn begin(&mut self, change: Command) -> Effect {
         let app = change.app().cloned();
         let what = match (&change, &app) {
-            (Change::Restart(app), _) => format!("restart of {app}"),
-            (Change::Scale(app, workers), _) => format!("{app} to {}", counted(*workers, "worker")),
-            (Change::Undrain, _) => "end of the drain".to_owned(),
+            (Command::Restart { app, .. }, _) => format!("restart of {app}"),
+            (Command::Scale { app, workers: ScaleTo::Count(workers) }, _) => {
+                format!("{app} to {}", counted(*workers, "worker"))
+            }
+            (Command::Undrain, _) => "end of the drain".to_owned(),
             (_, _) => "drain".to_owned(),
         };
         if let Some(errand) = self.errands.iter().find(|errand| errand.app == app && errand.what == what) {
             let words = format!("{} is under way already", errand.what);
             self.ending = Some(Ending { tone: Tone::Warn, words, more: None });
-            return Wish::Nothing;
+            return Effect::Nothing;
         }
         self.next += 1;
         self.ending = None;
         self.errands.push(Errand { number: self.next, what, app, progress: Progress::default() });
-        Wish::Change(self.next, change)
+        Effect::Command(self.next, change)
     }
 
-    fn of_app(&mut self, change: impl FnOnce(&AppRow) -> Change) {
+    fn of_app(&mut self, change: impl FnOnce(&AppRow) -> Command) {
         self.dialog = self.app().map(change).map(|change| self.confirm(change));
     }
 
@@ -209,10 +210,10 @@ impl Top {
             self.ending = Some(Ending { tone: Tone::Warn, words, more: None });
             return;
         }
-        self.of_app(|app| Change::Scale(app.name.clone(), workers));
+        self.of_app(|app| Command::Scale { app: app.name.clone(), workers: ScaleTo::Count(workers) });
     }
 
-    fn confirm(&self, change: Change) -> Dialog {
+    fn confirm(&self, change: Command) -> Dialog {
         let app = change.app().and_then(|name| self.board.apps.iter().find(|app| app.name == *name));
         Dialog::confirm(change.clone(), app, self.draining)
     }

@@ -10,11 +10,12 @@ use super::dialog::Dialog;
 use super::draw::draw;
 use super::errand::Ending;
 use super::key::{Key, key};
-use super::state::{Pane, Top, Wish};
-use crate::cli::client::Change;
+use super::state::{Effect, Pane, Top};
 use crate::observe::words::Tone;
 use crate::observe::{AppHealth, AppStatus, ConfigStatus, Status, WorkerStatus};
-use crate::supervise::{AppState, GenerationId, LastWords, PhaseView, RolloutView, WorkerId, WorkerState};
+use crate::supervise::{
+    AppState, Command, GenerationId, LastWords, PhaseView, RolloutView, ScaleTo, WorkerId, WorkerState,
+};
 use std::time::Duration;
 
 fn worker(id: u64, requests: u64) -> WorkerStatus {
@@ -89,8 +90,8 @@ fn screen(top: &mut Top, width: u16, height: u16) -> String {
     (1..height).map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn press(top: &mut Top, keys: &str) -> Wish {
-    let mut wish = Wish::Nothing;
+fn press(top: &mut Top, keys: &str) -> Effect {
+    let mut wish = Effect::Nothing;
     for c in keys.chars() {
         wish = top.key(match c {
             '\n' => Key::Enter,
@@ -202,29 +203,35 @@ fn the_picture_stays_while_ostlerd_is_away_and_goes_on_when_it_is_back() {
 fn nothing_is_changed_without_a_yes_to_a_question_that_names_it() {
     let name = || "shop".parse().unwrap();
     let mut top = shop();
-    assert_eq!(press(&mut top, "jr"), Wish::Nothing);
+    assert_eq!(press(&mut top, "jr"), Effect::Nothing);
     let shown = screen(&mut top, 80, 24);
     assert!(shown.contains("Restart shop?") && shown.contains("the 2 old ones"), "{shown}");
     for keys in ["\n", "r", "j", "\t", " "] {
-        assert_eq!(press(&mut top, keys), Wish::Nothing);
+        assert_eq!(press(&mut top, keys), Effect::Nothing);
     }
-    assert_eq!(press(&mut top, "n"), Wish::Nothing);
-    assert_eq!(press(&mut top, "y"), Wish::Nothing, "the question is gone");
-    assert_eq!(press(&mut top, "ry"), Wish::Change(1, Change::Restart(name())));
-    assert_eq!(press(&mut top, "+y"), Wish::Change(2, Change::Scale(name(), 3)));
-    assert_eq!(press(&mut top, "s12\x083\ny"), Wish::Change(3, Change::Scale(name(), 13)));
-    assert_eq!(press(&mut top, "s0\n\x1b"), Wish::Nothing, "no number of workers");
-    assert_eq!(press(&mut top, "dy"), Wish::Change(4, Change::Drain(None)));
-    assert_eq!(press(&mut top, "uy"), Wish::Change(5, Change::Undrain));
-    assert_eq!(press(&mut top, "ry"), Wish::Nothing, "it is under way already");
+    assert_eq!(press(&mut top, "n"), Effect::Nothing);
+    assert_eq!(press(&mut top, "y"), Effect::Nothing, "the question is gone");
+    assert_eq!(press(&mut top, "ry"), Effect::Command(1, Command::restart(name())));
+    assert_eq!(
+        press(&mut top, "+y"),
+        Effect::Command(2, Command::Scale { app: name(), workers: ScaleTo::Count(3) })
+    );
+    assert_eq!(
+        press(&mut top, "s12\x083\ny"),
+        Effect::Command(3, Command::Scale { app: name(), workers: ScaleTo::Count(13) })
+    );
+    assert_eq!(press(&mut top, "s0\n\x1b"), Effect::Nothing, "no number of workers");
+    assert_eq!(press(&mut top, "dy"), Effect::Command(4, Command::Drain { length: None }));
+    assert_eq!(press(&mut top, "uy"), Effect::Command(5, Command::Undrain));
+    assert_eq!(press(&mut top, "ry"), Effect::Nothing, "it is under way already");
     assert_eq!(top.unfinished().len(), 5);
-    assert_eq!(press(&mut top, "q"), Wish::Quit);
+    assert_eq!(press(&mut top, "q"), Effect::Quit);
 }
 
 #[test]
 fn the_last_worker_is_not_scaled_away() {
     let mut top = shop();
-    assert_eq!(press(&mut top, "-y"), Wish::Nothing);
+    assert_eq!(press(&mut top, "-y"), Effect::Nothing);
     assert!(screen(&mut top, 80, 24).contains("blog keeps 1 worker at least; `ostler stop blog` stops it"));
 }
 
@@ -233,7 +240,7 @@ fn ctrl_c_ends_it_from_anywhere_and_what_is_pasted_is_no_key() {
     let mut top = shop();
     for keys in ["r", "\x1bs", "\x1b?"] {
         press(&mut top, keys);
-        assert_eq!(top.clone().key(Key::Interrupt), Wish::Quit);
+        assert_eq!(top.clone().key(Key::Interrupt), Effect::Quit);
     }
     assert_eq!(key(&Event::Paste("ry".into())), None);
     assert_eq!(key(&Event::Resize(1, 1)), None);

@@ -7,11 +7,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::VerbError;
-use crate::cli::client::{Change, Client};
+use crate::cli::client::Client;
 use crate::cli::follow::{explanation, next, still_read};
 use crate::cli::screen::{Ink, Screen, complain, duration, one_line, say};
 use crate::control::protocol::{Line, exit};
-use crate::supervise::Outcome;
+use crate::supervise::{Command, Outcome, interrupted};
 
 const REDRAW: Duration = Duration::from_millis(200);
 
@@ -23,7 +23,7 @@ enum Show {
 }
 
 /// Drains, and stays until the edge has noticed.
-pub(super) async fn run(client: &Client, length: Option<Duration>, json: bool) -> Result<u8, VerbError> {
+pub(super) async fn run(client: &Client, command: &Command, json: bool) -> Result<u8, VerbError> {
     let screen = Screen::stdout();
     let show = match (json, screen.live) {
         (true, _) => Show::Json,
@@ -32,21 +32,21 @@ pub(super) async fn run(client: &Client, length: Option<Duration>, json: bool) -
     };
     tokio::select! {
         biased;
-        interrupted = tokio::signal::ctrl_c() => {
-            interrupted?;
+        signalled = tokio::signal::ctrl_c() => {
+            signalled?;
             show.end();
-            complain("ostler: the drain goes on; `ostler undrain` ends it");
+            complain(&format!("ostler: {}", interrupted(command)));
             Ok(exit::INTERRUPTED)
         }
-        outcome = to_the_end(client, length, &show) => {
+        outcome = to_the_end(client, command, &show) => {
             show.end();
             finish(&outcome?, screen, json)
         }
     }
 }
 
-async fn to_the_end(client: &Client, length: Option<Duration>, show: &Show) -> Result<Outcome, VerbError> {
-    let mut feed = client.change(&Change::Drain(length)).await?;
+async fn to_the_end(client: &Client, command: &Command, show: &Show) -> Result<Outcome, VerbError> {
+    let mut feed = client.command(command).await?;
     // A drain that is joined began earlier: only the status knows when.
     let (status, _) = client.status().await?;
     let wait = status.drain.map_or(0.0, |drain| drain.edge_wait_seconds);

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use super::VerbError;
 use crate::cli::arguments::{Common, Edge};
-use crate::cli::client::{Change, Client, ClientError};
+use crate::cli::client::{Client, ClientError};
 use crate::cli::config_file;
 use crate::cli::edge::{Printed, Tls, Wanted, print};
 use crate::cli::follow::{explanation, next};
 use crate::cli::screen::{complain, plain, say};
 use crate::control::protocol::{Line, exit};
 use crate::plan::{self, Served};
-use crate::supervise::Outcome;
+use crate::supervise::{Command, Outcome};
 
 /// Prints it; 64 where what is asked for cannot be.
 pub(super) async fn run(client: &Client, arguments: Edge, common: &Common) -> Result<u8, VerbError> {
@@ -41,7 +41,7 @@ fn tell(printed: &Printed) {
 }
 
 async fn ask(client: &Client) -> Result<Served, VerbError> {
-    let mut feed = match client.change(&Change::Served).await {
+    let mut feed = match client.command(&Command::Served).await {
         Err(error @ ClientError::Unreachable { .. }) => {
             let why = format!("{error}; without ostlerd, --config FILE goes by the files alone");
             return Err(VerbError::said(exit::UNREACHABLE, why));

@@ -1,42 +1,17 @@
-//! `ostler migrate APP`: the app's databases, brought up to date and nothing rolled out; and what there is to know.
+//! `ostler migrate APP --plan`, `--history`: what there is to know of an app's migrations.
 
-use super::{VerbError, app_name};
-use crate::cli::arguments::Migrate;
-use crate::cli::client::{Change, Client};
-use crate::cli::follow::{explanation, follow, next, still_read};
+use super::VerbError;
+use crate::cli::client::Client;
+use crate::cli::follow::{explanation, next, still_read};
 use crate::cli::screen::How;
 use crate::cli::screen::{Screen, complain, say};
 use crate::cli::{history, pending};
-use crate::config::AppName;
 use crate::control::protocol::{Line, exit};
-use crate::supervise::Outcome;
-
-/// Does the one thing that the arguments ask for.
-pub(super) async fn run(client: &Client, arguments: &Migrate, how: How) -> Result<u8, VerbError> {
-    let app = app_name(&arguments.app)?;
-    match arguments {
-        Migrate { plan: true, .. } => shown(client, app, Change::MigrationPlan, how).await,
-        Migrate { history: true, .. } => shown(client, app, Change::MigrationHistory, how).await,
-        Migrate { abort: true, .. } => {
-            follow(client, &Change::AbortMigration(app), "the end of the migration", how).await
-        }
-        Migrate { resolve: true, .. } => follow(client, &Change::ResolveMigration(app), "nothing", how).await,
-        _ => {
-            let change = Change::Migrate(app).accepting(arguments.accept_breakage);
-            follow(client, &change, "the migration", how).await
-        }
-    }
-}
+use crate::supervise::{Command, Outcome};
 
 /// Asks for a picture and prints it; what happens meanwhile is no part of it.
-async fn shown(
-    client: &Client,
-    app: AppName,
-    change: fn(AppName) -> Change,
-    how: How,
-) -> Result<u8, VerbError> {
-    let name = app.clone();
-    let mut feed = client.change(&change(app)).await?;
+pub(super) async fn shown(client: &Client, command: &Command, how: How) -> Result<u8, VerbError> {
+    let mut feed = client.command(command).await?;
     let (outcome, text) = loop {
         let Some(text) = next(&mut feed).await? else {
             return Err(VerbError::said(exit::UNREACHABLE, "ostlerd went away before it answered"));
@@ -55,7 +30,7 @@ async fn shown(
         _ => {}
     }
     if outcome.exit_status() != 0 {
-        complain(&explanation(&outcome, Some(&name), how.verbose));
+        complain(&explanation(&outcome, command.app(), how.verbose));
     }
     Ok(outcome.exit_status())
 }

@@ -10,15 +10,8 @@ mod migrate;
 #[cfg(test)]
 mod outcomes;
 mod reexec;
-mod reload;
-mod restart;
-mod rollback;
-mod scale;
-mod start;
 mod status;
-mod stop;
 mod top;
-mod undrain;
 mod wait;
 
 use std::io;
@@ -29,8 +22,11 @@ use crate::config::AppName;
 
 use super::arguments::{Common, Verb};
 use super::client::{Client, ClientError};
-use super::screen::{complain, plain, say};
+use super::commands::CommandVerb;
+use super::follow::follow;
+use super::screen::{How, complain, plain, say};
 use crate::control::protocol::{Refusal, exit};
+use crate::supervise::Command;
 
 /// Why a verb could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -63,21 +59,8 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
     let done = match verb {
         Verb::Status { app } => status::run(&client, app.as_deref(), common.how).await,
         Verb::Top => top::run(&client, common.how.json).await,
-        Verb::Migrate(arguments) => migrate::run(&client, &arguments, common.how).await,
-        Verb::Restart { app, release, accept_breakage } => {
-            restart::run(&client, &app, release.as_deref(), accept_breakage, common.how).await
-        }
-        Verb::Rollback { app, accept_breakage } => {
-            rollback::run(&client, &app, accept_breakage, common.how).await
-        }
-        Verb::Scale { app, workers } => scale::run(&client, &app, workers, common.how).await,
-        Verb::Stop { app } => stop::run(&client, &app, common.how).await,
-        Verb::Start { app } => start::run(&client, &app, common.how).await,
-        Verb::Reload { dry_run } => reload::run(&client, dry_run, common.how).await,
-        Verb::Drain { length } => drain::run(&client, length, common.how.json).await,
-        Verb::Undrain => undrain::run(&client, common.how).await,
+        Verb::Command(verb) => give(&client, verb, common.how).await,
         Verb::Wait { app } => wait::run(&client, app.as_deref(), common.how.json).await,
-        Verb::Reexec => reexec::run(&client, common.how).await,
         Verb::Check { file } => check::run(&file, common.how.json),
         Verb::Import(arguments) => import::run(&arguments, common.how.json),
         Verb::Events => events::run(&client, common.how.json).await,
@@ -101,6 +84,19 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
     }
 }
 
+/// Gives a command and stays with it to its end.
+async fn give(client: &Client, verb: CommandVerb, how: How) -> Result<u8, VerbError> {
+    let command = verb.command()?;
+    match &command {
+        Command::MigrationPlan { .. } | Command::MigrationHistory { .. } => {
+            migrate::shown(client, &command, how).await
+        }
+        Command::Drain { .. } => drain::run(client, &command, how.json).await,
+        Command::Reexec => reexec::run(client, how).await,
+        _ => follow(client, &command, how).await,
+    }
+}
+
 /// Prints the apps' names, for completions: where they cannot be had, nothing is said.
 pub(super) async fn names(common: &Common) -> u8 {
     let Ok((status, _)) = Client::new(&common.socket).status().await else { return exit::FAILED };
@@ -112,6 +108,6 @@ pub(super) async fn names(common: &Common) -> u8 {
 }
 
 /// An app's name as typed.
-fn app_name(text: &str) -> Result<AppName, VerbError> {
+pub(super) fn app_name(text: &str) -> Result<AppName, VerbError> {
     text.parse().map_err(|why: String| VerbError::said(exit::USAGE, why))
 }

@@ -10,8 +10,8 @@ use crate::config::AppName;
 use crate::observe::{Facts, Status, end_words, failure, notes, status_line};
 use crate::plan::{self, AppPlan, Blueprint, Plan, Prepared, Refusal};
 use crate::supervise::{
-    Action, AppState, Event, Exit, Found, GenerationId, LastWords, LinkFact, MigrationFact, Moment, Outcome,
-    Request, RequestId, RunId, Stage, Supervisor, Trouble, WorkerId,
+    Action, AppState, Command, Event, Exit, Found, GenerationId, LastWords, LinkFact, MigrationFact, Moment,
+    Outcome, RequestId, RunId, Stage, Supervisor, Trouble, WorkerId,
 };
 
 /// What becomes of a worker that is started.
@@ -118,24 +118,24 @@ impl World {
         panic!("it never rests: {:#?}", self.status());
     }
 
-    fn ask(&mut self, request: Request) -> Outcome {
+    fn ask(&mut self, command: Command) -> Outcome {
         self.requests += 1;
         let id = RequestId(self.requests);
-        self.tell(Event::Requested { id, request });
+        self.tell(Event::Requested { id, command });
         self.rest();
         self.answers.remove(&id).unwrap_or_else(|| panic!("no answer: {:#?}", self.status()))
     }
 
     fn restart(&mut self, boot: Boot, prepared: Prepared) -> &mut World {
         (self.boot, self.prepared) = (boot, prepared);
-        self.ask(Request::Restart(shop()));
+        self.ask(Command::restart(shop()));
         self
     }
 
     fn stop_and_start(&mut self, boot: Boot, prepared: Prepared) -> &mut World {
         (self.boot, self.prepared) = (boot, prepared);
-        self.ask(Request::Stop(shop()));
-        self.ask(Request::Start(shop()));
+        self.ask(Command::Stop { app: shop() });
+        self.ask(Command::Start { app: shop() });
         self
     }
 
@@ -295,11 +295,11 @@ fn a_migration_that_fails_is_told_with_what_serves() {
 fn a_stop_and_a_start_leave_nothing_of_what_failed_before() {
     let mut bad = World::begin(Boot::Comes, Ok(release(1, "")));
     bad.restart(Boot::Fails, Ok(release(2, "")));
-    bad.ask(Request::Stop(shop()));
+    bad.ask(Command::Stop { app: shop() });
     says(&bad, AppState::Stopped, "shop: stopped", false, "0 of 1 app serves; shop: stopped");
     bad.boot = Boot::Comes;
     bad.prepared = Ok(release(1, ""));
-    bad.ask(Request::Start(shop()));
+    bad.ask(Command::Start { app: shop() });
     says(&bad, AppState::Serving, "shop: generation g3 serves", false, "1 app serves");
 
     let mut never = World::begin(Boot::Fails, Ok(release(1, "")));
@@ -335,9 +335,9 @@ fn a_command_that_waits_is_told_the_same() {
     let told = |boot, prepared| {
         let mut world = World::begin(Boot::Comes, Ok(release(1, "")));
         (world.boot, world.prepared) = (boot, prepared);
-        let restarted = world.ask(Request::Restart(shop()));
-        world.ask(Request::Stop(shop()));
-        let started = world.ask(Request::Start(shop()));
+        let restarted = world.ask(Command::restart(shop()));
+        world.ask(Command::Stop { app: shop() });
+        let started = world.ask(Command::Start { app: shop() });
         [restarted, started].map(|outcome| (outcome.to_string(), outcome.exit_status()))
     };
     let [restarted, started] = told(Boot::Comes, Ok(release(2, "")));

@@ -13,7 +13,7 @@ use crate::run::listeners::Done;
 use crate::run::releases;
 use crate::run::shell::sockets::AllDone;
 use crate::run::zygote::Newborn;
-use crate::supervise::{Event, GenerationId, LinkFact, Outcome, Request, RequestId, WorkerId};
+use crate::supervise::{Command, Event, GenerationId, LinkFact, Outcome, RequestId, WorkerId};
 
 /// What reaches the driver from the tasks of the shell.
 #[derive(Debug)]
@@ -215,7 +215,7 @@ impl Driver {
             self.unproven = self.first_reload.take().map(|(_, apps)| apps).unwrap_or_default();
             for app in self.unproven.clone() {
                 let id = self.shell.expect_answer(None);
-                self.fact(Event::Requested { id, request: Request::Restart(app) });
+                self.fact(Event::Requested { id, command: Command::restart(app) });
             }
         }
     }

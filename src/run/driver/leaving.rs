@@ -9,7 +9,7 @@ use crate::observe::Status;
 use crate::run::health::Ports;
 use crate::run::shell::{Effect, Shell};
 use crate::run::{handover, jobs};
-use crate::supervise::{Moment, Outcome, Request, RequestId, View};
+use crate::supervise::{Command, Moment, Outcome, RequestId, View};
 
 /// How long whoever asked may take to receive the answer.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -122,7 +122,7 @@ impl Driver {
 
     pub(super) fn end_explained(&mut self, restart: bool) {
         if !restart {
-            return self.request("SIGTERM", Request::Shutdown);
+            return self.request("SIGTERM", Command::Shutdown);
         }
         tracing::info!("SIGTERM received: systemd restarts ostlerd, so the workers go on");
         self.leaving = Some(Leaving::Restart);
@@ -164,7 +164,7 @@ impl Driver {
             }
             Some(Leaving::Restart) if !written => {
                 tracing::error!("the state cannot be handed over, so the workers are stopped");
-                self.request("SIGTERM", Request::Shutdown);
+                self.request("SIGTERM", Command::Shutdown);
                 false
             }
             Some(Leaving::Restart) => {

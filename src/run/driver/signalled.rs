@@ -3,7 +3,7 @@
 use super::{Driver, Purpose};
 use crate::run::reaper;
 use crate::run::signals::Arrived;
-use crate::supervise::{Event, Request};
+use crate::supervise::{Command, Event};
 
 impl Driver {
     pub(super) fn signalled(&mut self, signal: Arrived) {
@@ -21,22 +21,22 @@ impl Driver {
                 let id = self.shell.expect_answer(None);
                 self.check_successor(id);
             }
-            Arrived::Interrupt => self.request("SIGINT", Request::Shutdown),
-            Arrived::InterruptAgain => self.request("another SIGINT", Request::ShutdownNow),
+            Arrived::Interrupt => self.request("SIGINT", Command::Shutdown),
+            Arrived::InterruptAgain => self.request("another SIGINT", Command::ShutdownNow),
             Arrived::TtyIn => self.scale_only_app("SIGTTIN", 1),
             Arrived::TtyOut => self.scale_only_app("SIGTTOU", -1),
         }
     }
 
-    pub(super) fn request(&mut self, signal: &str, request: Request) {
+    pub(super) fn request(&mut self, signal: &str, command: Command) {
         tracing::info!("{signal} received");
         let id = self.shell.expect_answer(None);
-        self.fact(Event::Requested { id, request });
+        self.fact(Event::Requested { id, command });
     }
 
     fn scale_only_app(&mut self, signal: &str, step: i32) {
         match self.shell.only_app() {
-            Some(app) => self.request(signal, Request::ScaleBy(app, step)),
+            Some(app) => self.request(signal, Command::ScaleBy { app, step }),
             None => tracing::warn!("{signal} ignored: it needs exactly one app; use `ostler scale APP N`"),
         }
     }

@@ -1,7 +1,7 @@
 //! Laws about requests and what is last: releases and the exit.
 
 use ostler::config::AppName;
-use ostler::supervise::{Action, AppState, GenerationId, Moment, Outcome, Request};
+use ostler::supervise::{Action, AppState, Command, CommandRow, GenerationId, Moment, Outcome, ScaleTo};
 
 use super::{Step, Verdict};
 use crate::ledger::Ledger;
@@ -18,6 +18,19 @@ pub(super) fn answers_come_once(ledger: &Ledger, _: Moment, action: &Action) -> 
     }
 }
 
+/// A command ends with an exit status that the table of commands names.
+pub(super) fn statuses_stand_in_the_table(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let Action::Answer { id, outcome } = action else { return Ok(()) };
+    let Some(request) = ledger.asked.get(id).and_then(|asked| asked.request.as_ref()) else { return Ok(()) };
+    let status = outcome.exit_status();
+    match CommandRow::of(request) {
+        Some(row) if !row.exits.contains(&status) => {
+            Err(format!("{request:?} ends with {status} ({outcome}), and its row has {:?}", row.exits))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// What is said to be done is done.
 pub(super) fn answers_are_true(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
     let Action::Answer { id, outcome: Outcome::Done { message, .. } } = action else { return Ok(()) };
@@ -25,10 +38,10 @@ pub(super) fn answers_are_true(ledger: &Ledger, now: Moment, action: &Action) ->
     let wrong = |what: String| Err(format!("{request:?} is done ({message}), but {what}"));
     match request {
         // What is started in the same step belongs to what came after the stop.
-        Request::Stop(app) if ledger.of(app).any(|(_, hand)| hand.spawned < now) => {
+        Command::Stop { app } if ledger.of(app).any(|(_, hand)| hand.spawned < now) => {
             wrong(format!("{app} has workers"))
         }
-        Request::Shutdown | Request::ShutdownNow if !ledger.hands.is_empty() => {
+        Command::Shutdown | Command::ShutdownNow if !ledger.hands.is_empty() => {
             wrong(format!("{} workers are left", ledger.hands.len()))
         }
         _ => Ok(()),
@@ -49,11 +62,11 @@ pub(super) fn strength_is_as_answered(step: &Step<'_>) -> Verdict {
     Ok(())
 }
 
-fn strength(step: &Step<'_>, request: &Request, generation: Option<GenerationId>) -> Verdict {
+fn strength(step: &Step<'_>, request: &Command, generation: Option<GenerationId>) -> Verdict {
     let wanted =
         |app: &AppName| step.view.apps.iter().find(|view| view.name == *app).map_or(0, |view| view.wanted);
     match request {
-        Request::Restart(app) => {
+        Command::Restart { app, release: None, .. } => {
             let Some(generation) = generation else { return Err("no generation is named".to_owned()) };
             let (ready, wanted) = (step.ledger.ready_of(app, generation), wanted(app));
             if ready < wanted {
@@ -62,16 +75,17 @@ fn strength(step: &Step<'_>, request: &Request, generation: Option<GenerationId>
             Ok(())
         }
         // It was at full strength when it was kept; a worker may have died while that was written down.
-        Request::Switch(app, _) => {
+        Command::Restart { app, .. } | Command::Rollback { app, .. } => {
             let view = step.view.apps.iter().find(|view| view.name == *app);
             match view.and_then(|view| view.generation).max(generation) {
                 newest if newest == generation => Ok(()),
                 newest => Err(format!("{newest:?} serves")),
             }
         }
-        Request::Scale(app, asked) => {
+        Command::Scale { app, workers: ScaleTo::Count(asked) } => {
+            let asked = u32::try_from(*asked).unwrap_or_default();
             let (ready, wanted) = (step.ledger.count(app).ready, wanted(app));
-            if ready < *asked || wanted != *asked {
+            if ready < asked || wanted != asked {
                 return Err(format!("{ready} workers are ready and {wanted} wanted"));
             }
             Ok(())

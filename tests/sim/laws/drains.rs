@@ -1,6 +1,6 @@
 //! Laws about the machine's drain: readiness fails first, and nothing else is touched before its time.
 
-use ostler::supervise::{Action, Cause, Happening, Moment, Outcome, Request};
+use ostler::supervise::{Action, Cause, Command, Happening, Moment, Outcome};
 
 use super::{Step, Verdict};
 use crate::ledger::Ledger;
@@ -55,10 +55,10 @@ pub(super) fn a_drain_is_answered_in_its_time(ledger: &Ledger, now: Moment, acti
     let Action::Answer { id, outcome: Outcome::Done { message, .. } } = action else { return Ok(()) };
     let machine = &ledger.machine;
     match ledger.asked.get(id).and_then(|asked| asked.request.as_ref()) {
-        Some(Request::Drain(_)) if now < machine.noticed_at() => {
+        Some(Command::Drain { .. }) if now < machine.noticed_at() => {
             Err(format!("at {now}, before {}: {message}", machine.noticed_at()))
         }
-        Some(Request::Undrain) if machine.drained.is_some() => Err(format!("still drained: {message}")),
+        Some(Command::Undrain) if machine.drained.is_some() => Err(format!("still drained: {message}")),
         _ => Ok(()),
     }
 }

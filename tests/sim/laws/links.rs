@@ -1,6 +1,6 @@
 //! Laws about the links that lead to releases.
 
-use ostler::supervise::{Action, LinkOrder, Outcome, Request};
+use ostler::supervise::{Action, Command, LinkOrder, Outcome};
 
 use super::{Step, Verdict};
 
@@ -22,7 +22,8 @@ pub(super) fn links_follow_what_serves(step: &Step<'_>) -> Verdict {
 pub(super) fn answers_wait_for_the_link(step: &Step<'_>) -> Verdict {
     for action in step.actions {
         let Action::Answer { id, outcome } = action else { continue };
-        let Some(Request::Switch(app, _)) = step.ledger.asked.get(id).and_then(|it| it.request.as_ref())
+        let Some(Command::Restart { app, release: Some(_), .. } | Command::Rollback { app, .. }) =
+            step.ledger.asked.get(id).and_then(|it| it.request.as_ref())
         else {
             continue;
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ostler::supervise::{
-    AbortRung, Action, AppState, Cause, Happening, MigrationOrder, Moment, News, PhaseView, Request,
+    AbortRung, Action, AppState, Cause, Command, Happening, MigrationOrder, Moment, News, PhaseView,
     VerdictKind,
 };
 
@@ -115,7 +115,7 @@ pub(super) fn the_unasked_are_asked(step: &Step<'_>) -> Verdict {
         let runs = view.is_some_and(|view| !matches!(view.state, AppState::Stopping | AppState::Stopped));
         let asks = step.ledger.books.values().any(|book| book.app == *app && book.open);
         // Somebody may not want them to be asked again.
-        let unwanted = Some(Request::AbortMigration(app.clone()));
+        let unwanted = Some(Command::AbortMigration { app: app.clone() });
         let given_up = step.ledger.asked.values().any(|asked| asked.request == unwanted);
         if runs && !asks && !given_up && waited > LONGEST_UNASKED {
             return Err(format!("the databases of {app} have not been asked for {}", seconds(waited)));
@@ -183,7 +183,7 @@ pub(super) fn verdicts_come_after_a_look(ledger: &Ledger, _: Moment, action: &Ac
 
 /// What the history has begun, it ends; only a daemon that leaves at once leaves it to the next.
 pub(super) fn the_history_ends_what_it_begins(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let at_once = ledger.asked.values().any(|asked| asked.request == Some(Request::ShutdownNow));
+    let at_once = ledger.asked.values().any(|asked| asked.request == Some(Command::ShutdownNow));
     match order(ledger, action) {
         Some((book, MigrationOrder::Close)) if book.begun && !at_once => {
             Err(format!("a run of {} is closed, and the history has no end for it", book.app))
@@ -213,7 +213,7 @@ pub(super) fn runs_end(step: &Step<'_>) -> Verdict {
 /// A stop of an app ends, whatever its migration does.
 pub(super) fn a_stop_is_bounded(step: &Step<'_>) -> Verdict {
     for (id, asked) in step.ledger.asked.iter().rev().take(8) {
-        let Some(Request::Stop(app)) = &asked.request else { continue };
+        let Some(Command::Stop { app }) = &asked.request else { continue };
         let Some(crew) = step.ledger.crews.get(app) else { continue };
         let waited = step.now.since(asked.at);
         if asked.answers == 0 && waited > crew.policy.drain_timeout + LONGEST_STOP {

@@ -1,6 +1,6 @@
 //! Laws about the picture that the rest of the daemon is given.
 
-use ostler::supervise::{AppState, AppView, Request, Rung, WorkerState, WorkerView};
+use ostler::supervise::{AppState, AppView, Command, Rung, WorkerState, WorkerView};
 
 use super::{Step, Verdict};
 use crate::asked::Asked;
@@ -84,7 +84,7 @@ pub(super) fn states_are_true(step: &Step<'_>) -> Verdict {
 /// Who has asked for a restart and waits sees it under way: else somebody who looks takes what serves for the new code.
 pub(super) fn what_is_coming_is_shown(step: &Step<'_>) -> Verdict {
     for app in step.view.apps.iter().filter(|app| app.state == AppState::Serving && app.rollout.is_none()) {
-        let restarts = |request: &Request| matches!(request, Request::Restart(it) if *it == app.name);
+        let restarts = |request: &Command| matches!(request, Command::Restart { app: it, release: None, .. } if *it == app.name);
         let waits = |asked: &&Asked| {
             let is_old = asked.served.is_some() && asked.served == app.generation;
             is_old && asked.answers == 0 && asked.request.as_ref().is_some_and(restarts)

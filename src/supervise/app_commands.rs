@@ -1,4 +1,4 @@
-//! What requests and new plans do to one app.
+//! What commands and new plans do to one app.
 
 use std::time::Duration;
 
@@ -7,14 +7,48 @@ use crate::plan::{AppPlan, Effect, Prepared, effect};
 
 use super::action::Action;
 use super::app::{App, Mode, Then, Turn};
+use super::command::{Command, ScaleTo};
 use super::news::{Cause, Happening};
 use super::request::{Outcome, RequestId};
+use super::switch::Target;
 use super::waiting::{Purpose, Waiting};
 
 /// However many connections wait when an app stops, its workers take no more of them after this.
 const EMPTYING_MOST: Duration = Duration::from_secs(10);
 
+/// The shell does it, and has not.
+pub(super) const NOT_FOR_THE_CORE: &str = "the core cannot do this; this is a fault of ostlerd";
+
 impl App {
+    /// Does what is asked of this app.
+    pub(super) fn command(&mut self, turn: &mut Turn<'_>, id: RequestId, command: Command) {
+        match command {
+            Command::Restart { release: None, .. } => self.restart(turn, id),
+            Command::Restart { release: Some(release), .. } => {
+                self.switch(turn, id, Target::Release(release))
+            }
+            Command::Rollback { .. } => self.switch(turn, id, Target::Before),
+            Command::Start { .. } => self.start(turn, id),
+            Command::Stop { .. } => self.stop(turn, Some(id), Then::Rest),
+            Command::Scale { workers: ScaleTo::Count(workers), .. } => self.scale(turn, id, workers),
+            Command::Scale { workers: ScaleTo::Auto(_), .. } => self.scale_as_configured(turn, id),
+            Command::ScaleBy { step, .. } => self.scale_by(turn, id, step),
+            Command::Migrate { .. } => self.migrate(turn, id),
+            Command::AbortMigration { .. } => self.abort_migration(turn, id),
+            Command::ResolveMigration { .. } => self.resolve_migration(turn, id),
+            Command::MigrationPlan { .. } | Command::MigrationHistory { .. } => {
+                self.not_for_the_core(turn, id)
+            }
+            Command::Drain { .. } | Command::Undrain => self.not_for_the_core(turn, id),
+            Command::Reload | Command::DryRun | Command::Reexec => self.not_for_the_core(turn, id),
+            Command::Served | Command::Shutdown | Command::ShutdownNow => self.not_for_the_core(turn, id),
+        }
+    }
+
+    fn not_for_the_core(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+        self.answer(turn, id, Outcome::Invalid { reason: NOT_FOR_THE_CORE.to_owned() });
+    }
+
     /// The app's first plan.
     pub(super) fn begin(&mut self, turn: &mut Turn<'_>, prepared: Prepared, waiter: Option<RequestId>) {
         let waiters = waiter.into_iter().collect();

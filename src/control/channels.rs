@@ -1,0 +1,66 @@
+//! The channels between the control socket and whoever owns the core: commands go in, answers, status and news come out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::config::AppName;
+use crate::observe::Status;
+use crate::supervise::{Command, News, Outcome};
+
+/// Commands that may wait to be taken; beyond it a client is asked to try again.
+const WAITING: usize = 32;
+
+/// News kept for a slow listener; one that falls further behind is told how much it missed.
+const KEPT_NEWS: usize = 1024;
+
+/// What the control socket works with. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Channels {
+    /// Commands, to be taken one by one.
+    pub commands: mpsc::Sender<Given>,
+    /// The latest picture.
+    pub status: watch::Receiver<Arc<Status>>,
+    /// What happens, as it happens.
+    pub news: broadcast::Sender<News>,
+    /// The user (uid) of each app, who may change that app.
+    pub owners: watch::Receiver<BTreeMap<AppName, u32>>,
+    /// Asks for a look at what is only looked at on demand; answered when the picture holds what was found.
+    pub looks: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+/// The other side of [`Channels`].
+#[derive(Debug)]
+pub struct ChannelEnds {
+    /// Each must be answered once. News about it is to be sent before its answer.
+    pub commands: mpsc::Receiver<Given>,
+    /// Set whenever the picture changes.
+    pub status: watch::Sender<Arc<Status>>,
+    /// Sending fails while nobody listens, which is no error.
+    pub news: broadcast::Sender<News>,
+    /// Set whenever the plan changes.
+    pub owners: watch::Sender<BTreeMap<AppName, u32>>,
+    /// Requests for a look, to be answered after the picture is set.
+    pub looks: mpsc::Receiver<oneshot::Sender<()>>,
+}
+
+/// A command and where its answer goes. Whoever gave it may be gone by then: a failed send is no error.
+#[derive(Debug)]
+pub struct Given {
+    /// What is asked for.
+    pub command: Command,
+    /// Takes the one answer; dropped unanswered, the caller is told that ostlerd ended.
+    pub answer: oneshot::Sender<Outcome>,
+}
+
+/// Both sides; `first` is shown until the first picture is set.
+pub fn channels(first: Status) -> (Channels, ChannelEnds) {
+    let (command, commands) = mpsc::channel(WAITING);
+    let (set_status, status) = watch::channel(Arc::new(first));
+    let (set_owners, owners) = watch::channel(BTreeMap::new());
+    let (news, _) = broadcast::channel(KEPT_NEWS);
+    let (look, looks) = mpsc::channel(WAITING);
+    let channels = Channels { commands: command, status, news: news.clone(), owners, looks: look };
+    (channels, ChannelEnds { commands, status: set_status, news, owners: set_owners, looks })
+}
