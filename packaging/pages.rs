@@ -3,6 +3,7 @@
 //! `cargo run --example pages -- DIR` makes DIR/man, with the pages of packaging/man too, and DIR/completions. An example, so that what makes them is no part
 //! of the programs.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -37,7 +38,8 @@ pub fn write(to: &Path) -> io::Result<()> {
             let file = clap_complete::generate_to(shell, &mut command.clone(), &name, &completions)?;
             if name == "ostler" {
                 let text = fs::read_to_string(&file)?;
-                fs::write(&file, with_apps(shell, &text, &verbs_of_apps(&command)))?;
+                let (verbs, options) = (verbs_of_apps(&command), options_with_values(&command));
+                fs::write(&file, with_apps(shell, &text, &verbs, &options))?;
             }
         }
         command = command.disable_help_subcommand(true);
@@ -75,15 +77,30 @@ fn verbs_of_apps(command: &Command) -> Vec<(String, usize)> {
     command.get_subcommands().filter_map(|verb| Some((verb.get_name().to_owned(), place(verb)?))).collect()
 }
 
+/// The options that take a value, with a verb or without: `--socket|-n`.
+fn options_with_values(command: &Command) -> String {
+    let all = std::iter::once(command).chain(command.get_subcommands());
+    let taking = all.flat_map(Command::get_arguments).filter(|it| it.get_action().takes_values());
+    let long_and_short = |it: &clap::Arg| {
+        let long = it.get_long().map(|long| format!("--{long}"));
+        long.into_iter().chain(it.get_short().map(|short| format!("-{short}"))).collect::<Vec<_>>()
+    };
+    let options: BTreeSet<String> = taking.flat_map(long_and_short).collect();
+    options.into_iter().collect::<Vec<_>>().join("|")
+}
+
 /// The completion, which asks ostlerd for the apps' names: `ostler __apps` prints them, or nothing.
-fn with_apps(shell: Shell, text: &str, verbs: &[(String, usize)]) -> String {
+fn with_apps(shell: Shell, text: &str, verbs: &[(String, usize)], options: &str) -> String {
     match shell {
         Shell::Bash => {
             let places: Vec<String> =
                 verbs.iter().map(|(verb, place)| format!("{verb}) place={place} ;;")).collect();
             let (head, _) =
                 text.rsplit_once("if [[ \"${BASH_VERSINFO").expect("it registers its function last");
-            format!("{head}{}", BASH.replace("PLACES", &places.join("\n        ")))
+            format!(
+                "{head}{}",
+                BASH.replace("PLACES", &places.join("\n        ")).replace("OPTIONS", options)
+            )
         }
         Shell::Zsh => {
             let asks = text.lines().map(|line| match line.contains(":app -- ") {
@@ -110,13 +127,13 @@ const BASH: &str = r#"_ostler_or_app() {
     [[ $cur == -* ]] && return
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --socket|--release|--for) ((i++)) ;;
+        OPTIONS) ((i++)) ;;
         -*) ;;
         *) if [[ $verb ]]; then ((given++)); else verb=${COMP_WORDS[i]}; fi ;;
         esac
     done
     # Not behind an option that takes a value.
-    case ${COMP_WORDS[COMP_CWORD - 1]} in --socket|--release|--for) return ;; esac
+    case ${COMP_WORDS[COMP_CWORD - 1]} in OPTIONS) return ;; esac
     case $verb in
         PLACES
         *) return ;;

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use super::commands::CommandVerb;
 use super::edge::{Cdn, Host, Peer, Program, Vip};
 use super::import::Import;
+use super::logs::Logs;
 use super::screen::{How, complain};
 use super::verbs;
 use crate::control::protocol::exit;
@@ -90,7 +91,7 @@ pub(super) enum Verb {
     /// Nothing is started, and no ostlerd has to run. Root sees everything; anybody else is told what was not checked.
     Check {
         /// The main file
-        #[arg(default_value = "/etc/ostler/ostler.toml")]
+        #[arg(default_value = super::config_file::MAIN)]
         file: PathBuf,
     },
     /// Turn a gunicorn.service, a Procfile, a section of supervisord's or a start script into an app's file
@@ -98,6 +99,12 @@ pub(super) enum Verb {
     /// Prints the file, with comments on everything that is not in it, why, and what to do. Nothing is run, and gunicorn.conf.py
     /// stays what it is. What no file says is asked for: exit 1 names the options to give. Needs no ostlerd.
     Import(Import),
+    /// Show what an app's processes have written, from the journal or from its log file
+    ///
+    /// From the journal it is shown by journalctl: workers, what they start, both outputs. From a `log_file` it is shown by
+    /// tail. What ostlerd itself reports of the app, and what its migrations print, is under `journalctl OSTLER_APP=APP`. Works
+    /// without a running ostlerd. Who may read the journal, or the file, may use it. Exits 0 also if nothing was written yet.
+    Logs(Logs),
     /// Show what happens, as it happens; ends only with ostlerd
     Events,
     /// Print the configuration of what stands in front, for the apps that run here

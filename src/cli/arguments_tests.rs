@@ -32,6 +32,7 @@ fn every_verb_takes_json_and_socket_behind_it() {
         "wait shop",
         "reexec",
         "edge nginx",
+        "logs shop -f -n 20 --process w3 --since -1h",
     ] {
         let line = format!("ostler {verb} --json --socket /tmp/x");
         let cli = Cli::try_parse_from(line.split(' ')).unwrap();

@@ -19,6 +19,7 @@ mod help;
 mod history;
 mod import;
 mod live;
+mod logs;
 mod pending;
 mod progress;
 mod screen;

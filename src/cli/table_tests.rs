@@ -23,6 +23,7 @@ fn shop() -> AppStatus {
         generation: Some(GenerationId(7)),
         directory: Some("/srv/shop/releases/42".into()),
         before: None,
+        output: None,
         runs: Some("gthread, gunicorn 27.0.1".into()),
         workers_wanted: 2,
         proof: None,

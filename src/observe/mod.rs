@@ -10,6 +10,7 @@ mod metrics;
 mod migration;
 mod notes;
 mod outcome;
+mod output;
 mod page;
 mod status;
 mod systemd;
@@ -25,6 +26,7 @@ pub use log::{announce, init as init_log, stderr_is_the_journal};
 pub use migration::{AbortStatus, MigrationStatus, MigrationStep, OperationStatus, backend, next_step, time};
 pub use notes::{Note, Topic, notes};
 pub use outcome::{answering, end_words, failure};
+pub use output::Output;
 pub use page::host;
 pub use status::{
     AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, QueueStatus, Release, Status,

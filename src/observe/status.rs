@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::MigrationStatus;
+use super::output::Output;
 use crate::config::AppName;
 use crate::plan::{Preload, Readiness};
 use crate::supervise::{
@@ -70,6 +71,9 @@ pub struct AppStatus {
     pub state: AppState,
     /// The generation that serves.
     pub generation: Option<GenerationId>,
+    /// Where what its processes print goes; not known of one that could never be prepared.
+    #[serde(default)]
+    pub output: Option<Output>,
     /// The release's directory of that generation.
     pub directory: Option<String>,
     /// The same of the release that ran before, where one is known: what `ostler rollback` goes back to.
@@ -249,6 +253,8 @@ pub struct Facts {
     pub config: ConfigStatus,
     /// When each app counts as ready, as configured: for those that could not be prepared.
     pub readiness: BTreeMap<AppName, Readiness>,
+    /// Whether processes without a file of their own print to the journal.
+    pub journal: bool,
 }
 
 /// What the shell knows of one app.
@@ -320,6 +326,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
         directory: blueprint.map(|it| it.directory.display().to_string()),
         before: known.before.map(|it| it.display().to_string()),
         runs: blueprint.map(|it| format!("{}, gunicorn {}", it.class, it.gunicorn)),
+        output: blueprint.map(|it| Output::of(it, facts.journal)),
         proof: app.proof.as_ref().map(ProofStatus::from),
         workers_wanted: app.wanted,
         scaling: app.scaling.clone(),

@@ -17,6 +17,7 @@ pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         generation: Some(GenerationId(1)),
         directory: None,
         before: None,
+        output: None,
         runs: None,
         workers_wanted: workers.len() as u32,
         proof: None,

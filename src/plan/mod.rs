@@ -18,6 +18,7 @@ mod served;
 mod sockets;
 mod support;
 mod types;
+mod units;
 
 #[cfg(test)]
 mod tests;
@@ -37,3 +38,4 @@ pub use types::{
     Account, AppPlan, Blueprint, Fingerprint, Hook, MachinePolicy, Plan, Policy, Preload, Prepared, Probe,
     ProcessLimits, Readiness, Refusal, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange,
 };
+pub use units::{SLICE, scope_of, slice_of};

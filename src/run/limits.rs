@@ -145,7 +145,7 @@ async fn carry_out(mut inbox: mpsc::UnboundedReceiver<Order>, children: Children
 }
 
 async fn set(children: &Children, app: &AppName, resources: &Resources) {
-    let slice = scope::slice_of(app);
+    let slice = crate::plan::slice_of(app);
     let folder = Path::new(SET).join(format!("{slice}.d"));
     let properties = properties(resources, |limit| file_in(&folder, limit).exists());
     if properties.is_empty() {

@@ -18,7 +18,7 @@ pub(super) fn of_machine() -> Option<MachineMemory> {
 
 /// What an app's processes take, their files that are only cached left out; `None` where no group counts it.
 pub(super) fn of_slice(app: &AppName) -> Option<u64> {
-    slice(&scope::group_of(&scope::slice_of(app)))
+    slice(&scope::group_of(&crate::plan::slice_of(app)))
 }
 
 pub(super) fn machine(text: &str) -> Option<MachineMemory> {

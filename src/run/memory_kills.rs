@@ -45,7 +45,7 @@ impl Killings {
     /// From now on kills in this app's slice are noticed; those before are not its workers' of now.
     pub(super) fn watch(&mut self, app: &AppName) {
         if !self.0.contains_key(app) {
-            self.0.insert(app.clone(), Tally::of(scope::group_of(&scope::slice_of(app))));
+            self.0.insert(app.clone(), Tally::of(scope::group_of(&crate::plan::slice_of(app))));
         }
     }
 

@@ -16,6 +16,7 @@ use std::process::{Command, Stdio};
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
+use crate::plan::{SLICE, scope_of, slice_of};
 use crate::supervise::GenerationId;
 
 mod alone;
@@ -30,9 +31,6 @@ pub(super) use left::{end, end_left};
 
 /// Where control groups of version 2 are, as systemd mounts them.
 pub(super) const ROOT: &str = "/sys/fs/cgroup";
-
-/// The slice that holds those of the apps.
-const SLICE: &str = "ostler";
 
 /// From this version of systemd on a scope is stopped for one process that runs out of memory, unless told otherwise.
 const KNOWS_OOM_POLICY: u32 = 253;
@@ -124,12 +122,11 @@ impl Scopes {
     /// The place for an app's process.
     pub fn place(&self, app: &AppName, inhabitants: Inhabitants) -> Place {
         let slice = slice_of(app);
-        let app = escaped(app.as_str());
         let unit = match inhabitants {
-            Inhabitants::Generation(generation) => format!("{SLICE}-{app}-{generation}.scope"),
-            Inhabitants::Migration => format!("{SLICE}-{app}-migrate.scope"),
-            Inhabitants::PostDeploy => format!("{SLICE}-{app}-post-deploy.scope"),
-            Inhabitants::Alone(purpose, number) => format!("{SLICE}-{app}-{}-{number}.scope", purpose.name()),
+            Inhabitants::Generation(generation) => scope_of(app, &generation.to_string()),
+            Inhabitants::Migration => scope_of(app, "migrate"),
+            Inhabitants::PostDeploy => scope_of(app, "post-deploy"),
+            Inhabitants::Alone(purpose, number) => scope_of(app, &format!("{}-{number}", purpose.name())),
         };
         let group = group_of(&slice).join(&unit);
         Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
@@ -144,9 +141,11 @@ impl Scopes {
 
     /// The scopes of an app's generations that hold processes.
     pub(super) fn of_generations(&self, app: &AppName) -> Vec<Group> {
-        let begins = format!("{SLICE}-{}-g", escaped(app.as_str()));
+        // Of the generation that is no number.
+        let any = scope_of(app, "g");
+        let begins = any.trim_end_matches(".scope");
         let is_one = |name: &str| {
-            let number = name.strip_prefix(&begins).and_then(|rest| rest.strip_suffix(".scope"));
+            let number = name.strip_prefix(begins).and_then(|rest| rest.strip_suffix(".scope"));
             number.is_some_and(|number| number.parse::<u64>().is_ok())
         };
         let items = fs::read_dir(group_of(&slice_of(app))).into_iter().flatten().flatten();
@@ -181,11 +180,6 @@ impl Scopes {
     }
 }
 
-/// The slice of an app.
-pub(super) fn slice_of(app: &AppName) -> String {
-    format!("{SLICE}-{}.slice", escaped(app.as_str()))
-}
-
 /// The control group of an app's slice.
 pub(super) fn group_of(slice: &str) -> PathBuf {
     Path::new(ROOT).join(format!("{SLICE}.slice")).join(slice)
@@ -203,11 +197,6 @@ fn version_of(text: &str) -> u32 {
     let number = text.split_whitespace().nth(1).unwrap_or_default();
     let digits: String = number.chars().take_while(char::is_ascii_digit).collect();
     digits.parse().unwrap_or(0)
-}
-
-/// As systemd escapes it: a dash in a slice's name is a step down. An app's name has nothing else to escape.
-fn escaped(name: &str) -> String {
-    name.replace('-', "\\x2d")
 }
 
 #[cfg(test)]

@@ -349,7 +349,8 @@ impl Shell {
         // One that has just been started has not been looked at yet.
         let unseen = view.apps.iter().flat_map(|app| &app.workers).filter(|worker| worker.rss.is_none());
         let memory = unseen.filter_map(|it| Some((it.id, rss(self.workers.get(&it.id)?.handle.pid())?)));
-        Facts { pids: self.pids(), memory: memory.collect(), apps, config, readiness }
+        let journal = self.children.journal().is_some();
+        Facts { pids: self.pids(), memory: memory.collect(), apps, config, readiness, journal }
     }
 
     /// The end: kills what is left of every worker, lets the last hooks run, and removes what was made in the runtime

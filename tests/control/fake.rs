@@ -54,6 +54,7 @@ pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
         generation: Some(GenerationId(1)),
         directory: None,
         before: None,
+        output: None,
         runs: Some("gthread, gunicorn 23.0.0".into()),
         workers_wanted: 2,
         proof: None,

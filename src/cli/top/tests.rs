@@ -42,6 +42,7 @@ fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         generation: Some(GenerationId(7)),
         directory: Some("/srv/shop/releases/42".into()),
         before: None,
+        output: None,
         runs: Some("gthread, gunicorn 27.0.1".into()),
         workers_wanted: workers.len() as u32,
         proof: None,

@@ -24,6 +24,7 @@ use super::arguments::{Common, Verb};
 use super::client::{Client, ClientError};
 use super::commands::CommandVerb;
 use super::follow::follow;
+use super::logs;
 use super::screen::{How, complain, plain, say};
 use crate::control::protocol::{Refusal, exit};
 use crate::supervise::Command;
@@ -64,6 +65,7 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         Verb::Check { file } => check::run(&file, common.how.json),
         Verb::Import(arguments) => import::run(&arguments, common.how.json),
         Verb::Events => events::run(&client, common.how.json).await,
+        Verb::Logs(arguments) => logs::run(&client, &arguments, common.how.json).await,
         Verb::Demo(arguments) => demo::run(arguments, common.how.json).await,
         Verb::Edge(arguments) => edge::run(&client, *arguments, &common).await,
     };

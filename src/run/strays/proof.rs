@@ -17,8 +17,9 @@ use super::super::identity;
 use super::super::mark::Mark;
 use super::super::proc::{Stat, cgroup_of, users_of};
 use super::super::process::Children;
-use super::super::scope::{ROOT, group_of, slice_of};
+use super::super::scope::{ROOT, group_of};
 use crate::config::{AppName, Config};
+use crate::plan::slice_of;
 
 /// The namespaces that a worker shares with ostlerd.
 const SHARED: [&str; 2] = ["user", "pid"];

@@ -13,6 +13,7 @@ mod ports;
 mod rpm;
 mod scopes;
 mod settings;
+mod shown_logs;
 mod sockets;
 mod stops;
 mod strangers;
