@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::verbs::{VerbError, app_name};
+use super::error::{VerbError, app_name};
 use crate::control::protocol::exit;
 use crate::supervise::{Command, LONGEST_DRAIN, ScaleTo};
 

@@ -13,10 +13,11 @@ use crate::supervise::{Command, LastWords, Outcome, Verdict, interrupted};
 
 use super::client::{Client, ClientError, Feed};
 use super::difference;
+use super::error::VerbError;
 use super::live::Picture;
+use super::news::sentence;
 use super::screen::{How, set_off};
 use super::screen::{Ink, Screen, complain, one_line, plain, say};
-use super::verbs::{VerbError, sentence};
 use super::verdict;
 use crate::control::protocol::{Line, exit};
 

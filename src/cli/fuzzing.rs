@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::import::{Given, Look, Source, import};
 use super::screen::{Screen, plain, set_off};
-use super::{follow, history, progress, table, verbs};
+use super::{follow, history, news, progress, table};
 use crate::config::fuzzing::{Law, is_harmless};
 use crate::config::parse_app;
 use crate::control::Line;
@@ -30,7 +30,7 @@ fn answered(bytes: &[u8]) {
     let mut progress = progress::Progress::default();
     match Line::parse(&text) {
         Line::News(news) => {
-            let said = verbs::sentence(PLAIN, &news);
+            let said = news::sentence(PLAIN, &news);
             assert!(is_harmless(&said) && !said.contains('\n'), "{said:?}");
             progress.note(&news.happening);
             let again = Line::parse(std::str::from_utf8(&line(&news)).expect("it is JSON").trim_end());

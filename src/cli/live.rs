@@ -9,9 +9,9 @@ use crate::config::AppName;
 use crate::observe::MigrationStatus;
 use crate::supervise::{Happening, Level, News};
 
+use super::news::sentence;
 use super::progress::Progress;
 use super::screen::{Screen, one_line};
-use super::verbs::sentence;
 
 const REDRAW: Duration = Duration::from_millis(120);
 

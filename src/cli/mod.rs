@@ -12,6 +12,7 @@ mod config_file;
 mod demo;
 mod difference;
 mod edge;
+mod error;
 mod follow;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -20,6 +21,7 @@ mod history;
 mod import;
 mod live;
 mod logs;
+mod news;
 mod pending;
 mod progress;
 mod screen;

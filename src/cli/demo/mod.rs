@@ -18,8 +18,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::Demo;
 use super::client::{Client, ClientError};
+use super::error::VerbError;
 use super::screen::{complain, plain, say};
-use super::verbs::VerbError;
 use crate::config::counted;
 use crate::control::protocol::exit;
 use daemon::{Ostlerd, Output};

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::program::{self, Program};
 use super::{Lines, Logs};
+use crate::cli::error::VerbError;
 use crate::cli::screen::complain;
-use crate::cli::verbs::VerbError;
 use crate::config::AppName;
 use crate::control::protocol::exit;
 

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use super::program::{self, Program};
 use super::{Lines, Logs, Process};
+use crate::cli::error::VerbError;
 use crate::cli::screen::{complain, plain};
-use crate::cli::verbs::VerbError;
 use crate::config::AppName;
 use crate::control::protocol::exit;
 use crate::observe::Status;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::client::{Client, ClientError};
 use super::config_file;
-use super::verbs::{VerbError, app_name};
+use super::error::{VerbError, app_name};
 use crate::config::AppName;
 use crate::control::protocol::{exit, no_such_app};
 use crate::observe::{Output, Status};

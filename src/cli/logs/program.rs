@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use tokio::process::Command;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::verbs::VerbError;
+use crate::cli::error::VerbError;
 use crate::control::protocol::exit;
 
 pub(super) struct Program {

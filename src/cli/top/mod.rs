@@ -25,8 +25,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use crate::observe::Status;
 
 use super::client::{Client, ClientError};
+use super::error::VerbError;
 use super::screen::{Screen, complain, one_line};
-use super::verbs::VerbError;
 use state::{Effect, Top};
 use terminal::{Said, Stage};
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::VerbError;
+use crate::cli::error::VerbError;
 use crate::control::protocol::exit;
 
 /// Where a package puts it, if it is not beside the command.

@@ -1,8 +1,8 @@
 //! `ostler demo`.
 
-use super::VerbError;
 use crate::cli::arguments::Demo;
 use crate::cli::demo::{self, DemoError};
+use crate::cli::error::VerbError;
 
 /// Makes the project and runs it; 1 where the demonstration fails, 130 where it is interrupted before it could begin.
 pub(super) async fn run(arguments: Demo, json: bool) -> Result<u8, VerbError> {

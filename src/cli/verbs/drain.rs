@@ -6,8 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::VerbError;
 use crate::cli::client::Client;
+use crate::cli::error::VerbError;
 use crate::cli::follow::{explanation, next, still_read};
 use crate::cli::screen::{Ink, Screen, complain, duration, one_line, say};
 use crate::control::protocol::{Line, exit};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::VerbError;
 use crate::cli::arguments::{Common, Edge};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::config_file;
 use crate::cli::edge::{Printed, Tls, Wanted, print};
+use crate::cli::error::VerbError;
 use crate::cli::follow::{explanation, next};
 use crate::cli::screen::{complain, plain, say};
 use crate::control::protocol::{Line, exit};

@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use super::VerbError;
 use crate::cli::client::{Client, ClientError};
-use crate::cli::screen::{Ink, Screen, one_line, plain, say};
+use crate::cli::error::VerbError;
+use crate::cli::news::sentence;
+use crate::cli::screen::{Ink, Screen, plain, say};
 use crate::control::protocol::{Line, exit};
-use crate::supervise::{Level, News};
 
 /// Prints every line until ostlerd goes away (69) or the reader does.
 pub(super) async fn run(client: &Client, json: bool) -> Result<u8, VerbError> {
@@ -35,15 +35,4 @@ pub(super) async fn run(client: &Client, json: bool) -> Result<u8, VerbError> {
             }
         }
     }
-}
-
-/// `shop  worker w3 of g2 ready after 0.41 s (1 of 4)`, in the colour of its level.
-pub(in crate::cli) fn sentence(screen: Screen, news: &News) -> String {
-    let words = one_line(&news.happening.to_string());
-    let words = match news.happening.level() {
-        Level::Info => words,
-        Level::Warn => screen.paint(Ink::Yellow, &words),
-        Level::Error => screen.paint(Ink::Red, &words),
-    };
-    format!("{}  {words}", screen.paint(Ink::Bold, news.app.as_str()))
 }

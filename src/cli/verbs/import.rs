@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::VerbError;
+use crate::cli::error::VerbError;
 use crate::cli::import::{Given, Import, Imported, Look, Note, Source, import};
 use crate::cli::screen::{complain, plain, say};
 use crate::config::Config;

@@ -1,7 +1,7 @@
 //! `ostler migrate APP --plan`, `--history`: what there is to know of an app's migrations.
 
-use super::VerbError;
 use crate::cli::client::Client;
+use crate::cli::error::VerbError;
 use crate::cli::follow::{explanation, next, still_read};
 use crate::cli::screen::How;
 use crate::cli::screen::{Screen, complain, say};

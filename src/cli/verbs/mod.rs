@@ -16,43 +16,15 @@ mod wait;
 
 use std::io;
 
-pub(in crate::cli) use events::sentence;
-
-use crate::config::AppName;
-
 use super::arguments::{Common, Verb};
-use super::client::{Client, ClientError};
+use super::client::Client;
 use super::commands::CommandVerb;
+use super::error::VerbError;
 use super::follow::follow;
 use super::logs;
 use super::screen::{How, complain, plain, say};
 use crate::control::protocol::{Refusal, exit};
 use crate::supervise::Command;
-
-/// Why a verb could not be done.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum VerbError {
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error("{message}")]
-    Said { message: String, exit: u8 },
-    #[error("failed to write to standard output: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl VerbError {
-    pub(super) fn said(exit: u8, message: impl Into<String>) -> VerbError {
-        VerbError::Said { message: message.into(), exit }
-    }
-
-    fn exit_status(&self) -> u8 {
-        match self {
-            VerbError::Client(error) => error.exit_status(),
-            VerbError::Said { exit, .. } => *exit,
-            VerbError::Output(_) => exit::FAILED,
-        }
-    }
-}
 
 /// Does what the arguments say; gives the exit status.
 pub(super) async fn run(verb: Verb, common: Common) -> u8 {
@@ -107,9 +79,4 @@ pub(super) async fn names(common: &Common) -> u8 {
         true => 0,
         false => say(&names.join("\n")).map_or(exit::FAILED, |()| 0),
     }
-}
-
-/// An app's name as typed.
-pub(super) fn app_name(text: &str) -> Result<AppName, VerbError> {
-    text.parse().map_err(|why: String| VerbError::said(exit::USAGE, why))
 }

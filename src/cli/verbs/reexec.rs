@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::VerbError;
 use crate::cli::client::Client;
+use crate::cli::error::VerbError;
 use crate::cli::follow::follow;
 use crate::cli::screen::How;
 use crate::supervise::Command;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::VerbError;
 use crate::cli::client::Client;
+use crate::cli::error::VerbError;
 use crate::cli::screen::How;
 use crate::cli::screen::{Screen, say};
 use crate::cli::table;

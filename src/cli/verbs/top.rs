@@ -2,8 +2,8 @@
 
 use std::io::{self, IsTerminal};
 
-use super::VerbError;
 use crate::cli::client::Client;
+use crate::cli::error::VerbError;
 use crate::cli::screen::Screen;
 use crate::cli::top;
 use crate::control::protocol::exit;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::VerbError;
 use crate::cli::client::{Client, ClientError};
+use crate::cli::error::VerbError;
 use crate::cli::screen::{complain, plain, say};
 use crate::config::AppName;
 use crate::control::protocol::{exit, no_such_app};
