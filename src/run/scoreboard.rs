@@ -165,7 +165,7 @@ impl Scoreboard {
     }
 
     /// What a worker says of itself, as of `now` ([`monotonic_now`]); `None` before its first heartbeat, and
-    /// where its slot cannot be read or holds what no worker writes. Memory is not read here: see [`rss`].
+    /// where its slot cannot be read or holds what no worker writes. Memory is not read here.
     pub fn read(&self, slot: &Slot, now: u64) -> Option<Observation> {
         let mut page = [0; SLOT_SIZE];
         self.file.read_exact_at(&mut page, slot.offset()).ok()?;
