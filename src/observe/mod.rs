@@ -32,5 +32,5 @@ pub use status::{
     AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, QueueStatus, Release, Status,
     WorkerStatus, ZygoteStatus,
 };
-pub use systemd::{Stage, line as status_line};
+pub use systemd::line as status_line;
 pub use trend::Trend;

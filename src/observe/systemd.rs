@@ -10,30 +10,6 @@ const NAMED: usize = 3;
 /// Longer reasons are cut: the whole of them is in `ostler status`.
 const LONGEST: usize = 120;
 
-/// How far ostlerd is, as its unit has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// An app's first workers boot.
-    Starting,
-    /// Every app serves, or is known not to.
-    Running,
-    /// The machine drains, and ostlerd ends after it.
-    Stopping,
-}
-
-impl Stage {
-    /// The stage that `status` shows.
-    pub fn of(status: &Status) -> Stage {
-        if status.drain.is_some_and(|drain| drain.stopping) {
-            Stage::Stopping
-        } else if status.apps.iter().any(|app| app.state == AppState::Starting) {
-            Stage::Starting
-        } else {
-            Stage::Running
-        }
-    }
-}
-
 /// The line, `2 of 3 apps serve; shop: rolling out g4, 1 of 4 workers ready`.
 pub fn line(status: &Status) -> String {
     let mut parts = vec![summary(status)];
@@ -114,9 +90,9 @@ fn short(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Status;
     use super::super::testing::{app, status, worker};
-    use super::super::{DrainStatus, Status};
-    use super::{Stage, line};
+    use super::line;
     use crate::supervise::{AppState, GenerationId, LastRollout, PhaseView, RolloutView, WorkerState};
 
     fn machine(states: &[AppState]) -> Status {
@@ -126,21 +102,6 @@ mod tests {
             app
         });
         status(apps.collect())
-    }
-
-    #[test]
-    fn ostlerd_starts_until_every_app_serves_or_is_known_not_to() {
-        use AppState::{Failed, RollingOut, Serving, Starting};
-        assert_eq!(Stage::of(&machine(&[])), Stage::Running);
-        assert_eq!(Stage::of(&machine(&[Serving, Starting])), Stage::Starting);
-        assert_eq!(Stage::of(&machine(&[Serving, Failed, RollingOut])), Stage::Running);
-        let mut stopping = machine(&[Starting]);
-        let drain =
-            DrainStatus { since_seconds: 1.0, edge_wait_seconds: 0.0, ends_in_seconds: None, stopping: true };
-        stopping.drain = Some(drain);
-        assert_eq!(Stage::of(&stopping), Stage::Stopping);
-        stopping.drain = Some(DrainStatus { stopping: false, ..drain });
-        assert_eq!(Stage::of(&stopping), Stage::Starting);
     }
 
     #[test]

@@ -139,8 +139,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let keeper = Keeper::new(state::path(&places.runtime));
     let mut driver = Driver::new(supervisor, shell, inbox, ends, signals, keeper).with_stored(stored);
     if let Some(left) = left {
-        let restart = left.kept.legacy.running().filter(|_| left.kept.handover).cloned().collect();
-        driver = driver.going_on(left.kept.origin, left.counters.into(), restart);
+        driver = driver.going_on(left.kept.origin, left.counters.into());
     }
     let health = health.serve(&config.health, driver.health(config.health.saturation))?;
     driver.with_ports(health).run().await;

@@ -13,19 +13,17 @@ use super::notify::Notifier;
 use super::scoreboard;
 use super::shell::Shell;
 use super::signals::Signals;
-use crate::config::{AppName, Saturation};
+use crate::config::Saturation;
 use crate::control::{ChannelEnds, Given};
 use crate::observe::health::{Pulse, Sources, Vitals};
 use crate::observe::{Counters, Status};
-use crate::plan::Plan;
-use crate::supervise::{Action, Command, Event, Moment, RequestId, Supervisor};
+use crate::supervise::{Action, Command, Event, HandoverBy, Moment, Supervisor};
 
 mod inbound;
 mod leaving;
 mod signalled;
 
-pub use inbound::{Inbound, Inbox, Outbox, Purpose, inbox};
-use leaving::Leaving;
+pub use inbound::{Inbound, Inbox, Outbox, inbox};
 
 /// How often the scoreboards are read.
 const LOOK: Duration = Duration::from_secs(1);
@@ -51,13 +49,8 @@ pub struct Driver {
     keeper: Keeper,
     /// The same as `origin`, as the next ostlerd understands it.
     origin_nanoseconds: u64,
-    /// The first reload after an adoption, and the apps that are rolled out when it is over.
-    first_reload: Option<(Option<RequestId>, Vec<AppName>)>,
-    /// The apps that a restart of ostlerd rolls out: it is over when they are known to serve, or not to.
-    unproven: Vec<AppName>,
-    leaving: Option<Leaving>,
-    /// Those who wait for the configuration's files to be in force.
-    reloads: Vec<RequestId>,
+    /// How to make room for the next ostlerd, as soon as that can be.
+    leaves: Option<HandoverBy>,
     systemd: Notifier,
     ports: Option<Ports>,
     heap: Heap,
@@ -89,10 +82,7 @@ impl Driver {
             vitals,
             keeper,
             origin_nanoseconds: scoreboard::monotonic_now(),
-            first_reload: None,
-            unproven: Vec::new(),
-            leaving: None,
-            reloads: Vec::new(),
+            leaves: None,
             systemd: Notifier::from_env(),
             ports: None,
             heap: Heap::default(),
@@ -100,17 +90,10 @@ impl Driver {
     }
 
     /// Goes on from where an earlier ostlerd ended: its moments, its counters.
-    /// The apps of `restart` are rolled out.
-    pub(super) fn going_on(
-        mut self,
-        origin_nanoseconds: u64,
-        counters: Counters,
-        restart: Vec<AppName>,
-    ) -> Self {
+    pub(super) fn going_on(mut self, origin_nanoseconds: u64, counters: Counters) -> Self {
         self.origin = scoreboard::time_at(origin_nanoseconds).map_or(self.origin, Instant::from_std);
         self.origin_nanoseconds = origin_nanoseconds;
         self.vitals.send_replace(Vitals::with(counters));
-        self.first_reload = Some((None, restart));
         self
     }
 
@@ -140,12 +123,6 @@ impl Driver {
         self.fact(Event::TimePassed);
         self.publish();
         self.keep(true);
-        if let Some((first, _)) = &mut self.first_reload {
-            // What has changed while nobody looked follows now, as any change does.
-            let id = self.shell.expect_answer(None);
-            *first = Some(id);
-            self.shell.reread(id, Purpose::Reload);
-        }
         while !self.exit {
             self.pulse.beat();
             let due = self.supervisor.next_deadline().map(|due| self.origin + due.since_origin());
@@ -180,7 +157,7 @@ impl Driver {
             }
             self.publish();
             self.keep(false);
-            if self.may_leave() && self.leave().await {
+            if self.leave().await {
                 return;
             }
         }
@@ -202,27 +179,12 @@ impl Driver {
     fn inbound(&mut self, inbound: Inbound) {
         let Some(inbound) = self.once_bound(inbound) else { return };
         match inbound {
-            Inbound::Prepared { app, looked, turn, done } => {
-                self.prepared(app, *looked, done);
-                drop(turn);
-            }
+            Inbound::Prepared { app, looked, done } => self.prepared(app, *looked, done),
             Inbound::SocketsMade { app, done } => self.shell.sockets_made(&app, done),
-            Inbound::MayReread { id, purpose, turn } => {
-                let running = match purpose {
-                    Purpose::Reload | Purpose::DryRun => self.supervisor.plan(),
-                    Purpose::Hangup => Plan::default(),
-                };
-                self.shell.reread_now(id, purpose, &running, turn);
-            }
-            Inbound::Reread { id, purpose: Purpose::DryRun, looked, .. } => self.reread_dry(id, looked),
-            Inbound::Reread { id, looked, turn, done, .. } => {
-                self.reread(id, looked, done);
-                drop(turn);
-            }
+            Inbound::Reread { purpose, looked, done } => self.reread(purpose, looked, done),
             Inbound::FilesChanged => {
                 tracing::info!("the configuration's files have changed: reading them anew");
-                let id = self.shell.expect_answer(None);
-                self.reload(id, Purpose::Reload);
+                self.unasked(Command::Reload);
             }
             Inbound::LinkMoved { app, fact, before } => {
                 self.shell.link_moved(&app, before);
@@ -235,10 +197,6 @@ impl Driver {
             }
             Inbound::TablesKept { app, generation } => self.shell.tables_kept(app, generation),
             Inbound::ReleasesLooked { found } => self.shell.releases_looked(found),
-            Inbound::SuccessorChecked { id, program, checked } => {
-                self.successor_checked(id, program, checked)
-            }
-            Inbound::EndExplained { restart } => self.end_explained(restart),
         }
     }
 
@@ -254,19 +212,13 @@ impl Driver {
             _ => {}
         }
         let id = self.shell.expect_answer(Some(answer));
-        match command {
-            Command::Reexec => self.check_successor(id),
-            Command::Reload => self.reload(id, Purpose::Reload),
-            Command::DryRun => self.reload(id, Purpose::DryRun),
-            command => self.fact(Event::Requested { id, command }),
-        }
+        self.fact(Event::Requested { id, command });
     }
 
-    fn reload(&mut self, id: RequestId, purpose: Purpose) {
-        if purpose != Purpose::DryRun {
-            self.reloads.push(id);
-        }
-        self.shell.reread(id, purpose);
+    /// Asks the core for something of which the log alone is told.
+    fn unasked(&mut self, command: Command) {
+        let id = self.shell.expect_answer(None);
+        self.fact(Event::Requested { id, command });
     }
 
     /// Comes round also where there is nothing to look at: health asks whether this loop does.
@@ -300,6 +252,7 @@ impl Driver {
             tracing::trace!(?action, "action");
             match action {
                 Action::Exit => self.exit = true,
+                Action::TellReady => self.systemd.is_ready(),
                 Action::Announce(news) => {
                     crate::observe::announce(&news);
                     self.vitals.send_modify(|vitals| vitals.heard(&news));
@@ -319,9 +272,7 @@ impl Driver {
         self.vitals.send_modify(|vitals| vitals.seen(&status, self.origin.elapsed()));
         let ports = self.ports.iter().flat_map(Ports::sockets);
         self.systemd.keep_sockets(&self.shell.sockets().into_iter().chain(ports).collect::<Vec<_>>());
-        self.reloads.retain(|id| self.shell.awaits(*id));
-        let proven = self.is_proven(&status);
-        self.systemd.tell(&status, proven, !self.reloads.is_empty());
+        self.systemd.tell(&status, view.reloading);
         self.control.status.send_replace(Arc::new(status));
         let owners = self.shell.owners();
         self.control.owners.send_if_modified(|known| {

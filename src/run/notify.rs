@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::passed::STORED;
 use super::scoreboard::monotonic_now;
-use crate::observe::{Stage, Status, status_line};
+use crate::observe::{Status, status_line};
 
 mod sender;
 
@@ -22,6 +22,8 @@ const BEAT: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Notifier {
     way: Option<Way>,
+    /// Whether it is, and whether systemd knows.
+    is_ready: bool,
     ready: bool,
     reloading: bool,
     stopping: bool,
@@ -86,15 +88,17 @@ impl Notifier {
         self.stored.extend(numbers);
     }
 
-    /// Tells what is new in the picture; to be called at every turn of the loop.
-    ///
-    /// `proven` is false while a restart is not over: the new generations have yet to prove themselves. `reloading` is
-    /// true while what stands in the configuration's files is being put in force.
-    pub fn tell(&mut self, status: &Status, proven: bool, reloading: bool) {
+    /// ostlerd is ready: systemd is told at the next turn.
+    pub(super) fn is_ready(&mut self) {
+        self.is_ready = true;
+    }
+
+    /// Tells what is new in the picture; to be called at every turn of the loop. `reloading` is true while what stands in the
+    /// configuration's files is being put in force.
+    pub fn tell(&mut self, status: &Status, reloading: bool) {
         let Some(way) = &self.way else { return };
-        let (stage, line) = (Stage::of(status), status_line(status));
-        let ready = self.ready || proven && stage == Stage::Running;
-        let stopping = self.stopping || stage == Stage::Stopping;
+        let (ready, line) = (self.is_ready, status_line(status));
+        let stopping = self.stopping || status.drain.is_some_and(|drain| drain.stopping);
         let reloading = reloading && self.ready && !stopping;
         let mut lines = Vec::new();
         match () {
@@ -165,11 +169,12 @@ mod tests {
     #[test]
     fn what_is_known_is_not_told_again() {
         let (systemd, mut notifier) = pair(None);
-        notifier.tell(&status(false), true, false);
+        notifier.is_ready();
+        notifier.tell(&status(false), false);
         assert_eq!(sent(&systemd), [Line::Ready, no_apps()]);
-        notifier.tell(&status(false), true, false);
+        notifier.tell(&status(false), false);
         assert_eq!(sent(&systemd), []);
-        notifier.tell(&status(true), true, false);
+        notifier.tell(&status(true), false);
         let line = Line::Status("stopping: no apps yet: put one into apps.d".to_owned());
         assert_eq!(sent(&systemd), [Line::Stopping, line, Line::MoreTime]);
     }
@@ -177,29 +182,30 @@ mod tests {
     #[test]
     fn a_reload_has_a_beginning_an_end_and_as_much_time_as_it_takes() {
         let (systemd, mut notifier) = pair(Some(Duration::from_nanos(1)));
-        notifier.tell(&status(false), false, true);
+        notifier.tell(&status(false), true);
         assert_eq!(sent(&systemd), [no_apps(), Line::Watchdog, Line::MoreTime]);
-        notifier.tell(&status(false), true, true);
+        notifier.is_ready();
+        notifier.tell(&status(false), true);
         assert_eq!(sent(&systemd), [Line::Ready, Line::Watchdog]);
         let before = i128::from(monotonic_now() / 1000);
-        notifier.tell(&status(false), true, true);
+        notifier.tell(&status(false), true);
         let lines = sent(&systemd);
         let [Line::Reloading(since), Line::Watchdog, Line::MoreTime] = lines[..] else { panic!("{lines:?}") };
         assert!((before..=i128::from(monotonic_now() / 1000)).contains(&since), "{since}");
-        notifier.tell(&status(false), true, true);
+        notifier.tell(&status(false), true);
         assert_eq!(sent(&systemd), [Line::Watchdog, Line::MoreTime]);
-        notifier.tell(&status(false), true, false);
+        notifier.tell(&status(false), false);
         assert_eq!(sent(&systemd), [Line::Ready, Line::Watchdog]);
-        notifier.tell(&status(true), true, true);
+        notifier.tell(&status(true), true);
         assert_eq!(sent(&systemd).first(), Some(&Line::Stopping));
     }
 
     #[test]
     fn the_watchdog_is_told_of_the_loop_and_of_time_that_is_needed() {
         let (systemd, mut notifier) = pair(Some(Duration::from_nanos(1)));
-        notifier.tell(&status(true), true, false);
+        notifier.tell(&status(true), false);
         sent(&systemd);
-        notifier.tell(&status(true), true, false);
+        notifier.tell(&status(true), false);
         assert_eq!(sent(&systemd), [Line::Watchdog, Line::MoreTime]);
     }
 
@@ -223,13 +229,14 @@ mod tests {
         use std::os::fd::AsFd;
         let (systemd, mut notifier) = pair(None);
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        notifier.is_ready();
         notifier.knows_stored([7]);
-        notifier.tell(&status(false), true, false);
-        notifier.tell(&status(true), true, false);
+        notifier.tell(&status(false), false);
+        notifier.tell(&status(true), false);
         notifier.keep_sockets(&[(8, socket.as_fd())]);
         assert_eq!(sent(&systemd), [Line::Ready, no_apps()]);
         assert!(systemd.try_recv().is_err());
-        notifier.tell(&status(true), true, false);
+        notifier.tell(&status(true), false);
         assert_eq!(sent(&systemd).first(), Some(&Line::Stopping));
         notifier.keep_sockets(&[(8, socket.as_fd())]);
         assert!(matches!(systemd.try_recv(), Ok(Message::Remove(name)) if name.ends_with("-7")));

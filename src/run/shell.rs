@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{RwLock, oneshot};
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::daemon::Places;
@@ -28,13 +28,14 @@ use super::tables::Tables;
 use super::worker_process::WorkerHandle;
 use crate::config::{AppName, Config, HealthConfig, Listen, counted};
 use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
-use crate::plan::{Blueprint, Plan, Prepared, Readiness, Refusal, Resources, WorkerClass};
+use crate::plan::{AppPlan, Blueprint, Prepared, Readiness, Refusal, Resources, WorkerClass};
 use crate::supervise::{Action, Event, GenerationId, Observation, Outcome, RequestId, Rung, View, WorkerId};
 
 mod answers;
 mod asks;
 mod effects;
 mod ended;
+mod leaving;
 mod legacy;
 pub(super) mod links;
 mod load;
@@ -77,8 +78,6 @@ pub struct Shell {
     tables: Tables,
     /// What each app ran before the release that it runs.
     before: BTreeMap<AppName, PathBuf>,
-    /// Reading the configuration excludes every other look at it, so that what was read later is in force later.
-    turns: Arc<RwLock<()>>,
     /// What the workers of stopped apps have left, while it is being ended.
     leftovers: JoinSet<()>,
 }
@@ -167,7 +166,6 @@ impl Shell {
             releases: Releases::default(),
             tables: Tables::below(runtime),
             before: BTreeMap::new(),
-            turns: Arc::default(),
             leftovers: JoinSet::new(),
         }
     }
@@ -176,6 +174,10 @@ impl Shell {
     pub fn perform(&mut self, action: Action) {
         match action {
             Action::Prepare { app } => self.prepare(app),
+            Action::ReadConfig { purpose, keep } => self.reread(purpose, &keep),
+            Action::CheckSuccessor => self.check_successor(),
+            Action::Leave(way) => self.effects.push(Effect::Leave(way)),
+            Action::TellConfig(state) => self.config_is(state),
             Action::MoveLink { app, order } => {
                 self.releases.link_moves(&app);
                 self.effects.push(Effect::MoveLink(app, order));
@@ -213,7 +215,7 @@ impl Shell {
             Action::EndHooks { app, generation } => self.hooks.end(app, generation),
             Action::Answer { id, outcome } => self.answer(id, outcome),
             // The driver's own.
-            Action::Announce(_) | Action::Exit => {}
+            Action::Announce(_) | Action::TellReady | Action::Exit => {}
         }
     }
 
@@ -256,18 +258,18 @@ impl Shell {
         }
     }
 
-    /// Binds for every app of a new plan; one socket that cannot be had refuses the whole plan.
-    pub fn bind_all(&mut self, plan: Plan, mut done: sockets::AllDone) -> Result<Plan, Refusal> {
+    /// Binds for every app that was found; one socket that cannot be had refuses all of it.
+    fn bind_all(
+        &mut self,
+        found: BTreeMap<AppName, AppPlan>,
+        mut done: sockets::AllDone,
+    ) -> Result<BTreeMap<AppName, AppPlan>, Refusal> {
         let before: BTreeMap<AppName, Vec<Listen>> =
             self.apps.iter().map(|(name, home)| (name.clone(), home.listeners.wanted())).collect();
-        let mut apps = BTreeMap::new();
-        for (name, prepared) in plan.apps {
-            let Ok(plan) = prepared else {
-                apps.insert(name, prepared);
-                continue;
-            };
+        let mut bound = BTreeMap::new();
+        for (name, plan) in found {
             match self.bind(&name, Ok(plan), done.remove(&name).unwrap_or_default()) {
-                Ok(plan) => apps.insert(name, Ok(plan)),
+                Ok(plan) => bound.insert(name, plan),
                 Err(refusal) => {
                     self.apps.retain(|name, _| before.contains_key(name));
                     for (name, home) in &mut self.apps {
@@ -277,7 +279,7 @@ impl Shell {
                 }
             };
         }
-        Ok(Plan { apps, machine: plan.machine, needs_restart: plan.needs_restart })
+        Ok(bound)
     }
 
     /// What every worker's slot says, and its memory where asked for.
@@ -299,11 +301,6 @@ impl Shell {
             seen.push((*id, observation));
         }
         seen
-    }
-
-    /// What of `[health]` is in force.
-    pub fn health(&self) -> &HealthConfig {
-        &self.health
     }
 
     /// Asks every worker to open its log files anew.

@@ -61,8 +61,6 @@ pub(super) struct Header {
 pub(super) struct Kept {
     /// The origin of every moment, nanoseconds of `CLOCK_MONOTONIC`.
     pub(super) origin: u64,
-    /// Whether the next ostlerd is to roll every app out: this one ended for a restart.
-    pub(super) handover: bool,
     pub(super) legacy: Legacy,
     pub(super) workers: Vec<WorkerRecord>,
     pub(super) listeners: BTreeMap<AppName, Vec<ListenerRecord>>,

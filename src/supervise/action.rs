@@ -5,13 +5,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::{Blueprint, Resources};
+use crate::plan::{Blueprint, Plan, Resources};
 
 use super::event::{GenerationId, WorkerId};
 use super::hooks::DueHook;
+use super::leaving::HandoverBy;
 use super::migration::{MigrationOrder, RunId};
 use super::news::News;
 use super::proof::Tolerance;
+use super::reload::{ConfigState, ReadPurpose};
 use super::request::{Outcome, RequestId};
 use super::switch::LinkOrder;
 
@@ -23,6 +25,22 @@ pub enum Action {
         /// The app.
         app: AppName,
     },
+    /// Read the configuration and look at every app of it, and have what it needs ready; answer with `ConfigRead`.
+    ReadConfig {
+        /// What for; a dry run makes nothing ready.
+        purpose: ReadPurpose,
+        /// What runs: apps that are configured as they were keep its release.
+        keep: Box<Plan>,
+    },
+    /// Say how the configuration's files stand to what runs.
+    TellConfig(ConfigState),
+    /// Ask the binary on disk whether it can take over; answer with `SuccessorChecked`.
+    CheckSuccessor,
+    /// When all that was ordered is done and what runs is written down, make room for the next ostlerd; answer with `Stayed`
+    /// where that cannot be.
+    Leave(HandoverBy),
+    /// Tell systemd that ostlerd is ready.
+    TellReady,
     /// Do something about the link that the app's directory leads through; answer with `LinkHeard`.
     MoveLink {
         /// The app.

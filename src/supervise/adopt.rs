@@ -17,17 +17,19 @@
 //!
 //! A rollout that was being watched is watched anew, for all of `settle`.
 //!
-//! A configuration that differs by now follows as any other does, as [`Event::PlanMade`](super::Event::PlanMade).
+//! Then the configuration is read: one that differs by now follows as any other does (`reload`, `deploy`).
 
 use std::collections::BTreeMap;
 
 use super::action::{Action, Rung};
 use super::app::{App, Mode, Then, Turn};
+use super::deploy::Start;
 use super::doors::Doors;
 use super::event::{Exit, WorkerId};
 use super::legacy::{AppLeft, Legacy, ModeLeft, WantedLeft, ZygoteLeft, ZygoteLifeLeft};
 use super::news::{Cause, Happening};
 use super::random::Random;
+use super::reload::Looks;
 use super::rollout::Phase;
 use super::supervisor::{Out, Supervisor};
 use super::time::Moment;
@@ -61,6 +63,7 @@ pub enum Stage {
 impl Supervisor {
     /// A supervisor that goes on with what an earlier one left. `now` counts from the same origin as under that one.
     pub fn adopt(legacy: Legacy, found: &BTreeMap<WorkerId, Found>, now: Moment, seed: u64) -> Self {
+        let owed = if legacy.deploys { legacy.running().cloned().collect() } else { Vec::new() };
         let mut supervisor = Supervisor {
             apps: BTreeMap::new(),
             homes: legacy.workers().map(|(app, worker, _)| (worker, app.clone())).collect(),
@@ -71,7 +74,11 @@ impl Supervisor {
             machine: legacy.machine,
             drain: legacy.drain.map(Into::into),
             shutdown: None,
+            looks: Looks::default(),
             reloads: BTreeMap::new(),
+            start: Start::owes(owed),
+            leaving: None,
+            own_requests: 0,
             first: Vec::new(),
         };
         let mut out = Out::default();
@@ -83,6 +90,7 @@ impl Supervisor {
             supervisor.apps.get(app).is_some_and(there)
         });
         supervisor.first = out.actions;
+        supervisor.looks = Looks::first(supervisor.own_request());
         supervisor
     }
 }

@@ -40,7 +40,9 @@ impl App {
                 self.not_for_the_core(turn, id)
             }
             Command::Drain { .. } | Command::Undrain => self.not_for_the_core(turn, id),
-            Command::Reload | Command::DryRun | Command::Reexec => self.not_for_the_core(turn, id),
+            Command::Reload | Command::Hangup | Command::DryRun | Command::Reexec => {
+                self.not_for_the_core(turn, id)
+            }
             Command::Served | Command::Shutdown | Command::ShutdownNow => self.not_for_the_core(turn, id),
         }
     }

@@ -93,6 +93,9 @@ pub enum Command {
     Reload,
     /// Say what that would change, and change nothing.
     DryRun,
+    /// As `Reload`, with the releases as they are now: SIGHUP.
+    #[serde(skip)]
+    Hangup,
     /// Have ostlerd re-execute its binary from disk, with everything running on.
     Reexec,
     /// Say what this machine serves, for who configures the edge.
@@ -164,6 +167,7 @@ impl Command {
             | Command::Start { app } => Some(app),
             Command::Drain { .. }
             | Command::Undrain
+            | Command::Hangup
             | Command::Reload
             | Command::DryRun
             | Command::Reexec

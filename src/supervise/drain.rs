@@ -186,13 +186,18 @@ impl Supervisor {
         let is_over =
             |app: &App| app.mode == Mode::Stopped && app.databases.is_idle() && !app.switch.is_open();
         let left = !self.apps.values().all(is_over);
-        let Some(shutdown) = &mut self.shutdown else { return };
+        // The next ostlerd ends what is left, if it is to.
+        let has_left = self.has_left();
+        let Some(shutdown) = self.shutdown.as_mut().filter(|_| !has_left) else { return };
         let overdue = shutdown.latest.is_some_and(|latest| self.now >= latest);
         if shutdown.exited || !shutdown.stopping || (left && !overdue) {
             return;
         }
         shutdown.exited = true;
-        actions.extend(std::mem::take(&mut shutdown.waiters).into_iter().map(|id| done(id, "stopped")));
+        let waiters = std::mem::take(&mut shutdown.waiters);
+        self.give_up_readings(actions);
+        self.give_up_checking(actions);
+        actions.extend(waiters.into_iter().map(|id| done(id, "stopped")));
         actions.push(Action::Exit);
     }
 

@@ -1,13 +1,16 @@
 //! What the shell tells the core: facts, in the past tense.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::AppName;
-use crate::plan::{Plan, Prepared};
+use crate::plan::{Prepared, Refusal};
 
 use super::command::Command;
+use super::leaving::Stayed;
 use super::migration::{MigrationFact, RunId};
 use super::proof::Proof;
+use super::reload::ConfigFound;
 use super::request::RequestId;
 use super::scaling::{AppLoad, MachineMemory};
 use super::switch::LinkFact;
@@ -60,12 +63,25 @@ pub enum Event {
         /// What came of it.
         fact: LinkFact,
     },
-    /// A new configuration is in force, every app of it prepared.
-    PlanMade {
-        /// By this number the answer is given.
-        id: RequestId,
-        /// The whole new plan.
-        plan: Plan,
+    /// `ReadConfig` has ended.
+    ConfigRead {
+        /// What was found, or why all of it is refused.
+        found: Box<Result<ConfigFound, Refusal>>,
+    },
+    /// `CheckSuccessor` has ended.
+    SuccessorChecked {
+        /// The binary that can take over, or why it cannot.
+        checked: Result<PathBuf, String>,
+    },
+    /// ostlerd was told to end, and systemd was asked why.
+    EndExplained {
+        /// Whether it is started again at once.
+        restart: bool,
+    },
+    /// After `Leave`: this ostlerd has not made room.
+    Stayed {
+        /// Why not.
+        why: Stayed,
     },
     /// A process could not be made for a worker.
     SpawnFailed {

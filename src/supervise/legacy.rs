@@ -35,6 +35,9 @@ pub struct Legacy {
     pub(super) machine: MachinePolicy,
     pub(super) drain: Option<DrainLeft>,
     pub(super) apps: BTreeMap<AppName, AppLeft>,
+    /// Whether the next ostlerd rolls every app out: this one ended for a restart.
+    #[serde(default)]
+    pub(super) deploys: bool,
 }
 
 /// A drain of the machine.
@@ -208,7 +211,7 @@ impl Legacy {
     }
 
     /// The apps that somebody wants to run.
-    pub fn running(&self) -> impl Iterator<Item = &AppName> {
+    pub(super) fn running(&self) -> impl Iterator<Item = &AppName> {
         self.apps.iter().filter(|(_, left)| left.mode == ModeLeft::Running).map(|(name, _)| name)
     }
 }
@@ -227,6 +230,7 @@ impl Supervisor {
                 .iter()
                 .map(|(name, app)| (name.clone(), app.left(self.was_stopped(name))))
                 .collect(),
+            deploys: self.leaves_for_a_restart(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The core: facts in, actions out. No clock, no file, no process, no log.
 //!
-//! Read in this order: `time`, `command`, `request` (the answers), `event`, `action`, `news`, `view`, then the state machine.
+//! Read in this order: `time`, `command`, `request` (the answers), `event`, `action`, `news`, `view`, then the state machine
+//! (`supervisor`, `app`), and what is about all of ostlerd: `reload`, `deploy`, `leaving`, `drain`.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -15,12 +16,14 @@ mod budget;
 mod command;
 pub mod commands;
 mod converge;
+mod deploy;
 mod doors;
 mod drain;
 mod errands;
 mod event;
 mod hooks;
 mod joins;
+mod leaving;
 mod legacy;
 mod loss;
 mod migrating;
@@ -29,6 +32,7 @@ mod news;
 mod project;
 mod proof;
 mod random;
+mod reload;
 mod request;
 mod rollout;
 mod scaling;
@@ -48,6 +52,7 @@ pub use command::{Auto, Command, LONGEST_DRAIN, ScaleTo};
 pub use commands::{COMMANDS, CommandRow, Permission, interrupted};
 pub use event::{Event, Exit, GenerationId, LastWords, Observation, Stand, WorkerId};
 pub use hooks::DueHook;
+pub use leaving::{HandoverBy, Stayed};
 pub use legacy::Legacy;
 pub use migration::{
     AbortReason, AbortRung, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind,
@@ -58,8 +63,8 @@ pub use migration::{
 };
 pub use news::{Cause, Happening, Level, News};
 pub use proof::{Answer, Proof, Tolerance};
+pub use reload::{ConfigFound, ConfigState, ReadPurpose};
 pub use request::{Outcome, RequestId};
-
 pub use scaling::{AppLoad, LoadLook, MachineMemory, WorkerLoad};
 pub use supervisor::Supervisor;
 pub use switch::{LinkFact, LinkOrder, Target};

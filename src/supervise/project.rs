@@ -87,6 +87,11 @@ impl App {
         self.switch.leads_to_a_rollout() || purposes.any(|it| it == Purpose::Rollout)
     }
 
+    /// Whether a release is on its way in, or back out.
+    pub(super) fn shows_a_rollout(&self) -> bool {
+        self.rollout_view().is_some()
+    }
+
     fn rollout_view(&self) -> Option<RolloutView> {
         let Some(rollout) = &self.rollout else {
             let phase = match self.databases.wanted() {

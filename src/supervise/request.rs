@@ -14,6 +14,21 @@ use super::migration::{HistoryEntry, Opened, Verdict};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId(pub u64);
 
+impl RequestId {
+    /// From here on they are the core's own.
+    const OWN: u64 = 1 << 63;
+
+    /// What the core asks of itself.
+    pub(super) fn own(number: u64) -> RequestId {
+        RequestId(RequestId::OWN | number)
+    }
+
+    /// Whether nobody has asked for it: the answer is for the log.
+    pub fn is_own(self) -> bool {
+        self.0 >= RequestId::OWN
+    }
+}
+
 /// What came of a command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]

@@ -1,17 +1,20 @@
 //! The core as the shell sees it: every app, the requests, and the one way in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::config::AppName;
 use crate::plan::{AppChange, Effect, MachinePolicy, Plan, Refusal, diff};
 
 use super::action::Action;
-use super::app::{App, Mode, Then, Turn};
+use super::app::{App, Mode, Turn};
 use super::app_commands::NOT_FOR_THE_CORE;
 use super::command::Command;
+use super::deploy::Start;
 use super::drain::{Drain, Shutdown};
 use super::event::{Event, WorkerId};
+use super::leaving::Leaving;
 use super::random::Random;
+use super::reload::{Looks, ReadPurpose, Reload};
 use super::request::{Outcome, RequestId};
 use super::time::Moment;
 use super::view::View;
@@ -29,7 +32,11 @@ pub struct Supervisor {
     pub(super) machine: MachinePolicy,
     pub(super) drain: Option<Drain>,
     pub(super) shutdown: Option<Shutdown>,
+    pub(super) looks: Looks,
     pub(super) reloads: BTreeMap<RequestId, Reload>,
+    pub(super) start: Start,
+    pub(super) leaving: Option<Leaving>,
+    pub(super) own_requests: u64,
     /// What is to be said of the plan that it was made with.
     pub(super) first: Vec<Action>,
 }
@@ -38,16 +45,7 @@ pub struct Supervisor {
 #[derive(Default)]
 pub(super) struct Out {
     pub(super) actions: Vec<Action>,
-    answers: Vec<(RequestId, AppName, Outcome)>,
-}
-
-/// A new plan being brought in: the apps that have not answered yet, and what the others said.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Reload {
-    left: BTreeSet<AppName>,
-    changed: Vec<AppName>,
-    needs_restart: Vec<String>,
-    worst: Option<Outcome>,
+    pub(super) answers: Vec<(RequestId, AppName, Outcome)>,
 }
 
 impl Supervisor {
@@ -63,7 +61,11 @@ impl Supervisor {
             machine: plan.machine,
             drain: None,
             shutdown: None,
+            looks: Looks::default(),
             reloads: BTreeMap::new(),
+            start: Start::default(),
+            leaving: None,
+            own_requests: 0,
             first: Vec::new(),
         };
         let mut out = Out::default();
@@ -77,6 +79,9 @@ impl Supervisor {
     /// Records a fact, lets time pass, and says what to do.
     pub fn handle(&mut self, now: Moment, event: Event) -> Vec<Action> {
         self.now = self.now.max(now);
+        if self.is_leaving(&event) {
+            return Vec::new();
+        }
         let mut out = Out { actions: std::mem::take(&mut self.first), answers: Vec::new() };
         self.record(event, &mut out);
         self.expire_drain(&mut out);
@@ -90,6 +95,9 @@ impl Supervisor {
         }
         self.apps.retain(|_, app| app.mode != Mode::Removed);
         self.give_answers(&mut out);
+        self.tell_ready(&mut out);
+        self.begin_looks(&mut out);
+        self.tell_to_leave(&mut out);
         self.note_homes(&out.actions);
         self.finish_shutdown(&mut out.actions);
         out.actions
@@ -97,6 +105,9 @@ impl Supervisor {
 
     /// When to call again with [`Event::TimePassed`] if nothing else happens.
     pub fn next_deadline(&self) -> Option<Moment> {
+        if self.has_left() {
+            return None;
+        }
         self.apps.values().filter_map(App::deadline).chain(self.drain_deadline()).min()
     }
 
@@ -106,6 +117,7 @@ impl Supervisor {
         View {
             draining: self.drain.is_some(),
             drain: self.drain_view(now),
+            reloading: self.is_reloading(),
             apps: self.apps.values().map(|app| app.view(now)).collect(),
         }
     }
@@ -121,7 +133,7 @@ impl Supervisor {
         }
     }
 
-    /// What [`Event::PlanMade`] with this plan would change, app by app.
+    /// What this plan would change, app by app.
     pub fn changes(&self, plan: &Plan) -> Vec<AppChange> {
         let mut changes = diff(&self.plan(), plan);
         for change in &mut changes {
@@ -133,7 +145,7 @@ impl Supervisor {
         changes
     }
 
-    fn record(&mut self, event: Event, out: &mut Out) {
+    pub(super) fn record(&mut self, event: Event, out: &mut Out) {
         let worker = match &event {
             Event::SpawnFailed { worker, .. }
             | Event::WorkerForked { worker }
@@ -158,6 +170,7 @@ impl Supervisor {
             }
             Event::Requested { id, command } => self.requested(id, command, out),
             Event::AppPrepared { app, prepared } => {
+                self.looked_at(&app, prepared.is_ok());
                 if self.with_app(&app, out, |app, turn| app.prepared(turn, *prepared)).is_none() {
                     // Removed meanwhile.
                     out.actions.push(Action::ReleaseApp { app });
@@ -166,7 +179,10 @@ impl Supervisor {
             Event::LinkHeard { app, fact } => {
                 self.with_app(&app, out, |app, turn| app.link_heard(turn, fact));
             }
-            Event::PlanMade { id, plan } => self.plan_made(id, plan, out),
+            Event::SuccessorChecked { checked } => self.successor_checked(checked, out),
+            Event::EndExplained { restart } => self.end_explained(restart, out),
+            Event::Stayed { why } => self.stayed(why, out),
+            Event::ConfigRead { found } => self.config_read(*found, out),
             Event::QueueEmptied { app } => drop(self.with_app(&app, out, |app, _| app.queue_emptied())),
             Event::WorkersObserved { seen } => {
                 let mut by_home: BTreeMap<AppName, Vec<_>> = BTreeMap::new();
@@ -214,12 +230,17 @@ impl Supervisor {
         match &command {
             Command::Shutdown => return self.shut_down(id, false, out),
             Command::ShutdownNow => return self.shut_down(id, true, out),
+            Command::Reexec => return self.reexec(id, out),
+            // It changes nothing.
+            Command::DryRun => return self.reload(id, ReadPurpose::DryRun),
             _ if leaving => {
                 let reason = "ostlerd is shutting down".to_owned();
                 return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
             }
             Command::Drain { length } => return self.drain(id, *length, out),
             Command::Undrain => return self.undrain(id, out),
+            Command::Reload => return self.reload(id, ReadPurpose::Reload),
+            Command::Hangup => return self.reload(id, ReadPurpose::Hangup),
             _ => {}
         }
         let known = command.app().filter(|app| self.apps.contains_key(app)).cloned();
@@ -233,72 +254,6 @@ impl Supervisor {
         let accepts = command.accepts_breakage().then_some(id);
         self.with_app(&app, out, |app, _| app.databases.accepting.extend(accepts));
         self.with_app(&app, out, |app, turn| app.command(turn, id, command));
-    }
-
-    fn plan_made(&mut self, id: RequestId, plan: Plan, out: &mut Out) {
-        // Its listeners are bound, whatever becomes of it.
-        self.apps.values_mut().for_each(App::doubt_doors);
-        if self.shutdown.is_some() {
-            let reason = "ostlerd is shutting down".to_owned();
-            return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
-        }
-        self.machine = plan.machine;
-        let mut reload = Reload { needs_restart: plan.needs_restart, ..Reload::default() };
-        let gone: Vec<AppName> =
-            self.apps.keys().filter(|name| !plan.apps.contains_key(name)).cloned().collect();
-        for name in gone {
-            reload.left.insert(name.clone());
-            reload.changed.push(name.clone());
-            self.with_app(&name, out, |app, turn| app.stop(turn, Some(id), Then::Forget));
-        }
-        for (name, prepared) in plan.apps {
-            let waits = match self.apps.contains_key(&name) {
-                false => self.with_new_app(name.clone(), out, |app, turn| {
-                    app.begin(turn, prepared, Some(id));
-                    true
-                }),
-                true => self.with_app(&name, out, |app, turn| app.replan(turn, prepared, id)),
-            };
-            if waits == Some(true) {
-                reload.left.insert(name.clone());
-                reload.changed.push(name);
-            }
-        }
-        self.reloads.insert(id, reload);
-    }
-
-    /// Passes answers on; those of a reload are gathered until every app has given its own.
-    fn give_answers(&mut self, out: &mut Out) {
-        let Out { actions, answers } = out;
-        for (id, app, outcome) in answers.drain(..) {
-            let Some(reload) = self.reloads.get_mut(&id) else {
-                actions.push(Action::Answer { id, outcome });
-                continue;
-            };
-            reload.left.remove(&app);
-            let worse = outcome.exit_status() != 0 && reload.worst.is_none();
-            if worse {
-                reload.worst = Some(outcome);
-            }
-        }
-        let ended: Vec<RequestId> =
-            self.reloads.iter().filter(|(_, reload)| reload.left.is_empty()).map(|(id, _)| *id).collect();
-        for id in ended {
-            let Some(reload) = self.reloads.remove(&id) else { continue };
-            let outcome = reload.worst.unwrap_or_else(|| {
-                let names: Vec<&str> = reload.changed.iter().map(AppName::as_str).collect();
-                let mut message = match names.is_empty() {
-                    true => "the configuration is in force; no app had to change".to_owned(),
-                    false => format!("the configuration is in force; changed: {}", names.join(", ")),
-                };
-                if !reload.needs_restart.is_empty() {
-                    let keys = reload.needs_restart.join(", ");
-                    message.push_str(&format!("; only after a restart of ostlerd: {keys}"));
-                }
-                Outcome::Done { message, generation: None }
-            });
-            actions.push(Action::Answer { id, outcome });
-        }
     }
 
     fn note_homes(&mut self, actions: &[Action]) {

@@ -19,6 +19,8 @@ pub struct View {
     pub draining: bool,
     /// How far the drain is; there is one exactly where `draining` is set.
     pub drain: Option<DrainView>,
+    /// Whether files that somebody wants in force are not yet.
+    pub reloading: bool,
     /// Every app, by name.
     pub apps: Vec<AppView>,
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ostler::plan::Blueprint;
 use ostler::supervise::{
-    Action, Command, Event, Happening, LinkOrder, News, Outcome, PhaseView, Rung, Tolerance, WorkerId,
+    Action, Command, Event, HandoverBy, Happening, LinkOrder, News, Outcome, PhaseView, Rung, Tolerance,
+    WorkerId,
 };
 
 use crate::flaw::Flaw;
@@ -45,6 +46,11 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
                 outcome: Outcome::Done { message: "done".to_owned(), generation: None },
             })
         }
+        (Flaw::TellsReadyAtOnce, Action::StartZygote { .. } | Action::SpawnWorker { .. })
+            if !ledger.start.ready =>
+        {
+            Some(Action::TellReady)
+        }
         (Flaw::RefusesWhoComes, Action::SpawnWorker { blueprint, .. }) => {
             Some(Action::RefuseConnections { app: blueprint.app.clone() })
         }
@@ -80,6 +86,21 @@ pub(crate) fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Ac
         (Flaw::SaysDoneAtOnce, Event::Requested { id, command: Command::Restart { .. } }) => {
             let outcome = Outcome::Done { message: "done".to_owned(), generation: None };
             Some(Action::Answer { id: *id, outcome })
+        }
+        (
+            Flaw::AnswersReloadsAtOnce,
+            Event::Requested { id, command: Command::Reload | Command::Hangup | Command::DryRun },
+        ) => {
+            let outcome = Outcome::Done { message: "in force".to_owned(), generation: None };
+            Some(Action::Answer { id: *id, outcome })
+        }
+        (Flaw::BecomesInAMigration, Event::Requested { id, command: Command::Reexec })
+            if ledger.books.values().any(|book| book.open) =>
+        {
+            Some(Action::Leave(HandoverBy::Reexec { id: *id, program: "/usr/bin/ostlerd".into() }))
+        }
+        (Flaw::GoesOnLeaving, _) if ledger.start.left.is_some() => {
+            Some(Action::ReleaseApp { app: ledger.crews.keys().next()?.clone() })
         }
         (Flaw::SaysDrainedAtOnce, Event::Requested { id, command: Command::Drain { .. } }) => {
             let outcome = Outcome::Done { message: "drained".to_owned(), generation: None };

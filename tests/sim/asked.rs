@@ -64,7 +64,11 @@ impl Ledger {
     }
 
     pub(crate) fn answered(&mut self, id: RequestId, outcome: &Outcome) {
-        let Some(asked) = self.asked.get_mut(&id) else { return };
+        // What the core has asked of itself is known by its answer.
+        let Some(asked) = self.asked.get_mut(&id) else {
+            self.asked.insert(id, Asked { answers: 1, ..Asked::by(None, Moment::ZERO) });
+            return;
+        };
         asked.answers += 1;
         let asked = asked.clone();
         if matches!(outcome, Outcome::Done { .. }) {

@@ -8,6 +8,7 @@ use ostler::plan::{AppPlan, Blueprint, MachinePolicy, Migrate, Plan, Policy, Ref
 use ostler::supervise::{Auto, Command, Event, RequestId, ScaleTo};
 
 use crate::process::Release;
+use crate::reading;
 use crate::rng::Rng;
 use crate::scenario::{Forks, Scenario, app_plan};
 use crate::world::World;
@@ -167,16 +168,19 @@ pub(crate) fn ask(world: &mut World) -> Option<Event> {
         68..72 => Command::Start { app },
         72..94 => {
             world.disk.edit(index, bad, &mut world.rng);
-            let id = world.disk.next_request();
-            return Some(Event::PlanMade { id, plan: world.disk.plan() });
+            reading::command(&mut world.readings)
         }
         94 => drain(world),
         95 => Command::Undrain,
+        96 if world.leavings.rng.chance(0.5) => Command::Migrate { app, accept_breakage: false },
         96 => Command::restart("ghost".parse().expect("a valid name")),
         97..99 => {
             if world.rng.chance(0.3) {
                 let delay = world.rng.millis(0, 5000);
                 world.ask_after(delay, Command::ShutdownNow);
+            }
+            if world.leavings.rng.chance(0.3) {
+                return Some(Event::EndExplained { restart: false });
             }
             Command::Shutdown
         }

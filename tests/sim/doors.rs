@@ -26,7 +26,7 @@ impl Doors {
         match event {
             Event::QueueEmptied { app } => drop(self.emptying.remove(app)),
             Event::AppPrepared { app, prepared } if prepared.is_ok() => drop(self.refusing.remove(app)),
-            Event::PlanMade { .. } => self.refusing.clear(),
+            Event::ConfigRead { .. } => self.refusing.clear(),
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{Command, Event, Moment};
+use ostler::supervise::{Command, ConfigFound, Event, Moment};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Machine {
@@ -21,10 +21,13 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Writes down what the core is told; called before anything else is.
-    pub(crate) fn hear(&mut self, now: Moment, event: &Event) {
+    pub(crate) fn hear(&mut self, now: Moment, event: &Event, in_force: Option<&ConfigFound>) {
+        if let Some(found) = in_force.filter(|_| !self.shutdown) {
+            self.delay = found.machine.edge_delay;
+        }
         match event {
-            Event::PlanMade { plan, .. } if !self.shutdown => self.delay = plan.machine.edge_delay,
             Event::Requested { command, .. } => self.requested(now, command),
+            Event::EndExplained { restart: false } => self.requested(now, &Command::Shutdown),
             _ => {}
         }
         let Some(since) = self.drained else { return };
@@ -35,7 +38,7 @@ impl Machine {
         }
     }
 
-    fn requested(&mut self, now: Moment, request: &Command) {
+    pub(crate) fn requested(&mut self, now: Moment, request: &Command) {
         match request {
             Command::Shutdown => self.shutdown = true,
             Command::ShutdownNow => (self.shutdown, self.stopping) = (true, true),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use ostler::config::{Address, AppName, Listen, Origin};
 use ostler::plan::{Blueprint, Effect, Plan, Resources, diff};
 use ostler::supervise::{
-    Action, AppState, Event, Exit, LinkFact, Moment, Outcome, RequestId, Supervisor, WorkerId,
+    Action, AppState, Command, Event, Exit, LinkFact, Moment, Outcome, RequestId, Supervisor, WorkerId,
 };
 
+use crate::reading::found;
 use crate::rng::Rng;
 use crate::scenario::{app_plan, kind_of_zygote, name, policy};
 
@@ -20,17 +21,19 @@ struct Calm {
     running: BTreeMap<WorkerId, Arc<Blueprint>>,
     limits: BTreeMap<AppName, Resources>,
     answers: BTreeMap<RequestId, Outcome>,
+    files: Plan,
 }
 
 impl Calm {
     fn started(plan: Plan) -> Calm {
         let facts = VecDeque::from([Event::TimePassed]);
-        let supervisor = Supervisor::new(plan, 1);
+        let (files, supervisor) = (plan.clone(), Supervisor::new(plan, 1));
         let (running, limits, answers) = Default::default();
-        Calm { supervisor, now: Moment::ZERO, facts, running, limits, answers }
+        Calm { supervisor, now: Moment::ZERO, facts, running, limits, answers, files }
     }
 
     fn tell(&mut self, event: Event) {
+        let mut read = None;
         for action in self.supervisor.handle(self.now, event) {
             match action {
                 Action::SpawnWorker { worker, blueprint, hold, .. } => {
@@ -46,6 +49,7 @@ impl Calm {
                 Action::Limit { app, resources } => {
                     assert_ne!(self.limits.insert(app, resources), Some(resources), "told twice");
                 }
+                Action::ReadConfig { keep, .. } => read = Some(found(self.files.clone(), &keep)),
                 Action::MoveLink { app, .. } => {
                     self.facts.push_back(Event::LinkHeard { app, fact: LinkFact::Settled });
                 }
@@ -60,6 +64,9 @@ impl Calm {
                 }
                 _ => {}
             }
+        }
+        if let Some(found) = read {
+            self.tell(Event::ConfigRead { found: Box::new(Ok(found)) });
         }
     }
 
@@ -139,7 +146,8 @@ fn after_any_edits_what_runs_is_what_a_fresh_start_runs() {
             plan = edited(&mut rng, &plan);
             let told = calm.supervisor.changes(&plan);
             let before = calm.running.clone();
-            calm.tell(Event::PlanMade { id: RequestId(edit), plan: plan.clone() });
+            calm.files = plan.clone();
+            calm.tell(Event::Requested { id: RequestId(edit), command: Command::Hangup });
             if told.iter().all(|change| change.effect == Effect::Nothing) && calm.facts.is_empty() {
                 assert_eq!(calm.running, before, "seed {seed}: nothing was announced");
             }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ostler::plan::{AppPlan, Plan};
 use ostler::supervise::{Event, Exit, Found, Legacy, Moment, Rung, Stage, Supervisor, WorkerId};
 use serde_json::Value;
 
@@ -22,6 +21,8 @@ pub(crate) struct Fall {
     pub(crate) half_done: bool,
     /// How long nobody is there.
     pub(crate) downtime: Duration,
+    /// Whether systemd starts it again: it ends in order, and says so.
+    pub(crate) restart: bool,
 }
 
 /// When ostlerd falls. Drawn aside, so that what a seed stands for otherwise stays as it was.
@@ -36,8 +37,10 @@ pub(crate) fn falls(scenario: &Scenario, rng: &Rng) -> Vec<Fall> {
             at: Moment::at(aside.millis(1, last)),
             half_done: aside.chance(0.5),
             downtime: if aside.chance(0.7) { aside.millis(20, 500) } else { aside.millis(500, 12_000) },
+            restart: false,
         })
         .collect();
+    falls.iter_mut().for_each(|fall| fall.restart = !fall.half_done && aside.chance(0.6));
     falls.sort_by_key(|fall| std::cmp::Reverse(fall.at));
     falls
 }
@@ -77,6 +80,8 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
     match flaw {
         Flaw::Load(misjudged) => misjudged.leaves(file),
         Flaw::ForgetsNumbers => file["next_worker"] = 0.into(),
+        Flaw::ForgetsToDeploy => file["deploys"] = false.into(),
+        Flaw::DeploysAfterACrash => file["deploys"] = true.into(),
         Flaw::ForgetsTheDrain => file["drain"] = Value::Null,
         Flaw::TakesTheDeadForLiving => found.values_mut().for_each(|found| found.alive = true),
         Flaw::ForgetsAWorker
@@ -99,20 +104,6 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
     }
 }
 
-/// The configuration as it is now, each app in the release that it runs in.
-pub(crate) fn plan_after(core: &Supervisor, disk: Plan) -> Plan {
-    let running = core.plan();
-    let apps = disk.apps.into_iter().map(|(name, prepared)| {
-        let kept = running.apps.get(&name).and_then(|it| it.as_ref().ok());
-        let prepared = prepared.map(|plan| match kept {
-            Some(kept) => AppPlan { blueprint: kept.blueprint.clone(), ..plan },
-            None => plan,
-        });
-        (name, prepared)
-    });
-    Plan { apps: apps.collect(), ..disk }
-}
-
 /// What is known from outside is put right in the same way: whoever asked is gone, and so are some workers.
 pub(crate) fn put_right(
     ledger: &mut Ledger,
@@ -120,7 +111,8 @@ pub(crate) fn put_right(
     legacy: &Legacy,
     found: &BTreeMap<WorkerId, Found>,
 ) {
-    ledger.asked.retain(|_, asked| asked.answers > 0);
+    // The next one counts its own requests anew.
+    ledger.asked.retain(|id, asked| asked.answers > 0 && !id.is_own());
     // Their processes end with ostlerd.
     ledger.hooks = Hooks::default();
     // Another ostlerd asks anew where a worker stands.

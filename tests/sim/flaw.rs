@@ -13,7 +13,7 @@ use ostler::supervise::{
 use crate::added::{add_after, add_to};
 use crate::ledger::Ledger;
 use crate::misdeeds::Misdeed;
-use crate::mishearing::misheard;
+use crate::mishearing::{misheard, misread};
 use crate::misjudged::Misjudged;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +89,18 @@ pub(crate) enum Flaw {
     ForgetsHooks,
     KeepsHooks,
     LooksOnce,
+    ForgetsToDeploy,
+    DeploysAfterACrash,
+    TellsReadyAtOnce,
+    TellsReadyAgain,
+    NeverTellsReady,
+    RestartsTheStopped,
+    BecomesAnything,
+    BecomesInAMigration,
+    GoesOnLeaving,
+    ReadsTwice,
+    AnswersReloadsAtOnce,
+    TakesDryRunsForReloads,
 }
 
 static WHIM: AtomicU64 = AtomicU64::new(0);
@@ -103,7 +115,8 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    pub(crate) fn new(plan: Plan, seed: u64, flaw: Option<Flaw>) -> Self {
+    pub(crate) fn new(mut plan: Plan, seed: u64, flaw: Option<Flaw>) -> Self {
+        misread(flaw, &mut plan);
         Subject { core: Supervisor::new(plan, seed), flaw, stuck_at: None, last_view: None }
     }
 
@@ -209,14 +222,16 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             (Flaw::LosesAnswers, Action::Answer { .. })
             | (Flaw::NeverRefuses, Action::RefuseConnections { .. })
             | (Flaw::RefusesForGood, Action::AcceptConnections { .. }) => continue,
-            (Flaw::LooksOnce, Action::Prepare { .. }) if matches!(event, Event::TimePassed) => continue,
             (Flaw::AsksNobody, Action::AskWhere { .. })
             | (Flaw::ForgetsHooks, Action::RunHook { .. })
+            | (Flaw::NeverTellsReady, Action::TellReady)
             | (Flaw::KeepsHooks, Action::EndHooks { .. }) => continue,
             (Flaw::LeavesTheLink, Action::MoveLink { order: LinkOrder::PutBack(_), .. }) => continue,
             (Flaw::AnswersTwice, Action::Answer { .. })
             | (Flaw::RunsHooksTwice, Action::RunHook { .. })
             | (Flaw::StartsHooksTwice, Action::StartHooks { .. })
+            | (Flaw::TellsReadyAgain, Action::TellReady)
+            | (Flaw::ReadsTwice, Action::ReadConfig { .. })
             | (Flaw::DrainsAgain, Action::SignalWorker { .. }) => {
                 done.push(action.clone());
             }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::plan::{Blueprint, Plan, Prepared};
+use ostler::plan::{Blueprint, Plan};
 use ostler::supervise::{
-    Action, AppView, Event, GenerationId, Happening, LinkFact, Moment, Observation, RequestId, RunId, Rung,
-    View, WorkerId,
+    Action, AppView, Event, GenerationId, Happening, LinkFact, Moment, Observation, ReadPurpose, RequestId,
+    RunId, Rung, View, WorkerId,
 };
 
 use crate::asked::Asked;
@@ -18,6 +18,7 @@ use crate::doors::Doors;
 use crate::drain::Machine;
 use crate::hooks::Hooks;
 use crate::refused::Refused;
+use crate::start::Start;
 use crate::zygote::Zygote;
 
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,7 @@ pub(crate) struct Ledger {
     pub(crate) doors: Doors,
     pub(crate) hooks: Hooks,
     pub(crate) refused: Refused,
+    pub(crate) start: Start,
     /// Apps that were taken away with their link where it was: it is whoever's who configures them again.
     pub(crate) left_links: BTreeSet<AppName>,
     /// Apps whose stop has begun and not ended.
@@ -47,6 +49,7 @@ impl Ledger {
         let machine = Machine { delay: plan.machine.edge_delay, ..Machine::default() };
         let mut ledger = Ledger { machine, ..Ledger::default() };
         ledger.planned(Moment::ZERO, plan);
+        ledger.refused.begin(plan);
         ledger
     }
 
@@ -74,12 +77,26 @@ impl Ledger {
 
     /// Writes down what the core is told.
     pub(crate) fn hear(&mut self, now: Moment, event: &Event) {
-        self.machine.hear(now, event);
-        self.doors.hear(event);
+        if let Event::Stayed { why } = event {
+            self.stayed(now, why);
+        }
+        let in_force = self.start.in_force(event);
+        self.machine.hear(now, event, in_force);
+        let is_dry = self.start.reading == Some(ReadPurpose::DryRun);
+        if !is_dry || !matches!(event, Event::ConfigRead { .. }) {
+            self.doors.hear(event);
+        }
         self.hooks.hear(event);
-        self.refused.hear(now, event, &self.crews);
+        self.refused.hear(now, event, &self.crews, in_force);
+        self.start.hear(event);
+        // In a shutdown it is refused.
+        if let Some(found) = in_force.filter(|_| !self.machine.shutdown) {
+            self.found(now, found);
+        }
         match event {
             Event::TimePassed | Event::WorkerStands { .. } | Event::QueueEmptied { .. } => {}
+            Event::ConfigRead { .. } | Event::SuccessorChecked { .. } => {}
+            Event::EndExplained { .. } | Event::Stayed { .. } => {}
             Event::WorkerForked { worker } => self.born(*worker),
             Event::MigrationHeard { run, fact } => {
                 if let Some(book) = self.books.get_mut(run) {
@@ -96,13 +113,6 @@ impl Ledger {
             }
             Event::Requested { id, command } => self.requested(now, *id, command),
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
-            Event::PlanMade { id, plan } => {
-                self.asked.insert(*id, Asked::by(None, now));
-                // In a shutdown it is refused.
-                if !self.machine.shutdown {
-                    self.planned(now, plan);
-                }
-            }
             Event::WorkerProved { worker, proof } => {
                 if let (Some(hand), Some(answer)) = (self.hands.get(worker), &proof.answer)
                     && let Some(crew) = self.crews.get_mut(&hand.app)
@@ -126,43 +136,6 @@ impl Ledger {
                 for (worker, observation) in seen {
                     self.observed(*worker, *observation);
                 }
-            }
-        }
-    }
-
-    fn prepared(&mut self, now: Moment, app: &AppName, prepared: &Prepared) {
-        let Some(crew) = self.crews.get_mut(app) else { return };
-        if let Ok(plan) = prepared {
-            crew.goes_by(&plan.policy);
-            // An answer that comes too late is none: the app was taken away and brought back meanwhile.
-            crew.startable |= crew.view.as_ref().is_some_and(|view| view.rollout.is_some());
-        }
-        crew.allow_a_change(now);
-    }
-
-    fn planned(&mut self, now: Moment, plan: &Plan) {
-        for (app, prepared) in &plan.apps {
-            let crew = self.crews.entry(app.clone()).or_insert_with(Crew::unknown);
-            if !crew.planned {
-                // What is left of it lives by the policy that it had, whatever the new plan says.
-                let (generations, newest) = (crew.generations.clone(), crew.newest);
-                let policy = crew.policy.clone();
-                *crew = Crew { generations, newest, policy, planned: true, ..Crew::unknown() };
-                // It begins anew, whatever is answered to those who asked for it before.
-                self.asked.values_mut().filter(|it| it.starts(app)).for_each(|it| it.was_stopped = false);
-            }
-            if let Ok(plan) = prepared {
-                crew.goes_by(&plan.policy);
-                crew.migrates = plan.migrate.is_some();
-                crew.startable = true;
-            } else if !crew.runs() || crew.has_nothing() {
-                crew.startable = false;
-            }
-            crew.allow_a_change(now);
-        }
-        for (app, crew) in &mut self.crews {
-            if !plan.apps.contains_key(app) {
-                crew.planned = false;
             }
         }
     }
@@ -233,6 +206,7 @@ impl Ledger {
     /// Writes down what the core does.
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
         self.doors.act(now, action);
+        self.start.act(now, action);
         self.hooks.act(action);
         self.refused.act(action);
         match action {
@@ -373,6 +347,7 @@ impl Ledger {
 
     /// Takes over what the view says of rollouts, for the next step.
     pub(crate) fn see(&mut self, now: Moment, view: &View) {
+        self.start.see(view);
         let old: BTreeMap<AppName, u32> =
             view.apps.iter().map(|app| (app.name.clone(), self.older(app))).collect();
         for (name, crew) in &mut self.crews {

@@ -54,7 +54,7 @@ impl World {
         if let Some((proof, serves)) = process.shows.take().filter(|_| process.boot == Boot::Loads) {
             if serves {
                 let told = Event::WorkerProved { worker, proof };
-                self.tell_after(Duration::ZERO, told);
+                self.after(Duration::ZERO, Due::Fact(Box::new(told)));
             } else {
                 process.boot = Boot::FailsInWords;
             }

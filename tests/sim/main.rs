@@ -5,9 +5,9 @@
 //! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
 //!
 //! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `lives`, `nest`, `databases` (`site`, `command`),
-//! `links`, `load` and `asks` (what happens), `ledger` with `asked`, `crew`, `drain`, `hooks`, `refused` and `book` (what is known), `laws`
-//! (what must hold), `flaw` with `flaws`, `added`, `misdeeds`, `mishearing` and `misjudged` (what must be found), `run` (all
-//! together).
+//! `links`, `load`, `reading`, `leaving` and `asks` (what happens), `ledger` with `asked`, `crew`, `planned`, `drain`, `hooks`, `start`, `refused` and `book` (what is known), `laws`
+//! (what must hold), `flaw` with `flaws`, `added`, `misdeeds`, `mishearing` and `misjudged` (what must be found), `run` and `progress`
+//! (all together).
 
 // Nothing but the core: it is all that is built to play.
 extern crate ostler_core as ostler;
@@ -31,6 +31,7 @@ mod garbage;
 mod held;
 mod hooks;
 mod laws;
+mod leaving;
 mod ledger;
 mod links;
 mod lives;
@@ -39,12 +40,16 @@ mod misdeeds;
 mod mishearing;
 mod misjudged;
 mod nest;
+mod planned;
 mod process;
+mod progress;
+mod reading;
 mod refused;
 mod rng;
 mod run;
 mod scenario;
 mod site;
+mod start;
 mod trace;
 mod world;
 mod zygote;
@@ -247,6 +252,15 @@ const OCCURRENCES: &[&str] = &[
     "ReleaseApp",
     "Exit",
     "ostlerd falls",
+    "Leave(Reexec",
+    "Leave(Restart",
+    "Stayed { why: Unwritten",
+    "Stayed { why: Ending",
+    "Stayed { why: NotExecuted",
+    "TellReady",
+    "ConfigRead: refused",
+    " held (",
+    ": Planned",
     "it was not ready yet when ostlerd ended",
     "joined the rollout",
     "gives way to",

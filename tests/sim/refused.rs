@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ostler::config::AppName;
-use ostler::supervise::{Action, Event, Happening, Moment, News};
+use ostler::plan::Plan;
+use ostler::supervise::{Action, Command, ConfigFound, Event, Happening, Moment, News};
 
 use crate::crew::Crew;
 
@@ -14,27 +15,43 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    pub(crate) fn hear(&mut self, now: Moment, event: &Event, crews: &BTreeMap<AppName, Crew>) {
+    /// ostlerd begins with this plan.
+    pub(crate) fn begin(&mut self, plan: &Plan) {
+        let refused = plan.apps.iter().filter_map(|(app, it)| Some((app, it.as_ref().err()?)));
+        let passing = refused.filter(|(_, refusal)| refusal.passing);
+        self.since.extend(passing.map(|(app, _)| (app.clone(), Moment::ZERO)));
+    }
+
+    pub(crate) fn hear(
+        &mut self,
+        now: Moment,
+        event: &Event,
+        crews: &BTreeMap<AppName, Crew>,
+        in_force: Option<&ConfigFound>,
+    ) {
+        if let Some(found) = in_force {
+            self.since.clear();
+            for (app, refusal) in &found.held {
+                let tries = |crew: &Crew| crew.runs() && crew.has_nothing();
+                if refusal.passing && crews.get(app).is_none_or(tries) {
+                    self.since.insert(app.clone(), now);
+                }
+            }
+        }
         match event {
             Event::AppPrepared { app, prepared } => {
                 self.since.remove(app);
                 let passes = prepared.as_ref().as_ref().err().is_some_and(|refusal| refusal.passing);
-                if passes && !crews.get(app).is_none_or(Crew::serves) {
+                // One that was stopped stays so where its start is refused.
+                let tries = |crew: &Crew| crew.runs() && !crew.serves();
+                if passes && crews.get(app).is_some_and(tries) {
                     self.since.insert(app.clone(), now);
                 }
             }
-            Event::PlanMade { plan, .. } => {
-                self.since.clear();
-                for (app, prepared) in &plan.apps {
-                    if prepared.as_ref().err().is_some_and(|refusal| refusal.passing)
-                        && !crews.get(app).is_some_and(Crew::serves)
-                    {
-                        self.since.insert(app.clone(), now);
-                    }
-                }
-            }
             // Whoever asks for something has their way, and what follows from that is judged elsewhere.
-            Event::Requested { .. } => self.since.clear(),
+            Event::Requested { command, .. } if !is_about_all(command) => {
+                self.since.clear();
+            }
             _ => {}
         }
     }
@@ -48,4 +65,9 @@ impl Refused {
         };
         self.since.remove(app);
     }
+}
+
+/// Whether it is about no app: a reading of the configuration, or a re-execution.
+fn is_about_all(command: &Command) -> bool {
+    matches!(command, Command::Reload | Command::Hangup | Command::DryRun | Command::Reexec)
 }

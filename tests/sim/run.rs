@@ -4,24 +4,19 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use ostler::supervise::{
-    Action, AppState, Command, Event, Found, Legacy, MigrationOrder, Moment, View, WorkerId,
-};
+use ostler::supervise::{Action, Event, Found, HandoverBy, MigrationOrder, Moment, View, WorkerId};
 
-use crate::crew::Crew;
-use crate::fall::{Fall, falls, plan_after, put_right};
+use crate::fall::{Fall, falls, put_right};
 use crate::flaw::{Flaw, Subject};
 use crate::laws::{Code, Law, Step, Verdict, Violation, the_load_is_remembered};
 use crate::ledger::Ledger;
+use crate::progress::all_answered;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
+use crate::start::Start;
 use crate::trace::{Trace, line};
 use crate::world::World;
 
-/// How long after the last fault the wanted plan must be served, at most.
-const BOUND: Duration = Duration::from_secs(400);
-/// How long the calm is watched when it is reached.
-const WATCH: Duration = Duration::from_secs(20);
 /// More steps than any run needs.
 const MOST_STEPS: u64 = 50_000;
 
@@ -59,20 +54,22 @@ impl fmt::Display for Failure {
 }
 
 pub(crate) struct Run {
-    now: Moment,
-    ledger: Ledger,
-    world: World,
-    subject: Subject,
-    options: Options,
-    view: View,
-    standing: u32,
-    steps: u64,
+    pub(crate) now: Moment,
+    pub(crate) ledger: Ledger,
+    pub(crate) world: World,
+    pub(crate) subject: Subject,
+    pub(crate) options: Options,
+    pub(crate) view: View,
+    pub(crate) standing: u32,
+    pub(crate) steps: u64,
     /// Since when everything is as it should be.
-    good_since: Option<Moment>,
-    said_good_bye: Option<Moment>,
+    pub(crate) good_since: Option<Moment>,
+    pub(crate) said_good_bye: Option<Moment>,
     /// The next comes last.
-    falls: Vec<Fall>,
-    trace: Trace,
+    pub(crate) falls: Vec<Fall>,
+    /// What has happened since room was to be made.
+    pub(crate) meanwhile: Vec<Event>,
+    pub(crate) trace: Trace,
 }
 
 /// Runs a seed to its end; returns the trace.
@@ -110,6 +107,7 @@ impl Run {
             good_since: None,
             said_good_bye: None,
             falls,
+            meanwhile: Vec::new(),
             trace,
         }
     }
@@ -121,8 +119,7 @@ impl Run {
                 self.falls.clear();
             }
             if self.falls.last().is_some_and(|fall| !fall.half_done && fall.at <= self.now) {
-                let legacy = self.subject.core.legacy();
-                self.fall(&legacy)?;
+                self.falls_now()?;
             }
             let deadline = self.subject.next_deadline();
             let wakes = deadline.map(|at| at.max(self.now) + self.lateness());
@@ -144,6 +141,10 @@ impl Run {
             };
             if let Some(event) = event {
                 self.step(event)?;
+            }
+            if let Some(way) = self.world.leavings.left.take() {
+                let fall = self.world.leavings.fall(self.now, &way);
+                self.fall(fall)?;
             }
             self.judge_progress()?;
         }
@@ -193,7 +194,14 @@ impl Run {
         self.steps += 1;
         let (now, code) = (self.now, self.options.code);
         let was_due = self.subject.next_deadline();
+        let stays = matches!(fact, Event::Stayed { .. });
+        if self.ledger.start.left.is_some() && !stays {
+            return self.unheard(fact);
+        }
         self.ledger.hear(now, &fact);
+        for fact in std::mem::take(&mut self.meanwhile) {
+            self.ledger.hear(now, &fact);
+        }
         let before = self.ledger.counts();
         let actions = self.subject.handle(now, &fact, &self.ledger);
         self.trace.say(|| line(now, &fact, &actions));
@@ -234,15 +242,35 @@ impl Run {
         code.judge_step(&step)?;
         self.ledger.see(now, &self.view);
         if half_done && !self.ledger.exited {
-            let legacy = self.subject.core.legacy();
-            self.fall(&legacy)?;
+            self.falls_now()?;
         }
         Ok(())
     }
 
+    /// Something happens while room is to be made.
+    fn unheard(&mut self, fact: Event) -> Result<(), Violation> {
+        let actions = self.subject.handle(self.now, &fact, &self.ledger);
+        self.trace.say(|| line(self.now, &fact, &actions));
+        self.meanwhile.push(fact);
+        let judged = |action| self.options.code.judge_action(&self.ledger, self.now, action);
+        actions.iter().try_for_each(judged)
+    }
+
+    /// The next fall is due: systemd says so before a restart.
+    fn falls_now(&mut self) -> Result<(), Violation> {
+        match self.falls.pop() {
+            Some(Fall { restart: true, .. }) => self.step(Event::EndExplained { restart: true }),
+            Some(fall) => self.fall(fall),
+            None => Ok(()),
+        }
+    }
+
     /// ostlerd falls; after a while another takes over, and reads the configuration.
-    fn fall(&mut self, legacy: &Legacy) -> Result<(), Violation> {
-        let Some(fall) = self.falls.pop() else { return Ok(()) };
+    fn fall(&mut self, fall: Fall) -> Result<(), Violation> {
+        let legacy = &self.subject.core.legacy();
+        self.meanwhile.clear();
+        // It was written down before it was to make room, and holds whatever ends this one.
+        let restart = fall.restart || self.ledger.start.left == Some(HandoverBy::Restart);
         self.trace.say(|| format!("{:>9}  ostlerd falls: {fall:?}", self.now));
         self.world.ostlerd_falls();
         let until = self.now + fall.downtime;
@@ -260,119 +288,7 @@ impl Run {
         let code = self.options.code;
         code.holds(Law::TheLoadIsRemembered, || the_load_is_remembered(&before, &self.view))?;
         self.ledger.see(now, &self.view);
-        let plan = plan_after(&self.subject.core, self.world.disk.plan());
-        let id = self.world.disk.next_request();
-        let delay = self.world.rng.millis(5, 400);
-        self.world.tell_after(delay, Event::PlanMade { id, plan });
+        self.ledger.start = Start::taken_over(&self.view, restart);
         self.step(Event::TimePassed)
-    }
-
-    fn has_been_good(&self) -> bool {
-        let long_enough = self.good_since.is_some_and(|since| self.now.since(since) > WATCH);
-        // Somebody may have asked for something meanwhile.
-        long_enough && self.said_good_bye.is_none() && all_answered(&self.ledger).is_ok()
-    }
-
-    /// Once faults have stopped: everything comes to be as it should, and stays so.
-    fn judge_progress(&mut self) -> Result<(), Violation> {
-        if !self.world.is_calm() {
-            return Ok(());
-        }
-        let calm_from = Moment::at(self.world.scenario.calm_from);
-        let (verdict, linked) = (self.all_is_well(), self.links_lead_to_the_proven());
-        let well = verdict.is_ok() && linked.is_ok();
-        if self.now.since(self.said_good_bye.unwrap_or(calm_from)) > BOUND && !self.ledger.exited {
-            self.options.code.holds(Law::LinksLeadToTheProven, || linked)?;
-            let law = if well { Law::AnswersComeInTime } else { Law::TheWantedPlanIsServed };
-            self.options.code.holds(law, || verdict)?;
-            self.options.code.holds(Law::AnswersComeInTime, || all_answered(&self.ledger))?;
-            if self.options.code.only.is_some() {
-                self.ledger.exited = true;
-            }
-        }
-        if !well {
-            self.good_since = None;
-        } else if self.good_since.is_none() && all_answered(&self.ledger).is_ok() {
-            self.good_since = Some(self.now);
-            self.say_good_bye();
-        }
-        Ok(())
-    }
-
-    /// Half of the runs end with a shutdown.
-    fn say_good_bye(&mut self) {
-        if !self.ledger.machine.shutdown && self.said_good_bye.is_none() && self.world.rng.chance(0.5) {
-            self.said_good_bye = Some(self.now);
-            let request = if self.world.rng.chance(0.8) { Command::Shutdown } else { Command::ShutdownNow };
-            self.world.ask_after(Duration::from_secs(1), request);
-        }
-    }
-
-    /// No link leads to a release that was named and does not serve.
-    fn links_lead_to_the_proven(&self) -> Verdict {
-        let planned = |app| self.ledger.crews.get(app).is_some_and(|crew| crew.planned);
-        // One that somebody has moved elsewhere is theirs, whatever is written down.
-        let there = |app, version| self.world.disk.app(app).is_some_and(|disk| disk.version == version);
-        let mut unproven = self.world.links.unproven();
-        let left = |app| self.ledger.left_links.contains(app);
-        match unproven.find(|(app, version)| planned(app) && there(app, *version) && !left(app)) {
-            Some((app, version)) => {
-                Err(format!("the link of {app} leads to v{version}, which is not proven"))
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn all_is_well(&self) -> Verdict {
-        if self.ledger.machine.shutdown || self.said_good_bye.is_some() {
-            return Err("the shutdown has not ended".to_owned());
-        }
-        for (app, crew) in &self.ledger.crews {
-            let view = self.view.apps.iter().find(|view| view.name == *app);
-            let workers = self.ledger.of(app).count();
-            match view {
-                None if crew.planned => return Err(format!("{app} is planned and not shown")),
-                None if workers > 0 => return Err(format!("{app} is removed and has {workers} workers")),
-                Some(_) if !crew.planned => return Err(format!("{app} is removed and still shown")),
-                None => {}
-                Some(view) if view.state == AppState::Stopped && crew.was_stopped => {}
-                Some(_) if !crew.startable => {}
-                Some(view) => self.serves(crew, view)?,
-            }
-        }
-        Ok(())
-    }
-
-    fn serves(&self, crew: &Crew, view: &ostler::supervise::AppView) -> Verdict {
-        let app = &view.name;
-        if view.migration.is_some() {
-            return Err(format!("{app}: the migration has not ended: {:?}", view.migration));
-        }
-        if crew.not_started && view.generation.is_none() && !crew.stopped {
-            return Ok(());
-        }
-        if crew.stopped {
-            return Err(format!("{app} should be stopped and is {:?}", view.state));
-        }
-        if view.rollout.is_some() {
-            return Err(format!("{app}: the rollout has not ended: {:?}", view.rollout));
-        }
-        let Some(generation) = view.generation else { return Err(format!("{app} has no generation")) };
-        let ready = self.ledger.ready_of(app, generation);
-        if ready < view.wanted || view.wanted == 0 {
-            return Err(format!("{app}: {ready} of {} workers of {generation} are ready", view.wanted));
-        }
-        let strangers = self.ledger.of(app).filter(|(_, hand)| hand.generation != generation);
-        match strangers.filter(|(_, hand)| hand.is_live()).count() {
-            0 => Ok(()),
-            count => Err(format!("{app}: {count} workers of other generations than {generation} live")),
-        }
-    }
-}
-
-fn all_answered(ledger: &Ledger) -> Verdict {
-    match ledger.asked.iter().find(|(_, asked)| asked.answers == 0) {
-        Some((id, asked)) => Err(format!("{id:?} ({:?}) has no answer", asked.request)),
-        None => Ok(()),
     }
 }

@@ -31,13 +31,16 @@ pub(crate) fn line(now: Moment, fact: &Event, actions: &[Action]) -> String {
 
 fn event(event: &Event) -> String {
     match event {
-        Event::PlanMade { id, plan } => {
-            let apps = plan.apps.iter().map(|(app, prepared)| match prepared {
-                Ok(plan) => format!("{app} v{} x{}", plan.blueprint.release.files, plan.policy.workers),
-                Err(refusal) => format!("{app} refused ({})", refusal.reason),
-            });
-            format!("PlanMade {id:?}: {}", apps.collect::<Vec<_>>().join(", "))
-        }
+        Event::ConfigRead { found } => match &**found {
+            Ok(found) => {
+                let apps = found.apps.iter().map(|(app, plan)| {
+                    format!("{app} v{} x{}", plan.blueprint.release.files, plan.policy.workers)
+                });
+                let held = found.held.iter().map(|(app, why)| format!("{app} held ({})", why.reason));
+                format!("ConfigRead: {}", apps.chain(held).collect::<Vec<_>>().join(", "))
+            }
+            Err(refusal) => format!("ConfigRead: refused ({})", refusal.reason),
+        },
         Event::AppPrepared { app, prepared } => match &**prepared {
             Ok(plan) => {
                 format!("AppPrepared {app} v{} x{}", plan.blueprint.release.files, plan.policy.workers)
@@ -76,6 +79,7 @@ fn action(action: &Action) -> String {
             format!("StartZygote {zygote} {}/{generation} v{}", blueprint.app, blueprint.release.files)
         }
         Action::SignalWorker { worker, rung } => format!("{rung:?} {worker}"),
+        Action::ReadConfig { purpose, .. } => format!("ReadConfig {purpose:?}"),
         Action::AdmitWorker { worker } => format!("AdmitWorker {worker}"),
         Action::Migrate { app, run, order: MigrationOrder::Open(_) } => format!("Open {app} {run:?}"),
         Action::Migrate { app, run, order: MigrationOrder::RecordMigration(it) } => {

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::plan::Refusal;
-use ostler::supervise::{Action, Event, Exit, LinkOrder, MigrationFact, Moment, RunId, WorkerId};
+use ostler::supervise::{Action, Event, Exit, HandoverBy, LinkOrder, MigrationFact, Moment, RunId, WorkerId};
 
 use crate::asks::Disk;
 use crate::databases::{Databases, Later};
+use crate::leaving::{self, Leavings};
 use crate::links::{Links, carry_out};
 use crate::lives::Way;
 use crate::load::Loads;
 use crate::nest::Nest;
 use crate::process::{Process, Stage};
+use crate::reading::{self, Reading};
 use crate::rng::Rng;
 use crate::scenario::{Faults, Scenario};
 
@@ -35,6 +37,8 @@ pub(crate) enum Due {
     Exits(WorkerId, Exit),
     /// A preparation ends.
     Prepared(AppName),
+    /// A reading of the configuration ends.
+    ConfigRead(Box<Reading>),
     /// A look at all workers.
     Look,
     /// Somebody asks for something.
@@ -47,6 +51,8 @@ pub(crate) enum Due {
     Link(AppName, LinkOrder),
     /// Somebody names a release.
     AskSwitch,
+    /// ostlerd makes room, or does not.
+    Leaves(HandoverBy),
     /// Somebody asks for just this.
     AskFor(Box<ostler::supervise::Command>),
 }
@@ -58,6 +64,9 @@ pub(crate) struct World {
     pub(crate) databases: Databases,
     pub(crate) links: Links,
     pub(crate) loads: Loads,
+    pub(crate) leavings: Leavings,
+    /// What is drawn for readings of the configuration.
+    pub(crate) readings: Rng,
     pub(crate) processes: BTreeMap<WorkerId, Process>,
     /// Workers that are to be forked.
     pub(crate) nest: Nest,
@@ -79,6 +88,8 @@ impl World {
         let databases = Databases::drawn(rng.clone(), scenario.troubles, sites);
         let links = Links::drawn(&rng);
         let loads = Loads::new(rng.clone());
+        let readings = reading::drawn(&rng);
+        let leavings = Leavings::drawn(&rng);
         let mut world = World {
             links,
             rng,
@@ -86,6 +97,8 @@ impl World {
             disk,
             databases,
             loads,
+            leavings,
+            readings,
             processes: BTreeMap::new(),
             nest: Nest::default(),
             gone: Vec::new(),
@@ -104,6 +117,9 @@ impl World {
         }
         for at in world.links.asks(world.scenario.calm_from) {
             world.after(at, Due::AskSwitch);
+        }
+        for at in world.leavings.asks(world.scenario.calm_from) {
+            world.ask_after(at, ostler::supervise::Command::Reexec);
         }
         if !world.databases.sites.is_empty() {
             for _ in 0..world.databases.rng.within(1, 6) {
@@ -175,6 +191,7 @@ impl World {
             Due::Forks(worker) => self.forks(worker),
             Due::Exits(worker, exit) => self.exits(worker, exit),
             Due::Prepared(app) => return Some(self.prepared(app)),
+            Due::ConfigRead(reading) => return Some(reading::end(self, *reading)),
             Due::Look if self.deaf => self.after(self.scenario.look, Due::Look),
             Due::Ask | Due::AskFor(_) | Due::AskSwitch if self.deaf => {}
             Due::Look => return Some(self.look()),
@@ -187,6 +204,7 @@ impl World {
                 let delay = self.links.rng.millis(0, 15);
                 self.after(delay, Due::Fact(Box::new(Event::LinkHeard { app, fact })));
             }
+            Due::Leaves(way) => return leaving::leave(self, way),
             Due::AskSwitch => return crate::links::ask(self),
             Due::AskDatabases => return crate::asks::ask_databases(self),
             Due::Ask => return crate::asks::ask(self),
@@ -207,6 +225,8 @@ impl World {
                 let delay = self.rng.millis(20, most);
                 self.after(delay, Due::Prepared(app.clone()));
             }
+            Action::ReadConfig { keep, .. } => reading::begin(self, keep),
+            Action::CheckSuccessor | Action::Leave(_) => leaving::perform(self, action),
             Action::SpawnWorker { worker, blueprint, hold, tolerate, from, .. } => {
                 let way = Way { hold: *hold, tolerate: *tolerate };
                 match from {
@@ -270,7 +290,9 @@ impl World {
         self.deaf = true;
         self.databases.ostlerd_falls();
         self.nest = Nest::default();
-        self.entries.retain(|_, due| !matches!(due, Due::Fact(_) | Due::Prepared(_)));
+        let dies =
+            |due: &Due| matches!(due, Due::Fact(_) | Due::Prepared(_) | Due::ConfigRead(_) | Due::Leaves(_));
+        self.entries.retain(|_, due| !dies(due));
         self.links_stand_still();
         let mut waiting = Vec::new();
         for process in self.processes.values_mut() {
@@ -313,11 +335,6 @@ impl World {
         self.deaf = false;
         self.databases.now = self.now;
         self.databases.ostlerd_rises();
-    }
-
-    /// The core hears this after a while.
-    pub(crate) fn tell_after(&mut self, delay: Duration, event: Event) {
-        self.after(delay, Due::Fact(Box::new(event)));
     }
 
     fn prepared(&mut self, app: AppName) -> Event {

@@ -1,9 +1,9 @@
 //! What each signal to ostlerd asks for.
 
-use super::{Driver, Purpose};
+use super::Driver;
 use crate::run::reaper;
 use crate::run::signals::Arrived;
-use crate::supervise::{Command, Event};
+use crate::supervise::Command;
 
 impl Driver {
     pub(super) fn signalled(&mut self, signal: Arrived) {
@@ -11,16 +11,11 @@ impl Driver {
             Arrived::ChildEnded => drop(reaper::sweep(self.shell.children())),
             Arrived::Hangup => {
                 tracing::info!("SIGHUP: reading the configuration anew");
-                let id = self.shell.expect_answer(None);
-                self.reload(id, Purpose::Hangup);
+                self.unasked(Command::Hangup);
             }
             Arrived::User1 => self.shell.reopen_logs(),
-            Arrived::Terminate => self.explain_end(),
-            Arrived::User2 => {
-                tracing::info!("SIGUSR2 received");
-                let id = self.shell.expect_answer(None);
-                self.check_successor(id);
-            }
+            Arrived::Terminate => self.shell.explain_end(),
+            Arrived::User2 => self.request("SIGUSR2", Command::Reexec),
             Arrived::Interrupt => self.request("SIGINT", Command::Shutdown),
             Arrived::InterruptAgain => self.request("another SIGINT", Command::ShutdownNow),
             Arrived::TtyIn => self.scale_only_app("SIGTTIN", 1),
@@ -30,8 +25,7 @@ impl Driver {
 
     pub(super) fn request(&mut self, signal: &str, command: Command) {
         tracing::info!("{signal} received");
-        let id = self.shell.expect_answer(None);
-        self.fact(Event::Requested { id, command });
+        self.unasked(command);
     }
 
     fn scale_only_app(&mut self, signal: &str, step: i32) {

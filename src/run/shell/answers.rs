@@ -26,8 +26,8 @@ impl Shell {
             // Whoever asked may have gone.
             Some(Some(answer)) => drop(answer.send(outcome)),
             // Said already, when the files were refused.
-            Some(None) if matches!(outcome, Outcome::Misconfigured { .. }) => {}
-            Some(None) if outcome.exit_status() != 0 => tracing::error!("{outcome}"),
+            Some(None) | None if matches!(outcome, Outcome::Misconfigured { .. }) => {}
+            Some(None) | None if outcome.exit_status() != 0 => tracing::error!("{outcome}"),
             _ => tracing::info!("{outcome}"),
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::config::AppName;
 use crate::run::shell::Shell;
-use crate::supervise::{LinkOrder, Rung, WorkerId};
+use crate::supervise::{HandoverBy, LinkOrder, Rung, WorkerId};
 
 /// Something to do to a worker, or to a link; of a worker that has gone meanwhile nothing is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(in crate::run) enum Effect {
     Hurry(WorkerId),
     /// Has an app's link lead elsewhere, or stay.
     MoveLink(AppName, LinkOrder),
+    /// Makes room for the next ostlerd: the driver's own.
+    Leave(HandoverBy),
 }
 
 impl Shell {
@@ -30,6 +32,7 @@ impl Shell {
             Effect::MoveLink(app, order) => return self.move_link(app, order),
             Effect::Release(worker) | Effect::Admit(worker) | Effect::Signal(worker, _) => worker,
             Effect::Hurry(worker) => worker,
+            Effect::Leave(_) => return,
         };
         if let Effect::Signal(..) = effect {
             self.give_up(worker);
@@ -52,7 +55,7 @@ impl Shell {
                 let told = board.zip(running.slot.as_ref()).map(|(board, slot)| board.hurry(slot));
                 ("told that its app stops", told.unwrap_or(Ok(())))
             }
-            Effect::MoveLink(..) => return,
+            Effect::MoveLink(..) | Effect::Leave(_) => return,
         };
         if let Err(error) = done {
             let app = running.blueprint.app.as_str();

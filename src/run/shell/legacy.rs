@@ -7,14 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-
 use super::{Home, Running, Shell};
 use crate::config::{Address, AppName, Config};
 use crate::plan::Blueprint;
 use crate::run::adopt::{self, Living};
 use crate::run::board_file::{self, Left};
-use crate::run::driver::Inbound;
 use crate::run::known::KnownApps;
 use crate::run::listeners::Listeners;
 use crate::run::listeners::bound::inode_of;
@@ -28,7 +25,7 @@ use crate::supervise::{Found, GenerationId, Legacy, Stage, WorkerId};
 
 impl Shell {
     /// Everything that the next ostlerd needs, beside the counters.
-    pub(in crate::run) fn kept(&self, origin: u64, handover: bool, legacy: Legacy) -> Kept {
+    pub(in crate::run) fn kept(&self, origin: u64, legacy: Legacy) -> Kept {
         let known: BTreeMap<WorkerId, (&AppName, GenerationId)> =
             legacy.workers().map(|(app, worker, generation)| (worker, (app, generation))).collect();
         let record = |(id, running): (&WorkerId, &Running)| {
@@ -46,7 +43,6 @@ impl Shell {
         let listeners = self.apps.iter().map(|(name, home)| (name.clone(), home.listeners.records()));
         Kept {
             origin,
-            handover,
             workers: self.workers.iter().filter_map(record).collect(),
             listeners: listeners.collect(),
             config: self.config.clone(),
@@ -206,11 +202,6 @@ impl Shell {
     /// The next ostlerd serves what this one has bound.
     pub(in crate::run) fn leave(&mut self) {
         self.apps.values_mut().for_each(|home| home.listeners.keep_files());
-    }
-
-    /// Where the tasks of the shell send to.
-    pub(in crate::run) fn inbox(&self) -> mpsc::UnboundedSender<Inbound> {
-        self.outbox.inbox.clone()
     }
 
     pub(in crate::run) fn passed(&self) -> Arc<Passed> {

@@ -2,27 +2,26 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedRwLockWriteGuard, oneshot};
+use tokio::sync::oneshot;
 
 use super::Shell;
 use super::sockets::{self, AllDone};
-use crate::config::{AppName, Config};
-use crate::plan::{AppPlan, Blueprint, Plan, Refusal, WorkerClass};
+use crate::config::AppName;
+use crate::plan::{self, AppPlan, Blueprint, Plan, Refusal, WorkerClass};
 use crate::run::doors;
-use crate::run::driver::{Inbound, Purpose};
-use crate::run::known::Looked;
+use crate::run::driver::Inbound;
+use crate::run::known::{Found, Looked};
 use crate::run::prepare;
 use crate::run::releases::{self, Releases, Served};
-use crate::supervise::{Event, GenerationId, Outcome, RequestId, View};
+use crate::supervise::{ConfigFound, ConfigState, Event, GenerationId, Outcome, ReadPurpose, View};
 
 impl Shell {
     pub(super) fn prepare(&self, app: AppName) {
         let (children, file) = (self.children.clone(), self.config_file.clone());
-        let (inbox, turns) = (self.outbox.inbox.clone(), self.turns.clone());
+        let inbox = self.outbox.inbox.clone();
         tokio::spawn(async move {
-            let turn = turns.read_owned().await;
             let looked = Box::new(prepare::one(&children, &file, &app).await);
-            let _ = inbox.send(Inbound::Prepared { app, looked, turn, done: AllDone::new() });
+            let _ = inbox.send(Inbound::Prepared { app, looked, done: AllDone::new() });
         });
     }
 
@@ -77,15 +76,6 @@ impl Shell {
         }
     }
 
-    /// Waits for the turn to read the configuration; the driver gets `MayReread`.
-    pub fn reread(&self, id: RequestId, purpose: Purpose) {
-        let (inbox, turns) = (self.outbox.inbox.clone(), self.turns.clone());
-        tokio::spawn(async move {
-            let turn = turns.write_owned().await;
-            let _ = inbox.send(Inbound::MayReread { id, purpose, turn });
-        });
-    }
-
     /// Keeps the scoreboards as long as their apps need.
     pub fn cut_scoreboards_back(&mut self) {
         for (app, home) in &mut self.apps {
@@ -101,26 +91,35 @@ impl Shell {
         }
     }
 
-    /// Whether a request has no answer yet.
-    pub fn awaits(&self, id: RequestId) -> bool {
-        self.answers.contains_key(&id)
-    }
-
-    /// Reads the configuration and looks at every app; those of `running` keep their release. The driver gets `Reread`.
-    pub fn reread_now(
-        &self,
-        id: RequestId,
-        purpose: Purpose,
-        running: &Plan,
-        turn: OwnedRwLockWriteGuard<()>,
-    ) {
+    /// Reads the configuration and looks at every app; those of `keep` keep their release. The driver gets `Reread`.
+    pub(super) fn reread(&self, purpose: ReadPurpose, keep: &Plan) {
         let (children, file) = (self.children.clone(), self.config_file.clone());
-        let (inbox, known) = (self.outbox.inbox.clone(), self.known.of(running));
+        let (inbox, known) = (self.outbox.inbox.clone(), self.known.of(keep));
         let apps_run = !self.apps.is_empty();
         tokio::spawn(async move {
             let looked = prepare::all_or_nothing(&children, &file, &known, apps_run).await;
-            let _ = inbox.send(Inbound::Reread { id, purpose, looked, turn, done: AllDone::new() });
+            let _ = inbox.send(Inbound::Reread { purpose, looked, done: AllDone::new() });
         });
+    }
+
+    /// What a reading has found, to be told and no more.
+    pub(in crate::run) fn found_dry(&self, Found { machine, health, apps, held, .. }: Found) -> ConfigFound {
+        let apps = apps.into_iter().map(|(name, looked)| (name, looked.plan)).collect();
+        ConfigFound { apps, held, machine, needs_restart: plan::needs_restart(&self.health, &health) }
+    }
+
+    /// What a reading has found: learnt, and its sockets bound with what was `done` for them.
+    pub(in crate::run) fn found(
+        &mut self,
+        Found { machine, health, apps, held, config }: Found,
+        done: AllDone,
+    ) -> Result<ConfigFound, Refusal> {
+        let needs_restart = plan::needs_restart(&self.health, &health);
+        let apps = apps.into_iter().map(|(name, looked)| (name, self.learn(looked))).collect();
+        let apps = self.bind_all(apps, done)?;
+        self.config = config;
+        self.learn_owners();
+        Ok(ConfigFound { apps, held, machine, needs_restart })
     }
 
     /// Where health is not answered, for the picture.
@@ -129,35 +128,28 @@ impl Shell {
         self.config_status.unanswered.extend(words.cloned());
     }
 
-    /// The files were refused; what runs stays.
-    pub fn config_refused(&mut self, refusal: &Refusal) {
-        self.config_status.valid = false;
-        self.config_status.problem = Some(refusal.reason.clone());
-        tracing::error!("the configuration is refused, nothing is changed: {}", refusal.reason);
-    }
-
-    /// The files are in force but for some apps.
-    pub fn config_in_part(&mut self, reason: &str) {
-        self.config_status.valid = false;
-        self.config_status.problem = Some(reason.to_owned());
-        tracing::error!("the configuration is in force in part: {reason}");
-    }
-
-    /// The files are in force.
-    pub fn config_accepted(&mut self, plan: &Plan, config: Arc<Config>) {
-        self.config = config;
-        self.learn_owners();
-        self.config_status.valid = true;
-        self.config_status.problem = None;
-        self.config_status.needs_restart = plan.needs_restart.clone();
-        if !plan.needs_restart.is_empty() {
-            tracing::warn!("in force after a restart of ostlerd only: {}", plan.needs_restart.join(", "));
+    /// How the files stand to what runs, for the log and the picture.
+    pub(super) fn config_is(&mut self, state: ConfigState) {
+        let status = &mut self.config_status;
+        let (keys, problem) = match state {
+            ConfigState::InForce(keys) => (Some(keys), None),
+            ConfigState::InPart(keys, reason) => (Some(keys), Some(reason)),
+            ConfigState::Refused(reason) => (None, Some(reason)),
+        };
+        if let Some(keys) = &keys {
+            status.needs_restart = keys.clone();
+            if !keys.is_empty() {
+                tracing::warn!("in force after a restart of ostlerd only: {}", keys.join(", "));
+            }
         }
-    }
-
-    /// Whether the files, when last read, were refused.
-    pub fn config_is_refused(&self) -> bool {
-        !self.config_status.valid
+        match &problem {
+            Some(reason) if keys.is_some() => {
+                tracing::error!("the configuration is in force in part: {reason}")
+            }
+            Some(reason) => tracing::error!("the configuration is refused, nothing is changed: {reason}"),
+            None => {}
+        }
+        (status.valid, status.problem) = (problem.is_none(), problem);
     }
 
     /// Looks what a migration of the app would apply.

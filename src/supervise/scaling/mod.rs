@@ -272,6 +272,9 @@ impl App {
 impl Supervisor {
     /// When the load of apps must be looked at next, and of which.
     pub fn next_load_look(&self) -> Option<LoadLook> {
+        if self.has_left() {
+            return None;
+        }
         let looks = self.apps.iter().filter_map(|(name, app)| Some((app.next_load_look()?, name, app)));
         let looks: Vec<(Moment, &AppName, &App)> = looks.collect();
         // More are started only where nobody had time at an earlier look already.

@@ -10,6 +10,7 @@ use crate::ledger::Ledger;
 pub(super) fn answers_come_once(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let Action::Answer { id, outcome } = action else { return Ok(()) };
     match ledger.asked.get(id) {
+        None if id.is_own() => Ok(()),
         None => Err(format!("{id:?} was never asked and is answered: {outcome}")),
         Some(asked) if asked.answers > 0 => {
             Err(format!("{id:?} ({:?}) is answered again: {outcome}", asked.request))

@@ -11,6 +11,7 @@ mod ready;
 mod rollouts;
 mod scaling;
 mod spawns;
+mod starts;
 mod views;
 mod zygotes;
 
@@ -108,6 +109,16 @@ pub(crate) enum Law {
     WhoServesRefusesNobody,
     TheFailedRefuse,
     WhoComesIsNotShutOut,
+    ARestartDeploys,
+    NothingIsDeployedUnasked,
+    ReadinessWaitsForTheOutcome,
+    ReadinessIsToldOnce,
+    ReadinessIsTold,
+    RoomIsMadeAsAsked,
+    LeavingDecidesNothing,
+    LooksTakeTurns,
+    ReloadsAreReadAfterTheyAreAskedFor,
+    ADryRunIsOnlyTold,
     HooksRunInTheirProcess,
     HooksRunWhenTheyAreDue,
     HooksMissNoWorker,
@@ -186,6 +197,13 @@ const ON_ACTION: &[(Law, ActionLaw)] = &[
     (Law::TheBusyAreLeftAlone, scaling::the_busy_are_left_alone),
     (Law::NothingGrowsWithoutMemory, scaling::nothing_grows_without_memory),
     (Law::WhoComesIsNotShutOut, doors::who_comes_is_not_shut_out),
+    (Law::NothingIsDeployedUnasked, starts::nothing_is_deployed_unasked),
+    (Law::ReadinessIsToldOnce, starts::readiness_is_told_once),
+    (Law::RoomIsMadeAsAsked, starts::room_is_made_as_asked),
+    (Law::LeavingDecidesNothing, starts::leaving_decides_nothing),
+    (Law::LooksTakeTurns, starts::looks_take_turns),
+    (Law::ReloadsAreReadAfterTheyAreAskedFor, starts::reloads_are_read_after_they_are_asked_for),
+    (Law::ADryRunIsOnlyTold, starts::a_dry_run_is_only_told),
     (Law::HooksRunInTheirProcess, hooks::hooks_run_in_their_process),
     (Law::HooksRunWhenTheyAreDue, hooks::hooks_run_when_they_are_due),
 ];
@@ -226,6 +244,8 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::WhatIsComingIsShown, views::what_is_coming_is_shown),
     (Law::WhoServesRefusesNobody, doors::who_serves_refuses_nobody),
     (Law::TheFailedRefuse, doors::the_failed_refuse),
+    (Law::ARestartDeploys, starts::a_restart_deploys),
+    (Law::ReadinessWaitsForTheOutcome, starts::readiness_waits_for_the_outcome),
     (Law::HooksMissNoWorker, hooks::hooks_miss_no_worker),
     (Law::HooksEndWithTheirGeneration, hooks::hooks_end_with_their_generation),
     (Law::WhatPassesIsLookedAtAgain, rollouts::what_passes_is_looked_at_again),

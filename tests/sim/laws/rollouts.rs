@@ -63,14 +63,15 @@ pub(super) fn equal_blueprints_join(step: &Step<'_>) -> Verdict {
 
 /// A plan that names what an app runs already starts no rollout of it: not after a reload, not after a fall of ostlerd.
 pub(super) fn the_same_plan_rolls_nothing_out(step: &Step<'_>) -> Verdict {
-    let Event::PlanMade { plan, .. } = step.fact else { return Ok(()) };
+    let Event::ConfigRead { found } = step.fact else { return Ok(()) };
+    let Ok(found) = &**found else { return Ok(()) };
     for action in step.actions {
         let Action::Announce(News { app, happening: Happening::RolloutStarted { from: Some(_), .. } }) =
             action
         else {
             continue;
         };
-        let (Some(Ok(wanted)), Some(crew)) = (plan.apps.get(app), step.ledger.crews.get(app)) else {
+        let (Some(wanted), Some(crew)) = (found.apps.get(app), step.ledger.crews.get(app)) else {
             continue;
         };
         let Some(view) = &crew.view else { continue };

@@ -1,0 +1,73 @@
+//! What follows a start of ostlerd: a restart is a deploy, and systemd is told when its outcome is known.
+//!
+//! ```text
+//! adopted ─► the configuration is read ─┬─ after a restart: every app that runs is rolled out, once ─► all have ended ─┐
+//!                                       └─ after a crash, or a re-execution: nothing more is brought in ───────────────┤
+//! begun anew ──────────────────────────────────────────────────────────────────────────────────────────────────────────┤
+//!                                    no app starts any more: each serves, or is known not to ─► TellReady, once ◄──────┘
+//! ```
+//!
+//! A stop meanwhile ends it: what stops is not rolled out, and an ostlerd that stops is not ready any more.
+
+use std::collections::BTreeSet;
+
+use crate::config::AppName;
+
+use super::action::Action;
+use super::app::Mode;
+use super::request::RequestId;
+use super::supervisor::{Out, Supervisor};
+use super::view::AppState;
+
+/// How far a start of ostlerd is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Start {
+    /// The apps that are rolled out when the configuration has been read.
+    owed: Vec<AppName>,
+    /// Those that are being rolled out.
+    unproven: BTreeSet<AppName>,
+    /// Whether systemd knows that ostlerd is ready.
+    told: bool,
+}
+
+impl Start {
+    pub(super) fn owes(apps: Vec<AppName>) -> Start {
+        Start { owed: apps, ..Start::default() }
+    }
+}
+
+impl Supervisor {
+    /// The configuration has been read for the first time since the restart.
+    pub(super) fn deploy(&mut self, out: &mut Out) {
+        for app in std::mem::take(&mut self.start.owed) {
+            let runs = self.apps.get(&app).is_some_and(|it| it.mode == Mode::Running);
+            if !runs || self.shutdown.is_some() {
+                continue;
+            }
+            let id = self.own_request();
+            self.with_app(&app, out, |app, turn| app.restart(turn, id));
+            self.start.unproven.insert(app);
+        }
+    }
+
+    /// Tells systemd as soon as it is so. Comes after all other decisions about apps.
+    pub(super) fn tell_ready(&mut self, out: &mut Out) {
+        if self.start.told {
+            return;
+        }
+        let apps = &self.apps;
+        self.start.unproven.retain(|name| apps.get(name).is_some_and(|app| app.shows_a_rollout()));
+        let is_proven = self.start.owed.is_empty() && self.start.unproven.is_empty();
+        let starts = self.apps.values().any(|app| app.state() == AppState::Starting);
+        if is_proven && !starts && self.shutdown.is_none() {
+            self.start.told = true;
+            out.actions.push(Action::TellReady);
+        }
+    }
+
+    /// A number for what nobody has asked for: its answer is told to the log alone.
+    pub(super) fn own_request(&mut self) -> RequestId {
+        self.own_requests += 1;
+        RequestId::own(self.own_requests)
+    }
+}

@@ -1,0 +1,180 @@
+//! How ostlerd makes room for the next one, with everything running on.
+//!
+//! ```text
+//! Request::Reexec ─► CheckSuccessor ─► SuccessorChecked ─┬─► it cannot take over: refused, and why
+//!                                                        └─► Leave(Reexec) ──┬─► this process is the next ostlerd
+//! SIGTERM ─► EndExplained ─┬─ systemd starts it again ─► Leave(Restart) ─────┤
+//!                          └─ for good ─► the shutdown (`drain`)             └─► Stayed: refused, or the shutdown
+//! ```
+//!
+//! From `Leave` on nothing is decided any more: the next ostlerd finds what has become of it all. What happens meanwhile is
+//! kept, and taken up where this one stays after all.
+
+use std::path::PathBuf;
+
+use super::action::Action;
+use super::event::Event;
+use super::request::{Outcome, RequestId};
+use super::supervisor::{Out, Supervisor};
+
+/// Why there is no re-execution any more.
+const STOPPED: &str = "ostlerd is being stopped or started again; the next start runs the binary on disk";
+
+/// How the next ostlerd comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandoverBy {
+    /// This process becomes it.
+    Reexec {
+        /// Who asked; it is told that it is done just before.
+        id: RequestId,
+        /// The binary.
+        program: PathBuf,
+    },
+    /// systemd starts it when this one has ended.
+    Restart,
+}
+
+/// Why this ostlerd has not made room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stayed {
+    /// systemd is about to end it.
+    Ending,
+    /// What runs cannot be written down: into which file.
+    Unwritten(PathBuf),
+    /// The binary cannot be executed; whoever asked has heard that it would be.
+    NotExecuted,
+}
+
+/// The next ostlerd is to come.
+#[derive(Clone, Debug)]
+pub(super) enum Leaving {
+    /// The binary on disk is asked whether it can take over.
+    Checking { id: RequestId },
+    /// This one is to make room.
+    Due { way: HandoverBy, told: bool, since: Vec<Event> },
+}
+
+impl Supervisor {
+    /// Whether nothing is decided any more. Keeps the event if so.
+    pub(super) fn is_leaving(&mut self, event: &Event) -> bool {
+        match (&mut self.leaving, event) {
+            (Some(Leaving::Due { .. }), Event::Stayed { .. }) => false,
+            (Some(Leaving::Due { .. }), Event::TimePassed) => true,
+            (Some(Leaving::Due { since, .. }), event) => {
+                since.push(event.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the shell was told to make room.
+    pub(super) fn has_left(&self) -> bool {
+        matches!(self.leaving, Some(Leaving::Due { .. }))
+    }
+
+    /// Whether the next ostlerd rolls every app out.
+    pub(super) fn leaves_for_a_restart(&self) -> bool {
+        matches!(self.leaving, Some(Leaving::Due { way: HandoverBy::Restart, .. }))
+    }
+
+    /// Somebody wants the binary on disk to take over.
+    pub(super) fn reexec(&mut self, id: RequestId, out: &mut Out) {
+        match self.cannot_be_left() {
+            _ if self.leaving.is_some() => {
+                let reason = "ostlerd is being re-executed already".to_owned();
+                refuse(id, reason, out);
+            }
+            Some(reason) => refuse(id, reason, out),
+            None => {
+                self.leaving = Some(Leaving::Checking { id });
+                out.actions.push(Action::CheckSuccessor);
+            }
+        }
+    }
+
+    /// Why nobody may take over as things are: of an end the next ostlerd would know nothing, and a migration is watched by
+    /// the one that has begun it.
+    fn cannot_be_left(&self) -> Option<String> {
+        if self.shutdown.is_some() {
+            return Some(STOPPED.to_owned());
+        }
+        let migrates = self.apps.values().find(|app| !app.databases.is_idle())?;
+        Some(format!("{} migrates its databases; try again when that has ended", migrates.name))
+    }
+
+    /// The binary on disk has been asked.
+    pub(super) fn successor_checked(&mut self, checked: Result<PathBuf, String>, out: &mut Out) {
+        let Some(Leaving::Checking { id }) = self.leaving.take() else { return };
+        match checked {
+            Ok(program) => self.leave(HandoverBy::Reexec { id, program }),
+            Err(reason) => refuse(id, format!("{reason}; this ostlerd goes on"), out),
+        }
+    }
+
+    /// systemd was asked why it ends ostlerd.
+    pub(super) fn end_explained(&mut self, restart: bool, out: &mut Out) {
+        if !restart {
+            let id = self.own_request();
+            return self.shut_down(id, false, out);
+        }
+        if let Some(Leaving::Checking { id }) = self.leaving.take() {
+            refuse(id, STOPPED.to_owned(), out);
+        }
+        self.leave(HandoverBy::Restart);
+    }
+
+    fn leave(&mut self, way: HandoverBy) {
+        self.leaving = Some(Leaving::Due { way, told: false, since: Vec::new() });
+    }
+
+    /// Has the shell make room, if that is still possible. Comes after all other decisions.
+    pub(super) fn tell_to_leave(&mut self, out: &mut Out) {
+        let reason = self.cannot_be_left();
+        match (&mut self.leaving, reason) {
+            (Some(Leaving::Due { way: HandoverBy::Reexec { id, .. }, told: false, .. }), Some(reason)) => {
+                refuse(*id, reason, out);
+                self.leaving = None;
+            }
+            (Some(Leaving::Due { way, told, .. }), _) if !*told => {
+                *told = true;
+                out.actions.push(Action::Leave(way.clone()));
+            }
+            _ => {}
+        }
+    }
+
+    /// It ends before the binary on disk has answered.
+    pub(super) fn give_up_checking(&mut self, actions: &mut Vec<Action>) {
+        if let Some(Leaving::Checking { id }) = self.leaving.take() {
+            actions.push(Action::Answer { id, outcome: Outcome::Refused { reason: STOPPED.to_owned() } });
+        }
+    }
+
+    /// This ostlerd is still here, and takes up what has happened.
+    pub(super) fn stayed(&mut self, why: Stayed, out: &mut Out) {
+        let Some(Leaving::Due { way, since, .. }) = self.leaving.take() else { return };
+        match (way, why) {
+            (HandoverBy::Reexec { id, .. }, Stayed::Ending) => refuse(id, STOPPED.to_owned(), out),
+            (HandoverBy::Reexec { id, .. }, Stayed::Unwritten(path)) => {
+                let path = path.display();
+                let reason =
+                    format!("{path} cannot be written, and the next ostlerd needs it; this one goes on");
+                refuse(id, reason, out);
+            }
+            (HandoverBy::Reexec { .. }, Stayed::NotExecuted) => {}
+            // Nobody would know of the workers.
+            (HandoverBy::Restart, _) => {
+                let id = self.own_request();
+                self.shut_down(id, false, out);
+            }
+        }
+        for event in since {
+            self.record(event, out);
+        }
+    }
+}
+
+fn refuse(id: RequestId, reason: String, out: &mut Out) {
+    out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
+}

@@ -1,0 +1,366 @@
+//! Reading the configuration anew, and looking at single apps: what is read later is in force later.
+//!
+//! ```text
+//! Request::Reload ─┐
+//! Prepare of an app ┴─► due, in order ─┬─► a look at one app; several at a time ─► AppPrepared
+//!                                      └─► ReadConfig, alone ─► ConfigRead ─┬─► refused: nothing is changed
+//!                                                                           ├─► told what it would change
+//!                                                                           └─► in force, app by app ─► answered
+//! ```
+//!
+//! Requests for the same that come before their reading has begun share it, so nobody is answered from files that were read
+//! before he asked, and a storm of requests costs one reading more.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::config::AppName;
+use crate::plan::{AppPlan, MachinePolicy, Plan, Refusal};
+
+use super::action::Action;
+use super::app::{App, Then};
+use super::request::{Outcome, RequestId};
+use super::supervisor::{Out, Supervisor};
+
+/// Why the configuration is read anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadPurpose {
+    /// To put it in force; apps that are configured as before keep their release.
+    Reload,
+    /// To put it in force with the releases as they are now.
+    Hangup,
+    /// To tell what [`ReadPurpose::Reload`] would change.
+    DryRun,
+}
+
+/// What was found when the configuration was read, and nothing in it refused all of it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ConfigFound {
+    /// What is to run, of every app but those of `held`.
+    pub apps: BTreeMap<AppName, AppPlan>,
+    /// Apps that cannot be looked at through no fault of the configuration: what of them runs goes on as it is.
+    pub held: BTreeMap<AppName, Refusal>,
+    /// What holds for the machine.
+    pub machine: MachinePolicy,
+    /// Keys that are configured otherwise than they run.
+    pub needs_restart: Vec<String>,
+}
+
+/// How the configuration's files, as they were read last, stand to what runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigState {
+    /// They are in force, but for these keys, which need a restart of ostlerd.
+    InForce(Vec<String>),
+    /// So they are, but for some apps: which, and why.
+    InPart(Vec<String>, String),
+    /// Nothing of them is, and why.
+    Refused(String),
+}
+
+/// A reading that is due or under way, and who waits for it.
+#[derive(Clone, Debug)]
+struct Reading {
+    purpose: ReadPurpose,
+    waiters: Vec<RequestId>,
+    /// Whether it is the first after an adoption: nobody has asked for it.
+    first: bool,
+}
+
+/// Something to look at.
+#[derive(Clone, Debug)]
+enum Look {
+    App(AppName),
+    Config(Reading),
+}
+
+/// What is looked at, and what is to be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Looks {
+    due: VecDeque<Look>,
+    reading: Option<Reading>,
+    /// Apps that are looked at; one that was stopped and started again may be more than once.
+    looking: BTreeMap<AppName, u32>,
+    /// Whether the files were refused, or some of it, when they were read last.
+    refused: bool,
+}
+
+/// A new configuration that is brought in: the apps that have not answered yet, and what the others said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Reload {
+    waiters: Vec<RequestId>,
+    left: BTreeSet<AppName>,
+    changed: Vec<AppName>,
+    needs_restart: Vec<String>,
+    worst: Option<Outcome>,
+    first: bool,
+}
+
+impl Looks {
+    /// The first reading after an adoption: what has changed while nobody looked follows, as any change does.
+    pub(super) fn first(id: RequestId) -> Looks {
+        let reading = Reading { purpose: ReadPurpose::Reload, waiters: vec![id], first: true };
+        Looks { due: VecDeque::from([Look::Config(reading)]), ..Looks::default() }
+    }
+
+    fn readings(&self) -> impl Iterator<Item = &Reading> {
+        let due = self.due.iter().filter_map(|look| match look {
+            Look::Config(reading) => Some(reading),
+            Look::App(_) => None,
+        });
+        self.reading.iter().chain(due)
+    }
+
+    fn read(&mut self, id: RequestId, purpose: ReadPurpose) {
+        let same = self.due.iter_mut().find_map(|look| match look {
+            Look::Config(reading) if reading.purpose == purpose => Some(reading),
+            _ => None,
+        });
+        match same {
+            Some(reading) => reading.waiters.push(id),
+            None => {
+                let reading = Reading { purpose, waiters: vec![id], first: false };
+                self.due.push_back(Look::Config(reading));
+            }
+        }
+    }
+
+    fn look_at(&mut self, app: AppName) {
+        let is_due = |look: &Look| matches!(look, Look::App(name) if *name == app);
+        if !self.due.iter().any(is_due) {
+            self.due.push_back(Look::App(app));
+        }
+    }
+
+    /// What may begin now. A reading waits for every look that has begun before it, and the other way round.
+    fn next(&mut self) -> Option<Look> {
+        let may_begin = |look: &Look| match look {
+            Look::App(_) => true,
+            Look::Config(_) => self.looking.is_empty(),
+        };
+        if self.reading.is_some() || !self.due.front().is_some_and(may_begin) {
+            return None;
+        }
+        let look = self.due.pop_front()?;
+        match &look {
+            Look::App(app) => *self.looking.entry(app.clone()).or_default() += 1,
+            Look::Config(reading) => self.reading = Some(reading.clone()),
+        }
+        Some(look)
+    }
+
+    fn looked_at(&mut self, app: &AppName) {
+        if let Some(count) = self.looking.get_mut(app) {
+            *count -= 1;
+            if *count == 0 {
+                self.looking.remove(app);
+            }
+        }
+    }
+}
+
+impl Supervisor {
+    /// Somebody wants the configuration's files in force, or to know what that would change.
+    pub(super) fn reload(&mut self, id: RequestId, purpose: ReadPurpose) {
+        self.looks.read(id, purpose);
+    }
+
+    /// An app has been looked at. Where the files were refused and it can be run now, they are read again: what refused them
+    /// may have been the release before.
+    pub(super) fn looked_at(&mut self, app: &AppName, is_good: bool) {
+        self.looks.looked_at(app);
+        if is_good && self.looks.refused && self.shutdown.is_none() {
+            let id = self.own_request();
+            self.looks.read(id, ReadPurpose::Reload);
+        }
+    }
+
+    /// Holds looks back until it is their turn, and begins those whose turn it is. Comes after all other decisions.
+    pub(super) fn begin_looks(&mut self, out: &mut Out) {
+        out.actions.retain(|action| match action {
+            Action::Prepare { app } => {
+                self.looks.look_at(app.clone());
+                false
+            }
+            _ => true,
+        });
+        while let Some(look) = self.looks.next() {
+            out.actions.push(match look {
+                Look::App(app) => Action::Prepare { app },
+                Look::Config(Reading { purpose, .. }) => {
+                    let keep = match purpose {
+                        ReadPurpose::Reload | ReadPurpose::DryRun => self.plan(),
+                        ReadPurpose::Hangup => Plan::default(),
+                    };
+                    Action::ReadConfig { purpose, keep: Box::new(keep) }
+                }
+            });
+        }
+    }
+
+    /// The configuration has been read.
+    pub(super) fn config_read(&mut self, found: Result<ConfigFound, Refusal>, out: &mut Out) {
+        let Some(reading) = self.looks.reading.take() else { return };
+        match (reading.purpose, found) {
+            (ReadPurpose::DryRun, found) => self.tell_changes(reading.waiters, found, out),
+            (_, found) => {
+                // Its listeners are bound, whatever becomes of it.
+                self.apps.values_mut().for_each(App::doubt_doors);
+                let first = reading.first;
+                match found {
+                    Ok(found) => self.bring_in_config(reading, found, out),
+                    Err(refusal) => self.refuse_config(reading.waiters, refusal, out),
+                }
+                if first {
+                    self.deploy(out);
+                }
+            }
+        }
+    }
+
+    fn tell_changes(&mut self, waiters: Vec<RequestId>, found: Result<ConfigFound, Refusal>, out: &mut Out) {
+        let outcome = match found {
+            Ok(found) if !found.held.is_empty() => in_part(&found.held),
+            Ok(found) => {
+                let plan = self.plan_of(found);
+                Outcome::Planned { changes: self.changes(&plan), needs_restart: plan.needs_restart }
+            }
+            Err(Refusal { reason, detail, .. }) => Outcome::Misconfigured { reason, detail },
+        };
+        answer_all(waiters, &outcome, &mut out.actions);
+    }
+
+    fn refuse_config(&mut self, waiters: Vec<RequestId>, refusal: Refusal, out: &mut Out) {
+        self.looks.refused = true;
+        let Refusal { reason, detail, .. } = refusal;
+        out.actions.push(Action::TellConfig(ConfigState::Refused(reason.clone())));
+        answer_all(waiters, &Outcome::Misconfigured { reason, detail }, &mut out.actions);
+    }
+
+    /// Puts in force what was found; apps that are held go on as they are, and whoever asked is told of them at once.
+    fn bring_in_config(&mut self, mut reading: Reading, found: ConfigFound, out: &mut Out) {
+        if self.shutdown.is_some() {
+            let reason = "ostlerd is shutting down".to_owned();
+            return answer_all(reading.waiters, &Outcome::Refused { reason }, &mut out.actions);
+        }
+        self.looks.refused = !found.held.is_empty();
+        let keys = found.needs_restart.clone();
+        if found.held.is_empty() {
+            out.actions.push(Action::TellConfig(ConfigState::InForce(keys)));
+        } else {
+            let outcome = in_part(&found.held);
+            out.actions.push(Action::TellConfig(ConfigState::InPart(keys, outcome.to_string())));
+            // What becomes of the rest is told to the log alone.
+            let rest = vec![self.own_request()];
+            answer_all(std::mem::replace(&mut reading.waiters, rest), &outcome, &mut out.actions);
+        }
+        let plan = self.plan_of(found);
+        self.bring_in_plan(reading, plan, out);
+    }
+
+    /// The whole plan: what is held runs on as it is, where it runs.
+    fn plan_of(&self, found: ConfigFound) -> Plan {
+        let ConfigFound { apps, held, machine, needs_restart } = found;
+        let mut running = self.plan().apps;
+        let mut apps: BTreeMap<AppName, _> = apps.into_iter().map(|(name, plan)| (name, Ok(plan))).collect();
+        apps.extend(held.into_iter().map(|(name, refusal)| {
+            let runs = running.remove(&name).and_then(Result::ok);
+            (name, runs.ok_or(refusal))
+        }));
+        Plan { apps, machine, needs_restart }
+    }
+
+    fn bring_in_plan(&mut self, Reading { waiters, first, .. }: Reading, plan: Plan, out: &mut Out) {
+        let id = self.own_request();
+        self.machine = plan.machine;
+        let mut reload = Reload { waiters, first, needs_restart: plan.needs_restart, ..Reload::default() };
+        let gone: Vec<AppName> =
+            self.apps.keys().filter(|name| !plan.apps.contains_key(name)).cloned().collect();
+        for name in gone {
+            reload.left.insert(name.clone());
+            reload.changed.push(name.clone());
+            self.with_app(&name, out, |app, turn| app.stop(turn, Some(id), Then::Forget));
+        }
+        for (name, prepared) in plan.apps {
+            let waits = match self.apps.contains_key(&name) {
+                false => self.with_new_app(name.clone(), out, |app, turn| {
+                    app.begin(turn, prepared, Some(id));
+                    true
+                }),
+                true => self.with_app(&name, out, |app, turn| app.replan(turn, prepared, id)),
+            };
+            if waits == Some(true) {
+                reload.left.insert(name.clone());
+                reload.changed.push(name);
+            }
+        }
+        self.reloads.insert(id, reload);
+    }
+
+    /// Passes answers on; those of a reload are gathered until every app has given its own.
+    pub(super) fn give_answers(&mut self, out: &mut Out) {
+        let Out { actions, answers } = out;
+        for (id, app, outcome) in answers.drain(..) {
+            match self.reloads.get_mut(&id) {
+                Some(reload) => reload.answered(&app, outcome),
+                None => actions.push(Action::Answer { id, outcome }),
+            }
+        }
+        self.reloads.retain(|_, reload| {
+            if reload.left.is_empty() {
+                answer_all(std::mem::take(&mut reload.waiters), &reload.outcome(), actions);
+            }
+            !reload.left.is_empty()
+        });
+    }
+
+    /// Nobody is there any more who could read for those who wait.
+    pub(super) fn give_up_readings(&mut self, actions: &mut Vec<Action>) {
+        let outcome = Outcome::Refused { reason: "ostlerd is shutting down".to_owned() };
+        let waiters = self.looks.readings().flat_map(|reading| reading.waiters.clone());
+        answer_all(waiters.collect(), &outcome, actions);
+    }
+
+    /// Whether files that somebody wants in force are not, or not known to have come to nothing.
+    pub(super) fn is_reloading(&self) -> bool {
+        let is_read = |it: &Reading| it.purpose != ReadPurpose::DryRun && !it.first;
+        self.looks.readings().any(is_read) || self.reloads.values().any(|it| !it.first)
+    }
+}
+
+impl Reload {
+    fn answered(&mut self, app: &AppName, outcome: Outcome) {
+        self.left.remove(app);
+        if outcome.exit_status() != 0 && self.worst.is_none() {
+            self.worst = Some(outcome);
+        }
+    }
+
+    fn outcome(&self) -> Outcome {
+        if let Some(worst) = &self.worst {
+            return worst.clone();
+        }
+        let names: Vec<&str> = self.changed.iter().map(AppName::as_str).collect();
+        let mut message = match names.is_empty() {
+            true => "the configuration is in force; no app had to change".to_owned(),
+            false => format!("the configuration is in force; changed: {}", names.join(", ")),
+        };
+        if !self.needs_restart.is_empty() {
+            let keys = self.needs_restart.join(", ");
+            message.push_str(&format!("; only after a restart of ostlerd: {keys}"));
+        }
+        Outcome::Done { message, generation: None }
+    }
+}
+
+fn answer_all(waiters: Vec<RequestId>, outcome: &Outcome, actions: &mut Vec<Action>) {
+    actions.extend(waiters.into_iter().map(|id| Action::Answer { id, outcome: outcome.clone() }));
+}
+
+/// What is wrong with the apps that are held; of the others nothing is.
+fn in_part(held: &BTreeMap<AppName, Refusal>) -> Outcome {
+    let reasons: Vec<&str> = held.values().map(|it| it.reason.as_str()).collect();
+    let details: Vec<&str> = held.values().map(|it| it.detail.as_str()).filter(|it| !it.is_empty()).collect();
+    let whose = if held.len() == 1 { "this app goes" } else { "these apps go" };
+    let reason =
+        format!("{} ({whose} on as before; everything else is as the files say)", reasons.join("; "));
+    Outcome::Misconfigured { reason, detail: details.join("\n") }
+}

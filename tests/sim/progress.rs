@@ -1,0 +1,140 @@
+//! What must have come about when faults have stopped: everything is as it should be, and stays so.
+
+use std::time::Duration;
+
+use ostler::supervise::{AppState, Command, Moment};
+
+use crate::crew::Crew;
+use crate::laws::{Law, Verdict, Violation};
+use crate::ledger::Ledger;
+use crate::run::Run;
+
+/// How long after the last fault the wanted plan must be served, at most.
+const BOUND: Duration = Duration::from_secs(400);
+/// How long the calm is watched when it is reached.
+const WATCH: Duration = Duration::from_secs(20);
+
+impl Run {
+    pub(crate) fn has_been_good(&self) -> bool {
+        let long_enough = self.good_since.is_some_and(|since| self.now.since(since) > WATCH);
+        // Somebody may have asked for something meanwhile.
+        long_enough && self.said_good_bye.is_none() && all_answered(&self.ledger).is_ok()
+    }
+
+    /// Once faults have stopped: everything comes to be as it should, and stays so.
+    pub(crate) fn judge_progress(&mut self) -> Result<(), Violation> {
+        if !self.world.is_calm() {
+            return Ok(());
+        }
+        let calm_from = Moment::at(self.world.scenario.calm_from);
+        let (verdict, linked) = (self.all_is_well(), self.links_lead_to_the_proven());
+        let well = verdict.is_ok() && linked.is_ok();
+        if self.now.since(self.said_good_bye.unwrap_or(calm_from)) > BOUND && !self.ledger.exited {
+            self.options.code.holds(Law::LinksLeadToTheProven, || linked)?;
+            let law = if well { Law::AnswersComeInTime } else { Law::TheWantedPlanIsServed };
+            self.options.code.holds(law, || verdict)?;
+            self.options.code.holds(Law::ReadinessIsTold, || readiness_is_told(&self.ledger))?;
+            self.options.code.holds(Law::AnswersComeInTime, || all_answered(&self.ledger))?;
+            if self.options.code.only.is_some() {
+                self.ledger.exited = true;
+            }
+        }
+        if !well {
+            self.good_since = None;
+        } else if self.good_since.is_none()
+            && all_answered(&self.ledger).is_ok()
+            && readiness_is_told(&self.ledger).is_ok()
+        {
+            self.good_since = Some(self.now);
+            self.say_good_bye();
+        }
+        Ok(())
+    }
+
+    /// Half of the runs end with a shutdown.
+    fn say_good_bye(&mut self) {
+        if !self.ledger.machine.shutdown && self.said_good_bye.is_none() && self.world.rng.chance(0.5) {
+            self.said_good_bye = Some(self.now);
+            let request = if self.world.rng.chance(0.8) { Command::Shutdown } else { Command::ShutdownNow };
+            self.world.ask_after(Duration::from_secs(1), request);
+        }
+    }
+
+    /// No link leads to a release that was named and does not serve.
+    fn links_lead_to_the_proven(&self) -> Verdict {
+        let planned = |app| self.ledger.crews.get(app).is_some_and(|crew| crew.planned);
+        // One that somebody has moved elsewhere is theirs, whatever is written down.
+        let there = |app, version| self.world.disk.app(app).is_some_and(|disk| disk.version == version);
+        let mut unproven = self.world.links.unproven();
+        let left = |app| self.ledger.left_links.contains(app);
+        match unproven.find(|(app, version)| planned(app) && there(app, *version) && !left(app)) {
+            Some((app, version)) => {
+                Err(format!("the link of {app} leads to v{version}, which is not proven"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn all_is_well(&self) -> Verdict {
+        if self.ledger.machine.shutdown || self.said_good_bye.is_some() {
+            return Err("the shutdown has not ended".to_owned());
+        }
+        if let Some(app) = self.ledger.refused.since.keys().next() {
+            return Err(format!("{app} waits for another look"));
+        }
+        for (app, crew) in &self.ledger.crews {
+            let view = self.view.apps.iter().find(|view| view.name == *app);
+            let workers = self.ledger.of(app).count();
+            match view {
+                None if crew.planned => return Err(format!("{app} is planned and not shown")),
+                None if workers > 0 => return Err(format!("{app} is removed and has {workers} workers")),
+                Some(_) if !crew.planned => return Err(format!("{app} is removed and still shown")),
+                None => {}
+                Some(view) if view.state == AppState::Stopped && crew.was_stopped => {}
+                Some(_) if !crew.startable => {}
+                Some(view) => self.serves(crew, view)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn serves(&self, crew: &Crew, view: &ostler::supervise::AppView) -> Verdict {
+        let app = &view.name;
+        if view.migration.is_some() {
+            return Err(format!("{app}: the migration has not ended: {:?}", view.migration));
+        }
+        if crew.not_started && view.generation.is_none() && !crew.stopped {
+            return Ok(());
+        }
+        if crew.stopped {
+            return Err(format!("{app} should be stopped and is {:?}", view.state));
+        }
+        if view.rollout.is_some() {
+            return Err(format!("{app}: the rollout has not ended: {:?}", view.rollout));
+        }
+        let Some(generation) = view.generation else { return Err(format!("{app} has no generation")) };
+        let ready = self.ledger.ready_of(app, generation);
+        if ready < view.wanted || view.wanted == 0 {
+            return Err(format!("{app}: {ready} of {} workers of {generation} are ready", view.wanted));
+        }
+        let strangers = self.ledger.of(app).filter(|(_, hand)| hand.generation != generation);
+        match strangers.filter(|(_, hand)| hand.is_live()).count() {
+            0 => Ok(()),
+            count => Err(format!("{app}: {count} workers of other generations than {generation} live")),
+        }
+    }
+}
+
+fn readiness_is_told(ledger: &Ledger) -> Verdict {
+    match ledger.start.ready || ledger.machine.shutdown {
+        true => Ok(()),
+        false => Err("nobody was told that ostlerd is ready".to_owned()),
+    }
+}
+
+pub(crate) fn all_answered(ledger: &Ledger) -> Verdict {
+    match ledger.asked.iter().find(|(_, asked)| asked.answers == 0) {
+        Some((id, asked)) => Err(format!("{id:?} ({:?}) has no answer", asked.request)),
+        None => Ok(()),
+    }
+}
