@@ -1,6 +1,6 @@
 //! What the news so far amounts to, for one app: the state behind the live picture.
 
-use crate::supervise::{GenerationId, Happening};
+use crate::supervise::{GenerationId, Happening, ProcessChange, ProcessNews, Role};
 
 /// How far a change of one app has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,26 @@ pub(super) struct Progress {
 }
 
 impl Progress {
+    fn note_process(&mut self, ProcessNews { process, role, generation, change }: &ProcessNews) {
+        let phase = match (change, role) {
+            (ProcessChange::Started {}, Role::Zygote(loads)) => format!("loading {}", loads.what()),
+            (ProcessChange::Started {}, Role::Web) => format!("{process} boots"),
+            (ProcessChange::Held { .. }, _) => format!("{process} proves itself"),
+            (ProcessChange::Ready { ready: Some(ready), wanted: Some(wanted), .. }, _)
+                if self.generation.is_none_or(|ours| ours == *generation) =>
+            {
+                (self.ready, self.wanted) = (*ready, *wanted);
+                "replacing".to_owned()
+            }
+            (ProcessChange::Draining { .. }, Role::Web) => format!("{process} drains"),
+            (ProcessChange::Died { .. }, _) => format!("{process} died"),
+            (ProcessChange::Waits { at, .. }, _) => format!("{process} waits in {at}"),
+            (ProcessChange::Failed { .. }, _) => format!("{process} failed"),
+            _ => return,
+        };
+        self.phase = phase;
+    }
+
     /// Takes in what happened next.
     pub(super) fn note(&mut self, happening: &Happening) {
         use Happening::{MigrationStarted, RolloutRequested, RolloutStarted, Scaled, Stopping};
@@ -50,21 +70,7 @@ impl Progress {
                     ..Progress::default()
                 };
             }
-            Happening::ZygoteStarted { loads, .. } => self.phase = format!("loading {}", loads.what()),
-            Happening::ZygoteDied { zygote, .. } => self.phase = format!("{zygote} died"),
-            Happening::WorkerStarted { worker, .. } => self.phase = format!("{worker} boots"),
-            Happening::WorkerHeld { worker, .. } => self.phase = format!("{worker} proves itself"),
-            Happening::WorkerReady { generation, ready, wanted, .. }
-                if self.generation.is_none_or(|ours| ours == *generation) =>
-            {
-                (self.ready, self.wanted) = (*ready, *wanted);
-                self.phase = "replacing".to_owned();
-            }
-            Happening::WorkerDraining { worker, .. } => self.phase = format!("{worker} drains"),
-            Happening::WorkerDied { worker, .. } => self.phase = format!("{worker} died"),
-            Happening::ZygoteWaits { zygote, at, .. } => self.phase = format!("{zygote} waits in {at}"),
-            Happening::WorkerWaits { worker, at, .. } => self.phase = format!("{worker} waits in {at}"),
-            Happening::WorkerFailed { worker, .. } => self.phase = format!("{worker} failed"),
+            Happening::Process(news) => self.note_process(news),
             Happening::BackingOff { .. } => self.phase = "waiting before the next try".to_owned(),
             Happening::RolloutSettling { .. } => self.phase = "watching the new workers".to_owned(),
             Happening::RollingBack { .. } => self.phase = "rolling back".to_owned(),
@@ -139,14 +145,14 @@ mod tests {
     use crate::supervise::WorkerId;
     use std::time::Duration;
 
+    fn of_worker(generation: u64, change: ProcessChange) -> Happening {
+        let (process, generation) = (WorkerId(9), GenerationId(generation));
+        Happening::Process(ProcessNews { process, role: Role::Web, generation, change })
+    }
+
     fn ready(generation: u64, ready: u32) -> Happening {
-        Happening::WorkerReady {
-            worker: WorkerId(9),
-            generation: GenerationId(generation),
-            ready,
-            wanted: 4,
-            took: Duration::from_secs(1),
-        }
+        let (ready, wanted, took) = (Some(ready), Some(4), Duration::from_secs(1));
+        of_worker(generation, ProcessChange::Ready { ready, wanted, took })
     }
 
     #[test]
@@ -164,12 +170,8 @@ mod tests {
         progress.note(&ready(8, 2));
         assert_eq!(progress.words(), "g7 → g8  2 of 4 ready  replacing");
         progress.note(&Happening::RolloutCommitted { generation: GenerationId(8), took: Duration::ZERO });
-        let (worker, generation) = (WorkerId(2), GenerationId(7));
-        progress.note(&Happening::WorkerDraining {
-            worker,
-            generation,
-            cause: crate::supervise::Cause::Rollout,
-        });
+        let cause = crate::supervise::Cause::Rollout;
+        progress.note(&of_worker(7, ProcessChange::Draining { cause }));
         assert_eq!((progress.ended, progress.phase.as_str()), (Some(true), "done"));
     }
 

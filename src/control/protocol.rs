@@ -111,7 +111,10 @@ pub(crate) fn no_such_app<'a>(name: &str, apps: impl IntoIterator<Item = &'a App
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervise::{Exit, GenerationId, Happening, LastWords, WorkerId};
+    use crate::plan::Preload;
+    use crate::supervise::{
+        Cause, Exit, GenerationId, Happening, LastWords, ProcessChange, ProcessNews, Role, WorkerId,
+    };
     use std::time::Duration;
 
     fn names(all: &[&str]) -> Vec<AppName> {
@@ -131,18 +134,20 @@ mod tests {
 
     #[test]
     fn news_survives_the_wire() {
-        let (worker, generation) = (WorkerId(3), GenerationId(2));
+        let (process, generation) = (WorkerId(3), GenerationId(2));
         let last_words = LastWords { message: "no".into(), traceback: "Traceback\n  x".into() };
+        let of = |role, change| Happening::Process(ProcessNews { process, role, generation, change });
+        let (ready, took) = (Some(1), Duration::from_millis(1234));
+        let died = |exit| ProcessChange::Died { exit, ready: false, last_words: last_words.clone() };
         let happenings = [
             Happening::RolloutStarted { generation, from: None, workers: 4 },
-            Happening::WorkerReady {
-                worker,
-                generation,
-                ready: 1,
-                wanted: 4,
-                took: Duration::from_millis(1234),
-            },
-            Happening::WorkerDied { worker, generation, exit: Exit::Signal(9), ready: false, last_words },
+            of(Role::Web, ProcessChange::Started {}),
+            of(Role::Web, ProcessChange::Ready { ready, wanted: Some(4), took }),
+            of(Role::Web, died(Some(Exit::Signal(9)))),
+            of(Role::Web, ProcessChange::NotStarted { reason: "no memory".into() }),
+            of(Role::Zygote(Preload::App), ProcessChange::Ready { ready: None, wanted: None, took }),
+            of(Role::Zygote(Preload::Settings), ProcessChange::Draining { cause: Cause::Rollout }),
+            of(Role::Zygote(Preload::App), died(None)),
             Happening::Stopped,
         ];
         for happening in happenings {

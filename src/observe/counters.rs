@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Status;
 use crate::config::AppName;
-use crate::supervise::{Cause, Exit, Happening, News, VerdictKind, WorkerId};
+use crate::supervise::{
+    Cause, Exit, Happening, News, ProcessChange, ProcessNews, Role, VerdictKind, WorkerId,
+};
 
 /// What happened since ostlerd started.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,23 +107,9 @@ impl Counters {
         use Happening::*;
         let app = &news.app;
         match &news.happening {
-            WorkerDraining { worker, cause, .. } | WorkerHung { worker, cause, .. } => {
-                if let Some(cause) = restart(*cause)
-                    && self.ending.insert(*worker)
-                {
-                    count(&mut self.restarts, app, cause);
-                }
+            Process(ProcessNews { role: Role::Web, process, change, .. }) => {
+                self.worker_changed(app, *process, change);
             }
-            WorkerDied { worker, exit: Exit::OutOfMemory { .. }, .. } if !self.ending.contains(worker) => {
-                count(&mut self.restarts, app, "oom");
-            }
-            WorkerDied { worker, ready, .. } if !self.ending.contains(worker) => {
-                count(&mut self.restarts, app, if *ready { "died" } else { "boot_failed" });
-            }
-            WorkerFailed { worker, .. } if !self.ending.contains(worker) => {
-                count(&mut self.restarts, app, "boot_failed");
-            }
-            SpawnFailed { .. } => count(&mut self.restarts, app, "spawn_failed"),
             RolloutCommitted { .. } => count(&mut self.rollouts, app, "committed"),
             RolledBack { .. } => count(&mut self.rollouts, app, "rolled_back"),
             RolloutSuperseded { .. } => count(&mut self.rollouts, app, "superseded"),
@@ -132,8 +120,22 @@ impl Counters {
             PrepareFailed { .. } => count(&mut self.rollouts, app, "refused"),
             _ => {}
         }
-        if let WorkerDied { worker, .. } | WorkerExited { worker, .. } = &news.happening {
-            self.ending.remove(worker);
+    }
+
+    fn worker_changed(&mut self, app: &AppName, worker: WorkerId, change: &ProcessChange) {
+        use ProcessChange::*;
+        let cause = match change {
+            Draining { cause } | Hung { cause, .. } => restart(*cause).filter(|_| self.ending.insert(worker)),
+            NotStarted { .. } => Some("spawn_failed"),
+            _ if self.ending.contains(&worker) => None,
+            Died { exit: Some(Exit::OutOfMemory { .. }), .. } => Some("oom"),
+            Died { ready: true, .. } => Some("died"),
+            Died { .. } | Failed { .. } => Some("boot_failed"),
+            _ => None,
+        };
+        cause.into_iter().for_each(|cause| count(&mut self.restarts, app, cause));
+        if let Died { .. } | Exited { .. } = change {
+            self.ending.remove(&worker);
         }
     }
 
@@ -278,20 +280,20 @@ mod tests {
         assert_eq!(total(&again), 9, "what an adopted worker had served is not counted twice");
     }
 
+    fn news(worker: u64, change: ProcessChange) -> News {
+        let (process, generation) = (WorkerId(worker), GenerationId(1));
+        let news = ProcessNews { process, role: Role::Web, generation, change };
+        News { app: "shop".parse().unwrap(), happening: Happening::Process(news) }
+    }
+
     #[test]
     fn what_the_kernel_killed_for_memory_is_told_from_other_deaths() {
         let mut counters = Counters::default();
         let exits = [Exit::OutOfMemory { limit: Some(1 << 30) }, Exit::OutOfMemory { limit: None }];
         for (number, exit) in exits.into_iter().chain([Exit::Signal(9)]).enumerate() {
-            let (worker, generation) = (WorkerId(number as u64), GenerationId(1));
-            let died = Happening::WorkerDied {
-                worker,
-                generation,
-                exit,
-                ready: number > 0,
-                last_words: Default::default(),
-            };
-            counters.heard(&News { app: "shop".parse().unwrap(), happening: died });
+            let last_words = Default::default();
+            let died = ProcessChange::Died { exit: Some(exit), ready: number > 0, last_words };
+            counters.heard(&news(number as u64, died));
         }
         let counts: Vec<_> = counters.restarts.iter().map(|((_, cause), count)| (*cause, *count)).collect();
         assert_eq!(counts, [("died", 1), ("oom", 2)]);
@@ -300,20 +302,10 @@ mod tests {
     #[test]
     fn a_worker_that_hangs_and_dies_is_one_restart() {
         let mut counters = Counters::default();
-        let (worker, generation) = (WorkerId(1), GenerationId(1));
-        let news = |happening| News { app: "shop".parse().unwrap(), happening };
-        counters.heard(&news(Happening::WorkerHung {
-            worker,
-            generation,
-            cause: Cause::Hung,
-            age: std::time::Duration::ZERO,
-        }));
-        counters.heard(&news(Happening::WorkerDraining { worker, generation, cause: Cause::Hung }));
-        counters.heard(&news(Happening::WorkerDraining {
-            worker: WorkerId(2),
-            generation,
-            cause: Cause::Rollout,
-        }));
+        let age = std::time::Duration::ZERO;
+        counters.heard(&news(1, ProcessChange::Hung { cause: Cause::Hung, age }));
+        counters.heard(&news(1, ProcessChange::Draining { cause: Cause::Hung }));
+        counters.heard(&news(2, ProcessChange::Draining { cause: Cause::Rollout }));
         assert_eq!(counters.restarts.values().sum::<u64>(), 1, "{counters:?}");
     }
 }

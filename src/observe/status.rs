@@ -10,8 +10,8 @@ use super::output::Output;
 use crate::config::AppName;
 use crate::plan::{Preload, Readiness};
 use crate::supervise::{
-    AppState, GenerationId, LastMigration, LastRollout, LastWords, Proof, RolloutView, ScalingView, View,
-    WorkerId, WorkerState,
+    AppState, GenerationId, LastMigration, LastRollout, LastWords, ProcessView, Proof, Role, RolloutView,
+    ScalingView, View, WorkerId, WorkerState,
 };
 
 /// The machine as `status` shows it.
@@ -354,8 +354,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
             queues: known.queues,
         },
         workers: app
-            .workers
-            .iter()
+            .workers()
             .map(|worker| WorkerStatus {
                 id: worker.id,
                 pid: facts.pids.get(&worker.id).copied(),
@@ -369,20 +368,21 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
                 keeps_idle_seconds: worker.keeps_idle.map(|limit| limit.as_secs_f64()),
             })
             .collect(),
-        zygotes: app
-            .zygotes
-            .iter()
-            .map(|zygote| ZygoteStatus {
-                id: zygote.id,
-                pid: facts.pids.get(&zygote.id).copied(),
-                generation: zygote.generation,
-                loads: zygote.loads,
-                ready: zygote.ready,
-                rss_bytes: zygote.rss,
-                age_seconds: zygote.age.as_secs_f64(),
-            })
-            .collect(),
+        zygotes: app.processes.iter().filter_map(|process| zygote(process, facts)).collect(),
     }
+}
+
+fn zygote(process: &ProcessView, facts: &Facts) -> Option<ZygoteStatus> {
+    let Role::Zygote(loads) = process.role else { return None };
+    Some(ZygoteStatus {
+        id: process.id,
+        pid: facts.pids.get(&process.id).copied(),
+        generation: process.generation,
+        loads,
+        ready: process.state == WorkerState::Ready,
+        rss_bytes: process.rss,
+        age_seconds: process.age.as_secs_f64(),
+    })
 }
 
 /// Of all queues together; `None` where none is known.

@@ -23,7 +23,7 @@ use super::{adopt, doors, identity, jobs};
 use crate::config::{Address, AppName, counted};
 use crate::control;
 use crate::plan::Account;
-use crate::supervise::Rung;
+use crate::supervise::StopSignal;
 
 /// Workers are given their own time, and no more than this: systemd kills whoever cleans up after `TimeoutStopSec=`.
 const MOST: Duration = Duration::from_secs(75);
@@ -81,7 +81,7 @@ async fn finish(children: &Children, left: &State, runtime: &Path) {
     let _ = timeout(QUEUES, doors::emptied(listeners.shut())).await;
     for (worker, living) in &living {
         hurry(kept.workers.iter().find(|record| record.id == *worker), living);
-        if let Err(error) = living.process.signal_rung(Rung::Drain) {
+        if let Err(error) = living.process.stop(StopSignal::Drain) {
             tracing::error!(%worker, %error, "worker {worker} could not be signalled");
         }
     }

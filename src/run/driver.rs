@@ -17,7 +17,7 @@ use crate::config::Saturation;
 use crate::control::{ChannelEnds, Given};
 use crate::observe::health::{Pulse, Sources, Vitals};
 use crate::observe::{Counters, Status};
-use crate::supervise::{Action, Command, Event, HandoverBy, Moment, Supervisor};
+use crate::supervise::{Action, Command, Event, HandoverBy, Moment, ProcessFact, Supervisor};
 
 mod inbound;
 mod leaving;
@@ -166,7 +166,7 @@ impl Driver {
     }
 
     fn heard(&mut self, mut event: Event) {
-        if let Event::WorkerExited { worker, exit } = &mut event {
+        if let Event::Process { process: worker, fact: ProcessFact::Exited(exit) } = &mut event {
             *exit = self.shell.told_apart(*worker, *exit);
             if let Some(served) = self.shell.served(*worker) {
                 self.vitals.send_modify(|vitals| vitals.ended(*worker, served));

@@ -142,9 +142,9 @@ fn state(bytes: &[u8]) {
     let stages = [None, Some(Stage::Empty), Some(Stage::Booting), Some(Stage::Ready), Some(Stage::Draining)];
     let found: BTreeMap<_, _> = kept
         .legacy
-        .workers()
+        .processes()
         .enumerate()
-        .map(|(at, (_, worker, _))| {
+        .map(|(at, (_, worker, ..))| {
             let alive = there.rotate_left(at as u32 % 8) & 1 == 1;
             (worker, Found { alive, stage: stages[(at + usize::from(*there)) % stages.len()] })
         })

@@ -11,7 +11,7 @@ use super::zygote::Parent;
 use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::supervise::{DueHook, GenerationId, WorkerId};
-use crate::worker::{Hook, HookOrder, HookWorker};
+use crate::worker::{HookOrder, HookWorker};
 
 /// The processes of all apps.
 #[derive(Debug)]
@@ -21,12 +21,6 @@ pub(super) struct Hooks {
     tasks: JoinSet<()>,
     /// The worker that has just ended: the core has a hook run about it at once.
     ended: Option<(WorkerId, i32)>,
-}
-
-/// The hook that a zygote runs before it forks, if the app sets it: what it computes is for the workers too.
-pub(super) fn hook_before_forks(blueprint: &Blueprint, replaces: bool, workers: u32) -> Option<HookOrder> {
-    let hook = Hook::first(replaces);
-    blueprint.hooks.contains(&hook).then(|| HookOrder::new(hook, workers))
 }
 
 impl Hooks {
@@ -94,7 +88,8 @@ impl Hooks {
     }
 }
 
-fn order(due: DueHook, pid: Option<i32>) -> HookOrder {
+/// What is told of a hook; `pid` is the process of the worker that it is about.
+pub(super) fn order(due: DueHook, pid: Option<i32>) -> HookOrder {
     let DueHook { hook, workers, from, worker } = due;
     let worker = worker.zip(pid).map(|(worker, pid)| HookWorker { id: worker.0, pid });
     HookOrder { hook, workers, worker, from }

@@ -26,7 +26,7 @@ use super::scope::{Inhabitants, Place, Scopes};
 use super::{launch_fds, memory_file};
 use crate::config::AppName;
 use crate::plan::Blueprint;
-use crate::supervise::{Exit, Rung};
+use crate::supervise::{Exit, StopSignal};
 
 /// The children that are watched by somebody, and how new ones are started. Clones are the same set, and may
 /// be held by any task.
@@ -260,14 +260,14 @@ impl Process {
         self.send(named)
     }
 
-    /// Sends the signal of a rung of the ladder by which workers are ended.
-    pub fn signal_rung(&self, rung: Rung) -> io::Result<()> {
-        match rung {
-            Rung::Drain => self.signal(Signal::SIGTERM),
-            Rung::Quit => self.signal(Signal::SIGQUIT),
-            Rung::Abort => self.signal(Signal::SIGABRT),
-            Rung::Kill => self.kill_group(),
-            Rung::Stacks => self.signal_real_time(libc::SIGRTMIN() + 5),
+    /// Sends one of the signals by which processes are ended.
+    pub fn stop(&self, signal: StopSignal) -> io::Result<()> {
+        match signal {
+            StopSignal::Drain => self.signal(Signal::SIGTERM),
+            StopSignal::Quit => self.signal(Signal::SIGQUIT),
+            StopSignal::Abort => self.signal(Signal::SIGABRT),
+            StopSignal::Kill => self.kill_group(),
+            StopSignal::Stacks => self.signal_real_time(libc::SIGRTMIN() + 5),
         }
     }
 

@@ -29,7 +29,9 @@ use super::worker_process::WorkerHandle;
 use crate::config::{AppName, Config, HealthConfig, Listen, counted};
 use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
 use crate::plan::{AppPlan, Blueprint, Prepared, Readiness, Refusal, Resources, WorkerClass};
-use crate::supervise::{Action, Event, GenerationId, Observation, Outcome, RequestId, Rung, View, WorkerId};
+use crate::supervise::{
+    Action, Event, GenerationId, Observation, Outcome, RequestId, Start, StopSignal, View, WorkerId,
+};
 
 mod answers;
 mod asks;
@@ -91,7 +93,7 @@ struct Home {
     /// Whether sockets are being made, apart from the loop.
     makes_sockets: bool,
     /// Starts that wait for them.
-    waiting: Vec<Action>,
+    waiting: Vec<Start>,
 }
 
 #[derive(Debug)]
@@ -182,15 +184,15 @@ impl Shell {
                 self.releases.link_moves(&app);
                 self.effects.push(Effect::MoveLink(app, order));
             }
-            Action::SpawnWorker { .. } | Action::StartZygote { .. } => {
-                if let Some(action) = self.held_back(action) {
-                    self.start(action);
+            Action::StartProcess(start) => {
+                if let Some(start) = self.held_back(start) {
+                    self.start(start);
                 }
             }
-            Action::AskWhere { worker } => self.ask_where(worker),
+            Action::AskWhere { process } => self.ask_where(process),
             Action::AdmitWorker { worker } => self.effects.push(Effect::Admit(worker)),
             Action::Limit { app, resources } => self.limits.set(app, resources),
-            Action::SignalWorker { worker, rung } => self.effects.push(Effect::Signal(worker, rung)),
+            Action::SignalProcess { process, signal } => self.effects.push(Effect::Signal(process, signal)),
             Action::HurryWorker { worker } => self.effects.push(Effect::Hurry(worker)),
             Action::Migrate { app, run, order } => self.migrations.perform(app, run, order),
             Action::ShutDoors { app } => self.shut_doors(app),
@@ -344,7 +346,7 @@ impl Shell {
         let apps = self.apps.iter().map(facts).map(|it| self.with_before(it)).collect();
         let (config, readiness) = (self.config_status.clone(), self.readiness.clone());
         // One that has just been started has not been looked at yet.
-        let unseen = view.apps.iter().flat_map(|app| &app.workers).filter(|worker| worker.rss.is_none());
+        let unseen = view.apps.iter().flat_map(|app| app.workers()).filter(|worker| worker.rss.is_none());
         let memory = unseen.filter_map(|it| Some((it.id, rss(self.workers.get(&it.id)?.handle.pid())?)));
         let journal = self.children.journal().is_some();
         Facts { pids: self.pids(), memory: memory.collect(), apps, config, readiness, journal }
@@ -354,7 +356,7 @@ impl Shell {
     /// directory.
     pub async fn close(&mut self) {
         for running in self.workers.values() {
-            let _ = running.handle.signal(Rung::Kill);
+            let _ = running.handle.signal(StopSignal::Kill);
         }
         tokio::join!(self.hooks.close(), self.migrations.close(), self.limits.close());
         if let Some(scopes) = self.children.scopes() {

@@ -16,7 +16,7 @@ use super::listeners;
 use super::proc;
 use super::process::{Children, Process};
 use crate::config::{AppName, Config, Listen, agreed, counted};
-use crate::supervise::Rung;
+use crate::supervise::StopSignal;
 
 mod proof;
 
@@ -73,7 +73,7 @@ impl Strays {
         );
         let deadline = Instant::now() + PATIENCE;
         for Stray { process, .. } in &self.0 {
-            if let Err(error) = process.signal_rung(Rung::Drain) {
+            if let Err(error) = process.stop(StopSignal::Drain) {
                 tracing::error!("process {} cannot be signalled: {error}", process.pid());
             }
         }

@@ -27,7 +27,9 @@ use super::stand;
 use super::wire::{self, Wire};
 use crate::config::AppName;
 use crate::plan::{Blueprint, Probe};
-use crate::supervise::{Answer, Event, GenerationId, Proof, Rung, Stand, Tolerance, WorkerId};
+use crate::supervise::{
+    Answer, Event, GenerationId, ProcessFact, Proof, Stand, StopSignal, Tolerance, WorkerId,
+};
 use crate::worker::{
     BOOTSTRAP, ListenerOrder, Message, Orders, ProbeOrder, ProvedMessage, ToleranceOrder, bundle,
 };
@@ -93,8 +95,8 @@ pub struct WorkerWatch {
 }
 
 /// Starts a worker of `blueprint`. The listeners of the blueprint must be bound; `slot` stays taken until the
-/// worker has exited. The error is words for [`Event::SpawnFailed`]; where the interpreter itself cannot be
-/// run, that is told by [`Event::WorkerFailed`] like any other failure to boot.
+/// worker has exited. The error is words for [`ProcessFact::NotStarted`]; where the interpreter itself cannot be
+/// run, that is told by [`ProcessFact::Failed`] like any other failure to boot.
 pub fn start(
     children: &Children,
     (worker, generation): (WorkerId, GenerationId),
@@ -249,9 +251,9 @@ impl WorkerHandle {
         self.process.signal(Signal::SIGUSR1)
     }
 
-    /// Sends the signal of a rung; a worker that has ended is left in peace.
-    pub fn signal(&self, rung: Rung) -> io::Result<()> {
-        self.process.signal_rung(rung)
+    /// Sends a signal that ends it; a worker that has ended is left in peace.
+    pub fn signal(&self, signal: StopSignal) -> io::Result<()> {
+        self.process.stop(signal)
     }
 }
 
@@ -263,7 +265,7 @@ impl WorkerWatch {
         told
     }
 
-    /// Sends what happens to the worker as events; ends with [`Event::WorkerExited`], which is always the last.
+    /// Sends what happens to the worker as events; ends with [`ProcessFact::Exited`], which is always the last.
     /// What the worker said of a failure comes before it.
     pub async fn run(self, events: UnboundedSender<Event>) {
         let WorkerWatch { app, worker, process, mut wire, mut tables } = self;
@@ -303,7 +305,7 @@ impl WorkerWatch {
         }
         drop(wire);
         let exit = process.wait().await;
-        tell(Event::WorkerExited { worker, exit });
+        tell(ProcessFact::Exited(exit).of(worker));
     }
 }
 
@@ -320,19 +322,19 @@ pub(super) async fn watch_adopted(
         tokio::select! {
             biased;
             () = process.ended() => {}
-            () = place.serves() => tell(Event::WorkerReady { worker }),
+            () = place.serves() => tell(ProcessFact::Ready.of(worker)),
         }
     }
     let exit = process.wait().await;
-    tell(Event::WorkerExited { worker, exit });
+    tell(ProcessFact::Exited(exit).of(worker));
 }
 
 fn event_of(worker: WorkerId, message: Message) -> Option<Event> {
     match message {
-        Message::Proved(proved) => Some(Event::WorkerProved { worker, proof: proof(proved) }),
-        Message::Loaded => Some(Event::WorkerLoaded { worker }),
-        Message::Ready => Some(Event::WorkerReady { worker }),
-        Message::Failed(failed) => Some(Event::WorkerFailed { worker, words: last_words(&failed) }),
+        Message::Proved(proved) => Some(ProcessFact::Proved(proof(proved)).of(worker)),
+        Message::Loaded => Some(ProcessFact::Loaded.of(worker)),
+        Message::Ready => Some(ProcessFact::Ready.of(worker)),
+        Message::Failed(failed) => Some(ProcessFact::Failed(last_words(&failed)).of(worker)),
         Message::Here | Message::Settings(_) | Message::Ran(_) | Message::Forked | Message::Tables(_) => None,
     }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::config::AppName;
 use crate::plan::{Blueprint, Plan, Resources};
 
@@ -12,6 +10,7 @@ use super::hooks::DueHook;
 use super::leaving::HandoverBy;
 use super::migration::{MigrationOrder, RunId};
 use super::news::News;
+use super::pool::{Role, StopSignal};
 use super::proof::Tolerance;
 use super::reload::{ConfigState, ReadPurpose};
 use super::request::{Outcome, RequestId};
@@ -48,40 +47,12 @@ pub enum Action {
         /// What to do.
         order: LinkOrder,
     },
-    /// Start a worker; answer with `WorkerLoaded`/`WorkerReady`, `SpawnFailed` or `WorkerExited`.
-    SpawnWorker {
-        /// Its name from now on.
-        worker: WorkerId,
-        /// Its generation.
-        generation: GenerationId,
-        /// What it is started from.
-        blueprint: Arc<Blueprint>,
-        /// Whether it waits for `AdmitWorker` before it takes clients.
-        hold: bool,
-        /// Which bad answers to its probe are only warned of.
-        tolerate: Tolerance,
-        /// The zygote that forks it, answered with `WorkerForked` before anything else; `None` where the worker loads the
-        /// app itself.
-        from: Option<WorkerId>,
-    },
-    /// Start a process that loads the app and forks workers; answer with `WorkerReady`, `SpawnFailed` or `WorkerExited`
-    /// of its name.
-    StartZygote {
-        /// Its name from now on; no worker has it.
-        zygote: WorkerId,
-        /// Its generation.
-        generation: GenerationId,
-        /// What it is started from.
-        blueprint: Arc<Blueprint>,
-        /// Whether its generation is to replace one that serves.
-        replaces: bool,
-        /// How many workers are wanted.
-        workers: u32,
-    },
-    /// Ask a worker that boots, or a zygote that loads, where it stands; answer with `WorkerStands`, or not at all.
+    /// Start a process; answer with the facts of its life, the first of which may be `NotStarted`, the last is `Exited`.
+    StartProcess(Start),
+    /// Ask a process that boots where it stands; answer with `Stands`, or not at all.
     AskWhere {
         /// Which one.
-        worker: WorkerId,
+        process: WorkerId,
     },
     /// Let a held worker take visitors.
     AdmitWorker {
@@ -95,12 +66,12 @@ pub enum Action {
         /// The bounds; those that are not set are taken away.
         resources: Resources,
     },
-    /// Send a signal to a worker, or to a zygote. A worker that has not been forked yet is given up, and has ended.
-    SignalWorker {
+    /// Send a signal to a process. One that has not been forked yet is given up, and has ended.
+    SignalProcess {
         /// Which one.
-        worker: WorkerId,
+        process: WorkerId,
         /// What to send.
-        rung: Rung,
+        signal: StopSignal,
     },
     /// Tell a worker that drains that its app stops: what is idle need not be waited for. It may be told before it is
     /// asked to drain.
@@ -118,7 +89,7 @@ pub enum Action {
         order: MigrationOrder,
     },
     /// The app is to stop: let no new connection in, and answer with `QueueEmptied` when its workers have taken all
-    /// that wait. A later `SpawnWorker` lets connections in again.
+    /// that wait. A later `StartProcess` of a worker lets connections in again.
     ShutDoors {
         /// The app.
         app: AppName,
@@ -187,17 +158,23 @@ pub enum Action {
     Exit,
 }
 
-/// The ways of ending a worker, each harder than the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub enum Rung {
-    /// Finish what is under way, then exit (SIGTERM).
-    Drain,
-    /// Write the stacks of all threads to the log (SIGRTMIN+5).
-    Stacks,
-    /// End now, but tidily (SIGQUIT).
-    Quit,
-    /// End with the hook for hung workers (SIGABRT).
-    Abort,
-    /// End (SIGKILL), the process group with it.
-    Kill,
+/// A process to start.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Its name from now on.
+    pub process: WorkerId,
+    /// What it is for.
+    pub role: Role,
+    /// Its generation.
+    pub generation: GenerationId,
+    /// What it is started from.
+    pub blueprint: Arc<Blueprint>,
+    /// Whether it waits for `AdmitWorker` before it takes clients.
+    pub hold: bool,
+    /// Which bad answers to its probe are only warned of.
+    pub tolerate: Tolerance,
+    /// The zygote that forks it, answered with `Forked` before anything else; `None` if it loads the app itself.
+    pub from: Option<WorkerId>,
+    /// The hook of gunicorn's master that it runs before anything else.
+    pub first: Option<DueHook>,
 }

@@ -21,20 +21,19 @@
 
 use std::collections::BTreeMap;
 
-use super::action::{Action, Rung};
+use super::action::Action;
 use super::app::{App, Mode, Then, Turn};
-use super::deploy::Start;
+use super::deploy::Deploy;
 use super::doors::Doors;
 use super::event::{Exit, WorkerId};
-use super::legacy::{AppLeft, Legacy, ModeLeft, WantedLeft, ZygoteLeft, ZygoteLifeLeft};
-use super::news::{Cause, Happening};
+use super::legacy::{AppLeft, Legacy, ModeLeft, WantedLeft};
+use super::news::Cause;
+use super::pool::{Ending, Life, Process, StopSignal};
 use super::random::Random;
 use super::reload::Looks;
 use super::rollout::Phase;
 use super::supervisor::{Out, Supervisor};
 use super::time::Moment;
-use super::worker::{Life, Worker};
-use super::zygote::{Zygote, ZygoteLife};
 
 /// What was found of a worker that an earlier ostlerd started; one of which nothing was found is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +65,9 @@ impl Supervisor {
         let owed = if legacy.deploys { legacy.running().cloned().collect() } else { Vec::new() };
         let mut supervisor = Supervisor {
             apps: BTreeMap::new(),
-            homes: legacy.workers().map(|(app, worker, _)| (worker, app.clone())).collect(),
+            homes: legacy.processes().map(|(app, process, ..)| (process, app.clone())).collect(),
             random: Random::seeded(seed),
-            next_worker: legacy.next_worker,
+            next_process: legacy.next_process,
             next_run: legacy.next_run,
             now,
             machine: legacy.machine,
@@ -76,7 +75,7 @@ impl Supervisor {
             shutdown: None,
             looks: Looks::default(),
             reloads: BTreeMap::new(),
-            start: Start::owes(owed),
+            deploy: Deploy::owes(owed),
             leaving: None,
             own_requests: 0,
             first: Vec::new(),
@@ -85,9 +84,8 @@ impl Supervisor {
         for (name, left) in legacy.apps {
             supervisor.with_new_app(name, &mut out, |app, turn| app.take_over(turn, left, found));
         }
-        supervisor.homes.retain(|worker, app| {
-            let there = |app: &App| app.workers.contains_key(worker) || app.zygotes.contains_key(worker);
-            supervisor.apps.get(app).is_some_and(there)
+        supervisor.homes.retain(|process, app| {
+            supervisor.apps.get(app).is_some_and(|app| app.processes.contains_key(process))
         });
         supervisor.first = out.actions;
         supervisor.looks = Looks::first(supervisor.own_request());
@@ -100,7 +98,7 @@ impl App {
         let waiters = Vec::new();
         self.mode = match left.mode {
             ModeLeft::Running => Mode::Running,
-            ModeLeft::Stopped if left.workers.is_empty() => Mode::Stopped,
+            ModeLeft::Stopped if left.processes.is_empty() => Mode::Stopped,
             ModeLeft::Stopped => Mode::Stopping { waiters, then: Then::Rest, emptying: None },
             ModeLeft::Leaving => Mode::Stopping { waiters, then: Then::Forget, emptying: None },
         };
@@ -123,23 +121,19 @@ impl App {
         self.doors = Doors::Unknown;
         let gone = Found { alive: false, stage: None };
         let found = |id: WorkerId| found.get(&id).copied().unwrap_or(gone);
-        let workers = left.workers.into_iter().map(Worker::from);
         // Who serves first: by that it is judged whether a release is to be given up. And whoever is gone is not
         // there while that is judged of another.
-        let (alive, dead): (Vec<Worker>, Vec<Worker>) = workers.partition(|worker| found(worker.id).alive);
-        let ids: Vec<WorkerId> = alive.iter().map(|worker| worker.id).collect();
-        self.workers = alive.into_iter().map(|worker| (worker.id, worker)).collect();
+        let (alive, dead): (Vec<Process>, Vec<Process>) =
+            left.processes.into_iter().partition(|process| found(process.id).alive);
+        let ids: Vec<WorkerId> = alive.iter().map(|process| process.id).collect();
+        self.processes = alive.into_iter().map(|process| (process.id, process)).collect();
         for id in ids {
             self.find(turn, id, found(id));
         }
-        for worker in dead {
-            let id = worker.id;
-            self.workers.insert(id, worker);
+        for process in dead {
+            let id = process.id;
+            self.processes.insert(id, process);
             self.find(turn, id, found(id));
-        }
-        for zygote in left.zygotes {
-            let found = found(zygote.id);
-            self.find_zygote(turn, zygote, found);
         }
         self.databases.last = left.last_migration;
         self.databases.problem = left.migration_problem;
@@ -163,66 +157,46 @@ impl App {
     }
 
     fn find(&mut self, turn: &mut Turn<'_>, id: WorkerId, Found { alive, stage }: Found) {
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        match &worker.life {
-            Life::Booting { hold, .. } => {
-                let unheard = *hold || matches!(stage, Some(Stage::Empty | Stage::Loaded | Stage::Draining));
-                if unheard {
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        let serves = process.role.serves();
+        match &process.life {
+            Life::Held { .. } | Life::Booting { hold: true, .. } => self.end_orphan(turn, id, alive),
+            life @ (Life::Booting { .. } | Life::Ready) => {
+                if !process.role.goes_on(*life == Life::Ready, stage) {
                     self.end_orphan(turn, id, alive);
                 } else if stage == Some(Stage::Ready) {
-                    self.worker_ready(turn, id);
+                    self.is_up(turn, id);
                 }
             }
-            Life::Ending { rung: Rung::Drain, was_ready, .. } if alive => match stage {
-                Some(Stage::Ready) if *was_ready => worker.life = Life::Ready,
+            Life::Ending(_) if !serves => self.end_orphan(turn, id, alive),
+            Life::Ending(Ending { signal: StopSignal::Drain, was_ready, .. }) if alive => match stage {
+                Some(Stage::Ready) if *was_ready => process.life = Life::Ready,
                 Some(Stage::Ready) => {
-                    worker.life = Life::Booting { hold: false, until: turn.now };
-                    self.worker_ready(turn, id);
+                    process.life = Life::Booting { hold: false, until: turn.now };
+                    self.is_up(turn, id);
                 }
                 Some(Stage::Draining) | None => {}
                 Some(_) => self.end_orphan(turn, id, alive),
             },
-            Life::Ending { rung: Rung::Kill, .. } if alive => {
-                turn.actions.push(Action::SignalWorker { worker: id, rung: Rung::Kill });
+            Life::Ending(Ending { signal: signal @ StopSignal::Kill, .. }) if alive => {
+                turn.actions.push(Action::SignalProcess { process: id, signal: *signal });
             }
-            Life::Held { .. } | Life::Ready | Life::Ending { .. } => {}
+            Life::Ending(_) => {}
         }
         if !alive {
-            self.worker_exited(turn, id, Exit::Unknown);
+            self.exited(turn, id, Exit::Unknown);
         }
     }
 
-    fn find_zygote(&mut self, turn: &mut Turn<'_>, left: ZygoteLeft, Found { alive, stage }: Found) {
-        let ZygoteLeft { id, generation, loads, started, life } = left;
-        let (seen, words, boot) = Default::default();
-        let begun = matches!(stage, Some(Stage::Booting | Stage::Ready));
-        let (life, goes_on) = match life {
-            ZygoteLifeLeft::Loading { until } => (ZygoteLife::Loading { until }, begun),
-            ZygoteLifeLeft::Ready => (ZygoteLife::Ready, stage == Some(Stage::Ready)),
-            ZygoteLifeLeft::Ending { .. } => (ZygoteLife::Ready, false),
-        };
-        let orphaned = ZygoteLife::Ending { cause: Cause::Orphaned, rung: Rung::Drain, next: None };
-        let life = if goes_on || alive { life } else { orphaned };
-        let zygote = Zygote { id, generation, loads, started, life, seen, words, boot };
-        self.zygotes.insert(id, zygote);
-        match (alive, goes_on) {
-            (false, _) => self.zygote_gone(turn, id, Ok(Exit::Unknown)),
-            (true, false) => self.end_zygote(turn, id, Cause::Orphaned),
-            (true, true) if stage == Some(Stage::Ready) => self.zygote_ready(turn, id),
-            (true, true) => {}
-        }
-    }
-
-    /// Ends a worker that waits for a word that nobody will say, or that was told to go and may not have heard it.
+    /// Ends a process that waits for a word that nobody will say, that was told to go and may not have heard it, or that
+    /// is of no use to this ostlerd.
     fn end_orphan(&mut self, turn: &mut Turn<'_>, id: WorkerId, alive: bool) {
-        let Some(generation) = self.workers.get(&id).map(|worker| worker.generation) else { return };
-        let patience = self.policy(generation).map(|policy| policy.drain_timeout).unwrap_or_default();
-        let Some(worker) = self.workers.get_mut(&id) else { return };
-        let (cause, next) = (Cause::Orphaned, Some(turn.now + patience));
-        worker.life = Life::Ending { cause, was_ready: false, rung: Rung::Drain, since: turn.now, next };
-        if alive {
-            self.announce(turn, Happening::WorkerDraining { worker: id, generation, cause });
-            turn.actions.push(Action::SignalWorker { worker: id, rung: Rung::Drain });
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        // Whatever it was, its end begins here.
+        process.life = Life::Booting { hold: false, until: turn.now };
+        match alive {
+            true => self.end(turn, id, Cause::Orphaned),
+            false => process.life = Life::Ending(Ending::killed(turn.now, Cause::Orphaned, false)),
         }
     }
 }

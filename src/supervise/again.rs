@@ -10,10 +10,10 @@ use std::time::Duration;
 use crate::plan::AppPlan;
 
 use super::app::{App, Mode, Turn};
-use super::budget::delay_after;
 use super::migrating::Wanted;
 use super::migration::{Migration, Verdict, VerdictKind};
 use super::news::Happening;
+use super::pool::delay_after;
 use super::time::Moment;
 
 /// What could not begin is tried again after 2 s, 4 s … 30 s, as a worker that does not boot.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::action::Action;
 use super::app::{App, Mode, Turn};
-use super::budget::delay_after;
+use super::pool::delay_after;
 use super::time::Moment;
 use super::waiting::Preparing;
 

@@ -185,18 +185,6 @@ impl App {
         }
     }
 
-    /// Tells everyone who drains that the app stops, whatever they drain for.
-    pub(super) fn hurry(&mut self, turn: &mut Turn<'_>) {
-        for worker in self.select(|worker| !worker.hurried && !worker.is_live()) {
-            let generation = self.workers[&worker].generation;
-            let Some(policy) = self.policy(generation).cloned() else { continue };
-            let told = self.workers.get_mut(&worker).is_some_and(|it| it.hurry(turn.now, &policy));
-            if told {
-                turn.actions.push(Action::HurryWorker { worker });
-            }
-        }
-    }
-
     pub(super) fn stop(&mut self, turn: &mut Turn<'_>, id: Option<RequestId>, then: Then) {
         let preparing = self.preparing.take().unwrap_or_default();
         let rollout = self.rollout.take().map(|rollout| rollout.waiters).unwrap_or_default();
@@ -254,12 +242,7 @@ impl App {
 
     pub(super) fn kill_all(&mut self, turn: &mut Turn<'_>) {
         self.queue_emptied();
-        for worker in self.workers.values_mut() {
-            if let Some(rung) = worker.kill(turn.now, Cause::Stop) {
-                turn.actions.push(Action::SignalWorker { worker: worker.id, rung });
-            }
-        }
-        self.kill_zygotes(turn, Cause::Stop);
+        self.kill_processes(turn, Cause::Stop);
         self.kill_databases(turn);
     }
 

@@ -21,7 +21,7 @@ use super::view::AppState;
 
 /// How far a start of ostlerd is.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Start {
+pub(super) struct Deploy {
     /// The apps that are rolled out when the configuration has been read.
     owed: Vec<AppName>,
     /// Those that are being rolled out.
@@ -30,37 +30,37 @@ pub(super) struct Start {
     told: bool,
 }
 
-impl Start {
-    pub(super) fn owes(apps: Vec<AppName>) -> Start {
-        Start { owed: apps, ..Start::default() }
+impl Deploy {
+    pub(super) fn owes(apps: Vec<AppName>) -> Deploy {
+        Deploy { owed: apps, ..Deploy::default() }
     }
 }
 
 impl Supervisor {
     /// The configuration has been read for the first time since the restart.
     pub(super) fn deploy(&mut self, out: &mut Out) {
-        for app in std::mem::take(&mut self.start.owed) {
+        for app in std::mem::take(&mut self.deploy.owed) {
             let runs = self.apps.get(&app).is_some_and(|it| it.mode == Mode::Running);
             if !runs || self.shutdown.is_some() {
                 continue;
             }
             let id = self.own_request();
             self.with_app(&app, out, |app, turn| app.restart(turn, id));
-            self.start.unproven.insert(app);
+            self.deploy.unproven.insert(app);
         }
     }
 
     /// Tells systemd as soon as it is so. Comes after all other decisions about apps.
     pub(super) fn tell_ready(&mut self, out: &mut Out) {
-        if self.start.told {
+        if self.deploy.told {
             return;
         }
         let apps = &self.apps;
-        self.start.unproven.retain(|name| apps.get(name).is_some_and(|app| app.shows_a_rollout()));
-        let is_proven = self.start.owed.is_empty() && self.start.unproven.is_empty();
+        self.deploy.unproven.retain(|name| apps.get(name).is_some_and(|app| app.shows_a_rollout()));
+        let is_proven = self.deploy.owed.is_empty() && self.deploy.unproven.is_empty();
         let starts = self.apps.values().any(|app| app.state() == AppState::Starting);
         if is_proven && !starts && self.shutdown.is_none() {
-            self.start.told = true;
+            self.deploy.told = true;
             out.actions.push(Action::TellReady);
         }
     }

@@ -12,8 +12,8 @@
 
 use super::action::Action;
 use super::app::{App, Turn};
+use super::pool::Process;
 use super::view::AppState;
-use super::worker::Worker;
 
 /// How an app's listeners are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl App {
         let app = || self.name.clone();
         let (doors, action) = if self.ready_workers() > 0 {
             (Doors::Open, Action::AcceptConnections { app: app() })
-        } else if self.count(Worker::is_live) > 0 {
+        } else if self.count(Process::is_live) > 0 {
             return self.doubt_doors();
         } else if self.state() == AppState::Failed {
             (Doors::Refusing, Action::RefuseConnections { app: app() })

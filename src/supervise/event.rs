@@ -83,55 +83,12 @@ pub enum Event {
         /// Why not.
         why: Stayed,
     },
-    /// A process could not be made for a worker.
-    SpawnFailed {
-        /// The worker that will never be.
-        worker: WorkerId,
-        /// Why, in words.
-        reason: String,
-    },
-    /// A zygote has made the worker: there is a process of it.
-    WorkerForked {
+    /// Something has become known about a process.
+    Process {
         /// Which one.
-        worker: WorkerId,
-    },
-    /// A worker has loaded the app and answered its probe: what it has shown of itself.
-    WorkerProved {
-        /// Which one.
-        worker: WorkerId,
+        process: WorkerId,
         /// What.
-        proof: Proof,
-    },
-    /// A held worker has loaded the app and passed its probe; it takes no client yet.
-    WorkerLoaded {
-        /// Which one.
-        worker: WorkerId,
-    },
-    /// A worker runs its loop: its first heartbeat.
-    WorkerReady {
-        /// Which one.
-        worker: WorkerId,
-    },
-    /// A worker's own account of why it cannot serve; its exit follows.
-    WorkerFailed {
-        /// Which one.
-        worker: WorkerId,
-        /// What failed, and the traceback.
-        words: LastWords,
-    },
-    /// A worker that boots, or a zygote that loads, was asked where it stands.
-    WorkerStands {
-        /// Which one.
-        worker: WorkerId,
-        /// Where.
-        stand: Stand,
-    },
-    /// A worker's process is gone.
-    WorkerExited {
-        /// Which one.
-        worker: WorkerId,
-        /// How it ended.
-        exit: Exit,
+        fact: ProcessFact,
     },
     /// Something has become known about a migration.
     MigrationHeard {
@@ -157,6 +114,34 @@ pub enum Event {
         /// The machine's memory, where it is known and was asked for.
         memory: Option<MachineMemory>,
     },
+}
+
+/// What becomes known about a process, in the order of its life.
+#[derive(Clone, Debug)]
+pub enum ProcessFact {
+    /// No process could be made for it, and none will be: why, in words.
+    NotStarted(String),
+    /// A zygote has made it: there is a process of it.
+    Forked,
+    /// It has loaded the app and answered its probe: what it has shown of itself.
+    Proved(Proof),
+    /// It is held, has loaded the app and passed its probe; it takes no client yet.
+    Loaded,
+    /// It does what it is for: its first heartbeat.
+    Ready,
+    /// Its own account of why it cannot; its exit follows.
+    Failed(LastWords),
+    /// It boots, and was asked where it stands.
+    Stands(Stand),
+    /// It is gone.
+    Exited(Exit),
+}
+
+impl ProcessFact {
+    /// The event that says this of a process.
+    pub fn of(self, process: WorkerId) -> Event {
+        Event::Process { process, fact: self }
+    }
 }
 
 /// How a process ended.

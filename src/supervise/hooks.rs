@@ -19,7 +19,7 @@ use crate::plan::Hook;
 use super::action::Action;
 use super::app::{App, Turn};
 use super::event::{GenerationId, WorkerId};
-use super::worker::Worker;
+use super::pool::Process;
 
 /// The processes of one app's hooks, from its start to its stop.
 #[derive(Clone, Debug, Default)]
@@ -54,7 +54,7 @@ pub struct DueHook {
 }
 
 impl DueHook {
-    fn new(hook: Hook, workers: u32) -> DueHook {
+    pub(super) fn new(hook: Hook, workers: u32) -> DueHook {
         DueHook { hook, workers, from: None, worker: None }
     }
 }
@@ -104,14 +104,14 @@ impl App {
         let Some(host) = hosts.find(|host| host.beside == Some(worker)) else { return };
         host.beside = None;
         let generation = host.generation;
-        for other in self.select(|it| it.generation == generation && !it.unborn) {
+        for other in self.select(|it| it.generation == generation && !it.forking) {
             self.hooks_of_started(turn, other, generation);
         }
     }
 
     /// One that was to be forked and never was has no process that could have ended.
-    pub(super) fn hooks_of_ended(&mut self, turn: &mut Turn<'_>, worker: &Worker) {
-        if !worker.unborn {
+    pub(super) fn hooks_of_ended(&mut self, turn: &mut Turn<'_>, worker: &Process) {
+        if worker.role.serves() && !worker.forking {
             self.hook_of_worker(turn, Hook::ChildExit, worker.id, worker.generation);
         }
     }

@@ -10,27 +10,23 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, MachinePolicy, Migrate, Policy, Preload, Refusal};
+use crate::plan::{AppPlan, Blueprint, MachinePolicy, Migrate, Policy, Refusal};
 
-use super::action::Rung;
 use super::app::{App, Generation, Mode, Then};
-use super::budget::{Backoff, Bucket};
 use super::event::{GenerationId, LastWords, WorkerId};
 use super::migration::{LastMigration, Opening};
-use super::news::Cause;
+use super::pool::{Backoff, Bucket, Process, Role};
 use super::proof::Proof;
 use super::rollout::{Phase, Rollout};
 use super::supervisor::Supervisor;
 use super::switch::SwitchLeft;
 use super::time::Moment;
 use super::view::LastRollout;
-use super::worker::{Life, Worker};
-use super::zygote::{Zygote, ZygoteLife};
 
 /// What an ostlerd leaves to the next one. Moments count from the same origin under both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Legacy {
-    pub(super) next_worker: u64,
+    pub(super) next_process: u64,
     pub(super) next_run: u64,
     pub(super) machine: MachinePolicy,
     pub(super) drain: Option<DrainLeft>,
@@ -54,9 +50,7 @@ pub(super) struct AppLeft {
     pub(super) mode: ModeLeft,
     pub(super) serving: Option<GenerationLeft>,
     pub(super) rollout: Option<RolloutLeft>,
-    pub(super) workers: Vec<WorkerLeft>,
-    #[serde(default)]
-    pub(super) zygotes: Vec<ZygoteLeft>,
+    pub(super) processes: Vec<Process>,
     pub(super) bucket: Bucket,
     pub(super) scale: Option<u32>,
     /// How many workers the load takes.
@@ -128,71 +122,12 @@ pub(super) enum PhaseLeft {
     RollingBack { words: LastWords },
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct WorkerLeft {
-    pub(super) id: WorkerId,
-    pub(super) generation: GenerationId,
-    pub(super) spawned: Moment,
-    pub(super) life: LifeLeft,
-    pub(super) most_requests: u64,
-}
-
-/// A process that workers are forked from; one that was ending is ended again.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct ZygoteLeft {
-    pub(super) id: WorkerId,
-    pub(super) generation: GenerationId,
-    /// An earlier ostlerd had only such as have loaded the app.
-    #[serde(default = "the_app")]
-    pub(super) loads: Preload,
-    pub(super) started: Moment,
-    pub(super) life: ZygoteLifeLeft,
-}
-
-fn the_app() -> Preload {
-    Preload::App
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ZygoteLifeLeft {
-    Loading { until: Moment },
-    Ready,
-    Ending { cause: Cause },
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum LifeLeft {
-    /// Also one that has loaded and waits to be admitted: `hold`.
-    Booting {
-        hold: bool,
-        until: Moment,
-    },
-    Ready,
-    Ending {
-        cause: Cause,
-        was_ready: bool,
-        rung: Rung,
-        since: Moment,
-        next: Option<Moment>,
-    },
-}
-
 impl Legacy {
-    /// Whether a process is one that workers are forked from.
-    pub fn is_zygote(&self, id: WorkerId) -> bool {
-        self.apps.values().any(|left| left.zygotes.iter().any(|zygote| zygote.id == id))
-    }
-
-    /// Every worker and every zygote with its app and generation, by its number.
-    pub fn workers(&self) -> impl Iterator<Item = (&AppName, WorkerId, GenerationId)> {
-        let of = |(app, left): (_, &AppLeft)| {
-            let workers = left.workers.iter().map(move |worker| (app, worker.id, worker.generation));
-            let zygotes = left.zygotes.iter().map(move |zygote| (app, zygote.id, zygote.generation));
-            workers.chain(zygotes).collect::<Vec<_>>()
-        };
-        self.apps.iter().flat_map(of)
+    /// Every process with its app, by its number.
+    pub fn processes(&self) -> impl Iterator<Item = (&AppName, WorkerId, GenerationId, &Role)> {
+        self.apps.iter().flat_map(|(app, left)| {
+            left.processes.iter().map(move |it| (app, it.id, it.generation, &it.role))
+        })
     }
 
     /// The blueprints of an app that may still be started from: the one that serves first.
@@ -221,7 +156,7 @@ impl Supervisor {
     pub fn legacy(&self) -> Legacy {
         let shutdown = self.shutdown.is_some();
         Legacy {
-            next_worker: self.next_worker,
+            next_process: self.next_process,
             next_run: self.next_run,
             machine: self.machine,
             drain: self.drain.as_ref().filter(|_| !shutdown).map(|drain| drain.left()),
@@ -249,8 +184,7 @@ impl App {
             mode,
             serving: self.serving.as_ref().map(GenerationLeft::from),
             rollout: self.rollout.as_ref().map(RolloutLeft::from),
-            workers: self.workers.values().map(WorkerLeft::from).collect(),
-            zygotes: self.zygotes.values().map(ZygoteLeft::from).collect(),
+            processes: self.processes.values().cloned().collect(),
             bucket: self.bucket.clone(),
             scale: self.scale,
             load: self.scaling.left(),
@@ -336,59 +270,6 @@ impl From<RolloutLeft> for Rollout {
             // Who waited has gone with the ostlerd that they asked.
             waiters: Vec::new(),
             canary_ready: it.canary_ready,
-        }
-    }
-}
-
-impl From<&Zygote> for ZygoteLeft {
-    fn from(it: &Zygote) -> Self {
-        let life = match it.life {
-            ZygoteLife::Loading { until } => ZygoteLifeLeft::Loading { until },
-            ZygoteLife::Ready => ZygoteLifeLeft::Ready,
-            ZygoteLife::Ending { cause, .. } => ZygoteLifeLeft::Ending { cause },
-        };
-        ZygoteLeft { id: it.id, generation: it.generation, loads: it.loads, started: it.started, life }
-    }
-}
-
-impl From<&Worker> for WorkerLeft {
-    fn from(it: &Worker) -> Self {
-        let life = match it.life.clone() {
-            Life::Booting { hold, until } => LifeLeft::Booting { hold, until },
-            Life::Held { until } => LifeLeft::Booting { hold: true, until },
-            Life::Ready => LifeLeft::Ready,
-            Life::Ending { cause, was_ready, rung, since, next } => {
-                LifeLeft::Ending { cause, was_ready, rung, since, next }
-            }
-        };
-        let (id, generation, spawned) = (it.id, it.generation, it.spawned);
-        WorkerLeft { id, generation, spawned, life, most_requests: it.most_requests }
-    }
-}
-
-impl From<WorkerLeft> for Worker {
-    fn from(it: WorkerLeft) -> Self {
-        let life = match it.life {
-            LifeLeft::Booting { hold, until } => Life::Booting { hold, until },
-            LifeLeft::Ready => Life::Ready,
-            LifeLeft::Ending { cause, was_ready, rung, since, next } => {
-                Life::Ending { cause, was_ready, rung, since, next }
-            }
-        };
-        Worker {
-            id: it.id,
-            generation: it.generation,
-            spawned: it.spawned,
-            life,
-            seen: Default::default(),
-            words: LastWords::default(),
-            most_requests: it.most_requests,
-            // One that had not been forked when its ostlerd ended never is.
-            unborn: false,
-            boot: Default::default(),
-            due: None,
-            // Told again, it does nothing.
-            hurried: false,
         }
     }
 }

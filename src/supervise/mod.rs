@@ -1,7 +1,7 @@
 //! The core: facts in, actions out. No clock, no file, no process, no log.
 //!
 //! Read in this order: `time`, `command`, `request` (the answers), `event`, `action`, `news`, `view`, then the state machine
-//! (`supervisor`, `app`), and what is about all of ostlerd: `reload`, `deploy`, `leaving`, `drain`.
+//! (`supervisor`, `app`), with `pool` for processes, and what is about all of ostlerd: `reload`, `deploy`, `leaving`, `drain`.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -11,11 +11,8 @@ mod again;
 mod another_look;
 mod app;
 mod app_commands;
-mod boot;
-mod budget;
 mod command;
 pub mod commands;
-mod converge;
 mod deploy;
 mod doors;
 mod drain;
@@ -25,10 +22,10 @@ mod hooks;
 mod joins;
 mod leaving;
 mod legacy;
-mod loss;
 mod migrating;
 mod migration;
 mod news;
+mod pool;
 mod project;
 mod proof;
 mod random;
@@ -43,14 +40,12 @@ mod time;
 mod unmigrated;
 mod view;
 mod waiting;
-mod worker;
-mod zygote;
 
-pub use action::{Action, Rung};
+pub use action::{Action, Start};
 pub use adopt::{Found, Stage};
 pub use command::{Auto, Command, LONGEST_DRAIN, ScaleTo};
 pub use commands::{COMMANDS, CommandRow, Permission, interrupted};
-pub use event::{Event, Exit, GenerationId, LastWords, Observation, Stand, WorkerId};
+pub use event::{Event, Exit, GenerationId, LastWords, Observation, ProcessFact, Stand, WorkerId};
 pub use hooks::DueHook;
 pub use leaving::{HandoverBy, Stayed};
 pub use legacy::Legacy;
@@ -62,6 +57,7 @@ pub use migration::{
     Vendor, Verdict, VerdictKind,
 };
 pub use news::{Cause, Happening, Level, News};
+pub use pool::{ProcessChange, ProcessNews, Role, StopSignal};
 pub use proof::{Answer, Proof, Tolerance};
 pub use reload::{ConfigFound, ConfigState, ReadPurpose};
 pub use request::{Outcome, RequestId};
@@ -70,6 +66,6 @@ pub use supervisor::Supervisor;
 pub use switch::{LinkFact, LinkOrder, Target};
 pub use time::Moment;
 pub use view::{
-    AppState, AppView, DrainView, LastRollout, PhaseView, RolloutView, ScalingView, View, WorkerState,
-    WorkerView, ZygoteView,
+    AppState, AppView, DrainView, LastRollout, PhaseView, ProcessView, RolloutView, ScalingView, View,
+    WorkerState,
 };

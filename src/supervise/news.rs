@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AppName, counted};
-use crate::plan::Preload;
-
-use super::event::{Exit, GenerationId, LastWords, WorkerId};
+use super::event::{GenerationId, LastWords, WorkerId};
 use super::migration::{AbortReason, AbortRung, Backend, RunId, Verdict, VerdictKind, tell};
+use super::pool::{ProcessNews, Role};
 use super::{joins, proof};
+use crate::config::{AppName, counted};
 
 /// Something an operator may want to know about an app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,69 +85,161 @@ impl fmt::Display for Cause {
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields are named as what they hold; Display says each in words")]
 pub enum Happening {
-    RolloutRequested { joined: bool, more: Option<u32> },
-    RolloutStarted { generation: GenerationId, from: Option<GenerationId>, workers: u32 },
-    ZygoteStarted { zygote: WorkerId, generation: GenerationId, loads: Preload },
-    ZygoteReady { zygote: WorkerId, generation: GenerationId, loads: Preload, took: Duration },
-    ZygoteWaits { zygote: WorkerId, generation: GenerationId, at: String, age: Duration, stacks: String },
-    ZygoteHung { zygote: WorkerId, generation: GenerationId, cause: Cause, age: Duration },
-    ZygoteEnding { zygote: WorkerId, generation: GenerationId, cause: Cause },
-    ZygoteExited { zygote: WorkerId, generation: GenerationId, reason: String },
-    ZygoteDied { zygote: WorkerId, generation: GenerationId, loads: Preload, ready: bool, reason: String },
-    WorkerStarted { worker: WorkerId, generation: GenerationId },
-    Proved { generation: GenerationId, proof: String },
-    ProbeTolerated { generation: GenerationId, beside: Option<GenerationId>, message: String },
-    WorkerHeld { worker: WorkerId, generation: GenerationId, settle: Duration },
-    WorkerReady { worker: WorkerId, generation: GenerationId, ready: u32, wanted: u32, took: Duration },
-    WorkerDraining { worker: WorkerId, generation: GenerationId, cause: Cause },
-    WorkerWaits { worker: WorkerId, generation: GenerationId, at: String, age: Duration, stacks: String },
-    WorkerHung { worker: WorkerId, generation: GenerationId, cause: Cause, age: Duration },
-    WorkerKilled { worker: WorkerId, generation: GenerationId, cause: Cause },
-    WorkerFailed { worker: WorkerId, generation: GenerationId, last_words: LastWords },
-    WorkerExited { worker: WorkerId, generation: GenerationId, exit: Exit },
-    WorkerDied { worker: WorkerId, generation: GenerationId, exit: Exit, ready: bool, last_words: LastWords },
-    SpawnFailed { worker: WorkerId, generation: GenerationId, reason: String },
-    BackingOff { generation: GenerationId, failures: u32, delay: Duration },
-    RolloutSettling { generation: GenerationId, settle: Duration },
-    RolloutCommitted { generation: GenerationId, took: Duration },
-    RollingBack { generation: GenerationId, to: Option<GenerationId>, reason: String },
-    RolledBack { generation: GenerationId, serving: Option<GenerationId>, reason: String },
-    RolloutSuperseded { generation: GenerationId, by: GenerationId },
-    PrepareFailed { reason: String, detail: String },
-    LinkTurned { to: PathBuf },
+    RolloutRequested {
+        joined: bool,
+        more: Option<u32>,
+    },
+    RolloutStarted {
+        generation: GenerationId,
+        from: Option<GenerationId>,
+        workers: u32,
+    },
+    Proved {
+        generation: GenerationId,
+        proof: String,
+    },
+    ProbeTolerated {
+        generation: GenerationId,
+        beside: Option<GenerationId>,
+        message: String,
+    },
+    BackingOff {
+        generation: GenerationId,
+        failures: u32,
+        delay: Duration,
+    },
+    RolloutSettling {
+        generation: GenerationId,
+        settle: Duration,
+    },
+    RolloutCommitted {
+        generation: GenerationId,
+        took: Duration,
+    },
+    RollingBack {
+        generation: GenerationId,
+        to: Option<GenerationId>,
+        reason: String,
+    },
+    RolledBack {
+        generation: GenerationId,
+        serving: Option<GenerationId>,
+        reason: String,
+    },
+    RolloutSuperseded {
+        generation: GenerationId,
+        by: GenerationId,
+    },
+    PrepareFailed {
+        reason: String,
+        detail: String,
+    },
+    LinkTurned {
+        to: PathBuf,
+    },
     LinkPutBack,
-    LinkStuck { reason: String },
-    Scaled { from: u32, to: u32 },
-    ScaledByLoad { from: u32, to: u32, reason: String },
-    HeldByMemory { workers: u32, reason: String },
-    Serving { generation: GenerationId, workers: u32 },
-    MigrationStarted { run: RunId, database: String, pending: Vec<String>, owed: bool },
+    LinkStuck {
+        reason: String,
+    },
+    Scaled {
+        from: u32,
+        to: u32,
+    },
+    ScaledByLoad {
+        from: u32,
+        to: u32,
+        reason: String,
+    },
+    HeldByMemory {
+        workers: u32,
+        reason: String,
+    },
+    Serving {
+        generation: GenerationId,
+        workers: u32,
+    },
+    MigrationStarted {
+        run: RunId,
+        database: String,
+        pending: Vec<String>,
+        owed: bool,
+    },
     MigrationQueued,
-    MigrationBusy { holder: String },
-    StartDelayed { delay: Duration },
-    StartedWithoutDatabase { reason: String },
-    MigrationSwept { backends: Vec<Backend> },
-    MigrationBegins { name: String, number: u32, of: u32 },
-    MigrationApplied { name: String, seconds: f64 },
-    MigrationBlocked { by: Vec<Backend> },
-    MigrationHarm { blocked: u32 },
-    MigrationWarned { words: String },
-    MigrationAborting { migration: Option<String>, reason: AbortReason },
-    MigrationRung { rung: AbortRung },
-    MigrationRetry { attempt: u32, delay: Duration, reason: String },
-    ServingTried { generation: GenerationId, failure: Option<LastWords> },
-    MigrationEnded { database: String, verdict: Verdict },
-    NotRolledOut { reason: String, serving: Option<GenerationId> },
+    MigrationBusy {
+        holder: String,
+    },
+    StartDelayed {
+        delay: Duration,
+    },
+    StartedWithoutDatabase {
+        reason: String,
+    },
+    MigrationSwept {
+        backends: Vec<Backend>,
+    },
+    MigrationBegins {
+        name: String,
+        number: u32,
+        of: u32,
+    },
+    MigrationApplied {
+        name: String,
+        seconds: f64,
+    },
+    MigrationBlocked {
+        by: Vec<Backend>,
+    },
+    MigrationHarm {
+        blocked: u32,
+    },
+    MigrationWarned {
+        words: String,
+    },
+    MigrationAborting {
+        migration: Option<String>,
+        reason: AbortReason,
+    },
+    MigrationRung {
+        rung: AbortRung,
+    },
+    MigrationRetry {
+        attempt: u32,
+        delay: Duration,
+        reason: String,
+    },
+    ServingTried {
+        generation: GenerationId,
+        failure: Option<LastWords>,
+    },
+    MigrationEnded {
+        database: String,
+        verdict: Verdict,
+    },
+    NotRolledOut {
+        reason: String,
+        serving: Option<GenerationId>,
+    },
     MigrationResolved,
     PostDeployStarted,
-    PostDeployEnded { took: Duration },
-    PostDeployFailed { words: String },
-    Draining { delay: Duration },
-    Drained { delay: Duration },
+    PostDeployEnded {
+        took: Duration,
+    },
+    PostDeployFailed {
+        words: String,
+    },
+    Draining {
+        delay: Duration,
+    },
+    Drained {
+        delay: Duration,
+    },
     Undrained,
     Stopping,
     Stopped,
     Removed,
+    /// The last, for a process's news have names of their own.
+    #[serde(untagged)]
+    Process(ProcessNews),
 }
 
 impl Happening {
@@ -156,13 +247,9 @@ impl Happening {
     pub fn level(&self) -> Level {
         use Happening::*;
         match self {
-            ZygoteDied { .. } | ZygoteHung { .. } | WorkerDied { .. } | WorkerFailed { .. } => Level::Warn,
-            WorkerWaits { .. } | ZygoteWaits { .. } => Level::Warn,
-            WorkerHung { .. } | WorkerKilled { .. } | BackingOff { .. } => Level::Warn,
-            HeldByMemory { .. } | ProbeTolerated { .. } => Level::Warn,
-            SpawnFailed { .. } | RollingBack { .. } | RolledBack { .. } | PrepareFailed { .. } => {
-                Level::Error
-            }
+            Process(news) => news.level(),
+            BackingOff { .. } | HeldByMemory { .. } | ProbeTolerated { .. } => Level::Warn,
+            RollingBack { .. } | RolledBack { .. } | PrepareFailed { .. } => Level::Error,
             LinkStuck { .. } => Level::Error,
             MigrationEnded { verdict, .. } if verdict.kind.is_good() => Level::Info,
             MigrationEnded { verdict, .. } if verdict.kind == VerdictKind::Retryable => Level::Warn,
@@ -179,7 +266,7 @@ impl Happening {
     pub fn detail(&self) -> &str {
         use Happening::*;
         match self {
-            WorkerWaits { stacks, .. } | ZygoteWaits { stacks, .. } => stacks.trim_end(),
+            Process(news) => news.detail(),
             PrepareFailed { detail, .. } => detail.trim_end(),
             ServingTried { failure: Some(words), .. } => words.traceback.trim_end(),
             _ => "",
@@ -188,19 +275,8 @@ impl Happening {
 
     /// The worker it is about, where it is about one.
     pub fn worker(&self) -> Option<WorkerId> {
-        use Happening::*;
         match self {
-            WorkerStarted { worker, .. }
-            | WorkerHeld { worker, .. }
-            | WorkerReady { worker, .. }
-            | WorkerDraining { worker, .. }
-            | WorkerHung { worker, .. }
-            | WorkerKilled { worker, .. }
-            | WorkerFailed { worker, .. }
-            | WorkerWaits { worker, .. }
-            | WorkerExited { worker, .. }
-            | WorkerDied { worker, .. }
-            | SpawnFailed { worker, .. } => Some(*worker),
+            Happening::Process(ProcessNews { process, role: Role::Web, .. }) => Some(*process),
             _ => None,
         }
     }
@@ -209,27 +285,10 @@ impl Happening {
     pub fn generation(&self) -> Option<GenerationId> {
         use Happening::*;
         match self {
-            RolloutStarted { generation, .. }
-            | ZygoteStarted { generation, .. }
-            | ZygoteReady { generation, .. }
-            | ZygoteHung { generation, .. }
-            | ZygoteEnding { generation, .. }
-            | ZygoteExited { generation, .. }
-            | ZygoteDied { generation, .. }
-            | WorkerStarted { generation, .. }
+            Process(ProcessNews { generation, .. })
+            | RolloutStarted { generation, .. }
             | Proved { generation, .. }
             | ProbeTolerated { generation, .. }
-            | WorkerHeld { generation, .. }
-            | WorkerReady { generation, .. }
-            | WorkerDraining { generation, .. }
-            | WorkerHung { generation, .. }
-            | WorkerKilled { generation, .. }
-            | WorkerFailed { generation, .. }
-            | WorkerWaits { generation, .. }
-            | ZygoteWaits { generation, .. }
-            | WorkerExited { generation, .. }
-            | WorkerDied { generation, .. }
-            | SpawnFailed { generation, .. }
             | BackingOff { generation, .. }
             | RolloutSettling { generation, .. }
             | RolloutCommitted { generation, .. }
@@ -244,15 +303,11 @@ impl Happening {
     }
 }
 
-/// Where something stands that should be ready.
-fn waits(at: &str, age: Duration) -> String {
-    format!("is not ready after {:.0} s: it waits in {at}", age.as_secs_f64())
-}
-
 impl fmt::Display for Happening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use Happening::*;
         match self {
+            Process(news) => news.fmt(f),
             RolloutRequested { joined: true, more } => f.write_str(&joins::words(*more)),
             RolloutRequested { joined: false, .. } => write!(f, "preparing a rollout"),
             RolloutStarted { generation, from: Some(from), workers } => {
@@ -261,83 +316,9 @@ impl fmt::Display for Happening {
             RolloutStarted { generation, from: None, workers } => {
                 write!(f, "starting generation {generation}, {}", counted(*workers, "worker"))
             }
-            ZygoteStarted { zygote, generation, loads } => {
-                write!(f, "zygote {zygote} of {generation} loads {}", loads.what())
-            }
-            ZygoteReady { zygote, generation, loads, took } => {
-                let (what, took) = (loads.what(), took.as_secs_f64());
-                write!(
-                    f,
-                    "zygote {zygote} of {generation} has loaded {what} after {took:.2} s; workers are forked from it"
-                )
-            }
-            ZygoteWaits { zygote, generation, at, age, .. } => {
-                write!(f, "zygote {zygote} of {generation} {}", waits(at, *age))
-            }
-            ZygoteHung { zygote, generation, cause, age } => {
-                write!(f, "zygote {zygote} of {generation} hangs: {cause} ({:.1} s)", age.as_secs_f64())
-            }
-            ZygoteEnding { zygote, generation, cause } => {
-                write!(f, "zygote {zygote} of {generation} ends: {cause}")
-            }
-            ZygoteExited { zygote, generation, reason } => {
-                write!(f, "zygote {zygote} of {generation} ended: {reason}")
-            }
-            ZygoteDied { zygote, generation, loads, ready, reason } => {
-                let what = loads.what();
-                write!(f, "zygote {zygote} of {generation} ")?;
-                match ready {
-                    true => write!(
-                        f,
-                        "died; its workers serve on, and another loads {what} when it is needed: {reason}"
-                    ),
-                    false => write!(f, "failed to load {what}: {reason}"),
-                }
-            }
-            WorkerStarted { worker, generation } => write!(f, "worker {worker} of {generation} started"),
             Proved { generation, proof } => write!(f, "proof of {generation}: {proof}"),
             ProbeTolerated { generation, beside, message } => {
                 f.write_str(&proof::tolerated(*generation, *beside, message))
-            }
-            WorkerHeld { worker, settle, .. } => {
-                write!(
-                    f,
-                    "worker {worker} has loaded the app; it takes visitors in {settle:?} if it stays alive"
-                )
-            }
-            WorkerReady { worker, generation, ready, wanted, took } => write!(
-                f,
-                "worker {worker} of {generation} ready after {:.2} s ({ready} of {wanted})",
-                took.as_secs_f64()
-            ),
-            WorkerDraining { worker, generation, cause } => {
-                write!(f, "worker {worker} of {generation} drains: {cause}")
-            }
-            WorkerWaits { worker, generation, at, age, .. } => {
-                write!(f, "worker {worker} of {generation} {}", waits(at, *age))
-            }
-            WorkerHung { worker, generation, cause, age } => {
-                write!(f, "worker {worker} of {generation} hangs: {cause} ({:.1} s)", age.as_secs_f64())
-            }
-            WorkerKilled { worker, generation, cause } => {
-                write!(f, "worker {worker} of {generation} killed ({cause}): it did not end by itself")
-            }
-            WorkerFailed { worker, generation, last_words } => {
-                write!(f, "worker {worker} of {generation} failed to boot: {}", last_words.message)
-            }
-            WorkerExited { worker, generation, exit } => {
-                write!(f, "worker {worker} of {generation} ended: {exit}")
-            }
-            WorkerDied { worker, generation, exit, ready, last_words } => {
-                let when = if *ready { "died" } else { "failed to boot" };
-                write!(f, "worker {worker} of {generation} {when}: {exit}")?;
-                if !last_words.message.is_empty() {
-                    write!(f, ": {}", last_words.message)?;
-                }
-                Ok(())
-            }
-            SpawnFailed { worker, generation, reason } => {
-                write!(f, "worker {worker} of {generation} could not be started: {reason}")
             }
             BackingOff { failures, delay, .. } => {
                 let failures = match failures {

@@ -37,8 +37,7 @@ impl App {
                 .or_else(|| self.looks_again())
                 .map(|wake| wake.since(now))
                 .filter(|wait| *wait > Duration::ZERO),
-            workers: self.workers.values().map(|it| it.view(now, self.policy(it.generation))).collect(),
-            zygotes: self.zygote_views(now),
+            processes: self.processes.values().map(|it| it.view(now, self.policy(it.generation))).collect(),
         }
     }
 
@@ -102,7 +101,7 @@ impl App {
             return Some(RolloutView { generation: None, phase, ready: 0, wanted: 0, failures: 0 });
         };
         let of =
-            |worker: &&super::worker::Worker| worker.generation == rollout.generation.id && worker.is_ready();
+            |worker: &&super::pool::Process| worker.generation == rollout.generation.id && worker.is_ready();
         Some(RolloutView {
             generation: Some(rollout.generation.id),
             phase: match rollout.phase {
@@ -110,7 +109,7 @@ impl App {
                 Phase::Settling { .. } => PhaseView::Settling,
                 Phase::RollingBack { .. } => PhaseView::RollingBack,
             },
-            ready: self.workers.values().filter(of).count() as u32,
+            ready: self.workers().filter(of).count() as u32,
             wanted: self.wanted(&rollout.generation.policy),
             failures: rollout.failures,
         })
@@ -136,22 +135,18 @@ impl App {
 
     /// The next moment at which time alone changes something.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        let workers = self
-            .workers
-            .values()
-            .filter_map(|worker| self.policy(worker.generation).and_then(|policy| worker.deadline(policy)));
         let settle = self.rollout.as_ref().and_then(|rollout| match rollout.phase {
             Phase::Settling { until } => Some(until),
             _ => None,
         });
-        workers
+        self.process_deadline()
+            .into_iter()
             .chain(settle)
             .chain(self.wake)
             .chain(self.databases.deadline())
             .chain(self.begins_again())
             .chain(self.looks_again())
             .chain(self.switch.deadline())
-            .chain(self.zygote_deadline())
             .chain(self.joins.deadline())
             .min()
     }

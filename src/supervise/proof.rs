@@ -129,8 +129,8 @@ impl App {
     }
 
     /// A worker has loaded its app and answered the probe.
-    pub(super) fn worker_proved(&mut self, turn: &mut Turn<'_>, id: WorkerId, shown: Proof) {
-        let Some(generation) = self.workers.get(&id).map(|worker| worker.generation) else { return };
+    pub(super) fn proved(&mut self, turn: &mut Turn<'_>, id: WorkerId, shown: Proof) {
+        let Some(generation) = self.processes.get(&id).map(|it| it.generation) else { return };
         let serves = self.rollout.is_some().then(|| self.serving.as_ref().map(|it| it.id)).flatten();
         let Some(found) = self.generation_mut(generation) else { return };
         let first = found.proof.is_none();

@@ -15,9 +15,9 @@ use crate::plan::{AppPlan, Prepared, Refusal};
 
 use super::action::Action;
 use super::app::{App, Generation, Mode, Turn};
-use super::budget::Backoff;
 use super::event::LastWords;
 use super::news::{Cause, Happening};
+use super::pool::Backoff;
 use super::request::{Outcome, RequestId};
 use super::time::Moment;
 use super::view::LastRollout;

@@ -6,7 +6,6 @@ use super::news::Happening;
 use super::request::Outcome;
 use super::view::LastRollout;
 use super::waiting::Waiting;
-use super::worker::Worker;
 use crate::config::{agreed, counted};
 
 impl Generation {
@@ -19,17 +18,13 @@ impl Generation {
 impl App {
     /// Those who wait for the app to serve at full strength.
     pub(super) fn answer_waiting(&mut self, turn: &mut Turn<'_>) {
-        let wanted = self.serving.as_ref().map_or(0, |serving| self.wanted(&serving.policy)) as usize;
-        let Some(serving) = self.serving.as_mut().filter(|_| self.rollout.is_none()) else { return };
-        let id = serving.id;
-        let count = |ready: bool| {
-            let of = |it: &&Worker| it.generation == id && if ready { it.is_ready() } else { it.is_live() };
-            self.workers.values().filter(of).count()
-        };
-        let (was_complete, hopeless, ready) = (serving.complete, serving.is_given_up(), count(true));
+        let Some(serving) = self.serving.as_ref().filter(|_| self.rollout.is_none()) else { return };
+        let (id, wanted) = (serving.id, self.wanted(&serving.policy) as usize);
+        let (was_complete, hopeless) = (serving.complete, serving.is_given_up());
+        let ready = self.count(|it| it.generation == id && it.is_ready());
         if ready >= wanted {
             if !was_complete || self.last_words.is_some() {
-                serving.complete = true;
+                self.serving.iter_mut().for_each(|serving| serving.complete = true);
                 self.last_words = None;
                 if !was_complete {
                     self.start_ended(id, None);

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use crate::config::AppName;
 use crate::plan::{AppChange, Effect, MachinePolicy, Plan, Refusal, diff};
 
-use super::action::Action;
+use super::action::{Action, Start};
 use super::app::{App, Mode, Turn};
 use super::app_commands::NOT_FOR_THE_CORE;
 use super::command::Command;
-use super::deploy::Start;
+use super::deploy::Deploy;
 use super::drain::{Drain, Shutdown};
-use super::event::{Event, WorkerId};
+use super::event::{Event, ProcessFact, WorkerId};
 use super::leaving::Leaving;
 use super::random::Random;
 use super::reload::{Looks, ReadPurpose, Reload};
@@ -23,10 +23,10 @@ use super::view::View;
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     pub(super) apps: BTreeMap<AppName, App>,
-    /// Which app a worker belongs to.
+    /// Which app a process belongs to.
     pub(super) homes: BTreeMap<WorkerId, AppName>,
     pub(super) random: Random,
-    pub(super) next_worker: u64,
+    pub(super) next_process: u64,
     pub(super) next_run: u64,
     pub(super) now: Moment,
     pub(super) machine: MachinePolicy,
@@ -34,7 +34,7 @@ pub struct Supervisor {
     pub(super) shutdown: Option<Shutdown>,
     pub(super) looks: Looks,
     pub(super) reloads: BTreeMap<RequestId, Reload>,
-    pub(super) start: Start,
+    pub(super) deploy: Deploy,
     pub(super) leaving: Option<Leaving>,
     pub(super) own_requests: u64,
     /// What is to be said of the plan that it was made with.
@@ -55,7 +55,7 @@ impl Supervisor {
             apps: BTreeMap::new(),
             homes: BTreeMap::new(),
             random: Random::seeded(seed),
-            next_worker: 0,
+            next_process: 0,
             next_run: 0,
             now: Moment::ZERO,
             machine: plan.machine,
@@ -63,7 +63,7 @@ impl Supervisor {
             shutdown: None,
             looks: Looks::default(),
             reloads: BTreeMap::new(),
-            start: Start::default(),
+            deploy: Deploy::default(),
             leaving: None,
             own_requests: 0,
             first: Vec::new(),
@@ -146,17 +146,6 @@ impl Supervisor {
     }
 
     pub(super) fn record(&mut self, event: Event, out: &mut Out) {
-        let worker = match &event {
-            Event::SpawnFailed { worker, .. }
-            | Event::WorkerForked { worker }
-            | Event::WorkerProved { worker, .. }
-            | Event::WorkerLoaded { worker }
-            | Event::WorkerReady { worker }
-            | Event::WorkerFailed { worker, .. }
-            | Event::WorkerStands { worker, .. }
-            | Event::WorkerExited { worker, .. } => self.homes.get(worker).cloned(),
-            _ => None,
-        };
         match event {
             Event::TimePassed => {}
             Event::MigrationHeard { run, fact } => {
@@ -196,31 +185,12 @@ impl Supervisor {
                 }
             }
             Event::LoadObserved { apps, memory } => self.load_observed(&apps, memory, out),
-            Event::SpawnFailed { worker: id, reason } => {
-                self.homes.remove(&id);
-                self.with_home(worker, out, |app, turn| app.spawn_failed(turn, id, reason));
-            }
-            Event::WorkerForked { worker: id } => {
-                self.with_home(worker, out, |app, turn| app.worker_forked(turn, id));
-            }
-            Event::WorkerProved { worker: id, proof } => {
-                self.with_home(worker, out, |app, turn| app.worker_proved(turn, id, proof));
-            }
-            Event::WorkerLoaded { worker: id } => {
-                self.with_home(worker, out, |app, turn| app.worker_loaded(turn, id));
-            }
-            Event::WorkerReady { worker: id } => {
-                self.with_home(worker, out, |app, turn| app.worker_ready(turn, id));
-            }
-            Event::WorkerFailed { worker: id, words } => {
-                self.with_home(worker, out, |app, turn| app.worker_failed(turn, id, words));
-            }
-            Event::WorkerStands { worker: id, stand } => {
-                self.with_home(worker, out, |app, turn| app.worker_stands(turn, id, stand));
-            }
-            Event::WorkerExited { worker: id, exit } => {
-                self.homes.remove(&id);
-                self.with_home(worker, out, |app, turn| app.worker_exited(turn, id, exit));
+            Event::Process { process, fact } => {
+                let ends = matches!(fact, ProcessFact::NotStarted(_) | ProcessFact::Exited(_));
+                let home = if ends { self.homes.remove(&process) } else { self.homes.get(&process).cloned() };
+                if let Some(home) = home {
+                    self.with_app(&home, out, |app, turn| app.process_heard(turn, process, fact));
+                }
             }
         }
     }
@@ -258,22 +228,9 @@ impl Supervisor {
 
     fn note_homes(&mut self, actions: &[Action]) {
         for action in actions {
-            if let Action::SpawnWorker { worker, blueprint, .. }
-            | Action::StartZygote { zygote: worker, blueprint, .. } = action
-            {
-                self.homes.insert(*worker, blueprint.app.clone());
+            if let Action::StartProcess(Start { process, blueprint, .. }) = action {
+                self.homes.insert(*process, blueprint.app.clone());
             }
-        }
-    }
-
-    fn with_home(
-        &mut self,
-        home: Option<AppName>,
-        out: &mut Out,
-        then: impl FnOnce(&mut App, &mut Turn<'_>),
-    ) {
-        if let Some(home) = home {
-            self.with_app(&home, out, then);
         }
     }
 
@@ -287,7 +244,7 @@ impl Supervisor {
         let mut turn = Turn {
             now: self.now,
             random: &mut self.random,
-            next_worker: &mut self.next_worker,
+            next_process: &mut self.next_process,
             next_run: &mut self.next_run,
             actions: &mut out.actions,
             answers: &mut out.answers,

@@ -6,10 +6,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::{Blueprint, Preload, Readiness};
+use crate::plan::{Blueprint, Readiness};
 
 use super::event::{GenerationId, LastWords, WorkerId};
 use super::migration::{LastMigration, MigrationView};
+use super::pool::Role;
 use super::proof::Proof;
 
 /// The whole machine at one moment.
@@ -75,10 +76,8 @@ pub struct AppView {
     pub last_words: Option<LastWords>,
     /// When the next start is due, where starts wait for a backoff.
     pub backoff: Option<Duration>,
-    /// Every worker that has not been reaped, oldest first.
-    pub workers: Vec<WorkerView>,
-    /// The processes that workers are forked from, oldest first.
-    pub zygotes: Vec<ZygoteView>,
+    /// Every process that has not been reaped, oldest first.
+    pub processes: Vec<ProcessView>,
 }
 
 /// How the number of an app's workers follows its load.
@@ -160,11 +159,13 @@ pub struct LastRollout {
     pub reason: Option<String>,
 }
 
-/// One worker.
+/// One process.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WorkerView {
+pub struct ProcessView {
     /// Its name.
     pub id: WorkerId,
+    /// What it is for.
+    pub role: Role,
     /// Its generation.
     pub generation: GenerationId,
     /// How it is.
@@ -183,21 +184,11 @@ pub struct WorkerView {
     pub keeps_idle: Option<Duration>,
 }
 
-/// A process that has loaded the app, or gunicorn's settings, to fork workers from.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ZygoteView {
-    /// Its name.
-    pub id: WorkerId,
-    /// Its generation.
-    pub generation: GenerationId,
-    /// What it loads.
-    pub loads: Preload,
-    /// Whether it forks.
-    pub ready: bool,
-    /// Since its start.
-    pub age: Duration,
-    /// Resident memory in bytes, as last read.
-    pub rss: Option<u64>,
+impl AppView {
+    /// The processes that serve clients, or are to.
+    pub fn workers(&self) -> impl Iterator<Item = &ProcessView> {
+        self.processes.iter().filter(|process| process.role == Role::Web)
+    }
 }
 
 /// How a worker is.

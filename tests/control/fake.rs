@@ -13,7 +13,7 @@ use ostler::control::Given;
 use ostler::observe::{AppStatus, ConfigStatus, Status};
 use ostler::supervise::{
     AppState, Command as Asked, GenerationId, Happening, LastWords, Leftover, News, Opened, Outcome, Pending,
-    PendingMigration, Vendor, Verdict, VerdictKind, WorkerId,
+    PendingMigration, ProcessChange, ProcessNews, Role, Vendor, Verdict, VerdictKind, WorkerId,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -43,7 +43,15 @@ pub(crate) fn news(app: &str, happening: Happening) -> News {
 pub(crate) fn ready(app: &str, ready: u32) -> News {
     let (worker, generation) = (WorkerId(u64::from(ready)), GenerationId(2));
     let took = Duration::from_millis(410);
-    news(app, Happening::WorkerReady { worker, generation, ready, wanted: 2, took })
+    news(
+        app,
+        Happening::Process(ProcessNews {
+            process: worker,
+            role: Role::Web,
+            generation,
+            change: ProcessChange::Ready { ready: Some(ready), wanted: Some(2), took },
+        }),
+    )
 }
 
 pub(crate) fn app(text: &str, state: AppState) -> AppStatus {

@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
-use ostler::supervise::{AppState, Happening, News, Outcome};
+use ostler::supervise::{AppState, Happening, News, Outcome, ProcessChange, ProcessNews};
 
 use crate::harness::{AppFile, Ostlerd, Said, Site, WSGI, kill, ready};
 use crate::load::{Load, Loss, get};
@@ -172,7 +172,9 @@ fn events_tell_what_happens_as_it_happens() {
         ostlerd.serving("shop");
         kill(ostlerd.pids("shop")[0], Signal::SIGKILL);
         let news = heard.try_iter().filter_map(|line| serde_json::from_str::<News>(&line).ok());
-        news.into_iter().find(|it| matches!(it.happening, Happening::WorkerDied { .. }))
+        news.into_iter().find(|it| {
+            matches!(it.happening, Happening::Process(ProcessNews { change: ProcessChange::Died { .. }, .. }))
+        })
     });
     assert_eq!(died.app.as_str(), "shop");
     kill(pid, Signal::SIGTERM);

@@ -15,7 +15,8 @@ use ostler::plan::{
     WorkerRange,
 };
 use ostler::supervise::{
-    Action, AppLoad, Event, Exit, Happening, MachineMemory, Moment, News, Supervisor, WorkerId, WorkerLoad,
+    Action, AppLoad, Event, Exit, Happening, MachineMemory, Moment, News, ProcessFact, Role, Start,
+    Supervisor, WorkerId, WorkerLoad,
 };
 
 use crate::shape::{MOST, Shape};
@@ -200,11 +201,11 @@ impl Model {
 
     fn perform(&mut self, action: Action) {
         match action {
-            Action::SpawnWorker { worker, .. } => {
+            Action::StartProcess(Start { process: worker, role: Role::Web, .. }) => {
                 self.workers.insert(worker, Worker { started: self.now, ..Worker::default() });
                 self.due.push(Reverse((self.now + self.boot, Due::Booted(worker))));
             }
-            Action::SignalWorker { worker, .. } => {
+            Action::SignalProcess { process: worker, .. } => {
                 let Some(it) = self.workers.get_mut(&worker) else { return };
                 it.draining = true;
                 if !it.busy {
@@ -224,7 +225,7 @@ impl Model {
             Due::Booted(worker) => {
                 let Some(it) = self.workers.get_mut(&worker) else { return };
                 it.ready = true;
-                self.facts.push_back(Event::WorkerReady { worker });
+                self.facts.push_back(ProcessFact::Ready.of(worker));
                 self.free(worker);
             }
             Due::Served(worker) => self.free(worker),
@@ -259,7 +260,7 @@ impl Model {
     fn leaves(&mut self, worker: WorkerId) {
         self.pay(worker);
         self.workers.remove(&worker);
-        self.facts.push_back(Event::WorkerExited { worker, exit: Exit::Code(0) });
+        self.facts.push_back(ProcessFact::Exited(Exit::Code(0)).of(worker));
     }
 
     fn pay(&mut self, worker: WorkerId) {

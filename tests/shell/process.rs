@@ -4,7 +4,7 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::Signal;
 use ostler::run::process::{Children, Process};
-use ostler::supervise::{Exit, Rung};
+use ostler::supervise::{Exit, StopSignal};
 
 use crate::support::{children, end, lives, python, run, shell, soon, until};
 
@@ -53,9 +53,11 @@ async fn each_rung_is_its_signal() {
                 for number in (3, 6, 15, signal.SIGRTMIN + 5):\n    signal.signal(number, lambda number, _: os._exit(number))\n\
                 os.write(5, b'on\\n')\nwhile True: time.sleep(60)";
     let stacks = nix::libc::SIGRTMIN() + 5;
-    for (rung, number) in [(Rung::Drain, 15), (Rung::Quit, 3), (Rung::Abort, 6), (Rung::Stacks, stacks)] {
+    for (rung, number) in
+        [(StopSignal::Drain, 15), (StopSignal::Quit, 3), (StopSignal::Abort, 6), (StopSignal::Stacks, stacks)]
+    {
         let (process, _) = started(&children(), code);
-        process.signal_rung(rung).unwrap();
+        process.stop(rung).unwrap();
         assert_eq!(soon(process.wait()).await, Exit::Code(number), "{rung:?}");
     }
 }

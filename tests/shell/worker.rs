@@ -7,7 +7,7 @@ use ostler::run::listeners::{Listeners, SocketName};
 use ostler::run::passed::Passed;
 use ostler::run::scoreboard::{Scoreboard, Slot, monotonic_now};
 use ostler::run::worker_process::{Admission, StartedWorker, WorkerHandle, start};
-use ostler::supervise::{Event, Exit, GenerationId, Rung, WorkerId};
+use ostler::supervise::{Event, Exit, GenerationId, ProcessFact, StopSignal, WorkerId};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::support::{children, lives, script, soon, until};
@@ -103,13 +103,15 @@ pub(crate) async fn all(mut events: UnboundedReceiver<Event>) -> Vec<String> {
 
 pub(crate) fn words(event: &Event) -> String {
     match event {
-        Event::WorkerProved { worker, .. } => format!("{worker} proved"),
-        Event::WorkerLoaded { worker } => format!("{worker} loaded"),
-        Event::WorkerReady { worker } => format!("{worker} ready"),
-        Event::WorkerFailed { worker, words } => {
+        Event::Process { process: worker, fact: ProcessFact::Proved(_) } => format!("{worker} proved"),
+        Event::Process { process: worker, fact: ProcessFact::Loaded } => format!("{worker} loaded"),
+        Event::Process { process: worker, fact: ProcessFact::Ready } => format!("{worker} ready"),
+        Event::Process { process: worker, fact: ProcessFact::Failed(words) } => {
             format!("{worker} failed: {} {}", words.message, words.traceback)
         }
-        Event::WorkerExited { worker, exit } => format!("{worker} exited: {exit}"),
+        Event::Process { process: worker, fact: ProcessFact::Exited(exit) } => {
+            format!("{worker} exited: {exit}")
+        }
         other => format!("{other:?}"),
     }
 }
@@ -175,7 +177,7 @@ async fn a_held_worker_waits_until_it_is_admitted() {
     // The control socket is closed once the worker is ready, though the handle still lives.
     assert_eq!(all(events).await, ["w17 ready", "w17 exited: exit status 0"]);
     handle.admit().unwrap();
-    handle.signal(Rung::Kill).unwrap();
+    handle.signal(StopSignal::Kill).unwrap();
 }
 
 #[tokio::test]
@@ -245,7 +247,7 @@ async fn a_killed_worker_is_told_by_its_signal() {
     let app = App::new("say(event='ready')\ntime.sleep(600)", &[]);
     let (handle, mut events) = app.start(false);
     soon(events.recv()).await.unwrap();
-    handle.signal(Rung::Kill).unwrap();
+    handle.signal(StopSignal::Kill).unwrap();
     let last = soon(events.recv()).await.unwrap();
-    assert!(matches!(last, Event::WorkerExited { exit: Exit::Signal(9), .. }), "{last:?}");
+    assert!(matches!(last, Event::Process { fact: ProcessFact::Exited(Exit::Signal(9)), .. }), "{last:?}");
 }

@@ -1,11 +1,12 @@
 //! What planted bugs do beside what the core says.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::plan::Blueprint;
 use ostler::supervise::{
-    Action, Command, Event, HandoverBy, Happening, LinkOrder, News, Outcome, PhaseView, Rung, Tolerance,
-    WorkerId,
+    Action, Command, Event, GenerationId, HandoverBy, Happening, LinkOrder, News, Outcome, PhaseView,
+    ProcessChange, ProcessFact, ProcessNews, Role, Start, StopSignal, Tolerance, WorkerId,
 };
 
 use crate::flaw::Flaw;
@@ -16,7 +17,16 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
     match (flaw, action) {
         (
             Flaw::CommitsWhenFirstIsReady,
-            Action::Announce(News { app, happening: Happening::WorkerReady { generation, .. } }),
+            Action::Announce(News {
+                app,
+                happening:
+                    Happening::Process(ProcessNews {
+                        role: Role::Web,
+                        generation,
+                        change: ProcessChange::Ready { .. },
+                        ..
+                    }),
+            }),
         ) => {
             let took = Duration::ZERO;
             let happening = Happening::RolloutCommitted { generation: *generation, took };
@@ -46,17 +56,14 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
                 outcome: Outcome::Done { message: "done".to_owned(), generation: None },
             })
         }
-        (Flaw::TellsReadyAtOnce, Action::StartZygote { .. } | Action::SpawnWorker { .. })
-            if !ledger.start.ready =>
-        {
-            Some(Action::TellReady)
-        }
-        (Flaw::RefusesWhoComes, Action::SpawnWorker { blueprint, .. }) => {
+        (Flaw::TellsReadyAtOnce, Action::StartProcess(_)) if !ledger.start.ready => Some(Action::TellReady),
+        (Flaw::RefusesWhoComes, Action::StartProcess(Start { role: Role::Web, blueprint, .. })) => {
             Some(Action::RefuseConnections { app: blueprint.app.clone() })
         }
-        (Flaw::AdmitsAtOnce, Action::SpawnWorker { worker, hold: true, .. }) => {
-            Some(Action::AdmitWorker { worker: *worker })
-        }
+        (
+            Flaw::AdmitsAtOnce,
+            Action::StartProcess(Start { process: worker, role: Role::Web, hold: true, .. }),
+        ) => Some(Action::AdmitWorker { worker: *worker }),
         (
             Flaw::ClosesListenersEarly,
             Action::Announce(News { app, happening: Happening::RolloutStarted { generation, .. } }),
@@ -79,9 +86,11 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
 pub(crate) fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Action> {
     match (flaw, event) {
         (Flaw::DrainsTheLast, _) => drain_the_last(ledger),
-        (Flaw::AsksTheServing, Event::WorkerReady { worker }) => Some(Action::AskWhere { worker: *worker }),
-        (Flaw::KillsTheDead, Event::WorkerExited { worker, .. }) => {
-            Some(Action::SignalWorker { worker: *worker, rung: Rung::Kill })
+        (Flaw::AsksTheServing, Event::Process { process: worker, fact: ProcessFact::Ready }) => {
+            Some(Action::AskWhere { process: *worker })
+        }
+        (Flaw::KillsTheDead, Event::Process { process: worker, fact: ProcessFact::Exited(_) }) => {
+            Some(Action::SignalProcess { process: *worker, signal: StopSignal::Kill })
         }
         (Flaw::SaysDoneAtOnce, Event::Requested { id, command: Command::Restart { .. } }) => {
             let outcome = Outcome::Done { message: "done".to_owned(), generation: None };
@@ -128,11 +137,15 @@ pub(crate) fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Ac
     }
 }
 
+/// A worker is started at once, whatever it answers.
+pub(crate) fn start_worker(process: WorkerId, generation: GenerationId, blueprint: Arc<Blueprint>) -> Action {
+    let (role, hold, tolerate, from, first) = (Role::Web, false, Tolerance::ALL, None, None);
+    Action::StartProcess(Start { process, role, generation, blueprint, hold, tolerate, from, first })
+}
+
 fn start_one(ledger: &Ledger, app: &ostler::config::AppName) -> Option<Action> {
     let (generation, blueprint) = ledger.crews.get(app)?.generations.last_key_value()?;
-    let (worker, tolerate) = (WorkerId(77_000_000), Tolerance::ALL);
-    let (generation, blueprint) = (*generation, blueprint.clone());
-    Some(Action::SpawnWorker { worker, generation, blueprint, hold: false, tolerate, from: None })
+    Some(start_worker(WorkerId(77_000_000), *generation, blueprint.clone()))
 }
 
 /// In a rollback, or a rollout, the only ready worker.
@@ -142,9 +155,9 @@ fn drain_the_last(ledger: &Ledger) -> Option<Action> {
         if !matches!(phase, Some(PhaseView::RollingBack | PhaseView::Replacing | PhaseView::Settling)) {
             continue;
         }
-        let mut ready = ledger.of(app).filter(|(_, hand)| hand.is_ready());
+        let mut ready = ledger.of(app).filter(|(_, known)| known.is_ready());
         if let (Some((worker, _)), None) = (ready.next(), ready.next()) {
-            return Some(Action::SignalWorker { worker, rung: Rung::Drain });
+            return Some(Action::SignalProcess { process: worker, signal: StopSignal::Drain });
         }
     }
     None

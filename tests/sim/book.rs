@@ -30,7 +30,7 @@ pub(crate) struct Book {
     pub(crate) seen: Option<bool>,
     /// Whether its code has run before with nothing pending, and no database has said since that there is something to do.
     pub(crate) current: bool,
-    /// The database at hand.
+    /// The database at known.
     pub(crate) at: usize,
     /// The databases in which what hangs on the command is owed to code that fits, and it has not run since that is known.
     pub(crate) owes: BTreeSet<usize>,

@@ -1,4 +1,4 @@
-//! What is known of one app and of one worker, from outside the core.
+//! What is known of one app and of one process, from outside the core.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -7,11 +7,14 @@ use std::time::Duration;
 use crate::load::LoadBook;
 use ostler::config::AppName;
 use ostler::plan::{Blueprint, Policy, RolloutPolicy};
-use ostler::supervise::{AppState, AppView, GenerationId, LinkFact, Moment, Observation, Rung};
+use ostler::supervise::{
+    AppState, AppView, GenerationId, LinkFact, Moment, Observation, Role, Start, StopSignal,
+};
 
-/// A worker that was asked for and is not known to be gone.
+/// A process that was asked for and is not known to be gone.
 #[derive(Clone, Debug)]
-pub(crate) struct Hand {
+pub(crate) struct Known {
+    pub(crate) role: Role,
     pub(crate) app: AppName,
     pub(crate) generation: GenerationId,
     pub(crate) spawned: Moment,
@@ -28,17 +31,48 @@ pub(crate) struct Hand {
     /// Whether it has heard that its app stops.
     pub(crate) hurried: bool,
     pub(crate) seen: Observation,
-    pub(crate) signals: Vec<(Moment, Rung)>,
+    pub(crate) signals: Vec<(Moment, StopSignal)>,
 }
 
-impl Hand {
+impl Known {
+    /// One that is started now.
+    pub(crate) fn started(now: Moment, start: &Start) -> Known {
+        Known {
+            role: start.role.clone(),
+            app: start.blueprint.app.clone(),
+            generation: start.generation,
+            spawned: now,
+            hold: start.hold,
+            loaded: None,
+            admitted: false,
+            ready: None,
+            failed: None,
+            born: start.from.is_none(),
+            asked: Vec::new(),
+            hung: false,
+            hurried: false,
+            seen: Observation::default(),
+            signals: Vec::new(),
+        }
+    }
+
+    /// Whether it serves clients, or is to.
+    pub(crate) fn serves(&self) -> bool {
+        self.role == Role::Web
+    }
+
+    /// Whether its loss counts: one that serves nobody may go once it is up.
+    pub(crate) fn counts(&self) -> bool {
+        self.serves() || self.ready.is_none()
+    }
+
     pub(crate) fn is_live(&self) -> bool {
         self.signals.is_empty() && self.failed.is_none()
     }
 
     /// Whether it was told to drain, and nothing harder.
     pub(crate) fn drains(&self) -> bool {
-        !self.signals.is_empty() && self.signals.iter().all(|(_, rung)| *rung == Rung::Drain)
+        !self.signals.is_empty() && self.signals.iter().all(|(_, rung)| *rung == StopSignal::Drain)
     }
 
     pub(crate) fn is_ready(&self) -> bool {

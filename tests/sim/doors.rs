@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::supervise::{Action, Event, Moment};
+use ostler::supervise::{Action, Event, Moment, Role, Start};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Doors {
@@ -44,7 +44,9 @@ impl Doors {
                 self.told.remove(app);
                 self.refusing.remove(app);
             }
-            Action::SpawnWorker { blueprint, .. } => drop(self.refusing.remove(&blueprint.app)),
+            Action::StartProcess(Start { role: Role::Web, blueprint, .. }) => {
+                self.refusing.remove(&blueprint.app);
+            }
             _ => {}
         }
     }

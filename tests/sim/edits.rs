@@ -6,7 +6,8 @@ use std::sync::Arc;
 use ostler::config::{Address, AppName, Listen, Origin};
 use ostler::plan::{Blueprint, Effect, Plan, Resources, diff};
 use ostler::supervise::{
-    Action, AppState, Command, Event, Exit, LinkFact, Moment, Outcome, RequestId, Supervisor, WorkerId,
+    Action, AppState, Command, Event, Exit, LinkFact, Moment, Outcome, ProcessFact, RequestId, Start,
+    Supervisor, WorkerId,
 };
 
 use crate::reading::found;
@@ -36,15 +37,11 @@ impl Calm {
         let mut read = None;
         for action in self.supervisor.handle(self.now, event) {
             match action {
-                Action::SpawnWorker { worker, blueprint, hold, .. } => {
+                Action::StartProcess(Start { process: worker, blueprint, hold, .. }) => {
                     assert!(self.limits.contains_key(&blueprint.app), "started before it was limited");
                     self.running.insert(worker, blueprint);
-                    let ready = Event::WorkerReady { worker };
-                    self.facts.push_back(if hold { Event::WorkerLoaded { worker } } else { ready });
-                }
-                Action::StartZygote { zygote, blueprint, .. } => {
-                    self.running.insert(zygote, blueprint);
-                    self.facts.push_back(Event::WorkerReady { worker: zygote });
+                    let ready = ProcessFact::Ready.of(worker);
+                    self.facts.push_back(if hold { ProcessFact::Loaded.of(worker) } else { ready });
                 }
                 Action::Limit { app, resources } => {
                     assert_ne!(self.limits.insert(app, resources), Some(resources), "told twice");
@@ -54,10 +51,10 @@ impl Calm {
                     self.facts.push_back(Event::LinkHeard { app, fact: LinkFact::Settled });
                 }
                 Action::ReleaseApp { app } => drop(self.limits.remove(&app)),
-                Action::AdmitWorker { worker } => self.facts.push_back(Event::WorkerReady { worker }),
+                Action::AdmitWorker { worker } => self.facts.push_back(ProcessFact::Ready.of(worker)),
                 Action::ShutDoors { app } => self.facts.push_back(Event::QueueEmptied { app }),
-                Action::SignalWorker { worker, .. } if self.running.remove(&worker).is_some() => {
-                    self.facts.push_back(Event::WorkerExited { worker, exit: Exit::Code(0) });
+                Action::SignalProcess { process: worker, .. } if self.running.remove(&worker).is_some() => {
+                    self.facts.push_back(ProcessFact::Exited(Exit::Code(0)).of(worker));
                 }
                 Action::Answer { id, outcome } => {
                     assert!(self.answers.insert(id, outcome).is_none(), "answered twice");

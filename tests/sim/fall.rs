@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ostler::supervise::{Event, Exit, Found, Legacy, Moment, Rung, Stage, Supervisor, WorkerId};
+use ostler::supervise::{Exit, Found, Legacy, Moment, ProcessFact, Stage, StopSignal, Supervisor, WorkerId};
 use serde_json::Value;
 
 use crate::flaw::Flaw;
@@ -59,6 +59,11 @@ pub(crate) fn found(process: Option<&Process>, began: bool, now: Moment) -> Foun
     Found { alive: true, stage: Some(stage) }
 }
 
+/// Loses some of an app's processes.
+fn forget(app: &mut Value, which: impl Fn(&mut Vec<Value>)) {
+    app["processes"].as_array_mut().into_iter().for_each(which);
+}
+
 /// The core after a fall, from the text of the file and what is found.
 pub(crate) fn risen(
     legacy: &Legacy,
@@ -79,7 +84,7 @@ pub(crate) fn risen(
 fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
     match flaw {
         Flaw::Load(misjudged) => misjudged.leaves(file),
-        Flaw::ForgetsNumbers => file["next_worker"] = 0.into(),
+        Flaw::ForgetsNumbers => file["next_process"] = 0.into(),
         Flaw::ForgetsToDeploy => file["deploys"] = false.into(),
         Flaw::DeploysAfterACrash => file["deploys"] = true.into(),
         Flaw::ForgetsTheDrain => file["drain"] = Value::Null,
@@ -92,15 +97,37 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
             let apps = file["apps"].as_object_mut().into_iter().flatten();
             for (_, app) in apps {
                 match flaw {
-                    Flaw::ForgetsAWorker => drop(app["workers"].as_array_mut().map(Vec::pop)),
+                    Flaw::ForgetsAWorker => forget(app, |all| {
+                        let last = all.iter().rposition(|it| it["role"] == "web");
+                        last.map(|last| all.remove(last));
+                    }),
                     Flaw::ForgetsTheSwitch => drop(app.as_object_mut().map(|it| it.remove("switch"))),
-                    Flaw::ForgetsZygotes => app["zygotes"] = Value::Array(Vec::new()),
+                    Flaw::ForgetsZygotes => forget(app, |all| all.retain(|it| it["role"] == "web")),
                     Flaw::ForgetsGenerations => app["generations"] = 0.into(),
                     _ => app["mode"] = "running".into(),
                 }
             }
         }
         _ => {}
+    }
+}
+
+/// A zygote forks on, or is ended anew.
+fn zygote_is_found(
+    ledger: &mut Ledger,
+    now: Moment,
+    id: WorkerId,
+    is_left: bool,
+    (alive, stage): (bool, Option<Stage>),
+) {
+    if !is_left {
+        drop(ledger.processes.remove(&id));
+    } else if !alive {
+        ledger.hear(now, &ProcessFact::Exited(Exit::Unknown).of(id));
+    } else if let Some(known) = ledger.processes.get_mut(&id) {
+        known.signals.clear();
+        known.hung = false;
+        known.ready = (stage == Some(Stage::Ready)).then_some(now);
     }
 }
 
@@ -116,56 +143,48 @@ pub(crate) fn put_right(
     // Their processes end with ostlerd.
     ledger.hooks = Hooks::default();
     // Another ostlerd asks anew where a worker stands.
-    ledger.hands.values_mut().for_each(|hand| hand.asked.truncate(1));
+    ledger.processes.values_mut().for_each(|known| known.asked.truncate(1));
     if ledger.machine.shutdown {
         ledger.machine.shutdown = false;
         ledger.machine.stopping = false;
         ledger.machine.drained = None;
     }
-    let left: Vec<WorkerId> = legacy.workers().map(|(_, worker, _)| worker).collect();
-    let mut ids: Vec<WorkerId> = ledger.hands.keys().copied().collect();
+    let left: Vec<WorkerId> = legacy.processes().map(|(_, process, ..)| process).collect();
+    let mut ids: Vec<WorkerId> = ledger.processes.keys().copied().collect();
     // Who serves is heard of first.
     ids.sort_by_key(|id| !found.get(id).is_some_and(|found| found.alive));
     for id in ids {
         let (alive, stage) = found.get(&id).map_or((false, None), |found| (found.alive, found.stage));
-        let Some(hand) = ledger.hands.get_mut(&id) else { continue };
-        hand.born = false;
-        let unheard = hand.ready.is_none()
-            && hand.signals.is_empty()
-            && ((hand.hold && !hand.admitted) || matches!(stage, Some(Stage::Empty | Stage::Loaded)));
+        let Some(known) = ledger.processes.get_mut(&id) else { continue };
+        known.born = false;
+        if !known.serves() {
+            zygote_is_found(ledger, now, id, left.contains(&id), (alive, stage));
+            continue;
+        }
+        let unheard = known.ready.is_none()
+            && known.signals.is_empty()
+            && ((known.hold && !known.admitted) || matches!(stage, Some(Stage::Empty | Stage::Loaded)));
         if !alive && (unheard || !left.contains(&id)) {
-            ledger.hands.remove(&id);
+            ledger.processes.remove(&id);
             continue;
         }
         let untold = stage.is_some_and(|stage| stage != Stage::Draining);
         // Who was told to die is told again.
-        if let Some((_, last @ Rung::Kill)) = hand.signals.last_mut() {
-            *last = Rung::Quit;
+        if let Some((_, last @ StopSignal::Kill)) = known.signals.last_mut() {
+            *last = StopSignal::Quit;
         }
-        if alive && untold && hand.drains() {
-            hand.signals.clear();
+        if alive && untold && known.drains() {
+            known.signals.clear();
             // It serves after all, and is heard of anew.
-            hand.ready = None;
+            known.ready = None;
         }
-        if alive && stage == Some(Stage::Ready) && (!hand.hold || hand.admitted) {
-            ledger.hear(now, &Event::WorkerReady { worker: id });
+        if alive && stage == Some(Stage::Ready) && (!known.hold || known.admitted) {
+            ledger.hear(now, &ProcessFact::Ready.of(id));
         }
         if !alive {
             let exit = Exit::Unknown;
-            ledger.hear(now, &Event::WorkerExited { worker: id, exit });
+            ledger.hear(now, &ProcessFact::Exited(exit).of(id));
         }
-    }
-    let lives = |id: &WorkerId| found.get(id).is_some_and(|found| found.alive);
-    let dead: Vec<WorkerId> =
-        ledger.zygotes.keys().filter(|id| left.contains(id) && !lives(id)).copied().collect();
-    for worker in dead {
-        ledger.hear(now, &Event::WorkerExited { worker, exit: Exit::Unknown });
-    }
-    ledger.zygotes.retain(|id, _| left.contains(id));
-    for (id, zygote) in &mut ledger.zygotes {
-        zygote.signals.clear();
-        zygote.hung = false;
-        zygote.ready = found.get(id).is_some_and(|found| found.stage == Some(Stage::Ready));
     }
     for book in ledger.books.values_mut() {
         (book.open, book.command) = (false, false);

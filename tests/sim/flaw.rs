@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ostler::plan::{Blueprint, Plan, Preload};
 use ostler::supervise::{
-    Action, Cause, Event, Found, Happening, Legacy, LinkOrder, Moment, News, PhaseView, RolloutView, Rung,
-    Supervisor, Tolerance, View, WorkerId,
+    Action, Cause, Event, Found, Happening, Legacy, LinkOrder, Moment, News, PhaseView, ProcessChange,
+    ProcessFact, ProcessNews, Role, RolloutView, Start, StopSignal, Supervisor, Tolerance, View, WorkerId,
 };
 
 use crate::added::{add_after, add_to};
@@ -141,8 +141,10 @@ impl Subject {
     pub(crate) fn handle(&mut self, now: Moment, event: &Event, ledger: &Ledger) -> Vec<Action> {
         let clock = self.clock(now);
         let deaf = match event {
-            Event::WorkerLoaded { .. } | Event::WorkerReady { .. } => self.flaw == Some(Flaw::DeafToLoaded),
-            Event::WorkerFailed { .. } => self.flaw == Some(Flaw::DeafToFailed),
+            Event::Process { fact: ProcessFact::Loaded | ProcessFact::Ready, .. } => {
+                self.flaw == Some(Flaw::DeafToLoaded)
+            }
+            Event::Process { fact: ProcessFact::Failed(_), .. } => self.flaw == Some(Flaw::DeafToFailed),
             Event::WorkersObserved { .. } => self.flaw == Some(Flaw::OverlooksHangs),
             _ => false,
         };
@@ -165,9 +167,9 @@ impl Subject {
     fn lie_about_boots(&mut self, now: Moment, actions: &mut Vec<Action>) {
         let mut from = 0;
         while let Some(action) = actions.get(from) {
-            if let Action::SpawnWorker { worker, .. } = action {
+            if let Action::StartProcess(Start { process: worker, role: Role::Web, .. }) = action {
                 let worker = *worker;
-                actions.extend(self.core.handle(now, Event::WorkerReady { worker }));
+                actions.extend(self.core.handle(now, ProcessFact::Ready.of(worker)));
             }
             from += 1;
         }
@@ -198,10 +200,13 @@ impl Subject {
                     .iter_mut()
                     .for_each(|app| app.rollout = app.rollout.take().filter(|it| !hidden(it)));
             }
-            Some(Flaw::HidesZygotes) => view.apps.iter_mut().for_each(|app| app.zygotes.clear()),
+            Some(Flaw::HidesZygotes) => {
+                view.apps.iter_mut().for_each(|app| app.processes.retain(|it| it.role == Role::Web));
+            }
             Some(Flaw::MisnamesZygotes) => {
-                let zygotes = view.apps.iter_mut().flat_map(|app| &mut app.zygotes);
-                zygotes.for_each(|zygote| zygote.loads = Preload::App);
+                let processes = view.apps.iter_mut().flat_map(|app| &mut app.processes);
+                let zygotes = processes.filter(|it| it.role != Role::Web);
+                zygotes.for_each(|zygote| zygote.role = Role::Zygote(Preload::App));
             }
             Some(Flaw::SaysServing) => {
                 view.apps.iter_mut().for_each(|app| app.state = ostler::supervise::AppState::Serving);
@@ -217,7 +222,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
     let mut done = Vec::with_capacity(actions.len() + 1);
     for action in actions {
         match (flaw, &action) {
-            (Flaw::NeverKills, Action::SignalWorker { rung: Rung::Kill, .. }) => continue,
+            (Flaw::NeverKills, Action::SignalProcess { signal: StopSignal::Kill, .. }) => continue,
             (Flaw::NeverHurries, Action::HurryWorker { .. }) => continue,
             (Flaw::LosesAnswers, Action::Answer { .. })
             | (Flaw::NeverRefuses, Action::RefuseConnections { .. })
@@ -232,35 +237,30 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             | (Flaw::StartsHooksTwice, Action::StartHooks { .. })
             | (Flaw::TellsReadyAgain, Action::TellReady)
             | (Flaw::ReadsTwice, Action::ReadConfig { .. })
-            | (Flaw::DrainsAgain, Action::SignalWorker { .. }) => {
+            | (Flaw::DrainsAgain, Action::SignalProcess { .. }) => {
                 done.push(action.clone());
             }
-            (Flaw::StartsTwo, Action::SpawnWorker { worker, .. }) => {
+            (Flaw::StartsTwo, Action::StartProcess(Start { process: worker, role: Role::Web, .. })) => {
                 (1..4).for_each(|n| done.push(spawn_as(&action, WorkerId(worker.0 + n * 1_000_000))));
             }
-            (
-                Flaw::StartsTwoZygotes,
-                Action::StartZygote { zygote, generation, blueprint, replaces, workers },
-            ) => {
-                done.push(Action::StartZygote {
-                    zygote: WorkerId(zygote.0 + 5_000_000),
-                    generation: *generation,
-                    blueprint: blueprint.clone(),
-                    replaces: *replaces,
-                    workers: *workers,
-                });
+            (Flaw::StartsTwoZygotes, Action::StartProcess(start @ Start { role: Role::Zygote(_), .. })) => {
+                let process = WorkerId(start.process.0 + 5_000_000);
+                done.push(Action::StartProcess(Start { process, ..start.clone() }));
             }
-            (Flaw::KeepsZygotes, Action::SignalWorker { worker, .. })
-                if ledger.zygotes.contains_key(worker) =>
+            (Flaw::KeepsZygotes, Action::SignalProcess { process: worker, .. })
+                if ledger.processes.get(worker).is_some_and(|it| !it.serves()) =>
             {
                 continue;
             }
-            (Flaw::ReusesNames, Action::SpawnWorker { .. }) => {
+            (Flaw::ReusesNames, Action::StartProcess(Start { role: Role::Web, .. })) => {
                 done.push(spawn_as(&action, WorkerId(1)));
                 continue;
             }
-            (Flaw::AbortsInsteadOfDraining, Action::SignalWorker { worker, rung: Rung::Drain }) => {
-                done.push(Action::SignalWorker { worker: *worker, rung: Rung::Abort });
+            (
+                Flaw::AbortsInsteadOfDraining,
+                Action::SignalProcess { process: worker, signal: StopSignal::Drain },
+            ) => {
+                done.push(Action::SignalProcess { process: *worker, signal: StopSignal::Abort });
                 continue;
             }
             _ => {}
@@ -275,7 +275,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
 
 fn spawn_as(action: &Action, name: WorkerId) -> Action {
     let mut copy = action.clone();
-    if let Action::SpawnWorker { worker, .. } = &mut copy {
+    if let Action::StartProcess(Start { process: worker, role: Role::Web, .. }) = &mut copy {
         *worker = name;
     }
     copy
@@ -284,7 +284,10 @@ fn spawn_as(action: &Action, name: WorkerId) -> Action {
 /// The action as the flaw changes it.
 fn changed(flaw: Flaw, mut action: Action) -> Action {
     match (flaw, &mut action) {
-        (Flaw::MixesReleases, Action::SpawnWorker { worker, blueprint, .. }) => {
+        (
+            Flaw::MixesReleases,
+            Action::StartProcess(Start { process: worker, role: Role::Web, blueprint, .. }),
+        ) => {
             let mut other = Blueprint::clone(blueprint);
             other.release.files += worker.0;
             *blueprint = std::sync::Arc::new(other);
@@ -292,20 +295,40 @@ fn changed(flaw: Flaw, mut action: Action) -> Action {
         (Flaw::KeepsTheUnproven, Action::MoveLink { order: order @ LinkOrder::PutBack(_), .. }) => {
             *order = LinkOrder::Keep(crate::links::folder(u64::MAX));
         }
-        (Flaw::HoldsAll, Action::SpawnWorker { hold, .. }) => *hold = true,
-        (Flaw::BearsWithWorse, Action::SpawnWorker { tolerate, .. }) => *tolerate = Tolerance::ALL,
-        (Flaw::BearsWithNothing, Action::SpawnWorker { tolerate, .. }) => *tolerate = Tolerance::NONE,
-        (Flaw::ForksFromNone, Action::SpawnWorker { from, .. }) => *from = None,
-        (Flaw::ActsOnAWhim, Action::SpawnWorker { worker, .. }) => {
+        (Flaw::HoldsAll, Action::StartProcess(Start { role: Role::Web, hold, .. })) => *hold = true,
+        (Flaw::BearsWithWorse, Action::StartProcess(Start { role: Role::Web, tolerate, .. })) => {
+            *tolerate = Tolerance::ALL
+        }
+        (Flaw::BearsWithNothing, Action::StartProcess(Start { role: Role::Web, tolerate, .. })) => {
+            *tolerate = Tolerance::NONE
+        }
+        (Flaw::ForksFromNone, Action::StartProcess(Start { role: Role::Web, from, .. })) => *from = None,
+        (Flaw::ActsOnAWhim, Action::StartProcess(Start { process: worker, role: Role::Web, .. })) => {
             worker.0 += 10_000_000 * WHIM.fetch_add(1, Ordering::Relaxed);
         }
         (
             Flaw::RecyclesTheHealthy,
-            Action::Announce(News { happening: Happening::WorkerDraining { cause, .. }, .. }),
+            Action::Announce(News {
+                happening:
+                    Happening::Process(ProcessNews {
+                        role: Role::Web,
+                        change: ProcessChange::Draining { cause },
+                        ..
+                    }),
+                ..
+            }),
         ) => *cause = Cause::MaxRequests,
         (
             Flaw::ShrinksAtWill,
-            Action::Announce(News { happening: Happening::WorkerDraining { cause, .. }, .. }),
+            Action::Announce(News {
+                happening:
+                    Happening::Process(ProcessNews {
+                        role: Role::Web,
+                        change: ProcessChange::Draining { cause },
+                        ..
+                    }),
+                ..
+            }),
         ) => *cause = Cause::Resize,
         _ => {}
     }

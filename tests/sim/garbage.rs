@@ -1,7 +1,7 @@
 //! Facts that are none.
 
 use ostler::plan::Refusal;
-use ostler::supervise::{Event, Exit, LastWords, WorkerId};
+use ostler::supervise::{Event, Exit, LastWords, ProcessFact, WorkerId};
 
 use crate::process::Stage;
 use crate::world::World;
@@ -15,13 +15,13 @@ impl World {
         let again = serving.map_or(dead, |process| process.worker);
         let somebody = if self.rng.chance(0.5) { nobody } else { dead };
         match self.rng.below(8) {
-            0 => Event::WorkerReady { worker: somebody },
-            1 => Event::WorkerExited { worker: somebody, exit: Exit::Unknown },
-            2 => Event::WorkerLoaded { worker: somebody },
-            3 => Event::SpawnFailed { worker: nobody, reason: "nobody".to_owned() },
-            4 => Event::WorkerFailed { worker: somebody, words: LastWords::default() },
+            0 => ProcessFact::Ready.of(somebody),
+            1 => ProcessFact::Exited(Exit::Unknown).of(somebody),
+            2 => ProcessFact::Loaded.of(somebody),
+            3 => ProcessFact::NotStarted("nobody".to_owned()).of(nobody),
+            4 => ProcessFact::Failed(LastWords::default()).of(somebody),
             5 => Event::WorkersObserved { seen: vec![(somebody, Default::default())] },
-            6 => Event::WorkerReady { worker: again },
+            6 => ProcessFact::Ready.of(again),
             _ => Event::AppPrepared {
                 app: "ghost".parse().expect("a valid name"),
                 prepared: Box::new(Err(Refusal::default())),

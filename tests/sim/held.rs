@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ostler::plan::{Plan, WorkerRange};
 use ostler::supervise::{
-    Action, AppLoad, Event, Found, Happening, Legacy, MachineMemory, Moment, News, Observation, Stage,
-    Supervisor, WorkerId, WorkerLoad,
+    Action, AppLoad, Event, Found, Happening, Legacy, MachineMemory, Moment, News, Observation, ProcessFact,
+    Role, Stage, Start, Supervisor, WorkerId, WorkerLoad,
 };
 
 use crate::rng::Rng;
@@ -40,7 +40,9 @@ impl Shop {
     fn tell(&mut self, event: Event) {
         for action in self.supervisor.handle(self.now, event) {
             match action {
-                Action::SpawnWorker { worker, .. } => self.tell(Event::WorkerReady { worker }),
+                Action::StartProcess(Start { process: worker, role: Role::Web, .. }) => {
+                    self.tell(ProcessFact::Ready.of(worker))
+                }
                 Action::Announce(News { happening, .. }) => self.said.push(happening),
                 _ => {}
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostler::config::AppName;
 use ostler::plan::Hook;
-use ostler::supervise::{Action, Event, GenerationId, Happening, News, WorkerId};
+use ostler::supervise::{Action, Event, GenerationId, Happening, News, ProcessFact, WorkerId};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hooks {
@@ -27,7 +27,7 @@ impl Hooks {
 
     /// Without its worker it was not started either.
     pub(crate) fn hear(&mut self, event: &Event) {
-        let Event::SpawnFailed { worker, .. } = event else { return };
+        let Event::Process { process: worker, fact: ProcessFact::NotStarted(_) } = event else { return };
         self.hosts.values_mut().for_each(|hosts| hosts.retain(|_, beside| beside != worker));
         let hosts = &self.hosts;
         self.told.retain(|_, (app, generation)| hosts.get(app).is_some_and(|it| it.contains_key(generation)));

@@ -1,31 +1,28 @@
 //! What the core was told and what it did, kept apart from the core: the ground on which the laws judge.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::plan::{Blueprint, Plan};
+use ostler::plan::Plan;
 use ostler::supervise::{
-    Action, AppView, Event, GenerationId, Happening, LinkFact, Moment, Observation, ReadPurpose, RequestId,
-    RunId, Rung, View, WorkerId,
+    Action, AppView, Event, GenerationId, Happening, LinkFact, Moment, Observation, ProcessFact, ReadPurpose,
+    RequestId, Role, RunId, Start, StopSignal, View, WorkerId,
 };
 
 use crate::asked::Asked;
 use crate::book::Book;
-use crate::crew::{Count, Crew, Hand};
+use crate::crew::{Count, Crew, Known};
 use crate::doors::Doors;
 use crate::drain::Machine;
 use crate::hooks::Hooks;
 use crate::refused::Refused;
-use crate::start::Start;
-use crate::zygote::Zygote;
+use crate::start::Startup;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
     pub(crate) crews: BTreeMap<AppName, Crew>,
-    pub(crate) hands: BTreeMap<WorkerId, Hand>,
-    pub(crate) zygotes: BTreeMap<WorkerId, Zygote>,
+    pub(crate) processes: BTreeMap<WorkerId, Known>,
     pub(crate) names: BTreeSet<WorkerId>,
     pub(crate) asked: BTreeMap<RequestId, Asked>,
     pub(crate) machine: Machine,
@@ -37,7 +34,7 @@ pub(crate) struct Ledger {
     pub(crate) doors: Doors,
     pub(crate) hooks: Hooks,
     pub(crate) refused: Refused,
-    pub(crate) start: Start,
+    pub(crate) start: Startup,
     /// Apps that were taken away with their link where it was: it is whoever's who configures them again.
     pub(crate) left_links: BTreeSet<AppName>,
     /// Apps whose stop has begun and not ended.
@@ -53,22 +50,28 @@ impl Ledger {
         ledger
     }
 
-    pub(crate) fn of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (WorkerId, &'a Hand)> {
-        self.hands.iter().filter(move |(_, hand)| hand.app == *app).map(|(id, hand)| (*id, hand))
+    /// The processes that serve clients, or are to.
+    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &Known)> {
+        self.processes.iter().filter(|(_, known)| known.serves()).map(|(id, known)| (*id, known))
+    }
+
+    /// The workers of an app.
+    pub(crate) fn of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (WorkerId, &'a Known)> {
+        self.workers().filter(move |(_, known)| known.app == *app)
     }
 
     pub(crate) fn count(&self, app: &AppName) -> Count {
         let mut count = Count::default();
-        for (_, hand) in self.of(app) {
-            count.live += u32::from(hand.is_live());
-            count.ready += u32::from(hand.is_ready());
+        for (_, known) in self.of(app) {
+            count.live += u32::from(known.is_live());
+            count.ready += u32::from(known.is_ready());
         }
         count
     }
 
     pub(crate) fn ready_of(&self, app: &AppName, generation: GenerationId) -> u32 {
-        let hands = self.of(app).filter(|(_, hand)| hand.generation == generation && hand.is_ready());
-        hands.count() as u32
+        let processes = self.of(app).filter(|(_, known)| known.generation == generation && known.is_ready());
+        processes.count() as u32
     }
 
     pub(crate) fn counts(&self) -> BTreeMap<AppName, Count> {
@@ -94,10 +97,12 @@ impl Ledger {
             self.found(now, found);
         }
         match event {
-            Event::TimePassed | Event::WorkerStands { .. } | Event::QueueEmptied { .. } => {}
+            Event::TimePassed
+            | Event::Process { fact: ProcessFact::Stands(_), .. }
+            | Event::QueueEmptied { .. } => {}
             Event::ConfigRead { .. } | Event::SuccessorChecked { .. } => {}
             Event::EndExplained { .. } | Event::Stayed { .. } => {}
-            Event::WorkerForked { worker } => self.born(*worker),
+            Event::Process { process: worker, fact: ProcessFact::Forked } => self.born(*worker),
             Event::MigrationHeard { run, fact } => {
                 if let Some(book) = self.books.get_mut(run) {
                     book.hear(fact);
@@ -113,24 +118,25 @@ impl Ledger {
             }
             Event::Requested { id, command } => self.requested(now, *id, command),
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
-            Event::WorkerProved { worker, proof } => {
-                if let (Some(hand), Some(answer)) = (self.hands.get(worker), &proof.answer)
-                    && let Some(crew) = self.crews.get_mut(&hand.app)
+            Event::Process { process: worker, fact: ProcessFact::Proved(proof) } => {
+                if let (Some(known), Some(answer)) = (self.processes.get(worker), &proof.answer)
+                    && let Some(crew) = self.crews.get_mut(&known.app)
                 {
-                    *crew.answers_well.entry(hand.generation).or_default() |= answer.good;
+                    *crew.answers_well.entry(known.generation).or_default() |= answer.good;
                 }
             }
-            Event::WorkerLoaded { worker } => {
-                if let Some(hand) = self.hands.get_mut(worker) {
-                    hand.loaded.get_or_insert(now);
+            Event::Process { process: worker, fact: ProcessFact::Loaded } => {
+                if let Some(known) = self.processes.get_mut(worker) {
+                    known.loaded.get_or_insert(now);
                 }
             }
-            Event::WorkerReady { worker } => self.ready(now, *worker),
-            Event::WorkerFailed { worker, .. } => {
-                self.zygote_said_no(now, *worker);
+            Event::Process { process: worker, fact: ProcessFact::Ready } => self.ready(now, *worker),
+            Event::Process { process: worker, fact: ProcessFact::Failed(_) } => {
                 self.said_no(now, *worker);
             }
-            Event::SpawnFailed { worker, .. } | Event::WorkerExited { worker, .. } => self.gone(now, *worker),
+            Event::Process { process: worker, fact: ProcessFact::NotStarted(_) | ProcessFact::Exited(_) } => {
+                self.gone(now, *worker)
+            }
             Event::LoadObserved { apps, .. } => self.load_seen(now, apps),
             Event::WorkersObserved { seen } => {
                 for (worker, observation) in seen {
@@ -141,66 +147,63 @@ impl Ledger {
     }
 
     fn ready(&mut self, now: Moment, worker: WorkerId) {
-        if let Some(zygote) = self.zygotes.get_mut(&worker) {
-            zygote.ready |= zygote.is_live();
-        }
-        let Some(hand) = self.hands.get_mut(&worker) else { return };
-        if hand.ready.is_none() {
-            hand.ready = Some(now);
-            hand.seen = Observation::default();
-            if let Some(crew) = self.crews.get_mut(&hand.app)
-                && hand.is_live()
+        let Some(known) = self.processes.get_mut(&worker) else { return };
+        if known.ready.is_none() {
+            known.ready = Some(now);
+            known.seen = Observation::default();
+            if let Some(crew) = self.crews.get_mut(&known.app)
+                && known.is_live()
+                && known.serves()
             {
-                crew.failed_boots.remove(&hand.generation);
-                crew.admitted_since_start.insert(hand.generation);
+                crew.failed_boots.remove(&known.generation);
+                crew.admitted_since_start.insert(known.generation);
             }
         }
     }
 
     /// There is a process of it.
     fn born(&mut self, worker: WorkerId) {
-        if let Some(hand) = self.hands.get_mut(&worker) {
-            hand.born = true;
+        if let Some(known) = self.processes.get_mut(&worker) {
+            known.born = true;
         }
     }
 
     /// A worker says that it has failed: its boot is lost from here on.
     fn said_no(&mut self, now: Moment, worker: WorkerId) {
-        let Some(hand) = self.hands.get_mut(&worker).filter(|it| it.is_live() && it.ready.is_none()) else {
+        let Some(known) = self.processes.get_mut(&worker).filter(|it| it.is_live() && it.ready.is_none())
+        else {
             return;
         };
-        hand.failed = Some(now);
-        if let Some(crew) = self.crews.get_mut(&hand.app) {
-            crew.crashes.insert(hand.generation, now);
-            crew.boot_failed(hand.generation);
+        known.failed = Some(now);
+        if let Some(crew) = self.crews.get_mut(&known.app) {
+            crew.crashes.insert(known.generation, now);
+            crew.boot_failed(known.generation);
         }
     }
 
     fn gone(&mut self, now: Moment, worker: WorkerId) {
-        self.zygote_gone(now, worker);
-        let Some(hand) = self.hands.remove(&worker) else { return };
-        let Some(crew) = self.crews.get_mut(&hand.app) else { return };
-        if hand.is_live() {
-            crew.crashes.insert(hand.generation, now);
-            if hand.ready.is_none() {
-                crew.boot_failed(hand.generation);
+        let Some(known) = self.processes.remove(&worker) else { return };
+        let Some(crew) = self.crews.get_mut(&known.app) else { return };
+        if known.is_live() && known.counts() {
+            crew.crashes.insert(known.generation, now);
+            if known.ready.is_none() {
+                crew.boot_failed(known.generation);
             }
         }
     }
 
     fn observed(&mut self, worker: WorkerId, seen: Observation) {
-        self.zygote_observed(worker, seen);
-        let Some(hand) = self.hands.get_mut(&worker) else { return };
-        let Some(crew) = self.crews.get(&hand.app) else { return };
+        let Some(known) = self.processes.get_mut(&worker) else { return };
+        let Some(crew) = self.crews.get(&known.app) else { return };
         let silent = crew.policy.hang_timeout.is_some_and(|limit| seen.beat_age > limit);
         let oldest = seen.oldest_request.unwrap_or(Duration::ZERO);
-        let stuck = crew.policy.request_timeout.is_some_and(|limit| oldest > limit);
+        let stuck = known.serves() && crew.policy.request_timeout.is_some_and(|limit| oldest > limit);
         // Who drains need not beat, but its requests get no older than those of others.
-        let hangs = hand.is_live() && (silent || stuck) || hand.drains() && stuck;
+        let hangs = known.is_live() && (silent || stuck) || known.drains() && stuck;
         // One that was told to go before it was known to serve is ended for that, in its time.
-        let told = hand.signals.first().map(|(at, _)| *at);
-        hand.hung |= hand.ready.is_some_and(|ready| told.is_none_or(|told| ready <= told)) && hangs;
-        hand.seen = Observation { rss: seen.rss.or(hand.seen.rss), ..seen };
+        let told = known.signals.first().map(|(at, _)| *at);
+        known.hung |= known.ready.is_some_and(|ready| told.is_none_or(|told| ready <= told)) && hangs;
+        known.seen = Observation { rss: seen.rss.or(known.seen.rss), ..seen };
     }
 
     /// Writes down what the core does.
@@ -210,33 +213,23 @@ impl Ledger {
         self.hooks.act(action);
         self.refused.act(action);
         match action {
-            Action::SpawnWorker { worker, generation, blueprint, hold, from, .. } => {
-                self.names.insert(*worker);
-                self.spawned(now, *worker, *generation, blueprint, *hold);
-                if from.is_none() {
-                    self.born(*worker);
-                }
-            }
-            Action::StartZygote { zygote, generation, blueprint, .. } => {
-                self.names.insert(*zygote);
-                self.hatched(now, *zygote, *generation, blueprint);
-            }
-            Action::AskWhere { worker } => {
-                if let Some(hand) = self.hands.get_mut(worker) {
-                    hand.asked.push(now);
+            Action::StartProcess(start) => self.started(now, start),
+            Action::AskWhere { process: worker } => {
+                if let Some(known) = self.processes.get_mut(worker) {
+                    known.asked.push(now);
                 }
             }
             Action::AdmitWorker { worker } => {
-                if let Some(hand) = self.hands.get_mut(worker) {
-                    hand.admitted = true;
+                if let Some(known) = self.processes.get_mut(worker) {
+                    known.admitted = true;
                 }
             }
             Action::HurryWorker { worker } => {
-                if let Some(hand) = self.hands.get_mut(worker) {
-                    hand.hurried = true;
+                if let Some(known) = self.processes.get_mut(worker) {
+                    known.hurried = true;
                 }
             }
-            Action::SignalWorker { worker, rung } => self.signalled(now, *worker, *rung),
+            Action::SignalProcess { process: worker, signal: rung } => self.signalled(now, *worker, *rung),
             Action::Answer { id, outcome } => self.answered(*id, outcome),
             Action::Announce(news) => {
                 if let Happening::Removed = news.happening {
@@ -257,54 +250,34 @@ impl Ledger {
         }
     }
 
-    fn spawned(
-        &mut self,
-        now: Moment,
-        worker: WorkerId,
-        generation: GenerationId,
-        blueprint: &Arc<Blueprint>,
-        hold: bool,
-    ) {
+    fn started(&mut self, now: Moment, start: &Start) {
+        let Start { process, role, generation, blueprint, .. } = start;
         let app = blueprint.app.clone();
-        // Whoever had it started has had their way, whatever they are answered in the end.
-        self.asked.values_mut().filter(|it| it.starts(&app)).for_each(|it| it.was_stopped = false);
-        let crew = self.crews.entry(app.clone()).or_insert_with(Crew::unknown);
-        crew.generations.insert(generation, blueprint.clone());
-        crew.newest = crew.newest.max(Some(generation));
-        crew.spawns.push_back((now, generation));
-        let hand = Hand {
-            app,
-            generation,
-            spawned: now,
-            hold,
-            loaded: None,
-            admitted: false,
-            ready: None,
-            failed: None,
-            born: false,
-            asked: Vec::new(),
-            hung: false,
-            hurried: false,
-            seen: Observation::default(),
-            signals: Vec::new(),
-        };
-        self.hands.insert(worker, hand);
+        self.names.insert(*process);
+        if *role == Role::Web {
+            // Whoever had it started has had their way, whatever they are answered in the end.
+            self.asked.values_mut().filter(|it| it.starts(&app)).for_each(|it| it.was_stopped = false);
+        }
+        let crew = self.crews.entry(app).or_insert_with(Crew::unknown);
+        crew.generations.insert(*generation, blueprint.clone());
+        crew.newest = crew.newest.max(Some(*generation));
+        crew.spawns.push_back((now, *generation));
+        self.processes.insert(*process, Known::started(now, start));
     }
 
-    fn signalled(&mut self, now: Moment, worker: WorkerId, rung: Rung) {
-        self.zygote_signalled(now, worker, rung);
-        let Some(hand) = self.hands.get_mut(&worker) else { return };
-        let was_to_go = !hand.signals.is_empty();
-        hand.signals.push((now, rung));
-        let Some(crew) = self.crews.get_mut(&hand.app) else { return };
-        if rung == Rung::Drain {
+    fn signalled(&mut self, now: Moment, worker: WorkerId, rung: StopSignal) {
+        let Some(known) = self.processes.get_mut(&worker) else { return };
+        let was_to_go = !known.signals.is_empty();
+        known.signals.push((now, rung));
+        let Some(crew) = self.crews.get_mut(&known.app) else { return };
+        if rung == StopSignal::Drain && known.serves() {
             crew.allowances.push_back((now, 1));
         }
-        if rung == Rung::Stacks && hand.ready.is_none() {
-            crew.boot_failed(hand.generation);
+        if rung == StopSignal::Stacks && known.ready.is_none() {
+            crew.boot_failed(known.generation);
         }
-        if rung == Rung::Stacks && !was_to_go {
-            crew.crashes.insert(hand.generation, now);
+        if rung == StopSignal::Stacks && !was_to_go && known.counts() {
+            crew.crashes.insert(known.generation, now);
         }
     }
 
@@ -341,8 +314,8 @@ impl Ledger {
     /// How many workers serve that are not of the generation that is rolled out.
     fn older(&self, app: &AppView) -> u32 {
         let Some(rollout) = &app.rollout else { return 0 };
-        let old = self.of(&app.name).filter(|(_, hand)| Some(hand.generation) != rollout.generation);
-        old.filter(|(_, hand)| hand.is_ready()).count() as u32
+        let old = self.of(&app.name).filter(|(_, known)| Some(known.generation) != rollout.generation);
+        old.filter(|(_, known)| known.is_ready()).count() as u32
     }
 
     /// Takes over what the view says of rollouts, for the next step.

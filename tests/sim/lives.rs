@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler::plan::Blueprint;
-use ostler::supervise::{Event, Exit, LastWords, Rung, Stand, Tolerance, WorkerId};
+use ostler::supervise::{Exit, LastWords, ProcessFact, Stand, StopSignal, Tolerance, WorkerId};
 
 use crate::process::{Boot, Process, Release, Stage, shown};
 use crate::world::{Due, World};
@@ -21,7 +21,7 @@ impl World {
         let faults = self.faults();
         if self.rng.chance(faults.spawn_fails) {
             let reason = "fork: Resource temporarily unavailable (os error 11)".to_owned();
-            self.tell(Event::SpawnFailed { worker, reason });
+            self.tell(ProcessFact::NotStarted(reason).of(worker));
             return;
         }
         self.begin(worker, blueprint, way, self.scenario.boot);
@@ -53,7 +53,7 @@ impl World {
         let Some(process) = self.processes.get_mut(&worker) else { return };
         if let Some((proof, serves)) = process.shows.take().filter(|_| process.boot == Boot::Loads) {
             if serves {
-                let told = Event::WorkerProved { worker, proof };
+                let told = ProcessFact::Proved(proof).of(worker);
                 self.after(Duration::ZERO, Due::Fact(Box::new(told)));
             } else {
                 process.boot = Boot::FailsInWords;
@@ -65,7 +65,7 @@ impl World {
             Boot::Loads if process.hold => {
                 process.stage = Stage::Waiting;
                 let crash = process.crashes_after;
-                self.tell(Event::WorkerLoaded { worker });
+                self.tell(ProcessFact::Loaded.of(worker));
                 self.crash_after(worker, crash);
             }
             Boot::Loads => {
@@ -76,7 +76,7 @@ impl World {
             Boot::FailsInWords => {
                 let message = "ModuleNotFoundError: No module named 'shop'".to_owned();
                 let words = LastWords { message, traceback: String::new() };
-                self.tell(Event::WorkerFailed { worker, words });
+                self.tell(ProcessFact::Failed(words).of(worker));
                 // A thread of the app's that never ends keeps the others.
                 if self.rng.chance(0.7) {
                     let delay = self.rng.millis(1, 100);
@@ -93,7 +93,7 @@ impl World {
         if self.processes.contains_key(&worker) {
             let at = format!("wsgi.py line {} (load)", 1 + self.rng.below(2));
             let stacks = "Current thread (most recent call first):\n".to_owned();
-            self.tell(Event::WorkerStands { worker, stand: Stand { at, stacks } });
+            self.tell(ProcessFact::Stands(Stand { at, stacks }).of(worker));
         }
     }
 
@@ -114,33 +114,33 @@ impl World {
         let Some(process) = self.processes.get_mut(&worker) else { return };
         process.stage = Stage::Serving;
         process.serving_since = self.now;
-        self.tell(Event::WorkerReady { worker });
+        self.tell(ProcessFact::Ready.of(worker));
     }
 
-    pub(crate) fn signal(&mut self, worker: WorkerId, rung: Rung) {
+    pub(crate) fn signal(&mut self, worker: WorkerId, rung: StopSignal) {
         if self.nest.take(worker).is_some() {
-            return self.tell(Event::WorkerExited { worker, exit: Exit::Unknown });
+            return self.tell(ProcessFact::Exited(Exit::Unknown).of(worker));
         }
         let Some(process) = self.processes.get(&worker) else { return };
         let Some(delay) = process.takes(rung, self.now, &mut self.rng) else { return };
-        if let Some(process) = self.processes.get_mut(&worker).filter(|_| rung == Rung::Drain) {
+        if let Some(process) = self.processes.get_mut(&worker).filter(|_| rung == StopSignal::Drain) {
             process.draining = true;
         }
         let exit = match rung {
-            Rung::Drain | Rung::Stacks | Rung::Quit => Exit::Code(0),
-            Rung::Abort => Exit::Signal(6),
-            Rung::Kill => Exit::Signal(9),
+            StopSignal::Drain | StopSignal::Stacks | StopSignal::Quit => Exit::Code(0),
+            StopSignal::Abort => Exit::Signal(6),
+            StopSignal::Kill => Exit::Signal(9),
         };
         self.after(delay, Due::Exits(worker, exit));
     }
 
     pub(crate) fn exits(&mut self, worker: WorkerId, exit: Exit) {
         if self.processes.remove(&worker).is_some() {
-            self.tell(Event::WorkerExited { worker, exit });
+            self.tell(ProcessFact::Exited(exit).of(worker));
         }
         for unborn in self.nest.orphans(worker) {
             let reason = "its zygote has ended, or has made nothing of it".to_owned();
-            self.tell(Event::SpawnFailed { worker: unborn, reason });
+            self.tell(ProcessFact::NotStarted(reason).of(unborn));
         }
     }
 }

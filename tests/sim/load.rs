@@ -135,7 +135,9 @@ impl Ledger {
             let (count, free) = (self.count(&load.app), !self.memory_is_tight);
             // One that drains may go on taking visitors for a moment.
             let mut load = load.clone();
-            load.workers.retain(|(worker, _)| self.hands.get(worker).is_some_and(|hand| hand.is_ready()));
+            load.workers.retain(|(worker, _)| {
+                self.processes.get(worker).is_some_and(|it| it.serves() && it.is_ready())
+            });
             if let Some(crew) = self.crews.get_mut(&load.app) {
                 crew.load_seen(now, &load, count, free);
             }

@@ -52,7 +52,6 @@ mod site;
 mod start;
 mod trace;
 mod world;
-mod zygote;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -124,9 +123,9 @@ const REMEMBERED: &[u64] = &[
     1_795_727_996_014_920,
     // The load keeps all busy at the most that there may be, and then ostlerd is shut down.
     1_795_731_782_000_620,
-    // Taken away while its link cannot be put back, then configured again, and the link moved by hand.
+    // Taken away while its link cannot be put back, then configured again, and the link moved by known.
     1_795_731_883_006_893,
-    // A number given by hand is taken back in a rollout to an app of fewer workers.
+    // A number given by known is taken back in a rollout to an app of fewer workers.
     1_795_733_363_010_690,
     // Stopped, released anew, taken away and configured again, before it was said that nothing came of the release.
     1_800_000_000_121_433,
@@ -241,8 +240,8 @@ const OCCURRENCES: &[&str] = &[
     "Kill w",
     "KeepOnly",
     "started although its databases could not be asked",
-    "StartZygote",
-    "WorkerForked",
+    "Start Zygote",
+    "fact: Forked",
     "has loaded the app after",
     "failed to load the app",
     "died; its workers serve on",

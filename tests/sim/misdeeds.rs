@@ -2,10 +2,11 @@
 
 use ostler::config::AppName;
 use ostler::supervise::{
-    AbortRung, Action, Cause, GenerationId, Happening, MigrationOrder, News, Record, RunId, Tolerance,
-    Verdict, VerdictKind, WorkerId,
+    AbortRung, Action, Cause, GenerationId, Happening, MigrationOrder, News, ProcessChange, ProcessNews,
+    Record, Role, RunId, Verdict, VerdictKind, WorkerId,
 };
 
+use crate::added::start_worker;
 use crate::flaw::Flaw;
 use crate::laws::Law;
 use crate::ledger::Ledger;
@@ -85,27 +86,25 @@ impl Misdeed {
             }
             (Misdeed::StartsUnmigrated, MigrationOrder::Open(opening)) => {
                 let (worker, generation) = (WorkerId(88_000_000), GenerationId(9999));
-                let (blueprint, tolerate) = (opening.blueprint.clone(), Tolerance::ALL);
-                vec![
-                    action,
-                    Action::SpawnWorker { worker, generation, blueprint, hold: false, tolerate, from: None },
-                ]
+                let start = start_worker(worker, generation, opening.blueprint.clone());
+                vec![action, start]
             }
             (Misdeed::StartsTheUnknown, MigrationOrder::Close) => {
                 let Some(blueprint) = ledger.books.get(&run).and_then(|it| it.blueprint.clone()) else {
                     return vec![action];
                 };
                 let (worker, generation) = (WorkerId(88_000_000), GenerationId(9999));
-                let (hold, tolerate, from) = (false, Tolerance::ALL, None);
-                let spawn = Action::SpawnWorker { worker, generation, blueprint, hold, tolerate, from };
-                vec![action, unasked(app), spawn]
+                let start = start_worker(worker, generation, blueprint);
+                vec![action, unasked(app), start]
             }
             (Misdeed::ForgetsTheUnasked, MigrationOrder::Close) => vec![action, unasked(app)],
             (Misdeed::DrainsMeanwhile, MigrationOrder::LockDatabase) => {
                 let serving = ledger.crews.get(&app).and_then(|crew| crew.view.as_ref()?.generation);
                 let Some(generation) = serving else { return vec![action] };
                 let (worker, cause) = (WorkerId(1), Cause::Rollout);
-                let happening = Happening::WorkerDraining { worker, generation, cause };
+                let change = ProcessChange::Draining { cause };
+                let happening =
+                    Happening::Process(ProcessNews { process: worker, role: Role::Web, generation, change });
                 vec![action, Action::Announce(News { app, happening })]
             }
             (Misdeed::RetriesUnseen, MigrationOrder::Abort(AbortRung::EndBackends)) => {

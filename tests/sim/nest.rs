@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::plan::Blueprint;
-use ostler::supervise::{Event, Exit, WorkerId};
+use ostler::supervise::{Exit, ProcessFact, WorkerId};
 
 use crate::lives::Way;
 use crate::world::{Due, World};
@@ -46,7 +46,7 @@ impl World {
         let faults = self.faults();
         let Some(process) = self.processes.get(&zygote) else {
             let reason = "its zygote is not there".to_owned();
-            return self.tell(Event::SpawnFailed { worker, reason });
+            return self.tell(ProcessFact::NotStarted(reason).of(worker));
         };
         let hung = process.hung(self.now);
         self.nest.expect(worker, blueprint, way, zygote);
@@ -62,9 +62,9 @@ impl World {
         let Some(egg) = self.nest.take(worker) else { return };
         if self.rng.chance(self.faults().spawn_fails) {
             let reason = "the zygote cannot fork: Resource temporarily unavailable".to_owned();
-            return self.tell(Event::SpawnFailed { worker, reason });
+            return self.tell(ProcessFact::NotStarted(reason).of(worker));
         }
-        self.tell(Event::WorkerForked { worker });
+        self.tell(ProcessFact::Forked.of(worker));
         self.begin(worker, &egg.blueprint, Some(egg.way), Duration::from_millis(80));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler::plan::Blueprint;
-use ostler::supervise::{Answer, Moment, Observation, Proof, Rung, Tolerance, WorkerId};
+use ostler::supervise::{Answer, Moment, Observation, Proof, StopSignal, Tolerance, WorkerId};
 
 use crate::rng::Rng;
 use crate::scenario::Faults;
@@ -127,17 +127,17 @@ impl Process {
     }
 
     /// How long until this signal ends it; `None` where it does not.
-    pub(crate) fn takes(&self, rung: Rung, now: Moment, rng: &mut Rng) -> Option<Duration> {
+    pub(crate) fn takes(&self, rung: StopSignal, now: Moment, rng: &mut Rng) -> Option<Duration> {
         let hung = self.hung(now);
         match rung {
-            Rung::Drain if self.ignores_term || hung => None,
-            Rung::Drain if self.stage == Stage::Serving => Some(self.drain),
-            Rung::Drain => Some(rng.millis(1, 200)),
-            Rung::Stacks => None,
-            Rung::Quit if self.ignores_quit || hung => None,
-            Rung::Abort if self.ignores_abort => None,
-            Rung::Quit | Rung::Abort => Some(rng.millis(1, 300)),
-            Rung::Kill => Some(rng.millis(1, 50)),
+            StopSignal::Drain if self.ignores_term || hung => None,
+            StopSignal::Drain if self.stage == Stage::Serving => Some(self.drain),
+            StopSignal::Drain => Some(rng.millis(1, 200)),
+            StopSignal::Stacks => None,
+            StopSignal::Quit if self.ignores_quit || hung => None,
+            StopSignal::Abort if self.ignores_abort => None,
+            StopSignal::Quit | StopSignal::Abort => Some(rng.millis(1, 300)),
+            StopSignal::Kill => Some(rng.millis(1, 50)),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ostler::config::AppName;
 use ostler::plan::Plan;
-use ostler::supervise::{Action, Command, ConfigFound, Event, Happening, Moment, News};
+use ostler::supervise::{Action, Command, ConfigFound, Event, Happening, Moment, News, Start};
 
 use crate::crew::Crew;
 
@@ -59,7 +59,7 @@ impl Refused {
     pub(crate) fn act(&mut self, action: &Action) {
         let app = match action {
             Action::Prepare { app } | Action::ReleaseApp { app } | Action::Migrate { app, .. } => app,
-            Action::SpawnWorker { blueprint, .. } | Action::StartZygote { blueprint, .. } => &blueprint.app,
+            Action::StartProcess(Start { blueprint, .. }) => &blueprint.app,
             Action::Announce(News { app, happening: Happening::Stopping | Happening::Removed }) => app,
             _ => return,
         };

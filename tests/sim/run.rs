@@ -13,7 +13,7 @@ use crate::ledger::Ledger;
 use crate::progress::all_answered;
 use crate::rng::Rng;
 use crate::scenario::Scenario;
-use crate::start::Start;
+use crate::start::Startup;
 use crate::trace::{Trace, line};
 use crate::world::World;
 
@@ -168,7 +168,7 @@ impl Run {
 
     /// A flawed core may go on for ever, where another law is judged than the one that would say so.
     fn is_in_bounds(&self) -> Verdict {
-        let (steps, standing, workers) = (self.steps, self.standing, self.ledger.hands.len());
+        let (steps, standing, workers) = (self.steps, self.standing, self.ledger.processes.len());
         match steps < MOST_STEPS && standing < MOST_STANDING && workers < MOST_WORKERS {
             true => Ok(()),
             false => {
@@ -208,12 +208,7 @@ impl Run {
         let due = self.falls.last().is_some_and(|fall| fall.half_done && fall.at <= now);
         let half_done = due
             && !self.world.is_calm()
-            && actions.iter().any(|it| {
-                matches!(
-                    it,
-                    Action::SpawnWorker { .. } | Action::StartZygote { .. } | Action::SignalWorker { .. }
-                )
-            });
+            && actions.iter().any(|it| matches!(it, Action::StartProcess(_) | Action::SignalProcess { .. }));
         for action in &actions {
             code.judge_action(&self.ledger, now, action)?;
             if let Action::Migrate { app, run, order: MigrationOrder::RecordMigration(record) } = action {
@@ -281,14 +276,14 @@ impl Run {
         self.world.ostlerd_rises();
         let now = self.now;
         let found: BTreeMap<WorkerId, Found> =
-            legacy.workers().map(|(_, id, _)| (id, self.world.found(id))).collect();
+            legacy.processes().map(|(_, id, ..)| (id, self.world.found(id))).collect();
         put_right(&mut self.ledger, now, legacy, &found);
         self.subject.rise(legacy, &found, now, self.steps);
         let before = std::mem::replace(&mut self.view, self.subject.view(now));
         let code = self.options.code;
         code.holds(Law::TheLoadIsRemembered, || the_load_is_remembered(&before, &self.view))?;
         self.ledger.see(now, &self.view);
-        self.ledger.start = Start::taken_over(&self.view, restart);
+        self.ledger.start = Startup::taken_over(&self.view, restart);
         self.step(Event::TimePassed)
     }
 }

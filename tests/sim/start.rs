@@ -11,7 +11,7 @@ use crate::ledger::Ledger;
 
 /// Since the last ostlerd took over.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Start {
+pub(crate) struct Startup {
     /// The apps that a restart rolls out and that have not begun to be.
     pub(crate) owed: BTreeSet<AppName>,
     /// Those that are being rolled out for it.
@@ -40,12 +40,12 @@ pub(crate) fn name(purpose: ReadPurpose) -> &'static str {
     }
 }
 
-impl Start {
+impl Startup {
     /// One has taken over what `view` shows; whether the one before it ended for a restart.
-    pub(crate) fn taken_over(view: &View, restart: bool) -> Start {
+    pub(crate) fn taken_over(view: &View, restart: bool) -> Startup {
         let runs = |state| !matches!(state, AppState::Stopping | AppState::Stopped);
         let running = view.apps.iter().filter(|app| restart && runs(app.state));
-        Start { owed: running.map(|app| app.name.clone()).collect(), ..Start::default() }
+        Startup { owed: running.map(|app| app.name.clone()).collect(), ..Startup::default() }
     }
 
     /// What is in force from now on, by this fact.

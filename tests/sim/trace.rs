@@ -1,6 +1,6 @@
 //! A run in words: a line for each step.
 
-use ostler::supervise::{Action, Event, MigrationOrder, Moment};
+use ostler::supervise::{Action, Event, MigrationOrder, Moment, Start};
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Trace {
@@ -69,16 +69,13 @@ fn event(event: &Event) -> String {
 
 fn action(action: &Action) -> String {
     match action {
-        Action::SpawnWorker { worker, generation, blueprint, hold, from, .. } => {
+        Action::StartProcess(Start { process, role, generation, blueprint, hold, from, .. }) => {
             let held = if *hold { " held" } else { "" };
             let from = from.map_or(String::new(), |zygote| format!(" from {zygote}"));
             let (app, version) = (&blueprint.app, blueprint.release.files);
-            format!("SpawnWorker {worker} {app}/{generation} v{version}{held}{from}")
+            format!("Start {role:?} {process} {app}/{generation} v{version}{held}{from}")
         }
-        Action::StartZygote { zygote, generation, blueprint, .. } => {
-            format!("StartZygote {zygote} {}/{generation} v{}", blueprint.app, blueprint.release.files)
-        }
-        Action::SignalWorker { worker, rung } => format!("{rung:?} {worker}"),
+        Action::SignalProcess { process: worker, signal: rung } => format!("{rung:?} {worker}"),
         Action::ReadConfig { purpose, .. } => format!("ReadConfig {purpose:?}"),
         Action::AdmitWorker { worker } => format!("AdmitWorker {worker}"),
         Action::Migrate { app, run, order: MigrationOrder::Open(_) } => format!("Open {app} {run:?}"),

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::plan::Refusal;
-use ostler::supervise::{Action, Event, Exit, HandoverBy, LinkOrder, MigrationFact, Moment, RunId, WorkerId};
+use ostler::supervise::{
+    Action, Event, Exit, HandoverBy, LinkOrder, MigrationFact, Moment, ProcessFact, Role, RunId, Start,
+    WorkerId,
+};
 
 use crate::asks::Disk;
 use crate::databases::{Databases, Later};
@@ -154,7 +157,7 @@ impl World {
     /// The core hears it soon, or, where facts come late, somewhat later.
     pub(crate) fn tell(&mut self, event: Event) {
         if self.deaf {
-            if let Event::WorkerExited { worker, .. } = event {
+            if let Event::Process { process: worker, fact: ProcessFact::Exited(_) } = event {
                 self.gone.push(worker);
             }
             return;
@@ -180,7 +183,7 @@ impl World {
         self.now = self.now.max(at);
         match self.entries.remove(&number)? {
             Due::Fact(event) => {
-                if let Event::WorkerExited { worker, .. } = *event {
+                if let Event::Process { process: worker, fact: ProcessFact::Exited(_) } = *event {
                     self.gone.push(worker);
                 }
                 return Some(*event);
@@ -227,17 +230,18 @@ impl World {
             }
             Action::ReadConfig { keep, .. } => reading::begin(self, keep),
             Action::CheckSuccessor | Action::Leave(_) => leaving::perform(self, action),
-            Action::SpawnWorker { worker, blueprint, hold, tolerate, from, .. } => {
-                let way = Way { hold: *hold, tolerate: *tolerate };
-                match from {
-                    Some(zygote) => self.fork(*worker, blueprint, way, *zygote),
-                    None => self.spawn(*worker, blueprint, Some(way)),
+            Action::StartProcess(Start { process, role, blueprint, hold, tolerate, from, .. }) => {
+                let way = (*role == Role::Web).then_some(Way { hold: *hold, tolerate: *tolerate });
+                match (from, way) {
+                    (Some(zygote), Some(way)) => self.fork(*process, blueprint, way, *zygote),
+                    _ => self.spawn(*process, blueprint, way),
                 }
             }
-            Action::StartZygote { zygote, blueprint, .. } => self.spawn(*zygote, blueprint, None),
             Action::AdmitWorker { worker } => self.admit(*worker),
-            Action::AskWhere { worker } => self.after(Duration::from_millis(300), Due::Stands(*worker)),
-            Action::SignalWorker { worker, rung } => self.signal(*worker, *rung),
+            Action::AskWhere { process: worker } => {
+                self.after(Duration::from_millis(300), Due::Stands(*worker))
+            }
+            Action::SignalProcess { process: worker, signal: rung } => self.signal(*worker, *rung),
             Action::Migrate { app, run, order } => {
                 (self.databases.now, self.databases.calm) = (self.now, self.is_calm());
                 self.databases.perform(app, *run, order);

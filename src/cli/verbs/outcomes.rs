@@ -11,7 +11,7 @@ use crate::observe::{Facts, Status, end_words, failure, notes, status_line};
 use crate::plan::{self, AppPlan, Blueprint, Plan, Prepared, Refusal};
 use crate::supervise::{
     Action, AppState, Command, Event, Exit, Found, GenerationId, LastWords, LinkFact, MigrationFact, Moment,
-    Outcome, RequestId, RunId, Stage, Supervisor, Trouble, WorkerId,
+    Outcome, ProcessFact, RequestId, RunId, Stage, Start, Supervisor, Trouble, WorkerId,
 };
 
 /// What becomes of a worker that is started.
@@ -64,7 +64,7 @@ impl World {
         let mut events = vec![event];
         while let Some(event) = events.pop() {
             // A boot takes its time, whichever way it fails.
-            if let Event::WorkerExited { .. } | Event::WorkerFailed { .. } = event {
+            if let Event::Process { fact: ProcessFact::Exited(_) | ProcessFact::Failed(_), .. } = event {
                 self.now = self.now + Duration::from_millis(10);
             }
             for action in self.core.handle(self.now, event) {
@@ -75,24 +75,24 @@ impl World {
 
     fn perform(&mut self, action: Action, events: &mut Vec<Event>) {
         match action {
-            Action::SpawnWorker { worker, generation, hold, .. } => {
+            Action::StartProcess(Start { process: worker, generation, hold, .. }) => {
                 let first = !self.workers.values().any(|it| *it == generation);
                 self.workers.insert(worker, generation);
                 let comes = self.boot == Boot::Comes || self.boot == Boot::OneComes && first;
                 if comes {
-                    let loaded = Event::WorkerLoaded { worker };
-                    return events.push(if hold { loaded } else { Event::WorkerReady { worker } });
+                    let loaded = ProcessFact::Loaded.of(worker);
+                    return events.push(if hold { loaded } else { ProcessFact::Ready.of(worker) });
                 }
                 // The last is told first.
                 self.workers.remove(&worker);
                 let words = LastWords { message: NOPE.into(), ..LastWords::default() };
-                events.push(Event::WorkerExited { worker, exit: Exit::Code(3) });
-                events.push(Event::WorkerFailed { worker, words });
+                events.push(ProcessFact::Exited(Exit::Code(3)).of(worker));
+                events.push(ProcessFact::Failed(words).of(worker));
             }
-            Action::AdmitWorker { worker } => events.push(Event::WorkerReady { worker }),
-            Action::SignalWorker { worker, .. } => {
+            Action::AdmitWorker { worker } => events.push(ProcessFact::Ready.of(worker)),
+            Action::SignalProcess { process: worker, .. } => {
                 self.workers.remove(&worker);
-                events.push(Event::WorkerExited { worker, exit: Exit::Code(0) });
+                events.push(ProcessFact::Exited(Exit::Code(0)).of(worker));
             }
             Action::Prepare { app } => {
                 events.push(Event::AppPrepared { app, prepared: Box::new(self.prepared.clone()) });
@@ -144,7 +144,7 @@ impl World {
         self.boot = Boot::Fails;
         let worker = *self.workers.keys().next().expect("one serves");
         self.workers.remove(&worker);
-        self.tell(Event::WorkerExited { worker, exit: Exit::Signal(9) });
+        self.tell(ProcessFact::Exited(Exit::Signal(9)).of(worker));
         self.rest();
         self
     }

@@ -28,7 +28,7 @@ use crate::run::launch::LaunchSpec;
 use crate::run::process::{Children, Process};
 use crate::run::scope::{Alone, Purpose};
 use crate::run::worker_process::{launch_spec, start_interpreter};
-use crate::supervise::{MigrationFact, Rung, Trouble, TroubleKind};
+use crate::supervise::{MigrationFact, StopSignal, Trouble, TroubleKind};
 
 /// How long it has to write its stacks.
 const STACKS: Duration = Duration::from_millis(500);
@@ -343,7 +343,7 @@ impl DatabaseTask {
             format!("the database side stands still: it has given no sign of life for {limit:?}")
         } else if self.owed.contains(&Owed::Opened) {
             // Its stacks are the last that it writes.
-            let _ = self.process.signal_rung(Rung::Stacks);
+            let _ = self.process.stop(StopSignal::Stacks);
             let _ = timeout(STACKS, async {
                 loop {
                     self.output.wrote().await

@@ -1,7 +1,7 @@
 //! Processes that are asked where they stand.
 
 use crate::run::shell::Shell;
-use crate::supervise::{Event, WorkerId};
+use crate::supervise::{ProcessFact, WorkerId};
 
 impl Shell {
     /// Has a process that boots write down where it stands; what it has written is reported.
@@ -12,7 +12,7 @@ impl Shell {
         tokio::spawn(async move {
             if let Some(stand) = handle.stand(&directory).await {
                 // The driver outlives its tasks.
-                let _ = facts.send(Event::WorkerStands { worker, stand });
+                let _ = facts.send(ProcessFact::Stands(stand).of(worker));
             }
         });
     }

@@ -2,7 +2,7 @@
 
 use crate::config::AppName;
 use crate::run::shell::Shell;
-use crate::supervise::{HandoverBy, LinkOrder, Rung, WorkerId};
+use crate::supervise::{HandoverBy, LinkOrder, StopSignal, WorkerId};
 
 /// Something to do to a worker, or to a link; of a worker that has gone meanwhile nothing is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(in crate::run) enum Effect {
     /// Lets it take visitors.
     Admit(WorkerId),
     /// Sends a signal.
-    Signal(WorkerId, Rung),
+    Signal(WorkerId, StopSignal),
     /// Tells it that its app stops.
     Hurry(WorkerId),
     /// Has an app's link lead elsewhere, or stay.
@@ -46,9 +46,9 @@ impl Shell {
                 return;
             }
             Effect::Admit(_) => ("admitted", running.handle.admit()),
-            Effect::Signal(_, rung) => {
-                running.killed |= rung == Rung::Kill;
-                ("signalled", running.handle.signal(rung))
+            Effect::Signal(_, signal) => {
+                running.killed |= signal == StopSignal::Kill;
+                ("signalled", running.handle.signal(signal))
             }
             Effect::Hurry(_) => {
                 let board = self.apps.get(&running.blueprint.app).map(|home| &home.scoreboard);

@@ -21,13 +21,13 @@ use crate::run::scoreboard::{Place, Scoreboard, Slot};
 use crate::run::state::{Kept, WorkerRecord};
 use crate::run::worker_process::{WorkerHandle, watch_adopted};
 use crate::run::zygote;
-use crate::supervise::{Found, GenerationId, Legacy, Stage, WorkerId};
+use crate::supervise::{Found, GenerationId, Legacy, Role, Stage, WorkerId};
 
 impl Shell {
     /// Everything that the next ostlerd needs, beside the counters.
     pub(in crate::run) fn kept(&self, origin: u64, legacy: Legacy) -> Kept {
         let known: BTreeMap<WorkerId, (&AppName, GenerationId)> =
-            legacy.workers().map(|(app, worker, generation)| (worker, (app, generation))).collect();
+            legacy.processes().map(|(app, process, generation, _)| (process, (app, generation))).collect();
         let record = |(id, running): (&WorkerId, &Running)| {
             let (app, generation) = known.get(id)?;
             Some(WorkerRecord {
@@ -57,6 +57,8 @@ impl Shell {
         self.known = KnownApps::again(kept.known.clone());
         let mut living = adopt::living(&self.children, &kept.workers);
         let mut found = BTreeMap::new();
+        let roles: BTreeMap<WorkerId, &Role> =
+            kept.legacy.processes().map(|(_, process, _, role)| (process, role)).collect();
         let apps: Vec<&AppName> = kept.listeners.keys().collect();
         for app in apps {
             let blueprints = kept.legacy.blueprints(app);
@@ -79,7 +81,7 @@ impl Shell {
                     scoreboard.as_mut().ok().zip(record.slot).and_then(|(it, slot)| it.take_over(slot));
                 let stage = slot.as_ref().zip(scoreboard.as_ref().ok()).and_then(|(at, it)| it.stage(at));
                 let alive = living.contains_key(&record.id);
-                let is_zygote = kept.legacy.is_zygote(record.id);
+                let is_zygote = matches!(roles.get(&record.id), Some(Role::Zygote(_)));
                 let commands = living.get(&record.id).filter(|_| is_zygote);
                 let commands = commands.and_then(|it| zygote::commands_of(&it.process));
                 // A zygote that cannot be commanded is of no use.
@@ -113,7 +115,7 @@ impl Shell {
                 }
             }
         }
-        for (_, worker, _) in kept.legacy.workers() {
+        for (_, worker, ..) in kept.legacy.processes() {
             // Nothing is known of the process of a worker that was still to be forked: it has not begun.
             found.entry(worker).or_insert(Found { alive: false, stage: Some(Stage::Empty) });
         }

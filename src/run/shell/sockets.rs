@@ -12,7 +12,7 @@ use crate::run::files;
 use crate::run::listeners::bound::SocketName;
 use crate::run::listeners::{Done, Listeners, Order, carry_out};
 use crate::run::unix_socket::removal;
-use crate::supervise::{Action, Event, Exit, WorkerId};
+use crate::supervise::{Exit, ProcessFact, Start, WorkerId};
 
 /// What was done to files, by app.
 pub(in crate::run) type AllDone = BTreeMap<AppName, Vec<Done>>;
@@ -80,9 +80,9 @@ impl Shell {
     }
 
     /// Gives a start back where it need not wait for sockets.
-    pub(super) fn held_back(&mut self, action: Action) -> Option<Action> {
-        let Some(blueprint) = blueprint_of(&action).cloned() else { return Some(action) };
-        let Some(home) = self.apps.get_mut(&blueprint.app) else { return Some(action) };
+    pub(super) fn held_back(&mut self, start: Start) -> Option<Start> {
+        let blueprint = start.blueprint.clone();
+        let Some(home) = self.apps.get_mut(&blueprint.app) else { return Some(start) };
         if !home.makes_sockets {
             let mut orders = home.listeners.replacements(blueprint.account.as_ref());
             if home.listeners.lacks(&blueprint.listen) {
@@ -91,11 +91,11 @@ impl Shell {
                 orders.extend(missing);
             }
             if orders.is_empty() {
-                return Some(action);
+                return Some(start);
             }
             self.make_sockets(&blueprint.app, orders);
         }
-        self.apps.get_mut(&blueprint.app)?.waiting.push(action);
+        self.apps.get_mut(&blueprint.app)?.waiting.push(start);
         None
     }
 
@@ -126,7 +126,7 @@ impl Shell {
         home.makes_sockets = false;
         let waiting = std::mem::take(&mut home.waiting);
         let made = home.listeners.replace(done);
-        let Some(blueprint) = waiting.first().and_then(blueprint_of) else {
+        let Some(blueprint) = waiting.first().map(|start| start.blueprint.clone()) else {
             if let Err(error) = made {
                 let app = name.as_str();
                 tracing::error!(app, "{name}: no worker can be started: {error}");
@@ -136,15 +136,15 @@ impl Shell {
         let made = made.and_then(|rest| home.listeners.bind_with(&blueprint.listen, &passed, rest));
         if let Err(error) = made {
             let reason = error.to_string();
-            for worker in waiting.iter().filter_map(worker_of) {
-                self.report(Event::SpawnFailed { worker, reason: reason.clone() });
+            for start in waiting {
+                self.report(ProcessFact::NotStarted(reason.clone()).of(start.process));
             }
             return;
         }
         // The app may have been stopped meanwhile, and what was made have come too late.
         let again = home.listeners.replacements(blueprint.account.as_ref());
         if again.is_empty() {
-            waiting.into_iter().for_each(|action| self.start(action));
+            waiting.into_iter().for_each(|start| self.start(start));
         } else {
             home.waiting = waiting;
             self.make_sockets(name, again);
@@ -153,12 +153,12 @@ impl Shell {
 
     /// Gives up a start that waits for sockets; whether it was one.
     pub(super) fn give_up_waiting(&mut self, worker: WorkerId) -> bool {
-        let is_it = |action: &Action| worker_of(action) == Some(worker);
+        let is_it = |start: &Start| start.process == worker;
         let Some(home) = self.apps.values_mut().find(|home| home.waiting.iter().any(is_it)) else {
             return false;
         };
-        home.waiting.retain(|action| !is_it(action));
-        self.report(Event::WorkerExited { worker, exit: Exit::Unknown });
+        home.waiting.retain(|start| !is_it(start));
+        self.report(ProcessFact::Exited(Exit::Unknown).of(worker));
         true
     }
 
@@ -181,19 +181,5 @@ pub(super) async fn files_removed_of(app: &AppName, doors: &[Door]) {
         let gone = move || paths.iter().for_each(|path| drop(removal::wait_for(path)));
         // Nobody comes through a file system that does not answer.
         let _ = files::within(app.to_string(), files::FEW, gone).await;
-    }
-}
-
-fn blueprint_of(action: &Action) -> Option<&std::sync::Arc<Blueprint>> {
-    match action {
-        Action::SpawnWorker { blueprint, .. } | Action::StartZygote { blueprint, .. } => Some(blueprint),
-        _ => None,
-    }
-}
-
-fn worker_of(action: &Action) -> Option<WorkerId> {
-    match action {
-        Action::SpawnWorker { worker, .. } | Action::StartZygote { zygote: worker, .. } => Some(*worker),
-        _ => None,
     }
 }

@@ -9,61 +9,43 @@ use super::{Expected, Home, Running, Shell, legacy};
 use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::run::driver::Inbound;
-use crate::run::hooks::hook_before_forks;
+use crate::run::hooks;
 use crate::run::scoreboard::Slot;
 use crate::run::worker_process::{self, Admission, StartedWorker};
 use crate::run::zygote::{self, Newborn, Parent};
-use crate::supervise::{Action, DueHook, Event, Exit, GenerationId, WorkerId};
-use crate::worker::HookOrder;
+use crate::supervise::{DueHook, Event, Exit, GenerationId, ProcessFact, Role, Start, WorkerId};
 
 impl Shell {
-    /// Starts a worker or a zygote.
-    pub(super) fn start(&mut self, action: Action) {
-        match action {
-            Action::SpawnWorker { worker, generation, blueprint, hold, tolerate, from } => {
-                let tables = !self.tables.has(&blueprint.app, generation);
-                let admission = Admission { hold, tables, tolerate };
-                let spawned = match from {
-                    Some(zygote) => self.fork((worker, generation), blueprint, admission, zygote),
-                    None => self.spawn(worker, generation, blueprint, admission),
-                };
-                if let Err(reason) = spawned {
-                    self.report(Event::SpawnFailed { worker, reason });
-                }
-            }
-            Action::StartZygote { zygote, generation, blueprint, replaces, workers } => {
-                let before = hook_before_forks(&blueprint, replaces, workers);
-                if let Err(reason) = self.start_zygote((zygote, generation), blueprint, before) {
-                    self.report(Event::SpawnFailed { worker: zygote, reason });
-                }
-            }
-            _ => {}
+    /// Starts a process, or has it forked.
+    pub(super) fn start(&mut self, start: Start) {
+        let process = start.process;
+        let started = match (&start.role, start.from) {
+            (Role::Web, Some(zygote)) => self.fork(start, zygote),
+            (Role::Web, None) => self.spawn(start),
+            (Role::Zygote(_), _) => self.start_zygote(start),
+        };
+        if let Err(reason) = started {
+            self.report(ProcessFact::NotStarted(reason).of(process));
         }
     }
 
-    fn spawn(
-        &mut self,
-        worker: WorkerId,
-        generation: GenerationId,
-        blueprint: Arc<Blueprint>,
-        admission: Admission,
-    ) -> Result<(), String> {
-        let children = self.children.clone();
+    fn admission(&self, start: &Start) -> Admission {
+        let tables = !self.tables.has(&start.blueprint.app, start.generation);
+        Admission { hold: start.hold, tables, tolerate: start.tolerate }
+    }
+
+    fn spawn(&mut self, start: Start) -> Result<(), String> {
+        let (children, admission) = (self.children.clone(), self.admission(&start));
+        let Start { process, generation, blueprint, .. } = start;
         let (home, slot) = self.home_and_slot(&blueprint)?;
         let board = (&home.scoreboard, &slot);
-        match worker_process::start(
-            &children,
-            (worker, generation),
-            &blueprint,
-            admission,
-            &home.listeners,
-            board,
-        ) {
+        let names = (process, generation);
+        match worker_process::start(&children, names, &blueprint, admission, &home.listeners, board) {
             Ok(mut started) => {
                 if admission.tables {
                     self.tables.hear(&blueprint.app, generation, &mut started.watch, &self.outbox);
                 }
-                self.runs(worker, blueprint, started, slot, None);
+                self.runs(process, blueprint, started, slot, None);
                 Ok(())
             }
             Err(reason) => {
@@ -73,19 +55,16 @@ impl Shell {
         }
     }
 
-    fn start_zygote(
-        &mut self,
-        (zygote, generation): (WorkerId, GenerationId),
-        blueprint: Arc<Blueprint>,
-        before: Option<HookOrder>,
-    ) -> Result<(), String> {
+    fn start_zygote(&mut self, start: Start) -> Result<(), String> {
         let children = self.children.clone();
+        let Start { process, generation, blueprint, first, .. } = start;
+        let before = first.map(|due| hooks::order(due, None));
         let (home, slot) = self.home_and_slot(&blueprint)?;
         let board = (&home.scoreboard, &slot);
-        match zygote::start(&children, (zygote, generation), &blueprint, before, board) {
+        match zygote::start(&children, (process, generation), &blueprint, before, board) {
             Ok((started, commands)) => {
-                self.runs(zygote, blueprint, started, slot, None);
-                self.workers.entry(zygote).and_modify(|running| running.commands = Some(commands));
+                self.runs(process, blueprint, started, slot, None);
+                self.workers.entry(process).and_modify(|running| running.commands = Some(commands));
                 Ok(())
             }
             Err(reason) => {
@@ -96,30 +75,26 @@ impl Shell {
     }
 
     /// Tells a zygote to fork a worker; the driver gets `Forked`.
-    fn fork(
-        &mut self,
-        (worker, generation): (WorkerId, GenerationId),
-        blueprint: Arc<Blueprint>,
-        admission: Admission,
-        zygote: WorkerId,
-    ) -> Result<(), String> {
+    fn fork(&mut self, start: Start, zygote: WorkerId) -> Result<(), String> {
+        let admission = self.admission(&start);
+        let Start { process, generation, blueprint, .. } = start;
         let gone = || format!("its zygote {zygote} is not there");
         let commands = self.workers.get(&zygote).and_then(|running| running.commands.as_ref());
         let commands = commands.ok_or_else(gone)?.try_clone().map_err(|error| error.to_string())?;
         let (home, slot) = self.home_and_slot(&blueprint)?;
         let sockets = home.listeners.of(&blueprint.listen);
-        let orders = worker_process::orders((worker, generation), &blueprint, admission, &sockets, &slot);
+        let orders = worker_process::orders((process, generation), &blueprint, admission, &sockets, &slot);
         match zygote::fork(commands.as_fd(), &orders, &home.scoreboard, &sockets) {
             Ok(unborn) => {
                 let inbox = self.outbox.inbox.clone();
                 let task = tokio::spawn(async move {
                     let born = unborn.born().await;
                     // The driver outlives its tasks.
-                    let _ = inbox.send(Inbound::Forked { worker, born });
+                    let _ = inbox.send(Inbound::Forked { worker: process, born });
                 });
                 let waiting = task.abort_handle();
                 let tells = admission.tables;
-                self.unborn.insert(worker, Expected { blueprint, zygote, slot, generation, tells, waiting });
+                self.unborn.insert(process, Expected { blueprint, zygote, slot, generation, tells, waiting });
                 Ok(())
             }
             Err(error) => {
@@ -145,11 +120,11 @@ impl Shell {
                     self.tables.hear(&blueprint.app, generation, &mut started.watch, &self.outbox);
                 }
                 self.runs(worker, blueprint, started, slot, Some(zygote));
-                Some(Event::WorkerForked { worker })
+                Some(ProcessFact::Forked.of(worker))
             }
             Err(reason) => {
                 self.release(&blueprint, slot);
-                Some(Event::SpawnFailed { worker, reason })
+                Some(ProcessFact::NotStarted(reason).of(worker))
             }
         }
     }
@@ -162,7 +137,7 @@ impl Shell {
         let Some(Expected { blueprint, slot, waiting, .. }) = self.unborn.remove(&worker) else { return };
         waiting.abort();
         self.release(&blueprint, slot);
-        self.report(Event::WorkerExited { worker, exit: Exit::Unknown });
+        self.report(ProcessFact::Exited(Exit::Unknown).of(worker));
     }
 
     fn release(&mut self, blueprint: &Blueprint, slot: Slot) {

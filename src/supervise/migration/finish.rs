@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::super::app::Turn;
-use super::super::budget::delay_after;
 use super::super::event::Exit;
 use super::super::news::Happening;
+use super::super::pool::delay_after;
 use super::super::time::Moment;
 use super::attempt::At;
 use super::fact::{Step, Trouble, TroubleKind};

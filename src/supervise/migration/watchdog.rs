@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::super::app::Turn;
-use super::super::budget::delay_after;
 use super::super::event::Exit;
 use super::super::news::Happening;
+use super::super::pool::delay_after;
 use super::attempt::{Finding, Rules, Sight};
 use super::fact::{Backend, Failure, FailureKind, Look, MigrationFact, Step};
 use super::ladder::{Climb, Ladder};

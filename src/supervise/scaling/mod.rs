@@ -205,7 +205,7 @@ impl App {
     /// How many workers more the memory allows, with what bounds it in words; `None` where nothing is known of it.
     fn room(&self, load: &AppLoad, machine: Option<MachineMemory>) -> Option<(u32, String)> {
         let known: Vec<u64> =
-            self.workers.values().filter(|it| it.is_ready()).filter_map(|it| it.seen.rss).collect();
+            self.workers().filter(|it| it.is_ready()).filter_map(|it| it.seen.rss).collect();
         let one = known.iter().sum::<u64>().checked_div(known.len() as u64).unwrap_or(GUESS).max(1);
         let resources = self.target().map(|target| target.policy.resources).unwrap_or_default();
         let limit = resources.memory_max.into_iter().chain(resources.memory_high).min();

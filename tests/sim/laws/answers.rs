@@ -39,11 +39,11 @@ pub(super) fn answers_are_true(ledger: &Ledger, now: Moment, action: &Action) ->
     let wrong = |what: String| Err(format!("{request:?} is done ({message}), but {what}"));
     match request {
         // What is started in the same step belongs to what came after the stop.
-        Command::Stop { app } if ledger.of(app).any(|(_, hand)| hand.spawned < now) => {
+        Command::Stop { app } if ledger.of(app).any(|(_, known)| known.spawned < now) => {
             wrong(format!("{app} has workers"))
         }
-        Command::Shutdown | Command::ShutdownNow if !ledger.hands.is_empty() => {
-            wrong(format!("{} workers are left", ledger.hands.len()))
+        Command::Shutdown | Command::ShutdownNow if !ledger.processes.is_empty() => {
+            wrong(format!("{} workers are left", ledger.processes.len()))
         }
         _ => Ok(()),
     }
@@ -116,9 +116,9 @@ pub(super) fn release_comes_last(ledger: &Ledger, _: Moment, action: &Action) ->
 pub(super) fn listeners_outlive_their_workers(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let Action::KeepOnly { app, blueprint } = action else { return Ok(()) };
     let Some(crew) = ledger.crews.get(app) else { return Err(format!("{app} is unknown")) };
-    for (worker, hand) in ledger.of(app) {
-        let from = crew.generations.get(&hand.generation);
-        if hand.signals.is_empty() && from.is_some_and(|from| from.listen != blueprint.listen) {
+    for (worker, known) in ledger.of(app) {
+        let from = crew.generations.get(&known.generation);
+        if known.signals.is_empty() && from.is_some_and(|from| from.listen != blueprint.listen) {
             return Err(format!("the listeners of {worker} are closed"));
         }
     }
@@ -131,8 +131,8 @@ pub(super) fn exit_comes_last(ledger: &Ledger, _: Moment, action: &Action) -> Ve
     if !ledger.machine.stopping {
         return Err("nobody asked for a shutdown, or the edge has not noticed it".to_owned());
     }
-    if !ledger.hands.is_empty() {
-        return Err(format!("{} workers are left", ledger.hands.len()));
+    if !ledger.processes.is_empty() {
+        return Err(format!("{} workers are left", ledger.processes.len()));
     }
     if ledger.exited {
         return Err("it is the second exit".to_owned());

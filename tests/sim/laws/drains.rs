@@ -1,6 +1,6 @@
 //! Laws about the machine's drain: readiness fails first, and nothing else is touched before its time.
 
-use ostler::supervise::{Action, Cause, Command, Happening, Moment, Outcome};
+use ostler::supervise::{Action, Cause, Command, Happening, Moment, Outcome, ProcessChange, ProcessNews};
 
 use super::{Step, Verdict};
 use crate::ledger::Ledger;
@@ -41,7 +41,9 @@ fn stops_for_a_reason(ledger: &Ledger, action: &Action) -> Verdict {
     let begun = ledger.stopping.contains(&news.app);
     let stops = match news.happening {
         Happening::Stopping => !asked,
-        Happening::WorkerDraining { cause: Cause::Stop, .. } => !asked && !begun,
+        Happening::Process(ProcessNews {
+            change: ProcessChange::Draining { cause: Cause::Stop }, ..
+        }) => !asked && !begun,
         _ => false,
     };
     if stops {

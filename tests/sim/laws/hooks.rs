@@ -1,7 +1,7 @@
 //! Laws about the hooks of gunicorn's master.
 
 use ostler::plan::Hook;
-use ostler::supervise::{Action, AppState, Event, Moment};
+use ostler::supervise::{Action, AppState, Event, Moment, ProcessFact, Role, Start};
 
 use super::{Step, Verdict};
 use crate::ledger::Ledger;
@@ -12,10 +12,10 @@ pub(super) fn hooks_run_in_their_process(ledger: &Ledger, _: Moment, action: &Ac
     let wrong = |what: &str| Err(format!("{action:?}: {what}"));
     match action {
         Action::StartHooks { app, generation, worker, .. } => {
-            let Some(hand) = ledger.hands.get(worker) else { return wrong("its worker is not there") };
+            let Some(known) = ledger.processes.get(worker) else { return wrong("its worker is not there") };
             let crew = ledger.crews.get(app).and_then(|crew| crew.generations.get(generation));
             match crew {
-                _ if hand.generation != *generation || hand.app != *app => wrong("its worker is another's"),
+                _ if known.generation != *generation || known.app != *app => wrong("its worker is another's"),
                 Some(blueprint) if blueprint.hooks.is_empty() => wrong("the generation sets none"),
                 _ if ledger.hooks.has(app, *generation) => wrong("it is there already"),
                 _ if ledger.hooks.count(app) > 1 => wrong("it is the third"),
@@ -36,8 +36,8 @@ pub(super) fn hooks_run_in_their_process(ledger: &Ledger, _: Moment, action: &Ac
 pub(super) fn hooks_run_when_they_are_due(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let Action::RunHook { app, due, .. } = action else { return Ok(()) };
     let wrong = |what: &str| Err(format!("{} of {app}: {what}", due.hook.name()));
-    let hand = due.worker.map(|worker| (worker, ledger.hands.get(&worker)));
-    match (due.hook, hand) {
+    let known = due.worker.map(|worker| (worker, ledger.processes.get(&worker)));
+    match (due.hook, known) {
         (Hook::PreFork, Some((worker, Some(_)))) if !ledger.hooks.told.contains_key(&worker) => Ok(()),
         (Hook::ChildExit, Some((_, None))) => Ok(()),
         (Hook::PreFork | Hook::ChildExit, _) => wrong("not of this worker, or not now"),
@@ -53,20 +53,30 @@ pub(super) fn hooks_run_when_they_are_due(ledger: &Ledger, _: Moment, action: &A
 /// A worker that starts or ends while there is a process of its generation's hooks has its hooks run there.
 pub(super) fn hooks_miss_no_worker(step: &Step<'_>) -> Verdict {
     for action in step.actions {
-        let Action::SpawnWorker { worker, generation, blueprint, from: None, .. } = action else { continue };
+        let Action::StartProcess(Start {
+            process: worker,
+            role: Role::Web,
+            generation,
+            blueprint,
+            from: None,
+            ..
+        }) = action
+        else {
+            continue;
+        };
         if step.ledger.hooks.has(&blueprint.app, *generation) && !step.ledger.hooks.told.contains_key(worker)
         {
             return Err(format!("{worker} was started without pre_fork"));
         }
     }
-    if let Event::WorkerForked { worker } = step.fact
-        && let Some(hand) = step.ledger.hands.get(worker)
-        && step.ledger.hooks.has(&hand.app, hand.generation)
+    if let Event::Process { process: worker, fact: ProcessFact::Forked } = step.fact
+        && let Some(known) = step.ledger.processes.get(worker)
+        && step.ledger.hooks.has(&known.app, known.generation)
         && !step.ledger.hooks.told.contains_key(worker)
     {
         return Err(format!("{worker} was forked without pre_fork"));
     }
-    if let Event::WorkerExited { worker, .. } = step.fact
+    if let Event::Process { process: worker, fact: ProcessFact::Exited(_) } = step.fact
         && let Some((app, generation)) = step.ledger.hooks.told.get(worker)
         && step.ledger.hooks.has(app, *generation)
     {

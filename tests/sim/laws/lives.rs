@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{Action, AppState, AppView, Cause, Happening, Moment, News, Rung};
+use ostler::supervise::{
+    Action, AppState, AppView, Cause, Happening, Moment, News, ProcessChange, ProcessNews, StopSignal,
+};
 
 use super::{Step, Verdict, seconds};
 use crate::ledger::Ledger;
@@ -10,15 +12,16 @@ use crate::ledger::Ledger;
 /// Whatever patience the core has after a drain, it ends within this.
 const LAST_PATIENCE: Duration = Duration::from_secs(20);
 
+/// A process that serves nobody has nothing to finish.
+const NOTHING_TO_FINISH: Duration = Duration::from_secs(10);
+
 /// Who has failed by its own word ends by itself within this, or is killed.
 const FAILED_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Every rung at most once, each higher than the one before.
 pub(super) fn rungs_go_upwards_once(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::SignalWorker { worker, rung } = action else { return Ok(()) };
-    let zygote = ledger.zygotes.get(worker).and_then(|zygote| zygote.signals.last());
-    let last = ledger.hands.get(worker).and_then(|hand| hand.signals.last()).or(zygote);
-    match last {
+    let Action::SignalProcess { process: worker, signal: rung } = action else { return Ok(()) };
+    match ledger.processes.get(worker).and_then(|known| known.signals.last()) {
         Some((_, last)) if last >= rung => Err(format!("{worker} got {rung:?} after {last:?}")),
         _ => Ok(()),
     }
@@ -27,16 +30,16 @@ pub(super) fn rungs_go_upwards_once(ledger: &Ledger, _: Moment, action: &Action)
 /// A healthy worker is asked to drain before anything harder; only ShutdownNow kills at once. One that drains and has
 /// a request that is too old is ended as one that hangs.
 pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
-    let Action::SignalWorker { worker, rung } = action else { return Ok(()) };
-    let Some(hand) = ledger.hands.get(worker) else { return Ok(()) };
-    let Some(crew) = ledger.crews.get(&hand.app) else { return Ok(()) };
-    let first = hand.signals.is_empty();
-    let stuck_in_boot = hand.ready.is_none() && now.since(hand.spawned) >= crew.policy.rollout.boot_timeout;
-    match (hand.signals.first().map(|(_, rung)| *rung), rung) {
-        (None, Rung::Drain) => Ok(()),
-        (None, Rung::Stacks) if hand.hung || stuck_in_boot => Ok(()),
-        (None, Rung::Kill) if ledger.machine.stopping || hand.failed.is_some() => Ok(()),
-        (Some(Rung::Drain), Rung::Abort | Rung::Stacks) if !hand.hung => {
+    let Action::SignalProcess { process: worker, signal: rung } = action else { return Ok(()) };
+    let Some(known) = ledger.processes.get(worker).filter(|known| known.serves()) else { return Ok(()) };
+    let Some(crew) = ledger.crews.get(&known.app) else { return Ok(()) };
+    let first = known.signals.is_empty();
+    let stuck_in_boot = known.ready.is_none() && now.since(known.spawned) >= crew.policy.rollout.boot_timeout;
+    match (known.signals.first().map(|(_, rung)| *rung), rung) {
+        (None, StopSignal::Drain) => Ok(()),
+        (None, StopSignal::Stacks) if known.hung || stuck_in_boot => Ok(()),
+        (None, StopSignal::Kill) if ledger.machine.stopping || known.failed.is_some() => Ok(()),
+        (Some(StopSignal::Drain), StopSignal::Abort | StopSignal::Stacks) if !known.hung => {
             Err(format!("{worker} drains and got {rung:?}; that is for the hung"))
         }
         (Some(_), _) => Ok(()),
@@ -48,9 +51,9 @@ pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &A
 
 /// A worker that is seen to hang is ended in the same step.
 pub(super) fn the_hung_are_ended(step: &Step<'_>) -> Verdict {
-    for (worker, hand) in &step.ledger.hands {
-        if hand.hung && (hand.signals.is_empty() || hand.drains()) {
-            return Err(format!("{worker} hangs ({:?}) and nothing is done", hand.seen));
+    for (worker, known) in &step.ledger.processes {
+        if known.hung && (known.signals.is_empty() || known.drains()) {
+            return Err(format!("{worker} hangs ({:?}) and nothing is done", known.seen));
         }
     }
     Ok(())
@@ -58,13 +61,14 @@ pub(super) fn the_hung_are_ended(step: &Step<'_>) -> Verdict {
 
 /// Whoever is being ended and stays is killed in the end.
 pub(super) fn escalation_ends_in_kill(step: &Step<'_>) -> Verdict {
-    for (worker, hand) in &step.ledger.hands {
-        let Some((since, _)) = hand.signals.first() else { continue };
-        let killed = hand.signals.iter().any(|(_, rung)| *rung == Rung::Kill);
-        let patience =
-            step.ledger.crews.get(&hand.app).map_or(Duration::ZERO, |crew| crew.policy.drain_timeout);
+    for (worker, known) in &step.ledger.processes {
+        let Some((since, _)) = known.signals.first() else { continue };
+        let killed = known.signals.iter().any(|(_, rung)| *rung == StopSignal::Kill);
+        let crew = step.ledger.crews.get(&known.app).filter(|_| known.serves());
+        let patience = crew.map_or(Duration::ZERO, |crew| crew.policy.drain_timeout);
+        let last_patience = if known.serves() { LAST_PATIENCE } else { NOTHING_TO_FINISH };
         let waited = step.now.since(*since);
-        if !killed && waited > patience + LAST_PATIENCE {
+        if !killed && waited > patience + last_patience {
             return Err(format!("{worker} is being ended for {} and was not killed", seconds(waited)));
         }
     }
@@ -75,8 +79,8 @@ pub(super) fn escalation_ends_in_kill(step: &Step<'_>) -> Verdict {
 pub(super) fn a_stop_hurries_who_drains(step: &Step<'_>) -> Verdict {
     let stops = |app: &&AppView| app.state == AppState::Stopping;
     for app in step.view.apps.iter().filter(stops).map(|app| &app.name) {
-        let drains = |hand: &crate::crew::Hand| matches!(hand.signals[..], [(_, Rung::Drain)]);
-        let patient = step.ledger.of(app).find(|(_, hand)| drains(hand) && !hand.hurried);
+        let drains = |known: &crate::crew::Known| matches!(known.signals[..], [(_, StopSignal::Drain)]);
+        let patient = step.ledger.of(app).find(|(_, known)| drains(known) && !known.hurried);
         if let Some((worker, _)) = patient {
             return Err(format!("{app} stops, and {worker} waits for its keep-alive"));
         }
@@ -86,10 +90,8 @@ pub(super) fn a_stop_hurries_who_drains(step: &Step<'_>) -> Verdict {
 
 /// Whoever has said that it failed, and stays (a thread of the app's may keep it), is killed soon.
 pub(super) fn the_failed_are_ended(step: &Step<'_>) -> Verdict {
-    let workers = step.ledger.hands.iter().map(|(id, it)| (id, it.failed, it.signals.is_empty()));
-    let zygotes = step.ledger.zygotes.iter().map(|(id, it)| (id, it.failed, it.signals.is_empty()));
-    for (id, failed, quiet) in workers.chain(zygotes) {
-        let Some(failed) = failed.filter(|_| quiet) else { continue };
+    for (id, known) in &step.ledger.processes {
+        let Some(failed) = known.failed.filter(|_| known.signals.is_empty()) else { continue };
         if step.now.since(failed) > FAILED_PATIENCE {
             return Err(format!("{id} failed {} ago, and was not ended", seconds(step.now.since(failed))));
         }
@@ -99,14 +101,14 @@ pub(super) fn the_failed_are_ended(step: &Step<'_>) -> Verdict {
 
 /// Signals go to those that may live.
 pub(super) fn the_dead_are_left_alone(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let (Action::SignalWorker { worker, .. }
-    | Action::AskWhere { worker }
+    let (Action::SignalProcess { process: worker, .. }
+    | Action::AskWhere { process: worker }
     | Action::AdmitWorker { worker }
     | Action::HurryWorker { worker }) = action
     else {
         return Ok(());
     };
-    if ledger.hands.contains_key(worker) || ledger.zygotes.contains_key(worker) {
+    if ledger.processes.contains_key(worker) {
         return Ok(());
     }
     Err(format!(
@@ -117,11 +119,11 @@ pub(super) fn the_dead_are_left_alone(ledger: &Ledger, _: Moment, action: &Actio
 
 /// A worker is asked where it stands while it boots, and only once that has taken half of its time.
 pub(super) fn only_the_slow_are_asked(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
-    let Action::AskWhere { worker } = action else { return Ok(()) };
-    let Some(hand) = ledger.hands.get(worker) else { return Ok(()) };
-    let waits = hand.ready.is_none() && hand.is_live() && (hand.loaded.is_none() || hand.admitted);
-    match hand.asked.len() {
-        _ if !waits => Err(format!("{worker} is asked where it stands, and boots no more: {hand:?}")),
+    let Action::AskWhere { process: worker } = action else { return Ok(()) };
+    let Some(known) = ledger.processes.get(worker) else { return Ok(()) };
+    let waits = known.ready.is_none() && known.is_live() && (known.loaded.is_none() || known.admitted);
+    match known.asked.len() {
+        _ if !waits => Err(format!("{worker} is asked where it stands, and boots no more: {known:?}")),
         // Once admitted it begins anew.
         0..4 => Ok(()),
         asked => Err(format!("{worker} is asked for the {asked}th time, {now}")),
@@ -130,11 +132,16 @@ pub(super) fn only_the_slow_are_asked(ledger: &Ledger, now: Moment, action: &Act
 
 /// One that was given up for its time was asked before where it stands.
 pub(super) fn nobody_is_given_up_unasked(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::Announce(News { happening: Happening::WorkerHung { worker, cause, .. }, .. }) = action else {
+    let Action::Announce(News {
+        happening:
+            Happening::Process(ProcessNews { process: worker, change: ProcessChange::Hung { cause, .. }, .. }),
+        ..
+    }) = action
+    else {
         return Ok(());
     };
-    match ledger.hands.get(worker) {
-        Some(hand) if *cause == Cause::BootTimeout && hand.born && hand.asked.is_empty() => {
+    match ledger.processes.get(worker) {
+        Some(known) if *cause == Cause::BootTimeout && known.born && known.asked.is_empty() => {
             Err(format!("{worker} was not asked where it stands before it was given up"))
         }
         _ => Ok(()),
@@ -144,13 +151,13 @@ pub(super) fn nobody_is_given_up_unasked(ledger: &Ledger, _: Moment, action: &Ac
 /// A worker is admitted once, when it has been loaded for `settle`.
 pub(super) fn admission_waits_for_settle(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
     let Action::AdmitWorker { worker } = action else { return Ok(()) };
-    let Some(hand) = ledger.hands.get(worker) else { return Ok(()) };
-    let Some(crew) = ledger.crews.get(&hand.app) else { return Ok(()) };
+    let Some(known) = ledger.processes.get(worker) else { return Ok(()) };
+    let Some(crew) = ledger.crews.get(&known.app) else { return Ok(()) };
     let wrong = |what: &str| Err(format!("{worker} was admitted {what}"));
-    match hand.loaded {
-        _ if !hand.hold => wrong("and was never held"),
-        _ if hand.admitted => wrong("twice"),
-        _ if !hand.is_live() => wrong("while it ends"),
+    match known.loaded {
+        _ if !known.hold => wrong("and was never held"),
+        _ if known.admitted => wrong("twice"),
+        _ if !known.is_live() => wrong("while it ends"),
         None => wrong("before it had loaded the app"),
         Some(loaded) if now.since(loaded) < crew.policy.rollout.settle && crew.rollout_on() => {
             wrong(&format!("{} after it had loaded the app", seconds(now.since(loaded))))

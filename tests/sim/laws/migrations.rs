@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ostler::supervise::{
     AbortRung, Action, AppState, Cause, Command, Happening, MigrationOrder, Moment, News, PhaseView,
-    VerdictKind,
+    ProcessChange, ProcessNews, Role, Start, VerdictKind,
 };
 
 use super::{Step, Verdict, seconds};
@@ -99,7 +99,9 @@ pub(super) fn ladders_go_upwards_once(ledger: &Ledger, _: Moment, action: &Actio
 
 /// A generation is brought in when the databases are as it needs them.
 pub(super) fn no_worker_before_its_migration(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::SpawnWorker { generation, blueprint, .. } = action else { return Ok(()) };
+    let Action::StartProcess(Start { role: Role::Web, generation, blueprint, .. }) = action else {
+        return Ok(());
+    };
     let Some(crew) = ledger.crews.get(&blueprint.app).filter(|crew| crew.migrates) else { return Ok(()) };
     if crew.generations.contains_key(generation) || crew.migrated.contains(blueprint) {
         return Ok(());
@@ -128,7 +130,13 @@ pub(super) fn the_unasked_are_asked(step: &Step<'_>) -> Verdict {
 pub(super) fn migrations_touch_no_worker(step: &Step<'_>) -> Verdict {
     for action in step.actions {
         let Action::Announce(News { app, happening }) = action else { continue };
-        let Happening::WorkerDraining { worker, generation, cause: Cause::Rollout } = happening else {
+        let Happening::Process(ProcessNews {
+            process: worker,
+            role: Role::Web,
+            generation,
+            change: ProcessChange::Draining { cause: Cause::Rollout },
+        }) = happening
+        else {
             continue;
         };
         let before = step.ledger.crews.get(app).and_then(|crew| crew.view.as_ref());

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::supervise::{Action, Cause, GenerationId, Happening, Moment, News};
+use ostler::supervise::{
+    Action, Cause, GenerationId, Happening, Moment, News, ProcessChange, ProcessNews, Role,
+};
 
 use super::{Step, Verdict, seconds};
 use crate::crew::Crew;
@@ -99,15 +101,21 @@ fn committed_at_full_strength(
 }
 
 fn ready_since(ledger: &Ledger, app: &AppName, generation: GenerationId) -> Vec<Moment> {
-    let hands = ledger.of(app).filter(|(_, hand)| hand.generation == generation && hand.is_ready());
-    hands.filter_map(|(_, hand)| hand.ready).collect()
+    let processes = ledger.of(app).filter(|(_, known)| known.generation == generation && known.is_ready());
+    processes.filter_map(|(_, known)| known.ready).collect()
 }
 
 /// Recycling takes one worker at a time, and only when its replacement is ready.
 pub(super) fn recycling_keeps_strength(step: &Step<'_>) -> Verdict {
     let mut recycled: BTreeMap<&AppName, u32> = BTreeMap::new();
     for action in step.actions {
-        if let Action::Announce(News { app, happening: Happening::WorkerDraining { cause, .. } }) = action
+        if let Action::Announce(News {
+            app,
+            happening:
+                Happening::Process(ProcessNews {
+                    role: Role::Web, change: ProcessChange::Draining { cause }, ..
+                }),
+        }) = action
             && matches!(cause, Cause::MaxRequests | Cause::MaxAge | Cause::MaxRss)
         {
             *recycled.entry(app).or_default() += 1;
@@ -129,7 +137,14 @@ pub(super) fn recycling_keeps_strength(step: &Step<'_>) -> Verdict {
 /// Workers are too many only where something was changed: a resize, a plan, a rollout.
 pub(super) fn resize_follows_a_change(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
     let Action::Announce(News { app, happening }) = action else { return Ok(()) };
-    let Happening::WorkerDraining { worker, cause: Cause::Resize, .. } = happening else { return Ok(()) };
+    let Happening::Process(ProcessNews {
+        process: worker,
+        change: ProcessChange::Draining { cause: Cause::Resize },
+        ..
+    }) = happening
+    else {
+        return Ok(());
+    };
     let Some(crew) = ledger.crews.get(app) else { return Ok(()) };
     let calm = now.since(crew.changed);
     if calm > crew.policy.rollout.boot_timeout + Duration::from_secs(30) && !crew.rollout_on() {
@@ -140,19 +155,28 @@ pub(super) fn resize_follows_a_change(ledger: &Ledger, now: Moment, action: &Act
 
 /// Only a worker that is due is recycled.
 pub(super) fn only_the_due_are_recycled(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
-    let Action::Announce(News { app, happening: Happening::WorkerDraining { worker, cause, .. } }) = action
+    let Action::Announce(News {
+        app,
+        happening:
+            Happening::Process(ProcessNews {
+                process: worker,
+                role: Role::Web,
+                change: ProcessChange::Draining { cause },
+                ..
+            }),
+    }) = action
     else {
         return Ok(());
     };
-    let (Some(hand), Some(crew)) = (ledger.hands.get(worker), ledger.crews.get(app)) else {
+    let (Some(known), Some(crew)) = (ledger.processes.get(worker), ledger.crews.get(app)) else {
         return Err(format!("{worker} of {app} is said to drain and is not there"));
     };
-    let age = now.since(hand.spawned);
+    let age = now.since(known.spawned);
     let due = match cause {
-        Cause::MaxRequests => hand.seen.requests >= crew.policy.max_requests && crew.policy.max_requests > 0,
+        Cause::MaxRequests => known.seen.requests >= crew.policy.max_requests && crew.policy.max_requests > 0,
         Cause::MaxAge => age >= crew.policy.max_age.unwrap_or(Duration::MAX),
-        Cause::MaxRss => hand.seen.rss.unwrap_or(0) > crew.policy.max_rss.unwrap_or(u64::MAX),
+        Cause::MaxRss => known.seen.rss.unwrap_or(0) > crew.policy.max_rss.unwrap_or(u64::MAX),
         _ => return Ok(()),
     };
-    if due { Ok(()) } else { Err(format!("{worker} is recycled ({cause}) and is not due: {:?}", hand.seen)) }
+    if due { Ok(()) } else { Err(format!("{worker} is recycled ({cause}) and is not due: {:?}", known.seen)) }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{Action, Moment};
+use ostler::supervise::{Action, Moment, Role, Start};
 
 use super::{Step, Verdict};
 use crate::ledger::Ledger;
@@ -13,7 +13,9 @@ pub(crate) const A_ROW: u32 = 8;
 
 /// No worker's name is used again, no generation's number goes back.
 pub(super) fn names_are_never_reused(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::SpawnWorker { worker, generation, blueprint, .. } = action else { return Ok(()) };
+    let Action::StartProcess(Start { process: worker, generation, blueprint, .. }) = action else {
+        return Ok(());
+    };
     if ledger.names.contains(worker) {
         return Err(format!("{worker} is used again"));
     }
@@ -27,7 +29,7 @@ pub(super) fn names_are_never_reused(ledger: &Ledger, _: Moment, action: &Action
 
 /// All workers of a generation are started from the same blueprint.
 pub(super) fn generations_are_pinned(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::SpawnWorker { generation, blueprint, .. } = action else { return Ok(()) };
+    let Action::StartProcess(Start { generation, blueprint, .. }) = action else { return Ok(()) };
     let first = ledger.crews.get(&blueprint.app).and_then(|crew| crew.generations.get(generation));
     match first {
         Some(first) if first != blueprint => {
@@ -39,7 +41,7 @@ pub(super) fn generations_are_pinned(ledger: &Ledger, _: Moment, action: &Action
 
 /// A stopped app starts nothing until it is started.
 pub(super) fn stopped_stays_stopped(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::SpawnWorker { worker, blueprint, .. } = action else { return Ok(()) };
+    let Action::StartProcess(Start { process: worker, blueprint, .. }) = action else { return Ok(()) };
     match ledger.crews.get(&blueprint.app) {
         Some(crew) if !crew.planned => {
             Err(format!("{worker} is started for {}, which is not planned", blueprint.app))
@@ -55,7 +57,7 @@ pub(super) fn stopped_stays_stopped(ledger: &Ledger, _: Moment, action: &Action)
 /// Nothing is started once the daemon is on its way out.
 pub(super) fn shutdown_starts_nothing(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     match action {
-        Action::SpawnWorker { worker, .. } if ledger.machine.stopping => {
+        Action::StartProcess(Start { process: worker, .. }) if ledger.machine.stopping => {
             Err(format!("{worker} is started in a shutdown"))
         }
         _ => Ok(()),
@@ -65,7 +67,12 @@ pub(super) fn shutdown_starts_nothing(ledger: &Ledger, _: Moment, action: &Actio
 /// Where nobody has asked for the probe, a new generation may answer no worse than the one that serves, and the one that
 /// serves may answer as it likes.
 pub(super) fn nothing_worse_comes_in(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::SpawnWorker { worker, generation, blueprint, tolerate, .. } = action else { return Ok(()) };
+    let Action::StartProcess(Start {
+        process: worker, role: Role::Web, generation, blueprint, tolerate, ..
+    }) = action
+    else {
+        return Ok(());
+    };
     let asked = blueprint.probe.as_ref().is_some_and(|probe| probe.asked);
     let Some(crew) = ledger.crews.get(&blueprint.app) else { return Ok(()) };
     let Some(serving) = crew.view.as_ref().and_then(|view| view.generation) else { return Ok(()) };
@@ -89,11 +96,16 @@ pub(super) fn nothing_worse_comes_in(ledger: &Ledger, _: Moment, action: &Action
 
 /// In a rollout the first worker of the new generation is held back, and only one at a time.
 pub(super) fn only_the_first_is_held(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::SpawnWorker { worker, generation, blueprint, hold, .. } = action else { return Ok(()) };
+    let Action::StartProcess(Start { process: worker, role: Role::Web, generation, blueprint, hold, .. }) =
+        action
+    else {
+        return Ok(());
+    };
     let Some(crew) = ledger.crews.get(&blueprint.app) else { return Ok(()) };
     let proven = crew.admitted_since_start.contains(generation);
-    let serves = ledger.of(&blueprint.app).any(|(_, hand)| hand.is_ready());
-    let others = ledger.of(&blueprint.app).any(|(_, hand)| hand.generation == *generation && hand.is_live());
+    let serves = ledger.of(&blueprint.app).any(|(_, known)| known.is_ready());
+    let others =
+        ledger.of(&blueprint.app).any(|(_, known)| known.generation == *generation && known.is_live());
     let is_new = crew.newest <= Some(*generation);
     match hold {
         true if proven => Err(format!("{worker} is held, and a worker of {generation} has served")),
@@ -108,13 +120,13 @@ pub(super) fn only_the_first_is_held(ledger: &Ledger, _: Moment, action: &Action
 /// No more workers live than the wanted ones and the surge.
 pub(super) fn live_workers_are_bounded(step: &Step<'_>) -> Verdict {
     for action in step.actions {
-        let Action::SpawnWorker { blueprint, .. } = action else { continue };
+        let Action::StartProcess(Start { role: Role::Web, blueprint, .. }) = action else { continue };
         let app = &blueprint.app;
         let Some(crew) = step.ledger.crews.get(app) else { continue };
         let view = step.view.apps.iter().find(|view| view.name == *app);
         let wanted = view.map_or(0, |view| view.wanted).max(crew.wanted()).max(crew.peak);
         let mixed =
-            step.ledger.of(app).any(|(_, hand)| hand.is_live() && Some(hand.generation) != crew.newest);
+            step.ledger.of(app).any(|(_, known)| known.is_live() && Some(known.generation) != crew.newest);
         let rollout = mixed || crew.rollout_on() || view.is_some_and(|view| view.rollout.is_some());
         let surge = if rollout { crew.policy.rollout.max_surge.of(wanted) } else { 1 };
         let live = step.ledger.count(app).live;
@@ -129,7 +141,7 @@ pub(super) fn live_workers_are_bounded(step: &Step<'_>) -> Verdict {
 /// In a minute no more workers are started than changes and the budget of restarts account for.
 pub(super) fn no_spawn_storm(step: &Step<'_>) -> Verdict {
     for action in step.actions {
-        let Action::SpawnWorker { blueprint, .. } = action else { continue };
+        let Action::StartProcess(Start { role: Role::Web, blueprint, .. }) = action else { continue };
         let Some(crew) = step.ledger.crews.get(&blueprint.app) else { continue };
         let recent = |at: &Moment| step.now.since(*at) <= MINUTE;
         let spawns = crew.spawns.iter().rev().take_while(|(at, _)| recent(at)).count() as u32;
@@ -149,7 +161,9 @@ pub(super) fn no_spawn_storm(step: &Step<'_>) -> Verdict {
 /// Where nothing boots, starts become rare.
 pub(super) fn boot_failures_back_off(step: &Step<'_>) -> Verdict {
     for action in step.actions {
-        let Action::SpawnWorker { generation, blueprint, .. } = action else { continue };
+        let Action::StartProcess(Start { role: Role::Web, generation, blueprint, .. }) = action else {
+            continue;
+        };
         let Some(crew) = step.ledger.crews.get(&blueprint.app) else { continue };
         let wanted = crew.wanted().max(crew.peak).max(1);
         let failures = crew.failed_boots.get(generation).copied().unwrap_or(0);

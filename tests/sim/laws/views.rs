@@ -1,43 +1,43 @@
 //! Laws about the picture that the rest of the daemon is given.
 
-use ostler::supervise::{AppState, AppView, Command, Rung, WorkerState, WorkerView};
+use ostler::supervise::{AppState, AppView, Command, ProcessView, StopSignal, WorkerState};
 
 use super::{Step, Verdict};
 use crate::asked::Asked;
 use crate::crew::Count;
-use crate::crew::Hand;
+use crate::crew::Known;
 
-/// The view names exactly the workers there are, each as it is.
+/// The view names exactly the processes there are, each as it is.
 pub(super) fn views_are_true(step: &Step<'_>) -> Verdict {
-    let shown: usize = step.view.apps.iter().map(|app| app.workers.len()).sum();
-    if shown != step.ledger.hands.len() {
-        return Err(format!("{shown} workers are shown of {}", step.ledger.hands.len()));
+    let shown: usize = step.view.apps.iter().map(|app| app.processes.len()).sum();
+    if shown != step.ledger.processes.len() {
+        return Err(format!("{shown} processes are shown of {}", step.ledger.processes.len()));
     }
     for app in &step.view.apps {
-        for worker in &app.workers {
-            let Some(hand) = step.ledger.hands.get(&worker.id) else {
+        for worker in &app.processes {
+            let Some(known) = step.ledger.processes.get(&worker.id) else {
                 return Err(format!("{} is shown and gone", worker.id));
             };
-            if hand.app != app.name || hand.generation != worker.generation {
+            if known.app != app.name || (known.generation, &known.role) != (worker.generation, &worker.role) {
                 return Err(format!("{} is shown in {} of {}", worker.id, worker.generation, app.name));
             }
-            worker_is_true(worker, hand)?;
+            worker_is_true(worker, known)?;
         }
         rollout_is_true(step, app)?;
     }
     Ok(())
 }
 
-fn worker_is_true(worker: &WorkerView, hand: &Hand) -> Verdict {
-    let right = match hand.signals.last().map(|(_, rung)| rung) {
-        Some(Rung::Drain) => worker.state == WorkerState::Draining,
+fn worker_is_true(worker: &ProcessView, known: &Known) -> Verdict {
+    let right = match known.signals.last().map(|(_, rung)| rung) {
+        Some(StopSignal::Drain) => worker.state == WorkerState::Draining,
         Some(_) => matches!(worker.state, WorkerState::Ending | WorkerState::Draining),
-        None if hand.failed.is_some() => worker.state == WorkerState::Ending,
-        None if hand.ready.is_some() => worker.state == WorkerState::Ready,
-        None if hand.hold && hand.loaded.is_some() && !hand.admitted => worker.state == WorkerState::Held,
+        None if known.failed.is_some() => worker.state == WorkerState::Ending,
+        None if known.ready.is_some() => worker.state == WorkerState::Ready,
+        None if known.hold && known.loaded.is_some() && !known.admitted => worker.state == WorkerState::Held,
         None => worker.state == WorkerState::Booting,
     };
-    if right { Ok(()) } else { Err(format!("{} is shown as {:?}: {hand:?}", worker.id, worker.state)) }
+    if right { Ok(()) } else { Err(format!("{} is shown as {:?}: {known:?}", worker.id, worker.state)) }
 }
 
 fn rollout_is_true(step: &Step<'_>, app: &AppView) -> Verdict {

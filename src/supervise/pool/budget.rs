@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::random::Random;
-use super::time::Moment;
+use crate::supervise::random::Random;
+use crate::supervise::time::Moment;
 
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
 /// The delay after so many failures in a row: it doubles from the first to the longest, and half of it is drawn.
-pub(super) fn delay_after(
+pub(in crate::supervise) fn delay_after(
     (first, longest): (Duration, Duration),
     failures: u32,
     random: &mut Random,
@@ -27,7 +27,7 @@ pub(super) fn delay_after(
 
 /// The delay after failures to boot, one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Backoff {
+pub(in crate::supervise) struct Backoff {
     failures: u32,
     last_failure: Option<Moment>,
     not_before: Moment,
@@ -37,7 +37,12 @@ impl Backoff {
     /// Records that a worker started at `spawned` did not boot; returns the delay where it is a new one.
     ///
     /// Workers that were started side by side and fail together are one failure.
-    pub(super) fn failed(&mut self, now: Moment, spawned: Moment, random: &mut Random) -> Option<Duration> {
+    pub(in crate::supervise) fn failed(
+        &mut self,
+        now: Moment,
+        spawned: Moment,
+        random: &mut Random,
+    ) -> Option<Duration> {
         if self.last_failure.is_some_and(|last| spawned < last) {
             return None;
         }
@@ -49,35 +54,35 @@ impl Backoff {
     }
 
     /// Records that a worker came up.
-    pub(super) fn succeeded(&mut self) {
+    pub(in crate::supervise) fn succeeded(&mut self) {
         *self = Backoff::default();
     }
 
-    pub(super) fn failures(&self) -> u32 {
+    pub(in crate::supervise) fn failures(&self) -> u32 {
         self.failures
     }
 
     /// The moment before which nothing may be started.
-    pub(super) fn not_before(&self) -> Moment {
+    pub(in crate::supervise) fn not_before(&self) -> Moment {
         self.not_before
     }
 }
 
 /// Deaths that are made good at once: a bucket that holds a minute's worth and fills up steadily.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Bucket {
+pub(in crate::supervise) struct Bucket {
     /// Deaths not yet paid for, as the time it takes to pay for them.
     debt_until: Moment,
 }
 
 impl Bucket {
     /// Records the unexpected death of a worker that had been ready.
-    pub(super) fn died(&mut self, now: Moment, per_minute: u32) {
+    pub(in crate::supervise) fn died(&mut self, now: Moment, per_minute: u32) {
         self.debt_until = self.debt_until.max(now) + price(per_minute);
     }
 
     /// The moment from which a death may be made good: while the debt is under a minute's worth, now.
-    pub(super) fn not_before(&self) -> Moment {
+    pub(in crate::supervise) fn not_before(&self) -> Moment {
         Moment::at(self.debt_until.since_origin().saturating_sub(Duration::from_secs(60)))
     }
 }

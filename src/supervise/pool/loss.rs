@@ -1,38 +1,44 @@
 //! What is lost unexpectedly, and who pays for it.
 
-use super::app::{App, Turn};
-use super::event::{GenerationId, LastWords};
-use super::news::Happening;
-use super::rollout::Phase;
-use super::time::Moment;
-use super::worker::Worker;
+use crate::supervise::app::{App, Turn};
+use crate::supervise::event::{GenerationId, LastWords};
+use crate::supervise::news::Happening;
+use crate::supervise::rollout::Phase;
+use crate::supervise::time::Moment;
 
-/// Something that should have served, or helped others to, and is lost.
+use super::process::Process;
+
+/// A process that should have lived on.
 pub(super) struct Lost {
-    pub(super) generation: GenerationId,
-    pub(super) spawned: Moment,
+    generation: GenerationId,
+    started: Moment,
     /// Whether it came up before.
-    pub(super) was_ready: bool,
-    pub(super) words: LastWords,
+    was_ready: bool,
+    serves: bool,
+    words: LastWords,
 }
 
 impl Lost {
-    pub(super) fn worker(worker: &Worker, was_ready: bool, words: LastWords) -> Lost {
-        Lost { generation: worker.generation, spawned: worker.spawned, was_ready, words }
+    pub(super) fn of(process: &Process, was_ready: bool, words: LastWords) -> Lost {
+        let (generation, started) = (process.generation, process.started);
+        Lost { generation, started, was_ready, serves: process.role.serves(), words }
     }
 }
 
 impl App {
-    /// A worker is lost that should have served, or a zygote that should have come up: the budgets pay, and a rollout
-    /// counts it.
+    /// The budgets pay for it, and a rollout counts it. One that had come up and serves nobody costs nothing: its successor
+    /// is started when it is needed.
     pub(super) fn lost(&mut self, turn: &mut Turn<'_>, lost: Lost) {
-        let Lost { generation: of, spawned, was_ready, words } = lost;
+        let Lost { generation: of, started, was_ready, serves, words } = lost;
+        if was_ready && !serves {
+            return;
+        }
         self.last_words = Some(words.clone());
         if was_ready {
             let per_minute = self.policy(of).map_or(60, |policy| policy.restarts_per_minute);
             self.bucket.died(turn.now, per_minute);
         } else if let Some(generation) = self.generation_mut(of)
-            && let Some(delay) = generation.backoff.failed(turn.now, spawned, turn.random)
+            && let Some(delay) = generation.backoff.failed(turn.now, started, turn.random)
         {
             let (generation, failures) = (generation.id, generation.backoff.failures());
             self.announce(turn, Happening::BackingOff { generation, failures, delay });

@@ -7,19 +7,20 @@
 //! - `floor`: our decisions never leave fewer ready workers than this;
 //! - `reserve`: so many workers of the old generation are kept for those the new one does not have ready yet.
 
-use super::action::Action;
-use super::app::{App, Generation, Mode, Then, Turn};
-use super::doors::Doors;
-use super::event::{GenerationId, WorkerId};
-use super::news::{Cause, Happening};
-use super::request::Outcome;
-use super::rollout::Phase;
-use super::worker::{Life, Worker};
-use crate::plan::Preload;
+use crate::supervise::action::Action;
+use crate::supervise::app::{App, Generation, Mode, Then, Turn};
+use crate::supervise::doors::Doors;
+use crate::supervise::event::{GenerationId, WorkerId};
+use crate::supervise::news::{Cause, Happening};
+use crate::supervise::request::Outcome;
+use crate::supervise::rollout::Phase;
+
+use super::process::Process;
+use super::role::Role;
 
 impl App {
     /// Brings the app nearer to what is wanted.
-    pub(super) fn converge(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::supervise) fn converge(&mut self, turn: &mut Turn<'_>) {
         self.wake = None;
         if let Mode::Stopping { .. } = self.mode {
             self.finish_stop(turn);
@@ -113,7 +114,7 @@ impl App {
     /// Starts what the target generation lacks, and makes room for it.
     fn fill_target(&mut self, turn: &mut Turn<'_>) {
         let Some(target) = self.target() else { return };
-        let (id, blueprint) = (target.id, target.blueprint.clone());
+        let id = target.id;
         let goal = self.goal();
         let hold = self.needs_canary();
         while self.count(|it| it.generation == id && it.is_live()) < goal {
@@ -122,10 +123,10 @@ impl App {
             }
             let worn = self.rollout.is_none() && self.worn().is_some();
             let cap = self.cap().max(if worn { goal } else { 0 });
-            if self.count(Worker::is_live) >= cap && !self.make_room(turn, id) {
+            if self.count(Process::is_live) >= cap && !self.make_room(turn, id) {
                 return;
             }
-            self.spawn(turn, id, blueprint.clone(), hold);
+            self.start_process(turn, Role::Web, id, hold);
         }
     }
 
@@ -135,7 +136,7 @@ impl App {
         if self.is_rolling_out() && old.len() <= self.reserve() {
             return false;
         }
-        let idle = old.iter().copied().find(|id| !self.workers[id].is_ready());
+        let idle = old.iter().copied().find(|id| !self.processes[id].is_ready());
         let spare = (self.ready_workers() > self.floor()).then(|| old.first().copied()).flatten();
         let Some(victim) = idle.or(spare) else { return false };
         self.end(turn, victim, Cause::Rollout);
@@ -148,13 +149,13 @@ impl App {
             return;
         }
         let Some(serving) = self.serving.as_ref().filter(|serving| serving.served) else { return };
-        let (id, blueprint, target) = (serving.id, serving.blueprint.clone(), self.target().map(|it| it.id));
+        let (id, target) = (serving.id, self.target().map(|it| it.id));
         while self.count(|it| Some(it.generation) != target && it.is_live()) < self.reserve()
-            && self.count(Worker::is_live) < self.cap()
+            && self.count(Process::is_live) < self.cap()
             && self.may_start(turn, id, true)
             && self.can_start(turn, id)
         {
-            self.spawn(turn, id, blueprint.clone(), false);
+            self.start_process(turn, Role::Web, id, false);
         }
     }
 
@@ -162,12 +163,12 @@ impl App {
     fn shrink(&mut self, turn: &mut Turn<'_>) {
         let Some(target) = self.target() else { return };
         let (id, wanted) = (target.id, self.wanted(&target.policy) as usize);
-        while self.count(Worker::is_live) > self.cap() && self.make_room(turn, id) {}
+        while self.count(Process::is_live) > self.cap() && self.make_room(turn, id) {}
         let goal = if self.rollout.is_some() { wanted.max(self.goal()) } else { self.goal() };
         let live = self.select(|it| it.generation == id && it.is_live());
         let mut excess = live.len().saturating_sub(goal);
         for booting in
-            live.iter().rev().filter(|worker| !self.workers[worker].is_ready()).copied().collect::<Vec<_>>()
+            live.iter().rev().filter(|worker| !self.processes[worker].is_ready()).copied().collect::<Vec<_>>()
         {
             if excess > 0 {
                 self.end(turn, booting, Cause::Resize);
@@ -175,7 +176,7 @@ impl App {
             }
         }
         for ready in live {
-            if excess > 0 && self.workers[&ready].is_ready() && self.ready_workers() > wanted {
+            if excess > 0 && self.processes[&ready].is_ready() && self.ready_workers() > wanted {
                 self.end(turn, ready, Cause::Resize);
                 excess -= 1;
             }
@@ -185,8 +186,7 @@ impl App {
     /// Once only the serving generation is left, the shell may close what only others used.
     fn drop_what_is_not_needed(&mut self, turn: &mut Turn<'_>) {
         let Some(serving) = self.serving.as_ref().filter(|_| self.rollout.is_none()) else { return };
-        let others = self.workers.values().any(|worker| worker.generation != serving.id)
-            || self.zygotes.values().any(|zygote| zygote.generation != serving.id);
+        let others = self.processes.values().any(|process| process.generation != serving.id);
         // A plan that waits for its migration has its listeners bound already.
         if !self.settled && !others && self.databases.wanted().is_none() {
             let blueprint = serving.blueprint.clone();
@@ -201,14 +201,13 @@ impl App {
             _ => None,
         };
         self.wake = emptying.filter(|until| turn.now < *until);
-        let stays = |worker: &Worker| self.wake.is_some() && worker.is_ready();
+        let stays = |worker: &Process| self.wake.is_some() && worker.is_ready();
         for worker in self.select(|worker| worker.is_live() && !stays(worker)) {
             self.end(turn, worker, Cause::Stop);
         }
         self.hurry(turn);
         self.retire_zygotes(turn);
-        let processes = !self.workers.is_empty() || !self.zygotes.is_empty();
-        if processes || !self.databases.is_idle() || self.switch.is_open() {
+        if !self.processes.is_empty() || !self.databases.is_idle() || self.switch.is_open() {
             return;
         }
         let Mode::Stopping { waiters, then, .. } = std::mem::replace(&mut self.mode, Mode::Stopped) else {
@@ -242,46 +241,9 @@ impl App {
         }
     }
 
-    fn spawn(
-        &mut self,
-        turn: &mut Turn<'_>,
-        generation: GenerationId,
-        blueprint: std::sync::Arc<crate::plan::Blueprint>,
-        hold: bool,
-    ) {
-        let Some(policy) = self.policy(generation).cloned() else { return };
-        *turn.next_worker += 1;
-        let (worker, tolerate) = (WorkerId(*turn.next_worker), self.tolerance(generation));
-        let jitter = turn.random.up_to(policy.max_requests_jitter);
-        let most_requests = if policy.max_requests > 0 { policy.max_requests + jitter } else { 0 };
-        let from = self.zygote_of(generation).filter(|_| blueprint.preload != Preload::Nothing);
-        self.workers.insert(
-            worker,
-            Worker {
-                id: worker,
-                generation,
-                spawned: turn.now,
-                life: Life::Booting { hold, until: turn.now + policy.rollout.boot_timeout },
-                seen: Default::default(),
-                words: Default::default(),
-                most_requests,
-                unborn: from.is_some(),
-                boot: Default::default(),
-                due: None,
-                hurried: false,
-            },
-        );
-        turn.actions.push(Action::SpawnWorker { worker, generation, blueprint, hold, tolerate, from });
-        if from.is_none() {
-            self.announce(turn, Happening::WorkerStarted { worker, generation });
-            self.hooks_of_started(turn, worker, generation);
-        }
-    }
-
     /// Whether a worker of `generation` may be started now; where not, `wake` is when.
     fn may_start(&mut self, turn: &Turn<'_>, generation: GenerationId, replacement: bool) -> bool {
-        let known = [self.serving.as_ref(), self.rollout.as_ref().map(|rollout| &rollout.generation)];
-        let Some(found) = known.into_iter().flatten().find(|it| it.id == generation) else { return false };
+        let Some(found) = self.generation(generation) else { return false };
         let failing = found.backoff.failures() > 0;
         let mut not_before = found.backoff.not_before();
         if replacement {
@@ -305,7 +267,7 @@ impl App {
         unproven && self.is_rolling_out() && self.ready_workers() > 0
     }
 
-    pub(super) fn target(&self) -> Option<&Generation> {
+    pub(in crate::supervise) fn target(&self) -> Option<&Generation> {
         match &self.rollout {
             Some(rollout) if !rollout.is_rolling_back() => Some(&rollout.generation),
             _ => self.serving.as_ref(),
@@ -324,9 +286,9 @@ impl App {
     }
 
     /// The first worker that should be replaced when there is room.
-    fn worn(&self) -> Option<(&Worker, Cause)> {
+    fn worn(&self) -> Option<(&Process, Cause)> {
         let serving = self.serving.as_ref().map(|serving| serving.id);
-        let its = self.workers.values().filter(|it| Some(it.generation) == serving && it.is_live());
+        let its = self.workers().filter(|it| Some(it.generation) == serving && it.is_live());
         its.filter_map(|worker| Some((worker, worker.due?))).next()
     }
 
@@ -364,11 +326,16 @@ impl App {
         wanted.saturating_sub(self.count(|it| Some(it.generation) == target && it.is_ready()))
     }
 
-    pub(super) fn count(&self, which: impl Fn(&Worker) -> bool) -> usize {
-        self.workers.values().filter(|worker| which(worker)).count()
+    /// The processes that serve clients, or are to.
+    pub(in crate::supervise) fn workers(&self) -> impl Iterator<Item = &Process> {
+        self.processes.values().filter(|process| process.role == Role::Web)
     }
 
-    pub(super) fn select(&self, which: impl Fn(&Worker) -> bool) -> Vec<WorkerId> {
-        self.workers.values().filter(|worker| which(worker)).map(|worker| worker.id).collect()
+    pub(in crate::supervise) fn count(&self, which: impl Fn(&Process) -> bool) -> usize {
+        self.workers().filter(|worker| which(worker)).count()
+    }
+
+    pub(in crate::supervise) fn select(&self, which: impl Fn(&Process) -> bool) -> Vec<WorkerId> {
+        self.workers().filter(|worker| which(worker)).map(|worker| worker.id).collect()
     }
 }

@@ -1,0 +1,23 @@
+//! The processes of an app, whatever they are for: one life, one ladder, one set of facts and news.
+//!
+//! Read in this order: `role` (what differs), `ladder`, `process` (one life), `facts` and `time` (what happens to it),
+//! `loss` and `budget` (who pays), `converge` with `start` (who is wanted, and what follows), `news` (what is said).
+
+mod boot;
+mod budget;
+mod converge;
+mod facts;
+mod ladder;
+mod loss;
+mod news;
+mod process;
+mod role;
+mod start;
+mod time;
+
+pub(super) use budget::{Backoff, Bucket, delay_after};
+pub(super) use ladder::Ending;
+pub use ladder::StopSignal;
+pub use news::{ProcessChange, ProcessNews};
+pub(super) use process::{Life, Process};
+pub use role::Role;

@@ -1,0 +1,204 @@
+//! What happens to processes, for the log, the event stream and whoever waits: said once for all roles, in the words of each.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::Error as _;
+use serde::ser::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+use crate::plan::Preload;
+use crate::supervise::event::{Exit, GenerationId, LastWords, WorkerId};
+use crate::supervise::news::{Cause, Level};
+
+use super::role::Role;
+
+/// Something that has happened to a process. Programs read it as the event `ROLE_CHANGE` with the fields of the change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessNews {
+    /// Which process.
+    pub process: WorkerId,
+    /// What it is for.
+    pub role: Role,
+    /// Its generation.
+    pub generation: GenerationId,
+    /// What has happened.
+    pub change: ProcessChange,
+}
+
+/// What has happened to a process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs, reason = "the fields are named as what they hold; Display says each in words")]
+pub enum ProcessChange {
+    Started {},
+    Waits {
+        at: String,
+        age: Duration,
+        stacks: String,
+    },
+    Held {
+        settle: Duration,
+    },
+    /// With how many workers are ready of those that are wanted, if it is one.
+    Ready {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ready: Option<u32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        wanted: Option<u32>,
+        took: Duration,
+    },
+    /// It is being ended, at its leisure.
+    Draining {
+        cause: Cause,
+    },
+    Hung {
+        cause: Cause,
+        age: Duration,
+    },
+    Killed {
+        cause: Cause,
+    },
+    Failed {
+        last_words: LastWords,
+    },
+    /// It was being ended, and has.
+    Exited {
+        exit: Exit,
+    },
+    /// It should have lived on; without an exit it has said so itself, or could not be started.
+    Died {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exit: Option<Exit>,
+        ready: bool,
+        last_words: LastWords,
+    },
+    NotStarted {
+        reason: String,
+    },
+}
+
+impl ProcessNews {
+    pub(in crate::supervise) fn level(&self) -> Level {
+        use ProcessChange::*;
+        match &self.change {
+            NotStarted { .. } => Level::Error,
+            Died { .. } | Failed { .. } | Waits { .. } | Hung { .. } | Killed { .. } => Level::Warn,
+            Started {} | Held { .. } | Ready { .. } | Draining { .. } | Exited { .. } => Level::Info,
+        }
+    }
+
+    pub(in crate::supervise) fn detail(&self) -> &str {
+        match &self.change {
+            ProcessChange::Waits { stacks, .. } => stacks.trim_end(),
+            _ => "",
+        }
+    }
+}
+
+impl fmt::Display for ProcessNews {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use ProcessChange::*;
+        let ProcessNews { process, role, generation, change } = self;
+        let (noun, work) = (role.noun(), role.work());
+        if let Held { settle } = change {
+            return write!(
+                f,
+                "{noun} {process} has loaded the app; it takes visitors in {settle:?} if it stays alive"
+            );
+        }
+        write!(f, "{noun} {process} of {generation} ")?;
+        match change {
+            Started {} => f.write_str(&work.begins),
+            Waits { at, age, .. } => {
+                write!(f, "is not ready after {:.0} s: it waits in {at}", age.as_secs_f64())
+            }
+            Ready { ready, wanted, took } => {
+                write!(f, "{} after {:.2} s", work.has_begun, took.as_secs_f64())?;
+                match ready.zip(*wanted) {
+                    Some((ready, wanted)) => write!(f, " ({ready} of {wanted})"),
+                    None => f.write_str(work.then),
+                }
+            }
+            Draining { cause } => write!(f, "{}: {cause}", work.ends),
+            Hung { cause, age } => write!(f, "hangs: {cause} ({:.1} s)", age.as_secs_f64()),
+            Killed { cause } => write!(f, "killed ({cause}): it did not end by itself"),
+            Failed { last_words } => write!(f, "{}: {}", work.fails, last_words.message),
+            Exited { exit } => write!(f, "ended: {exit}"),
+            Died { exit, ready, last_words } => {
+                f.write_str(if *ready { &work.dies } else { &work.fails })?;
+                exit.iter().try_for_each(|exit| write!(f, ": {exit}"))?;
+                match last_words.message.as_str() {
+                    "" => Ok(()),
+                    message => write!(f, ": {message}"),
+                }
+            }
+            NotStarted { reason } => write!(f, "could not be started: {reason}"),
+            Held { .. } => Ok(()),
+        }
+    }
+}
+
+/// The form for programs.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    event: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    worker: Option<WorkerId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zygote: Option<WorkerId>,
+    generation: GenerationId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    loads: Option<Preload>,
+    #[serde(flatten)]
+    fields: Map<String, Value>,
+}
+
+/// The event of a change that is not called by its role and its own name.
+const OTHER_NAMES: [(&str, &str); 2] =
+    [("worker_not_started", "spawn_failed"), ("zygote_draining", "zygote_ending")];
+
+impl Serialize for ProcessNews {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ProcessNews { process, role, generation, change } = self;
+        let Ok(Value::Object(change)) = serde_json::to_value(change) else {
+            return Err(S::Error::custom("a change of a process is an object"));
+        };
+        let (name, fields) = change.into_iter().next().unwrap_or_default();
+        let usual = format!("{}_{name}", role.noun());
+        let other = OTHER_NAMES.iter().find(|(name, _)| *name == usual).map(|(_, other)| (*other).to_owned());
+        let loads = match role {
+            Role::Zygote(loads) => Some(*loads),
+            Role::Web => None,
+        };
+        let Value::Object(fields) = fields else { return Err(S::Error::custom("its fields are named")) };
+        Written {
+            event: other.unwrap_or(usual),
+            worker: (*role == Role::Web).then_some(*process),
+            zygote: loads.map(|_| *process),
+            generation: *generation,
+            loads,
+            fields,
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ProcessNews {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ProcessNews, D::Error> {
+        let Written { event, worker, zygote, generation, loads, fields } =
+            Written::deserialize(deserializer)?;
+        let usual = OTHER_NAMES.iter().find(|(_, other)| *other == event).map(|(name, _)| *name);
+        let (process, role) = match (worker, zygote.zip(loads)) {
+            (Some(worker), _) => (worker, Role::Web),
+            (None, Some((zygote, loads))) => (zygote, Role::Zygote(loads)),
+            (None, None) => return Err(D::Error::custom("it is about no process")),
+        };
+        let name = usual.unwrap_or(&event).strip_prefix(&format!("{}_", role.noun()));
+        let name = name.ok_or_else(|| D::Error::custom(format!("unknown event {event}")))?;
+        let change = Value::Object(Map::from_iter([(name.to_owned(), Value::Object(fields))]));
+        let change = serde_json::from_value(change).map_err(D::Error::custom)?;
+        Ok(ProcessNews { process, role, generation, change })
+    }
+}

@@ -1,0 +1,111 @@
+//! What a process of an app is for, and what follows from that alone. Everything else is the same for all of them.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Policy, Preload};
+use crate::supervise::adopt::Stage;
+
+use super::ladder::Ladder;
+
+/// From SIGTERM to SIGKILL, of a process with nothing to finish.
+const NOTHING_TO_FINISH: Duration = Duration::from_secs(2);
+
+/// What a process is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It listens, proves itself by the probe and its heartbeat, and drains.
+    Web,
+    /// It loads this much once, and workers of its generation are forked from it.
+    Zygote(Preload),
+}
+
+/// How a role is spoken of: `worker w3 of g1 ...`.
+pub(super) struct Work {
+    pub(super) begins: String,
+    pub(super) has_begun: String,
+    /// Said after that.
+    pub(super) then: &'static str,
+    pub(super) ends: &'static str,
+    pub(super) fails: String,
+    pub(super) dies: String,
+    /// It could not be started, it has ended before it was ready, it has had its time.
+    pub(super) not_started: String,
+    pub(super) not_booted: String,
+    pub(super) not_ready: String,
+}
+
+impl Role {
+    pub(in crate::supervise) fn noun(&self) -> &'static str {
+        match self {
+            Role::Web => "worker",
+            Role::Zygote(_) => "zygote",
+        }
+    }
+
+    pub(super) fn work(&self) -> Work {
+        match self {
+            Role::Web => Work {
+                begins: "started".to_owned(),
+                has_begun: "ready".to_owned(),
+                then: "",
+                ends: "drains",
+                fails: "failed to boot".to_owned(),
+                dies: "died".to_owned(),
+                not_started: "could not be started".to_owned(),
+                not_booted: "did not boot".to_owned(),
+                not_ready: "was not ready".to_owned(),
+            },
+            Role::Zygote(loads) => {
+                let what = loads.what();
+                let could_not = format!("could not load {what}");
+                Work {
+                    begins: format!("loads {what}"),
+                    has_begun: format!("has loaded {what}"),
+                    then: "; workers are forked from it",
+                    ends: "ends",
+                    fails: format!("failed to load {what}"),
+                    dies: format!("died; its workers serve on, and another loads {what} when it is needed"),
+                    not_started: could_not.clone(),
+                    not_booted: could_not,
+                    not_ready: format!("had not loaded {what}"),
+                }
+            }
+        }
+    }
+
+    /// Whether it serves clients. Only then is its loss while it is up one of the app's, does it grow old, and is it
+    /// replaced before it is ended.
+    pub(in crate::supervise) fn serves(&self) -> bool {
+        match self {
+            Role::Web => true,
+            Role::Zygote(_) => false,
+        }
+    }
+
+    /// Whether workers are forked from it.
+    pub(super) fn forks(&self) -> bool {
+        matches!(self, Role::Zygote(_))
+    }
+
+    /// How it is ended.
+    pub(in crate::supervise) fn ladder(&self, policy: &Policy) -> Ladder {
+        match self {
+            Role::Web => Ladder { patience: policy.drain_timeout, warns: true },
+            Role::Zygote(_) => Ladder { patience: NOTHING_TO_FINISH, warns: false },
+        }
+    }
+
+    /// Whether the next ostlerd can use one that was found at this stage; `ready` is whether it was up before.
+    pub(in crate::supervise) fn goes_on(&self, ready: bool, stage: Option<Stage>) -> bool {
+        match self {
+            Role::Web if ready => true,
+            // Nobody has heard whether it was let in, or it has been told to go.
+            Role::Web => !matches!(stage, Some(Stage::Empty | Stage::Loaded | Stage::Draining)),
+            Role::Zygote(_) if ready => stage == Some(Stage::Ready),
+            Role::Zygote(_) => matches!(stage, Some(Stage::Booting | Stage::Ready)),
+        }
+    }
+}
