@@ -25,7 +25,7 @@ impl Progress {
     fn note_process(&mut self, ProcessNews { process, role, generation, change }: &ProcessNews) {
         let phase = match (change, role) {
             (ProcessChange::Started {}, Role::Zygote(loads)) => format!("loading {}", loads.what()),
-            (ProcessChange::Started {}, Role::Web) => format!("{process} boots"),
+            (ProcessChange::Started {}, _) => format!("{process} boots"),
             (ProcessChange::Held { .. }, _) => format!("{process} proves itself"),
             (ProcessChange::Ready { ready: Some(ready), wanted: Some(wanted), .. }, _)
                 if self.generation.is_none_or(|ours| ours == *generation) =>

@@ -36,7 +36,7 @@ impl App {
         self.refill_serving(turn);
         self.shrink(turn);
         self.answer_waiting(turn);
-        self.retire_zygotes(turn);
+        self.keep_singles(turn);
         self.drop_what_is_not_needed(turn);
         self.begin_what_waits(turn);
         self.keep_doors(turn);
@@ -206,7 +206,7 @@ impl App {
             self.end(turn, worker, Cause::Stop);
         }
         self.hurry(turn);
-        self.retire_zygotes(turn);
+        self.keep_singles(turn);
         if !self.processes.is_empty() || !self.databases.is_idle() || self.switch.is_open() {
             return;
         }
@@ -239,22 +239,6 @@ impl App {
                 self.begin(turn, *prepared, Some(id));
             }
         }
-    }
-
-    /// Whether a worker of `generation` may be started now; where not, `wake` is when.
-    fn may_start(&mut self, turn: &Turn<'_>, generation: GenerationId, replacement: bool) -> bool {
-        let Some(found) = self.generation(generation) else { return false };
-        let failing = found.backoff.failures() > 0;
-        let mut not_before = found.backoff.not_before();
-        if replacement {
-            not_before = not_before.max(self.bucket.not_before());
-        }
-        if turn.now < not_before {
-            self.wake = Some(self.wake.map_or(not_before, |wake| wake.min(not_before)));
-            return false;
-        }
-        // After a failure one worker at a time tries, until one has come up.
-        !failing || self.count(|it| it.generation == generation && it.is_live() && !it.is_ready()) == 0
     }
 
     fn is_rolling_out(&self) -> bool {

@@ -6,7 +6,6 @@ use crate::supervise::event::{Exit, LastWords, Observation, ProcessFact, Stand, 
 use super::loss::Lost;
 use super::news::{ProcessChange, ProcessNews};
 use super::process::{Life, Process};
-use super::role::Role;
 use crate::supervise::news::Happening;
 
 impl App {
@@ -102,9 +101,9 @@ impl App {
         }
         let process = process.clone();
         let last_words = words.clone();
-        let change = match process.role {
-            Role::Web => ProcessChange::Failed { last_words },
-            Role::Zygote(_) => ProcessChange::Died { exit: None, ready: false, last_words },
+        let change = match process.role.serves() {
+            true => ProcessChange::Failed { last_words },
+            false => ProcessChange::Died { exit: None, ready: false, last_words },
         };
         self.tell(turn, &process, change);
         self.lost(turn, Lost::of(&process, false, words));
@@ -144,10 +143,10 @@ impl App {
     fn not_started(&mut self, turn: &mut Turn<'_>, id: WorkerId, reason: String) {
         let Some(process) = self.processes.remove(&id) else { return };
         let ready = process.is_ready();
-        let change = match process.role {
-            Role::Web => ProcessChange::NotStarted { reason: reason.clone() },
-            Role::Zygote(_) if !process.is_live() => ProcessChange::Exited { exit: Exit::Unknown },
-            Role::Zygote(_) => {
+        let change = match process.role.serves() {
+            true => ProcessChange::NotStarted { reason: reason.clone() },
+            false if !process.is_live() => ProcessChange::Exited { exit: Exit::Unknown },
+            false => {
                 let last_words = LastWords { message: reason.clone(), traceback: String::new() };
                 ProcessChange::Died { exit: None, ready, last_words }
             }

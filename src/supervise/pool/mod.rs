@@ -1,7 +1,7 @@
 //! The processes of an app, whatever they are for: one life, one ladder, one set of facts and news.
 //!
 //! Read in this order: `role` (what differs), `ladder`, `process` (one life), `facts` and `time` (what happens to it),
-//! `loss` and `budget` (who pays), `converge` with `start` (who is wanted, and what follows), `news` (what is said).
+//! `loss` and `budget` (who pays), `converge`, `single` and `start` (who is wanted, who is there, what follows), `news` (what is said).
 
 mod boot;
 mod budget;
@@ -12,6 +12,7 @@ mod loss;
 mod news;
 mod process;
 mod role;
+mod single;
 mod start;
 mod time;
 

@@ -8,7 +8,6 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::plan::Preload;
 use crate::supervise::event::{Exit, GenerationId, LastWords, WorkerId};
 use crate::supervise::news::{Cause, Level};
 
@@ -140,17 +139,11 @@ impl fmt::Display for ProcessNews {
     }
 }
 
-/// The form for programs.
+/// The form for programs: the process under the noun of its role, what is special to the role, the fields of the change.
 #[derive(Serialize, Deserialize)]
 struct Written {
     event: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    worker: Option<WorkerId>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    zygote: Option<WorkerId>,
     generation: GenerationId,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    loads: Option<Preload>,
     #[serde(flatten)]
     fields: Map<String, Value>,
 }
@@ -165,39 +158,27 @@ impl Serialize for ProcessNews {
         let Ok(Value::Object(change)) = serde_json::to_value(change) else {
             return Err(S::Error::custom("a change of a process is an object"));
         };
-        let (name, fields) = change.into_iter().next().unwrap_or_default();
+        let Some((name, Value::Object(mut fields))) = change.into_iter().next() else {
+            return Err(S::Error::custom("its fields are named"));
+        };
+        fields.insert(role.noun().to_owned(), process.0.into());
+        fields.extend(role.special().map(|(name, value)| (name.to_owned(), value)));
         let usual = format!("{}_{name}", role.noun());
         let other = OTHER_NAMES.iter().find(|(name, _)| *name == usual).map(|(_, other)| (*other).to_owned());
-        let loads = match role {
-            Role::Zygote(loads) => Some(*loads),
-            Role::Web => None,
-        };
-        let Value::Object(fields) = fields else { return Err(S::Error::custom("its fields are named")) };
-        Written {
-            event: other.unwrap_or(usual),
-            worker: (*role == Role::Web).then_some(*process),
-            zygote: loads.map(|_| *process),
-            generation: *generation,
-            loads,
-            fields,
-        }
-        .serialize(serializer)
+        Written { event: other.unwrap_or(usual), generation: *generation, fields }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for ProcessNews {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ProcessNews, D::Error> {
-        let Written { event, worker, zygote, generation, loads, fields } =
-            Written::deserialize(deserializer)?;
-        let usual = OTHER_NAMES.iter().find(|(_, other)| *other == event).map(|(name, _)| *name);
-        let (process, role) = match (worker, zygote.zip(loads)) {
-            (Some(worker), _) => (worker, Role::Web),
-            (None, Some((zygote, loads))) => (zygote, Role::Zygote(loads)),
-            (None, None) => return Err(D::Error::custom("it is about no process")),
-        };
-        let name = usual.unwrap_or(&event).strip_prefix(&format!("{}_", role.noun()));
-        let name = name.ok_or_else(|| D::Error::custom(format!("unknown event {event}")))?;
-        let change = Value::Object(Map::from_iter([(name.to_owned(), Value::Object(fields))]));
+        let Written { event, generation, fields } = Written::deserialize(deserializer)?;
+        let unknown = || D::Error::custom(format!("the event {event} is about no process"));
+        let role = Role::read(&fields).ok_or_else(unknown)?;
+        let process = fields.get(role.noun()).and_then(Value::as_u64).map(WorkerId).ok_or_else(unknown)?;
+        let usual = OTHER_NAMES.iter().find(|(_, other)| *other == event).map_or(&*event, |(name, _)| name);
+        let name = usual.strip_prefix(role.noun()).and_then(|it| it.strip_prefix('_'));
+        let name = name.ok_or_else(unknown)?.to_owned();
+        let change = Value::Object(Map::from_iter([(name, Value::Object(fields))]));
         let change = serde_json::from_value(change).map_err(D::Error::custom)?;
         Ok(ProcessNews { process, role, generation, change })
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::plan::{Policy, Preload};
 use crate::supervise::adopt::Stage;
@@ -45,6 +46,23 @@ impl Role {
         }
     }
 
+    /// What programs read of it beside its noun.
+    pub(super) fn special(&self) -> Option<(&'static str, Value)> {
+        match self {
+            Role::Web => None,
+            Role::Zygote(loads) => Some(("loads", serde_json::to_value(loads).ok()?)),
+        }
+    }
+
+    /// The role that stands in what programs read.
+    pub(super) fn read(fields: &Map<String, Value>) -> Option<Role> {
+        if fields.contains_key("zygote") {
+            let loads = serde_json::from_value(fields.get("loads")?.clone()).ok()?;
+            return Some(Role::Zygote(loads));
+        }
+        fields.contains_key("worker").then_some(Role::Web)
+    }
+
     pub(super) fn work(&self) -> Work {
         match self {
             Role::Web => Work {
@@ -83,11 +101,6 @@ impl Role {
             Role::Web => true,
             Role::Zygote(_) => false,
         }
-    }
-
-    /// Whether workers are forked from it.
-    pub(super) fn forks(&self) -> bool {
-        matches!(self, Role::Zygote(_))
     }
 
     /// How it is ended.

@@ -1,11 +1,10 @@
 //! How a process comes to be started, whatever it is for.
 
-use crate::plan::{Hook, Preload};
+use crate::plan::Hook;
 use crate::supervise::action::{Action, Start};
-use crate::supervise::app::{App, Generation, Mode, Turn};
-use crate::supervise::event::{GenerationId, WorkerId};
+use crate::supervise::app::{App, Turn};
+use crate::supervise::event::GenerationId;
 use crate::supervise::hooks::DueHook;
-use crate::supervise::news::Cause;
 use crate::supervise::proof::Tolerance;
 
 use super::process::Process;
@@ -53,55 +52,19 @@ impl App {
         start.blueprint.hooks.contains(&hook).then(|| DueHook::new(hook, workers))
     }
 
-    /// The zygote that forks the next worker of a generation, if the generation has one.
-    pub(super) fn zygote_of(&self, generation: GenerationId) -> Option<WorkerId> {
-        let is_it = |it: &&Process| it.generation == generation && it.is_ready() && it.role.forks();
-        self.processes.values().find(is_it).map(|it| it.id)
-    }
-
-    /// Whether a worker of this generation can be started now. Sees to it that it soon can: a zygote is started if one has
-    /// to be and none is.
-    pub(super) fn can_start(&mut self, turn: &mut Turn<'_>, generation: GenerationId) -> bool {
-        let preload = self.generation(generation).map_or(Preload::Nothing, |it| it.blueprint.preload);
-        if preload == Preload::Nothing || self.zygote_of(generation).is_some() {
-            return true;
+    /// Whether a worker of `generation` may be started now; where not, `wake` is when.
+    pub(super) fn may_start(&mut self, turn: &Turn<'_>, generation: GenerationId, replacement: bool) -> bool {
+        let Some(found) = self.generation(generation) else { return false };
+        let failing = found.backoff.failures() > 0;
+        let mut not_before = found.backoff.not_before();
+        if replacement {
+            not_before = not_before.max(self.bucket.not_before());
         }
-        let coming = |it: &Process| it.generation == generation && it.is_live() && it.role.forks();
-        if !self.processes.values().any(coming) {
-            self.start_process(turn, Role::Zygote(preload), generation, false);
+        if turn.now < not_before {
+            self.wake = Some(self.wake.map_or(not_before, |wake| wake.min(not_before)));
+            return false;
         }
-        false
-    }
-
-    /// Ends zygotes of generations that start no more workers, and one that has grown too large, to be started anew when
-    /// one is needed. That one's successor is as large as it was itself at first: while workers are missing they are forked.
-    pub(super) fn retire_zygotes(&mut self, turn: &mut Turn<'_>) {
-        let calm = self.rollout.is_none() && self.serving.as_ref().is_some_and(|it| it.complete);
-        let zygotes: Vec<(WorkerId, GenerationId, Option<Cause>)> = self
-            .processes
-            .values()
-            .filter(|it| it.role.forks() && it.is_live())
-            .map(|it| (it.id, it.generation, it.due.filter(|_| calm)))
-            .collect();
-        for (id, generation, worn) in zygotes {
-            if self.mode != Mode::Running {
-                self.end(turn, id, Cause::Stop);
-            } else if !self.may_need_workers(generation) {
-                self.end(turn, id, Cause::Rollout);
-            } else if let Some(cause) = worn {
-                self.end(turn, id, cause);
-            }
-        }
-    }
-
-    fn may_need_workers(&self, generation: GenerationId) -> bool {
-        let serves = |it: &&Generation| it.id == generation;
-        let serving = self.serving.as_ref().filter(serves);
-        match &self.rollout {
-            Some(rollout) if !rollout.is_rolling_back() => {
-                rollout.generation.id == generation || serving.is_some_and(|it| it.served)
-            }
-            _ => serving.is_some(),
-        }
+        // After a failure one worker at a time tries, until one has come up.
+        !failing || self.count(|it| it.generation == generation && it.is_live() && !it.is_ready()) == 0
     }
 }
