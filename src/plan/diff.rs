@@ -213,6 +213,7 @@ impl Fields {
             log_file,
             hooks,
             preload,
+            processes,
             no_new_privileges,
             release: Fingerprint { files, newest },
         } = blueprint;
@@ -248,6 +249,9 @@ impl Fields {
         let hooks: Vec<&str> = hooks.iter().map(|hook| hook.name()).collect();
         self.set("hooks", hooks.join(", "));
         self.set("preload", preload);
+        for (name, command) in processes {
+            self.set(&format!("processes.{name}.command"), format!("{command:?}"));
+        }
         self.set("no_new_privileges", no_new_privileges);
         self.set("release", format!("{}, the newest of {}", counted(*files, "file"), newest / 1_000_000_000));
     }

@@ -53,6 +53,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
         log_file: facts.paths.log_file.clone(),
         hooks: hooks(settings),
         preload: preload(app, settings),
+        processes: Default::default(),
         no_new_privileges: app.no_new_privileges,
         release: facts.release,
     };

@@ -123,6 +123,9 @@ pub struct Blueprint {
     /// What a zygote loads, once for all workers of a generation.
     #[serde(default, deserialize_with = "Preload::read")]
     pub preload: Preload,
+    /// The commands that run beside the workers, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub processes: BTreeMap<String, Vec<String>>,
     /// Whether its processes can gain no rights by set-user-id programs.
     #[serde(default = "on")]
     pub no_new_privileges: bool,
@@ -177,7 +180,7 @@ impl fmt::Display for WorkerClass {
 }
 
 /// How much a generation loads once, in a zygote that its workers are forked from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Preload {
     /// Nothing: each worker is an interpreter of its own.

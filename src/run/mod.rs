@@ -8,6 +8,7 @@
 mod adopt;
 pub mod aftermath;
 mod arguments;
+mod background;
 mod board_file;
 mod captured;
 mod check;

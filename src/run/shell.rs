@@ -30,7 +30,7 @@ use crate::config::{AppName, Config, HealthConfig, Listen, counted};
 use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
 use crate::plan::{AppPlan, Blueprint, Prepared, Readiness, Refusal, Resources, WorkerClass};
 use crate::supervise::{
-    Action, Event, GenerationId, Observation, Outcome, RequestId, Start, StopSignal, View, WorkerId,
+    Action, Event, GenerationId, Observation, Outcome, RequestId, Role, Start, StopSignal, View, WorkerId,
 };
 
 mod answers;
@@ -98,6 +98,7 @@ struct Home {
 
 #[derive(Debug)]
 struct Running {
+    role: Role,
     blueprint: Arc<Blueprint>,
     handle: WorkerHandle,
     /// `None` where nothing can be read of it: adopted, and its scoreboard is gone.
@@ -308,7 +309,8 @@ impl Shell {
     /// Asks every worker to open its log files anew.
     pub fn reopen_logs(&self) {
         tracing::info!("SIGUSR1: the log files of {} are opened anew", counted(self.workers.len(), "worker"));
-        for running in self.workers.values() {
+        // A command of the app's own may die of the signal.
+        for running in self.workers.values().filter(|it| it.role.proves()) {
             // One that has ended meanwhile has no log to open.
             let _ = running.handle.reopen_logs();
         }

@@ -28,7 +28,7 @@ use super::doors::Doors;
 use super::event::{Exit, WorkerId};
 use super::legacy::{AppLeft, Legacy, ModeLeft, WantedLeft};
 use super::news::Cause;
-use super::pool::{Ending, Life, Process, StopSignal};
+use super::pool::{Ending, Life, Process, Role, StopSignal};
 use super::random::Random;
 use super::reload::Looks;
 use super::rollout::Phase;
@@ -158,7 +158,6 @@ impl App {
 
     fn find(&mut self, turn: &mut Turn<'_>, id: WorkerId, Found { alive, stage }: Found) {
         let Some(process) = self.processes.get_mut(&id) else { return };
-        let serves = process.role.serves();
         match &process.life {
             Life::Held { .. } | Life::Booting { hold: true, .. } => self.end_orphan(turn, id, alive),
             life @ (Life::Booting { .. } | Life::Ready) => {
@@ -168,7 +167,7 @@ impl App {
                     self.is_up(turn, id);
                 }
             }
-            Life::Ending(_) if !serves => self.end_orphan(turn, id, alive),
+            Life::Ending(_) if matches!(process.role, Role::Zygote(_)) => self.end_orphan(turn, id, alive),
             Life::Ending(Ending { signal: StopSignal::Drain, was_ready, .. }) if alive => match stage {
                 Some(Stage::Ready) if *was_ready => process.life = Life::Ready,
                 Some(Stage::Ready) => {

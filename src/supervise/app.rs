@@ -16,7 +16,7 @@ use super::joins::Joins;
 use super::migrating::Databases;
 use super::migration::RunId;
 use super::news::{Happening, News};
-use super::pool::{Backoff, Bucket, Process};
+use super::pool::{Backoff, Bucket, Process, Role};
 use super::proof::Proof;
 use super::random::Random;
 use super::request::{Outcome, RequestId};
@@ -108,6 +108,8 @@ pub(super) struct App {
     pub(super) processes: BTreeMap<WorkerId, Process>,
     pub(super) hooks: Hooks,
     pub(super) bucket: Bucket,
+    /// Of the background processes that have ended by themselves.
+    pub(super) backoffs: BTreeMap<(GenerationId, Role), Backoff>,
     /// The number of workers that a command asked for.
     pub(super) scale: Option<u32>,
     pub(super) scaling: Scaling,
@@ -141,6 +143,7 @@ impl App {
             processes: BTreeMap::new(),
             hooks: Hooks::default(),
             bucket: Bucket::default(),
+            backoffs: BTreeMap::new(),
             scale: None,
             scaling: Scaling::default(),
             generations: 0,

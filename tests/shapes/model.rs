@@ -345,6 +345,7 @@ fn blueprint(app: &AppName) -> Blueprint {
         probe: None,
         log_file: None,
         preload: ostler::plan::Preload::Nothing,
+        processes: Default::default(),
         no_new_privileges: true,
         hooks: Vec::new(),
         release: Fingerprint::default(),

@@ -88,6 +88,7 @@ pub(crate) fn blueprint(folder: &Path, python: PathBuf, listen: Vec<Listen>) -> 
         log_file: None,
         hooks: Vec::new(),
         preload: ostler::plan::Preload::Nothing,
+        processes: Default::default(),
         no_new_privileges: true,
         release: Fingerprint::default(),
     }

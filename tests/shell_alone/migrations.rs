@@ -31,6 +31,7 @@ fn opening(folder: &std::path::Path, code: &str) -> Opening {
         capacity: None,
         hooks: Vec::new(),
         preload: ostler::plan::Preload::Nothing,
+        processes: Default::default(),
         no_new_privileges: true,
         release: Fingerprint::default(),
     };

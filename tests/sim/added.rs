@@ -92,6 +92,9 @@ pub(crate) fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Ac
         (Flaw::KillsTheDead, Event::Process { process: worker, fact: ProcessFact::Exited(_) }) => {
             Some(Action::SignalProcess { process: *worker, signal: StopSignal::Kill })
         }
+        (Flaw::StartsCommandsAtOnce, Event::Process { fact: ProcessFact::Exited(_), .. }) => {
+            command_again(ledger)
+        }
         (Flaw::SaysDoneAtOnce, Event::Requested { id, command: Command::Restart { .. } }) => {
             let outcome = Outcome::Done { message: "done".to_owned(), generation: None };
             Some(Action::Answer { id: *id, outcome })
@@ -146,6 +149,14 @@ pub(crate) fn start_worker(process: WorkerId, generation: GenerationId, blueprin
 fn start_one(ledger: &Ledger, app: &ostler::config::AppName) -> Option<Action> {
     let (generation, blueprint) = ledger.crews.get(app)?.generations.last_key_value()?;
     Some(start_worker(WorkerId(77_000_000), *generation, blueprint.clone()))
+}
+
+/// The command that has ended is started again.
+fn command_again(ledger: &Ledger) -> Option<Action> {
+    let (app, generation, role) = ledger.ended.newest()?.clone();
+    let blueprint = ledger.crews.get(&app)?.generations.get(&generation)?.clone();
+    let (process, hold, tolerate, from, first) = (WorkerId(66_000_000), false, Tolerance::NONE, None, None);
+    Some(Action::StartProcess(Start { process, role, generation, blueprint, hold, tolerate, from, first }))
 }
 
 /// In a rollback, or a rollout, the only ready worker.

@@ -10,7 +10,7 @@ use ostler::supervise::{Auto, Command, Event, RequestId, ScaleTo};
 use crate::process::Release;
 use crate::reading;
 use crate::rng::Rng;
-use crate::scenario::{Forks, Scenario, app_plan};
+use crate::scenario::{Forks, Scenario, app_plan, commands};
 use crate::world::World;
 
 /// What lies on the disk of one app.
@@ -21,6 +21,7 @@ pub(crate) struct OnDisk {
     pub(crate) policy: Policy,
     pub(crate) migrate: Option<Arc<Migrate>>,
     forks: Forks,
+    commands: bool,
     /// How far its number of workers follows the load, where it does.
     spread: Option<u32>,
     present: bool,
@@ -40,7 +41,8 @@ impl OnDisk {
     pub(crate) fn plan(&self) -> AppPlan {
         let plan = app_plan(&self.name, self.version, &self.policy);
         let preload = self.forks.of(self.version);
-        let blueprint = Arc::new(Blueprint { preload, ..Blueprint::clone(&plan.blueprint) });
+        let processes = if self.commands { commands(self.version) } else { BTreeMap::new() };
+        let blueprint = Arc::new(Blueprint { preload, processes, ..Blueprint::clone(&plan.blueprint) });
         AppPlan { migrate: self.migrate.clone(), blueprint, ..plan }
     }
 
@@ -71,6 +73,7 @@ impl Disk {
             spread: policy.range.map(|range| range.max - range.min),
             migrate: scenario.migrates[n].clone(),
             forks: scenario.forks[n],
+            commands: scenario.commands,
             present: n < scenario.first,
             broken: rng.chance(scenario.faults.prepare_fails * 0.3),
         });

@@ -45,7 +45,7 @@ impl Known {
             hold: start.hold,
             loaded: None,
             admitted: false,
-            ready: None,
+            ready: (!start.role.proves()).then_some(now),
             failed: None,
             born: start.from.is_none(),
             asked: Vec::new(),
@@ -59,6 +59,11 @@ impl Known {
     /// Whether it serves clients, or is to.
     pub(crate) fn serves(&self) -> bool {
         self.role == Role::Web
+    }
+
+    /// Whether workers are forked from it.
+    pub(crate) fn forks(&self) -> bool {
+        matches!(self.role, Role::Zygote(_))
     }
 
     /// Whether its loss counts: one that serves nobody may go once it is up.

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ostler::supervise::{Exit, Found, Legacy, Moment, ProcessFact, Stage, StopSignal, Supervisor, WorkerId};
+use ostler::supervise::{
+    Exit, Found, Legacy, Moment, ProcessFact, Role, Stage, StopSignal, Supervisor, WorkerId,
+};
 use serde_json::Value;
 
 use crate::flaw::Flaw;
@@ -50,6 +52,8 @@ pub(crate) fn found(process: Option<&Process>, began: bool, now: Moment) -> Foun
     let last = if began { Stage::Booting } else { Stage::Empty };
     let Some(process) = process else { return Found { alive: false, stage: Some(last) } };
     let stage = match process.stage {
+        // It has no slot.
+        _ if process.is_command => return Found { alive: true, stage: None },
         _ if process.draining => Stage::Draining,
         At::Loading if now.since(process.started) < Duration::from_millis(80) => Stage::Empty,
         At::Loading => Stage::Booting,
@@ -112,8 +116,8 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
     }
 }
 
-/// A zygote forks on, or is ended anew.
-fn zygote_is_found(
+/// A command runs on, or goes on ending; a zygote forks on, or is ended anew.
+fn single_is_found(
     ledger: &mut Ledger,
     now: Moment,
     id: WorkerId,
@@ -125,6 +129,9 @@ fn zygote_is_found(
     } else if !alive {
         ledger.hear(now, &ProcessFact::Exited(Exit::Unknown).of(id));
     } else if let Some(known) = ledger.processes.get_mut(&id) {
+        if let Role::Background(_) = known.role {
+            return;
+        }
         known.signals.clear();
         known.hung = false;
         known.ready = (stage == Some(Stage::Ready)).then_some(now);
@@ -157,8 +164,12 @@ pub(crate) fn put_right(
         let (alive, stage) = found.get(&id).map_or((false, None), |found| (found.alive, found.stage));
         let Some(known) = ledger.processes.get_mut(&id) else { continue };
         known.born = false;
+        // Who was told to die is told again.
+        if let Some((_, last @ StopSignal::Kill)) = known.signals.last_mut() {
+            *last = StopSignal::Quit;
+        }
         if !known.serves() {
-            zygote_is_found(ledger, now, id, left.contains(&id), (alive, stage));
+            single_is_found(ledger, now, id, left.contains(&id), (alive, stage));
             continue;
         }
         let unheard = known.ready.is_none()
@@ -169,10 +180,6 @@ pub(crate) fn put_right(
             continue;
         }
         let untold = stage.is_some_and(|stage| stage != Stage::Draining);
-        // Who was told to die is told again.
-        if let Some((_, last @ StopSignal::Kill)) = known.signals.last_mut() {
-            *last = StopSignal::Quit;
-        }
         if alive && untold && known.drains() {
             known.signals.clear();
             // It serves after all, and is heard of anew.

@@ -101,6 +101,10 @@ pub(crate) enum Flaw {
     ReadsTwice,
     AnswersReloadsAtOnce,
     TakesDryRunsForReloads,
+    KeepsCommands,
+    StartsTwoCommands,
+    StartsCommandsAtOnce,
+    ForgetsCommands,
 }
 
 static WHIM: AtomicU64 = AtomicU64::new(0);
@@ -249,6 +253,18 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             }
             (Flaw::KeepsZygotes, Action::SignalProcess { process: worker, .. })
                 if ledger.processes.get(worker).is_some_and(|it| !it.serves()) =>
+            {
+                continue;
+            }
+            (Flaw::ForgetsCommands, Action::StartProcess(Start { role: Role::Background(_), .. })) => {
+                continue;
+            }
+            (Flaw::StartsTwoCommands, Action::StartProcess(start)) if !start.role.proves() => {
+                let process = WorkerId(start.process.0 + 6_000_000);
+                done.push(Action::StartProcess(Start { process, ..start.clone() }));
+            }
+            (Flaw::KeepsCommands, Action::SignalProcess { process, .. })
+                if ledger.processes.get(process).is_some_and(|it| !it.role.proves()) =>
             {
                 continue;
             }

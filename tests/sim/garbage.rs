@@ -11,7 +11,8 @@ impl World {
     pub(crate) fn garbage(&mut self) -> Event {
         let nobody = WorkerId(u64::MAX - self.rng.below(3));
         let dead = self.gone.get(self.rng.below(self.gone.len() as u64) as usize).copied().unwrap_or(nobody);
-        let serving = self.processes.values().find(|process| process.stage == Stage::Serving);
+        let serving =
+            self.processes.values().find(|process| process.stage == Stage::Serving && !process.is_command);
         let again = serving.map_or(dead, |process| process.worker);
         let somebody = if self.rng.chance(0.5) { nobody } else { dead };
         match self.rng.below(8) {

@@ -11,6 +11,7 @@ use ostler::supervise::{
 };
 
 use crate::asked::Asked;
+use crate::background::Ended;
 use crate::book::Book;
 use crate::crew::{Count, Crew, Known};
 use crate::doors::Doors;
@@ -23,6 +24,7 @@ use crate::start::Startup;
 pub(crate) struct Ledger {
     pub(crate) crews: BTreeMap<AppName, Crew>,
     pub(crate) processes: BTreeMap<WorkerId, Known>,
+    pub(crate) ended: Ended,
     pub(crate) names: BTreeSet<WorkerId>,
     pub(crate) asked: BTreeMap<RequestId, Asked>,
     pub(crate) machine: Machine,
@@ -183,6 +185,7 @@ impl Ledger {
 
     fn gone(&mut self, now: Moment, worker: WorkerId) {
         let Some(known) = self.processes.remove(&worker) else { return };
+        self.ended.note(now, &known);
         let Some(crew) = self.crews.get_mut(&known.app) else { return };
         if known.is_live() && known.counts() {
             crew.crashes.insert(known.generation, now);
@@ -261,7 +264,9 @@ impl Ledger {
         let crew = self.crews.entry(app).or_insert_with(Crew::unknown);
         crew.generations.insert(*generation, blueprint.clone());
         crew.newest = crew.newest.max(Some(*generation));
-        crew.spawns.push_back((now, *generation));
+        if role.proves() {
+            crew.spawns.push_back((now, *generation));
+        }
         self.processes.insert(*process, Known::started(now, start));
     }
 

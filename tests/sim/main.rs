@@ -15,6 +15,7 @@ extern crate ostler_core as ostler;
 mod added;
 mod asked;
 mod asks;
+mod background;
 mod book;
 mod command;
 mod crew;
@@ -152,7 +153,7 @@ const REMEMBERED: &[u64] = &[
 ];
 
 /// How many seeds a flaw may survive.
-const PATIENCE: u64 = 3000;
+const PATIENCE: u64 = 4000;
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -242,6 +243,9 @@ const OCCURRENCES: &[&str] = &[
     "started although its databases could not be asked",
     "Start Zygote",
     "fact: Forked",
+    "Start Background(\"queue\")",
+    "(queue) ended by itself",
+    "is asked to end",
     "has loaded the app after",
     "failed to load the app",
     "died; its workers serve on",

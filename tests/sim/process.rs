@@ -55,6 +55,7 @@ pub(crate) enum Boot {
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     pub(crate) worker: WorkerId,
+    pub(crate) is_command: bool,
     pub(crate) hold: bool,
     /// Its answer to the probe, and whether it may serve with it; a zygote is asked for none.
     pub(crate) shows: Option<(Proof, bool)>,
@@ -81,6 +82,11 @@ pub(crate) struct Process {
 }
 
 impl Process {
+    /// The same as a command of the app's own: nobody looks at it, and it is up.
+    pub(crate) fn command(self) -> Process {
+        Process { is_command: true, stage: Stage::Serving, hangs_at: None, ..self }
+    }
+
     pub(crate) fn drawn(
         rng: &mut Rng,
         faults: &Faults,
@@ -102,6 +108,7 @@ impl Process {
         let hangs = release == Release::Hangs || rng.chance(faults.hangs);
         Process {
             worker,
+            is_command: false,
             hold,
             shows: None,
             orphaned: false,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{AppState, Command, Moment};
+use ostler::supervise::{AppState, Command, Moment, Role};
 
 use crate::crew::Crew;
 use crate::laws::{Law, Verdict, Violation};
@@ -116,6 +116,14 @@ impl Run {
         let ready = self.ledger.ready_of(app, generation);
         if ready < view.wanted || view.wanted == 0 {
             return Err(format!("{app}: {ready} of {} workers of {generation} are ready", view.wanted));
+        }
+        let commands = view.blueprint.iter().flat_map(|it| it.processes.keys());
+        let runs = |name: &&String| {
+            let role = Role::Background((*name).clone());
+            self.ledger.processes.values().any(|it| it.app == *app && it.role == role && it.is_live())
+        };
+        if let Some(name) = commands.clone().find(|name| !runs(name)) {
+            return Err(format!("{app}: {name} does not run"));
         }
         let strangers = self.ledger.of(app).filter(|(_, hand)| hand.generation != generation);
         match strangers.filter(|(_, hand)| hand.is_live()).count() {

@@ -71,6 +71,8 @@ pub(crate) struct Scenario {
     pub(crate) boot: Duration,
     /// What the workers of each app are forked from.
     pub(crate) forks: Vec<Forks>,
+    /// Whether commands run beside the workers.
+    pub(crate) commands: bool,
 }
 
 /// What the workers of an app are forked from.
@@ -125,6 +127,7 @@ impl Scenario {
         if aside.chance(0.25) {
             apps.iter_mut().for_each(|(_, policy)| policy.range = Some(range(policy.workers, &mut aside)));
         }
+        let commands = aside.chance(0.25);
         Scenario {
             mood,
             faults: faults(mood, rng),
@@ -138,6 +141,7 @@ impl Scenario {
             edge_delay,
             boot: rng.millis(200, 3000),
             forks,
+            commands,
         }
     }
 }
@@ -246,9 +250,16 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
         log_file: None,
         hooks: if version % 3 == 1 { Hook::ALL.to_vec() } else { Vec::new() },
         preload: Preload::Nothing,
+        processes: BTreeMap::new(),
         no_new_privileges: true,
         release: Fingerprint { files: version, newest: 0 },
     })
+}
+
+/// The commands of a release: each second one has two.
+pub(crate) fn commands(version: u64) -> BTreeMap<String, Vec<String>> {
+    let names = if version % 2 == 1 { &["queue", "beat"][..] } else { &["queue"] };
+    names.iter().map(|name| (name.to_string(), vec![name.to_string()])).collect()
 }
 
 /// The load decides, from so many workers on.

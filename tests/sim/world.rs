@@ -230,6 +230,9 @@ impl World {
             }
             Action::ReadConfig { keep, .. } => reading::begin(self, keep),
             Action::CheckSuccessor | Action::Leave(_) => leaving::perform(self, action),
+            Action::StartProcess(Start { process, role: Role::Background(_), .. }) => {
+                self.start_command(*process);
+            }
             Action::StartProcess(Start { process, role, blueprint, hold, tolerate, from, .. }) => {
                 let way = (*role == Role::Web).then_some(Way { hold: *hold, tolerate: *tolerate });
                 match (from, way) {
@@ -360,7 +363,7 @@ impl World {
         }
         let mut seen = Vec::with_capacity(self.processes.len());
         for process in self.processes.values() {
-            if self.rng.chance(faults.look_lost) {
+            if process.is_command || self.rng.chance(faults.look_lost) {
                 continue;
             }
             seen.push((process.worker, process.look(self.now, &mut self.rng)));

@@ -81,7 +81,8 @@ impl Shell {
                     scoreboard.as_mut().ok().zip(record.slot).and_then(|(it, slot)| it.take_over(slot));
                 let stage = slot.as_ref().zip(scoreboard.as_ref().ok()).and_then(|(at, it)| it.stage(at));
                 let alive = living.contains_key(&record.id);
-                let is_zygote = matches!(roles.get(&record.id), Some(Role::Zygote(_)));
+                let role = roles.get(&record.id).copied().unwrap_or(&Role::Web);
+                let is_zygote = matches!(role, Role::Zygote(_));
                 let commands = living.get(&record.id).filter(|_| is_zygote);
                 let commands = commands.and_then(|it| zygote::commands_of(&it.process));
                 // A zygote that cannot be commanded is of no use.
@@ -92,7 +93,7 @@ impl Shell {
                         let boots = matches!(stage, Some(Stage::Empty | Stage::Booting));
                         let place = slot.as_ref().zip(scoreboard.as_ref().ok()).filter(|_| boots);
                         let place = place.and_then(|(slot, scoreboard)| scoreboard.place(slot).ok());
-                        self.adopt(record, living, blueprint, (slot, place), commands);
+                        self.adopt((record, role.clone()), living, blueprint, (slot, place), commands);
                     }
                     None => {
                         if let (Ok(scoreboard), Some(slot)) = (&mut scoreboard, slot) {
@@ -139,7 +140,7 @@ impl Shell {
 
     fn adopt(
         &mut self,
-        record: &WorkerRecord,
+        (record, role): (&WorkerRecord, Role),
         Living { process }: Living,
         blueprint: Arc<Blueprint>,
         (slot, boots): (Option<Slot>, Option<Place>),
@@ -150,6 +151,7 @@ impl Shell {
         tokio::spawn(watch_adopted(record.id, process.clone(), boots, self.outbox.facts.clone()));
         let now = Instant::now();
         let running = Running {
+            role,
             blueprint,
             handle: WorkerHandle::adopted(record.id, process),
             slot,

@@ -8,10 +8,12 @@ use super::effects::Effect;
 use super::{Expected, Home, Running, Shell, legacy};
 use crate::config::AppName;
 use crate::plan::Blueprint;
+use crate::run::background;
 use crate::run::driver::Inbound;
 use crate::run::hooks;
+use crate::run::process::Gate;
 use crate::run::scoreboard::Slot;
-use crate::run::worker_process::{self, Admission, StartedWorker};
+use crate::run::worker_process::{self, Admission, StartedWorker, WorkerHandle, watch_adopted};
 use crate::run::zygote::{self, Newborn, Parent};
 use crate::supervise::{DueHook, Event, Exit, GenerationId, ProcessFact, Role, Start, WorkerId};
 
@@ -23,6 +25,7 @@ impl Shell {
             (Role::Web, Some(zygote)) => self.fork(start, zygote),
             (Role::Web, None) => self.spawn(start),
             (Role::Zygote(_), _) => self.start_zygote(start),
+            (Role::Background(name), _) => self.start_background(&start, name),
         };
         if let Err(reason) = started {
             self.report(ProcessFact::NotStarted(reason).of(process));
@@ -45,7 +48,7 @@ impl Shell {
                 if admission.tables {
                     self.tables.hear(&blueprint.app, generation, &mut started.watch, &self.outbox);
                 }
-                self.runs(process, blueprint, started, slot, None);
+                self.runs((process, Role::Web), blueprint, started, slot, None);
                 Ok(())
             }
             Err(reason) => {
@@ -57,13 +60,13 @@ impl Shell {
 
     fn start_zygote(&mut self, start: Start) -> Result<(), String> {
         let children = self.children.clone();
-        let Start { process, generation, blueprint, first, .. } = start;
+        let Start { process, role, generation, blueprint, first, .. } = start;
         let before = first.map(|due| hooks::order(due, None));
         let (home, slot) = self.home_and_slot(&blueprint)?;
         let board = (&home.scoreboard, &slot);
         match zygote::start(&children, (process, generation), &blueprint, before, board) {
             Ok((started, commands)) => {
-                self.runs(process, blueprint, started, slot, None);
+                self.runs((process, role), blueprint, started, slot, None);
                 self.workers.entry(process).and_modify(|running| running.commands = Some(commands));
                 Ok(())
             }
@@ -72,6 +75,15 @@ impl Shell {
                 Err(reason)
             }
         }
+    }
+
+    fn start_background(&mut self, start: &Start, name: &str) -> Result<(), String> {
+        let Start { process: id, role, generation, blueprint, .. } = start;
+        let (process, gate, cgroup) = background::start(&self.children, *generation, blueprint, name)?;
+        tokio::spawn(watch_adopted(*id, process.clone(), None, self.outbox.facts.clone()));
+        let handle = WorkerHandle::adopted(*id, process);
+        self.is_there((*id, role.clone()), blueprint.clone(), (handle, gate, cgroup), None, None);
+        Ok(())
     }
 
     /// Tells a zygote to fork a worker; the driver gets `Forked`.
@@ -119,7 +131,7 @@ impl Shell {
                 if tells {
                     self.tables.hear(&blueprint.app, generation, &mut started.watch, &self.outbox);
                 }
-                self.runs(worker, blueprint, started, slot, Some(zygote));
+                self.runs((worker, Role::Web), blueprint, started, slot, Some(zygote));
                 Some(ProcessFact::Forked.of(worker))
             }
             Err(reason) => {
@@ -179,7 +191,7 @@ impl Shell {
 
     fn runs(
         &mut self,
-        id: WorkerId,
+        who: (WorkerId, Role),
         blueprint: Arc<Blueprint>,
         started: StartedWorker,
         slot: Slot,
@@ -187,9 +199,22 @@ impl Shell {
     ) {
         let StartedWorker { handle, watch, gate, cgroup } = started;
         tokio::spawn(watch.run(self.outbox.facts.clone()));
+        self.is_there(who, blueprint, (handle, gate, cgroup), Some(slot), zygote);
+    }
+
+    /// There is a process, which waits at its gate until that is written down.
+    fn is_there(
+        &mut self,
+        (id, role): (WorkerId, Role),
+        blueprint: Arc<Blueprint>,
+        (handle, gate, cgroup): (WorkerHandle, Gate, Option<String>),
+        slot: Option<Slot>,
+        zygote: Option<WorkerId>,
+    ) {
         let now = Instant::now();
-        let (began, slot, gate) = (legacy::began(handle.pid()), Some(slot), Some(gate));
+        let (began, gate) = (legacy::began(handle.pid()), Some(gate));
         let running = Running {
+            role,
             blueprint,
             handle,
             slot,

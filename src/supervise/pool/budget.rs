@@ -53,6 +53,14 @@ impl Backoff {
         Some(delay)
     }
 
+    /// Records that a process ended by itself that is up as soon as it is started: it was well if it has run for long.
+    pub(in crate::supervise) fn ended(&mut self, now: Moment, started: Moment, random: &mut Random) {
+        if now.since(started) >= LONGEST_DELAY {
+            self.succeeded();
+        }
+        self.failed(now, started, random);
+    }
+
     /// Records that a worker came up.
     pub(in crate::supervise) fn succeeded(&mut self) {
         *self = Backoff::default();

@@ -7,6 +7,7 @@ use crate::supervise::rollout::Phase;
 use crate::supervise::time::Moment;
 
 use super::process::Process;
+use super::role::Role;
 
 /// A process that should have lived on.
 pub(super) struct Lost {
@@ -14,24 +15,31 @@ pub(super) struct Lost {
     started: Moment,
     /// Whether it came up before.
     was_ready: bool,
-    serves: bool,
+    role: Role,
     words: LastWords,
 }
 
 impl Lost {
     pub(super) fn of(process: &Process, was_ready: bool, words: LastWords) -> Lost {
         let (generation, started) = (process.generation, process.started);
-        Lost { generation, started, was_ready, serves: process.role.serves(), words }
+        Lost { generation, started, was_ready, role: process.role.clone(), words }
     }
 }
 
 impl App {
-    /// The budgets pay for it, and a rollout counts it. One that had come up and serves nobody costs nothing: its successor
-    /// is started when it is needed.
+    /// The budgets pay for it, and a rollout counts it. A zygote that had come up costs nothing, for its successor is started
+    /// when it is needed; a background process is no concern of the workers, and has a budget of its own.
     pub(super) fn lost(&mut self, turn: &mut Turn<'_>, lost: Lost) {
-        let Lost { generation: of, started, was_ready, serves, words } = lost;
-        if was_ready && !serves {
-            return;
+        let Lost { generation: of, started, was_ready, role, words } = lost;
+        match role {
+            Role::Web => {}
+            Role::Zygote(_) if was_ready => return,
+            Role::Zygote(_) => {}
+            Role::Background(_) => {
+                let backoff = self.backoffs.entry((of, role)).or_default();
+                backoff.ended(turn.now, started, turn.random);
+                return;
+            }
         }
         self.last_words = Some(words.clone());
         if was_ready {

@@ -76,12 +76,16 @@ impl Process {
         (now, hold): (Moment, bool),
         policy: &Policy,
     ) -> Process {
+        let life = match role.proves() {
+            true => Life::Booting { hold, until: now + policy.rollout.boot_timeout },
+            false => Life::Ready,
+        };
         Process {
             id,
             role,
             generation,
             started: now,
-            life: Life::Booting { hold, until: now + policy.rollout.boot_timeout },
+            life,
             most_requests: 0,
             seen: Observation::default(),
             words: LastWords::default(),
@@ -180,7 +184,7 @@ impl Process {
 
     /// Why it must be ended as hung, if it must.
     pub(in crate::supervise) fn hang(&self, policy: &Policy) -> Option<(Cause, Duration)> {
-        if !self.is_ready() && !self.is_draining() {
+        if !self.role.proves() || !self.is_ready() && !self.is_draining() {
             return None;
         }
         // A process that drains need not beat.

@@ -14,13 +14,15 @@ use super::ladder::Ladder;
 const NOTHING_TO_FINISH: Duration = Duration::from_secs(2);
 
 /// What a process is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// It listens, proves itself by the probe and its heartbeat, and drains.
     Web,
     /// It loads this much once, and workers of its generation are forked from it.
     Zygote(Preload),
+    /// It runs the app's command of this name, and is up as soon as it is started.
+    Background(String),
 }
 
 /// How a role is spoken of: `worker w3 of g1 ...`.
@@ -43,6 +45,7 @@ impl Role {
         match self {
             Role::Web => "worker",
             Role::Zygote(_) => "zygote",
+            Role::Background(_) => "process",
         }
     }
 
@@ -51,6 +54,7 @@ impl Role {
         match self {
             Role::Web => None,
             Role::Zygote(loads) => Some(("loads", serde_json::to_value(loads).ok()?)),
+            Role::Background(name) => Some(("name", name.as_str().into())),
         }
     }
 
@@ -59,6 +63,9 @@ impl Role {
         if fields.contains_key("zygote") {
             let loads = serde_json::from_value(fields.get("loads")?.clone()).ok()?;
             return Some(Role::Zygote(loads));
+        }
+        if fields.contains_key("process") {
+            return Some(Role::Background(fields.get("name")?.as_str()?.to_owned()));
         }
         fields.contains_key("worker").then_some(Role::Web)
     }
@@ -75,6 +82,17 @@ impl Role {
                 not_started: "could not be started".to_owned(),
                 not_booted: "did not boot".to_owned(),
                 not_ready: "was not ready".to_owned(),
+            },
+            Role::Background(name) => Work {
+                begins: format!("runs {name}"),
+                has_begun: format!("runs {name}"),
+                then: "",
+                ends: "is asked to end",
+                fails: format!("failed to run {name}"),
+                dies: format!("({name}) ended by itself; another one is started"),
+                not_started: format!("could not run {name}"),
+                not_booted: format!("could not run {name}"),
+                not_ready: format!("had not run {name}"),
             },
             Role::Zygote(loads) => {
                 let what = loads.what();
@@ -99,8 +117,13 @@ impl Role {
     pub(in crate::supervise) fn serves(&self) -> bool {
         match self {
             Role::Web => true,
-            Role::Zygote(_) => false,
+            Role::Zygote(_) | Role::Background(_) => false,
         }
+    }
+
+    /// Whether it is up when it has shown so, and shows from then on that it lives.
+    pub fn proves(&self) -> bool {
+        !matches!(self, Role::Background(_))
     }
 
     /// How it is ended.
@@ -108,6 +131,7 @@ impl Role {
         match self {
             Role::Web => Ladder { patience: policy.drain_timeout, warns: true },
             Role::Zygote(_) => Ladder { patience: NOTHING_TO_FINISH, warns: false },
+            Role::Background(_) => Ladder { patience: policy.drain_timeout, warns: false },
         }
     }
 
@@ -117,6 +141,7 @@ impl Role {
             Role::Web if ready => true,
             // Nobody has heard whether it was let in, or it has been told to go.
             Role::Web => !matches!(stage, Some(Stage::Empty | Stage::Loaded | Stage::Draining)),
+            Role::Background(_) => true,
             Role::Zygote(_) if ready => stage == Some(Stage::Ready),
             Role::Zygote(_) => matches!(stage, Some(Stage::Booting | Stage::Ready)),
         }

@@ -4,7 +4,9 @@ use crate::plan::Preload;
 use crate::supervise::app::{App, Generation, Mode, Turn};
 use crate::supervise::event::{GenerationId, WorkerId};
 use crate::supervise::news::Cause;
+use crate::supervise::time::Moment;
 
+use super::budget::Backoff;
 use super::process::Process;
 use super::role::Role;
 
@@ -22,10 +24,31 @@ impl App {
     fn singles_of(&self, generation: &Generation) -> Vec<Role> {
         let preload = generation.blueprint.preload;
         let forks = preload != Preload::Nothing && self.may_need_workers(generation.id);
-        forks.then_some(Role::Zygote(preload)).into_iter().collect()
+        let zygote = forks.then_some(Role::Zygote(preload));
+        // The new ones begin when the rollout is committed, and the old ones end then.
+        let serves = generation.served && self.serving.as_ref().is_some_and(|it| it.id == generation.id);
+        let commands = generation.blueprint.processes.keys().filter(|_| serves);
+        zygote.into_iter().chain(commands.cloned().map(Role::Background)).collect()
     }
 
-    /// Ends those that nobody needs any more, and those that have grown too large, to be started anew when they are needed. A
+    /// Those that are started without being asked for, and are not there; with the moment from which they may be.
+    fn missing(&self) -> Vec<(GenerationId, Role, Moment)> {
+        let is_there = |(generation, role): &(GenerationId, Role)| {
+            let is_it = |it: &Process| it.generation == *generation && it.role == *role && it.is_live();
+            self.processes.values().any(is_it)
+        };
+        let wanted =
+            self.singles().into_iter().filter(|it| matches!(it.1, Role::Background(_)) && !is_there(it));
+        let due = |it: &(GenerationId, Role)| self.backoffs.get(it).map_or(Moment::ZERO, Backoff::not_before);
+        wanted.map(|it| (it.0, it.1.clone(), due(&it))).collect()
+    }
+
+    /// When the next of them may be started.
+    pub(super) fn missing_deadline(&self) -> Option<Moment> {
+        self.missing().into_iter().map(|(.., due)| due).min()
+    }
+
+    /// Starts those that are missing. Ends those that nobody needs any more, and those that have grown too large, to be started anew when they are needed. A
     /// zygote's successor is as large as it was itself at first: while workers are missing, they are forked.
     pub(super) fn keep_singles(&mut self, turn: &mut Turn<'_>) {
         let wanted = self.singles();
@@ -39,6 +62,12 @@ impl App {
         let ends: Vec<(WorkerId, Cause)> = there.filter_map(|it| Some((it.id, cause(it)?))).collect();
         for (id, cause) in ends {
             self.end(turn, id, cause);
+        }
+        self.backoffs.retain(|it, _| wanted.contains(it));
+        for (generation, role, due) in self.missing() {
+            if due <= turn.now {
+                self.start_process(turn, role, generation, false);
+            }
         }
     }
 

@@ -34,6 +34,7 @@ impl App {
                 start.from = self.zygote_of(generation);
             }
             Role::Zygote(_) => start.first = self.hook_before_forks(&start),
+            Role::Background(_) => {}
         }
         process.forking = start.from.is_some();
         let is_there = start.from.is_none();

@@ -116,6 +116,6 @@ impl App {
     /// The next moment at which something about a process changes by time alone.
     pub(in crate::supervise) fn process_deadline(&self) -> Option<Moment> {
         let of = |process: &Process| process.deadline(self.policy(process.generation)?);
-        self.processes.values().filter_map(of).min()
+        self.processes.values().filter_map(of).chain(self.missing_deadline()).min()
     }
 }

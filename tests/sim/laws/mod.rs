@@ -1,6 +1,7 @@
 //! The laws: what must hold after every step, whatever the world does. Each is a function with the law's name.
 
 mod answers;
+mod background;
 mod doors;
 mod drains;
 mod hooks;
@@ -121,6 +122,8 @@ pub(crate) enum Law {
     HooksMissNoWorker,
     HooksEndWithTheirGeneration,
     WhatPassesIsLookedAtAgain,
+    CommandsBackOff,
+    CommandsRunWithTheirGeneration,
 }
 
 /// A law that does not hold.
@@ -203,6 +206,7 @@ const ON_ACTION: &[(Law, ActionLaw)] = &[
     (Law::ADryRunIsOnlyTold, starts::a_dry_run_is_only_told),
     (Law::HooksRunInTheirProcess, hooks::hooks_run_in_their_process),
     (Law::HooksRunWhenTheyAreDue, hooks::hooks_run_when_they_are_due),
+    (Law::CommandsBackOff, background::commands_back_off),
 ];
 
 /// Judged when all actions of a step are written down.
@@ -242,6 +246,7 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::ReadinessWaitsForTheOutcome, starts::readiness_waits_for_the_outcome),
     (Law::HooksMissNoWorker, hooks::hooks_miss_no_worker),
     (Law::HooksEndWithTheirGeneration, hooks::hooks_end_with_their_generation),
+    (Law::CommandsRunWithTheirGeneration, background::commands_run_with_their_generation),
     (Law::WhatPassesIsLookedAtAgain, rollouts::what_passes_is_looked_at_again),
 ];
 

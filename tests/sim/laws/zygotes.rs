@@ -25,7 +25,7 @@ pub(super) fn workers_come_of_their_zygote(ledger: &Ledger, _: Moment, action: &
             Err(format!("{worker} is forked, and {generation} is not preloaded"))
         }
         None => Err(format!("{worker} is forked from {from}, which is none")),
-        Some(it) if it.serves() => Err(format!("{worker} is forked from {from}, which is a worker")),
+        Some(it) if !it.forks() => Err(format!("{worker} is forked from {from}, which is no zygote")),
         Some(it) if it.generation != *generation || it.app != blueprint.app => {
             Err(format!("{worker} of {generation} is forked from a zygote of {}", it.generation))
         }
@@ -46,7 +46,7 @@ pub(super) fn one_zygote_for_each_generation(ledger: &Ledger, _: Moment, action:
     };
     let wrong =
         |what: &str| Err(format!("{zygote} is started for {generation} of {}: {what}", blueprint.app));
-    let its = |it: &&Known| !it.serves() && it.app == blueprint.app && it.generation == *generation;
+    let its = |it: &&Known| it.forks() && it.app == blueprint.app && it.generation == *generation;
     match ledger.processes.values().filter(its).any(|it| it.is_live()) {
         _ if blueprint.preload == Preload::Nothing => wrong("it is not preloaded"),
         true => wrong("there is one"),
@@ -56,7 +56,7 @@ pub(super) fn one_zygote_for_each_generation(ledger: &Ledger, _: Moment, action:
 
 /// A zygote lives while its generation may need a worker: the one that serves, the one that is rolled out.
 pub(super) fn zygotes_end_with_their_need(step: &Step<'_>) -> Verdict {
-    for (id, zygote) in step.ledger.processes.iter().filter(|(_, it)| !it.serves() && it.is_live()) {
+    for (id, zygote) in step.ledger.processes.iter().filter(|(_, it)| it.forks() && it.is_live()) {
         let Some(view) = step.view.apps.iter().find(|view| view.name == zygote.app) else {
             return Err(format!("{id} lives, and {} is gone", zygote.app));
         };
