@@ -15,6 +15,7 @@ use super::kinds::{AbsolutePath, Flag, List, Mode, Number, One, Sub, Text, With}
 use super::limits::{self, Limits};
 use super::migrate::{self, MigrateConfig};
 use super::probe::ProbeConfig;
+use super::processes::{self, ProcessConfig};
 use super::rollout::RolloutPolicy;
 use super::source::shortened;
 use super::types::{Address, AppName};
@@ -83,6 +84,10 @@ keys! {
         /// how many workers have to be ready for the app to be ready, 1 to `workers`, or to their `min`. An app scaled below
         /// it by hand needs as many as it was scaled to
         min_ready: u32 = Number(1..=WORKERS_MOST), [default 1], "1", InPlace;
+        /// commands that run beside the workers, a table for each: `[processes.queue]`. They start when their release serves
+        /// and end when another one does; one that ends by itself is started again, ever more slowly if it does not stay
+        processes: BTreeMap<String, ProcessConfig> = With(processes::check), [unset "none"],
+            "{ queue = { command = [\"celery\", \"-A\", \"shop\", \"worker\"] } }", Rollout;
         /// one request that each new worker answers to itself before it takes clients
         probe: ProbeConfig = Sub(&tables::PROBE, ProbeConfig::read), [section], "{ path = \"/healthz\" }", Within;
         /// how a new generation of workers comes in

@@ -9,6 +9,7 @@ use super::key::Shape;
 use super::limits::{Limits, ProcessLimits, Resources};
 use super::migrate::MigrateConfig;
 use super::probe::ProbeConfig;
+use super::processes::ProcessConfig;
 use super::rollout::RolloutPolicy;
 use super::workers::WorkerRange;
 
@@ -43,9 +44,12 @@ pub(super) static MIGRATE: Shape = Shape { title: "migrate", groups: &[MigrateCo
 /// `[migrate.override.NAME]`.
 pub(super) static OVERRIDE: Shape = Shape { title: "migrate.override", groups: &[Override::KEYS] };
 
+/// `[processes.NAME]`.
+pub(super) static PROCESS: Shape = Shape { title: "processes.name", groups: &[ProcessConfig::KEYS] };
+
 /// Every table of keys, in the order of ostler.toml(5).
-pub static SHAPES: [&Shape; 10] =
-    [&MAIN, &EDGE, &HEALTH, &APP, &WORKERS, &PROBE, &ROLLOUT, &LIMITS, &MIGRATE, &OVERRIDE];
+pub static SHAPES: [&Shape; 11] =
+    [&MAIN, &EDGE, &HEALTH, &APP, &WORKERS, &PROBE, &ROLLOUT, &LIMITS, &MIGRATE, &OVERRIDE, &PROCESS];
 
 /// What others call things: gunicorn's settings, systemd's and supervisors' keys, habits.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -65,7 +69,6 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("venv", "the key is `python`, the interpreter itself: python = \"/srv/shop/venv/bin/python\""),
     ("virtualenv", "the key is `python`, the interpreter itself: python = \"/srv/shop/venv/bin/python\""),
     ("interpreter", "the key is `python`"),
-    ("processes", "the key is `workers`"),
     ("instances", "the key is `workers`"),
     ("numprocs", "the key is `workers`"),
     ("environment", "the key is `env`"),

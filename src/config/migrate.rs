@@ -106,7 +106,7 @@ fn is_djangos(words: &[String]) -> bool {
 }
 
 /// One program and its arguments; `before` is what stands before it in a remedy.
-fn words(value: &DeValue<'_>, before: &str) -> Result<Vec<String>, Fault> {
+pub(super) fn words(value: &DeValue<'_>, before: &str) -> Result<Vec<String>, Fault> {
     const RULE: &str = "must be a list: the program, then its arguments one by one";
     const MOST: usize = 256;
     if let DeValue::String(text) = value {

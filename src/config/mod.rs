@@ -28,6 +28,7 @@ mod migrate;
 mod names;
 mod plural;
 mod probe;
+mod processes;
 mod rollout;
 mod source;
 mod static_files;

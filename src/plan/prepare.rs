@@ -1,5 +1,6 @@
 //! An app's configuration and the facts about it, turned into what to run; or the reason why not.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -53,12 +54,16 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
         log_file: facts.paths.log_file.clone(),
         hooks: hooks(settings),
         preload: preload(app, settings),
-        processes: Default::default(),
+        processes: commands(app),
         no_new_privileges: app.no_new_privileges,
         release: facts.release,
     };
     let policy = policy::policy(app, facts, class, notes);
     Ok(AppPlan { blueprint: Arc::new(blueprint), policy, migrate })
+}
+
+fn commands(app: &App) -> BTreeMap<String, Vec<String>> {
+    app.processes.iter().map(|(name, process)| (name.clone(), process.command.clone())).collect()
 }
 
 /// The request that proves a worker: the one that the configuration names, else the first that any client would make.

@@ -11,6 +11,7 @@ mod load;
 
 mod adoption;
 mod app_errors;
+mod background;
 mod bad_releases;
 mod check;
 mod client;

@@ -42,6 +42,8 @@ fn every_key_means_what_it_says() {
         boot_timeout = "1m30s"
         max_boot_failures = 3
         settle = 0
+        [processes.queue]
+        command = ["celery", "-A", "shop", "worker"]
         [limits]
         max_rss = "512MiB"
         max_requests = 10_000
@@ -58,6 +60,7 @@ fn every_key_means_what_it_says() {
     assert_eq!((app.socket_mode, app.umask), (Some(0o660), Some(0o027)));
     assert_eq!((app.backlog, app.workers), (Some(100), Some(Workers::Count(4))));
     assert_eq!(app.args.len(), 7);
+    assert_eq!(app.processes["queue"].command, ["celery", "-A", "shop", "worker"]);
     assert_eq!(app.env["DJANGO_SETTINGS_MODULE"], "shop.settings");
     assert_eq!(app.env["EMPTY"], "");
     assert_eq!(app.env_files[1], Path::new("/srv/shop/current/.env"));

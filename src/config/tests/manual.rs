@@ -13,6 +13,7 @@ fn heading(shape: &Shape) -> String {
     match shape.title {
         "" => "## An app".to_owned(),
         "the main file" => "## The main file".to_owned(),
+        "processes.name" => "### [processes.NAME]".to_owned(),
         "migrate.override" => "### [migrate.override.\"APP.MIGRATION\"]".to_owned(),
         title => format!("### [{title}]"),
     }

@@ -36,6 +36,7 @@ fn another(shape: &Shape, key: &Key) -> Option<&'static str> {
         ("", "user") => "\"other\"",
         ("", "preload" | "no_new_privileges" | "optional") | ("migrate", "marker" | "enabled") => "true",
         ("health", "saturation") => "\"fail\"",
+        ("processes.name", "command") => "[\"true\"]",
         _ => return None,
     })
 }
