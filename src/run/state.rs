@@ -24,10 +24,7 @@ use crate::supervise::{GenerationId, Legacy, WorkerId};
 use crate::worker::CONTRACT;
 
 /// The version of the file's format. It differs where an older ostlerd could misunderstand it, or a newer one this.
-pub(super) const VERSION: u32 = 3;
-
-/// The oldest that is still understood: in 1 there are no zygotes, in 2 each of them has loaded the app.
-const OLDEST: u32 = 1;
+pub(super) const VERSION: u32 = 4;
 
 /// A longer file is none of ours.
 const MOST: u64 = 64 * 1024 * 1024;
@@ -99,7 +96,7 @@ pub(super) enum Unusable {
     #[error("it is cut off or damaged: {0}")]
     Damaged(serde_json::Error),
     #[error(
-        "it has the format {found} of ostlerd {by}, and this ostlerd knows the formats {OLDEST} to {VERSION} alone"
+        "it has the format {found} of ostlerd {by}, and this ostlerd knows the format {VERSION} alone"
     )]
     OtherVersion { found: u32, by: String },
     #[error("its workers speak the contract {found}, and this ostlerd the contract {CONTRACT} alone")]
@@ -116,7 +113,7 @@ impl Header {
     }
 
     fn check(&self) -> Result<(), Unusable> {
-        if !(OLDEST..=VERSION).contains(&self.version) {
+        if self.version != VERSION {
             return Err(Unusable::OtherVersion { found: self.version, by: self.ostlerd.clone() });
         }
         if self.contract != CONTRACT {

@@ -109,6 +109,7 @@ impl App {
             rollout.phase = Phase::Replacing;
         }
         self.bucket = left.bucket;
+        self.backoffs = left.backoffs.into_iter().collect();
         self.scale = left.scale;
         self.scaling.begin_with(left.load);
         self.generations = left.generations;

@@ -52,6 +52,9 @@ pub(super) struct AppLeft {
     pub(super) rollout: Option<RolloutLeft>,
     pub(super) processes: Vec<Process>,
     pub(super) bucket: Bucket,
+    /// Of the processes beside its workers that are waited with.
+    #[serde(default)]
+    pub(super) backoffs: Vec<((GenerationId, Role), Backoff)>,
     pub(super) scale: Option<u32>,
     /// How many workers the load takes.
     #[serde(default)]
@@ -186,6 +189,7 @@ impl App {
             rollout: self.rollout.as_ref().map(RolloutLeft::from),
             processes: self.processes.values().cloned().collect(),
             bucket: self.bucket.clone(),
+            backoffs: self.backoffs.iter().map(|(of, backoff)| (of.clone(), backoff.clone())).collect(),
             scale: self.scale,
             load: self.scaling.left(),
             generations: self.generations,
