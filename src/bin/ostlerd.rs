@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use ostler::run::{Arguments, Caller, Places, aftermath, check, handover, launch, run};
+use ostler::run::{Arguments, Caller, Places, check, exec_stop_post, handover, launch, run};
 
 /// So long the end waits for what is being read or written still.
 const HANGING: Duration = Duration::from_secs(2);
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     };
     ostler::observe::init_log(std::env::var("OSTLER_LOG").ok().as_deref());
     if arguments.finish_stop {
-        runtime.block_on(aftermath::finish_stop(&places));
+        runtime.block_on(exec_stop_post::finish_stop(&places));
         return ExitCode::SUCCESS;
     }
     if arguments.check {

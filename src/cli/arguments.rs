@@ -144,7 +144,7 @@ pub(super) struct Edge {
     /// Whom the issuer of certificates warns
     #[arg(long, value_name = "ADDRESS", value_parser = super::edge::email)]
     pub(super) email: Option<String>,
-    /// What stands in front of the edge, and tells it who the visitor is
+    /// What stands in front of the edge, and tells it who the client is
     #[arg(long)]
     pub(super) cdn: Option<Cdn>,
     /// The largest body of a request

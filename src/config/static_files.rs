@@ -13,7 +13,7 @@ use super::values;
 /// More folders nobody has.
 const MOST: usize = 64;
 
-/// The folders by the path under which visitors find them.
+/// The folders by the path under which clients find them.
 pub(super) fn check(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<BTreeMap<String, PathBuf>> {
     let table = checker.table(field)?;
     if table.len() > MOST {
@@ -42,7 +42,7 @@ pub(super) fn check(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<
     Some(folders)
 }
 
-/// Why visitors cannot find a folder there; `None` where they can.
+/// Why clients cannot find a folder there; `None` where they can.
 fn prefix_fault(prefix: &str) -> Option<Fault> {
     const RULE: &str = "must begin and end with / and hold only letters, digits and . _ ~ - between them";
     let inner = prefix.strip_prefix('/').and_then(|rest| rest.strip_suffix('/'));

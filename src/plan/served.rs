@@ -44,9 +44,9 @@ pub struct ServedApp {
     pub keepalive: Option<Duration>,
     /// How long a request may take before its worker is replaced; `None` where nothing ends it.
     pub request_limit: Option<Duration>,
-    /// Whom gunicorn believes what the edge says of the visitor: its `forwarded_allow_ips`.
+    /// Whom gunicorn believes what the edge says of the client: its `forwarded_allow_ips`.
     pub trusts: Option<Vec<String>>,
-    /// The name under which visitors ask for it, as far as the probe says so.
+    /// The name under which clients ask for it, as far as the probe says so.
     pub host: Option<String>,
     /// Folders for the edge to serve, by the beginning of their paths.
     pub static_files: BTreeMap<String, PathBuf>,

@@ -8,16 +8,16 @@ use std::time::Duration;
 use super::driver::{Driver, inbox};
 use super::handover::{self, Handover};
 use super::journal::Journal;
-use super::keeper::Keeper;
-use super::passed::Passed;
+use super::orphans::Orphans;
 use super::process::Children;
 use super::scope::{Scopes, end};
 use super::scoreboard::monotonic_now;
 use super::shell::Shell;
 use super::shell::links::put_back_all;
 use super::signals::Signals;
+use super::socket_activation::Passed;
 use super::state::{self, State};
-use super::strays::Strays;
+use super::state_writer::StateWriter;
 use super::tables::Tables;
 use super::watch::Watch;
 use super::{check, files, health, listeners, prepare, reaper, threads};
@@ -109,7 +109,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     let children = Children::new();
     use_scopes(&children);
     children.use_marks(&places.runtime);
-    let strays = left.is_none().then(|| Strays::of(&children, &places.runtime, &config));
+    let orphans = left.is_none().then(|| Orphans::of(&children, &places.runtime, &config));
     let passed = passed.with_own(handover.sockets, &handover.names);
     let stored = passed.stored();
     let health = health::open(&config.health, &places.runtime, &passed)?;
@@ -126,7 +126,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
             end_others(shell.children(), &shell.pids()).await;
             supervisor
         }
-        None => begin(&mut shell, places, &config, strays).await?,
+        None => begin(&mut shell, places, &config, orphans).await?,
     };
     shell.close_unclaimed(&config);
     shell.learn_owners();
@@ -136,8 +136,8 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     tokio::spawn(control::serve(control, channels));
     tokio::spawn(watch.run(changes));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ostlerd runs {}", counted(config.apps.len(), "app"));
-    let keeper = Keeper::new(state::path(&places.runtime));
-    let mut driver = Driver::new(supervisor, shell, inbox, ends, signals, keeper).with_stored(stored);
+    let state_writer = StateWriter::new(state::path(&places.runtime));
+    let mut driver = Driver::new(supervisor, shell, inbox, ends, signals, state_writer).with_stored(stored);
     if let Some(left) = left {
         driver = driver.going_on(left.kept.origin, left.counters.into());
     }
@@ -208,7 +208,7 @@ async fn go_on(shell: &mut Shell, left: &State) -> Supervisor {
         counted(left.kept.workers.len(), "worker")
     );
     let now = Duration::from_nanos(monotonic_now().saturating_sub(left.kept.origin));
-    Supervisor::adopt(left.kept.legacy.clone(), &found, Moment::at(now), seed())
+    Supervisor::adopt(left.kept.snapshot.clone(), &found, Moment::at(now), seed())
 }
 
 /// A supervisor for the configuration, with nothing running yet.
@@ -216,7 +216,7 @@ async fn begin(
     shell: &mut Shell,
     places: &Places,
     config: &Config,
-    strays: Option<Strays>,
+    orphans: Option<Orphans>,
 ) -> Result<Supervisor, StartError> {
     let (of, state) = (config.clone(), places.state.clone());
     let put_back = files::within("links".to_owned(), files::WHOLE, move || put_back_all(&of, &state));
@@ -228,11 +228,11 @@ async fn begin(
         .into_iter()
         .map(|(name, looked)| (name, looked.map(|looked| shell.learn(looked)).map_err(Refusal::from)));
     let prepared: BTreeMap<AppName, _> = prepared.collect();
-    if let Some(mut strays) = strays {
+    if let Some(mut orphans) = orphans {
         for (name, plan) in prepared.iter().filter_map(|(name, plan)| Some((name, plan.as_ref().ok()?))) {
-            shell.take_in(strays.sockets_of(name, &plan.blueprint.listen));
+            shell.take_in(orphans.sockets_of(name, &plan.blueprint.listen));
         }
-        strays.end().await;
+        orphans.end().await;
     }
     end_leftovers(shell.children()).await;
     let mut apps = BTreeMap::new();

@@ -8,11 +8,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::health::Ports;
 use super::heap::Heap;
-use super::keeper::Keeper;
 use super::notify::Notifier;
 use super::scoreboard;
 use super::shell::Shell;
 use super::signals::Signals;
+use super::state_writer::StateWriter;
 use crate::config::Saturation;
 use crate::control::{ChannelEnds, Given};
 use crate::observe::health::{Pulse, Sources, Vitals};
@@ -46,7 +46,7 @@ pub struct Driver {
     exit: bool,
     pulse: Pulse,
     vitals: watch::Sender<Vitals>,
-    keeper: Keeper,
+    state_writer: StateWriter,
     /// The same as `origin`, as the next ostlerd understands it.
     origin_nanoseconds: u64,
     /// How to make room for the next ostlerd, as soon as that can be.
@@ -64,7 +64,7 @@ impl Driver {
         Inbox { facts, inbox }: Inbox,
         control: ChannelEnds,
         signals: Signals,
-        keeper: Keeper,
+        state_writer: StateWriter,
     ) -> Self {
         let origin = Instant::now();
         let (pulse, vitals) = (Pulse::new(), watch::Sender::default());
@@ -80,7 +80,7 @@ impl Driver {
             exit: false,
             pulse,
             vitals,
-            keeper,
+            state_writer,
             origin_nanoseconds: scoreboard::monotonic_now(),
             leaves: None,
             systemd: Notifier::from_env(),
@@ -141,7 +141,7 @@ impl Driver {
                     self.look();
                     self.keep(true);
                 }
-                effects = self.keeper.done() => self.put_in_effect(effects),
+                effects = self.state_writer.done() => self.put_in_effect(effects),
                 () = sleep(due) => self.fact(Event::TimePassed),
                 () = sleep(load_due) => {
                     let Some(load) = load else { continue };
@@ -162,12 +162,12 @@ impl Driver {
             }
         }
         self.shell.close().await;
-        self.keeper.remove().await;
+        self.state_writer.remove().await;
     }
 
     fn heard(&mut self, mut event: Event) {
         if let Event::Process { process: worker, fact: ProcessFact::Exited(exit) } = &mut event {
-            *exit = self.shell.told_apart(*worker, *exit);
+            *exit = self.shell.classify_exit(*worker, *exit);
             if let Some(served) = self.shell.served(*worker) {
                 self.vitals.send_modify(|vitals| vitals.ended(*worker, served));
             }

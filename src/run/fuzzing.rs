@@ -141,7 +141,7 @@ fn state(bytes: &[u8]) {
     serde_json::from_slice::<Kept>(&written).expect("what is written is read");
     let stages = [None, Some(Stage::Empty), Some(Stage::Booting), Some(Stage::Ready), Some(Stage::Draining)];
     let found: BTreeMap<_, _> = kept
-        .legacy
+        .snapshot
         .processes()
         .enumerate()
         .map(|(at, (_, worker, ..))| {
@@ -150,10 +150,10 @@ fn state(bytes: &[u8]) {
         })
         .collect();
     let mut now = Moment::at(Duration::from_nanos(kept.origin));
-    let mut core = Supervisor::adopt(kept.legacy, &found, now, 7);
+    let mut core = Supervisor::adopt(kept.snapshot, &found, now, 7);
     for _ in 0..20 {
         core.handle(now, Event::TimePassed);
-        let _ = serde_json::to_vec(&core.legacy()).expect("its keys are text");
+        let _ = serde_json::to_vec(&core.snapshot()).expect("its keys are text");
         let _ = core.view(now);
         now = core.next_deadline().unwrap_or(now).max(now);
     }

@@ -11,7 +11,7 @@ use super::holder::holder_of;
 use super::identity;
 use super::listeners::bound::{Bound, SocketName, inode_of};
 use super::listeners::{ListenError, Listeners};
-use super::passed::Passed;
+use super::socket_activation::Passed;
 use crate::config::{Address, HEALTH_DEFAULT, HealthConfig, Listen, Origin};
 use crate::observe::health::{self, Listener, Sources, Token, TokenError};
 
@@ -45,15 +45,15 @@ pub enum HealthError {
 /// Everything of health that is bound. Dropped, it closes the ports and removes the files of Unix sockets.
 #[derive(Debug)]
 pub(super) struct Ports {
-    checks: Door,
-    agent: Door,
+    checks: ClosedListener,
+    agent: ClosedListener,
     token: Option<Token>,
     sources: Option<Sources>,
 }
 
 /// The addresses where one thing is answered.
 #[derive(Debug)]
-struct Door {
+struct ClosedListener {
     wanted: Vec<Listen>,
     listeners: Listeners,
     /// Of the listeners, so many are served.
@@ -67,15 +67,15 @@ struct Door {
 pub(super) fn open(config: &HealthConfig, runtime: &Path, passed: &Passed) -> Result<Ports, HealthError> {
     let token = config.token_file.as_deref().map(Token::read).transpose()?;
     let default = [Address::Tcp(HEALTH_DEFAULT)];
-    let mut checks = Door::of(config.listen.as_deref().unwrap_or(&default), runtime);
-    let mut agent = Door::of(config.agent.as_slice(), runtime);
+    let mut checks = ClosedListener::of(config.listen.as_deref().unwrap_or(&default), runtime);
+    let mut agent = ClosedListener::of(config.agent.as_slice(), runtime);
     checks.bind(passed)?;
     agent.bind(passed)?;
     Ok(Ports { checks, agent, token, sources: None })
 }
 
-impl Door {
-    fn of(addresses: &[Address], runtime: &Path) -> Door {
+impl ClosedListener {
+    fn of(addresses: &[Address], runtime: &Path) -> ClosedListener {
         let listen = |address: &Address| {
             let (address, origin) = (address.clone(), Origin::File);
             Listen { address, mode: None, backlog: BACKLOG, origin }
@@ -84,7 +84,7 @@ impl Door {
         // IPv4 first: where it stands beside IPv6's wildcard, that one leaves it the port.
         wanted.sort_by_key(|it| !matches!(it.address, Address::Tcp(address) if address.is_ipv4()));
         let (listeners, missing) = (Listeners::new(runtime), BTreeMap::new());
-        Door { wanted, listeners, served: 0, missing }
+        ClosedListener { wanted, listeners, served: 0, missing }
     }
 
     /// Binds what is missing, each for itself where not all of it can be had.
@@ -184,7 +184,8 @@ impl Ports {
             return;
         }
         let nothing = Passed::default();
-        let tried = [&mut self.checks, &mut self.agent].into_iter().try_for_each(|door| door.bind(&nothing));
+        let tried =
+            [&mut self.checks, &mut self.agent].into_iter().try_for_each(|listener| listener.bind(&nothing));
         if let Err(error) = tried.map_err(HealthError::from).and_then(|()| self.serve_new()) {
             tracing::error!("{error}");
         }

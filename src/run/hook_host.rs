@@ -77,7 +77,7 @@ enum Origin {
 /// What a zygote was told to fork.
 #[derive(Debug)]
 struct Forked {
-    unborn: Unborn,
+    forking: Unborn,
     children: Children,
     blueprint: Blueprint,
     cgroup: Option<String>,
@@ -135,11 +135,11 @@ pub(super) fn fork(
     Parent { commands, scoreboard, cgroup }: Parent<'_>,
 ) -> Result<(HookHost, HostTask), String> {
     let orders = orders(generation, blueprint);
-    let unborn = zygote::fork(commands, &orders, scoreboard, &[])
+    let forking = zygote::fork(commands, &orders, scoreboard, &[])
         .map_err(|error| format!("the zygote cannot be told to fork a process for the hooks: {error}"))?;
     let (children, blueprint) = (children.clone(), blueprint.clone());
     let app = blueprint.app.clone();
-    let forked = Box::new(Forked { unborn, children, blueprint, cgroup });
+    let forked = Box::new(Forked { forking, children, blueprint, cgroup });
     Ok(made((app, generation), patience, Origin::Forked(forked)))
 }
 
@@ -239,11 +239,11 @@ impl Place<'_> {
 impl Origin {
     /// The process, once it is there. The error is words.
     async fn begin(self) -> Result<Conversation, String> {
-        let Forked { unborn, children, blueprint, cgroup } = match self {
+        let Forked { forking, children, blueprint, cgroup } = match self {
             Origin::Started(conversation) => return Ok(conversation),
             Origin::Forked(forked) => *forked,
         };
-        let newborn = unborn.born().await?;
+        let newborn = forking.forked().await?;
         let ((process, gate), wire) = newborn.process(&children, &blueprint, cgroup.as_deref())?;
         gate.open();
         Ok(Conversation { process: Arc::new(process), wire })

@@ -11,8 +11,8 @@ use rustix::process::{Signal, pidfd_send_signal};
 use tokio::time::timeout;
 
 use super::mark::Mark;
-use super::migration::census;
-use super::migration::enclosure::{Member, all_ended};
+use super::migration::containment::{Member, all_ended};
+use super::migration::scan;
 use super::proc;
 use super::process::Children;
 
@@ -73,7 +73,7 @@ impl Leftovers {
         let look = move || {
             let is_orphan =
                 |pid: i32| !watching.is_watched(pid) && user.is_some() && proc::owner_of(pid) == user;
-            let mut found = census::left_behind((owner, &mark), until, &sessions, is_orphan);
+            let mut found = scan::left_behind((owner, &mark), until, &sessions, is_orphan);
             found.retain(|found| !watching.is_watched(found.pid));
             found
         };

@@ -10,9 +10,9 @@ use nix::libc;
 
 use serde::{Deserialize, Serialize};
 
-use super::doors::{self, Door};
+use super::accept_queue::{self, ClosedListener};
 pub use super::listen_error::ListenError;
-use super::passed::Passed;
+use super::socket_activation::Passed;
 use super::tcp_socket;
 use super::unix_socket::{Place, SocketFile};
 use crate::config::{Address, Listen};
@@ -131,7 +131,7 @@ impl Listeners {
             _ => None,
         };
         // A stop under way may have shut it; a filter that is not there is no error that matters.
-        let _ = doors::open(fd.as_fd());
+        let _ = accept_queue::open(fd.as_fd());
         let entry = entry_of(fd.as_fd());
         self.bound.push(Bound { listen: record.listen.clone(), fd: Arc::new(fd), name, file, entry });
         true
@@ -186,7 +186,7 @@ impl Listeners {
 
     /// Lets no new connection in; gives what those that wait are found by. Sockets of systemd's stay open: it keeps
     /// them, and with them who waits.
-    pub(super) fn shut(&mut self) -> Vec<Door> {
+    pub(super) fn shut(&mut self) -> Vec<ClosedListener> {
         self.shuts += 1;
         for bound in
             self.bound.iter_mut().filter(|bound| !matches!(bound.listen.address, Address::Systemd(_)))
@@ -195,11 +195,12 @@ impl Listeners {
             match bound.name {
                 SocketName::Unix(_) => drop(bound.file.take()),
                 // Without it everything else is as it should be.
-                _ => drop(doors::shut(bound.fd.as_fd())),
+                _ => drop(accept_queue::shut(bound.fd.as_fd())),
             }
         }
-        let door = |bound: &Bound| Door { fd: Arc::downgrade(&bound.fd), name: bound.name.clone() };
-        self.bound.iter().map(door).collect()
+        let listener =
+            |bound: &Bound| ClosedListener { fd: Arc::downgrade(&bound.fd), name: bound.name.clone() };
+        self.bound.iter().map(listener).collect()
     }
 
     /// Lets connections in again where they were not let in, but at Unix sockets, which are made anew
@@ -208,7 +209,7 @@ impl Listeners {
         for bound in self.bound.iter_mut().filter(|bound| bound.entry == Entry::Shut) {
             if !matches!(bound.listen.address, Address::Unix(_)) {
                 bound.entry = Entry::Open;
-                doors::open(bound.fd.as_fd())
+                accept_queue::open(bound.fd.as_fd())
                     .map_err(|error| failed(&bound.listen, "let connections in again", error))?;
             }
         }

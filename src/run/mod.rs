@@ -3,19 +3,19 @@
 //! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
 //! (an app looked at, by `files`), `link` (a release switched to), then the mechanisms: `worker_process`, `wire`, `speaker` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard` and `board_file`, `signals`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
-//! What outlives ostlerd: `state` and `keeper` (written), `own_file`, `adopt`, `strays` and `environ` (found again), `handover`, `aftermath`.
+//! What outlives ostlerd: `state` and `state_writer` (written), `own_file`, `adopt`, `orphans` and `environ` (found again), `handover`, `exec_stop_post`.
 
+mod accept_queue;
 mod adopt;
-pub mod aftermath;
 mod arguments;
 mod background;
 mod board_file;
 mod captured;
 mod check;
 pub mod daemon;
-mod doors;
 pub mod driver;
 mod environ;
+pub mod exec_stop_post;
 mod files;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
@@ -29,7 +29,6 @@ pub mod identity;
 pub mod inspect;
 mod jobs;
 pub mod journal;
-mod keeper;
 pub mod known;
 pub mod launch;
 pub mod launch_fds;
@@ -48,9 +47,9 @@ mod memory_kills;
 pub mod messages;
 pub mod migration;
 pub mod notify;
+mod orphans;
 mod own_file;
 mod paper;
-pub mod passed;
 mod prepare;
 mod proc;
 pub mod process;
@@ -61,10 +60,11 @@ pub mod scope;
 pub mod scoreboard;
 pub mod shell;
 pub mod signals;
+pub mod socket_activation;
 mod speaker;
 mod stand;
 mod state;
-mod strays;
+mod state_writer;
 mod tables;
 mod tcp_socket;
 mod threads;

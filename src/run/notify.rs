@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use super::passed::STORED;
 use super::scoreboard::monotonic_now;
+use super::socket_activation::STORED;
 use crate::observe::{Status, status_line};
 
 mod sender;

@@ -18,12 +18,12 @@ use super::listen_queue;
 use super::listeners::{Done, Listeners};
 use super::memory_kills::Killings;
 use super::migration::Migrations;
-use super::passed::Passed;
 use super::proc::rss;
 use super::process::{Children, Gate};
 use super::releases::Releases;
 use super::scope::end;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now};
+use super::socket_activation::Passed;
 use super::tables::Tables;
 use super::worker_process::WorkerHandle;
 use crate::config::{AppName, Config, HealthConfig, Listen, counted};
@@ -38,11 +38,11 @@ mod asks;
 mod effects;
 mod ended;
 mod leaving;
-mod legacy;
 pub(super) mod links;
 mod load;
 mod looks;
 mod served;
+mod snapshot;
 pub(super) mod sockets;
 mod spawns;
 
@@ -67,7 +67,7 @@ pub struct Shell {
     readiness: BTreeMap<AppName, Readiness>,
     apps: BTreeMap<AppName, Home>,
     workers: BTreeMap<WorkerId, Running>,
-    unborn: BTreeMap<WorkerId, Expected>,
+    forking: BTreeMap<WorkerId, Expected>,
     hooks: Hooks,
     migrations: Migrations,
     limits: Limits,
@@ -161,7 +161,7 @@ impl Shell {
             readiness: config.apps.iter().map(|(name, app)| (name.clone(), app.into())).collect(),
             apps: BTreeMap::new(),
             workers: BTreeMap::new(),
-            unborn: BTreeMap::new(),
+            forking: BTreeMap::new(),
             answers: BTreeMap::new(),
             requests: 0,
             outbox,
@@ -196,7 +196,7 @@ impl Shell {
             Action::SignalProcess { process, signal } => self.effects.push(Effect::Signal(process, signal)),
             Action::HurryWorker { worker } => self.effects.push(Effect::Hurry(worker)),
             Action::Migrate { app, run, order } => self.migrations.perform(app, run, order),
-            Action::ShutDoors { app } => self.shut_doors(app),
+            Action::StopAccepting { app } => self.stop_accepting(app),
             Action::RefuseConnections { app } => self.refuse_connections(&app),
             Action::AcceptConnections { app } => self.accept_connections(&app),
             Action::KeepOnly { app, blueprint } => {

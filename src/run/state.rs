@@ -20,7 +20,7 @@ use super::listeners::ListenerRecord;
 use super::own_file;
 use crate::config::{AppName, Config};
 use crate::observe::CountersRecord;
-use crate::supervise::{GenerationId, Legacy, WorkerId};
+use crate::supervise::{GenerationId, Snapshot, WorkerId};
 use crate::worker::CONTRACT;
 
 /// The version of the file's format. It differs where an older ostlerd could misunderstand it, or a newer one this.
@@ -58,7 +58,7 @@ pub(super) struct Header {
 pub(super) struct Kept {
     /// The origin of every moment, nanoseconds of `CLOCK_MONOTONIC`.
     pub(super) origin: u64,
-    pub(super) legacy: Legacy,
+    pub(super) snapshot: Snapshot,
     pub(super) workers: Vec<WorkerRecord>,
     pub(super) listeners: BTreeMap<AppName, Vec<ListenerRecord>>,
     /// The configuration that is in force.
@@ -95,9 +95,7 @@ pub(super) enum Unusable {
     TooLong(u64),
     #[error("it is cut off or damaged: {0}")]
     Damaged(serde_json::Error),
-    #[error(
-        "it has the format {found} of ostlerd {by}, and this ostlerd knows the format {VERSION} alone"
-    )]
+    #[error("it has the format {found} of ostlerd {by}, and this ostlerd knows the format {VERSION} alone")]
     OtherVersion { found: u32, by: String },
     #[error("its workers speak the contract {found}, and this ostlerd the contract {CONTRACT} alone")]
     OtherContract { found: u64 },

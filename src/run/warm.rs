@@ -221,8 +221,8 @@ impl Warm {
             return None;
         }
         let forked = async {
-            let unborn = zygote::fork_with(self.wire.control.as_fd(), orders, output, &[]).ok()?;
-            unborn.born().await.ok()
+            let forking = zygote::fork_with(self.wire.control.as_fd(), orders, output, &[]).ok()?;
+            forking.forked().await.ok()
         };
         let Ok(newborn) = tokio::time::timeout(LIMIT, forked).await else {
             // Something has stopped it: nobody else is to wait for it.

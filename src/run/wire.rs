@@ -121,7 +121,7 @@ impl Wire {
         }
         self.failed |= heard.messages.iter().any(|it| matches!(it, Message::Failed(_)));
         if heard.closed {
-            // A held worker takes it for its end, and one that babbles for a closed door.
+            // A held worker takes it for its end, and one that babbles for a closed listener.
             let _ = shutdown(self.control.as_raw_fd(), Shutdown::Both);
         }
         if heard.closed || last {

@@ -231,7 +231,7 @@ impl WorkerHandle {
         self.process.pid()
     }
 
-    /// Lets a held worker take visitors. Of one that is ready, or gone, nothing is asked.
+    /// Lets a held worker take clients. Of one that is ready, or gone, nothing is asked.
     pub fn admit(&self) -> io::Result<()> {
         let Some(control) = self.control.upgrade() else { return Ok(()) };
         match send(control.as_raw_fd(), b"g", MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {

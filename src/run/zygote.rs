@@ -141,7 +141,7 @@ pub(super) fn fork_with(
 
 impl Unborn {
     /// Waits until the worker is there. The error is words for `SpawnFailed`.
-    pub(super) async fn born(self) -> Result<Newborn, String> {
+    pub(super) async fn forked(self) -> Result<Newborn, String> {
         let Unborn { control, paper, other_end } = self;
         loop {
             let readable = control.readable().await;

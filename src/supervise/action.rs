@@ -54,7 +54,7 @@ pub enum Action {
         /// Which one.
         process: WorkerId,
     },
-    /// Let a held worker take visitors.
+    /// Let a held worker take clients.
     AdmitWorker {
         /// Which one.
         worker: WorkerId,
@@ -90,7 +90,7 @@ pub enum Action {
     },
     /// The app is to stop: let no new connection in, and answer with `QueueEmptied` when its workers have taken all
     /// that wait. A later `StartProcess` of a worker lets connections in again.
-    ShutDoors {
+    StopAccepting {
         /// The app.
         app: AppName,
     },

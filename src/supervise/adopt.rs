@@ -21,18 +21,18 @@
 
 use std::collections::BTreeMap;
 
+use super::accepting::Accepting;
 use super::action::Action;
-use super::app::{App, Mode, Then, Turn};
+use super::app::{App, Context, Mode, Then};
 use super::deploy::Deploy;
-use super::doors::Doors;
 use super::event::{Exit, WorkerId};
-use super::legacy::{AppLeft, Legacy, ModeLeft, WantedLeft};
 use super::news::Cause;
 use super::pool::{Ending, Life, Process, Role, StopSignal};
 use super::random::Random;
 use super::reload::Looks;
 use super::rollout::Phase;
-use super::supervisor::{Out, Supervisor};
+use super::snapshot::{AppLeft, ModeLeft, Snapshot, WantedLeft};
+use super::supervisor::{Effects, Supervisor};
 use super::time::Moment;
 
 /// What was found of a worker that an earlier ostlerd started; one of which nothing was found is gone.
@@ -61,17 +61,17 @@ pub enum Stage {
 
 impl Supervisor {
     /// A supervisor that goes on with what an earlier one left. `now` counts from the same origin as under that one.
-    pub fn adopt(legacy: Legacy, found: &BTreeMap<WorkerId, Found>, now: Moment, seed: u64) -> Self {
-        let owed = if legacy.deploys { legacy.running().cloned().collect() } else { Vec::new() };
+    pub fn adopt(snapshot: Snapshot, found: &BTreeMap<WorkerId, Found>, now: Moment, seed: u64) -> Self {
+        let owed = if snapshot.deploys { snapshot.running().cloned().collect() } else { Vec::new() };
         let mut supervisor = Supervisor {
             apps: BTreeMap::new(),
-            homes: legacy.processes().map(|(app, process, ..)| (process, app.clone())).collect(),
+            app_of: snapshot.processes().map(|(app, process, ..)| (process, app.clone())).collect(),
             random: Random::seeded(seed),
-            next_process: legacy.next_process,
-            next_run: legacy.next_run,
+            next_process: snapshot.next_process,
+            next_run: snapshot.next_run,
             now,
-            machine: legacy.machine,
-            drain: legacy.drain.map(Into::into),
+            machine: snapshot.machine,
+            drain: snapshot.drain.map(Into::into),
             shutdown: None,
             looks: Looks::default(),
             reloads: BTreeMap::new(),
@@ -80,21 +80,21 @@ impl Supervisor {
             own_requests: 0,
             first: Vec::new(),
         };
-        let mut out = Out::default();
-        for (name, left) in legacy.apps {
-            supervisor.with_new_app(name, &mut out, |app, turn| app.take_over(turn, left, found));
+        let mut effects = Effects::default();
+        for (name, left) in snapshot.apps {
+            supervisor.with_new_app(name, &mut effects, |app, context| app.take_over(context, left, found));
         }
-        supervisor.homes.retain(|process, app| {
+        supervisor.app_of.retain(|process, app| {
             supervisor.apps.get(app).is_some_and(|app| app.processes.contains_key(process))
         });
-        supervisor.first = out.actions;
+        supervisor.first = effects.actions;
         supervisor.looks = Looks::first(supervisor.own_request());
         supervisor
     }
 }
 
 impl App {
-    fn take_over(&mut self, turn: &mut Turn<'_>, left: AppLeft, found: &BTreeMap<WorkerId, Found>) {
+    fn take_over(&mut self, context: &mut Context<'_>, left: AppLeft, found: &BTreeMap<WorkerId, Found>) {
         let waiters = Vec::new();
         self.mode = match left.mode {
             ModeLeft::Running => Mode::Running,
@@ -114,12 +114,12 @@ impl App {
         self.scaling.begin_with(left.load);
         self.generations = left.generations;
         self.refusal = left.refusal;
-        self.look_again_later(turn);
+        self.look_again_later(context);
         self.last_rollout = left.last_rollout;
         self.last_words = left.last_words;
         // Whether the shell was told before is not known.
         self.settled = false;
-        self.doors = Doors::Unknown;
+        self.accepting = Accepting::Unknown;
         let gone = Found { alive: false, stage: None };
         let found = |id: WorkerId| found.get(&id).copied().unwrap_or(gone);
         // Who serves first: by that it is judged whether a release is to be given up. And whoever is gone is not
@@ -129,12 +129,12 @@ impl App {
         let ids: Vec<WorkerId> = alive.iter().map(|process| process.id).collect();
         self.processes = alive.into_iter().map(|process| (process.id, process)).collect();
         for id in ids {
-            self.find(turn, id, found(id));
+            self.find(context, id, found(id));
         }
         for process in dead {
             let id = process.id;
             self.processes.insert(id, process);
-            self.find(turn, id, found(id));
+            self.find(context, id, found(id));
         }
         self.databases.last = left.last_migration;
         self.databases.problem = left.migration_problem;
@@ -142,61 +142,61 @@ impl App {
         self.databases.post_deploy = left.post_deploy;
         let asks = left.unasked.clone().map(|plan| WantedLeft { plan, rolls_out: false });
         self.databases.unasked = left.unasked;
-        self.migrate_anew(turn, left.wanted.or(asks));
-        self.take_over_link(turn, left.switch);
+        self.migrate_anew(context, left.wanted.or(asks));
+        self.take_over_link(context, left.switch);
     }
 
     /// A migration that was under way is begun anew: its first step is to sweep what the old one left behind, and to find
     /// out what it has done.
-    fn migrate_anew(&mut self, turn: &mut Turn<'_>, wanted: Option<WantedLeft>) {
+    fn migrate_anew(&mut self, context: &mut Context<'_>, wanted: Option<WantedLeft>) {
         if let (Some(WantedLeft { plan, rolls_out }), Mode::Running) = (wanted, &self.mode) {
             match rolls_out {
-                true => self.roll_out(turn, plan, Vec::new()),
-                false => self.migrate_only(turn, plan, Vec::new()),
+                true => self.roll_out(context, plan, Vec::new()),
+                false => self.migrate_only(context, plan, Vec::new()),
             }
         }
     }
 
-    fn find(&mut self, turn: &mut Turn<'_>, id: WorkerId, Found { alive, stage }: Found) {
+    fn find(&mut self, context: &mut Context<'_>, id: WorkerId, Found { alive, stage }: Found) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         match &process.life {
-            Life::Held { .. } | Life::Booting { hold: true, .. } => self.end_orphan(turn, id, alive),
+            Life::Held { .. } | Life::Booting { hold: true, .. } => self.end_orphan(context, id, alive),
             life @ (Life::Booting { .. } | Life::Ready) => {
                 if !process.role.goes_on(*life == Life::Ready, stage) {
-                    self.end_orphan(turn, id, alive);
+                    self.end_orphan(context, id, alive);
                 } else if stage == Some(Stage::Ready) {
-                    self.is_up(turn, id);
+                    self.is_up(context, id);
                 }
             }
-            Life::Ending(_) if matches!(process.role, Role::Zygote(_)) => self.end_orphan(turn, id, alive),
+            Life::Ending(_) if matches!(process.role, Role::Zygote(_)) => self.end_orphan(context, id, alive),
             Life::Ending(Ending { signal: StopSignal::Drain, was_ready, .. }) if alive => match stage {
                 Some(Stage::Ready) if *was_ready => process.life = Life::Ready,
                 Some(Stage::Ready) => {
-                    process.life = Life::Booting { hold: false, until: turn.now };
-                    self.is_up(turn, id);
+                    process.life = Life::Booting { hold: false, until: context.now };
+                    self.is_up(context, id);
                 }
                 Some(Stage::Draining) | None => {}
-                Some(_) => self.end_orphan(turn, id, alive),
+                Some(_) => self.end_orphan(context, id, alive),
             },
             Life::Ending(Ending { signal: signal @ StopSignal::Kill, .. }) if alive => {
-                turn.actions.push(Action::SignalProcess { process: id, signal: *signal });
+                context.actions.push(Action::SignalProcess { process: id, signal: *signal });
             }
             Life::Ending(_) => {}
         }
         if !alive {
-            self.exited(turn, id, Exit::Unknown);
+            self.exited(context, id, Exit::Unknown);
         }
     }
 
     /// Ends a process that waits for a word that nobody will say, that was told to go and may not have heard it, or that
     /// is of no use to this ostlerd.
-    fn end_orphan(&mut self, turn: &mut Turn<'_>, id: WorkerId, alive: bool) {
+    fn end_orphan(&mut self, context: &mut Context<'_>, id: WorkerId, alive: bool) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         // Whatever it was, its end begins here.
-        process.life = Life::Booting { hold: false, until: turn.now };
+        process.life = Life::Booting { hold: false, until: context.now };
         match alive {
-            true => self.end(turn, id, Cause::Orphaned),
-            false => process.life = Life::Ending(Ending::killed(turn.now, Cause::Orphaned, false)),
+            true => self.end(context, id, Cause::Orphaned),
+            false => process.life = Life::Ending(Ending::killed(context.now, Cause::Orphaned, false)),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::plan::AppPlan;
 
-use super::app::{App, Mode, Turn};
+use super::app::{App, Context, Mode};
 use super::migrating::Wanted;
 use super::migration::{Migration, Verdict, VerdictKind};
 use super::news::Happening;
@@ -35,7 +35,7 @@ pub(super) struct Again {
 
 impl App {
     /// A migration that was to be followed by a rollout has not ended well.
-    pub(super) fn begin_again_later(&mut self, turn: &mut Turn<'_>, plan: AppPlan, ended: &Migration) {
+    pub(super) fn begin_again_later(&mut self, context: &mut Context<'_>, plan: AppPlan, ended: &Migration) {
         let (_, Verdict { kind, .. }) = ended.outcome();
         let clean = matches!(kind, VerdictKind::Failed | VerdictKind::Retryable | VerdictKind::Partial);
         let wanted = !ended.is_given_up() && self.mode == Mode::Running && self.databases.queued.is_none();
@@ -44,10 +44,10 @@ impl App {
         }
         let failures = self.databases.failures + 1;
         let pace = if ended.has_run { FAILED } else { NOT_BEGUN };
-        let delay = delay_after(pace, failures, turn.random);
-        self.announce(turn, Happening::StartDelayed { delay });
+        let delay = delay_after(pace, failures, context.random);
+        self.announce(context, Happening::StartDelayed { delay });
         let (rolls_out, failed_for) = (true, ended.failed_for.clone());
-        self.databases.again = Some(Again { plan, at: turn.now + delay, failures, rolls_out, failed_for });
+        self.databases.again = Some(Again { plan, at: context.now + delay, failures, rolls_out, failed_for });
     }
 
     /// Whether `wanted` is brought in although its databases have not answered.
@@ -56,27 +56,27 @@ impl App {
         wanted.rolls_out && newest && self.serving.is_none() && ended.could_not_ask()
     }
 
-    pub(super) fn start_unasked(&mut self, turn: &mut Turn<'_>, wanted: Wanted, reason: String) {
-        self.announce(turn, Happening::StartedWithoutDatabase { reason });
+    pub(super) fn start_unasked(&mut self, context: &mut Context<'_>, wanted: Wanted, reason: String) {
+        self.announce(context, Happening::StartedWithoutDatabase { reason });
         self.databases.unasked = Some(wanted.plan.clone());
-        self.ask_later(turn);
-        self.bring_in(turn, wanted.plan, wanted.waiters);
+        self.ask_later(context);
+        self.bring_in(context, wanted.plan, wanted.waiters);
     }
 
     /// A migration has ended badly: if that was not one that has asked the databases of what serves unasked, they are asked
     /// again.
-    pub(super) fn still_unasked(&mut self, turn: &mut Turn<'_>, wanted: &Wanted, ended: &Migration) {
+    pub(super) fn still_unasked(&mut self, context: &mut Context<'_>, wanted: &Wanted, ended: &Migration) {
         let of_this = |plan: &AppPlan| plan.blueprint == wanted.plan.blueprint;
         if self.databases.unasked.as_ref().is_some_and(of_this) && !ended.could_not_ask() {
             self.databases.unasked = None;
         }
-        self.ask_later(turn);
+        self.ask_later(context);
     }
 
-    fn ask_later(&mut self, turn: &mut Turn<'_>) {
+    fn ask_later(&mut self, context: &mut Context<'_>) {
         let Some(plan) = self.databases.unasked.clone() else { return };
         let failures = self.databases.failures + 1;
-        let at = turn.now + delay_after(NOT_BEGUN, failures, turn.random);
+        let at = context.now + delay_after(NOT_BEGUN, failures, context.random);
         self.databases.again =
             Some(Again { plan, at, failures, rolls_out: false, failed_for: BTreeSet::new() });
     }
@@ -88,12 +88,12 @@ impl App {
     }
 
     /// Begins again what is due.
-    pub(super) fn begin_again(&mut self, turn: &mut Turn<'_>) {
-        let due = self.begins_again().is_some_and(|at| at <= turn.now);
+    pub(super) fn begin_again(&mut self, context: &mut Context<'_>) {
+        let due = self.begins_again().is_some_and(|at| at <= context.now);
         let Some(again) = self.databases.again.take_if(|_| due) else { return };
         let (waiters, only) = Default::default();
         let Again { plan, rolls_out, .. } = again;
-        self.begin_migration(turn, Wanted { plan, rolls_out, waiters, only });
+        self.begin_migration(context, Wanted { plan, rolls_out, waiters, only });
         self.databases.failures = again.failures;
         if let Some(begun) = &mut self.databases.migrating {
             begun.migration.failed_for = again.failed_for;

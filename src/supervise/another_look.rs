@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::action::Action;
-use super::app::{App, Mode, Turn};
+use super::app::{App, Context, Mode};
 use super::pool::delay_after;
 use super::time::Moment;
 use super::waiting::Preparing;
@@ -21,14 +21,14 @@ pub(super) struct AnotherLook {
 
 impl App {
     /// The app has been refused.
-    pub(super) fn look_again_later(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn look_again_later(&mut self, context: &mut Context<'_>) {
         let passes = self.refusal.as_ref().is_some_and(|refusal| refusal.passing);
         if !passes || self.serving.is_some() || self.mode != Mode::Running {
             self.another_look = AnotherLook::default();
             return;
         }
         let refusals = self.another_look.refusals.saturating_add(1);
-        let at = Some(turn.now + delay_after(PACE, refusals, turn.random));
+        let at = Some(context.now + delay_after(PACE, refusals, context.random));
         self.another_look = AnotherLook { at, refusals };
     }
 
@@ -40,11 +40,11 @@ impl App {
     }
 
     /// Looks again if it is due; nobody has asked, so nobody is answered.
-    pub(super) fn look_again(&mut self, turn: &mut Turn<'_>) {
-        if self.looks_again().is_some_and(|at| at <= turn.now) {
+    pub(super) fn look_again(&mut self, context: &mut Context<'_>) {
+        if self.looks_again().is_some_and(|at| at <= context.now) {
             self.another_look.at = None;
             self.preparing = Some(Preparing { by_itself: true, ..Preparing::default() });
-            turn.actions.push(Action::Prepare { app: self.name.clone() });
+            context.actions.push(Action::Prepare { app: self.name.clone() });
         }
     }
 }

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use crate::config::AppName;
 use crate::plan::{AppPlan, Blueprint, Migrate, Policy, Prepared, Refusal, Resources};
 
+use super::accepting::Accepting;
 use super::action::Action;
 use super::another_look::AnotherLook;
-use super::doors::Doors;
 use super::event::{GenerationId, LastWords, WorkerId};
 use super::hooks::Hooks;
 use super::joins::Joins;
@@ -28,7 +28,7 @@ use super::view::LastRollout;
 use super::waiting::{Preparing, Waiting};
 
 /// What one call of `handle` works with: the time, and where decisions go.
-pub(super) struct Turn<'a> {
+pub(super) struct Context<'a> {
     pub(super) now: Moment,
     pub(super) random: &'a mut Random,
     pub(super) next_process: &'a mut u64,
@@ -37,7 +37,7 @@ pub(super) struct Turn<'a> {
     pub(super) answers: &'a mut Vec<(RequestId, AppName, Outcome)>,
 }
 
-impl Turn<'_> {
+impl Context<'_> {
     /// A name for a process that no other has, whatever they are for.
     pub(super) fn next_process(&mut self) -> WorkerId {
         *self.next_process += 1;
@@ -124,7 +124,7 @@ pub(super) struct App {
     pub(super) limited: Option<Resources>,
     /// Whether the shell was told that only the serving generation's listeners are needed.
     pub(super) settled: bool,
-    pub(super) doors: Doors,
+    pub(super) accepting: Accepting,
     pub(super) joins: Joins,
     /// When a start that had to wait may be made.
     pub(super) wake: Option<Moment>,
@@ -154,18 +154,18 @@ impl App {
             last_words: None,
             limited: None,
             settled: true,
-            doors: Doors::default(),
+            accepting: Accepting::default(),
             joins: Joins::default(),
             wake: None,
         }
     }
 
-    pub(super) fn announce(&self, turn: &mut Turn<'_>, happening: Happening) {
-        turn.actions.push(Action::Announce(News { app: self.name.clone(), happening }));
+    pub(super) fn announce(&self, context: &mut Context<'_>, happening: Happening) {
+        context.actions.push(Action::Announce(News { app: self.name.clone(), happening }));
     }
 
-    pub(super) fn answer(&self, turn: &mut Turn<'_>, id: RequestId, outcome: Outcome) {
-        turn.answers.push((id, self.name.clone(), outcome));
+    pub(super) fn answer(&self, context: &mut Context<'_>, id: RequestId, outcome: Outcome) {
+        context.answers.push((id, self.name.clone(), outcome));
     }
 
     pub(super) fn next_generation(&mut self, plan: AppPlan) -> Generation {
@@ -215,7 +215,7 @@ impl App {
         self.workers().filter(|worker| worker.is_ready()).count()
     }
 
-    /// The generation that answers visitors now, where one does.
+    /// The generation that answers clients now, where one does.
     pub(super) fn answering(&self) -> Option<GenerationId> {
         let serving = self.serving.as_ref().map(|serving| serving.id);
         let mut ready: Vec<GenerationId> =
@@ -226,10 +226,10 @@ impl App {
     }
 
     /// What time alone does to it.
-    pub(super) fn expire(&mut self, turn: &mut Turn<'_>) {
-        self.tell_joins(turn);
-        self.look_again(turn);
-        self.expire_databases(turn);
-        self.expire_processes(turn);
+    pub(super) fn expire(&mut self, context: &mut Context<'_>) {
+        self.tell_joins(context);
+        self.look_again(context);
+        self.expire_databases(context);
+        self.expire_processes(context);
     }
 }

@@ -6,7 +6,7 @@ use crate::config::{WORKERS_MOST, counted};
 use crate::plan::{AppPlan, Effect, Prepared, effect};
 
 use super::action::Action;
-use super::app::{App, Mode, Then, Turn};
+use super::app::{App, Context, Mode, Then};
 use super::command::{Command, ScaleTo};
 use super::news::{Cause, Happening};
 use super::request::{Outcome, RequestId};
@@ -21,47 +21,47 @@ pub(super) const NOT_FOR_THE_CORE: &str = "the core cannot do this; this is a fa
 
 impl App {
     /// Does what is asked of this app.
-    pub(super) fn command(&mut self, turn: &mut Turn<'_>, id: RequestId, command: Command) {
+    pub(super) fn command(&mut self, context: &mut Context<'_>, id: RequestId, command: Command) {
         match command {
-            Command::Restart { release: None, .. } => self.restart(turn, id),
+            Command::Restart { release: None, .. } => self.restart(context, id),
             Command::Restart { release: Some(release), .. } => {
-                self.switch(turn, id, Target::Release(release))
+                self.switch(context, id, Target::Release(release))
             }
-            Command::Rollback { .. } => self.switch(turn, id, Target::Before),
-            Command::Start { .. } => self.start(turn, id),
-            Command::Stop { .. } => self.stop(turn, Some(id), Then::Rest),
-            Command::Scale { workers: ScaleTo::Count(workers), .. } => self.scale(turn, id, workers),
-            Command::Scale { workers: ScaleTo::Auto(_), .. } => self.scale_as_configured(turn, id),
-            Command::ScaleBy { step, .. } => self.scale_by(turn, id, step),
-            Command::Migrate { .. } => self.migrate(turn, id),
-            Command::AbortMigration { .. } => self.abort_migration(turn, id),
-            Command::ResolveMigration { .. } => self.resolve_migration(turn, id),
+            Command::Rollback { .. } => self.switch(context, id, Target::Before),
+            Command::Start { .. } => self.start(context, id),
+            Command::Stop { .. } => self.stop(context, Some(id), Then::Rest),
+            Command::Scale { workers: ScaleTo::Count(workers), .. } => self.scale(context, id, workers),
+            Command::Scale { workers: ScaleTo::Auto(_), .. } => self.scale_as_configured(context, id),
+            Command::ScaleBy { step, .. } => self.scale_by(context, id, step),
+            Command::Migrate { .. } => self.migrate(context, id),
+            Command::AbortMigration { .. } => self.abort_migration(context, id),
+            Command::ResolveMigration { .. } => self.resolve_migration(context, id),
             Command::MigrationPlan { .. } | Command::MigrationHistory { .. } => {
-                self.not_for_the_core(turn, id)
+                self.not_for_the_core(context, id)
             }
-            Command::Drain { .. } | Command::Undrain => self.not_for_the_core(turn, id),
+            Command::Drain { .. } | Command::Undrain => self.not_for_the_core(context, id),
             Command::Reload | Command::Hangup | Command::DryRun | Command::Reexec => {
-                self.not_for_the_core(turn, id)
+                self.not_for_the_core(context, id)
             }
-            Command::Served | Command::Shutdown | Command::ShutdownNow => self.not_for_the_core(turn, id),
+            Command::Served | Command::Shutdown | Command::ShutdownNow => self.not_for_the_core(context, id),
         }
     }
 
-    fn not_for_the_core(&mut self, turn: &mut Turn<'_>, id: RequestId) {
-        self.answer(turn, id, Outcome::Invalid { reason: NOT_FOR_THE_CORE.to_owned() });
+    fn not_for_the_core(&mut self, context: &mut Context<'_>, id: RequestId) {
+        self.answer(context, id, Outcome::Invalid { reason: NOT_FOR_THE_CORE.to_owned() });
     }
 
     /// The app's first plan.
-    pub(super) fn begin(&mut self, turn: &mut Turn<'_>, prepared: Prepared, waiter: Option<RequestId>) {
+    pub(super) fn begin(&mut self, context: &mut Context<'_>, prepared: Prepared, waiter: Option<RequestId>) {
         let waiters = waiter.into_iter().collect();
         match prepared {
-            Ok(plan) => self.roll_out(turn, plan, waiters),
-            Err(refusal) => self.refuse(turn, refusal, waiters),
+            Ok(plan) => self.roll_out(context, plan, waiters),
+            Err(refusal) => self.refuse(context, refusal, waiters),
         }
     }
 
     /// A new configuration's plan for an app that is there already; whether an answer follows.
-    pub(super) fn replan(&mut self, turn: &mut Turn<'_>, prepared: Prepared, id: RequestId) -> bool {
+    pub(super) fn replan(&mut self, context: &mut Context<'_>, prepared: Prepared, id: RequestId) -> bool {
         if let Mode::Stopping { then, .. } = &mut self.mode
             && *then != Then::Rest
         {
@@ -71,32 +71,32 @@ impl App {
             };
             if let Some(id) = earlier {
                 let reason = "overtaken by a later configuration".to_owned();
-                self.answer(turn, id, Outcome::Refused { reason });
+                self.answer(context, id, Outcome::Refused { reason });
             }
             return true;
         }
         let plan = match prepared {
             Ok(plan) => plan,
             Err(refusal) => {
-                self.refuse(turn, refusal, vec![id]);
+                self.refuse(context, refusal, vec![id]);
                 return true;
             }
         };
         if self.mode != Mode::Running {
             if self.mode == Mode::Stopped {
                 // Its listeners were bound for this plan, and nobody serves them.
-                turn.actions.push(Action::ReleaseApp { app: self.name.clone() });
+                context.actions.push(Action::ReleaseApp { app: self.name.clone() });
             }
             return false;
         }
         let Some(running) = self.plan() else {
-            self.roll_out(turn, plan, vec![id]);
+            self.roll_out(context, plan, vec![id]);
             return true;
         };
         let effect = effect(&running, &plan);
         match effect {
             Effect::Rollout => {
-                self.roll_out(turn, plan, vec![id]);
+                self.roll_out(context, plan, vec![id]);
                 return true;
             }
             Effect::Nothing => return self.join(id),
@@ -107,12 +107,12 @@ impl App {
         if effect == Effect::Resize {
             self.scale = None;
             self.scaling.begin_with(Some(from));
-            self.overtake_scaling(turn, self.wanted(policy));
+            self.overtake_scaling(context, self.wanted(policy));
         }
         let to = self.wanted(policy);
         if from != to {
-            self.announce(turn, Happening::Scaled { from, to });
-            self.hooks_of_scaling(turn, from, to);
+            self.announce(context, Happening::Scaled { from, to });
+            self.hooks_of_scaling(context, from, to);
         }
         // Both: what a rollback goes back to is the old code, kept by the numbers that are in force.
         let rolling = self.rollout.as_mut().map(|rollout| &mut rollout.generation);
@@ -156,45 +156,45 @@ impl App {
         true
     }
 
-    pub(super) fn restart(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+    pub(super) fn restart(&mut self, context: &mut Context<'_>, id: RequestId) {
         match self.mode {
             Mode::Stopping { .. } => {
                 let reason = format!("{} is stopping; try again when it has stopped", self.name);
-                self.answer(turn, id, Outcome::Refused { reason });
+                self.answer(context, id, Outcome::Refused { reason });
             }
-            Mode::Running | Mode::Stopped | Mode::Removed => self.prepare(turn, id, Purpose::Rollout),
+            Mode::Running | Mode::Stopped | Mode::Removed => self.prepare(context, id, Purpose::Rollout),
         }
     }
 
-    pub(super) fn migrate(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+    pub(super) fn migrate(&mut self, context: &mut Context<'_>, id: RequestId) {
         if self.mode == Mode::Running {
-            return self.prepare(turn, id, Purpose::Migration);
+            return self.prepare(context, id, Purpose::Migration);
         }
         let name = &self.name;
         let reason =
             format!("{name} does not run; `ostler start {name}` migrates its databases and starts it");
-        self.answer(turn, id, Outcome::Refused { reason });
+        self.answer(context, id, Outcome::Refused { reason });
     }
 
-    pub(super) fn start(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+    pub(super) fn start(&mut self, context: &mut Context<'_>, id: RequestId) {
         match &self.serving {
             Some(_) if self.mode == Mode::Running => {
                 self.waiting.push(Waiting { id, done: "runs already".to_owned(), scale: false })
             }
-            _ => self.restart(turn, id),
+            _ => self.restart(context, id),
         }
     }
 
-    pub(super) fn stop(&mut self, turn: &mut Turn<'_>, id: Option<RequestId>, then: Then) {
+    pub(super) fn stop(&mut self, context: &mut Context<'_>, id: Option<RequestId>, then: Then) {
         let preparing = self.preparing.take().unwrap_or_default();
         let rollout = self.rollout.take().map(|rollout| rollout.waiters).unwrap_or_default();
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.id);
         let preparing = preparing.waiters.into_iter().chain(preparing.again).map(|(id, _)| id);
-        let databases = self.stop_databases(turn);
+        let databases = self.stop_databases(context);
         let interrupted = preparing.chain(rollout).chain(waiting).chain(databases).chain(self.switch.stop());
         for waiter in interrupted {
             let reason = format!("{} is being stopped", self.name);
-            self.answer(turn, waiter, Outcome::Refused { reason });
+            self.answer(context, waiter, Outcome::Refused { reason });
         }
         match &mut self.mode {
             Mode::Stopping { waiters, then: before, .. } => {
@@ -209,14 +209,14 @@ impl App {
                 };
                 if let Some(id) = overtaken {
                     let reason = format!("{} is being stopped", self.name);
-                    self.answer(turn, id, Outcome::Refused { reason });
+                    self.answer(context, id, Outcome::Refused { reason });
                 }
                 return;
             }
             Mode::Stopped if then == Then::Rest => {
                 if let Some(id) = id {
                     let message = format!("{} is stopped already", self.name);
-                    self.answer(turn, id, Outcome::Done { message, generation: None });
+                    self.answer(context, id, Outcome::Done { message, generation: None });
                 }
                 return;
             }
@@ -225,11 +225,11 @@ impl App {
         self.scale = None;
         self.scaling.begin_with(None);
         let patience = self.serving.as_ref().map_or(EMPTYING_MOST, |serving| serving.policy.drain_timeout);
-        let emptying = (self.ready_workers() > 0).then_some(turn.now + patience.min(EMPTYING_MOST));
+        let emptying = (self.ready_workers() > 0).then_some(context.now + patience.min(EMPTYING_MOST));
         self.mode = Mode::Stopping { waiters: id.into_iter().collect(), then, emptying };
-        self.announce(turn, Happening::Stopping);
+        self.announce(context, Happening::Stopping);
         if emptying.is_some() {
-            turn.actions.push(Action::ShutDoors { app: self.name.clone() });
+            context.actions.push(Action::StopAccepting { app: self.name.clone() });
         }
     }
 
@@ -240,21 +240,21 @@ impl App {
         }
     }
 
-    pub(super) fn kill_all(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn kill_all(&mut self, context: &mut Context<'_>) {
         self.queue_emptied();
-        self.kill_processes(turn, Cause::Stop);
-        self.kill_databases(turn);
+        self.kill_processes(context, Cause::Stop);
+        self.kill_databases(context);
     }
 
-    pub(super) fn scale_by(&mut self, turn: &mut Turn<'_>, id: RequestId, step: i32) {
+    pub(super) fn scale_by(&mut self, context: &mut Context<'_>, id: RequestId, step: i32) {
         let now = self.target().map_or(0, |target| self.wanted(&target.policy));
-        self.scale(turn, id, i64::from(now) + i64::from(step));
+        self.scale(context, id, i64::from(now) + i64::from(step));
     }
 
-    pub(super) fn scale(&mut self, turn: &mut Turn<'_>, id: RequestId, workers: i64) {
+    pub(super) fn scale(&mut self, context: &mut Context<'_>, id: RequestId, workers: i64) {
         let Some(target) = self.target().filter(|_| self.mode == Mode::Running) else {
             let reason = format!("{} does not run; `ostler start {}` first", self.name, self.name);
-            return self.answer(turn, id, Outcome::Refused { reason });
+            return self.answer(context, id, Outcome::Refused { reason });
         };
         let from = self.wanted(&target.policy);
         let wanted = match u32::try_from(workers) {
@@ -265,47 +265,47 @@ impl App {
                     "{workers} workers are not possible: between 1 and {most}; to run none, `ostler stop {}`",
                     self.name
                 );
-                return self.answer(turn, id, Outcome::Invalid { reason });
+                return self.answer(context, id, Outcome::Invalid { reason });
             }
         };
         self.scale = Some(wanted);
-        self.overtake_scaling(turn, wanted);
+        self.overtake_scaling(context, wanted);
         self.waiting.push(Waiting { id, done: format!("scaled from {from} to {wanted}"), scale: true });
-        self.announce(turn, Happening::Scaled { from, to: wanted });
-        self.hooks_of_scaling(turn, from, wanted);
+        self.announce(context, Happening::Scaled { from, to: wanted });
+        self.hooks_of_scaling(context, from, wanted);
     }
 
     /// Takes back what a command asked for: the configuration's number counts, or the load does, from where it is now.
-    pub(super) fn scale_as_configured(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+    pub(super) fn scale_as_configured(&mut self, context: &mut Context<'_>, id: RequestId) {
         let Some(policy) = self.target().filter(|_| self.mode == Mode::Running).map(|it| it.policy.clone())
         else {
             let reason = format!("{} does not run; `ostler start {}` first", self.name, self.name);
-            return self.answer(turn, id, Outcome::Refused { reason });
+            return self.answer(context, id, Outcome::Refused { reason });
         };
         let from = self.wanted(&policy);
         if self.scale.take().is_some() {
             self.scaling.begin_with(Some(from));
         }
         let to = self.wanted(&policy);
-        self.overtake_scaling(turn, to);
+        self.overtake_scaling(context, to);
         let done = match policy.range {
             Some(range) => format!("{} to {} workers, as the load needs", range.min, range.max),
             None => format!("scaled from {from} to {to}, as configured"),
         };
         self.waiting.push(Waiting { id, done, scale: true });
         if from != to {
-            self.announce(turn, Happening::Scaled { from, to });
-            self.hooks_of_scaling(turn, from, to);
+            self.announce(context, Happening::Scaled { from, to });
+            self.hooks_of_scaling(context, from, to);
         }
     }
 
     /// Whoever waits for another number of workers will not get it.
-    fn overtake_scaling(&mut self, turn: &mut Turn<'_>, wanted: u32) {
+    fn overtake_scaling(&mut self, context: &mut Context<'_>, wanted: u32) {
         let (overtaken, others) = std::mem::take(&mut self.waiting).into_iter().partition(|it| it.scale);
         self.waiting = others;
         for Waiting { id, .. } in overtaken {
             let reason = format!("overtaken by a later request for {}", counted(wanted, "worker"));
-            self.answer(turn, id, Outcome::Refused { reason });
+            self.answer(context, id, Outcome::Refused { reason });
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::config::AppName;
 use super::action::Action;
 use super::app::Mode;
 use super::request::RequestId;
-use super::supervisor::{Out, Supervisor};
+use super::supervisor::{Effects, Supervisor};
 use super::view::AppState;
 
 /// How far a start of ostlerd is.
@@ -38,20 +38,20 @@ impl Deploy {
 
 impl Supervisor {
     /// The configuration has been read for the first time since the restart.
-    pub(super) fn deploy(&mut self, out: &mut Out) {
+    pub(super) fn deploy(&mut self, effects: &mut Effects) {
         for app in std::mem::take(&mut self.deploy.owed) {
             let runs = self.apps.get(&app).is_some_and(|it| it.mode == Mode::Running);
             if !runs || self.shutdown.is_some() {
                 continue;
             }
             let id = self.own_request();
-            self.with_app(&app, out, |app, turn| app.restart(turn, id));
+            self.with_app(&app, effects, |app, context| app.restart(context, id));
             self.deploy.unproven.insert(app);
         }
     }
 
     /// Tells systemd as soon as it is so. Comes after all other decisions about apps.
-    pub(super) fn tell_ready(&mut self, out: &mut Out) {
+    pub(super) fn tell_ready(&mut self, effects: &mut Effects) {
         if self.deploy.told {
             return;
         }
@@ -61,7 +61,7 @@ impl Supervisor {
         let starts = self.apps.values().any(|app| app.state() == AppState::Starting);
         if is_proven && !starts && self.shutdown.is_none() {
             self.deploy.told = true;
-            out.actions.push(Action::TellReady);
+            effects.actions.push(Action::TellReady);
         }
     }
 

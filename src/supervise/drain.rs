@@ -15,10 +15,10 @@ use crate::config::AppName;
 
 use super::action::Action;
 use super::app::{App, Mode, Then};
-use super::legacy::DrainLeft;
 use super::news::Happening;
 use super::request::{Outcome, RequestId};
-use super::supervisor::{Out, Supervisor};
+use super::snapshot::DrainLeft;
+use super::supervisor::{Effects, Supervisor};
 use super::time::Moment;
 use super::view::DrainView;
 
@@ -76,7 +76,7 @@ impl Supervisor {
 
     /// Readiness fails from now on; the answer comes when the edge has noticed. A drain that is on is joined, and
     /// lasts as long as the longer of the two.
-    pub(super) fn drain(&mut self, id: RequestId, length: Option<Duration>, out: &mut Out) {
+    pub(super) fn drain(&mut self, id: RequestId, length: Option<Duration>, effects: &mut Effects) {
         if let Some(drain) = &mut self.drain {
             drain.length = drain.length.zip(length).map(|(one, other)| one.max(other));
             drain.waiters.push(id);
@@ -84,39 +84,39 @@ impl Supervisor {
         }
         self.drain = Some(Drain { since: self.now, length, waiters: vec![id], noticed: false });
         let delay = self.machine.edge_delay;
-        self.announce_to_all(&Happening::Draining { delay }, out);
+        self.announce_to_all(&Happening::Draining { delay }, effects);
     }
 
     /// Readiness follows the apps again.
-    pub(super) fn undrain(&mut self, id: RequestId, out: &mut Out) {
-        let message = match self.end_drain(out) {
+    pub(super) fn undrain(&mut self, id: RequestId, effects: &mut Effects) {
+        let message = match self.end_drain(effects) {
             true => "undrained: readiness follows the apps again",
             false => "was not drained; nothing was changed",
         };
-        out.actions.push(done(id, message));
+        effects.actions.push(done(id, message));
     }
 
-    fn end_drain(&mut self, out: &mut Out) -> bool {
+    fn end_drain(&mut self, effects: &mut Effects) -> bool {
         let Some(drain) = self.drain.take() else { return false };
-        refuse(drain.waiters, "the drain was ended before the edge had noticed it", out);
-        self.announce_to_all(&Happening::Undrained, out);
+        refuse(drain.waiters, "the drain was ended before the edge had noticed it", effects);
+        self.announce_to_all(&Happening::Undrained, effects);
         true
     }
 
     /// Readiness fails, the edge's delay passes, then every app stops. `now` leaves the delay and all patience out.
-    pub(super) fn shut_down(&mut self, id: RequestId, now: bool, out: &mut Out) {
+    pub(super) fn shut_down(&mut self, id: RequestId, now: bool, effects: &mut Effects) {
         let delay = self.machine.edge_delay;
         self.shutdown.get_or_insert_default().waiters.push(id);
         if self.drain.is_none() {
             self.drain = Some(Drain { since: self.now, length: None, waiters: Vec::new(), noticed: false });
             if !now && !delay.is_zero() {
-                self.announce_to_all(&Happening::Draining { delay }, out);
+                self.announce_to_all(&Happening::Draining { delay }, effects);
             }
         }
         if now {
-            self.stop_all(out);
+            self.stop_all(effects);
             for name in self.names() {
-                self.with_app(&name, out, |app, turn| app.kill_all(turn));
+                self.with_app(&name, effects, |app, context| app.kill_all(context));
             }
             let idle = self.apps.values().all(|app| app.databases.is_idle());
             let wait = if idle { LAST_WAIT } else { LAST_WAIT_FOR_DATABASES };
@@ -127,22 +127,22 @@ impl Supervisor {
     }
 
     /// What time alone does to a drain and to a shutdown.
-    pub(super) fn expire_drain(&mut self, out: &mut Out) {
+    pub(super) fn expire_drain(&mut self, effects: &mut Effects) {
         let Some(drain) = &self.drain else { return };
         let (now, since) = (self.now, drain.since);
         if now >= self.noticed_at(drain) {
-            self.edge_has_noticed(now.since(since), out);
+            self.edge_has_noticed(now.since(since), effects);
             if self.shutdown.is_some() {
-                return self.stop_all(out);
+                return self.stop_all(effects);
             }
         }
         let over = self.drain.as_ref().and_then(|drain| self.undrains_at(drain));
         if over.is_some_and(|at| now >= at) {
-            self.end_drain(out);
+            self.end_drain(effects);
         }
     }
 
-    fn edge_has_noticed(&mut self, after: Duration, out: &mut Out) {
+    fn edge_has_noticed(&mut self, after: Duration, effects: &mut Effects) {
         let (delay, stops) = (self.machine.edge_delay, self.shutdown.is_some());
         let Some(drain) = &mut self.drain else { return };
         let first = !std::mem::replace(&mut drain.noticed, true);
@@ -157,14 +157,14 @@ impl Supervisor {
                 after.as_secs()
             ),
         };
-        out.actions.extend(waiters.into_iter().map(|id| done(id, &message)));
+        effects.actions.extend(waiters.into_iter().map(|id| done(id, &message)));
         if first && !stops && !delay.is_zero() {
-            self.announce_to_all(&Happening::Drained { delay }, out);
+            self.announce_to_all(&Happening::Drained { delay }, effects);
         }
     }
 
     /// The apps drain and end; what was under way for them is given up.
-    fn stop_all(&mut self, out: &mut Out) {
+    fn stop_all(&mut self, effects: &mut Effects) {
         let Some(shutdown) = &mut self.shutdown else { return };
         if std::mem::replace(&mut shutdown.stopping, true) {
             return;
@@ -174,9 +174,9 @@ impl Supervisor {
             |app: &&App| matches!(app.mode, Mode::Stopped | Mode::Stopping { then: Then::Rest, .. });
         shutdown.stopped_before = self.apps.values().filter(stopped).map(|app| app.name.clone()).collect();
         let waiters = self.drain.as_mut().map(|drain| std::mem::take(&mut drain.waiters));
-        refuse(waiters.unwrap_or_default(), "ostlerd is shutting down at once", out);
+        refuse(waiters.unwrap_or_default(), "ostlerd is shutting down at once", effects);
         for name in self.names() {
-            self.with_app(&name, out, |app, turn| app.stop(turn, None, Then::Rest));
+            self.with_app(&name, effects, |app, context| app.stop(context, None, Then::Rest));
         }
     }
 
@@ -236,9 +236,9 @@ impl Supervisor {
         drain.length.filter(|_| self.shutdown.is_none()).map(|length| self.noticed_at(drain) + length)
     }
 
-    fn announce_to_all(&mut self, happening: &Happening, out: &mut Out) {
+    fn announce_to_all(&mut self, happening: &Happening, effects: &mut Effects) {
         for name in self.names() {
-            self.with_app(&name, out, |app, turn| app.announce(turn, happening.clone()));
+            self.with_app(&name, effects, |app, context| app.announce(context, happening.clone()));
         }
     }
 
@@ -251,7 +251,7 @@ fn done(id: RequestId, message: &str) -> Action {
     Action::Answer { id, outcome: Outcome::Done { message: message.to_owned(), generation: None } }
 }
 
-fn refuse(waiters: Vec<RequestId>, reason: &str, out: &mut Out) {
+fn refuse(waiters: Vec<RequestId>, reason: &str, effects: &mut Effects) {
     let outcome = Outcome::Refused { reason: reason.to_owned() };
-    out.actions.extend(waiters.into_iter().map(|id| Action::Answer { id, outcome: outcome.clone() }));
+    effects.actions.extend(waiters.into_iter().map(|id| Action::Answer { id, outcome: outcome.clone() }));
 }

@@ -97,7 +97,7 @@ pub enum Event {
         /// What.
         fact: Box<MigrationFact>,
     },
-    /// After `ShutDoors`: no connection waits for a worker of the app any more.
+    /// After `StopAccepting`: no connection waits for a worker of the app any more.
     QueueEmptied {
         /// The app.
         app: AppName,

@@ -17,7 +17,7 @@
 use crate::plan::Hook;
 
 use super::action::Action;
-use super::app::{App, Turn};
+use super::app::{App, Context};
 use super::event::{GenerationId, WorkerId};
 use super::pool::Process;
 
@@ -63,7 +63,7 @@ impl App {
     /// A generation is about to start its first worker.
     pub(super) fn hooks_of_new_generation(
         &mut self,
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         generation: GenerationId,
         replaces: bool,
         workers: u32,
@@ -74,12 +74,12 @@ impl App {
             true => std::mem::replace(&mut self.hooks.incoming, host),
             false => std::mem::replace(&mut self.hooks.current, host),
         };
-        self.end_hooks(turn, before);
+        self.end_hooks(context, before);
     }
 
     pub(super) fn hooks_of_started(
         &mut self,
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         worker: WorkerId,
         generation: GenerationId,
     ) {
@@ -93,92 +93,92 @@ impl App {
         {
             host.beside = Some(worker);
             let first = DueHook::new(Hook::first(is_incoming), workers);
-            turn.actions.push(Action::StartHooks { app, generation, worker, first });
+            context.actions.push(Action::StartHooks { app, generation, worker, first });
         }
-        self.hook_of_worker(turn, Hook::PreFork, worker, generation);
+        self.hook_of_worker(context, Hook::PreFork, worker, generation);
     }
 
     /// A worker was not started after all, and no process of hooks beside it: it is started beside another.
-    pub(super) fn hooks_of_not_started(&mut self, turn: &mut Turn<'_>, worker: WorkerId) {
+    pub(super) fn hooks_of_not_started(&mut self, context: &mut Context<'_>, worker: WorkerId) {
         let mut hosts = self.hooks.current.iter_mut().chain(&mut self.hooks.incoming);
         let Some(host) = hosts.find(|host| host.beside == Some(worker)) else { return };
         host.beside = None;
         let generation = host.generation;
         for other in self.select(|it| it.generation == generation && !it.forking) {
-            self.hooks_of_started(turn, other, generation);
+            self.hooks_of_started(context, other, generation);
         }
     }
 
     /// One that was to be forked and never was has no process that could have ended.
-    pub(super) fn hooks_of_ended(&mut self, turn: &mut Turn<'_>, worker: &Process) {
+    pub(super) fn hooks_of_ended(&mut self, context: &mut Context<'_>, worker: &Process) {
         if worker.role.serves() && !worker.forking {
-            self.hook_of_worker(turn, Hook::ChildExit, worker.id, worker.generation);
+            self.hook_of_worker(context, Hook::ChildExit, worker.id, worker.generation);
         }
     }
 
     fn hook_of_worker(
         &mut self,
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         hook: Hook,
         worker: WorkerId,
         generation: GenerationId,
     ) {
         let due = DueHook { worker: Some(worker), ..DueHook::new(hook, self.hooks.workers) };
         let host = self.hooks.host(generation).map(|host| host.generation);
-        self.run_hook(turn, host, due);
+        self.run_hook(context, host, due);
     }
 
-    pub(super) fn hooks_of_scaling(&mut self, turn: &mut Turn<'_>, from: u32, to: u32) {
+    pub(super) fn hooks_of_scaling(&mut self, context: &mut Context<'_>, from: u32, to: u32) {
         if from == to {
             return;
         }
         self.hooks.workers = to;
         let due = DueHook { from: Some(from), ..DueHook::new(Hook::NworkersChanged, to) };
-        self.run_hook(turn, self.hooks.serving(), due);
+        self.run_hook(context, self.hooks.serving(), due);
     }
 
-    pub(super) fn hooks_at_full_strength(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn hooks_at_full_strength(&mut self, context: &mut Context<'_>) {
         if !std::mem::replace(&mut self.hooks.was_ready, true) {
             let due = DueHook::new(Hook::WhenReady, self.hooks.workers);
-            self.run_hook(turn, self.hooks.serving(), due);
+            self.run_hook(context, self.hooks.serving(), due);
         }
     }
 
     /// The new generation stays.
-    pub(super) fn hooks_of_incoming_stay(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn hooks_of_incoming_stay(&mut self, context: &mut Context<'_>) {
         if let Some(incoming) = self.hooks.incoming.take() {
             let before = self.hooks.current.replace(incoming);
-            self.end_hooks(turn, before);
+            self.end_hooks(context, before);
         }
     }
 
     /// The new generation goes.
-    pub(super) fn hooks_of_incoming_go(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn hooks_of_incoming_go(&mut self, context: &mut Context<'_>) {
         let incoming = self.hooks.incoming.take();
-        self.end_hooks(turn, incoming);
+        self.end_hooks(context, incoming);
     }
 
     /// No worker is left, and none is wanted.
-    pub(super) fn hooks_of_stop(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn hooks_of_stop(&mut self, context: &mut Context<'_>) {
         let due = DueHook::new(Hook::OnExit, self.hooks.workers);
-        self.run_hook(turn, self.hooks.serving(), due);
+        self.run_hook(context, self.hooks.serving(), due);
         let Hooks { current, incoming, .. } = std::mem::take(&mut self.hooks);
-        self.end_hooks(turn, current);
-        self.end_hooks(turn, incoming);
+        self.end_hooks(context, current);
+        self.end_hooks(context, incoming);
     }
 
-    fn run_hook(&mut self, turn: &mut Turn<'_>, host: Option<GenerationId>, due: DueHook) {
+    fn run_hook(&mut self, context: &mut Context<'_>, host: Option<GenerationId>, due: DueHook) {
         let is_there = |it: &&Host| Some(it.generation) == host && it.beside.is_some();
         let hosts = self.hooks.current.iter().chain(&self.hooks.incoming);
         if let Some(Host { generation, .. }) = hosts.into_iter().find(is_there) {
             let (app, generation) = (self.name.clone(), *generation);
-            turn.actions.push(Action::RunHook { app, generation, due });
+            context.actions.push(Action::RunHook { app, generation, due });
         }
     }
 
-    fn end_hooks(&self, turn: &mut Turn<'_>, host: Option<Host>) {
+    fn end_hooks(&self, context: &mut Context<'_>, host: Option<Host>) {
         if let Some(Host { generation, beside: Some(_) }) = host {
-            turn.actions.push(Action::EndHooks { app: self.name.clone(), generation });
+            context.actions.push(Action::EndHooks { app: self.name.clone(), generation });
         }
     }
 }

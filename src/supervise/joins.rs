@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::app::{App, Turn};
+use super::app::{App, Context};
 use super::news::Happening;
 use super::time::Moment;
 
@@ -27,23 +27,23 @@ impl Joins {
 
 impl App {
     /// A request joins what is under way: said at once, or counted where that was said a moment ago.
-    pub(super) fn joined(&mut self, turn: &mut Turn<'_>) {
-        if self.joins.since.is_some_and(|since| turn.now < since + PAUSE) {
+    pub(super) fn joined(&mut self, context: &mut Context<'_>) {
+        if self.joins.since.is_some_and(|since| context.now < since + PAUSE) {
             self.joins.more = self.joins.more.saturating_add(1);
             return;
         }
-        self.joins = Joins { since: Some(turn.now), more: 0 };
-        self.announce(turn, Happening::RolloutRequested { joined: true, more: None });
+        self.joins = Joins { since: Some(context.now), more: 0 };
+        self.announce(context, Happening::RolloutRequested { joined: true, more: None });
     }
 
     /// Says how many have joined since it was last said, once a second.
-    pub(super) fn tell_joins(&mut self, turn: &mut Turn<'_>) {
-        if self.joins.deadline().is_none_or(|due| turn.now < due) {
+    pub(super) fn tell_joins(&mut self, context: &mut Context<'_>) {
+        if self.joins.deadline().is_none_or(|due| context.now < due) {
             return;
         }
         let more = self.joins.more;
-        self.joins = Joins { since: Some(turn.now), more: 0 };
-        self.announce(turn, Happening::RolloutRequested { joined: true, more: Some(more) });
+        self.joins = Joins { since: Some(context.now), more: 0 };
+        self.announce(context, Happening::RolloutRequested { joined: true, more: Some(more) });
     }
 }
 

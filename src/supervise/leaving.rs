@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use super::action::Action;
 use super::event::Event;
 use super::request::{Outcome, RequestId};
-use super::supervisor::{Out, Supervisor};
+use super::supervisor::{Effects, Supervisor};
 
 /// Why there is no re-execution any more.
 const STOPPED: &str = "ostlerd is being stopped or started again; the next start runs the binary on disk";
@@ -79,16 +79,16 @@ impl Supervisor {
     }
 
     /// Somebody wants the binary on disk to take over.
-    pub(super) fn reexec(&mut self, id: RequestId, out: &mut Out) {
+    pub(super) fn reexec(&mut self, id: RequestId, effects: &mut Effects) {
         match self.cannot_be_left() {
             _ if self.leaving.is_some() => {
                 let reason = "ostlerd is being re-executed already".to_owned();
-                refuse(id, reason, out);
+                refuse(id, reason, effects);
             }
-            Some(reason) => refuse(id, reason, out),
+            Some(reason) => refuse(id, reason, effects),
             None => {
                 self.leaving = Some(Leaving::Checking { id });
-                out.actions.push(Action::CheckSuccessor);
+                effects.actions.push(Action::CheckSuccessor);
             }
         }
     }
@@ -104,22 +104,22 @@ impl Supervisor {
     }
 
     /// The binary on disk has been asked.
-    pub(super) fn successor_checked(&mut self, checked: Result<PathBuf, String>, out: &mut Out) {
+    pub(super) fn successor_checked(&mut self, checked: Result<PathBuf, String>, effects: &mut Effects) {
         let Some(Leaving::Checking { id }) = self.leaving.take() else { return };
         match checked {
             Ok(program) => self.leave(HandoverBy::Reexec { id, program }),
-            Err(reason) => refuse(id, format!("{reason}; this ostlerd goes on"), out),
+            Err(reason) => refuse(id, format!("{reason}; this ostlerd goes on"), effects),
         }
     }
 
     /// systemd was asked why it ends ostlerd.
-    pub(super) fn end_explained(&mut self, restart: bool, out: &mut Out) {
+    pub(super) fn end_explained(&mut self, restart: bool, effects: &mut Effects) {
         if !restart {
             let id = self.own_request();
-            return self.shut_down(id, false, out);
+            return self.shut_down(id, false, effects);
         }
         if let Some(Leaving::Checking { id }) = self.leaving.take() {
-            refuse(id, STOPPED.to_owned(), out);
+            refuse(id, STOPPED.to_owned(), effects);
         }
         self.leave(HandoverBy::Restart);
     }
@@ -129,16 +129,16 @@ impl Supervisor {
     }
 
     /// Has the shell make room, if that is still possible. Comes after all other decisions.
-    pub(super) fn tell_to_leave(&mut self, out: &mut Out) {
+    pub(super) fn tell_to_leave(&mut self, effects: &mut Effects) {
         let reason = self.cannot_be_left();
         match (&mut self.leaving, reason) {
             (Some(Leaving::Due { way: HandoverBy::Reexec { id, .. }, told: false, .. }), Some(reason)) => {
-                refuse(*id, reason, out);
+                refuse(*id, reason, effects);
                 self.leaving = None;
             }
             (Some(Leaving::Due { way, told, .. }), _) if !*told => {
                 *told = true;
-                out.actions.push(Action::Leave(way.clone()));
+                effects.actions.push(Action::Leave(way.clone()));
             }
             _ => {}
         }
@@ -152,29 +152,29 @@ impl Supervisor {
     }
 
     /// This ostlerd is still here, and takes up what has happened.
-    pub(super) fn stayed(&mut self, why: Stayed, out: &mut Out) {
+    pub(super) fn stayed(&mut self, why: Stayed, effects: &mut Effects) {
         let Some(Leaving::Due { way, since, .. }) = self.leaving.take() else { return };
         match (way, why) {
-            (HandoverBy::Reexec { id, .. }, Stayed::Ending) => refuse(id, STOPPED.to_owned(), out),
+            (HandoverBy::Reexec { id, .. }, Stayed::Ending) => refuse(id, STOPPED.to_owned(), effects),
             (HandoverBy::Reexec { id, .. }, Stayed::Unwritten(path)) => {
                 let path = path.display();
                 let reason =
                     format!("{path} cannot be written, and the next ostlerd needs it; this one goes on");
-                refuse(id, reason, out);
+                refuse(id, reason, effects);
             }
             (HandoverBy::Reexec { .. }, Stayed::NotExecuted) => {}
             // Nobody would know of the workers.
             (HandoverBy::Restart, _) => {
                 let id = self.own_request();
-                self.shut_down(id, false, out);
+                self.shut_down(id, false, effects);
             }
         }
         for event in since {
-            self.record(event, out);
+            self.record(event, effects);
         }
     }
 }
 
-fn refuse(id: RequestId, reason: String, out: &mut Out) {
-    out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
+fn refuse(id: RequestId, reason: String, effects: &mut Effects) {
+    effects.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
 }

@@ -14,7 +14,7 @@
 use crate::plan::AppPlan;
 
 use super::again::Again;
-use super::app::{App, Mode, Turn};
+use super::app::{App, Context, Mode};
 use super::migration::{
     AbortReason, Errand, LastMigration, Migration, MigrationFact, MigrationView, Opening, RunId, Task,
     Verdict, VerdictKind,
@@ -141,14 +141,14 @@ impl Databases {
 
 impl App {
     /// Has `plan` run: its databases first, then its workers. The one entry by which a generation is brought in.
-    pub(super) fn roll_out(&mut self, turn: &mut Turn<'_>, plan: AppPlan, waiters: Vec<RequestId>) {
+    pub(super) fn roll_out(&mut self, context: &mut Context<'_>, plan: AppPlan, waiters: Vec<RequestId>) {
         self.refusal = None;
         self.mode = Mode::Running;
-        self.want(turn, Wanted { plan, rolls_out: true, waiters, only: Vec::new() });
+        self.want(context, Wanted { plan, rolls_out: true, waiters, only: Vec::new() });
     }
 
     /// Has the databases brought up to date with `plan`, and nothing else.
-    pub(super) fn migrate_only(&mut self, turn: &mut Turn<'_>, plan: AppPlan, only: Vec<RequestId>) {
+    pub(super) fn migrate_only(&mut self, context: &mut Context<'_>, plan: AppPlan, only: Vec<RequestId>) {
         // What the shell holds for this plan is not needed by the workers that serve.
         self.settled = false;
         let outcome = if plan.migrate.is_none() {
@@ -158,35 +158,35 @@ impl App {
             || self.databases.migrating.as_ref().is_some_and(|it| it.wanted.has(&plan))
             || self.databases.queued.as_ref().is_some_and(|it| it.has(&plan))
         {
-            return self.want(turn, Wanted { plan, rolls_out: false, waiters: Vec::new(), only });
+            return self.want(context, Wanted { plan, rolls_out: false, waiters: Vec::new(), only });
         } else {
             let reason = format!("the databases of {} are being worked on; try again then", self.name);
             Outcome::Refused { reason }
         };
-        self.answer_all(turn, only, &outcome);
+        self.answer_all(context, only, &outcome);
     }
 
-    fn want(&mut self, turn: &mut Turn<'_>, wanted: Wanted) {
+    fn want(&mut self, context: &mut Context<'_>, wanted: Wanted) {
         let accepts = self.accepts_breakage(&wanted);
         if let Some(queued) = self.databases.queued.as_mut().filter(|it| it.has(&wanted.plan)) {
             queued.join(wanted);
-            return self.joined(turn);
+            return self.joined(context);
         }
         if let Some(running) = self.databases.migrating.as_mut().filter(|it| it.wanted.has(&wanted.plan)) {
             running.migration.accepts_breakage |= accepts;
             if wanted.rolls_out {
                 // This one is what is wanted again.
                 running.wanted.join(wanted);
-                self.overtake_queued(turn);
+                self.overtake_queued(context);
             } else {
                 running.wanted.join(wanted);
             }
-            return self.joined(turn);
+            return self.joined(context);
         }
         if !self.databases.is_idle() {
-            self.overtake_queued(turn);
+            self.overtake_queued(context);
             self.databases.queued = Some(wanted);
-            return self.announce(turn, Happening::MigrationQueued);
+            return self.announce(context, Happening::MigrationQueued);
         }
         let rolling = self.rollout.as_ref().filter(|it| !it.is_rolling_back()).map(|it| &it.generation);
         let brought_in = rolling
@@ -199,9 +199,9 @@ impl App {
                 // What has no migrations any more has none that failed.
                 self.databases.last = None;
             }
-            return self.bring_in(turn, wanted.plan, wanted.waiters);
+            return self.bring_in(context, wanted.plan, wanted.waiters);
         }
-        self.begin_migration(turn, wanted);
+        self.begin_migration(context, wanted);
     }
 
     /// Whether somebody who waits for it wants it although it breaks the code that serves.
@@ -209,74 +209,74 @@ impl App {
         wanted.waiters.iter().chain(&wanted.only).any(|id| self.databases.accepting.contains(id))
     }
 
-    pub(super) fn begin_migration(&mut self, turn: &mut Turn<'_>, wanted: Wanted) {
+    pub(super) fn begin_migration(&mut self, context: &mut Context<'_>, wanted: Wanted) {
         let Some(migrate) = wanted.plan.migrate.clone() else { return };
         if self.databases.unasked.is_none() {
             self.databases.problem = None;
         }
         (self.databases.again, self.databases.failures) = (None, 0);
         self.databases.last_plan = Some(wanted.plan.clone());
-        let run = turn.next_run();
+        let run = context.next_run();
         let serving = self.serving.as_ref().map(|it| it.id);
-        let mut migration = Migration::begin(turn, run, &wanted.plan, migrate, serving);
+        let mut migration = Migration::begin(context, run, &wanted.plan, migrate, serving);
         migration.accepts_breakage = self.accepts_breakage(&wanted);
         migration.serving_code = self.serving_code(&wanted.plan);
         self.databases.migrating = Some(Migrating { migration, wanted, aborters: Vec::new() });
     }
 
-    fn overtake_queued(&mut self, turn: &mut Turn<'_>) {
+    fn overtake_queued(&mut self, context: &mut Context<'_>) {
         let Some(queued) = self.databases.queued.take() else { return };
         let reason = "overtaken by a later request for another release".to_owned();
         let both = queued.waiters.into_iter().chain(queued.only).collect();
-        self.answer_all(turn, both, &Outcome::Refused { reason });
+        self.answer_all(context, both, &Outcome::Refused { reason });
     }
 
     /// Something has become known about what is done to its databases.
-    pub(super) fn migration_heard(&mut self, turn: &mut Turn<'_>, fact: MigrationFact) {
+    pub(super) fn migration_heard(&mut self, context: &mut Context<'_>, fact: MigrationFact) {
         if let Some(migrating) = &mut self.databases.migrating {
-            migrating.migration.heard(turn, fact);
+            migrating.migration.heard(context, fact);
         } else if let Some(errand) = &mut self.databases.errand {
-            errand.heard(turn, fact);
+            errand.heard(context, fact);
         }
-        self.follow_databases(turn);
+        self.follow_databases(context);
     }
 
-    pub(super) fn expire_databases(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn expire_databases(&mut self, context: &mut Context<'_>) {
         if let Some(migrating) = &mut self.databases.migrating {
-            migrating.migration.expire(turn);
+            migrating.migration.expire(context);
         }
         if let Some(errand) = &mut self.databases.errand {
-            errand.expire(turn);
+            errand.expire(context);
         }
-        self.follow_databases(turn);
-        self.begin_again(turn);
+        self.follow_databases(context);
+        self.begin_again(context);
     }
 
     /// What has ended has consequences.
-    pub(super) fn follow_databases(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn follow_databases(&mut self, context: &mut Context<'_>) {
         if let Some(over) = self.databases.migrating.take_if(|it| it.migration.is_over()) {
-            self.migrated(turn, over);
+            self.migrated(context, over);
         }
         if let Some(over) = self.databases.errand.take_if(|it| it.ended().is_some()) {
-            self.errand_ended(turn, over);
+            self.errand_ended(context, over);
         }
-        self.begin_what_waits(turn);
+        self.begin_what_waits(context);
     }
 
-    pub(super) fn begin_what_waits(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn begin_what_waits(&mut self, context: &mut Context<'_>) {
         if self.mode != Mode::Running || !self.databases.is_idle() {
             return;
         }
         if let Some(queued) = self.databases.queued.take() {
-            self.want(turn, queued);
+            self.want(context, queued);
         } else if let Some(opening) = self.databases.post_deploy.take() {
-            self.announce(turn, Happening::PostDeployStarted);
-            let run = turn.next_run();
-            self.databases.errand = Some(Errand::begin(turn, run, opening, Task::PostDeploy, Vec::new()));
+            self.announce(context, Happening::PostDeployStarted);
+            let run = context.next_run();
+            self.databases.errand = Some(Errand::begin(context, run, opening, Task::PostDeploy, Vec::new()));
         }
     }
 
-    fn migrated(&mut self, turn: &mut Turn<'_>, over: Migrating) {
+    fn migrated(&mut self, context: &mut Context<'_>, over: Migrating) {
         let Migrating { migration, mut wanted, aborters } = over;
         let (database, verdict) = migration.outcome();
         self.databases.last =
@@ -285,24 +285,24 @@ impl App {
         let words = format!("migration {}: {}", verdict.kind, verdict.reason);
         self.databases.problem = (!good).then(|| words.clone());
         let ended = Outcome::Done { message: format!("{}: ended; {words}", self.name), generation: None };
-        self.answer_all(turn, aborters, &ended);
+        self.answer_all(context, aborters, &ended);
         if !good {
             // What the shell holds for its plan is not needed by the workers that stay.
             self.settled = false;
             let outcome = self.not_migrated(&verdict);
-            self.answer_all(turn, std::mem::take(&mut wanted.only), &outcome);
+            self.answer_all(context, std::mem::take(&mut wanted.only), &outcome);
             if self.starts_unasked(&wanted, &migration) {
-                return self.start_unasked(turn, wanted, words);
+                return self.start_unasked(context, wanted, words);
             }
-            self.still_unasked(turn, &wanted, &migration);
+            self.still_unasked(context, &wanted, &migration);
             if wanted.rolls_out {
                 self.last_rollout =
                     Some(LastRollout { generation: None, committed: false, reason: Some(words.clone()) });
                 let serving = self.answering();
-                self.announce(turn, Happening::NotRolledOut { reason: words, serving });
-                self.begin_again_later(turn, wanted.plan, &migration);
+                self.announce(context, Happening::NotRolledOut { reason: words, serving });
+                self.begin_again_later(context, wanted.plan, &migration);
             }
-            return self.answer_all(turn, wanted.waiters, &outcome);
+            return self.answer_all(context, wanted.waiters, &outcome);
         }
         self.databases.unasked = None;
         self.serving_shown(&migration);
@@ -316,15 +316,15 @@ impl App {
         let message =
             std::iter::once(message).chain(migration.seen().warnings()).collect::<Vec<_>>().join("; ");
         let generation = self.answering();
-        self.answer_all(turn, wanted.only, &Outcome::Done { message, generation });
+        self.answer_all(context, wanted.only, &Outcome::Done { message, generation });
         if !wanted.rolls_out || self.mode != Mode::Running {
             return;
         }
         if self.databases.queued.as_ref().is_some_and(|it| it.rolls_out) {
             let reason = "its databases are migrated, and a newer release was asked for meanwhile".to_owned();
-            return self.answer_all(turn, wanted.waiters, &Outcome::Refused { reason });
+            return self.answer_all(context, wanted.waiters, &Outcome::Refused { reason });
         }
-        self.bring_in(turn, wanted.plan, wanted.waiters);
+        self.bring_in(context, wanted.plan, wanted.waiters);
     }
 
     fn not_migrated(&self, verdict: &Verdict) -> Outcome {
@@ -332,28 +332,28 @@ impl App {
     }
 
     /// Somebody wants the migration to end, or what is run after the rollout.
-    pub(super) fn abort_migration(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+    pub(super) fn abort_migration(&mut self, context: &mut Context<'_>, id: RequestId) {
         if let Some(migrating) = &mut self.databases.migrating {
             migrating.aborters.push(id);
-            migrating.migration.abort(turn, AbortReason::Asked);
+            migrating.migration.abort(context, AbortReason::Asked);
         } else if let Some(errand) = self.databases.errand.as_mut().filter(|it| it.task == Task::PostDeploy) {
             errand.waiters.push(id);
-            errand.abort(turn);
+            errand.abort(context);
         } else if self.databases.again.take().is_some() {
             let message = match self.databases.unasked.take() {
                 Some(_) => format!("{}: its databases are not asked again until the next rollout", self.name),
                 None => format!("{}: its start is not tried again", self.name),
             };
-            return self.answer(turn, id, Outcome::Done { message, generation: None });
+            return self.answer(context, id, Outcome::Done { message, generation: None });
         } else {
             let reason = format!("no migration of {} is under way", self.name);
-            return self.answer(turn, id, Outcome::Refused { reason });
+            return self.answer(context, id, Outcome::Refused { reason });
         }
-        self.follow_databases(turn);
+        self.follow_databases(context);
     }
 
     /// The app stops: what is under way for its databases ends; those who waited for it are told.
-    pub(super) fn stop_databases(&mut self, turn: &mut Turn<'_>) -> Vec<RequestId> {
+    pub(super) fn stop_databases(&mut self, context: &mut Context<'_>) -> Vec<RequestId> {
         let databases = &mut self.databases;
         (databases.post_deploy, databases.again, databases.unasked) = (None, None, None);
         let mut interrupted = Vec::new();
@@ -364,28 +364,28 @@ impl App {
         if let Some(migrating) = &mut databases.migrating {
             interrupted.append(&mut migrating.wanted.waiters);
             interrupted.append(&mut migrating.wanted.only);
-            migrating.migration.abort(turn, AbortReason::Stopping);
+            migrating.migration.abort(context, AbortReason::Stopping);
         }
         if let Some(errand) = &mut databases.errand {
-            errand.abort(turn);
+            errand.abort(context);
         }
         interrupted
     }
 
     /// The daemon leaves at once.
-    pub(super) fn kill_databases(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn kill_databases(&mut self, context: &mut Context<'_>) {
         if let Some(migrating) = &mut self.databases.migrating {
-            migrating.migration.kill(turn);
+            migrating.migration.kill(context);
         }
         if let Some(errand) = &mut self.databases.errand {
-            errand.kill(turn);
+            errand.kill(context);
         }
-        self.follow_databases(turn);
+        self.follow_databases(context);
     }
 
-    pub(super) fn answer_all(&self, turn: &mut Turn<'_>, ids: Vec<RequestId>, outcome: &Outcome) {
+    pub(super) fn answer_all(&self, context: &mut Context<'_>, ids: Vec<RequestId>, outcome: &Outcome) {
         for id in ids {
-            self.answer(turn, id, outcome.clone());
+            self.answer(context, id, outcome.clone());
         }
     }
 }

@@ -5,6 +5,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod accepting;
 mod action;
 mod adopt;
 mod again;
@@ -14,18 +15,16 @@ mod app_commands;
 mod command;
 pub mod commands;
 mod deploy;
-mod doors;
 mod drain;
-mod errands;
 mod event;
 mod hooks;
 mod joins;
 mod leaving;
-mod legacy;
 mod migrating;
 mod migration;
 mod news;
 mod pool;
+mod post_deploy;
 mod project;
 mod proof;
 mod random;
@@ -33,6 +32,7 @@ mod reload;
 mod request;
 mod rollout;
 mod scaling;
+mod snapshot;
 mod start;
 mod supervisor;
 mod switch;
@@ -48,7 +48,6 @@ pub use commands::{COMMANDS, CommandRow, Permission, interrupted};
 pub use event::{Event, Exit, GenerationId, LastWords, Observation, ProcessFact, Stand, WorkerId};
 pub use hooks::DueHook;
 pub use leaving::{HandoverBy, Stayed};
-pub use legacy::Legacy;
 pub use migration::{
     AbortReason, AbortRung, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind,
     HistoryEntry, Language, LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact,
@@ -62,6 +61,7 @@ pub use proof::{Answer, Proof, Tolerance};
 pub use reload::{ConfigFound, ConfigState, ReadPurpose};
 pub use request::{Outcome, RequestId};
 pub use scaling::{AppLoad, LoadLook, MachineMemory, WorkerLoad};
+pub use snapshot::Snapshot;
 pub use supervisor::Supervisor;
 pub use switch::{LinkFact, LinkOrder, Target};
 pub use time::Moment;

@@ -364,11 +364,11 @@ impl fmt::Display for Happening {
                 write!(f, "generation {generation} serves with {}", counted(*workers, "worker"))
             }
             Draining { delay } if delay.is_zero() => {
-                write!(f, "draining: readiness fails; visitors are still served")
+                write!(f, "draining: readiness fails; clients are still served")
             }
             Draining { delay } => write!(
                 f,
-                "draining: readiness fails; visitors are still served; the edge notices within {delay:?}"
+                "draining: readiness fails; clients are still served; the edge notices within {delay:?}"
             ),
             Drained { delay } => write!(f, "drained: readiness has failed for {delay:?}"),
             Undrained => write!(f, "undrained: readiness follows the app again"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::counted;
 use crate::plan::Probe;
 
-use super::app::{App, Turn};
+use super::app::{App, Context};
 use super::event::{GenerationId, WorkerId};
 use super::news::Happening;
 
@@ -129,7 +129,7 @@ impl App {
     }
 
     /// A worker has loaded its app and answered the probe.
-    pub(super) fn proved(&mut self, turn: &mut Turn<'_>, id: WorkerId, shown: Proof) {
+    pub(super) fn proved(&mut self, context: &mut Context<'_>, id: WorkerId, shown: Proof) {
         let Some(generation) = self.processes.get(&id).map(|it| it.generation) else { return };
         let serves = self.rollout.is_some().then(|| self.serving.as_ref().map(|it| it.id)).flatten();
         let Some(found) = self.generation_mut(generation) else { return };
@@ -141,7 +141,7 @@ impl App {
         }
         let proof = shown.to_string();
         self.announce(
-            turn,
+            context,
             match shown.answer {
                 Some(Answer { good: false, message, .. }) => {
                     Happening::ProbeTolerated { generation, beside, message }

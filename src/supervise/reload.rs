@@ -19,7 +19,7 @@ use crate::plan::{AppPlan, MachinePolicy, Plan, Refusal};
 use super::action::Action;
 use super::app::{App, Then};
 use super::request::{Outcome, RequestId};
-use super::supervisor::{Out, Supervisor};
+use super::supervisor::{Effects, Supervisor};
 
 /// Why the configuration is read anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,8 +174,8 @@ impl Supervisor {
     }
 
     /// Holds looks back until it is their turn, and begins those whose turn it is. Comes after all other decisions.
-    pub(super) fn begin_looks(&mut self, out: &mut Out) {
-        out.actions.retain(|action| match action {
+    pub(super) fn begin_looks(&mut self, effects: &mut Effects) {
+        effects.actions.retain(|action| match action {
             Action::Prepare { app } => {
                 self.looks.look_at(app.clone());
                 false
@@ -183,7 +183,7 @@ impl Supervisor {
             _ => true,
         });
         while let Some(look) = self.looks.next() {
-            out.actions.push(match look {
+            effects.actions.push(match look {
                 Look::App(app) => Action::Prepare { app },
                 Look::Config(Reading { purpose, .. }) => {
                     let keep = match purpose {
@@ -197,26 +197,31 @@ impl Supervisor {
     }
 
     /// The configuration has been read.
-    pub(super) fn config_read(&mut self, found: Result<ConfigFound, Refusal>, out: &mut Out) {
+    pub(super) fn config_read(&mut self, found: Result<ConfigFound, Refusal>, effects: &mut Effects) {
         let Some(reading) = self.looks.reading.take() else { return };
         match (reading.purpose, found) {
-            (ReadPurpose::DryRun, found) => self.tell_changes(reading.waiters, found, out),
+            (ReadPurpose::DryRun, found) => self.tell_changes(reading.waiters, found, effects),
             (_, found) => {
                 // Its listeners are bound, whatever becomes of it.
-                self.apps.values_mut().for_each(App::doubt_doors);
+                self.apps.values_mut().for_each(App::doubt_accepting);
                 let first = reading.first;
                 match found {
-                    Ok(found) => self.bring_in_config(reading, found, out),
-                    Err(refusal) => self.refuse_config(reading.waiters, refusal, out),
+                    Ok(found) => self.bring_in_config(reading, found, effects),
+                    Err(refusal) => self.refuse_config(reading.waiters, refusal, effects),
                 }
                 if first {
-                    self.deploy(out);
+                    self.deploy(effects);
                 }
             }
         }
     }
 
-    fn tell_changes(&mut self, waiters: Vec<RequestId>, found: Result<ConfigFound, Refusal>, out: &mut Out) {
+    fn tell_changes(
+        &mut self,
+        waiters: Vec<RequestId>,
+        found: Result<ConfigFound, Refusal>,
+        effects: &mut Effects,
+    ) {
         let outcome = match found {
             Ok(found) if !found.held.is_empty() => in_part(&found.held),
             Ok(found) => {
@@ -225,35 +230,35 @@ impl Supervisor {
             }
             Err(Refusal { reason, detail, .. }) => Outcome::Misconfigured { reason, detail },
         };
-        answer_all(waiters, &outcome, &mut out.actions);
+        answer_all(waiters, &outcome, &mut effects.actions);
     }
 
-    fn refuse_config(&mut self, waiters: Vec<RequestId>, refusal: Refusal, out: &mut Out) {
+    fn refuse_config(&mut self, waiters: Vec<RequestId>, refusal: Refusal, effects: &mut Effects) {
         self.looks.refused = true;
         let Refusal { reason, detail, .. } = refusal;
-        out.actions.push(Action::TellConfig(ConfigState::Refused(reason.clone())));
-        answer_all(waiters, &Outcome::Misconfigured { reason, detail }, &mut out.actions);
+        effects.actions.push(Action::TellConfig(ConfigState::Refused(reason.clone())));
+        answer_all(waiters, &Outcome::Misconfigured { reason, detail }, &mut effects.actions);
     }
 
     /// Puts in force what was found; apps that are held go on as they are, and whoever asked is told of them at once.
-    fn bring_in_config(&mut self, mut reading: Reading, found: ConfigFound, out: &mut Out) {
+    fn bring_in_config(&mut self, mut reading: Reading, found: ConfigFound, effects: &mut Effects) {
         if self.shutdown.is_some() {
             let reason = "ostlerd is shutting down".to_owned();
-            return answer_all(reading.waiters, &Outcome::Refused { reason }, &mut out.actions);
+            return answer_all(reading.waiters, &Outcome::Refused { reason }, &mut effects.actions);
         }
         self.looks.refused = !found.held.is_empty();
         let keys = found.needs_restart.clone();
         if found.held.is_empty() {
-            out.actions.push(Action::TellConfig(ConfigState::InForce(keys)));
+            effects.actions.push(Action::TellConfig(ConfigState::InForce(keys)));
         } else {
             let outcome = in_part(&found.held);
-            out.actions.push(Action::TellConfig(ConfigState::InPart(keys, outcome.to_string())));
+            effects.actions.push(Action::TellConfig(ConfigState::InPart(keys, outcome.to_string())));
             // What becomes of the rest is told to the log alone.
             let rest = vec![self.own_request()];
-            answer_all(std::mem::replace(&mut reading.waiters, rest), &outcome, &mut out.actions);
+            answer_all(std::mem::replace(&mut reading.waiters, rest), &outcome, &mut effects.actions);
         }
         let plan = self.plan_of(found);
-        self.bring_in_plan(reading, plan, out);
+        self.bring_in_plan(reading, plan, effects);
     }
 
     /// The whole plan: what is held runs on as it is, where it runs.
@@ -268,7 +273,7 @@ impl Supervisor {
         Plan { apps, machine, needs_restart }
     }
 
-    fn bring_in_plan(&mut self, Reading { waiters, first, .. }: Reading, plan: Plan, out: &mut Out) {
+    fn bring_in_plan(&mut self, Reading { waiters, first, .. }: Reading, plan: Plan, effects: &mut Effects) {
         let id = self.own_request();
         self.machine = plan.machine;
         let mut reload = Reload { waiters, first, needs_restart: plan.needs_restart, ..Reload::default() };
@@ -277,15 +282,15 @@ impl Supervisor {
         for name in gone {
             reload.left.insert(name.clone());
             reload.changed.push(name.clone());
-            self.with_app(&name, out, |app, turn| app.stop(turn, Some(id), Then::Forget));
+            self.with_app(&name, effects, |app, context| app.stop(context, Some(id), Then::Forget));
         }
         for (name, prepared) in plan.apps {
             let waits = match self.apps.contains_key(&name) {
-                false => self.with_new_app(name.clone(), out, |app, turn| {
-                    app.begin(turn, prepared, Some(id));
+                false => self.with_new_app(name.clone(), effects, |app, context| {
+                    app.begin(context, prepared, Some(id));
                     true
                 }),
-                true => self.with_app(&name, out, |app, turn| app.replan(turn, prepared, id)),
+                true => self.with_app(&name, effects, |app, context| app.replan(context, prepared, id)),
             };
             if waits == Some(true) {
                 reload.left.insert(name.clone());
@@ -296,8 +301,8 @@ impl Supervisor {
     }
 
     /// Passes answers on; those of a reload are gathered until every app has given its own.
-    pub(super) fn give_answers(&mut self, out: &mut Out) {
-        let Out { actions, answers } = out;
+    pub(super) fn give_answers(&mut self, effects: &mut Effects) {
+        let Effects { actions, answers } = effects;
         for (id, app, outcome) in answers.drain(..) {
             match self.reloads.get_mut(&id) {
                 Some(reload) => reload.answered(&app, outcome),

@@ -1,6 +1,6 @@
 //! How a start ends: all workers have come up, or they have failed as often as a rollout may. Who waits for it is answered.
 
-use super::app::{App, Generation, Turn};
+use super::app::{App, Context, Generation};
 use super::event::GenerationId;
 use super::news::Happening;
 use super::request::Outcome;
@@ -17,7 +17,7 @@ impl Generation {
 
 impl App {
     /// Those who wait for the app to serve at full strength.
-    pub(super) fn answer_waiting(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn answer_waiting(&mut self, context: &mut Context<'_>) {
         let Some(serving) = self.serving.as_ref().filter(|_| self.rollout.is_none()) else { return };
         let (id, wanted) = (serving.id, self.wanted(&serving.policy) as usize);
         let (was_complete, hopeless) = (serving.complete, serving.is_given_up());
@@ -29,14 +29,14 @@ impl App {
                 if !was_complete {
                     self.start_ended(id, None);
                 }
-                self.announce(turn, Happening::Serving { generation: id, workers: wanted as u32 });
-                self.hooks_at_full_strength(turn);
+                self.announce(context, Happening::Serving { generation: id, workers: wanted as u32 });
+                self.hooks_at_full_strength(context);
                 self.deployed();
             }
             for Waiting { id: waiter, done, .. } in std::mem::take(&mut self.waiting) {
                 let (n, serve) = (counted(wanted, "worker"), agreed(wanted, "serves", "serve"));
                 let message = format!("{}: {done}; {n} of generation {id} {serve}", self.name);
-                self.answer(turn, waiter, Outcome::Done { message, generation: Some(id) });
+                self.answer(context, waiter, Outcome::Done { message, generation: Some(id) });
             }
         } else if hopeless {
             let last_words = self.last_words.clone().unwrap_or_default();
@@ -50,7 +50,7 @@ impl App {
             }
             for Waiting { id: waiter, .. } in std::mem::take(&mut self.waiting) {
                 let (reason, last_words) = (reason.clone(), last_words.clone());
-                self.answer(turn, waiter, Outcome::RolledBack { reason, last_words, serving });
+                self.answer(context, waiter, Outcome::RolledBack { reason, last_words, serving });
             }
         }
     }

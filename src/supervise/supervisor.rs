@@ -6,7 +6,7 @@ use crate::config::AppName;
 use crate::plan::{AppChange, Effect, MachinePolicy, Plan, Refusal, diff};
 
 use super::action::{Action, Start};
-use super::app::{App, Mode, Turn};
+use super::app::{App, Context, Mode};
 use super::app_commands::NOT_FOR_THE_CORE;
 use super::command::Command;
 use super::deploy::Deploy;
@@ -24,7 +24,7 @@ use super::view::View;
 pub struct Supervisor {
     pub(super) apps: BTreeMap<AppName, App>,
     /// Which app a process belongs to.
-    pub(super) homes: BTreeMap<WorkerId, AppName>,
+    pub(super) app_of: BTreeMap<WorkerId, AppName>,
     pub(super) random: Random,
     pub(super) next_process: u64,
     pub(super) next_run: u64,
@@ -43,7 +43,7 @@ pub struct Supervisor {
 
 /// What one call of `handle` decides.
 #[derive(Default)]
-pub(super) struct Out {
+pub(super) struct Effects {
     pub(super) actions: Vec<Action>,
     pub(super) answers: Vec<(RequestId, AppName, Outcome)>,
 }
@@ -53,7 +53,7 @@ impl Supervisor {
     pub fn new(plan: Plan, seed: u64) -> Self {
         let mut supervisor = Supervisor {
             apps: BTreeMap::new(),
-            homes: BTreeMap::new(),
+            app_of: BTreeMap::new(),
             random: Random::seeded(seed),
             next_process: 0,
             next_run: 0,
@@ -68,11 +68,11 @@ impl Supervisor {
             own_requests: 0,
             first: Vec::new(),
         };
-        let mut out = Out::default();
+        let mut effects = Effects::default();
         for (name, prepared) in plan.apps {
-            supervisor.with_new_app(name, &mut out, |app, turn| app.begin(turn, prepared, None));
+            supervisor.with_new_app(name, &mut effects, |app, context| app.begin(context, prepared, None));
         }
-        supervisor.first = out.actions;
+        supervisor.first = effects.actions;
         supervisor
     }
 
@@ -82,25 +82,25 @@ impl Supervisor {
         if self.is_leaving(&event) {
             return Vec::new();
         }
-        let mut out = Out { actions: std::mem::take(&mut self.first), answers: Vec::new() };
-        self.record(event, &mut out);
-        self.expire_drain(&mut out);
+        let mut effects = Effects { actions: std::mem::take(&mut self.first), answers: Vec::new() };
+        self.record(event, &mut effects);
+        self.expire_drain(&mut effects);
         let names: Vec<AppName> = self.apps.keys().cloned().collect();
         for name in &names {
-            self.with_app(name, &mut out, |app, turn| {
-                app.expire(turn);
-                app.converge(turn);
-                app.settle_link(turn);
+            self.with_app(name, &mut effects, |app, context| {
+                app.expire(context);
+                app.converge(context);
+                app.settle_link(context);
             });
         }
         self.apps.retain(|_, app| app.mode != Mode::Removed);
-        self.give_answers(&mut out);
-        self.tell_ready(&mut out);
-        self.begin_looks(&mut out);
-        self.tell_to_leave(&mut out);
-        self.note_homes(&out.actions);
-        self.finish_shutdown(&mut out.actions);
-        out.actions
+        self.give_answers(&mut effects);
+        self.tell_ready(&mut effects);
+        self.begin_looks(&mut effects);
+        self.tell_to_leave(&mut effects);
+        self.note_apps(&effects.actions);
+        self.finish_shutdown(&mut effects.actions);
+        effects.actions
     }
 
     /// When to call again with [`Event::TimePassed`] if nothing else happens.
@@ -145,70 +145,71 @@ impl Supervisor {
         changes
     }
 
-    pub(super) fn record(&mut self, event: Event, out: &mut Out) {
+    pub(super) fn record(&mut self, event: Event, effects: &mut Effects) {
         match event {
             Event::TimePassed => {}
             Event::MigrationHeard { run, fact } => {
                 for name in self.apps.keys().cloned().collect::<Vec<_>>() {
-                    self.with_app(&name, out, |app, turn| {
+                    self.with_app(&name, effects, |app, context| {
                         if app.databases.run() == Some(run) {
-                            app.migration_heard(turn, (*fact).clone());
+                            app.migration_heard(context, (*fact).clone());
                         }
                     });
                 }
             }
-            Event::Requested { id, command } => self.requested(id, command, out),
+            Event::Requested { id, command } => self.requested(id, command, effects),
             Event::AppPrepared { app, prepared } => {
                 self.looked_at(&app, prepared.is_ok());
-                if self.with_app(&app, out, |app, turn| app.prepared(turn, *prepared)).is_none() {
+                if self.with_app(&app, effects, |app, context| app.prepared(context, *prepared)).is_none() {
                     // Removed meanwhile.
-                    out.actions.push(Action::ReleaseApp { app });
+                    effects.actions.push(Action::ReleaseApp { app });
                 }
             }
             Event::LinkHeard { app, fact } => {
-                self.with_app(&app, out, |app, turn| app.link_heard(turn, fact));
+                self.with_app(&app, effects, |app, context| app.link_heard(context, fact));
             }
-            Event::SuccessorChecked { checked } => self.successor_checked(checked, out),
-            Event::EndExplained { restart } => self.end_explained(restart, out),
-            Event::Stayed { why } => self.stayed(why, out),
-            Event::ConfigRead { found } => self.config_read(*found, out),
-            Event::QueueEmptied { app } => drop(self.with_app(&app, out, |app, _| app.queue_emptied())),
+            Event::SuccessorChecked { checked } => self.successor_checked(checked, effects),
+            Event::EndExplained { restart } => self.end_explained(restart, effects),
+            Event::Stayed { why } => self.stayed(why, effects),
+            Event::ConfigRead { found } => self.config_read(*found, effects),
+            Event::QueueEmptied { app } => drop(self.with_app(&app, effects, |app, _| app.queue_emptied())),
             Event::WorkersObserved { seen } => {
                 let mut by_home: BTreeMap<AppName, Vec<_>> = BTreeMap::new();
                 for (worker, seen) in seen {
-                    if let Some(home) = self.homes.get(&worker) {
+                    if let Some(home) = self.app_of.get(&worker) {
                         by_home.entry(home.clone()).or_default().push((worker, seen));
                     }
                 }
                 for (home, seen) in by_home {
-                    self.with_app(&home, out, |app, turn| app.observed(turn, seen));
+                    self.with_app(&home, effects, |app, context| app.observed(context, seen));
                 }
             }
-            Event::LoadObserved { apps, memory } => self.load_observed(&apps, memory, out),
+            Event::LoadObserved { apps, memory } => self.load_observed(&apps, memory, effects),
             Event::Process { process, fact } => {
                 let ends = matches!(fact, ProcessFact::NotStarted(_) | ProcessFact::Exited(_));
-                let home = if ends { self.homes.remove(&process) } else { self.homes.get(&process).cloned() };
+                let home =
+                    if ends { self.app_of.remove(&process) } else { self.app_of.get(&process).cloned() };
                 if let Some(home) = home {
-                    self.with_app(&home, out, |app, turn| app.process_heard(turn, process, fact));
+                    self.with_app(&home, effects, |app, context| app.process_heard(context, process, fact));
                 }
             }
         }
     }
 
-    fn requested(&mut self, id: RequestId, command: Command, out: &mut Out) {
+    fn requested(&mut self, id: RequestId, command: Command, effects: &mut Effects) {
         let leaving = self.shutdown.is_some();
         match &command {
-            Command::Shutdown => return self.shut_down(id, false, out),
-            Command::ShutdownNow => return self.shut_down(id, true, out),
-            Command::Reexec => return self.reexec(id, out),
+            Command::Shutdown => return self.shut_down(id, false, effects),
+            Command::ShutdownNow => return self.shut_down(id, true, effects),
+            Command::Reexec => return self.reexec(id, effects),
             // It changes nothing.
             Command::DryRun => return self.reload(id, ReadPurpose::DryRun),
             _ if leaving => {
                 let reason = "ostlerd is shutting down".to_owned();
-                return out.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
+                return effects.actions.push(Action::Answer { id, outcome: Outcome::Refused { reason } });
             }
-            Command::Drain { length } => return self.drain(id, *length, out),
-            Command::Undrain => return self.undrain(id, out),
+            Command::Drain { length } => return self.drain(id, *length, effects),
+            Command::Undrain => return self.undrain(id, effects),
             Command::Reload => return self.reload(id, ReadPurpose::Reload),
             Command::Hangup => return self.reload(id, ReadPurpose::Hangup),
             _ => {}
@@ -219,17 +220,17 @@ impl Supervisor {
                 Some(app) => format!("no app named `{app}` is configured"),
                 None => NOT_FOR_THE_CORE.to_owned(),
             };
-            return out.actions.push(Action::Answer { id, outcome: Outcome::Invalid { reason } });
+            return effects.actions.push(Action::Answer { id, outcome: Outcome::Invalid { reason } });
         };
         let accepts = command.accepts_breakage().then_some(id);
-        self.with_app(&app, out, |app, _| app.databases.accepting.extend(accepts));
-        self.with_app(&app, out, |app, turn| app.command(turn, id, command));
+        self.with_app(&app, effects, |app, _| app.databases.accepting.extend(accepts));
+        self.with_app(&app, effects, |app, context| app.command(context, id, command));
     }
 
-    fn note_homes(&mut self, actions: &[Action]) {
+    fn note_apps(&mut self, actions: &[Action]) {
         for action in actions {
             if let Action::StartProcess(Start { process, blueprint, .. }) = action {
-                self.homes.insert(*process, blueprint.app.clone());
+                self.app_of.insert(*process, blueprint.app.clone());
             }
         }
     }
@@ -237,28 +238,28 @@ impl Supervisor {
     pub(super) fn with_app<T>(
         &mut self,
         name: &AppName,
-        out: &mut Out,
-        then: impl FnOnce(&mut App, &mut Turn<'_>) -> T,
+        effects: &mut Effects,
+        then: impl FnOnce(&mut App, &mut Context<'_>) -> T,
     ) -> Option<T> {
         let app = self.apps.get_mut(name)?;
-        let mut turn = Turn {
+        let mut context = Context {
             now: self.now,
             random: &mut self.random,
             next_process: &mut self.next_process,
             next_run: &mut self.next_run,
-            actions: &mut out.actions,
-            answers: &mut out.answers,
+            actions: &mut effects.actions,
+            answers: &mut effects.answers,
         };
-        Some(then(app, &mut turn))
+        Some(then(app, &mut context))
     }
 
     pub(super) fn with_new_app<T>(
         &mut self,
         name: AppName,
-        out: &mut Out,
-        then: impl FnOnce(&mut App, &mut Turn<'_>) -> T,
+        effects: &mut Effects,
+        then: impl FnOnce(&mut App, &mut Context<'_>) -> T,
     ) -> Option<T> {
         self.apps.insert(name.clone(), App::new(name.clone()));
-        self.with_app(&name, out, then)
+        self.with_app(&name, effects, then)
     }
 }

@@ -18,7 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::action::Action;
-use super::app::{App, Mode, Turn};
+use super::app::{App, Context, Mode};
 use super::news::Happening;
 use super::request::{Outcome, RequestId};
 use super::time::Moment;
@@ -99,7 +99,7 @@ pub(super) struct Switch {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Ordered {
-    Turn {
+    Context {
         target: Target,
         waiters: Vec<RequestId>,
         /// Whether the app was stopped meanwhile.
@@ -137,7 +137,7 @@ impl Switch {
     /// still.
     pub(super) fn leads_to_a_rollout(&self) -> bool {
         let waits = self.requests.iter().any(|(_, purpose)| *purpose == Purpose::Rollout);
-        waits || matches!(self.ordered, Some(Ordered::Turn { overtaken: false, .. }))
+        waits || matches!(self.ordered, Some(Ordered::Context { overtaken: false, .. }))
     }
 
     /// When it is tried again to put it back.
@@ -163,7 +163,7 @@ impl Switch {
 
     /// The app stops: nobody waits for the link any more.
     pub(super) fn stop(&mut self) -> Vec<RequestId> {
-        if let Some(Ordered::Turn { overtaken, .. }) = &mut self.ordered {
+        if let Some(Ordered::Context { overtaken, .. }) = &mut self.ordered {
             *overtaken = true;
         }
         let requests = std::mem::take(&mut self.requests).into_iter().map(|(id, _)| id);
@@ -171,16 +171,16 @@ impl Switch {
     }
 
     pub(super) fn left(&self) -> SwitchLeft {
-        let turning = self.lost || matches!(self.ordered, Some(Ordered::Turn { .. }));
+        let turning = self.lost || matches!(self.ordered, Some(Ordered::Context { .. }));
         SwitchLeft { unproven: self.unproven.clone(), turning }
     }
 }
 
 impl App {
     /// Somebody names a release, or wants the one before.
-    pub(super) fn switch(&mut self, turn: &mut Turn<'_>, id: RequestId, target: Target) {
+    pub(super) fn switch(&mut self, context: &mut Context<'_>, id: RequestId, target: Target) {
         if let Mode::Stopping { .. } = self.mode {
-            return self.restart(turn, id);
+            return self.restart(context, id);
         }
         let target = match (target, &self.serving) {
             // In the middle of a rollout, what ran before is what still serves.
@@ -193,118 +193,119 @@ impl App {
             self.switch.named.push(id);
         }
         match &mut self.switch.ordered {
-            Some(Ordered::Turn { target: same, waiters, overtaken: false }) if *same == target => {
+            Some(Ordered::Context { target: same, waiters, overtaken: false }) if *same == target => {
                 waiters.push(id);
-                self.joined(turn);
+                self.joined(context);
             }
             Some(_) => self.switch.switches.push((id, target)),
             None => {
-                let ordered = Ordered::Turn { target: target.clone(), waiters: vec![id], overtaken: false };
-                self.order(turn, ordered, LinkOrder::Turn(target));
+                let ordered =
+                    Ordered::Context { target: target.clone(), waiters: vec![id], overtaken: false };
+                self.order(context, ordered, LinkOrder::Turn(target));
             }
         }
     }
 
     /// The shell has answered an order.
-    pub(super) fn link_heard(&mut self, turn: &mut Turn<'_>, fact: LinkFact) {
+    pub(super) fn link_heard(&mut self, context: &mut Context<'_>, fact: LinkFact) {
         let Some(ordered) = self.switch.ordered.take() else { return };
         match (fact, ordered) {
-            (LinkFact::Turned { to }, Ordered::Turn { waiters, overtaken, .. }) => {
-                self.announce(turn, Happening::LinkTurned { to: to.clone() });
+            (LinkFact::Turned { to }, Ordered::Context { waiters, overtaken, .. }) => {
+                self.announce(context, Happening::LinkTurned { to: to.clone() });
                 (self.switch.unproven, self.switch.stuck, self.switch.lost) = (Some(to), None, false);
-                self.link_leads_there(turn, waiters, overtaken);
+                self.link_leads_there(context, waiters, overtaken);
             }
-            (LinkFact::There, Ordered::Turn { waiters, overtaken, .. }) => {
+            (LinkFact::There, Ordered::Context { waiters, overtaken, .. }) => {
                 self.switch.lost = false;
-                self.link_leads_there(turn, waiters, overtaken);
+                self.link_leads_there(context, waiters, overtaken);
             }
-            (LinkFact::NotTurned { outcome }, Ordered::Turn { waiters, .. }) => {
-                self.answer_all(turn, waiters, &outcome);
+            (LinkFact::NotTurned { outcome }, Ordered::Context { waiters, .. }) => {
+                self.answer_all(context, waiters, &outcome);
             }
             (LinkFact::Stuck { reason }, Ordered::PutBack) => {
                 if self.switch.stuck.is_none() {
-                    self.announce(turn, Happening::LinkStuck { reason: reason.clone() });
+                    self.announce(context, Happening::LinkStuck { reason: reason.clone() });
                 }
-                self.switch.stuck = Some((reason, turn.now + AGAIN));
+                self.switch.stuck = Some((reason, context.now + AGAIN));
             }
             (_, Ordered::PutBack) => {
-                self.announce(turn, Happening::LinkPutBack);
+                self.announce(context, Happening::LinkPutBack);
                 (self.switch.unproven, self.switch.stuck, self.switch.lost) = (None, None, false);
             }
             (_, Ordered::Keep) => (self.switch.unproven, self.switch.stuck) = (None, None),
-            (_, turning @ Ordered::Turn { .. }) => {
+            (_, turning @ Ordered::Context { .. }) => {
                 // It answers another order.
                 self.switch.ordered = Some(turning);
                 return;
             }
         }
         for (id, outcome) in std::mem::take(&mut self.switch.answers) {
-            self.answer(turn, id, outcome);
+            self.answer(context, id, outcome);
         }
         let requests = std::mem::take(&mut self.switch.requests);
-        self.prepare_for(turn, requests);
+        self.prepare_for(context, requests);
         for (id, target) in std::mem::take(&mut self.switch.switches) {
-            self.switch(turn, id, target);
+            self.switch(context, id, target);
         }
     }
 
     /// Where nothing brings the release in any more that the link leads to: it leads to what serves. Comes after all other
     /// decisions, and holds back what they have to say until it is so.
-    pub(super) fn settle_link(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn settle_link(&mut self, context: &mut Context<'_>) {
         if !self.switch.is_moving() {
-            self.settle(turn);
+            self.settle(context);
         }
         let waits = matches!(self.switch.ordered, Some(Ordered::PutBack | Ordered::Keep));
         let waits = waits && self.switch.unproven.is_some();
-        for (id, app, outcome) in std::mem::take(turn.answers) {
+        for (id, app, outcome) in std::mem::take(context.answers) {
             self.databases.accepting.retain(|it| *it != id);
             match self.switch.named.iter().position(|it| *it == id) {
                 Some(_) if waits => self.switch.answers.push((id, outcome)),
                 found => {
                     found.map(|it| self.switch.named.swap_remove(it));
-                    turn.answers.push((id, app, outcome));
+                    context.answers.push((id, app, outcome));
                 }
             }
         }
     }
 
-    fn settle(&mut self, turn: &mut Turn<'_>) {
+    fn settle(&mut self, context: &mut Context<'_>) {
         let unproven = self.switch.unproven.clone();
         if unproven.as_ref().is_some_and(|it| self.brings_in(it)) {
-            return self.switch.try_later(turn.now);
+            return self.switch.try_later(context.now);
         }
         let serving = self.serving.as_ref().map(|it| it.blueprint.directory.clone());
         if unproven.is_none() && !self.switch.lost {
             let complete = self.serving.as_ref().is_some_and(|it| it.complete);
             let rests = self.mode == Mode::Running && self.rollout.is_none() && complete;
             let news = serving.filter(|it| rests && self.switch.kept.as_ref() != Some(it));
-            return news.into_iter().for_each(|directory| self.keep(turn, directory));
+            return news.into_iter().for_each(|directory| self.keep(context, directory));
         }
         match serving {
-            Some(directory) if unproven.as_ref() == Some(&directory) => self.keep(turn, directory),
-            to if self.switch.may_try(turn.now) => {
-                self.order(turn, Ordered::PutBack, LinkOrder::PutBack(to));
+            Some(directory) if unproven.as_ref() == Some(&directory) => self.keep(context, directory),
+            to if self.switch.may_try(context.now) => {
+                self.order(context, Ordered::PutBack, LinkOrder::PutBack(to));
             }
             _ => {}
         }
     }
 
-    fn keep(&mut self, turn: &mut Turn<'_>, directory: PathBuf) {
+    fn keep(&mut self, context: &mut Context<'_>, directory: PathBuf) {
         self.switch.kept = Some(directory.clone());
-        self.order(turn, Ordered::Keep, LinkOrder::Keep(directory));
+        self.order(context, Ordered::Keep, LinkOrder::Keep(directory));
     }
 
-    fn order(&mut self, turn: &mut Turn<'_>, ordered: Ordered, order: LinkOrder) {
+    fn order(&mut self, context: &mut Context<'_>, ordered: Ordered, order: LinkOrder) {
         self.switch.ordered = Some(ordered);
-        turn.actions.push(Action::MoveLink { app: self.name.clone(), order });
+        context.actions.push(Action::MoveLink { app: self.name.clone(), order });
     }
 
-    fn link_leads_there(&mut self, turn: &mut Turn<'_>, waiters: Vec<RequestId>, overtaken: bool) {
+    fn link_leads_there(&mut self, context: &mut Context<'_>, waiters: Vec<RequestId>, overtaken: bool) {
         if overtaken {
             let outcome = Outcome::Refused { reason: format!("{} is being stopped", self.name) };
-            return self.answer_all(turn, waiters, &outcome);
+            return self.answer_all(context, waiters, &outcome);
         }
-        self.prepare_for(turn, waiters.into_iter().map(|id| (id, Purpose::Rollout)).collect());
+        self.prepare_for(context, waiters.into_iter().map(|id| (id, Purpose::Rollout)).collect());
     }
 
     /// Whether a release is on its way in, or looked at for that.
@@ -325,15 +326,16 @@ impl App {
     }
 
     /// What an earlier ostlerd left: a link that it was turning may lead to what nobody has proven.
-    pub(super) fn take_over_link(&mut self, turn: &mut Turn<'_>, left: SwitchLeft) {
+    pub(super) fn take_over_link(&mut self, context: &mut Context<'_>, left: SwitchLeft) {
         match (left.unproven, left.turning) {
             (unproven, false) => self.switch.unproven = unproven,
             (Some(unproven), true) => {
                 // Another release was asked for while this one was on its way, which goes on.
                 let target = Target::Serving(unproven.clone());
-                let ordered = Ordered::Turn { target: target.clone(), waiters: Vec::new(), overtaken: false };
+                let ordered =
+                    Ordered::Context { target: target.clone(), waiters: Vec::new(), overtaken: false };
                 self.switch.unproven = Some(unproven);
-                self.order(turn, ordered, LinkOrder::Turn(target));
+                self.order(context, ordered, LinkOrder::Turn(target));
             }
             (None, true) => self.switch.lost = true,
         }

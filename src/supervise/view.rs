@@ -199,7 +199,7 @@ pub enum WorkerState {
     Booting,
     /// It has loaded the app and waits to be admitted.
     Held,
-    /// It takes visitors.
+    /// It takes requests.
     Ready,
     /// It takes no new work and finishes what it has.
     Draining,

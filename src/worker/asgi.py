@@ -3,23 +3,23 @@
 import signal
 import weakref
 
-from _ostler import hold, http2
+from _ostler import admission, http2
 from _ostler.drain import TURNS, Drain, pause_accepting
-from _ostler.shift import Shifted, counted_asgi
+from _ostler.mixin import Mixin, counted_asgi
 
 LOOK = 0.05
 
 
-class Asgi(Shifted):
+class Asgi(Mixin):
     drain = None
 
     def load_wsgi(self):
-        self.gate = hold.Gate(self)
+        self.gate = admission.Gate(self)
         super().load_wsgi()
 
     def count_requests(self):
         self.plain = self.asgi
-        self.asgi = counted_asgi(self.asgi, self.shift)
+        self.asgi = counted_asgi(self.asgi, self.context)
         self.protocols = weakref.WeakSet()
         know_connections(self.protocols)
         keep_promises()
@@ -36,9 +36,9 @@ class Asgi(Shifted):
             self.loop.add_signal_handler(number, self.handle_quit_signal)
 
     def run(self):
-        self.shift.stage = "boot"
+        self.context.stage = "boot"
         self.loop.call_soon(self.take_signals)
-        hold.guard_listening(self.loop, self.gate, self.sockets, self.cfg.backlog, self.pass_gate)
+        admission.guard_listening(self.loop, self.gate, self.sockets, self.cfg.backlog, self.pass_gate)
         super().run()
 
     async def pass_gate(self):
@@ -69,8 +69,8 @@ class Asgi(Shifted):
 
     def handle_exit_signal(self):
         self.gate.shut()
-        self.shift.slot.draining()
-        if not self.shift.heartbeat.ready:
+        self.context.slot.draining()
+        if not self.context.heartbeat.ready:
             super().handle_exit_signal()
         elif self.drain is None:
             self.drain = Drain(self)
@@ -90,7 +90,7 @@ class Asgi(Shifted):
         """gunicorn's own shutdown waits for every connection, also for those that are idle."""
         if self.drain.over(self.nr_conns):
             writing = any(map(is_writing, list(self.protocols)))
-            if not writing and not self.shift.slot.busy() and not self.shift.websockets:
+            if not writing and not self.context.slot.busy() and not self.context.websockets:
                 self.nr_conns = 0
             self.cfg.settings["graceful_timeout"].value = self.drain.left()
             super().handle_exit_signal()

@@ -88,7 +88,7 @@ def warm_caches(found, resolver):
 
 
 def warm_names(found, resolver):
-    """The URLs by their names, in the language of a visitor who asks for none, and that language's words."""
+    """The URLs by their names, in the language of a client who asks for none, and that language's words."""
     from django.utils import translation
 
     chosen = any("LocaleMiddleware" in name for name in found.MIDDLEWARE)

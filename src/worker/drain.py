@@ -13,7 +13,7 @@ class Drain:
     """Begins where the worker has stopped accepting; its caller asks now and then whether it is over."""
 
     def __init__(self, worker):
-        self.slot = worker.shift.slot
+        self.slot = worker.context.slot
         self.linger = int(worker.cfg.keepalive * 1e9)
         self.graceful = int(worker.cfg.graceful_timeout * 1e9)
         # A connection whose TLS handshake goes on may be counted by nobody.

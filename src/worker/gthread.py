@@ -6,7 +6,7 @@ import signal
 
 from _ostler import http2, probe
 from _ostler.drain import Drain, say_close
-from _ostler.shift import Wsgi
+from _ostler.mixin import Wsgi
 
 
 class Gthread(Wsgi):
@@ -28,9 +28,9 @@ class Gthread(Wsgi):
             pass
 
     def handle_exit(self, sig, frame):
-        if self.shift.heartbeat.ready:
+        if self.context.heartbeat.ready:
             self.asked = True
-            self.shift.slot.draining()
+            self.context.slot.draining()
         else:
             super().handle_exit(sig, frame)
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 
-from _ostler import shift
+from _ostler import mixin
 from _ostler.text import said, tail
 from _ostler.wire import CONTROL, MESSAGE_LIMIT
 
@@ -72,7 +72,7 @@ class Host:
         util._setproctitle("hooks [%s]" % self.server.proc_name)
 
     def reopen_logs(self, orders):
-        shift.reopen_output(orders, self.server.cfg, self.server.log)
+        mixin.reopen_output(orders, self.server.cfg, self.server.log)
         self.server.log.reopen_files()
 
     def run(self, order):

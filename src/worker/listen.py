@@ -35,7 +35,7 @@ class Listener(socket.socket):
 
 def begin(worker):
     """Before the first client: nobody else has them listen if the app had failed."""
-    for order, owned in zip(worker.shift.orders["listeners"], worker.sockets):
+    for order, owned in zip(worker.context.orders["listeners"], worker.sockets):
         # gevent has put a socket of its own kind in the place of ours.
         listener = _socket.socket(fileno=os.dup(owned.fileno()))
         try:

@@ -5,7 +5,7 @@ import signal
 import sys
 import traceback
 
-from _ostler import django_app, host, listen, output, settings, shift, slot, warm, zygote
+from _ostler import django_app, host, listen, mixin, output, settings, slot, warm, zygote
 from _ostler.paper import paper
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Control, Failure, leave, say
@@ -15,7 +15,7 @@ CONTRACT = 1
 
 def run(orders, fd):
     slot.private()
-    shift.lead_own_session()
+    mixin.lead_own_session()
     paper.lay(fd, orders)
     for name in list(os.environ):
         if name.startswith(settings.NOT_FOR_THE_APP):
@@ -91,8 +91,8 @@ def work(orders, control, made=None):
     from gunicorn.workers import base
 
     base.WorkerTmp = lambda cfg: heartbeat
-    time = shift.Shift(orders, control, board, heartbeat)
-    worker_type = type(cls.__name__, (made.mixin, cls), {"shift": time, "__module__": cls.__module__})
+    time = mixin.Context(orders, control, board, heartbeat)
+    worker_type = type(cls.__name__, (made.mixin, cls), {"context": time, "__module__": cls.__module__})
     # Half of gunicorn's timeout, as its arbiter has it, but a beat a second at least.
     timeout = min(cfg.timeout / 2.0, 1.0) or 1.0
     worker = worker_type(orders["worker"], os.getppid(), listeners, app, timeout, cfg, log)
@@ -109,9 +109,9 @@ def mixin_for(cls, cfg):
         )
         raise Failure("settings", message, "", 1)
     if family == "sync":
-        return shift.Sync
+        return mixin.Sync
     if family == "gevent":
-        return shift.Gevent
+        return mixin.Gevent
     import _ostler
 
     return getattr(getattr(_ostler, family), family.capitalize())
@@ -127,9 +127,9 @@ def serve(worker, server):
     try:
         util._setproctitle("worker [%s]" % worker.cfg.proc_name)
         log.info("Booting worker with pid: %s", worker.pid)
-        worker.shift.stage = "hook"
+        worker.context.stage = "hook"
         worker.cfg.post_fork(server, worker)
-        worker.shift.stage = "boot"
+        worker.context.stage = "boot"
         worker.init_process()
         sys.exit(0)
     except Failure as failure:
@@ -145,10 +145,10 @@ def serve(worker, server):
             lambda: log.debug("Exception while loading the application", exc_info=True),
         )
     except BaseException as error:
-        if not worker.shift.heartbeat.ready:
+        if not worker.context.heartbeat.ready:
             end(
                 worker,
-                Failure(worker.shift.stage, reason(worker, said(error)), trace_of(error)),
+                Failure(worker.context.stage, reason(worker, said(error)), trace_of(error)),
                 lambda: log.exception("Exception in worker process"),
             )
         if not isinstance(error, Exception):
@@ -173,16 +173,16 @@ def serve(worker, server):
 
 def stopped(worker, stop):
     """An exit before the worker was ready that nobody asked for is a failure to boot."""
-    if worker.shift.heartbeat.ready or not worker.alive:
+    if worker.context.heartbeat.ready or not worker.alive:
         return
-    said_of = worker.shift.words.strip().splitlines()
+    said_of = worker.context.words.strip().splitlines()
     what = said_of[-1] if said_of else status_of(stop)
-    failure = Failure(worker.shift.stage, reason(worker, what), worker.shift.words or trace_of(stop))
+    failure = Failure(worker.context.stage, reason(worker, what), worker.context.words or trace_of(stop))
     end(worker, failure)
 
 
 def reason(worker, what):
-    stage, orders = worker.shift.stage, worker.shift.orders
+    stage, orders = worker.context.stage, worker.context.orders
     if stage == "import":
         return "the import of %s failed: %s" % (worker.app.app_uri, what)
     if stage == "hook":
@@ -192,7 +192,7 @@ def reason(worker, what):
 
 def end(worker, failure, log=None):
     """Tells ostlerd first: neither a thread that hangs nor a log that fails must keep it waiting."""
-    worker.shift.control.failed(failure)
+    worker.context.control.failed(failure)
     try:
         if log is not None:
             log()

@@ -48,7 +48,7 @@ pub struct Orders {
     pub slot: Slot,
     /// Whether to wait for admission once loaded.
     pub hold: bool,
-    /// The request that the worker has to answer well before it takes visitors.
+    /// The request that the worker has to answer well before it takes requests.
     pub probe: Option<ProbeOrder>,
     /// Whether to tell, once ready, what the app's models use of the database.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -57,7 +57,7 @@
 //! | --- | --- |
 //! | `{"event": "here"}` | the shim runs; the kernel adds the pid, and one that is not that of the process that was started is refused: its Python would be left running |
 //! | `{"event": "proved", "urls": …, "probe": …}` | before `loaded` and `ready`: how many URLs of Django's are loaded, or null; the answer to the probe (`path`, `status` or null, `seconds`, `late`, `good`, `message`), or null if there was none |
-//! | `{"event": "loaded"}` | only where `hold` is true: the app is loaded and the probe passed; the worker now waits for one byte `g` before it takes visitors, and exits quietly on end of file |
+//! | `{"event": "loaded"}` | only where `hold` is true: the app is loaded and the probe passed; the worker now waits for one byte `g` before it takes requests, and exits quietly on end of file |
 //! | `{"event": "ready"}` | the first heartbeat; of a zygote: it can fork |
 //! | `{"event": "tables", "text": …}` | after `ready`, where `tables` is true: what the app's models use of the database, as the module `tables` makes a text of it; null if the app is not Django's, or it cannot be told |
 //! | `{"event": "forked"}` | from a worker that a zygote has made: here it is; see below |
@@ -124,7 +124,7 @@
 //!
 //! In the order of their execution: `text` fits words into messages, `tables` describes what the app's models use of the database, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
 //! scoreboard, `foresight` says whether an app may load Django, `settings` reads gunicorn's settings; `django_app` is what is known of Django, `answer` and `probe` the request that a worker
-//! asks of itself; `listen` has its sockets; `drain`, `http2` and `hold` are the rules for going and coming, `entry` is which app fits which class; `shift` is
+//! asks of itself; `listen` has its sockets; `drain`, `http2` and `admission` are the rules for going and coming, `entry` is which app fits which class; `mixin` is
 //! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `warm` forks for the settings of many apps; `main` is what gunicorn's arbiter
 //! does for a worker.
 //! None may import asyncio or threading before the app's worker class does: gevent patches them first.
@@ -167,10 +167,10 @@ const MODULES: [(&str, &str); 25] = [
     ("answer", include_str!("answer.py")),
     ("probe", include_str!("probe.py")),
     ("listen", include_str!("listen.py")),
-    ("hold", include_str!("hold.py")),
+    ("admission", include_str!("admission.py")),
     ("http2", include_str!("http2.py")),
     ("entry", include_str!("entry.py")),
-    ("shift", include_str!("shift.py")),
+    ("mixin", include_str!("mixin.py")),
     ("host", include_str!("host.py")),
     ("gthread", include_str!("gthread.py")),
     ("tornado", include_str!("tornado.py")),
@@ -251,7 +251,7 @@ pub struct Settings {
     /// What there is of Django; `None` where the interpreter has none, or was not asked.
     #[serde(default)]
     pub django: Option<DjangoFound>,
-    /// `forwarded_allow_ips`: whom it believes what an edge says of the visitor.
+    /// `forwarded_allow_ips`: whom it believes what an edge says of the client.
     #[serde(default)]
     pub forwarded_allow_ips: Option<Vec<String>>,
 }

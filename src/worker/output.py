@@ -15,7 +15,7 @@ def identity(fd):
 
 
 class Stream(io.FileIO):
-    """A standard output that is the journal. A line that nobody takes is lost: no visitor gets an error for that."""
+    """A standard output that is the journal. A line that nobody takes is lost: no client gets an error for that."""
 
     streams = set()  # those that the outputs have been, also before they were connected anew
 

@@ -1,7 +1,7 @@
 """The tornado class: WSGI on a loop, or a tornado application of its own."""
 
 from _ostler.drain import Drain
-from _ostler.shift import Wsgi
+from _ostler.mixin import Wsgi
 
 LOOK = 0.05
 
@@ -21,9 +21,9 @@ class Tornado(Wsgi):
 
     def handle_exit(self, sig, frame):
         self.asked = True  # the watchdog looks at it: gunicorn's `run` forgets a signal that came before it
-        if not self.shift.heartbeat.ready:
+        if not self.context.heartbeat.ready:
             return super().handle_exit(sig, frame)
-        self.shift.slot.draining()
+        self.context.slot.draining()
         self.ioloop.asyncio_loop.call_soon_threadsafe(self.leave)
 
     def watchdog(self):
@@ -39,7 +39,7 @@ class Tornado(Wsgi):
             self.look()
 
     def look(self):
-        connections, busy = self.server._connections, self.shift.slot.busy()
+        connections, busy = self.server._connections, self.context.slot.busy()
         # A WebSocket is no connection of the server's any more. The loop's end would cut off whatever is under way.
         under_way = busy or any(map(under_way_on, connections))
         if not self.drain.over(len(connections) or busy, under_way):
@@ -56,7 +56,7 @@ class Tornado(Wsgi):
         from tornado.web import Application
         from tornado.wsgi import WSGIContainer
 
-        start, finish = self.shift.slot.start, self.shift.slot.finish
+        start, finish = self.context.slot.start, self.context.slot.finish
         if isinstance(self.wsgi, WSGIContainer):
             self.plain = self.wsgi.wsgi_application
             self.wsgi.wsgi_application = counted_wsgi(self.plain, start, finish)

@@ -2,15 +2,15 @@
 
 import signal
 
-from _ostler import hold
+from _ostler import admission
 from _ostler.drain import TURNS, Drain, pause_accepting
-from _ostler.shift import Shifted, counted_asgi
+from _ostler.mixin import Mixin, counted_asgi
 
 LOOK = 0.05
 CLOSE = (b"connection", b"close")
 
 
-class Uvicorn(Shifted):
+class Uvicorn(Mixin):
     asynchronous = property(lambda self: self.config.interface != "wsgi")
     server = None  # uvicorn's, once it serves
 
@@ -37,8 +37,8 @@ class Uvicorn(Shifted):
         """uvicorn looks at what kind of app it has, so the app is wrapped later, in `startup`."""
 
     def run(self):
-        self.shift.stage = "boot"
-        teach(self, hold.Gate(self))
+        self.context.stage = "boot"
+        teach(self, admission.Gate(self))
         super().run()
 
 
@@ -52,8 +52,8 @@ def teach(worker, gate):
     async def startup_held(self, sockets=None):
         if self.config is worker.config:
             plain = self.config.loaded_app
-            self.config.loaded_app = counted_asgi(plain, worker.shift)
-            hold.guard_listening(
+            self.config.loaded_app = counted_asgi(plain, worker.context)
+            admission.guard_listening(
                 asyncio.get_running_loop(),
                 gate,
                 worker.sockets,
@@ -73,7 +73,7 @@ def teach(worker, gate):
     def handle_exit_seen(self, sig, frame):
         handle_exit(self, sig, frame)
         if self.config is worker.config:
-            worker.shift.slot.draining()
+            worker.context.slot.draining()
             gate.shut()
 
     Server.startup, Server.shutdown, Server.handle_exit = startup_held, shutdown_drained, handle_exit_seen

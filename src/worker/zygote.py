@@ -11,7 +11,7 @@ import stat
 import sys
 import warnings
 
-from _ostler import django_app, host, output, settings, shift, slot
+from _ostler import django_app, host, mixin, output, settings, slot
 from _ostler.paper import paper
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import CONTROL, Control, Failure
@@ -157,7 +157,7 @@ def take_signals(orders, made):
         os._exit(0)  # what the app wants done at exit is for processes that have served
 
     def reopen(number, frame):
-        shift.reopen_output(orders, made.app.cfg, made.log)
+        mixin.reopen_output(orders, made.app.cfg, made.log)
         made.log.reopen_files()
 
     before = {}

@@ -57,7 +57,7 @@ fn checks(at: SocketAddr) -> [(&'static str, String); 6] {
             ]),
         ),
         (
-            "gcp, legacy",
+            "gcp, snapshot",
             lines(&["GET /readyz HTTP/1.0", &format!("Host: {host}"), "User-Agent: GoogleHC/1.0"]),
         ),
         (

@@ -1,4 +1,4 @@
-//! Workers that are killed: what it costs visitors, and that nothing of them stays in ostlerd.
+//! Workers that are killed: what it costs clients, and that nothing of them stays in ostlerd.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

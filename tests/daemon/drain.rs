@@ -1,4 +1,4 @@
-//! Draining the machine, and what comes before the end: readiness fails, visitors are served on.
+//! Draining the machine, and what comes before the end: readiness fails, clients are served on.
 
 use std::fs;
 use std::time::Duration;
@@ -91,7 +91,7 @@ fn an_app_is_deployed_while_the_machine_drains() {
 }
 
 #[test]
-fn term_serves_visitors_for_the_edge_s_delay_and_then_ends() {
+fn term_serves_clients_for_the_edge_s_delay_and_then_ends() {
     let (site, app) = behind("delay = \"2s\"");
     let mut ostlerd = site.start();
     ostlerd.serving("shop");

@@ -69,7 +69,7 @@ fn ostlerd_is_the_first_process_of_a_container() {
     fs::create_dir(&shop).expect("the folder is new");
     readable(&shop);
     fs::write(shop.join("app.py"), format!("{WSGI}{STRAY}")).expect("the folder is ours");
-    let (visitors, health) = (free_address(), free_address());
+    let (clients, health) = (free_address(), free_address());
     let text = dockerfile();
     let main = file(&text, "/etc/ostler/ostler.toml").replace("0.0.0.0:9180", &health.to_string());
     fs::write(site.config(), main).expect("the folder is ours");
@@ -78,7 +78,7 @@ fn ostlerd_is_the_first_process_of_a_container() {
         .replace("\"/srv/shop/current\"", &format!("{shop:?}"))
         .replace("\"/srv/shop/venv/bin/python\"", &format!("{:?}", Gunicorn::V27.python()))
         .replace("shop.wsgi:application", "app:application")
-        .replace("0.0.0.0:8000", &visitors.to_string());
+        .replace("0.0.0.0:8000", &clients.to_string());
     let app = match usual_user() {
         Some(user) => app.replace("\"shop\"", &format!("{user:?}")),
         None => app.replace("user      = \"shop\"\n", ""),
@@ -94,7 +94,7 @@ fn ostlerd_is_the_first_process_of_a_container() {
         get(&Target::Tcp(health), "/readyz").ok().filter(|it| it.status == 200).map(drop)
     };
     until("the container is ready", ready);
-    let target = Target::Tcp(visitors);
+    let target = Target::Tcp(clients);
     get(&target, "/").expect("it serves");
     let is_first =
         |it: &&Proc| it.command().contains("ostlerd --config") && !it.command().contains("unshare");

@@ -132,14 +132,14 @@ fn who_waits_while_a_crashed_worker_is_replaced_is_answered() {
         app.workers.iter().any(|it| it.state == WorkerState::Booting)
     });
     let waiting = targets(&app).into_iter().map(|target| {
-        let mut visitor = Connection::open(&target, Duration::from_secs(60)).expect("it is taken");
-        visitor.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        visitor
+        let mut client = Connection::open(&target, Duration::from_secs(60)).expect("it is taken");
+        client.send(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        client
     });
     let waiting: Vec<Connection> = waiting.collect();
     app.release("go", "");
-    for mut visitor in waiting {
-        assert_eq!(visitor.response().map(|it| it.status), Ok(200), "{}", ostlerd.log());
+    for mut client in waiting {
+        assert_eq!(client.response().map(|it| it.status), Ok(200), "{}", ostlerd.log());
     }
     assert!(!ostlerd.log().contains("connections are refused"), "{}", ostlerd.log());
 }

@@ -1,4 +1,4 @@
-//! Good releases that are slow and bad releases: visitors notice neither.
+//! Good releases that are slow and bad releases: clients notice neither.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ fn a_release_that_crashes_soon_after_its_boot_is_rolled_back() {
 }
 
 #[test]
-fn a_release_whose_probe_fails_is_rolled_back_before_its_first_visitor() {
+fn a_release_whose_probe_fails_is_rolled_back_before_its_first_client() {
     let site = Site::new();
     let app = shop(&site).table("[probe]\npath = \"/healthz\"").write();
     let ostlerd = site.start();
@@ -117,7 +117,7 @@ fn a_first_release_that_does_not_boot_leaves_the_app_failed_with_its_words() {
 }
 
 #[test]
-fn visitors_do_not_wait_for_a_slow_import() {
+fn clients_do_not_wait_for_a_slow_import() {
     let site = Site::new();
     let app = shop(&site).table("[rollout]\nsettle = \"300ms\"").write();
     let ostlerd = site.start();
@@ -142,6 +142,6 @@ fn visitors_do_not_wait_for_a_slow_import() {
     );
     assert!(ended - began > Duration::from_secs(4), "two workers imported for two seconds each");
     // The aim (1.5 times the steady state's worst) is for the bench: a shared machine has its own hiccups.
-    // Half of the import is what no visitor can have waited who did not wait for it.
-    assert!(change < Duration::from_secs(1), "a visitor waited {change:?}: {tally}");
+    // Half of the import is what no client can have waited who did not wait for it.
+    assert!(change < Duration::from_secs(1), "a client waited {change:?}: {tally}");
 }

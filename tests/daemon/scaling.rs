@@ -1,4 +1,4 @@
-//! Workers that follow the load: more while visitors wait, fewer when there has been little to do for long.
+//! Workers that follow the load: more while clients wait, fewer when there has been little to do for long.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn shop(site: &Site, workers: &str) -> AppFile {
     site.app("shop").tcp().key(&format!("workers = {workers}")).with("app.py", SLOW)
 }
 
-fn visitors(app: &AppFile, count: u32) -> Running {
+fn clients(app: &AppFile, count: u32) -> Running {
     Load::on(&app.target()).connections(count).start()
 }
 
@@ -43,7 +43,7 @@ fn comes_and_goes(args: &[&str], count: u32) {
     let app = shop(&site, "{ min = 1, max = 3, idle = \"2s\" }").args(args).write();
     let ostlerd = site.start();
     ostlerd.serving("shop");
-    let many = visitors(&app, count);
+    let many = clients(&app, count);
     let grown = serves_with(&ostlerd, 3);
     let scaling = grown.scaling.expect("the load decides");
     assert_eq!((scaling.min, scaling.max, scaling.by_hand), (1, 3, false));
@@ -60,7 +60,7 @@ fn comes_and_goes(args: &[&str], count: u32) {
 }
 
 #[test]
-fn workers_come_with_the_visitors_and_go_when_there_has_been_little_to_do() {
+fn workers_come_with_the_clients_and_go_when_there_has_been_little_to_do() {
     comes_and_goes(&[], 8);
 }
 
@@ -75,7 +75,7 @@ fn the_next_ostlerd_keeps_the_workers_that_the_load_has_brought() {
     let app = shop(&site, "{ min = 1, max = 3 }").write();
     let ostlerd = site.start();
     ostlerd.serving("shop");
-    let load = visitors(&app, 8);
+    let load = clients(&app, 8);
     let before = pids(&serves_with(&ostlerd, 3));
     load.stop().lost_nothing();
     ostlerd.crash();

@@ -9,25 +9,25 @@ use ostler::supervise::WorkerState;
 use crate::harness::{AppFile, CLASSES, Ostlerd, Proc, Site, WSGI, eventually, until};
 use crate::load::{Connection, Loss, Target, get};
 
-/// Six visitors at once, for one worker that does nothing else for a while with each.
-fn visitors(target: &Target) -> Vec<Connection> {
-    let visitor = |_| {
-        let mut visitor = Connection::open(target, Duration::from_secs(60)).expect("it listens");
-        visitor.send(b"GET /spin?0.5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
-        visitor
+/// Six clients at once, for one worker that does nothing else for a while with each.
+fn clients(target: &Target) -> Vec<Connection> {
+    let client = |_| {
+        let mut client = Connection::open(target, Duration::from_secs(60)).expect("it listens");
+        client.send(b"GET /spin?0.5 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        client
     };
-    (0..6).map(visitor).collect()
+    (0..6).map(client).collect()
 }
 
 #[track_caller]
 fn all_are_answered(class: &str, app: &AppFile, ostlerd: &Ostlerd<'_>, stop: impl FnOnce()) {
     ostlerd.serving("shop");
-    let visitors = visitors(&app.target());
+    let clients = clients(&app.target());
     ostlerd.wait("shop", "has a request", |app| app.workers.iter().any(|it| it.in_flight > 0));
     stop();
-    for (number, mut visitor) in visitors.into_iter().enumerate() {
-        let answer = visitor.response().map(|answer| answer.status);
-        assert_eq!(answer, Ok(200), "{class}, visitor {number}: {}", ostlerd.log());
+    for (number, mut client) in clients.into_iter().enumerate() {
+        let answer = client.response().map(|answer| answer.status);
+        assert_eq!(answer, Ok(200), "{class}, client {number}: {}", ostlerd.log());
     }
 }
 

@@ -7,7 +7,7 @@ use crate::health::ask;
 use crate::load::{Load, Target};
 
 #[test]
-fn workers_that_nobody_knows_finish_what_they_have_and_no_visitor_is_lost() {
+fn workers_that_nobody_knows_finish_what_they_have_and_no_client_is_lost() {
     let site = Site::new();
     let app = site.app("shop").tcp().unix().workers(2).with("app.py", WSGI).write();
     let other = site.app("blog").tcp().workers(1).with("app.py", ASGI);

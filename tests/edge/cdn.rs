@@ -1,4 +1,4 @@
-//! Who the visitor is behind Cloudflare: believed from its networks, and from nobody else. In a network namespace that has
+//! Who the client is behind Cloudflare: believed from its networks, and from nobody else. In a network namespace that has
 //! one of its addresses.
 
 use std::fs;
@@ -37,7 +37,7 @@ echo "$code"
 "#;
 
 #[test]
-fn cloudflare_is_believed_about_a_visitor_and_nobody_else() {
+fn cloudflare_is_believed_about_a_client_and_nobody_else() {
     let site = Site::new();
     site.app("shop").args(&["-k", "asgi"]).workers(1).unix().tcp().with("app.py", APP).write();
     let ostlerd = site.start();
@@ -89,7 +89,7 @@ fn cloudflare_is_believed_about_a_visitor_and_nobody_else() {
     }
     let said = Said::of(command.current_dir(&folder)).exits(0);
     let (told, code) = said.out.trim_end().rsplit_once('\n').unwrap_or_default();
-    assert_eq!(code, "301", "Traefik sends visitors to TLS: {said}");
+    assert_eq!(code, "301", "Traefik sends clients to TLS: {said}");
     let told = told.lines().map(|line| {
         let told: Value = serde_json::from_str(line).unwrap_or_else(|_| panic!("{said}"));
         told["x-forwarded-for"].as_str().unwrap_or_default().to_owned()

@@ -1,4 +1,4 @@
-//! What visitors get through each edge with what `ostler edge` prints: TLS, HTTP/2, files, gzip, websockets, limits.
+//! What clients get through each edge with what `ostler edge` prints: TLS, HTTP/2, files, gzip, websockets, limits.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use crate::front::{CADDY, Edge, Front, HAPROXY, NGINX, NGINX_CURRENT, TRAEFIK};
 use crate::harness::{Said, Site, free_address, until};
 use crate::load::Target;
 
-/// Says what it was told of the visitor; a websocket gets its words back.
+/// Says what it was told of the client; a websocket gets its words back.
 pub const APP: &str = r#"
 import json
 
@@ -175,8 +175,8 @@ impl Answer {
     }
 }
 
-/// Everything that a visitor may ask of an edge.
-fn visitors_get_all_of_it(edge: &Edge, listen: Option<Target>) {
+/// Everything that a client may ask of an edge.
+fn clients_get_all_of_it(edge: &Edge, listen: Option<Target>) {
     let shop = Shop::new(edge, listen);
     let ostlerd = shop.site.start();
     ostlerd.serving("shop");
@@ -241,27 +241,27 @@ fn visitors_get_all_of_it(edge: &Edge, listen: Option<Target>) {
 }
 
 #[test]
-fn visitors_get_all_of_it_through_nginx() {
-    visitors_get_all_of_it(&NGINX, None);
+fn clients_get_all_of_it_through_nginx() {
+    clients_get_all_of_it(&NGINX, None);
 }
 
 #[test]
-fn visitors_get_all_of_it_through_a_current_nginx_and_a_unix_socket() {
+fn clients_get_all_of_it_through_a_current_nginx_and_a_unix_socket() {
     let folder = tempfile::tempdir().expect("/tmp is writable");
-    visitors_get_all_of_it(&NGINX_CURRENT, Some(Target::Unix(folder.path().join("shop one.sock"))));
+    clients_get_all_of_it(&NGINX_CURRENT, Some(Target::Unix(folder.path().join("shop one.sock"))));
 }
 
 #[test]
-fn visitors_get_all_of_it_through_haproxy() {
-    visitors_get_all_of_it(&HAPROXY, None);
+fn clients_get_all_of_it_through_haproxy() {
+    clients_get_all_of_it(&HAPROXY, None);
 }
 
 #[test]
-fn visitors_get_all_of_it_through_traefik() {
-    visitors_get_all_of_it(&TRAEFIK, None);
+fn clients_get_all_of_it_through_traefik() {
+    clients_get_all_of_it(&TRAEFIK, None);
 }
 
 #[test]
-fn visitors_get_all_of_it_through_caddy() {
-    visitors_get_all_of_it(&CADDY, None);
+fn clients_get_all_of_it_through_caddy() {
+    clients_get_all_of_it(&CADDY, None);
 }

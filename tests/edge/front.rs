@@ -106,7 +106,7 @@ pub struct Front {
     folder: TempDir,
     /// What was printed.
     pub text: String,
-    /// Where visitors find it.
+    /// Where clients find it.
     pub target: Target,
 }
 
@@ -143,7 +143,7 @@ impl Front {
         until("the edge answers", || {
             let ended = front.child.try_wait().expect("the child is ours");
             assert!(ended.is_none(), "the edge ended at once, {ended:?}:\n{}\n{}", front.log(), front.text);
-            // With TLS it sends visitors there.
+            // With TLS it sends clients there.
             get(&front.target, "/").ok().filter(|response| [200, 301, 308].contains(&response.status))
         });
         front
@@ -155,11 +155,11 @@ impl Front {
         SocketAddr::new(address.ip(), address.port() + 10_000)
     }
 
-    /// Waits until exactly these servers answer a dozen visitors.
+    /// Waits until exactly these servers answer a dozen clients.
     #[track_caller]
     pub fn reaches(&self, names: &[&str]) {
         let wanted: BTreeSet<String> = names.iter().map(|&name| name.to_owned()).collect();
-        until(format!("the edge sends visitors to {names:?}"), || {
+        until(format!("the edge sends clients to {names:?}"), || {
             let answered: Option<BTreeSet<String>> = (0..12).map(|_| self.who_answers()).collect();
             (answered.as_ref() == Some(&wanted)).then_some(())
         });

@@ -34,7 +34,7 @@ impl Pair {
         Pair { servers: NAMES.map(|name| Server::new(name, edge)) }
     }
 
-    /// The edge with what the first server prints for both, once it sends visitors to both.
+    /// The edge with what the first server prints for both, once it sends clients to both.
     pub fn front(&self, edge: &Edge) -> Front {
         let other = self.servers[1].host.to_string();
         let mut options = vec!["--peer", &other, "--host", "localhost", "--no-tls"];

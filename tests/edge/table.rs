@@ -6,19 +6,19 @@ use std::fmt;
 use crate::front::{Edge, Front};
 use crate::load::{Load, Outcome, Running, Tally};
 
-/// Visitors of both sorts: those whose connection stays open and those who come anew each time.
-pub struct Visitors {
+/// Clients of both sorts: those whose connection stays open and those who come anew each time.
+pub struct Clients {
     staying: Running,
     coming: Running,
 }
 
-impl Visitors {
+impl Clients {
     /// Begins.
-    pub fn of(front: &Front) -> Visitors {
+    pub fn of(front: &Front) -> Clients {
         let load = Load::on(&front.target).connections(2);
-        let visitors = Visitors { staying: load.clone().keep_alive(true).start(), coming: load.start() };
-        visitors.more();
-        visitors
+        let clients = Clients { staying: load.clone().keep_alive(true).start(), coming: load.start() };
+        clients.more();
+        clients
     }
 
     /// Waits until some more of them have been answered, or not.

@@ -1,4 +1,4 @@
-//! `ostler edge` warns exactly where the workers would not believe the edge that a visitor came over https.
+//! `ostler edge` warns exactly where the workers would not believe the edge that a client came over https.
 
 use std::fmt::Write as _;
 use std::io::{Read, Write};
@@ -47,7 +47,7 @@ const APPS: &[(&str, Gunicorn, bool, Option<&str>)] = &[
     (UVICORN, Gunicorn::V27, true, Some("*")),
 ];
 
-/// What the app says to an edge that has a visitor who came over https.
+/// What the app says to an edge that has a client who came over https.
 fn believed(target: &Target) -> bool {
     const REQUEST: &[u8] =
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Proto: https\r\nConnection: close\r\n\r\n";

@@ -98,7 +98,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--venvs", default=os.environ.get("OSTLER_VENVS") or os.path.join(ROOT, "target", "venvs"))
     parser.add_argument("-k", metavar="WORD", default="", help="only laws whose name has this in it")
-    parser.add_argument("-j", metavar="N", type=int, default=6, help="at the same time (default 6): they wait more than they work")
+    parser.add_argument(
+        "-j", metavar="N", type=int, default=6, help="at the same time (default 6): they wait more than they work"
+    )
     options = parser.parse_args()
     os.closerange(3, 1024)  # whatever we were started with must not reach the programs
     venvs = os.path.abspath(options.venvs)

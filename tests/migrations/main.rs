@@ -1,4 +1,4 @@
-//! Migrations under their watchdog, with real PostgreSQL, MariaDB and SQLite, real Django, and visitors meanwhile.
+//! Migrations under their watchdog, with real PostgreSQL, MariaDB and SQLite, real Django, and clients meanwhile.
 //!
 //! Each test has a server of its own in a folder of its own, and after every abort asks that server itself whether
 //! anything is left. The servers come from `bash tests/setup.sh`, the drivers from `bash tests/venvs.sh`.

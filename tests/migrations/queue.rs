@@ -1,4 +1,4 @@
-//! Locks: a migration that waits in a queue gives way before visitors notice, and one that holds a lock too long is
+//! Locks: a migration that waits in a queue gives way before clients notice, and one that holds a lock too long is
 //! ended.
 
 use std::io::{BufRead, BufReader};

@@ -19,7 +19,7 @@ const SEED: u64 = 7;
 /// From a worker that is there at once to one that takes long to load the app.
 const BOOTS: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
 
-/// How long visitors may wait at worst where the load decides, by shape, for each of `BOOTS`, in seconds.
+/// How long clients may wait at worst where the load decides, by shape, for each of `BOOTS`, in seconds.
 const WORST: [(&str, [f64; 2]); 6] = [
     ("ramp", [1.5, 3.0]),
     ("spike", [3.5, 9.0]),
@@ -47,7 +47,7 @@ fn row(shape: &Shape, words: &str, run: &Run) {
 }
 
 #[test]
-fn no_shape_lets_visitors_wait_for_long_and_none_takes_more_than_it_may() {
+fn no_shape_lets_clients_wait_for_long_and_none_takes_more_than_it_may() {
     println!(
         "{:<9} {:<22} {:>8} {:>8} {:>8} {:>5} {:>8} {:>8}",
         "shape", "workers", "median", "p99", "worst", "most", "average", "changes"

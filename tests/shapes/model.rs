@@ -1,6 +1,6 @@
-//! A shop of sync workers in front of which visitors queue, and the real core that decides how many there are.
+//! A shop of sync workers in front of which clients queue, and the real core that decides how many there are.
 //!
-//! Visitors come at random by the shape, and are served for 0.1 s on average, most for less, some for much longer. A
+//! Clients come at random by the shape, and are served for 0.1 s on average, most for less, some for much longer. A
 //! seed decides all of it.
 
 use std::cmp::Reverse;
@@ -21,7 +21,7 @@ use ostler::supervise::{
 
 use crate::shape::{MOST, Shape};
 
-/// How long a visitor is served on average.
+/// How long a client is served on average.
 pub(crate) const SERVICE: f64 = 0.1;
 
 /// How many workers there are.
@@ -33,7 +33,7 @@ pub(crate) enum Workers {
 
 /// What came of a shape.
 pub(crate) struct Run {
-    /// How long each visitor waited, in seconds, sorted.
+    /// How long each client waited, in seconds, sorted.
     pub(crate) waits: Vec<f64>,
     /// When how many workers were wanted: each change.
     pub(crate) wanted: Vec<(f64, u32)>,
@@ -44,7 +44,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// The wait that so large a share of the visitors did not exceed.
+    /// The wait that so large a share of the clients did not exceed.
     pub(crate) fn wait(&self, share: f64) -> f64 {
         let last = self.waits.len().saturating_sub(1);
         self.waits.get((last as f64 * share) as usize).copied().unwrap_or(0.0)
@@ -114,7 +114,7 @@ struct Model {
     run: Run,
 }
 
-/// Lets the visitors of a shape come to so many workers, each of which takes `boot` to be there.
+/// Lets the clients of a shape come to so many workers, each of which takes `boot` to be there.
 pub(crate) fn run(shape: &Shape, workers: Workers, boot: Duration, seed: u64) -> Run {
     let mut model = Model::new(workers, boot, seed);
     model.go(shape, shape.seconds);
@@ -124,7 +124,7 @@ pub(crate) fn run(shape: &Shape, workers: Workers, boot: Duration, seed: u64) ->
     model.run
 }
 
-/// How many seconds after all workers got something to do that does not end, and so many visitors more came who wait,
+/// How many seconds after all workers got something to do that does not end, and so many clients more came who wait,
 /// there are more workers. Before it nobody came for `quiet` seconds.
 pub(crate) fn noticed(workers: Workers, quiet: f64, waiting: usize) -> f64 {
     let nobody = Shape { name: "nobody", seconds: quiet + 30.0, rate: |_| 0.0 };

@@ -1,4 +1,4 @@
-//! The shapes as a picture: what there was to do, how many workers there were, how long visitors waited.
+//! The shapes as a picture: what there was to do, how many workers there were, how long clients waited.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! How many visitors come, over time.
+//! How many clients come, over time.
 
 use std::f64::consts::TAU;
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use ostler::config::{Address, Listen, Origin};
 use ostler::run::listeners::{Listeners, SocketName};
-use ostler::run::passed::Passed;
+use ostler::run::socket_activation::Passed;
 
 use crate::support::{children, end, nobody, python};
 

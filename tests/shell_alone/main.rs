@@ -158,7 +158,7 @@ fn every_signal_is_told_and_the_second_interrupt_as_such() {
 #[test]
 fn what_systemd_passed_is_taken_once_and_kept_from_children() {
     if std::env::var_os("OSTLER_TEST_PASSED").is_some() {
-        let passed = ostler::run::passed::Passed::take();
+        let passed = ostler::run::socket_activation::Passed::take();
         assert_eq!(passed.names(), ["web", "log"]);
         assert!(passed.named("log").is_empty(), "it does not listen");
         let sockets = passed.named("web");
@@ -167,7 +167,7 @@ fn what_systemd_passed_is_taken_once_and_kept_from_children() {
         assert_eq!(flag(nix::fcntl::F_GETFD) & nix::libc::FD_CLOEXEC, nix::libc::FD_CLOEXEC);
         assert_eq!(flag(nix::fcntl::F_GETFL) & nix::libc::O_NONBLOCK, nix::libc::O_NONBLOCK);
         assert!(std::env::vars_os().all(|(name, _)| !name.to_string_lossy().starts_with("LISTEN_")));
-        assert!(ostler::run::passed::Passed::take().names().is_empty());
+        assert!(ostler::run::socket_activation::Passed::take().names().is_empty());
         return;
     }
     let _alone = alone();

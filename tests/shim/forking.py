@@ -14,7 +14,7 @@ from supervisor import Shop, memfd, until
 
 # What a worker does from its start on; how the app is loaded is the zygote's.
 OF_WORKERS = [
-    holding.a_held_worker_takes_no_visitor_until_it_is_admitted,
+    holding.a_held_worker_takes_no_client_until_it_is_admitted,
     holding.a_held_worker_leaves_quietly_when_ostlerd_goes_or_says_so,
     holding.a_good_probe_lets_a_worker_through,
     holding.a_bad_probe_fails_the_worker_in_words,

@@ -1,4 +1,4 @@
-"""Laws of the time before the first visitor, for every worker class on every gunicorn."""
+"""Laws of the time before the first client, for every worker class on every gunicorn."""
 
 import os
 import signal
@@ -7,14 +7,14 @@ from kinds import CLASSES, PROBE, shop
 from supervisor import LOADED, READY, until
 
 
-def a_held_worker_takes_no_visitor_until_it_is_admitted(at):
+def a_held_worker_takes_no_client_until_it_is_admitted(at):
     with shop(at) as app:
         worker = app.spawn(hold=True)
         worker.hear("loaded")
         assert worker.state == LOADED, worker.state
         client = app.connect()
         client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
-        # Another worker takes the visitor that the held one must not touch.
+        # Another worker takes the client that the held one must not touch.
         other = app.ready()
         answer = b"".join(iter(lambda: client.recv(65536), b""))
         assert answer.partition(b"\r\n\r\n")[2].split()[0] == b"%d" % other.pid, answer
@@ -86,7 +86,7 @@ def a_bad_probe_fails_the_worker_in_words(at):
 
 
 LAWS = [
-    a_held_worker_takes_no_visitor_until_it_is_admitted,
+    a_held_worker_takes_no_client_until_it_is_admitted,
     a_held_worker_leaves_quietly_when_ostlerd_goes_or_says_so,
     a_worker_told_to_go_while_it_loads_leaves_quietly,
     what_the_app_does_in_the_background_goes_on_while_it_is_held,

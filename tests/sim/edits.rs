@@ -52,7 +52,7 @@ impl Calm {
                 }
                 Action::ReleaseApp { app } => drop(self.limits.remove(&app)),
                 Action::AdmitWorker { worker } => self.facts.push_back(ProcessFact::Ready.of(worker)),
-                Action::ShutDoors { app } => self.facts.push_back(Event::QueueEmptied { app }),
+                Action::StopAccepting { app } => self.facts.push_back(Event::QueueEmptied { app }),
                 Action::SignalProcess { process: worker, .. } if self.running.remove(&worker).is_some() => {
                     self.facts.push_back(ProcessFact::Exited(Exit::Code(0)).of(worker));
                 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use ostler::plan::{Blueprint, Plan, Preload};
 use ostler::supervise::{
-    Action, Cause, Event, Found, Happening, Legacy, LinkOrder, Moment, News, PhaseView, ProcessChange,
-    ProcessFact, ProcessNews, Role, RolloutView, Start, StopSignal, Supervisor, Tolerance, View, WorkerId,
+    Action, Cause, Event, Found, Happening, LinkOrder, Moment, News, PhaseView, ProcessChange, ProcessFact,
+    ProcessNews, Role, RolloutView, Snapshot, Start, StopSignal, Supervisor, Tolerance, View, WorkerId,
 };
 
 use crate::added::{add_after, add_to};
 use crate::ledger::Ledger;
-use crate::misdeeds::Misdeed;
-use crate::mishearing::{misheard, misread};
-use crate::misjudged::Misjudged;
+use crate::mutated_actions::Misdeed;
+use crate::mutated_events::{misheard, misread};
+use crate::mutated_views::Misjudged;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -127,12 +127,12 @@ impl Subject {
     /// The next one takes its place.
     pub(crate) fn rise(
         &mut self,
-        legacy: &Legacy,
+        snapshot: &Snapshot,
         found: &BTreeMap<WorkerId, Found>,
         now: Moment,
         seed: u64,
     ) {
-        self.core = crate::fall::risen(legacy, found, self.clock(now), seed, self.flaw);
+        self.core = crate::crash::risen(snapshot, found, self.clock(now), seed, self.flaw);
     }
 
     fn clock(&self, now: Moment) -> Moment {

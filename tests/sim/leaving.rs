@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ostler::supervise::{Action, Event, HandoverBy, Moment, Stayed};
 
-use crate::fall::Fall;
+use crate::crash::Fall;
 use crate::rng::Rng;
 use crate::world::{Due, World};
 

@@ -10,11 +10,11 @@ use ostler::supervise::{
     RequestId, Role, RunId, Start, StopSignal, View, WorkerId,
 };
 
-use crate::asked::Asked;
+use crate::accepting::Doors;
 use crate::background::Ended;
 use crate::book::Book;
+use crate::commands::Asked;
 use crate::crew::{Count, Crew, Known};
-use crate::doors::Doors;
 use crate::drain::Machine;
 use crate::hooks::Hooks;
 use crate::refused::Refused;

@@ -138,9 +138,9 @@ impl World {
         if self.processes.remove(&worker).is_some() {
             self.tell(ProcessFact::Exited(exit).of(worker));
         }
-        for unborn in self.nest.orphans(worker) {
+        for forking in self.nest.orphans(worker) {
             let reason = "its zygote has ended, or has made nothing of it".to_owned();
-            self.tell(ProcessFact::NotStarted(reason).of(unborn));
+            self.tell(ProcessFact::NotStarted(reason).of(forking));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What visitors ask of the simulated apps whose workers follow the load, and the memory of the simulated machine.
+//! What clients ask of the simulated apps whose workers follow the load, and the memory of the simulated machine.
 //!
 //! It has a generator of its own: what a seed stands for otherwise stays as it was.
 
@@ -133,7 +133,7 @@ impl Ledger {
     pub(crate) fn load_seen(&mut self, now: Moment, apps: &[AppLoad]) {
         for load in apps {
             let (count, free) = (self.count(&load.app), !self.memory_is_tight);
-            // One that drains may go on taking visitors for a moment.
+            // One that drains may go on taking clients for a moment.
             let mut load = load.clone();
             load.workers.retain(|(worker, _)| {
                 self.processes.get(worker).is_some_and(|it| it.serves() && it.is_ready())

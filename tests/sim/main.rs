@@ -4,27 +4,27 @@
 //! `OSTLER_SIM_SEEDS=n` is how many fresh seeds are tried, 20,000 if it is not set;
 //! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
 //!
-//! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `lives`, `nest`, `databases` (`site`, `command`),
-//! `links`, `load`, `reading`, `leaving` and `asks` (what happens), `ledger` with `asked`, `crew`, `planned`, `drain`, `hooks`, `start`, `refused` and `book` (what is known), `laws`
-//! (what must hold), `flaw` with `flaws`, `added`, `misdeeds`, `mishearing` and `misjudged` (what must be found), `run` and `progress`
+//! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `lives`, `zygotes`, `databases` (`site`, `command`),
+//! `links`, `load`, `reading`, `leaving` and `asks` (what happens), `ledger` with `commands`, `crew`, `planned`, `drain`, `hooks`, `start`, `refused` and `book` (what is known), `laws`
+//! (what must hold), `flaw` with `flaws`, `added`, `mutated_actions`, `mutated_events` and `mutated_views` (what must be found), `run` and `progress`
 //! (all together).
 
 // Nothing but the core: it is all that is built to play.
 extern crate ostler_core as ostler;
 
+mod accepting;
 mod added;
-mod asked;
 mod asks;
 mod background;
 mod book;
 mod command;
+mod commands;
+mod crash;
 mod crew;
 mod crowd;
 mod databases;
-mod doors;
 mod drain;
 mod edits;
-mod fall;
 mod first;
 mod flaw;
 mod flaws;
@@ -37,10 +37,9 @@ mod ledger;
 mod links;
 mod lives;
 mod load;
-mod misdeeds;
-mod mishearing;
-mod misjudged;
-mod nest;
+mod mutated_actions;
+mod mutated_events;
+mod mutated_views;
 mod planned;
 mod process;
 mod progress;
@@ -53,14 +52,15 @@ mod site;
 mod start;
 mod trace;
 mod world;
+mod zygotes;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use flaw::Flaw;
 use flaws::FLAWS;
 use laws::{Code, Law};
-use misdeeds::MISDEEDS;
-use misjudged::MISJUDGED;
+use mutated_actions::MISDEEDS;
+use mutated_views::MISJUDGED;
 use run::{Failure, Options, run};
 
 /// Seeds that once broke a law, or that are rare cases: tried every time.

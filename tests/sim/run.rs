@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ostler::supervise::{Action, Event, Found, HandoverBy, MigrationOrder, Moment, View, WorkerId};
 
-use crate::fall::{Fall, falls, put_right};
+use crate::crash::{Fall, falls, put_right};
 use crate::flaw::{Flaw, Subject};
 use crate::laws::{Code, Law, Step, Verdict, Violation, the_load_is_remembered};
 use crate::ledger::Ledger;
@@ -262,7 +262,7 @@ impl Run {
 
     /// ostlerd falls; after a while another takes over, and reads the configuration.
     fn fall(&mut self, fall: Fall) -> Result<(), Violation> {
-        let legacy = &self.subject.core.legacy();
+        let snapshot = &self.subject.core.snapshot();
         self.meanwhile.clear();
         // It was written down before it was to make room, and holds whatever ends this one.
         let restart = fall.restart || self.ledger.start.left == Some(HandoverBy::Restart);
@@ -276,9 +276,9 @@ impl Run {
         self.world.ostlerd_rises();
         let now = self.now;
         let found: BTreeMap<WorkerId, Found> =
-            legacy.processes().map(|(_, id, ..)| (id, self.world.found(id))).collect();
-        put_right(&mut self.ledger, now, legacy, &found);
-        self.subject.rise(legacy, &found, now, self.steps);
+            snapshot.processes().map(|(_, id, ..)| (id, self.world.found(id))).collect();
+        put_right(&mut self.ledger, now, snapshot, &found);
+        self.subject.rise(snapshot, &found, now, self.steps);
         let before = std::mem::replace(&mut self.view, self.subject.view(now));
         let code = self.options.code;
         code.holds(Law::TheLoadIsRemembered, || the_load_is_remembered(&before, &self.view))?;

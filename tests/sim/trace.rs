@@ -83,7 +83,7 @@ fn action(action: &Action) -> String {
             format!("Record {app} {run:?} try {} {:?} {}", it.attempts, it.verdict, it.resolved)
         }
         Action::Migrate { app, run, order } => format!("{app} {run:?} {order:?}"),
-        Action::ShutDoors { app } => format!("ShutDoors {app}"),
+        Action::StopAccepting { app } => format!("StopAccepting {app}"),
         Action::KeepOnly { app, .. } => format!("KeepOnly {app}"),
         Action::Answer { id, outcome } => format!("Answer {}: {outcome:?}", id.0),
         Action::Announce(news) => format!("\"{}: {}\"", news.app, news.happening),

@@ -17,11 +17,11 @@ use crate::leaving::{self, Leavings};
 use crate::links::{Links, carry_out};
 use crate::lives::Way;
 use crate::load::Loads;
-use crate::nest::Nest;
 use crate::process::{Process, Stage};
 use crate::reading::{self, Reading};
 use crate::rng::Rng;
 use crate::scenario::{Faults, Scenario};
+use crate::zygotes::Zygotes;
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(crate) struct World {
     pub(crate) readings: Rng,
     pub(crate) processes: BTreeMap<WorkerId, Process>,
     /// Workers that are to be forked.
-    pub(crate) nest: Nest,
+    pub(crate) nest: Zygotes,
     pub(crate) gone: Vec<WorkerId>,
     /// Every worker that there was a process of.
     pub(crate) begun: BTreeSet<WorkerId>,
@@ -103,7 +103,7 @@ impl World {
             leavings,
             readings,
             processes: BTreeMap::new(),
-            nest: Nest::default(),
+            nest: Zygotes::default(),
             gone: Vec::new(),
             begun: BTreeSet::new(),
             queue: BinaryHeap::new(),
@@ -250,7 +250,7 @@ impl World {
                 self.databases.perform(app, *run, order);
                 self.take_over();
             }
-            Action::ShutDoors { app } => self.empties(app),
+            Action::StopAccepting { app } => self.empties(app),
             Action::MoveLink { app, order } => {
                 let delay = self.links.rng.millis(0, 40);
                 self.after(delay, Due::Link(app.clone(), order.clone()));
@@ -296,7 +296,7 @@ impl World {
     pub(crate) fn ostlerd_falls(&mut self) {
         self.deaf = true;
         self.databases.ostlerd_falls();
-        self.nest = Nest::default();
+        self.nest = Zygotes::default();
         let dies =
             |due: &Due| matches!(due, Due::Fact(_) | Due::Prepared(_) | Due::ConfigRead(_) | Due::Leaves(_));
         self.entries.retain(|_, due| !dies(due));
@@ -334,7 +334,7 @@ impl World {
 
     /// What is found of a worker.
     pub(crate) fn found(&self, worker: WorkerId) -> ostler::supervise::Found {
-        crate::fall::found(self.processes.get(&worker), self.begun.contains(&worker), self.now)
+        crate::crash::found(self.processes.get(&worker), self.begun.contains(&worker), self.now)
     }
 
     /// Another ostlerd is there.

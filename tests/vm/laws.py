@@ -75,12 +75,12 @@ def configure(name, workers, limits=""):
 
 
 def visit(name, path="/"):
-    with socket.socket(socket.AF_UNIX) as visitor:
-        visitor.settimeout(PATIENCE)
-        visitor.connect(f"/run/{name}.sock")
-        visitor.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(PATIENCE)
+        client.connect(f"/run/{name}.sock")
+        client.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
         answer = b""
-        while part := visitor.recv(4096):
+        while part := client.recv(4096):
             answer += part
     return answer.decode()
 
@@ -146,7 +146,7 @@ def one_is_replaced(name, before):
     return now
 
 
-class Visitor(threading.Thread):
+class Client(threading.Thread):
     """Visits the blog all the while."""
 
     def __init__(self):
@@ -296,7 +296,7 @@ def a_stop_leaves_neither_scope_nor_slice_nor_limit():
 
 
 def main():
-    visitor = Visitor()
+    client = Client()
     laws = [
         a_start_puts_the_limits_in_force,
         a_worker_out_of_memory_is_replaced_counted_and_logged_and_nobody_else_notices,
@@ -313,14 +313,14 @@ def main():
     for law in laws:
         began = time.monotonic()
         if law is a_stop_leaves_neither_scope_nor_slice_nor_limit:
-            visitor.on = False
-            visitor.join()
+            client.on = False
+            client.join()
         law()
         print(f"vm: ok {law.__name__} ({time.monotonic() - began:.1f} s)")
         if law is a_start_puts_the_limits_in_force:
-            visitor.start()
-    assert visitor.good > 0 and not visitor.bad, visitor.bad[:5]
-    print(f"vm: the other app answered {visitor.good} visits, and lost none")
+            client.start()
+    assert client.good > 0 and not client.bad, client.bad[:5]
+    print(f"vm: the other app answered {client.good} visits, and lost none")
     print("vm: every law holds")
 
 

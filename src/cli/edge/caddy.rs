@@ -150,14 +150,14 @@ fn proxy(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Strin
             out.line(format!("health_timeout {}", words(check_timeout(scene.check_every))));
         }
         None if site.servers.len() == 1 => out.note(
-            "No check: where there is no other server, one that fails would only turn visitors away, and while it drains this \
+            "No check: where there is no other server, one that fails would only turn clients away, and while it drains this \
              one goes on serving.",
         ),
         None => {}
     }
     out.gap();
     out.note(
-        "Caddy sets X-Forwarded-For, -Proto and -Host itself, and believes no visitor who sends his own.",
+        "Caddy sets X-Forwarded-For, -Proto and -Host itself, and believes no client who sends his own.",
     );
     out.note(&site.trust_note);
     if scene.wanted.cdn.is_some() {
@@ -165,7 +165,7 @@ fn proxy(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Strin
     }
     if site.waits_for_bodies() {
         out.note(
-            "A worker of class sync is busy for as long as a visitor takes to send his request: Caddy takes so much of it in first.",
+            "A worker of class sync is busy for as long as a client takes to send his request: Caddy takes so much of it in first.",
         );
         out.line("request_buffers 64KiB");
     }

@@ -1,4 +1,4 @@
-//! Who may say where a visitor comes from: the networks that a CDN asks from, as it publishes them.
+//! Who may say where a client comes from: the networks that a CDN asks from, as it publishes them.
 
 use super::wanted::Cdn;
 
@@ -36,7 +36,7 @@ impl Cdn {
         }
     }
 
-    /// The header in which it names the visitor.
+    /// The header in which it names the client.
     pub(super) fn header(self) -> &'static str {
         match self {
             Cdn::Cloudflare => "CF-Connecting-IP",
@@ -47,7 +47,7 @@ impl Cdn {
     pub(super) fn note(self) -> &'static str {
         match self {
             Cdn::Cloudflare => {
-                "Cloudflare names the visitor in CF-Connecting-IP. Only its own networks are believed, as of \
+                "Cloudflare names the client in CF-Connecting-IP. Only its own networks are believed, as of \
                  https://www.cloudflare.com/ips/ when this ostler was made: look there when it adds one. Whoever else \
                  reaches this edge directly can claim nothing."
             }

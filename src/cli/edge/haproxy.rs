@@ -96,7 +96,7 @@ fn frontend(out: &mut Text, scene: &Scene<'_>) -> Result<(), String> {
         ));
     }
     out.gap();
-    out.note("Set, not added to: what a visitor claims of himself is not believed.");
+    out.note("Set, not added to: what a client claims of himself is not believed.");
     out.line("http-request set-header X-Forwarded-For %[src]");
     out.line("http-request set-header X-Forwarded-Proto https if { ssl_fc }");
     out.line("http-request set-header X-Forwarded-Proto http unless { ssl_fc }");
@@ -201,7 +201,7 @@ fn backend(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Str
     }
     if site.waits_for_bodies() {
         out.note(
-            "A worker of class sync is busy for as long as a visitor takes to send his request: HAProxy takes it in first, as far \
+            "A worker of class sync is busy for as long as a client takes to send his request: HAProxy takes it in first, as far \
              as its buffer goes (tune.bufsize, 16 KiB).",
         );
         out.line("option http-buffer-request");
@@ -253,7 +253,7 @@ fn checks(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
     let Some(port) = site.check_port else {
         if site.servers.len() == 1 {
             out.note(
-                "No check: where there is no other server, one that fails would only turn visitors away, and while it drains this \
+                "No check: where there is no other server, one that fails would only turn clients away, and while it drains this \
                  one goes on serving.",
             );
         }

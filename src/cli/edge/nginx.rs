@@ -279,7 +279,7 @@ fn proxy(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
     }
     let host = if scene.odd_port() { "$host:$server_port" } else { "$host" };
     out.gap();
-    out.note("Set, not added to: what a visitor claims of himself is not believed.");
+    out.note("Set, not added to: what a client claims of himself is not believed.");
     out.note(&site.trust_note);
     out.line(format!("proxy_set_header Host {host};"));
     out.line("proxy_set_header X-Forwarded-For $remote_addr;");

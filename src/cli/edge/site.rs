@@ -54,7 +54,7 @@ impl Site<'_> {
         all.map(|(prefix, folder)| (prefix.as_str(), folder.as_path())).collect()
     }
 
-    /// Whether a worker is busy for as long as a visitor takes to send his request.
+    /// Whether a worker is busy for as long as a client takes to send his request.
     pub(super) fn waits_for_bodies(&self) -> bool {
         self.app.class == Some(WorkerClass::Sync)
     }
@@ -100,12 +100,12 @@ impl<'a> Scene<'a> {
         Ok(Scene { wanted, served, sites, check_every: usual, warnings })
     }
 
-    /// Whether visitors come over TLS.
+    /// Whether clients come over TLS.
     pub(super) fn tls(&self) -> bool {
         self.wanted.tls != Tls::Off
     }
 
-    /// The `Host` of a visitor's URL has its port where that is not the scheme's own.
+    /// The `Host` of a client's URL has its port where that is not the scheme's own.
     pub(super) fn odd_port(&self) -> bool {
         let (port, own) =
             if self.tls() { (self.wanted.https_port, 443) } else { (self.wanted.http_port, 80) };

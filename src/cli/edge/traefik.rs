@@ -100,7 +100,7 @@ pub(super) fn main(scene: &Scene<'_>) -> Result<String, String> {
         out.line(format!("address: {}", quoted(&address(port))));
         if let Some(cdn) = wanted.cdn {
             out.note(
-                "What these networks say of a visitor is believed, and nobody else: X-Forwarded-For then has him, as the last \
+                "What these networks say of a client is believed, and nobody else: X-Forwarded-For then has him, as the last \
                  address that the CDN has added. Traefik does not read a CDN's own header.",
             );
             out.open("forwardedHeaders:");
@@ -221,7 +221,7 @@ fn service(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
     out.open(format!("{}:", quoted(&site.ident)));
     out.open("loadBalancer:");
     out.note(
-        "Traefik sets X-Forwarded-For, -Proto and -Host itself, and believes no visitor who sends his own.",
+        "Traefik sets X-Forwarded-For, -Proto and -Host itself, and believes no client who sends his own.",
     );
     out.note(&site.trust_note);
     if !site.app.static_files.is_empty() {
@@ -249,7 +249,7 @@ fn service(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
             out.close("");
         }
         None if site.servers.len() == 1 => out.note(
-            "No check: where there is no other server, one that fails would only turn visitors away, and while it drains this \
+            "No check: where there is no other server, one that fails would only turn clients away, and while it drains this \
              one goes on serving.",
         ),
         None => {}

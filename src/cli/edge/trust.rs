@@ -1,4 +1,4 @@
-//! Whether the workers believe what the edge says of a visitor: gunicorn's `forwarded_allow_ips`.
+//! Whether the workers believe what the edge says of a client: gunicorn's `forwarded_allow_ips`.
 //!
 //! Of 20.1 to 27 alike: what comes over a Unix socket is believed by every class but uvicorn's, which sees no address there
 //! and believes nobody but where the list is `*`. tornado's never looks. 20.1 and 23 know single addresses, 127.0.0.1
@@ -60,7 +60,7 @@ pub(super) fn of(app: &ServedApp, wanted: &Wanted, servers: &[Server]) -> (Strin
     let fits = app.trusts.as_ref().is_none_or(|list| covers(list, &needed, knows_networks(app)));
     let warning = (!fits).then(|| {
         format!(
-            "{name}: gunicorn does not believe this edge that a visitor came over https:{}; add \"--forwarded-allow-ips\", \
+            "{name}: gunicorn does not believe this edge that a client came over https:{}; add \"--forwarded-allow-ips\", \
              \"{needed}\" to args of the app",
             known(app)
         )

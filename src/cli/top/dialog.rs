@@ -142,7 +142,7 @@ impl Dialog {
 
 fn old_workers(app: Option<&AppRow>) -> String {
     match app.map_or(0, |app| app.workers.len()) {
-        0 => "take visitors".to_owned(),
+        0 => "take clients".to_owned(),
         1 => "the old one finishes what it has".to_owned(),
         workers => format!("the {workers} old ones finish what they have"),
     }

@@ -98,7 +98,7 @@ impl World {
                 events.push(Event::AppPrepared { app, prepared: Box::new(self.prepared.clone()) });
             }
             Action::MoveLink { app, .. } => events.push(Event::LinkHeard { app, fact: LinkFact::Settled }),
-            Action::ShutDoors { app } => events.push(Event::QueueEmptied { app }),
+            Action::StopAccepting { app } => events.push(Event::QueueEmptied { app }),
             Action::Migrate { run, .. } => events.push(unmigrated(run)),
             Action::Answer { id, outcome } => drop(self.answers.insert(id, outcome)),
             _ => {}
@@ -153,9 +153,9 @@ impl World {
     fn adopted(&self) -> World {
         let alive = Found { alive: true, stage: Some(Stage::Ready) };
         let found = self.workers.keys().map(|worker| (*worker, alive)).collect();
-        let legacy = serde_json::to_string(&self.core.legacy()).expect("it is data");
-        let legacy = serde_json::from_str(&legacy).expect("it was written by us");
-        let core = Supervisor::adopt(legacy, &found, self.now, 8);
+        let snapshot = serde_json::to_string(&self.core.snapshot()).expect("it is data");
+        let snapshot = serde_json::from_str(&snapshot).expect("it was written by us");
+        let core = Supervisor::adopt(snapshot, &found, self.now, 8);
         let (workers, prepared) = (self.workers.clone(), self.prepared.clone());
         let answers = BTreeMap::new();
         let mut world =

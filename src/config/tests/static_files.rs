@@ -15,7 +15,7 @@ fn folders_are_absolute_or_below_the_directory() {
 }
 
 #[test]
-fn what_visitors_could_not_find_or_the_edge_not_serve_is_refused() {
+fn what_clients_could_not_find_or_the_edge_not_serve_is_refused() {
     for (entry, parts) in [
         ("\"static\" = \"/x\"", &["`static` of \"static\" is no prefix of paths", "write \"/static/\""][..]),
         ("\"/static\" = \"/x\"", &["begin and end with /", "write \"/static/\""]),

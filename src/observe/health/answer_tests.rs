@@ -55,7 +55,7 @@ fn a_machine_is_ready_when_every_app_is() {
         503,
         "fail\n[+]ostlerd ok\n[-]blog fail: 0 of 1 worker ready\n[+]shop ok\n",
     );
-    // A machine without an app has nothing for a visitor yet.
+    // A machine without an app has nothing for a client yet.
     says(ask(&status(vec![]), STRANGER), 503, "fail\n");
 }
 

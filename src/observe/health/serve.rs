@@ -49,22 +49,27 @@ pub enum Listener {
 /// Answers until the future is dropped, which closes every connection. With more than `most` connections the one that
 /// has been silent for longest is closed. Needs a tokio runtime with net and time enabled.
 pub async fn serve(listener: Listener, sources: Sources, most: usize) {
-    let mut house =
-        House { connections: JoinSet::new(), places: HashMap::new(), origin: Instant::now(), most, sources };
+    let mut connections = Connections {
+        connections: JoinSet::new(),
+        open: HashMap::new(),
+        origin: Instant::now(),
+        most,
+        sources,
+    };
     let mut sweep = interval(SWEEP);
     sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok(caller) => house.take_in(caller),
+                Ok(caller) => connections.take_in(caller),
                 Err(error) => {
                     tracing::warn!(%error, "failed to accept a connection on a health port");
-                    house.close_oldest();
+                    connections.close_oldest();
                     sleep(ACCEPT_PAUSE).await;
                 }
             },
-            Some(ended) = house.connections.join_next_with_id() => house.forget(ended),
-            _ = sweep.tick(), if !house.places.is_empty() => house.sweep(),
+            Some(ended) = connections.connections.join_next_with_id() => connections.forget(ended),
+            _ = sweep.tick(), if !connections.open.is_empty() => connections.sweep(),
         }
     }
 }
@@ -87,21 +92,21 @@ impl Listener {
 }
 
 /// A connection that is open.
-struct Place {
+struct Connection {
     phase: Phase,
     task: AbortHandle,
 }
 
 /// All that are open.
-struct House {
+struct Connections {
     connections: JoinSet<()>,
-    places: HashMap<Id, Place>,
+    open: HashMap<Id, Connection>,
     origin: Instant,
     most: usize,
     sources: Sources,
 }
 
-impl House {
+impl Connections {
     fn take_in(&mut self, caller: Caller) {
         // Where it stays as large as it was, no more is lost than some memory.
         let _ = match &caller {
@@ -120,8 +125,8 @@ impl House {
                 self.connections.spawn(converse(Timed { stream, phase: timer }, true, sources))
             }
         };
-        self.places.insert(task.id(), Place { phase, task });
-        if self.places.len() > self.most {
+        self.open.insert(task.id(), Connection { phase, task });
+        if self.open.len() > self.most {
             self.close_oldest();
         }
     }
@@ -136,18 +141,18 @@ impl House {
                 error.id()
             }
         };
-        self.places.remove(&id);
+        self.open.remove(&id);
     }
 
     fn sweep(&self) {
-        for place in self.places.values().filter(|place| place.phase.is_overdue()) {
+        for place in self.open.values().filter(|place| place.phase.is_overdue()) {
             place.task.abort();
         }
     }
 
     fn close_oldest(&mut self) {
-        let oldest = self.places.iter().min_by_key(|(_, place)| place.phase.since()).map(|(id, _)| *id);
-        if let Some(place) = oldest.and_then(|id| self.places.remove(&id)) {
+        let oldest = self.open.iter().min_by_key(|(_, place)| place.phase.since()).map(|(id, _)| *id);
+        if let Some(place) = oldest.and_then(|id| self.open.remove(&id)) {
             place.task.abort();
         }
     }

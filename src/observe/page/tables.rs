@@ -46,7 +46,7 @@ type Head = (&'static str, bool, &'static str);
 const APPS: &[Head] = &[
     ("App", false, "one file in apps.d"),
     ("State", false, "how it is"),
-    ("Ready", true, "workers that take visitors, of those wanted"),
+    ("Ready", true, "workers that take clients, of those wanted"),
     ("Req/s", true, "requests per second, over five seconds"),
     ("Now", true, "requests under way"),
     ("Oldest", true, "age of the oldest request under way"),

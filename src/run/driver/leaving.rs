@@ -20,16 +20,16 @@ impl Driver {
     /// Writes down what has changed, and then does what follows from it. What could not be written is tried `again`
     /// with the next look, or when something has to be done.
     pub(super) fn keep(&mut self, again: bool) {
-        if self.keeper.is_busy() {
+        if self.state_writer.is_busy() {
             return;
         }
         let effects = self.shell.take_effects();
-        if self.keeper.has_failed() && effects.is_empty() && !again {
+        if self.state_writer.has_failed() && effects.is_empty() && !again {
             return;
         }
-        let kept = self.shell.kept(self.origin_nanoseconds, self.supervisor.legacy());
+        let kept = self.shell.kept(self.origin_nanoseconds, self.supervisor.snapshot());
         let counters = || self.vitals.borrow().counters().into();
-        let at_once = self.keeper.keep(kept, counters, effects);
+        let at_once = self.state_writer.keep(kept, counters, effects);
         self.put_in_effect(at_once);
     }
 
@@ -44,12 +44,12 @@ impl Driver {
 
     /// Makes room once all that the next one needs stands in the file; whether this process is to end.
     pub(super) async fn leave(&mut self) -> bool {
-        let Some(way) = self.leaves.take_if(|_| !self.keeper.is_busy()) else { return false };
-        let written = !self.keeper.has_failed();
+        let Some(way) = self.leaves.take_if(|_| !self.state_writer.is_busy()) else { return false };
+        let written = !self.state_writer.has_failed();
         let why = match way {
             // systemd may have asked for an end meanwhile, of which nothing has arrived here yet.
             HandoverBy::Reexec { .. } if jobs::is_end(self.shell.children()).await => Stayed::Ending,
-            HandoverBy::Reexec { .. } if !written => Stayed::Unwritten(self.keeper.path().to_owned()),
+            HandoverBy::Reexec { .. } if !written => Stayed::Unwritten(self.state_writer.path().to_owned()),
             HandoverBy::Reexec { id, program } => {
                 let message = format!("ostlerd becomes {}; its workers go on", program.display());
                 self.shell.answer(id, Outcome::Done { message, generation: None });
@@ -62,7 +62,7 @@ impl Driver {
             }
             HandoverBy::Restart if !written => {
                 tracing::error!("the state cannot be handed over, so the workers are stopped");
-                Stayed::Unwritten(self.keeper.path().to_owned())
+                Stayed::Unwritten(self.state_writer.path().to_owned())
             }
             HandoverBy::Restart => {
                 self.shell.leave();

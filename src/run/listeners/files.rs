@@ -13,7 +13,7 @@ use super::{ListenError, Listeners};
 use crate::config::{Address, AppName, Listen, Origin};
 use crate::plan::Account;
 use crate::run::files;
-use crate::run::passed::Passed;
+use crate::run::socket_activation::Passed;
 use crate::run::unix_socket::{self, Place, SocketFile};
 
 /// Something to do to a file.

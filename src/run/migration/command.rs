@@ -19,7 +19,7 @@ use tokio::net::unix::pipe;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep};
 
-use super::enclosure::Enclosure;
+use super::containment::Containment;
 use super::log::Log;
 use super::name::MARK;
 use super::output::Output;
@@ -74,13 +74,13 @@ pub(super) const POST_DEPLOY: &str = "post_deploy";
 #[derive(Debug)]
 pub(super) struct Command {
     process: Arc<Process>,
-    enclosure: Enclosure,
-    ears: Ears,
+    containment: Containment,
+    reader: Reader,
     app: String,
 }
 
 #[derive(Debug)]
-struct Ears {
+struct Reader {
     control: Option<Arc<UnixStream>>,
     speech: Speech<RunMessage>,
     output: Output,
@@ -130,16 +130,16 @@ pub(super) async fn start(
     };
     let process = Arc::new(process);
     let log = Log::of_command(children, blueprint, title);
-    let ears = Ears { control, speech: Speech::new(), output: Output::new(receiver, log), failure: None };
-    let enclosure = match group {
-        Some(group) => Enclosure::scope(process.clone(), group),
+    let reader = Reader { control, speech: Speech::new(), output: Output::new(receiver, log), failure: None };
+    let containment = match group {
+        Some(group) => Containment::scope(process.clone(), group),
         None => {
             let user = blueprint.account.as_ref().map_or(geteuid().as_raw(), |account| account.uid);
-            Enclosure::group(process.clone(), user, format!("{MARK}={mark}"))
+            Containment::group(process.clone(), user, format!("{MARK}={mark}"))
         }
     };
     let app = blueprint.app.to_string();
-    Ok(Command { process, enclosure, ears, app })
+    Ok(Command { process, containment, reader, app })
 }
 
 impl Command {
@@ -150,23 +150,23 @@ impl Command {
         rungs: &mut mpsc::UnboundedReceiver<AbortRung>,
         mut tell: impl FnMut(Heard),
     ) -> Ended {
-        let Command { process, mut enclosure, mut ears, app } = self;
+        let Command { process, mut containment, mut reader, app } = self;
         let worked = Notify::new();
-        let life = live(&process, rungs, &mut enclosure, &worked);
+        let life = live(&process, rungs, &mut containment, &worked);
         let left = tokio::select! {
             left = life => left,
-            never = ears.listen(&mut tell, &worked) => match never {},
+            never = reader.listen(&mut tell, &worked) => match never {},
         };
-        ears.rest(&mut tell);
+        reader.rest(&mut tell);
         if !left.is_empty() {
             let left = left.join(", ");
             tracing::warn!(app, "the command had ended and left {left} behind: killed");
-            ears.output.note(format!("ostlerd: the command had ended and left {left} behind: killed"));
+            reader.output.note(format!("ostlerd: the command had ended and left {left} behind: killed"));
         }
         let exit = process.wait().await;
-        let last = ears.output.last_lines(50);
-        let failure = ears.failure.or_else(|| failing::failure(exit, &last));
-        Ended { exit, failure, lines: ears.output.end() }
+        let last = reader.output.last_lines(50);
+        let failure = reader.failure.or_else(|| failing::failure(exit, &last));
+        Ended { exit, failure, lines: reader.output.end() }
     }
 }
 
@@ -174,21 +174,21 @@ impl Command {
 async fn live(
     process: &Process,
     rungs: &mut mpsc::UnboundedReceiver<AbortRung>,
-    enclosure: &mut Enclosure,
+    containment: &mut Containment,
     worked: &Notify,
 ) -> Vec<String> {
     let mut used = Duration::ZERO;
     loop {
         tokio::select! {
             () = process.ended() => break,
-            () = to_be_killed(rungs, enclosure) => {
-                enclosure.kill_all().await;
+            () = to_be_killed(rungs, containment) => {
+                containment.kill_all().await;
                 process.ended().await;
                 return Vec::new();
             }
             () = sleep(LOOK) => {}
         }
-        let now = enclosure.look().await;
+        let now = containment.look().await;
         if now >= used + WORK {
             worked.notify_one();
         }
@@ -197,14 +197,14 @@ async fn live(
     }
     let deadline = Instant::now() + MOMENT;
     tokio::select! {
-        quiet = enclosure.wait_empty(deadline) => if quiet { return Vec::new() },
+        quiet = containment.wait_empty(deadline) => if quiet { return Vec::new() },
         () = only_killed(rungs) => {}
     }
-    enclosure.kill_all().await
+    containment.kill_all().await
 }
 
 /// Sends the signals that are asked for; returns where the command is to be killed.
-async fn to_be_killed(rungs: &mut mpsc::UnboundedReceiver<AbortRung>, enclosure: &Enclosure) {
+async fn to_be_killed(rungs: &mut mpsc::UnboundedReceiver<AbortRung>, containment: &Containment) {
     loop {
         let (rung, signal) = match rungs.recv().await {
             None | Some(AbortRung::Kill) => return,
@@ -212,7 +212,7 @@ async fn to_be_killed(rungs: &mut mpsc::UnboundedReceiver<AbortRung>, enclosure:
             Some(rung @ AbortRung::Terminate) => (rung, Signal::SIGTERM),
             Some(AbortRung::Cancel | AbortRung::EndBackends) => continue,
         };
-        if let Err(error) = enclosure.signal(signal) {
+        if let Err(error) = containment.signal(signal) {
             tracing::error!(%error, "{rung} could not be sent to a migration: {error}");
         }
     }
@@ -223,10 +223,10 @@ async fn only_killed(rungs: &mut mpsc::UnboundedReceiver<AbortRung>) {
     while !matches!(rungs.recv().await, None | Some(AbortRung::Kill)) {}
 }
 
-impl Ears {
+impl Reader {
     async fn listen(&mut self, tell: &mut impl FnMut(Heard), worked: &Notify) -> Infallible {
         loop {
-            let Ears { control, speech, output, .. } = self;
+            let Reader { control, speech, output, .. } = self;
             let heard = async {
                 match control {
                     Some(control) => speech.next(control).await,

@@ -1,14 +1,13 @@
 //! Migrations, done: the processes, what they say, and the history.
 //!
-//! Read in this order: `run` (one run, order by order), `opening` and `database` (its database side), `command` with `enclosure` and
-//! `census` (what is run, and all its processes), `output` and `log`, `serving`, `history` with `past`; `look` answers who only asks.
+//! Read in this order: `run` (one run, order by order), `opening` and `database` (its database side), `command` with `containment` and
+//! `scan` (what is run, and all its processes), `output` and `log`, `serving`, `history` with `past`; `look` answers who only asks.
 
 mod bounded;
-pub(in crate::run) mod census;
 mod command;
+pub(in crate::run) mod containment;
 mod current;
 mod database;
-pub(in crate::run) mod enclosure;
 mod failing;
 mod guards;
 mod history;
@@ -21,6 +20,7 @@ mod output;
 mod pace;
 mod path;
 mod run;
+pub(in crate::run) mod scan;
 mod serving;
 mod speech;
 
@@ -34,15 +34,15 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+pub use containment::{Containment, Group, Scoped};
 pub use database::Patience;
-pub use enclosure::{Enclosure, Group, Scoped};
 pub use history::{History, HistoryError};
 pub use name::{MARK, RunName};
 
 #[cfg(any(test, fuzzing))]
 pub(super) use bounded::{law_of_command, law_of_database};
 #[cfg(any(test, fuzzing))]
-pub(super) use {census::law_of_names, history::law_of_history, output::law_of_output};
+pub(super) use {history::law_of_history, output::law_of_output, scan::law_of_names};
 
 use look::Look;
 use opening::Turns;
@@ -55,7 +55,7 @@ use crate::plan::Account;
 use crate::supervise::{
     Event, GenerationId, MigrationFact, MigrationOrder, Opening, Outcome, Past, RunId, Trouble, TroubleKind,
 };
-use run::{Run, Teller};
+use run::{Reporter, Run};
 
 /// Below the runtime directory.
 const LOCKS: &str = "locks";
@@ -112,13 +112,14 @@ impl Migrations {
     pub fn perform(&mut self, app: AppName, id: RunId, order: MigrationOrder) {
         while self.tasks.try_join_next().is_some() {}
         if let MigrationOrder::Open(opening) = order {
-            let teller = Teller { run: id, facts: self.facts.clone() };
+            let reporter = Reporter { run: id, facts: self.facts.clone() };
             let serving = opening.serving.map(|generation| self.tables.serving(&app, generation));
             let asked = opening.clone();
-            let run = Run::new(teller.clone(), self.children.clone(), opening, &app, &self.runtime, serving);
+            let run =
+                Run::new(reporter.clone(), self.children.clone(), opening, &app, &self.runtime, serving);
             tracing::debug!(app = app.as_str(), run = run.name.run, tag = run.name.tag, "a migration begins");
             self.runs.insert(id, run);
-            return self.read_past(app, teller, asked);
+            return self.read_past(app, reporter, asked);
         }
         let Some(run) = self.runs.get_mut(&id) else { return };
         match order {
@@ -128,10 +129,10 @@ impl Migrations {
             }
             MigrationOrder::LockDatabase => run.lock_database(),
             MigrationOrder::RecordMigration(record) => {
-                let (entry, teller) = (run.entry(*record), run.teller.clone());
+                let (entry, reporter) = (run.entry(*record), run.reporter.clone());
                 let history = History::of(&self.state, &app);
                 self.write(app, move || {
-                    teller.tell(match history.append(&entry) {
+                    reporter.tell(match history.append(&entry) {
                         Ok(()) => MigrationFact::Recorded,
                         Err(error) => MigrationFact::RecordFailed { reason: error.to_string() },
                     });
@@ -164,7 +165,7 @@ impl Migrations {
     }
 
     /// And ends what an ostlerd before this one left running: nothing of its own is for this app now.
-    fn read_past(&mut self, app: AppName, teller: Teller, asked: Opening) {
+    fn read_past(&mut self, app: AppName, reporter: Reporter, asked: Opening) {
         let user = asked.blueprint.account.as_ref().map_or(geteuid().as_raw(), |it| it.uid);
         let (history, runtime, of) = (History::of(&self.state, &app), self.runtime.clone(), app.clone());
         let failed = |message| {
@@ -181,10 +182,10 @@ impl Migrations {
                 ),
                 Err(left) => {
                     let words = format!("an earlier run is still there and does not end: {left}");
-                    return teller.tell(failed(words));
+                    return reporter.tell(failed(words));
                 }
             }
-            teller.tell(match history.runs() {
+            reporter.tell(match history.runs() {
                 Ok(runs) => {
                     let current = current::is(&history, &asked);
                     MigrationFact::PastRead(Past { current, ..Past::of(&runs) })

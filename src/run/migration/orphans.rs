@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Signal, pidfd_send_signal};
 
-use super::census;
-use super::enclosure::Member;
+use super::containment::Member;
 use super::name::{MARK, family};
+use super::scan;
 use crate::config::AppName;
 use crate::run::proc;
 
@@ -52,7 +52,7 @@ pub(super) fn end(runtime: &Path, app: &AppName, user: u32) -> Result<Vec<String
 }
 
 fn members(beginning: &str, user: u32) -> Vec<Member> {
-    let found = census::marked(user, |variable| variable.starts_with(beginning.as_bytes()));
+    let found = scan::marked(user, |variable| variable.starts_with(beginning.as_bytes()));
     found.into_iter().filter(|it| proc::owner_of(it.pid) == Some(user)).filter_map(Member::of).collect()
 }
 

@@ -32,12 +32,12 @@ const OUTPUT_LINES: usize = 200;
 
 /// Tells the core what becomes known of one run.
 #[derive(Clone, Debug)]
-pub(super) struct Teller {
+pub(super) struct Reporter {
     pub(super) run: RunId,
     pub(super) facts: mpsc::UnboundedSender<Event>,
 }
 
-impl Teller {
+impl Reporter {
     pub(super) fn tell(&self, fact: MigrationFact) {
         // The driver outlives whoever tells.
         let _ = self.facts.send(Event::MigrationHeard { run: self.run, fact: Box::new(fact) });
@@ -47,7 +47,7 @@ impl Teller {
 /// A run from `Open` to `Close`. Dropped, what is left of it is killed.
 #[derive(Debug)]
 pub(super) struct Run {
-    pub(super) teller: Teller,
+    pub(super) reporter: Reporter,
     children: Children,
     pub(super) opening: Opening,
     pub(super) name: RunName,
@@ -81,19 +81,19 @@ enum Side {
 
 impl Run {
     pub(super) fn new(
-        teller: Teller,
+        reporter: Reporter,
         children: Children,
         opening: Opening,
         app: &AppName,
         runtime: &Path,
         serving: Option<Serving>,
     ) -> Run {
-        let name = RunName::new(app, teller.run, SystemTime::now());
+        let name = RunName::new(app, reporter.run, SystemTime::now());
         let lock_file = runtime.join(super::LOCKS).join(app.as_str());
         let mark = orphans::mark(runtime, &name.tag);
         let database = if opening.migrate.databases.is_empty() { Side::None } else { Side::Closed };
         Run {
-            teller,
+            reporter,
             children,
             opening,
             name,
@@ -120,7 +120,7 @@ impl Run {
         if migrate.databases.get(index).is_none() {
             self.database = Side::None;
             let unwatched = Some("no database_url is configured: the command is watched alone".to_owned());
-            return self.teller.tell(MigrationFact::Opened(Opened { unwatched, ..Opened::default() }));
+            return self.reporter.tell(MigrationFact::Opened(Opened { unwatched, ..Opened::default() }));
         }
         super::make_lock_file(&self.lock_file, blueprint.account.as_ref());
         let mut orders = self.orders(Mode::Watch);
@@ -129,10 +129,10 @@ impl Run {
         if index == 0 && self.outputs.is_empty() && !self.is_running() {
             orders = orders.beyond(migrate);
         }
-        let (whose, teller) = ((self.children.clone(), blueprint.clone()), self.teller.clone());
+        let (whose, reporter) = ((self.children.clone(), blueprint.clone()), self.reporter.clone());
         let limit = migrate.budgets.open_timeout;
         let (side, task) =
-            opening::open(whose, orders, (patience, limit), turns, move |fact| teller.tell(fact));
+            opening::open(whose, orders, (patience, limit), turns, move |fact| reporter.tell(fact));
         tasks.spawn(task);
         self.database = Side::Started(side);
     }
@@ -147,14 +147,14 @@ impl Run {
 
     fn failed(&self, message: String) {
         let trouble = Trouble { kind: TroubleKind::Broken, message, traceback: String::new() };
-        self.teller.tell(MigrationFact::DatabaseFailed(trouble));
+        self.reporter.tell(MigrationFact::DatabaseFailed(trouble));
     }
 
     pub(super) fn lock_database(&self) {
         match &self.database {
             Side::None => {
                 let (pending, swept, marks) = Default::default();
-                self.teller.tell(MigrationFact::Locked { pending, swept, marks });
+                self.reporter.tell(MigrationFact::Locked { pending, swept, marks });
             }
             side => self.tell_or_fail(side, WatchOrder::Lock { resumes: self.is_running() }),
         }
@@ -164,7 +164,7 @@ impl Run {
         if let Side::None = self.database {
             let unverified =
                 Some("nobody has looked into the database: no database_url is configured".to_owned());
-            return self.teller.tell(MigrationFact::Verified(Report { unverified, ..Report::default() }));
+            return self.reporter.tell(MigrationFact::Verified(Report { unverified, ..Report::default() }));
         }
         let (migration, at) = at.unzip();
         self.tell_or_fail(&self.database, WatchOrder::Verify { pending, migration, at, failed });
@@ -218,7 +218,7 @@ impl Run {
             Side::Started(database) => Some(database.clone()),
             _ => None,
         };
-        let (teller, kept) = (self.teller.clone(), self.keep_output());
+        let (reporter, kept) = (self.reporter.clone(), self.keep_output());
         let (rungs, mut taken) = mpsc::unbounded_channel();
         self.rungs = Some(rungs);
         tasks.spawn(async move {
@@ -228,11 +228,11 @@ impl Run {
                 Err(reason) => {
                     // Nobody is to take it for one that runs.
                     drop(taken);
-                    return teller.tell(MigrationFact::SpawnFailed { reason });
+                    return reporter.tell(MigrationFact::SpawnFailed { reason });
                 }
             };
             look(database.as_ref(), LOOK_SECONDS, 0);
-            let heard = teller.clone();
+            let heard = reporter.clone();
             let ended = command
                 .run(&mut taken, move |told| {
                     heard.tell(match told {
@@ -244,7 +244,7 @@ impl Run {
                 .await;
             look(database.as_ref(), 0.0, 0);
             let _ = kept.set(ended.lines);
-            teller.tell(MigrationFact::CommandEnded { exit: ended.exit, failure: ended.failure });
+            reporter.tell(MigrationFact::CommandEnded { exit: ended.exit, failure: ended.failure });
         });
     }
 
@@ -275,11 +275,11 @@ impl Run {
         match rung {
             AbortRung::Cancel => match &self.database {
                 Side::Started(database) if database.tell(WatchOrder::Cancel) => {}
-                _ => self.teller.tell(MigrationFact::Cancelled { backends: 0 }),
+                _ => self.reporter.tell(MigrationFact::Cancelled { backends: 0 }),
             },
             AbortRung::EndBackends => match &self.database {
                 // None is known of: what cannot be said is said by `Verified`.
-                Side::None => self.teller.tell(MigrationFact::BackendsGone),
+                Side::None => self.reporter.tell(MigrationFact::BackendsGone),
                 side => self.tell_or_fail(side, WatchOrder::EndBackends),
             },
             AbortRung::Interrupt | AbortRung::Terminate | AbortRung::Kill => {
@@ -297,13 +297,13 @@ impl Run {
         within: Duration,
         tasks: &mut JoinSet<()>,
     ) {
-        let (children, teller) = (self.children.clone(), self.teller.clone());
+        let (children, reporter) = (self.children.clone(), self.reporter.clone());
         let (lives, over) = oneshot::channel();
         self.asking = Some(lives);
         tasks.spawn(async move {
             tokio::select! {
                 answer = serving::ask(&children, generation, &blueprint, within) => {
-                    teller.tell(MigrationFact::ServingAnswered(answer));
+                    reporter.tell(MigrationFact::ServingAnswered(answer));
                 }
                 _ = over => {}
             }
@@ -313,7 +313,7 @@ impl Run {
     /// Runs the commands of `post_deploy`, one after the other, until one fails.
     pub(super) fn post_deploy(&mut self, tasks: &mut JoinSet<()>) {
         let (children, opening) = (self.children.clone(), self.opening.clone());
-        let (teller, mark) = (self.teller.clone(), self.name.tag.clone());
+        let (reporter, mark) = (self.reporter.clone(), self.name.tag.clone());
         let (rungs, mut taken) = mpsc::unbounded_channel();
         self.rungs = Some(rungs);
         tasks.spawn(async move {
@@ -335,7 +335,7 @@ impl Run {
                     break;
                 }
             }
-            teller.tell(MigrationFact::PostDeployEnded { exit, words });
+            reporter.tell(MigrationFact::PostDeployEnded { exit, words });
         });
     }
 }

@@ -9,7 +9,7 @@ use crate::supervise::{HandoverBy, LinkOrder, StopSignal, WorkerId};
 pub(in crate::run) enum Effect {
     /// Lets its program run.
     Release(WorkerId),
-    /// Lets it take visitors.
+    /// Lets it take clients.
     Admit(WorkerId),
     /// Sends a signal.
     Signal(WorkerId, StopSignal),

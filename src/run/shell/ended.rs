@@ -12,7 +12,7 @@ use crate::supervise::{Exit, WorkerId};
 
 impl Shell {
     /// How a worker ended, where its process alone does not say it: a SIGKILL may be the kernel's own.
-    pub(in crate::run) fn told_apart(&mut self, worker: WorkerId, exit: Exit) -> Exit {
+    pub(in crate::run) fn classify_exit(&mut self, worker: WorkerId, exit: Exit) -> Exit {
         let killed = matches!(exit, Exit::Signal(9) | Exit::Unknown);
         let Some(running) = self.workers.get(&worker).filter(|running| killed && !running.killed) else {
             return exit;

@@ -8,7 +8,7 @@ use super::Shell;
 use super::sockets::{self, AllDone};
 use crate::config::AppName;
 use crate::plan::{self, AppPlan, Blueprint, Plan, Refusal, WorkerClass};
-use crate::run::doors;
+use crate::run::accept_queue;
 use crate::run::driver::Inbound;
 use crate::run::known::{Found, Looked};
 use crate::run::prepare;
@@ -26,13 +26,13 @@ impl Shell {
     }
 
     /// Nobody new is let in; tells when nobody waits any more.
-    pub(super) fn shut_doors(&mut self, app: AppName) {
-        let doors = self.apps.get_mut(&app).map(|home| home.listeners.shut()).unwrap_or_default();
+    pub(super) fn stop_accepting(&mut self, app: AppName) {
+        let closed = self.apps.get_mut(&app).map(|home| home.listeners.shut()).unwrap_or_default();
         let facts = self.outbox.facts.clone();
         tokio::spawn(async move {
             // As long as its file is there, a Unix socket takes who comes.
-            sockets::files_removed_of(&app, &doors).await;
-            doors::emptied(doors).await;
+            sockets::files_removed_of(&app, &closed).await;
+            accept_queue::emptied(closed).await;
             let _ = facts.send(Event::QueueEmptied { app });
         });
     }

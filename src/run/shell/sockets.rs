@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::Shell;
 use crate::config::AppName;
 use crate::plan::{Blueprint, Prepared};
-use crate::run::doors::Door;
+use crate::run::accept_queue::ClosedListener;
 use crate::run::driver::Inbound;
 use crate::run::files;
 use crate::run::listeners::bound::SocketName;
@@ -171,12 +171,12 @@ impl Shell {
 }
 
 /// The same of sockets that were shut.
-pub(super) async fn files_removed_of(app: &AppName, doors: &[Door]) {
-    let path = |door: &Door| match &door.name {
+pub(super) async fn files_removed_of(app: &AppName, closed: &[ClosedListener]) {
+    let path = |listener: &ClosedListener| match &listener.name {
         SocketName::Unix(path) => Some(path.clone()),
         _ => None,
     };
-    let paths: Vec<PathBuf> = doors.iter().filter_map(path).collect();
+    let paths: Vec<PathBuf> = closed.iter().filter_map(path).collect();
     if !paths.is_empty() {
         let gone = move || paths.iter().for_each(|path| drop(removal::wait_for(path)));
         // Nobody comes through a file system that does not answer.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::effects::Effect;
-use super::{Expected, Home, Running, Shell, legacy};
+use super::{Expected, Home, Running, Shell, snapshot};
 use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::run::background;
@@ -97,16 +97,17 @@ impl Shell {
         let sockets = home.listeners.of(&blueprint.listen);
         let orders = worker_process::orders((process, generation), &blueprint, admission, &sockets, &slot);
         match zygote::fork(commands.as_fd(), &orders, &home.scoreboard, &sockets) {
-            Ok(unborn) => {
+            Ok(forking) => {
                 let inbox = self.outbox.inbox.clone();
                 let task = tokio::spawn(async move {
-                    let born = unborn.born().await;
+                    let born = forking.forked().await;
                     // The driver outlives its tasks.
                     let _ = inbox.send(Inbound::Forked { worker: process, born });
                 });
                 let waiting = task.abort_handle();
                 let tells = admission.tables;
-                self.unborn.insert(process, Expected { blueprint, zygote, slot, generation, tells, waiting });
+                self.forking
+                    .insert(process, Expected { blueprint, zygote, slot, generation, tells, waiting });
                 Ok(())
             }
             Err(error) => {
@@ -123,7 +124,7 @@ impl Shell {
         born: Result<Newborn, String>,
     ) -> Option<Event> {
         // Of one that was given up nothing is kept: it ends with its control socket.
-        let Expected { blueprint, zygote, slot, generation, tells, .. } = self.unborn.remove(&worker)?;
+        let Expected { blueprint, zygote, slot, generation, tells, .. } = self.forking.remove(&worker)?;
         let cgroup = self.workers.get(&zygote).and_then(|running| running.cgroup.clone());
         let known = born.and_then(|it| it.known(&self.children, worker, &blueprint, cgroup));
         match known {
@@ -146,7 +147,7 @@ impl Shell {
         if self.give_up_waiting(worker) {
             return;
         }
-        let Some(Expected { blueprint, slot, waiting, .. }) = self.unborn.remove(&worker) else { return };
+        let Some(Expected { blueprint, slot, waiting, .. }) = self.forking.remove(&worker) else { return };
         waiting.abort();
         self.release(&blueprint, slot);
         self.report(ProcessFact::Exited(Exit::Unknown).of(worker));
@@ -212,7 +213,7 @@ impl Shell {
         zygote: Option<WorkerId>,
     ) {
         let now = Instant::now();
-        let (began, gate) = (legacy::began(handle.pid()), Some(gate));
+        let (began, gate) = (snapshot::began(handle.pid()), Some(gate));
         let running = Running {
             role,
             blueprint,

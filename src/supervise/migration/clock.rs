@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::app::Turn;
+use super::super::app::Context;
 use super::super::time::Moment;
 use super::outcome::{Verdict, VerdictKind};
 use super::run::{ANSWER, Haste, Migration, Stage};
@@ -27,46 +27,46 @@ impl Migration {
     }
 
     /// Lets time pass.
-    pub(in crate::supervise) fn expire(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::supervise) fn expire(&mut self, context: &mut Context<'_>) {
         if self.stage == Stage::Running {
-            self.climb(turn);
+            self.climb(context);
             if self.stage == Stage::Running {
-                self.rewatch(turn);
-                self.hold_to_budgets(turn);
+                self.rewatch(context);
+                self.hold_to_budgets(context);
             }
             return;
         }
-        if self.due.is_none_or(|due| turn.now < due) {
+        if self.due.is_none_or(|due| context.now < due) {
             return;
         }
         match self.stage.clone() {
             Stage::Opening => {
                 let words = format!("the history could not be read within {} s", ANSWER.as_secs());
-                self.conclude(turn, Verdict::of(VerdictKind::Failed, &words).with_cause_elsewhere());
+                self.conclude(context, Verdict::of(VerdictKind::Failed, &words).with_cause_elsewhere());
             }
-            Stage::Connecting => self.unanswered(turn, self.open_limit()),
-            Stage::Sweeping => self.unanswered(turn, ANSWER),
-            Stage::Locking { since, .. } => self.unanswered(turn, turn.now.since(since)),
+            Stage::Connecting => self.unanswered(context, self.open_limit()),
+            Stage::Sweeping => self.unanswered(context, ANSWER),
+            Stage::Locking { since, .. } => self.unanswered(context, context.now.since(since)),
             Stage::WritingAhead => {
                 // It may be written all the same: then its end is as well.
                 let words =
                     format!("nothing was run: the history did not answer within {} s", ANSWER.as_secs());
-                self.conclude_unrun(turn, VerdictKind::Failed, &words);
+                self.conclude_unrun(context, VerdictKind::Failed, &words);
             }
-            Stage::EndingBackends { since } => self.still_backends(turn, since),
-            Stage::Reopening { asked: true } => self.unanswered(turn, self.open_limit()),
-            Stage::Reopening { asked: false } => self.reopen(turn),
+            Stage::EndingBackends { since } => self.still_backends(context, since),
+            Stage::Reopening { asked: true } => self.unanswered(context, self.open_limit()),
+            Stage::Reopening { asked: false } => self.reopen(context),
             Stage::Verifying => {
                 let words = format!("the database side did not answer within {} s", ANSWER.as_secs());
-                self.unjudgeable(turn, &words);
+                self.unjudgeable(context, &words);
             }
-            Stage::Waiting if self.session.open => self.lock(turn),
-            Stage::Waiting => self.connect(turn),
+            Stage::Waiting if self.session.open => self.lock(context),
+            Stage::Waiting => self.connect(context),
             Stage::Recording => {
-                self.warn(turn, "the history did not answer: its end may not be in it".to_owned());
-                self.finish_database(turn);
+                self.warn(context, "the history did not answer: its end may not be in it".to_owned());
+                self.finish_database(context);
             }
-            Stage::AskingServing => self.serving_silent(turn),
+            Stage::AskingServing => self.serving_silent(context),
             Stage::Running | Stage::Over => {}
         }
     }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::config::AppName;
 
 use super::super::action::Action;
-use super::super::app::Turn;
+use super::super::app::Context;
 use super::super::event::Exit;
 use super::super::request::RequestId;
 use super::super::time::Moment;
@@ -83,163 +83,165 @@ pub(in crate::supervise) enum Ended {
 
 impl Errand {
     pub(in crate::supervise) fn begin(
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         run: RunId,
         opening: Opening,
         task: Task,
         waiters: Vec<RequestId>,
     ) -> Errand {
         let app = opening.blueprint.app.clone();
-        let due = turn.now + ANSWER;
-        let (began, stage) = (turn.now, Stage::Opening);
+        let due = context.now + ANSWER;
+        let (began, stage) = (context.now, Stage::Opening);
         let given_up = false;
         let (unmarked, found, asked) = (false, false, None);
         let errand =
             Errand { app, run, task, waiters, opening, began, stage, due, given_up, unmarked, found, asked };
-        errand.order(turn, MigrationOrder::Open(errand.opening.clone()));
+        errand.order(context, MigrationOrder::Open(errand.opening.clone()));
         errand
     }
 
-    pub(in crate::supervise) fn heard(&mut self, turn: &mut Turn<'_>, fact: MigrationFact) {
+    pub(in crate::supervise) fn heard(&mut self, context: &mut Context<'_>, fact: MigrationFact) {
         match (&self.stage, fact) {
-            (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(turn, &past),
-            (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => self.end(turn, bad(trouble.message)),
+            (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(context, &past),
+            (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => {
+                self.end(context, bad(trouble.message))
+            }
             (Stage::Connecting(index), MigrationFact::Opened(_)) => {
                 let index = *index;
-                self.order(turn, MigrationOrder::ResolveDatabase);
-                (self.stage, self.due) = (Stage::Asking(index), turn.now + ANSWER);
+                self.order(context, MigrationOrder::ResolveDatabase);
+                (self.stage, self.due) = (Stage::Asking(index), context.now + ANSWER);
             }
             (Stage::Connecting(_), MigrationFact::Opening) => {
-                self.due = turn.now + open_limit(&self.opening.migrate);
+                self.due = context.now + open_limit(&self.opening.migrate);
             }
             (Stage::Asking(index), MigrationFact::Resolved { holder, cleared }) => {
                 let index = *index;
-                self.order(turn, MigrationOrder::CloseDatabase);
-                self.resolved(turn, index, holder, cleared.is_empty());
+                self.order(context, MigrationOrder::CloseDatabase);
+                self.resolved(context, index, holder, cleared.is_empty());
             }
             (Stage::Connecting(_) | Stage::Asking(_), MigrationFact::DatabaseFailed(trouble)) => {
-                self.unasked(turn, &trouble.message);
+                self.unasked(context, &trouble.message);
             }
-            (Stage::Writing, MigrationFact::Recorded) => self.end(turn, Ended::Well),
+            (Stage::Writing, MigrationFact::Recorded) => self.end(context, Ended::Well),
             (Stage::Writing, MigrationFact::RecordFailed { reason }) => {
-                self.end(turn, bad(format!("it could not be written to the history: {reason}")));
+                self.end(context, bad(format!("it could not be written to the history: {reason}")));
             }
             (Stage::Running, MigrationFact::PostDeployEnded { exit: Exit::Code(0), .. }) => {
-                self.end(turn, Ended::Well);
+                self.end(context, Ended::Well);
             }
             (Stage::Running | Stage::Ending(_), MigrationFact::PostDeployEnded { exit, words }) => {
-                self.end(turn, bad(format!("{exit}: {words}")));
+                self.end(context, bad(format!("{exit}: {words}")));
             }
             (Stage::Running | Stage::Ending(_), MigrationFact::SpawnFailed { reason }) => {
-                self.end(turn, bad(format!("it could not be started: {reason}")));
+                self.end(context, bad(format!("it could not be started: {reason}")));
             }
             _ => {}
         }
     }
 
-    fn past_read(&mut self, turn: &mut Turn<'_>, past: &Past) {
+    fn past_read(&mut self, context: &mut Context<'_>, past: &Past) {
         match self.task {
             Task::Resolve { known } => {
                 self.found = known || past.dirty.is_some();
                 self.unmarked = past.dirty.is_some() && past.marked.is_none();
-                self.ask_database(turn, 0);
+                self.ask_database(context, 0);
             }
             Task::PostDeploy => {
-                self.order(turn, MigrationOrder::PostDeploy);
+                self.order(context, MigrationOrder::PostDeploy);
                 let limit = self.opening.migrate.budgets.timeout_total;
-                (self.stage, self.due) = (Stage::Running, turn.now + limit);
+                (self.stage, self.due) = (Stage::Running, context.now + limit);
             }
         }
     }
 
     /// Another server's run may be what is resolved: only the database knows of it.
-    fn ask_database(&mut self, turn: &mut Turn<'_>, index: usize) {
+    fn ask_database(&mut self, context: &mut Context<'_>, index: usize) {
         let migrate = &self.opening.migrate;
         let keeps = migrate.marker && migrate.command.is_django();
         if keeps && index < migrate.databases.len() {
-            self.order(turn, MigrationOrder::OpenDatabase { index });
-            (self.stage, self.due) = (Stage::Connecting(index), turn.now + open_limit(migrate));
+            self.order(context, MigrationOrder::OpenDatabase { index });
+            (self.stage, self.due) = (Stage::Connecting(index), context.now + open_limit(migrate));
             self.asked = Some(index);
         } else if self.found {
-            self.write(turn);
+            self.write(context);
         } else {
-            self.end(turn, Ended::NothingToResolve);
+            self.end(context, Ended::NothingToResolve);
         }
     }
 
-    fn resolved(&mut self, turn: &mut Turn<'_>, index: usize, holder: Option<String>, nothing: bool) {
+    fn resolved(&mut self, context: &mut Context<'_>, index: usize, holder: Option<String>, nothing: bool) {
         match holder {
             Some(holder) => {
                 let words = format!("{holder} migrates right now; try again when that has ended");
-                self.end(turn, bad(words));
+                self.end(context, bad(words));
             }
             None => {
                 self.found |= !nothing;
-                self.ask_database(turn, index + 1);
+                self.ask_database(context, index + 1);
             }
         }
     }
 
     /// What stands in no database needs none to be resolved.
-    fn unasked(&mut self, turn: &mut Turn<'_>, why: &str) {
+    fn unasked(&mut self, context: &mut Context<'_>, why: &str) {
         if self.unmarked {
-            return self.write(turn);
+            return self.write(context);
         }
         let words = format!("what the database keeps of it could not be taken away: {why}");
-        self.end(turn, bad(words));
+        self.end(context, bad(words));
     }
 
-    fn write(&mut self, turn: &mut Turn<'_>) {
+    fn write(&mut self, context: &mut Context<'_>) {
         let database = self.opening.migrate.databases.first().map_or("none".to_owned(), ToString::to_string);
         let record = Record { database, resolved: true, ..Record::default() };
-        self.order(turn, MigrationOrder::RecordMigration(Box::new(record)));
-        (self.stage, self.due) = (Stage::Writing, turn.now + ANSWER);
+        self.order(context, MigrationOrder::RecordMigration(Box::new(record)));
+        (self.stage, self.due) = (Stage::Writing, context.now + ANSWER);
     }
 
     /// It is to end: the app stops, or somebody asks.
-    pub(in crate::supervise) fn abort(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::supervise) fn abort(&mut self, context: &mut Context<'_>) {
         self.given_up = true;
         match self.stage {
-            Stage::Running => self.take_rung(turn, AbortRung::Terminate),
+            Stage::Running => self.take_rung(context, AbortRung::Terminate),
             Stage::Opening | Stage::Connecting(_) | Stage::Asking(_) => {
-                self.end(turn, bad("it was ended before it began".to_owned()));
+                self.end(context, bad("it was ended before it began".to_owned()));
             }
             Stage::Writing | Stage::Ending(_) | Stage::Over(_) => {}
         }
     }
 
     /// The daemon leaves at once.
-    pub(in crate::supervise) fn kill(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::supervise) fn kill(&mut self, context: &mut Context<'_>) {
         match self.stage {
-            Stage::Running | Stage::Ending(AbortRung::Terminate) => self.take_rung(turn, AbortRung::Kill),
+            Stage::Running | Stage::Ending(AbortRung::Terminate) => self.take_rung(context, AbortRung::Kill),
             Stage::Opening | Stage::Connecting(_) | Stage::Asking(_) | Stage::Writing => {
-                self.end(turn, bad("ostlerd was ended at once".to_owned()));
+                self.end(context, bad("ostlerd was ended at once".to_owned()));
             }
             Stage::Ending(_) | Stage::Over(_) => {}
         }
     }
 
-    fn take_rung(&mut self, turn: &mut Turn<'_>, rung: AbortRung) {
-        self.order(turn, MigrationOrder::Abort(rung));
+    fn take_rung(&mut self, context: &mut Context<'_>, rung: AbortRung) {
+        self.order(context, MigrationOrder::Abort(rung));
         let patience = if rung == AbortRung::Kill { LAST_PATIENCE } else { PATIENCE };
-        (self.stage, self.due) = (Stage::Ending(rung), turn.now + patience);
+        (self.stage, self.due) = (Stage::Ending(rung), context.now + patience);
     }
 
-    pub(in crate::supervise) fn expire(&mut self, turn: &mut Turn<'_>) {
-        if turn.now < self.due {
+    pub(in crate::supervise) fn expire(&mut self, context: &mut Context<'_>) {
+        if context.now < self.due {
             return;
         }
         match self.stage {
             Stage::Opening | Stage::Writing => {
                 let words = format!("the history did not answer within {} s", ANSWER.as_secs());
-                self.end(turn, bad(words));
+                self.end(context, bad(words));
             }
             Stage::Connecting(_) | Stage::Asking(_) => {
-                self.unasked(turn, "the database side did not answer in time")
+                self.unasked(context, "the database side did not answer in time")
             }
-            Stage::Running => self.take_rung(turn, AbortRung::Terminate),
-            Stage::Ending(AbortRung::Terminate) => self.take_rung(turn, AbortRung::Kill),
-            Stage::Ending(_) => self.end(turn, bad("it is still there after SIGKILL".to_owned())),
+            Stage::Running => self.take_rung(context, AbortRung::Terminate),
+            Stage::Ending(AbortRung::Terminate) => self.take_rung(context, AbortRung::Kill),
+            Stage::Ending(_) => self.end(context, bad("it is still there after SIGKILL".to_owned())),
             Stage::Over(_) => {}
         }
     }
@@ -289,8 +291,8 @@ impl Errand {
         }
     }
 
-    fn end(&mut self, turn: &mut Turn<'_>, ended: Ended) {
-        self.order(turn, MigrationOrder::Close);
+    fn end(&mut self, context: &mut Context<'_>, ended: Ended) {
+        self.order(context, MigrationOrder::Close);
         let ended = match ended {
             Ended::Badly { words } if self.given_up => bad(format!("{words} (it was to end)")),
             ended => ended,
@@ -298,8 +300,8 @@ impl Errand {
         self.stage = Stage::Over(ended);
     }
 
-    fn order(&self, turn: &mut Turn<'_>, order: MigrationOrder) {
-        turn.actions.push(Action::Migrate { app: self.app.clone(), run: self.run, order });
+    fn order(&self, context: &mut Context<'_>, order: MigrationOrder) {
+        context.actions.push(Action::Migrate { app: self.app.clone(), run: self.run, order });
     }
 }
 

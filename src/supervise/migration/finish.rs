@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::app::Turn;
+use super::super::app::Context;
 use super::super::event::Exit;
 use super::super::news::Happening;
 use super::super::pool::delay_after;
@@ -28,38 +28,38 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs
 
 impl Migration {
     /// No process of the command is left: now its backends may be ended. After a clean exit there is none.
-    pub(super) fn end_backends(&mut self, turn: &mut Turn<'_>) {
-        self.order(turn, MigrationOrder::Abort(AbortRung::EndBackends));
-        self.enter(turn.now, Stage::EndingBackends { since: turn.now }, ROLLBACK_USUAL);
+    pub(super) fn end_backends(&mut self, context: &mut Context<'_>) {
+        self.order(context, MigrationOrder::Abort(AbortRung::EndBackends));
+        self.enter(context.now, Stage::EndingBackends { since: context.now }, ROLLBACK_USUAL);
     }
 
     /// A rollback takes as long as it takes; only one that nobody can wait for is left to itself.
-    pub(super) fn still_backends(&mut self, turn: &mut Turn<'_>, since: Moment) {
-        let waited = turn.now.since(since);
+    pub(super) fn still_backends(&mut self, context: &mut Context<'_>, since: Moment) {
+        let waited = context.now.since(since);
         if waited >= ROLLBACK_LONGEST || self.haste > Haste::None {
             let words = format!("its backends are still there after {} s", waited.as_secs());
-            return self.unjudgeable(turn, &words);
+            return self.unjudgeable(context, &words);
         }
         let words = format!("its backends have been rolling back for {} s", waited.as_secs());
-        self.warn(turn, words);
+        self.warn(context, words);
         // An answer that was lost is given again.
-        self.order(turn, MigrationOrder::Abort(AbortRung::EndBackends));
-        self.due = Some(turn.now + ROLLBACK_USUAL);
+        self.order(context, MigrationOrder::Abort(AbortRung::EndBackends));
+        self.due = Some(context.now + ROLLBACK_USUAL);
     }
 
-    pub(super) fn backends_gone(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn backends_gone(&mut self, context: &mut Context<'_>) {
         let Stage::EndingBackends { since } = self.stage else { return };
         if self.session.ladder.is_some() {
-            let seconds = turn.now.since(since).as_secs_f64();
+            let seconds = context.now.since(since).as_secs_f64();
             self.session.record.rungs.push(RungTaken { rung: AbortRung::EndBackends, seconds });
         }
         if self.haste == Haste::Now {
-            return self.vanish(turn);
+            return self.vanish(context);
         }
         let pending = self.session.pending.clone();
         let (at, failed) = (self.at(), !self.ended_well());
-        self.order(turn, MigrationOrder::VerifyDatabase { pending, at, failed });
-        self.enter(turn.now, Stage::Verifying, ANSWER);
+        self.order(context, MigrationOrder::VerifyDatabase { pending, at, failed });
+        self.enter(context.now, Stage::Verifying, ANSWER);
     }
 
     fn at(&self) -> Option<(String, Step)> {
@@ -73,39 +73,39 @@ impl Migration {
     }
 
     /// The database side was lost while it was needed to see what is left: another one is started for that.
-    pub(super) fn sight_lost(&mut self, turn: &mut Turn<'_>, trouble: &Trouble) {
+    pub(super) fn sight_lost(&mut self, context: &mut Context<'_>, trouble: &Trouble) {
         let first = self.session.lost.is_none();
-        let since = *self.session.lost.get_or_insert(turn.now);
+        let since = *self.session.lost.get_or_insert(context.now);
         if first {
-            return self.reopen(turn);
+            return self.reopen(context);
         }
-        let comes_back = trouble.kind == TroubleKind::Unreachable && turn.now.since(since) < REOPEN_FOR;
+        let comes_back = trouble.kind == TroubleKind::Unreachable && context.now.since(since) < REOPEN_FOR;
         if comes_back && self.haste == Haste::None {
-            return self.enter(turn.now, Stage::Reopening { asked: false }, REOPEN_EVERY);
+            return self.enter(context.now, Stage::Reopening { asked: false }, REOPEN_EVERY);
         }
-        self.unjudgeable(turn, &trouble.message);
+        self.unjudgeable(context, &trouble.message);
     }
 
-    pub(super) fn reopen(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn reopen(&mut self, context: &mut Context<'_>) {
         let Some(index) = self.session.index else { return };
-        self.session.lost.get_or_insert(turn.now);
+        self.session.lost.get_or_insert(context.now);
         self.session.open = true;
-        self.order(turn, MigrationOrder::OpenDatabase { index });
-        self.enter(turn.now, Stage::Reopening { asked: true }, self.open_limit());
+        self.order(context, MigrationOrder::OpenDatabase { index });
+        self.enter(context.now, Stage::Reopening { asked: true }, self.open_limit());
     }
 
-    pub(super) fn verified(&mut self, turn: &mut Turn<'_>, report: &Report) {
+    pub(super) fn verified(&mut self, context: &mut Context<'_>, report: &Report) {
         let unclear = self.unclear(report);
         let judgement = self.judgement(unclear.as_deref().map_or(Seen::Report(report), Seen::Nothing));
         if let Some(recorded) = &report.recorded {
             self.note_applied(recorded);
         }
         self.session.record.marked = report.marked;
-        if judgement.again && self.may_retry(turn) {
+        if judgement.again && self.may_retry(context) {
             self.session.earlier.extend(report.recorded.iter().flatten().cloned());
-            return self.retry(turn, judgement.verdict);
+            return self.retry(context, judgement.verdict);
         }
-        self.conclude(turn, judgement.last());
+        self.conclude(context, judgement.last());
     }
 
     /// A run that failed and did not tell how far it was: what of a migration that is not undone as a whole is done, only
@@ -121,15 +121,15 @@ impl Migration {
         })
     }
 
-    pub(super) fn judged_without_database(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn judged_without_database(&mut self, context: &mut Context<'_>) {
         let verdict = self.judgement(Seen::NoDatabase).last();
-        self.conclude(turn, verdict);
+        self.conclude(context, verdict);
     }
 
     /// Nobody can tell what came of it.
-    pub(super) fn unjudgeable(&mut self, turn: &mut Turn<'_>, why: &str) {
+    pub(super) fn unjudgeable(&mut self, context: &mut Context<'_>, why: &str) {
         let verdict = self.judgement(Seen::Nothing(why)).last();
-        self.conclude(turn, verdict);
+        self.conclude(context, verdict);
     }
 
     fn judgement(&self, seen: Seen<'_>) -> Judgement {
@@ -162,57 +162,57 @@ impl Migration {
         }
     }
 
-    fn may_retry(&self, turn: &Turn<'_>) -> bool {
+    fn may_retry(&self, context: &Context<'_>) -> bool {
         let budgets = &self.migrate.budgets;
-        let spent = turn.now.since(self.clock);
+        let spent = context.now.since(self.clock);
         self.given_up.is_none()
             && self.session.record.attempts < budgets.tries
             && spent + RETRY.0 < budgets.timeout_total
     }
 
-    fn retry(&mut self, turn: &mut Turn<'_>, met: Verdict) {
+    fn retry(&mut self, context: &mut Context<'_>, met: Verdict) {
         let attempt = self.session.record.attempts;
-        let delay = delay_after(RETRY, attempt, turn.random);
+        let delay = delay_after(RETRY, attempt, context.random);
         let reason = met.reason.clone();
-        self.announce(turn, Happening::MigrationRetry { attempt, delay, reason });
+        self.announce(context, Happening::MigrationRetry { attempt, delay, reason });
         self.session.verdict = Some(met);
-        (self.stage, self.due) = (Stage::Waiting, Some(turn.now + delay));
+        (self.stage, self.due) = (Stage::Waiting, Some(context.now + delay));
     }
 
     /// The verdict on the database at hand: it goes into the history where the run did.
-    pub(super) fn conclude(&mut self, turn: &mut Turn<'_>, verdict: Verdict) {
+    pub(super) fn conclude(&mut self, context: &mut Context<'_>, verdict: Verdict) {
         if self.haste == Haste::Now {
-            return self.vanish(turn);
+            return self.vanish(context);
         }
         let session = &mut self.session;
         if session.record.attempts > 0 && !verdict.kind.is_good() {
             self.failed_for.extend(session.index);
         }
         session.verdict = Some(verdict.clone());
-        session.record.seconds = turn.now.since(session.began).as_secs_f64();
+        session.record.seconds = context.now.since(session.began).as_secs_f64();
         session.record.verdict = Some(verdict);
         if !session.written {
-            return self.finish_database(turn);
+            return self.finish_database(context);
         }
         let record = Box::new(session.record.clone());
-        self.order(turn, MigrationOrder::RecordMigration(record));
-        self.enter(turn.now, Stage::Recording, ANSWER);
+        self.order(context, MigrationOrder::RecordMigration(record));
+        self.enter(context.now, Stage::Recording, ANSWER);
     }
 
-    pub(super) fn finish_database(&mut self, turn: &mut Turn<'_>) {
-        self.close_database(turn);
+    pub(super) fn finish_database(&mut self, context: &mut Context<'_>) {
+        self.close_database(context);
         let Some(verdict) = self.session.verdict.take() else { return };
         let next = self.session.index.map(|index| index + 1);
         let next = next.filter(|next| verdict.kind.is_good() && *next < self.migrate.databases.len());
         self.add_to_total(verdict);
         match (next, self.given_up) {
-            (None, _) => self.ask_serving(turn),
-            (Some(next), None) => self.begin_database(turn, Some(next)),
+            (None, _) => self.ask_serving(context),
+            (Some(next), None) => self.begin_database(context, Some(next)),
             (Some(next), Some(reason)) => {
                 let name = self.migrate.databases.get(next).map(ToString::to_string).unwrap_or_default();
                 let words = format!("ended before the database `{name}` because {reason}");
                 self.add_to_total(Verdict::of(VerdictKind::Failed, &words).with_cause_elsewhere());
-                self.ask_serving(turn);
+                self.ask_serving(context);
             }
         }
     }
@@ -240,28 +240,28 @@ impl Migration {
         self.total = Verdict { kind, reason, applied, ..verdict };
     }
 
-    fn close_database(&mut self, turn: &mut Turn<'_>) {
+    fn close_database(&mut self, context: &mut Context<'_>) {
         if std::mem::replace(&mut self.session.open, false) {
-            self.order(turn, MigrationOrder::CloseDatabase);
+            self.order(context, MigrationOrder::CloseDatabase);
         }
     }
 
     /// The run is over.
-    pub(super) fn close(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn close(&mut self, context: &mut Context<'_>) {
         if self.total.kind.is_good() && !self.migrate.databases.is_empty() {
-            self.order(turn, MigrationOrder::KeepCurrent);
+            self.order(context, MigrationOrder::KeepCurrent);
         }
-        self.order(turn, MigrationOrder::Close);
+        self.order(context, MigrationOrder::Close);
         (self.stage, self.due) = (Stage::Over, None);
         let (database, verdict) = self.outcome();
-        self.announce(turn, Happening::MigrationEnded { database, verdict });
+        self.announce(context, Happening::MigrationEnded { database, verdict });
     }
 
     /// The daemon leaves: the history keeps a run without an end, and whoever comes next looks what is left.
-    pub(super) fn vanish(&mut self, turn: &mut Turn<'_>) {
-        self.close_database(turn);
+    pub(super) fn vanish(&mut self, context: &mut Context<'_>) {
+        self.close_database(context);
         let words = "ostlerd was ended at once; the next one looks what is left of it";
         self.total = Verdict { kind: VerdictKind::Unknown, reason: words.to_owned(), ..self.total.clone() };
-        self.close(turn);
+        self.close(context);
     }
 }

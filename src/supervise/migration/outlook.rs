@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plan::Breaking;
 
-use super::super::app::Turn;
+use super::super::app::Context;
 use super::judge::counted;
 use super::outcome::{Verdict, VerdictKind};
 use super::report::Leftover;
@@ -102,15 +102,15 @@ impl Breakage {
 impl Migration {
     /// Says what is foreseen; what breaks the code that serves ends the run before it has begun, unless it is accepted.
     /// Whether it did.
-    pub(super) fn is_refused(&mut self, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn is_refused(&mut self, context: &mut Context<'_>) -> bool {
         let outlook = *std::mem::take(&mut self.session.pending.outlook);
         for words in outlook.untold {
-            self.warn(turn, words);
+            self.warn(context, words);
         }
         let (certain, possible): (Vec<_>, Vec<_>) = outlook.breaks.into_iter().partition(|it| it.certain);
         for breakage in &possible {
             self.warn(
-                turn,
+                context,
                 format!("may break the code that serves: {}; {}", breakage.words(), breakage.remedy),
             );
         }
@@ -119,12 +119,12 @@ impl Migration {
             (true, _) => "--accept-breakage",
             (false, Breaking::Warn) => "[migrate] breaking = \"warn\"",
             (false, Breaking::Refuse) => {
-                self.conclude(turn, refusal(&certain));
+                self.conclude(context, refusal(&certain));
                 return true;
             }
         };
         for breakage in &certain {
-            self.warn(turn, format!("goes on all the same ({accepted}): breaks {}", breakage.words()));
+            self.warn(context, format!("goes on all the same ({accepted}): breaks {}", breakage.words()));
         }
         false
     }

@@ -38,7 +38,7 @@ use crate::config::AppName;
 use crate::plan::{AppPlan, Blueprint, Migrate};
 
 use super::super::action::Action;
-use super::super::app::Turn;
+use super::super::app::Context;
 use super::super::event::{Exit, GenerationId};
 use super::super::news::{Happening, News};
 use super::super::proof::Proof;
@@ -166,7 +166,7 @@ pub(super) struct Session {
 impl Migration {
     /// Begins a run.
     pub(in crate::supervise) fn begin(
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         run: RunId,
         plan: &AppPlan,
         migrate: Arc<Migrate>,
@@ -184,10 +184,10 @@ impl Migration {
             failed_for: BTreeSet::new(),
             has_run: false,
             has_work: false,
-            began: turn.now,
-            clock: turn.now,
+            began: context.now,
+            clock: context.now,
             stage: Stage::Opening,
-            due: Some(turn.now + ANSWER),
+            due: Some(context.now + ANSWER),
             past: Past::default(),
             unfinished: None,
             session: Session::default(),
@@ -197,60 +197,62 @@ impl Migration {
             warning: None,
             seen: DjangoSeen::default(),
         };
-        migration.order(turn, MigrationOrder::Open(Opening { blueprint, migrate, serving }));
+        migration.order(context, MigrationOrder::Open(Opening { blueprint, migrate, serving }));
         migration
     }
 
     /// Takes a fact into account; one that nobody waits for is nothing.
-    pub(in crate::supervise) fn heard(&mut self, turn: &mut Turn<'_>, fact: MigrationFact) {
+    pub(in crate::supervise) fn heard(&mut self, context: &mut Context<'_>, fact: MigrationFact) {
         match (&self.stage, fact) {
-            (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(turn, past),
-            (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => self.past_unread(turn, &trouble),
-            (Stage::Connecting, MigrationFact::Opened(opened)) => self.opened(turn, opened),
+            (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(context, past),
+            (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => self.past_unread(context, &trouble),
+            (Stage::Connecting, MigrationFact::Opened(opened)) => self.opened(context, opened),
             (Stage::Connecting | Stage::Reopening { asked: true }, MigrationFact::Opening) => {
-                self.enter(turn.now, self.stage.clone(), self.open_limit());
+                self.enter(context.now, self.stage.clone(), self.open_limit());
             }
-            (Stage::Locking { .. }, MigrationFact::Busy { holder, quiet }) => self.busy(turn, holder, quiet),
+            (Stage::Locking { .. }, MigrationFact::Busy { holder, quiet }) => {
+                self.busy(context, holder, quiet)
+            }
             (Stage::Locking { .. }, MigrationFact::Locked { pending, swept, marks }) => {
-                self.locked(turn, pending, swept, *marks);
+                self.locked(context, pending, swept, *marks);
             }
-            (Stage::Sweeping, MigrationFact::Verified(report)) => self.swept(turn, report),
-            (Stage::WritingAhead, MigrationFact::Recorded) => self.written_ahead(turn, Ok(())),
+            (Stage::Sweeping, MigrationFact::Verified(report)) => self.swept(context, report),
+            (Stage::WritingAhead, MigrationFact::Recorded) => self.written_ahead(context, Ok(())),
             (Stage::WritingAhead, MigrationFact::RecordFailed { reason }) => {
-                self.written_ahead(turn, Err(reason));
+                self.written_ahead(context, Err(reason));
             }
-            (Stage::Running, fact) => self.running(turn, fact),
-            (Stage::EndingBackends { .. }, MigrationFact::BackendsGone) => self.backends_gone(turn),
-            (Stage::Reopening { asked: true }, MigrationFact::Opened(_)) => self.end_backends(turn),
-            (Stage::Verifying, MigrationFact::Verified(report)) => self.verified(turn, &report),
-            (Stage::Recording, MigrationFact::Recorded) => self.finish_database(turn),
+            (Stage::Running, fact) => self.running(context, fact),
+            (Stage::EndingBackends { .. }, MigrationFact::BackendsGone) => self.backends_gone(context),
+            (Stage::Reopening { asked: true }, MigrationFact::Opened(_)) => self.end_backends(context),
+            (Stage::Verifying, MigrationFact::Verified(report)) => self.verified(context, &report),
+            (Stage::Recording, MigrationFact::Recorded) => self.finish_database(context),
             (Stage::Recording, MigrationFact::RecordFailed { reason }) => {
-                self.warn(turn, format!("its end could not be written to the history: {reason}"));
-                self.finish_database(turn);
+                self.warn(context, format!("its end could not be written to the history: {reason}"));
+                self.finish_database(context);
             }
             (Stage::AskingServing, MigrationFact::ServingAnswered(answer)) => {
-                self.serving_answered(turn, answer);
+                self.serving_answered(context, answer);
             }
-            (_, MigrationFact::DatabaseFailed(trouble)) => self.database_failed(turn, trouble),
+            (_, MigrationFact::DatabaseFailed(trouble)) => self.database_failed(context, trouble),
             _ => {}
         }
     }
 
     /// The database side has ended.
-    pub(super) fn database_failed(&mut self, turn: &mut Turn<'_>, trouble: Trouble) {
+    pub(super) fn database_failed(&mut self, context: &mut Context<'_>, trouble: Trouble) {
         if !self.session.open {
             return;
         }
         self.session.open = false;
         match self.stage {
-            Stage::Connecting | Stage::Locking { .. } => self.cannot_begin(turn, trouble),
+            Stage::Connecting | Stage::Locking { .. } => self.cannot_begin(context, trouble),
             Stage::Sweeping => {
                 let words = format!("what an earlier run left could not be looked at: {}", trouble.message);
-                self.conclude(turn, Verdict::of(VerdictKind::Unknown, &words));
+                self.conclude(context, Verdict::of(VerdictKind::Unknown, &words));
             }
-            Stage::Running => self.unwatched(turn, &trouble.message),
+            Stage::Running => self.unwatched(context, &trouble.message),
             Stage::EndingBackends { .. } | Stage::Verifying | Stage::Reopening { .. } => {
-                self.sight_lost(turn, &trouble);
+                self.sight_lost(context, &trouble);
             }
             // Before the command runs, or runs again, it is asked for anew.
             _ => {}
@@ -262,13 +264,13 @@ impl Migration {
     }
 
     /// What was asked of the database side was not answered in time.
-    pub(super) fn unanswered(&mut self, turn: &mut Turn<'_>, limit: Duration) {
+    pub(super) fn unanswered(&mut self, context: &mut Context<'_>, limit: Duration) {
         let message = format!("the database side did not answer within {} s", limit.as_secs());
         let trouble = Trouble { kind: TroubleKind::Broken, message, traceback: String::new() };
         if self.session.open {
-            self.order(turn, MigrationOrder::CloseDatabase);
+            self.order(context, MigrationOrder::CloseDatabase);
         }
-        self.database_failed(turn, trouble);
+        self.database_failed(context, trouble);
     }
 
     pub(in crate::supervise) fn is_over(&self) -> bool {
@@ -298,17 +300,17 @@ impl Migration {
         &self.seen
     }
 
-    pub(super) fn order(&self, turn: &mut Turn<'_>, order: MigrationOrder) {
-        turn.actions.push(Action::Migrate { app: self.app.clone(), run: self.run, order });
+    pub(super) fn order(&self, context: &mut Context<'_>, order: MigrationOrder) {
+        context.actions.push(Action::Migrate { app: self.app.clone(), run: self.run, order });
     }
 
-    pub(super) fn announce(&self, turn: &mut Turn<'_>, happening: Happening) {
-        turn.actions.push(Action::Announce(News { app: self.app.clone(), happening }));
+    pub(super) fn announce(&self, context: &mut Context<'_>, happening: Happening) {
+        context.actions.push(Action::Announce(News { app: self.app.clone(), happening }));
     }
 
     /// Says something that needs no action, and goes on showing it.
-    pub(super) fn warn(&mut self, turn: &mut Turn<'_>, words: String) {
-        self.announce(turn, Happening::MigrationWarned { words: words.clone() });
+    pub(super) fn warn(&mut self, context: &mut Context<'_>, words: String) {
+        self.announce(context, Happening::MigrationWarned { words: words.clone() });
         self.warning = Some(words);
     }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::plan::{AppPlan, Blueprint, MigrateCommand};
 
-use super::super::app::{App, Turn};
+use super::super::app::{App, Context};
 use super::super::event::{GenerationId, LastWords};
 use super::super::news::Happening;
 use super::super::proof::{Answer, Proof};
@@ -66,31 +66,31 @@ impl App {
 
 impl Migration {
     /// The end of a run, with a question before it if the command may have changed something.
-    pub(super) fn ask_serving(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn ask_serving(&mut self, context: &mut Context<'_>) {
         let unchanged = matches!(self.total.kind, VerdictKind::Nothing | VerdictKind::Refused);
         let changed = self.has_run && !unchanged;
         let answered = self.total.kind.is_good();
         let asks = |code: &ServingCode| self.haste == Haste::None && (changed || answered && code.unasked);
-        let Some(code) = self.serving_code.clone().filter(asks) else { return self.close(turn) };
+        let Some(code) = self.serving_code.clone().filter(asks) else { return self.close(context) };
         let ServingCode { generation, blueprint, boot_timeout: within, .. } = code;
-        self.order(turn, MigrationOrder::AskServing { generation, blueprint, within });
-        self.enter(turn.now, Stage::AskingServing, within + SLACK);
+        self.order(context, MigrationOrder::AskServing { generation, blueprint, within });
+        self.enter(context.now, Stage::AskingServing, within + SLACK);
     }
 
-    pub(super) fn serving_answered(&mut self, turn: &mut Turn<'_>, answer: Result<Proof, LastWords>) {
+    pub(super) fn serving_answered(&mut self, context: &mut Context<'_>, answer: Result<Proof, LastWords>) {
         self.serving_proof = answer.as_ref().ok().cloned();
         if let Some(ServingCode { generation, before, .. }) = &self.serving_code
             && let Some(failure) = judged(before.as_ref(), answer)
         {
-            self.announce(turn, Happening::ServingTried { generation: *generation, failure });
+            self.announce(context, Happening::ServingTried { generation: *generation, failure });
         }
-        self.close(turn);
+        self.close(context);
     }
 
-    pub(super) fn serving_silent(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn serving_silent(&mut self, context: &mut Context<'_>) {
         let within = self.serving_code.as_ref().map(|it| it.boot_timeout).unwrap_or_default();
         let message = format!("another process of it did not come up within {} s", within.as_secs_f64());
-        self.serving_answered(turn, Err(LastWords { message, traceback: String::new() }));
+        self.serving_answered(context, Err(LastWords { message, traceback: String::new() }));
     }
 }
 

@@ -63,7 +63,7 @@ pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'
         ),
         MigrationEnded { verdict, .. } => ended(verdict, f),
         NotRolledOut { reason, serving: Some(generation) } => {
-            write!(f, "not rolled out: {reason}; generation {generation} goes on serving")
+            write!(f, "not rolled effects: {reason}; generation {generation} goes on serving")
         }
         NotRolledOut { reason, serving: None } => write!(f, "not started: {reason}; nothing serves"),
         MigrationResolved => write!(f, "somebody says that the database is put right; migrations run again"),

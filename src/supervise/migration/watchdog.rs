@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::app::Turn;
+use super::super::app::Context;
 use super::super::event::Exit;
 use super::super::news::Happening;
 use super::super::pool::delay_after;
@@ -19,64 +19,64 @@ use crate::plan::Migrate;
 const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 impl Migration {
-    pub(super) fn running(&mut self, turn: &mut Turn<'_>, fact: MigrationFact) {
+    pub(super) fn running(&mut self, context: &mut Context<'_>, fact: MigrationFact) {
         match fact {
-            MigrationFact::Progressed(step) => self.progressed(turn, step),
+            MigrationFact::Progressed(step) => self.progressed(context, step),
             MigrationFact::Wrote | MigrationFact::Worked => {
                 if let Some(attempt) = &mut self.session.attempt {
-                    attempt.alive(turn.now);
+                    attempt.alive(context.now);
                 }
             }
-            MigrationFact::Looked(look) => self.looked(turn, look),
+            MigrationFact::Looked(look) => self.looked(context, look),
             MigrationFact::Cancelled { backends: 0 } => {
-                let taken = self.session.ladder.as_mut().and_then(|it| it.cancelled_nobody(turn.now));
+                let taken = self.session.ladder.as_mut().and_then(|it| it.cancelled_nobody(context.now));
                 if let Some(taken) = taken {
                     self.session.record.rungs.push(taken);
-                    self.take_rung(turn, AbortRung::Interrupt);
+                    self.take_rung(context, AbortRung::Interrupt);
                 }
             }
-            MigrationFact::CommandEnded { exit, failure } => self.command_ended(turn, exit, failure),
+            MigrationFact::CommandEnded { exit, failure } => self.command_ended(context, exit, failure),
             // Whoever wanted to end it meanwhile is told the same.
             MigrationFact::SpawnFailed { reason } => {
                 let message = format!("the command could not be started: {reason}");
                 let failure = Failure { kind: FailureKind::Migration, message, ..Failure::default() };
-                self.command_ended(turn, Exit::Unknown, Some(failure));
+                self.command_ended(context, Exit::Unknown, Some(failure));
             }
-            MigrationFact::DatabaseFailed(trouble) => self.database_failed(turn, trouble),
+            MigrationFact::DatabaseFailed(trouble) => self.database_failed(context, trouble),
             MigrationFact::Opening if self.session.reopening.is_some() => {
-                self.session.reopening = Some(turn.now + self.open_limit());
+                self.session.reopening = Some(context.now + self.open_limit());
             }
-            MigrationFact::Opened(_) if self.session.reopening.is_some() => self.lock_again(turn),
+            MigrationFact::Opened(_) if self.session.reopening.is_some() => self.lock_again(context),
             MigrationFact::Locked { swept, .. } if self.session.reopening.is_some() => {
-                self.watched_again(turn, swept);
+                self.watched_again(context, swept);
             }
             MigrationFact::Busy { holder, .. } if self.session.reopening.is_some() => {
-                self.lock_lost(turn, &holder);
+                self.lock_lost(context, &holder);
             }
             _ => {}
         }
     }
 
-    fn progressed(&mut self, turn: &mut Turn<'_>, step: Step) {
+    fn progressed(&mut self, context: &mut Context<'_>, step: Step) {
         let Some(attempt) = &mut self.session.attempt else { return };
         let before = attempt.at.as_ref().map(|at| at.name.clone());
-        attempt.progressed(turn.now, step.clone());
+        attempt.progressed(context.now, step.clone());
         let place = attempt.place;
-        self.order(turn, MigrationOrder::Watch { place });
+        self.order(context, MigrationOrder::Watch { place });
         match (step, before) {
             (Step::Migration { name, number, of, .. }, _) => {
-                self.announce(turn, Happening::MigrationBegins { name, number, of });
+                self.announce(context, Happening::MigrationBegins { name, number, of });
             }
             (Step::Applied { seconds }, Some(name)) => {
-                self.announce(turn, Happening::MigrationApplied { name, seconds });
+                self.announce(context, Happening::MigrationApplied { name, seconds });
             }
-            (Step::Unseen { words }, _) => self.warn(turn, format!("progress is not seen: {words}")),
+            (Step::Unseen { words }, _) => self.warn(context, format!("progress is not seen: {words}")),
             _ => {}
         }
-        self.hold_to_budgets(turn);
+        self.hold_to_budgets(context);
     }
 
-    fn looked(&mut self, turn: &mut Turn<'_>, look: Look) {
+    fn looked(&mut self, context: &mut Context<'_>, look: Look) {
         let record = &mut self.session.record;
         let Some(attempt) = &mut self.session.attempt else { return };
         let pids = |look: &Look| look.blockers.iter().map(|it| it.pid).collect::<Vec<_>>();
@@ -87,87 +87,87 @@ impl Migration {
         }
         let stall = look.harm.map_or(0.0, |harm| harm.as_secs_f64());
         record.longest_stall = record.longest_stall.max(stall);
-        attempt.looked(turn.now, look.clone());
+        attempt.looked(context.now, look.clone());
         let named = &mut attempt.named;
         let more: Vec<_> = look.maintenance.into_iter().filter(|it| !named.contains(&it.pid)).collect();
         named.extend(more.iter().map(|it| it.pid));
         if !more.is_empty() {
             let words =
                 format!("maintenance waits behind it, which is no client and no harm: {}", listed(&more));
-            self.announce(turn, Happening::MigrationWarned { words });
+            self.announce(context, Happening::MigrationWarned { words });
         }
         if blocked {
-            self.announce(turn, Happening::MigrationBlocked { by: look.blockers });
+            self.announce(context, Happening::MigrationBlocked { by: look.blockers });
         }
         if harms {
-            self.announce(turn, Happening::MigrationHarm { blocked: look.blocked });
+            self.announce(context, Happening::MigrationHarm { blocked: look.blocked });
         }
-        self.hold_to_budgets(turn);
+        self.hold_to_budgets(context);
     }
 
     /// Applies the budgets. A command that is being ended has none any more: it has the ladder.
-    pub(super) fn hold_to_budgets(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn hold_to_budgets(&mut self, context: &mut Context<'_>) {
         // More than one may be exceeded at once; each is said once.
         while self.session.ladder.is_none() {
             let migrate = self.migrate.clone();
             let rules = self.rules(&migrate);
             let Some(attempt) = &mut self.session.attempt else { return };
-            match attempt.judge(turn.now, &rules) {
+            match attempt.judge(context.now, &rules) {
                 None => return,
-                Some(Finding::Warn(words)) => self.warn(turn, words),
-                Some(Finding::Unseen(limit)) => return self.unanswered(turn, limit),
-                Some(Finding::Abort(reason)) => return self.escalate(turn, reason),
+                Some(Finding::Warn(words)) => self.warn(context, words),
+                Some(Finding::Unseen(limit)) => return self.unanswered(context, limit),
+                Some(Finding::Abort(reason)) => return self.escalate(context, reason),
             }
         }
     }
 
     /// Somebody, or the app's stop, wants it to end.
-    pub(in crate::supervise) fn abort(&mut self, turn: &mut Turn<'_>, reason: AbortReason) {
+    pub(in crate::supervise) fn abort(&mut self, context: &mut Context<'_>, reason: AbortReason) {
         self.given_up.get_or_insert(reason);
         if reason == AbortReason::Stopping {
             self.haste = self.haste.max(Haste::Stop);
         }
         match self.stage {
-            Stage::Running => self.escalate(turn, reason),
+            Stage::Running => self.escalate(context, reason),
             Stage::Opening | Stage::Connecting | Stage::Locking { .. } | Stage::Sweeping => {
                 let words = format!("ended before anything was run because {reason}");
-                self.conclude_unrun(turn, VerdictKind::Failed, &words);
+                self.conclude_unrun(context, VerdictKind::Failed, &words);
             }
             Stage::Waiting => {
                 let last = self.session.verdict.take();
                 let words = last.map_or(String::new(), |last| format!("; before that: {}", last.reason));
                 let words = format!("not tried again because {reason}{words}");
-                self.conclude_unrun(turn, VerdictKind::Failed, &words);
+                self.conclude_unrun(context, VerdictKind::Failed, &words);
             }
-            Stage::AskingServing => self.close(turn),
+            Stage::AskingServing => self.close(context),
             // What is being found out, or written, has its end before it.
-            _ => self.hurry(turn.now),
+            _ => self.hurry(context.now),
         }
     }
 
     /// The daemon leaves at once.
-    pub(in crate::supervise) fn kill(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::supervise) fn kill(&mut self, context: &mut Context<'_>) {
         self.haste = Haste::Now;
         self.given_up.get_or_insert(AbortReason::Stopping);
         match self.stage {
-            Stage::Running => self.kill_command(turn),
-            Stage::EndingBackends { .. } | Stage::Recording => self.hurry(turn.now),
-            Stage::AskingServing => self.close(turn),
+            Stage::Running => self.kill_command(context),
+            Stage::EndingBackends { .. } | Stage::Recording => self.hurry(context.now),
+            Stage::AskingServing => self.close(context),
             Stage::Over => {}
-            _ => self.vanish(turn),
+            _ => self.vanish(context),
         }
     }
 
-    fn kill_command(&mut self, turn: &mut Turn<'_>) {
+    fn kill_command(&mut self, context: &mut Context<'_>) {
         if let Some(ladder) = &mut self.session.ladder {
-            let Some(taken) = ladder.kill(turn.now) else { return };
+            let Some(taken) = ladder.kill(context.now) else { return };
             self.session.record.rungs.push(taken);
         } else {
-            let mut ladder = Ladder::begun(turn.now, AbortReason::Stopping, self.vendor(), None);
-            ladder.kill(turn.now);
-            self.aborting(turn, ladder);
+            let mut ladder = Ladder::begun(context.now, AbortReason::Stopping, self.vendor(), None);
+            ladder.kill(context.now);
+            self.aborting(context, ladder);
         }
-        self.take_rung(turn, AbortRung::Kill);
+        self.take_rung(context, AbortRung::Kill);
     }
 
     pub(super) fn rules<'a>(&self, migrate: &'a Migrate) -> Rules<'a> {
@@ -183,111 +183,111 @@ impl Migration {
 
     /// The database side is gone: nobody sees what the command does until another is there. That is no reason to end it: what
     /// it does is no worse for it, and an end may not be undone.
-    pub(super) fn unwatched(&mut self, turn: &mut Turn<'_>, why: &str) {
+    pub(super) fn unwatched(&mut self, context: &mut Context<'_>, why: &str) {
         if self.session.reopening.is_none() {
-            self.warn(turn, format!("unwatched: the database side is gone, and is started again: {why}"));
+            self.warn(context, format!("unwatched: the database side is gone, and is started again: {why}"));
         }
         self.session.losses += 1;
-        let delay = delay_after(REOPEN, self.session.losses, turn.random);
-        self.session.reopening = Some(turn.now + delay);
-        let cancelling = self.session.ladder.as_mut().and_then(|it| it.cancelled_nobody(turn.now));
+        let delay = delay_after(REOPEN, self.session.losses, context.random);
+        self.session.reopening = Some(context.now + delay);
+        let cancelling = self.session.ladder.as_mut().and_then(|it| it.cancelled_nobody(context.now));
         if let Some(taken) = cancelling {
             self.session.record.rungs.push(taken);
-            self.take_rung(turn, AbortRung::Interrupt);
+            self.take_rung(context, AbortRung::Interrupt);
         }
     }
 
     /// Starts another database side while the command runs, or gives up the one that does not answer.
-    pub(super) fn rewatch(&mut self, turn: &mut Turn<'_>) {
-        if self.session.ladder.is_some() || self.session.reopening.is_none_or(|due| turn.now < due) {
+    pub(super) fn rewatch(&mut self, context: &mut Context<'_>) {
+        if self.session.ladder.is_some() || self.session.reopening.is_none_or(|due| context.now < due) {
             return;
         }
         if self.session.open {
-            return self.unanswered(turn, self.open_limit());
+            return self.unanswered(context, self.open_limit());
         }
         let Some(index) = self.session.index else { return };
         self.session.open = true;
-        self.session.reopening = Some(turn.now + self.open_limit());
-        self.order(turn, MigrationOrder::OpenDatabase { index });
+        self.session.reopening = Some(context.now + self.open_limit());
+        self.order(context, MigrationOrder::OpenDatabase { index });
     }
 
     /// The lock went with the side before.
-    fn lock_again(&mut self, turn: &mut Turn<'_>) {
-        self.session.reopening = Some(turn.now + ANSWER);
-        self.order(turn, MigrationOrder::LockDatabase);
+    fn lock_again(&mut self, context: &mut Context<'_>) {
+        self.session.reopening = Some(context.now + ANSWER);
+        self.order(context, MigrationOrder::LockDatabase);
     }
 
-    fn watched_again(&mut self, turn: &mut Turn<'_>, swept: Vec<Backend>) {
+    fn watched_again(&mut self, context: &mut Context<'_>, swept: Vec<Backend>) {
         (self.session.reopening, self.warning) = (None, None);
-        self.announce(turn, Happening::MigrationWarned { words: "it is watched again".to_owned() });
+        self.announce(context, Happening::MigrationWarned { words: "it is watched again".to_owned() });
         if !swept.is_empty() {
-            self.announce(turn, Happening::MigrationSwept { backends: swept });
+            self.announce(context, Happening::MigrationSwept { backends: swept });
         }
         let Some(attempt) = &mut self.session.attempt else { return };
         // What was seen of it meanwhile is nothing.
-        attempt.looked(turn.now, Look::default());
+        attempt.looked(context.now, Look::default());
         let place = attempt.place;
-        self.order(turn, MigrationOrder::Watch { place });
+        self.order(context, MigrationOrder::Watch { place });
     }
 
     /// Another server has taken the lock meanwhile, and ends what it takes for left behind.
-    fn lock_lost(&mut self, turn: &mut Turn<'_>, holder: &str) {
-        self.session.reopening = Some(turn.now + ANSWER);
+    fn lock_lost(&mut self, context: &mut Context<'_>, holder: &str) {
+        self.session.reopening = Some(context.now + ANSWER);
         let migrate = self.migrate.clone();
         let rules = self.rules(&migrate);
         let undone = self.session.attempt.as_ref().is_some_and(|it| it.rolls_back(&rules));
         let words = format!("unwatched: the lock is held by another server now: {holder}");
         if self.warning.as_ref() != Some(&words) {
-            self.warn(turn, words);
+            self.warn(context, words);
         }
         if undone {
-            self.escalate(turn, AbortReason::LockLost);
+            self.escalate(context, AbortReason::LockLost);
         }
     }
 
     /// Takes the first rung; one that is on the ladder already goes on as it was.
-    fn escalate(&mut self, turn: &mut Turn<'_>, reason: AbortReason) {
+    fn escalate(&mut self, context: &mut Context<'_>, reason: AbortReason) {
         if self.session.ladder.is_some() {
             return;
         }
         let sees = self.sight() == Sight::Watched;
         let look = self.session.attempt.as_ref().map(|it| &it.look).filter(|_| sees);
-        let ladder = Ladder::begun(turn.now, reason, self.vendor(), look);
+        let ladder = Ladder::begun(context.now, reason, self.vendor(), look);
         let rung = ladder.rung;
-        self.aborting(turn, ladder);
-        self.take_rung(turn, rung);
+        self.aborting(context, ladder);
+        self.take_rung(context, rung);
     }
 
-    fn aborting(&mut self, turn: &mut Turn<'_>, ladder: Ladder) {
+    fn aborting(&mut self, context: &mut Context<'_>, ladder: Ladder) {
         let reason = ladder.reason;
         self.session.record.aborted = Some(reason);
         self.session.ladder = Some(ladder);
         let migration = self.session.attempt.as_ref().and_then(|it| it.at.as_ref()).map(|at| at.name.clone());
-        self.announce(turn, Happening::MigrationAborting { migration, reason });
+        self.announce(context, Happening::MigrationAborting { migration, reason });
     }
 
-    pub(super) fn take_rung(&mut self, turn: &mut Turn<'_>, rung: AbortRung) {
-        self.order(turn, MigrationOrder::Abort(rung));
-        self.announce(turn, Happening::MigrationRung { rung });
+    pub(super) fn take_rung(&mut self, context: &mut Context<'_>, rung: AbortRung) {
+        self.order(context, MigrationOrder::Abort(rung));
+        self.announce(context, Happening::MigrationRung { rung });
     }
 
     /// The patience with a rung may be over.
-    pub(super) fn climb(&mut self, turn: &mut Turn<'_>) {
-        let Some((taken, climb)) = self.session.ladder.as_mut().and_then(|it| it.climb(turn.now)) else {
+    pub(super) fn climb(&mut self, context: &mut Context<'_>) {
+        let Some((taken, climb)) = self.session.ladder.as_mut().and_then(|it| it.climb(context.now)) else {
             return;
         };
         self.session.record.rungs.push(taken);
         match climb {
-            Climb::To(rung) => self.take_rung(turn, rung),
+            Climb::To(rung) => self.take_rung(context, rung),
             // Its backends are left alone: it may still be there.
-            Climb::GivenUp => self.unjudgeable(turn, "the command is still there after SIGKILL"),
+            Climb::GivenUp => self.unjudgeable(context, "the command is still there after SIGKILL"),
         }
     }
 
-    fn command_ended(&mut self, turn: &mut Turn<'_>, exit: Exit, failure: Option<Failure>) {
+    fn command_ended(&mut self, context: &mut Context<'_>, exit: Exit, failure: Option<Failure>) {
         let session = &mut self.session;
         if let Some(ladder) = &session.ladder {
-            let taken = ladder.taken(turn.now);
+            let taken = ladder.taken(context.now);
             session.record.rungs.push(taken);
         }
         if let Some(attempt) = &session.attempt {
@@ -298,9 +298,9 @@ impl Migration {
         }
         session.ended = Some((exit, failure));
         match (session.index, session.open) {
-            (None, _) => self.judged_without_database(turn),
-            (Some(_), true) => self.end_backends(turn),
-            (Some(_), false) => self.reopen(turn),
+            (None, _) => self.judged_without_database(context),
+            (Some(_), true) => self.end_backends(context),
+            (Some(_), false) => self.reopen(context),
         }
     }
 }

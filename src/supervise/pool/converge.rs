@@ -1,15 +1,15 @@
 //! From what is to what is wanted: the decisions about one app, made anew after every fact.
 //!
 //! The *target* is the generation that should serve: the new one in a rollout, the serving one else (also while rolling
-//! back). Every other worker is *old*. Three numbers keep visitors safe and memory bounded:
+//! back). Every other worker is *old*. Three numbers keep clients safe and memory bounded:
 //!
 //! - `cap`: so many workers may live at once (wanted + surge);
 //! - `floor`: our decisions never leave fewer ready workers than this;
 //! - `reserve`: so many workers of the old generation are kept for those the new one does not have ready yet.
 
+use crate::supervise::accepting::Accepting;
 use crate::supervise::action::Action;
-use crate::supervise::app::{App, Generation, Mode, Then, Turn};
-use crate::supervise::doors::Doors;
+use crate::supervise::app::{App, Context, Generation, Mode, Then};
 use crate::supervise::event::{GenerationId, WorkerId};
 use crate::supervise::news::{Cause, Happening};
 use crate::supervise::request::Outcome;
@@ -20,29 +20,29 @@ use super::role::Role;
 
 impl App {
     /// Brings the app nearer to what is wanted.
-    pub(in crate::supervise) fn converge(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::supervise) fn converge(&mut self, context: &mut Context<'_>) {
         self.wake = None;
         if let Mode::Stopping { .. } = self.mode {
-            self.finish_stop(turn);
+            self.finish_stop(context);
         }
         if self.mode != Mode::Running {
             return;
         }
-        self.advance_rollout(turn);
-        self.limit(turn);
-        self.retire_old(turn);
-        self.recycle(turn);
-        self.fill_target(turn);
-        self.refill_serving(turn);
-        self.shrink(turn);
-        self.answer_waiting(turn);
-        self.keep_singles(turn);
-        self.drop_what_is_not_needed(turn);
-        self.begin_what_waits(turn);
-        self.keep_doors(turn);
+        self.advance_rollout(context);
+        self.limit(context);
+        self.retire_old(context);
+        self.recycle(context);
+        self.fill_target(context);
+        self.refill_serving(context);
+        self.shrink(context);
+        self.answer_waiting(context);
+        self.keep_singles(context);
+        self.drop_what_is_not_needed(context);
+        self.begin_what_waits(context);
+        self.keep_doors(context);
     }
 
-    fn advance_rollout(&mut self, turn: &mut Turn<'_>) {
+    fn advance_rollout(&mut self, context: &mut Context<'_>) {
         let Some(rollout) = &self.rollout else { return };
         let target = &rollout.generation;
         let wanted = self.wanted(&target.policy) as usize;
@@ -50,24 +50,24 @@ impl App {
         match (&rollout.phase, full) {
             (Phase::Replacing, true) => {
                 let (generation, settle) = (target.id, target.policy.rollout.settle);
-                self.set_phase(Phase::Settling { until: turn.now + settle });
-                self.announce(turn, Happening::RolloutSettling { generation, settle });
+                self.set_phase(Phase::Settling { until: context.now + settle });
+                self.announce(context, Happening::RolloutSettling { generation, settle });
             }
             (Phase::Settling { .. }, false) => self.set_phase(Phase::Replacing),
-            (Phase::Settling { until }, true) if turn.now >= *until => self.commit(turn),
-            (Phase::RollingBack { .. }, _) if self.is_back() => self.finish_rollback(turn),
+            (Phase::Settling { until }, true) if context.now >= *until => self.commit(context),
+            (Phase::RollingBack { .. }, _) if self.is_back() => self.finish_rollback(context),
             _ => {}
         }
     }
 
     /// Before anything is started within the bounds. The first generation may have a migration before it.
-    fn limit(&mut self, turn: &mut Turn<'_>) {
+    fn limit(&mut self, context: &mut Context<'_>) {
         let coming = self.databases.wanted().map(|wanted| &wanted.plan.policy);
         let policy = self.target().map(|target| &target.policy).or(coming);
         let Some(resources) = policy.map(|policy| policy.resources) else { return };
         if self.limited != Some(resources) {
             self.limited = Some(resources);
-            turn.actions.push(Action::Limit { app: self.name.clone(), resources });
+            context.actions.push(Action::Limit { app: self.name.clone(), resources });
         }
     }
 
@@ -86,7 +86,7 @@ impl App {
     }
 
     /// Old workers that nobody needs any more.
-    fn retire_old(&mut self, turn: &mut Turn<'_>) {
+    fn retire_old(&mut self, context: &mut Context<'_>) {
         let Some(target) = self.target() else { return };
         let (id, wanted) = (target.id, self.wanted(&target.policy) as usize);
         if self.is_rolling_out() {
@@ -94,12 +94,12 @@ impl App {
         }
         let full = self.count(|it| it.generation == id && it.is_ready()) >= wanted;
         for old in self.select(|it| it.generation != id && it.is_live() && (full || !it.is_ready())) {
-            self.end(turn, old, Cause::Rollout);
+            self.end(context, old, Cause::Rollout);
         }
     }
 
     /// A worn worker goes once there is one more ready than wanted: one at a time.
-    fn recycle(&mut self, turn: &mut Turn<'_>) {
+    fn recycle(&mut self, context: &mut Context<'_>) {
         let Some(serving) = self.serving.as_ref().filter(|_| self.rollout.is_none()) else { return };
         let (id, wanted) = (serving.id, self.wanted(&serving.policy) as usize);
         if self.count(|it| it.generation == id && it.is_ready()) <= wanted {
@@ -107,31 +107,31 @@ impl App {
         }
         let worn = self.worn().map(|(worker, cause)| (worker.id, cause));
         if let Some((worker, cause)) = worn {
-            self.end(turn, worker, cause);
+            self.end(context, worker, cause);
         }
     }
 
     /// Starts what the target generation lacks, and makes room for it.
-    fn fill_target(&mut self, turn: &mut Turn<'_>) {
+    fn fill_target(&mut self, context: &mut Context<'_>) {
         let Some(target) = self.target() else { return };
         let id = target.id;
         let goal = self.goal();
         let hold = self.needs_canary();
         while self.count(|it| it.generation == id && it.is_live()) < goal {
-            if !self.may_start(turn, id, !self.is_rolling_out()) || !self.can_start(turn, id) {
+            if !self.may_start(context, id, !self.is_rolling_out()) || !self.can_start(context, id) {
                 return;
             }
             let worn = self.rollout.is_none() && self.worn().is_some();
             let cap = self.cap().max(if worn { goal } else { 0 });
-            if self.count(Process::is_live) >= cap && !self.make_room(turn, id) {
+            if self.count(Process::is_live) >= cap && !self.make_room(context, id) {
                 return;
             }
-            self.start_process(turn, Role::Web, id, hold);
+            self.start_process(context, Role::Web, id, hold);
         }
     }
 
     /// Ends one old worker for a new one's sake: one that does not serve yet rather than one that does.
-    fn make_room(&mut self, turn: &mut Turn<'_>, target: GenerationId) -> bool {
+    fn make_room(&mut self, context: &mut Context<'_>, target: GenerationId) -> bool {
         let old = self.select(|it| it.generation != target && it.is_live());
         if self.is_rolling_out() && old.len() <= self.reserve() {
             return false;
@@ -139,12 +139,12 @@ impl App {
         let idle = old.iter().copied().find(|id| !self.processes[id].is_ready());
         let spare = (self.ready_workers() > self.floor()).then(|| old.first().copied()).flatten();
         let Some(victim) = idle.or(spare) else { return false };
-        self.end(turn, victim, Cause::Rollout);
+        self.end(context, victim, Cause::Rollout);
         true
     }
 
     /// During a rollout, makes good what the serving generation has lost meanwhile.
-    fn refill_serving(&mut self, turn: &mut Turn<'_>) {
+    fn refill_serving(&mut self, context: &mut Context<'_>) {
         if !self.is_rolling_out() {
             return;
         }
@@ -152,18 +152,18 @@ impl App {
         let (id, target) = (serving.id, self.target().map(|it| it.id));
         while self.count(|it| Some(it.generation) != target && it.is_live()) < self.reserve()
             && self.count(Process::is_live) < self.cap()
-            && self.may_start(turn, id, true)
-            && self.can_start(turn, id)
+            && self.may_start(context, id, true)
+            && self.can_start(context, id)
         {
-            self.start_process(turn, Role::Web, id, false);
+            self.start_process(context, Role::Web, id, false);
         }
     }
 
     /// Ends workers of the target that are too many: those that boot first, then the oldest that serve.
-    fn shrink(&mut self, turn: &mut Turn<'_>) {
+    fn shrink(&mut self, context: &mut Context<'_>) {
         let Some(target) = self.target() else { return };
         let (id, wanted) = (target.id, self.wanted(&target.policy) as usize);
-        while self.count(Process::is_live) > self.cap() && self.make_room(turn, id) {}
+        while self.count(Process::is_live) > self.cap() && self.make_room(context, id) {}
         let goal = if self.rollout.is_some() { wanted.max(self.goal()) } else { self.goal() };
         let live = self.select(|it| it.generation == id && it.is_live());
         let mut excess = live.len().saturating_sub(goal);
@@ -171,42 +171,42 @@ impl App {
             live.iter().rev().filter(|worker| !self.processes[worker].is_ready()).copied().collect::<Vec<_>>()
         {
             if excess > 0 {
-                self.end(turn, booting, Cause::Resize);
+                self.end(context, booting, Cause::Resize);
                 excess -= 1;
             }
         }
         for ready in live {
             if excess > 0 && self.processes[&ready].is_ready() && self.ready_workers() > wanted {
-                self.end(turn, ready, Cause::Resize);
+                self.end(context, ready, Cause::Resize);
                 excess -= 1;
             }
         }
     }
 
     /// Once only the serving generation is left, the shell may close what only others used.
-    fn drop_what_is_not_needed(&mut self, turn: &mut Turn<'_>) {
+    fn drop_what_is_not_needed(&mut self, context: &mut Context<'_>) {
         let Some(serving) = self.serving.as_ref().filter(|_| self.rollout.is_none()) else { return };
         let others = self.processes.values().any(|process| process.generation != serving.id);
         // A plan that waits for its migration has its listeners bound already.
         if !self.settled && !others && self.databases.wanted().is_none() {
             let blueprint = serving.blueprint.clone();
-            turn.actions.push(Action::KeepOnly { app: self.name.clone(), blueprint });
+            context.actions.push(Action::KeepOnly { app: self.name.clone(), blueprint });
             self.settled = true;
         }
     }
 
-    fn finish_stop(&mut self, turn: &mut Turn<'_>) {
+    fn finish_stop(&mut self, context: &mut Context<'_>) {
         let emptying = match self.mode {
             Mode::Stopping { emptying, .. } if self.ready_workers() > 0 => emptying,
             _ => None,
         };
-        self.wake = emptying.filter(|until| turn.now < *until);
+        self.wake = emptying.filter(|until| context.now < *until);
         let stays = |worker: &Process| self.wake.is_some() && worker.is_ready();
         for worker in self.select(|worker| worker.is_live() && !stays(worker)) {
-            self.end(turn, worker, Cause::Stop);
+            self.end(context, worker, Cause::Stop);
         }
-        self.hurry(turn);
-        self.keep_singles(turn);
+        self.hurry(context);
+        self.keep_singles(context);
         if !self.processes.is_empty() || !self.databases.is_idle() || self.switch.is_open() {
             return;
         }
@@ -217,26 +217,26 @@ impl App {
         self.serving = None;
         (self.last_words, self.last_rollout, self.refusal) = (None, None, None);
         self.databases.problem = None;
-        self.announce(turn, if then == Then::Forget { Happening::Removed } else { Happening::Stopped });
-        self.hooks_of_stop(turn);
+        self.announce(context, if then == Then::Forget { Happening::Removed } else { Happening::Stopped });
+        self.hooks_of_stop(context);
         for waiter in waiters {
             let message = format!("{}: stopped", self.name);
-            self.answer(turn, waiter, Outcome::Done { message, generation: None });
+            self.answer(context, waiter, Outcome::Done { message, generation: None });
         }
         let release = Action::ReleaseApp { app: self.name.clone() };
         match then {
             Then::Rest => {
-                (self.limited, self.doors) = (None, Doors::Open);
-                turn.actions.push(release);
+                (self.limited, self.accepting) = (None, Accepting::Open);
+                context.actions.push(release);
             }
             Then::Forget => {
                 self.mode = Mode::Removed;
-                turn.actions.push(release);
+                context.actions.push(release);
             }
             // What the shell holds for it is what it will need.
             Then::Return(prepared, id) => {
                 self.mode = Mode::Running;
-                self.begin(turn, *prepared, Some(id));
+                self.begin(context, *prepared, Some(id));
             }
         }
     }

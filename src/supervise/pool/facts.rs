@@ -1,9 +1,9 @@
 //! What is heard of processes, and what follows for the process and its generation.
 
-use crate::supervise::app::{App, Turn};
+use crate::supervise::app::{App, Context};
 use crate::supervise::event::{Exit, LastWords, Observation, ProcessFact, Stand, WorkerId};
 
-use super::loss::Lost;
+use super::failures::Lost;
 use super::news::{ProcessChange, ProcessNews};
 use super::process::{Life, Process};
 use crate::supervise::news::Happening;
@@ -12,47 +12,47 @@ impl App {
     /// Takes a fact about one of its processes.
     pub(in crate::supervise) fn process_heard(
         &mut self,
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         id: WorkerId,
         fact: ProcessFact,
     ) {
         match fact {
-            ProcessFact::NotStarted(reason) => self.not_started(turn, id, reason),
-            ProcessFact::Forked => self.forked(turn, id),
-            ProcessFact::Proved(proof) => self.proved(turn, id, proof),
-            ProcessFact::Loaded => self.loaded(turn, id),
-            ProcessFact::Ready => self.is_up(turn, id),
-            ProcessFact::Failed(words) => self.failed(turn, id, words),
-            ProcessFact::Stands(stand) => self.stands(turn, id, stand),
-            ProcessFact::Exited(exit) => self.exited(turn, id, exit),
+            ProcessFact::NotStarted(reason) => self.not_started(context, id, reason),
+            ProcessFact::Forked => self.forked(context, id),
+            ProcessFact::Proved(proof) => self.proved(context, id, proof),
+            ProcessFact::Loaded => self.loaded(context, id),
+            ProcessFact::Ready => self.is_up(context, id),
+            ProcessFact::Failed(words) => self.failed(context, id, words),
+            ProcessFact::Stands(stand) => self.stands(context, id, stand),
+            ProcessFact::Exited(exit) => self.exited(context, id, exit),
         }
     }
 
     /// Says what has happened to a process.
-    pub(super) fn tell(&self, turn: &mut Turn<'_>, process: &Process, change: ProcessChange) {
+    pub(super) fn tell(&self, context: &mut Context<'_>, process: &Process, change: ProcessChange) {
         let Process { id, ref role, generation, .. } = *process;
         let news = ProcessNews { process: id, role: role.clone(), generation, change };
-        self.announce(turn, Happening::Process(news));
+        self.announce(context, Happening::Process(news));
     }
 
     /// There is a process of it.
-    pub(super) fn started(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+    pub(super) fn started(&mut self, context: &mut Context<'_>, id: WorkerId) {
         let Some(process) = self.processes.get(&id) else { return };
         let (generation, serves) = (process.generation, process.role.serves());
-        self.tell(turn, process, ProcessChange::Started {});
+        self.tell(context, process, ProcessChange::Started {});
         if serves {
-            self.hooks_of_started(turn, id, generation);
+            self.hooks_of_started(context, id, generation);
         }
     }
 
     /// A zygote has made it.
-    fn forked(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+    fn forked(&mut self, context: &mut Context<'_>, id: WorkerId) {
         let Some(process) = self.processes.get_mut(&id).filter(|process| process.forking) else { return };
         process.forking = false;
-        self.started(turn, id);
+        self.started(context, id);
     }
 
-    fn loaded(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+    fn loaded(&mut self, context: &mut Context<'_>, id: WorkerId) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         let generation = process.generation;
         let held = matches!(process.life, Life::Booting { hold: true, .. });
@@ -61,22 +61,22 @@ impl App {
             return;
         };
         if held {
-            process.life = Life::Held { until: turn.now + settle };
-            self.tell(turn, &self.processes[&id], ProcessChange::Held { settle });
+            process.life = Life::Held { until: context.now + settle };
+            self.tell(context, &self.processes[&id], ProcessChange::Held { settle });
         }
     }
 
     /// It does what it is for.
-    pub(in crate::supervise) fn is_up(&mut self, turn: &mut Turn<'_>, id: WorkerId) {
+    pub(in crate::supervise) fn is_up(&mut self, context: &mut Context<'_>, id: WorkerId) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         if !matches!(process.life, Life::Booting { .. }) {
             return;
         }
         process.life = Life::Ready;
-        let (generation, took) = (process.generation, turn.now.since(process.started));
+        let (generation, took) = (process.generation, context.now.since(process.started));
         let strength = process.role.serves().then(|| self.serves_more(generation));
         let (ready, wanted) = strength.unzip();
-        self.tell(turn, &self.processes[&id], ProcessChange::Ready { ready, wanted, took });
+        self.tell(context, &self.processes[&id], ProcessChange::Ready { ready, wanted, took });
     }
 
     /// One more worker of this generation serves: how many do, and how many should.
@@ -93,9 +93,9 @@ impl App {
     }
 
     /// Its own words are the reason, whatever becomes of the process.
-    fn failed(&mut self, turn: &mut Turn<'_>, id: WorkerId, words: LastWords) {
+    fn failed(&mut self, context: &mut Context<'_>, id: WorkerId, words: LastWords) {
         let Some(process) = self.processes.get_mut(&id) else { return };
-        if !process.failed(turn.now) {
+        if !process.failed(context.now) {
             process.words = words;
             return;
         }
@@ -105,42 +105,42 @@ impl App {
             true => ProcessChange::Failed { last_words },
             false => ProcessChange::Died { exit: None, ready: false, last_words },
         };
-        self.tell(turn, &process, change);
-        self.lost(turn, Lost::of(&process, false, words));
+        self.tell(context, &process, change);
+        self.lost(context, Lost::of(&process, false, words));
     }
 
     /// Where one stands that is not ready yet.
-    fn stands(&mut self, turn: &mut Turn<'_>, id: WorkerId, stand: Stand) {
+    fn stands(&mut self, context: &mut Context<'_>, id: WorkerId, stand: Stand) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         if !matches!(process.life, Life::Booting { .. }) {
             return;
         }
-        let age = turn.now.since(process.started);
+        let age = context.now.since(process.started);
         let (at, stacks) = (stand.at.clone(), stand.stacks.clone());
         if process.boot.stands(stand) {
-            self.tell(turn, &self.processes[&id], ProcessChange::Waits { at, age, stacks });
+            self.tell(context, &self.processes[&id], ProcessChange::Waits { at, age, stacks });
         }
     }
 
-    pub(in crate::supervise) fn exited(&mut self, turn: &mut Turn<'_>, id: WorkerId, exit: Exit) {
+    pub(in crate::supervise) fn exited(&mut self, context: &mut Context<'_>, id: WorkerId, exit: Exit) {
         let Some(process) = self.processes.remove(&id) else { return };
         let ready = process.is_ready();
         if !process.is_live() {
-            self.tell(turn, &process, ProcessChange::Exited { exit });
-            return self.hooks_of_ended(turn, &process);
+            self.tell(context, &process, ProcessChange::Exited { exit });
+            return self.hooks_of_ended(context, &process);
         }
         let mut words = process.words.clone();
         let died = ProcessChange::Died { exit: Some(exit), ready, last_words: words.clone() };
-        self.tell(turn, &process, died);
-        self.hooks_of_ended(turn, &process);
+        self.tell(context, &process, died);
+        self.hooks_of_ended(context, &process);
         if words.message.is_empty() {
             let when = if ready { "died".to_owned() } else { process.role.work().not_booted };
             words.message = format!("{} {id} {when}: {exit}", process.role.noun());
         }
-        self.lost(turn, Lost::of(&process, ready, words));
+        self.lost(context, Lost::of(&process, ready, words));
     }
 
-    fn not_started(&mut self, turn: &mut Turn<'_>, id: WorkerId, reason: String) {
+    fn not_started(&mut self, context: &mut Context<'_>, id: WorkerId, reason: String) {
         let Some(process) = self.processes.remove(&id) else { return };
         let ready = process.is_ready();
         let change = match process.role.serves() {
@@ -151,18 +151,22 @@ impl App {
                 ProcessChange::Died { exit: None, ready, last_words }
             }
         };
-        self.tell(turn, &process, change);
-        self.hooks_of_not_started(turn, id);
+        self.tell(context, &process, change);
+        self.hooks_of_not_started(context, id);
         if process.is_live() {
             let role = &process.role;
             let message = format!("{} {id} {}: {reason}", role.noun(), role.work().not_started);
             let words = LastWords { message, traceback: String::new() };
-            self.lost(turn, Lost::of(&process, ready && !role.serves(), words));
+            self.lost(context, Lost::of(&process, ready && !role.serves(), words));
         }
     }
 
     /// What was seen of processes, all of it at the same moment: each is judged by what is known of all.
-    pub(in crate::supervise) fn observed(&mut self, turn: &mut Turn<'_>, seen: Vec<(WorkerId, Observation)>) {
+    pub(in crate::supervise) fn observed(
+        &mut self,
+        context: &mut Context<'_>,
+        seen: Vec<(WorkerId, Observation)>,
+    ) {
         let mut hung = Vec::new();
         for (id, seen) in seen {
             let Some(generation) = self.processes.get(&id).map(|process| process.generation) else {
@@ -170,16 +174,16 @@ impl App {
             };
             let Some(policy) = self.policy(generation).cloned() else { continue };
             let Some(process) = self.processes.get_mut(&id) else { continue };
-            process.observe(turn.now, seen, &policy);
+            process.observe(context.now, seen, &policy);
             let Some((cause, age)) = process.hang(&policy) else { continue };
             // One that drains was to go anyway: nothing is lost with it.
             hung.extend(process.is_live().then(|| (process.clone(), cause)));
-            self.tell(turn, &self.processes[&id], ProcessChange::Hung { cause, age });
-            self.end(turn, id, cause);
+            self.tell(context, &self.processes[&id], ProcessChange::Hung { cause, age });
+            self.end(context, id, cause);
         }
         for (process, cause) in hung {
             let message = format!("{} {} hung: {cause}", process.role.noun(), process.id);
-            self.lost(turn, Lost::of(&process, true, LastWords { message, traceback: String::new() }));
+            self.lost(context, Lost::of(&process, true, LastWords { message, traceback: String::new() }));
         }
     }
 }

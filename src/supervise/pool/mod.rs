@@ -1,14 +1,14 @@
 //! The processes of an app, whatever they are for: one life, one ladder, one set of facts and news.
 //!
 //! Read in this order: `role` (what differs), `ladder`, `process` (one life), `facts` and `time` (what happens to it),
-//! `loss` and `budget` (who pays), `converge`, `single` and `start` (who is wanted, who is there, what follows), `news` (what is said).
+//! `failures` and `budget` (who pays), `converge`, `single` and `start` (who is wanted, who is there, what follows), `news` (what is said).
 
 mod boot;
 mod budget;
 mod converge;
 mod facts;
+mod failures;
 mod ladder;
-mod loss;
 mod news;
 mod process;
 mod role;

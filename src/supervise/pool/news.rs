@@ -104,7 +104,7 @@ impl fmt::Display for ProcessNews {
         if let Held { settle } = change {
             return write!(
                 f,
-                "{noun} {process} has loaded the app; it takes visitors in {settle:?} if it stays alive"
+                "{noun} {process} has loaded the app; it takes requests in {settle:?} if it stays alive"
             );
         }
         write!(f, "{noun} {process} of {generation} ")?;

@@ -1,7 +1,7 @@
 //! The processes of which a generation has one each, beside its workers: who is wanted, who is there, and what follows.
 
 use crate::plan::Preload;
-use crate::supervise::app::{App, Generation, Mode, Turn};
+use crate::supervise::app::{App, Context, Generation, Mode};
 use crate::supervise::event::{GenerationId, WorkerId};
 use crate::supervise::news::Cause;
 use crate::supervise::time::Moment;
@@ -50,7 +50,7 @@ impl App {
 
     /// Starts those that are missing. Ends those that nobody needs any more, and those that have grown too large, to be started anew when they are needed. A
     /// zygote's successor is as large as it was itself at first: while workers are missing, they are forked.
-    pub(super) fn keep_singles(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn keep_singles(&mut self, context: &mut Context<'_>) {
         let wanted = self.singles();
         let calm = self.rollout.is_none() && self.serving.as_ref().is_some_and(|it| it.complete);
         let not_wanted = if self.mode == Mode::Running { Cause::Rollout } else { Cause::Stop };
@@ -61,19 +61,19 @@ impl App {
         let there = self.processes.values().filter(|it| !it.role.serves() && it.is_live());
         let ends: Vec<(WorkerId, Cause)> = there.filter_map(|it| Some((it.id, cause(it)?))).collect();
         for (id, cause) in ends {
-            self.end(turn, id, cause);
+            self.end(context, id, cause);
         }
         self.backoffs.retain(|it, _| wanted.contains(it));
         for (generation, role, due) in self.missing() {
-            if due <= turn.now {
-                self.start_process(turn, role, generation, false);
+            if due <= context.now {
+                self.start_process(context, role, generation, false);
             }
         }
     }
 
     /// Whether a worker of this generation can be started now. Sees to it that it soon can: a zygote is started if one has
     /// to be and none is.
-    pub(super) fn can_start(&mut self, turn: &mut Turn<'_>, generation: GenerationId) -> bool {
+    pub(super) fn can_start(&mut self, context: &mut Context<'_>, generation: GenerationId) -> bool {
         let preload = self.generation(generation).map_or(Preload::Nothing, |it| it.blueprint.preload);
         if preload == Preload::Nothing || self.zygote_of(generation).is_some() {
             return true;
@@ -81,7 +81,7 @@ impl App {
         let role = Role::Zygote(preload);
         let coming = |it: &Process| it.generation == generation && it.role == role && it.is_live();
         if !self.processes.values().any(coming) {
-            self.start_process(turn, role, generation, false);
+            self.start_process(context, role, generation, false);
         }
         false
     }

@@ -2,7 +2,7 @@
 
 use crate::plan::Hook;
 use crate::supervise::action::{Action, Start};
-use crate::supervise::app::{App, Turn};
+use crate::supervise::app::{App, Context};
 use crate::supervise::event::GenerationId;
 use crate::supervise::hooks::DueHook;
 use crate::supervise::proof::Tolerance;
@@ -14,20 +14,20 @@ impl App {
     /// Starts a process of a generation that serves or is brought in.
     pub(super) fn start_process(
         &mut self,
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         role: Role,
         generation: GenerationId,
         hold: bool,
     ) {
         let Some(found) = self.generation(generation) else { return };
         let (blueprint, policy) = (found.blueprint.clone(), found.policy.clone());
-        let id = turn.next_process();
-        let mut process = Process::booting((id, role.clone()), generation, (turn.now, hold), &policy);
+        let id = context.next_process();
+        let mut process = Process::booting((id, role.clone()), generation, (context.now, hold), &policy);
         let (tolerate, from, first) = (Tolerance::NONE, None, None);
         let mut start = Start { process: id, role, generation, blueprint, hold, tolerate, from, first };
         match start.role {
             Role::Web => {
-                let jitter = turn.random.up_to(policy.max_requests_jitter);
+                let jitter = context.random.up_to(policy.max_requests_jitter);
                 process.most_requests =
                     if policy.max_requests > 0 { policy.max_requests + jitter } else { 0 };
                 start.tolerate = self.tolerance(generation);
@@ -39,9 +39,9 @@ impl App {
         process.forking = start.from.is_some();
         let is_there = start.from.is_none();
         self.processes.insert(id, process);
-        turn.actions.push(Action::StartProcess(start));
+        context.actions.push(Action::StartProcess(start));
         if is_there {
-            self.started(turn, id);
+            self.started(context, id);
         }
     }
 
@@ -54,14 +54,19 @@ impl App {
     }
 
     /// Whether a worker of `generation` may be started now; where not, `wake` is when.
-    pub(super) fn may_start(&mut self, turn: &Turn<'_>, generation: GenerationId, replacement: bool) -> bool {
+    pub(super) fn may_start(
+        &mut self,
+        context: &Context<'_>,
+        generation: GenerationId,
+        replacement: bool,
+    ) -> bool {
         let Some(found) = self.generation(generation) else { return false };
         let failing = found.backoff.failures() > 0;
         let mut not_before = found.backoff.not_before();
         if replacement {
             not_before = not_before.max(self.bucket.not_before());
         }
-        if turn.now < not_before {
+        if context.now < not_before {
             self.wake = Some(self.wake.map_or(not_before, |wake| wake.min(not_before)));
             return false;
         }

@@ -4,49 +4,50 @@ use std::time::Duration;
 
 use crate::plan::Policy;
 use crate::supervise::action::Action;
-use crate::supervise::app::{App, Turn};
+use crate::supervise::app::{App, Context};
 use crate::supervise::event::{GenerationId, WorkerId};
 use crate::supervise::news::Cause;
 use crate::supervise::time::Moment;
 
+use super::failures::Lost;
 use super::ladder::{Ending, StopSignal};
-use super::loss::Lost;
 use super::news::ProcessChange;
 use super::process::{Life, Process};
 
 impl App {
-    pub(in crate::supervise) fn expire_processes(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::supervise) fn expire_processes(&mut self, context: &mut Context<'_>) {
         let ids: Vec<WorkerId> = self.processes.keys().copied().collect();
         for id in ids {
             let policy = self.processes.get(&id).and_then(|process| self.policy(process.generation));
             let Some(policy) = policy.cloned() else { continue };
-            self.expire_process(turn, id, &policy);
+            self.expire_process(context, id, &policy);
         }
     }
 
-    fn expire_process(&mut self, turn: &mut Turn<'_>, id: WorkerId, policy: &Policy) {
+    fn expire_process(&mut self, context: &mut Context<'_>, id: WorkerId, policy: &Policy) {
         let Some(process) = self.processes.get_mut(&id) else { return };
-        process.age(turn.now, policy);
+        process.age(context.now, policy);
         match process.life {
-            Life::Booting { until, .. } if turn.now >= until => {
-                self.boot_timed_out(turn, id, policy.rollout.boot_timeout);
+            Life::Booting { until, .. } if context.now >= until => {
+                self.boot_timed_out(context, id, policy.rollout.boot_timeout);
             }
             // One that has not been forked yet is nowhere.
             Life::Booting { until, .. }
-                if process.boot.asks(turn.now, until, policy.rollout.boot_timeout) && !process.forking =>
+                if process.boot.asks(context.now, until, policy.rollout.boot_timeout) && !process.forking =>
             {
-                turn.actions.push(Action::AskWhere { process: id });
+                context.actions.push(Action::AskWhere { process: id });
             }
-            Life::Held { until } if turn.now >= until => {
-                process.life = Life::Booting { hold: false, until: turn.now + policy.rollout.boot_timeout };
+            Life::Held { until } if context.now >= until => {
+                process.life =
+                    Life::Booting { hold: false, until: context.now + policy.rollout.boot_timeout };
                 process.boot = Default::default();
-                turn.actions.push(Action::AdmitWorker { worker: id });
+                context.actions.push(Action::AdmitWorker { worker: id });
             }
             Life::Ending(Ending { cause, .. }) => {
-                let Some(signal) = process.climb(turn.now, policy) else { return };
-                turn.actions.push(Action::SignalProcess { process: id, signal });
+                let Some(signal) = process.climb(context.now, policy) else { return };
+                context.actions.push(Action::SignalProcess { process: id, signal });
                 if signal == StopSignal::Kill {
-                    self.tell(turn, &self.processes[&id], ProcessChange::Killed { cause });
+                    self.tell(context, &self.processes[&id], ProcessChange::Killed { cause });
                 }
             }
             _ => {}
@@ -54,61 +55,61 @@ impl App {
     }
 
     /// It had its time.
-    fn boot_timed_out(&mut self, turn: &mut Turn<'_>, id: WorkerId, limit: Duration) {
+    fn boot_timed_out(&mut self, context: &mut Context<'_>, id: WorkerId, limit: Duration) {
         let Some(process) = self.processes.get(&id).cloned() else { return };
         let (noun, work) = (process.role.noun(), process.role.work());
         let message =
             format!("{noun} {id} {} within boot_timeout ({} s)", work.not_ready, limit.as_secs_f64());
-        let (cause, age) = (Cause::BootTimeout, turn.now.since(process.started));
-        self.tell(turn, &process, ProcessChange::Hung { cause, age });
-        self.end(turn, id, cause);
+        let (cause, age) = (Cause::BootTimeout, context.now.since(process.started));
+        self.tell(context, &process, ProcessChange::Hung { cause, age });
+        self.end(context, id, cause);
         if process.forking {
-            self.blame_zygote(turn, process.generation);
+            self.blame_zygote(context, process.generation);
         }
         let words = process.boot.words(message);
-        self.lost(turn, Lost::of(&process, false, words));
+        self.lost(context, Lost::of(&process, false, words));
     }
 
     /// A worker that was to be forked has not been: whatever its zygote does, it is none for another worker.
-    fn blame_zygote(&mut self, turn: &mut Turn<'_>, generation: GenerationId) {
+    fn blame_zygote(&mut self, context: &mut Context<'_>, generation: GenerationId) {
         if let Some(id) = self.zygote_of(generation) {
             let zygote = &self.processes[&id];
-            let (cause, age) = (Cause::Hung, turn.now.since(zygote.started));
-            self.tell(turn, zygote, ProcessChange::Hung { cause, age });
-            self.end(turn, id, cause);
+            let (cause, age) = (Cause::Hung, context.now.since(zygote.started));
+            self.tell(context, zygote, ProcessChange::Hung { cause, age });
+            self.end(context, id, cause);
         }
     }
 
     /// Begins the end of a process.
-    pub(in crate::supervise) fn end(&mut self, turn: &mut Turn<'_>, id: WorkerId, cause: Cause) {
+    pub(in crate::supervise) fn end(&mut self, context: &mut Context<'_>, id: WorkerId, cause: Cause) {
         let Some(process) = self.processes.get(&id) else { return };
         let Some(policy) = self.policy(process.generation).cloned() else { return };
         let Some(process) = self.processes.get_mut(&id) else { return };
-        let Some(signal) = process.end(turn.now, cause, &policy) else { return };
+        let Some(signal) = process.end(context.now, cause, &policy) else { return };
         let process = &self.processes[&id];
         if signal == StopSignal::Drain || !process.role.serves() {
-            self.tell(turn, process, ProcessChange::Draining { cause });
+            self.tell(context, process, ProcessChange::Draining { cause });
         }
-        turn.actions.push(Action::SignalProcess { process: id, signal });
+        context.actions.push(Action::SignalProcess { process: id, signal });
     }
 
     /// Goes straight to the last signal with all of them.
-    pub(in crate::supervise) fn kill_processes(&mut self, turn: &mut Turn<'_>, cause: Cause) {
+    pub(in crate::supervise) fn kill_processes(&mut self, context: &mut Context<'_>, cause: Cause) {
         for process in self.processes.values_mut() {
-            if let Some(signal) = process.kill(turn.now, cause) {
-                turn.actions.push(Action::SignalProcess { process: process.id, signal });
+            if let Some(signal) = process.kill(context.now, cause) {
+                context.actions.push(Action::SignalProcess { process: process.id, signal });
             }
         }
     }
 
     /// Tells every worker that drains that the app stops, whatever it drains for.
-    pub(in crate::supervise) fn hurry(&mut self, turn: &mut Turn<'_>) {
+    pub(in crate::supervise) fn hurry(&mut self, context: &mut Context<'_>) {
         for worker in self.select(|worker| !worker.hurried && !worker.is_live()) {
             let generation = self.processes[&worker].generation;
             let Some(policy) = self.policy(generation).cloned() else { continue };
-            let told = self.processes.get_mut(&worker).is_some_and(|it| it.hurry(turn.now, &policy));
+            let told = self.processes.get_mut(&worker).is_some_and(|it| it.hurry(context.now, &policy));
             if told {
-                turn.actions.push(Action::HurryWorker { worker });
+                context.actions.push(Action::HurryWorker { worker });
             }
         }
     }

@@ -32,7 +32,7 @@ const PARTS: u32 = 10;
 /// The load at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Glance {
-    /// Workers that take visitors.
+    /// Workers that take clients.
     pub(super) ready: u32,
     /// How many of them what is under way takes.
     pub(super) busy: f64,

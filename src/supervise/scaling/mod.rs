@@ -15,9 +15,9 @@ use std::time::Duration;
 use crate::config::AppName;
 use crate::plan::WorkerRange;
 
-use super::app::{App, Mode, Turn};
+use super::app::{App, Context, Mode};
 use super::news::Happening;
-use super::supervisor::{Out, Supervisor};
+use super::supervisor::{Effects, Supervisor};
 use super::time::Moment;
 use super::view::ScalingView;
 use meter::{Glance, Meter};
@@ -120,7 +120,7 @@ impl App {
     /// The load was looked at.
     pub(super) fn load_observed(
         &mut self,
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         load: &AppLoad,
         machine: Option<MachineMemory>,
     ) {
@@ -128,13 +128,13 @@ impl App {
         let capacity = self.serving.as_ref().and_then(|serving| serving.blueprint.capacity);
         let ready = self.select(|worker| worker.is_ready());
         let patience = self.scaling.patience(range);
-        let glance = self.scaling.meter.look(turn.now, load, (&ready, capacity), patience);
-        if self.needs_more(turn.now, range, &glance) {
-            self.grow(turn, range, &glance, (load, machine));
-        } else if self.scaling.meter.pressed_for(turn.now).is_none() {
+        let glance = self.scaling.meter.look(context.now, load, (&ready, capacity), patience);
+        if self.needs_more(context.now, range, &glance) {
+            self.grow(context, range, &glance, (load, machine));
+        } else if self.scaling.meter.pressed_for(context.now).is_none() {
             self.scaling.held = None;
-            if self.needs_fewer(turn.now, range) {
-                self.shrink_by_load(turn, range);
+            if self.needs_fewer(context.now, range) {
+                self.shrink_by_load(context, range);
             }
         }
     }
@@ -161,7 +161,7 @@ impl App {
 
     fn grow(
         &mut self,
-        turn: &mut Turn<'_>,
+        context: &mut Context<'_>,
         range: WorkerRange,
         glance: &Glance,
         (load, machine): (&AppLoad, Option<MachineMemory>),
@@ -173,31 +173,31 @@ impl App {
             needed.min(range.max).min(from.saturating_add(room.as_ref().map_or(u32::MAX, |room| room.0)));
         let why = pressure(glance);
         if to <= from {
-            return self.hold_back(turn, from, room.map(|(_, words)| words).unwrap_or_default(), &why);
+            return self.hold_back(context, from, room.map(|(_, words)| words).unwrap_or_default(), &why);
         }
         let patience = self.scaling.patience(range);
-        if self.scaling.shrunk.take().is_some_and(|at| turn.now.since(at) < patience * SOON) {
+        if self.scaling.shrunk.take().is_some_and(|at| context.now.since(at) < patience * SOON) {
             self.scaling.regrets = (self.scaling.regrets + 1).min(MOST_REGRETS);
         }
         self.scaling.held = None;
-        self.scaling.grown = Some((turn.now, from));
+        self.scaling.grown = Some((context.now, from));
         self.scaling.meter.press_anew();
-        self.scaled_by_load(turn, from, to, why);
+        self.scaled_by_load(context, from, to, why);
     }
 
-    fn scaled_by_load(&mut self, turn: &mut Turn<'_>, from: u32, to: u32, reason: String) {
+    fn scaled_by_load(&mut self, context: &mut Context<'_>, from: u32, to: u32, reason: String) {
         self.scaling.wanted = Some(to);
         let happening = Happening::ScaledByLoad { from, to, reason };
         self.scaling.last = Some(happening.to_string());
-        self.announce(turn, happening);
-        self.hooks_of_scaling(turn, from, to);
+        self.announce(context, happening);
+        self.hooks_of_scaling(context, from, to);
     }
 
-    fn hold_back(&mut self, turn: &mut Turn<'_>, workers: u32, memory: String, why: &str) {
+    fn hold_back(&mut self, context: &mut Context<'_>, workers: u32, memory: String, why: &str) {
         let reason = format!("{why}, but {memory}");
-        if self.scaling.said_held.is_none_or(|at| turn.now.since(at) >= SAID) {
-            self.scaling.said_held = Some(turn.now);
-            self.announce(turn, Happening::HeldByMemory { workers, reason: reason.clone() });
+        if self.scaling.said_held.is_none_or(|at| context.now.since(at) >= SAID) {
+            self.scaling.said_held = Some(context.now);
+            self.announce(context, Happening::HeldByMemory { workers, reason: reason.clone() });
         }
         self.scaling.held = Some(reason);
     }
@@ -234,17 +234,17 @@ impl App {
         quiet && ready && wanted > range.min && grown && shrunk && low()
     }
 
-    fn shrink_by_load(&mut self, turn: &mut Turn<'_>, range: WorkerRange) {
+    fn shrink_by_load(&mut self, context: &mut Context<'_>, range: WorkerRange) {
         let from = self.scaling.wanted(range);
         let patience = self.scaling.patience(range);
-        let long = self.scaling.grown.is_some_and(|(at, _)| turn.now.since(at) >= patience * LONG);
+        let long = self.scaling.grown.is_some_and(|(at, _)| context.now.since(at) >= patience * LONG);
         if long && self.scaling.shrunk.is_none() {
             self.scaling.regrets = self.scaling.regrets.saturating_sub(1);
         }
-        let peak = self.scaling.meter.peak(turn.now, patience).unwrap_or_default();
-        self.scaling.shrunk = Some(turn.now);
+        let peak = self.scaling.meter.peak(context.now, patience).unwrap_or_default();
+        self.scaling.shrunk = Some(context.now);
         let words = format!("at most {peak:.1} of {from} workers were busy for {}", seconds(patience));
-        self.scaled_by_load(turn, from, from - 1, words);
+        self.scaled_by_load(context, from, from - 1, words);
     }
 
     /// How many ready workers it takes for the app to be as it should: those that the load has just asked for may boot.
@@ -283,9 +283,14 @@ impl Supervisor {
         Some(LoadLook { due, apps: looks.into_iter().map(|(_, name, _)| name.clone()).collect(), memory })
     }
 
-    pub(super) fn load_observed(&mut self, apps: &[AppLoad], memory: Option<MachineMemory>, out: &mut Out) {
+    pub(super) fn load_observed(
+        &mut self,
+        apps: &[AppLoad],
+        memory: Option<MachineMemory>,
+        effects: &mut Effects,
+    ) {
         for load in apps {
-            self.with_app(&load.app, out, |app, turn| app.load_observed(turn, load, memory));
+            self.with_app(&load.app, effects, |app, context| app.load_observed(context, load, memory));
         }
     }
 }

@@ -151,7 +151,7 @@ pub const CLASSES: &[Class] = &[
 
 /// A contestant that runs. Dropped, it is ended with everything that it started.
 pub trait Server {
-    /// Where visitors find it.
+    /// Where clients find it.
     fn target(&self) -> Target;
 
     /// Whether it keeps connections open: where it does not and does not say so, asking twice on one is unfair.
@@ -165,7 +165,7 @@ pub trait Server {
     /// Asks for a reload in the way that its own documentation names; may return before it is done.
     fn ask(&self);
 
-    /// The processes that serve visitors.
+    /// The processes that serve clients.
     fn workers(&self) -> Vec<i32>;
 
     /// The processes that only look after others.

@@ -15,7 +15,7 @@ pub fn is_here() -> bool {
     is_root() && Debian::here().rootfs().join(".stamp").exists()
 }
 
-/// The machine. Visitors come through a Unix socket, which is reached from outside of it.
+/// The machine. Clients come through a Unix socket, which is reached from outside of it.
 pub struct Service {
     machine: Machine,
     target: Target,

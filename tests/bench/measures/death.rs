@@ -15,7 +15,7 @@ use crate::numbers::{Series, figure, millis};
 
 use super::by_turns;
 
-const HOW: &str = "The only worker of a small app is killed (SIGKILL), and a visitor asks at once: milliseconds until it is \
+const HOW: &str = "The only worker of a small app is killed (SIGKILL), and a client asks at once: milliseconds until it is \
     answered. The import: a fresh interpreter of the same environment that imports what a sync worker does, and the app.";
 
 /// Who has not come back by then does not.

@@ -77,7 +77,7 @@ fn busy<T>(ostler: &Ostler, path: &str, measure: impl FnOnce() -> T) -> T {
 /// Four connections, one request every 4 ms each: the times of all, in milliseconds, sorted.
 fn paced(target: &Target, time: Duration) -> Vec<f64> {
     let began = Instant::now();
-    let visitors: Vec<_> = (0..4u32)
+    let clients: Vec<_> = (0..4u32)
         .map(|number| {
             let target = target.clone();
             std::thread::spawn(move || {
@@ -100,7 +100,7 @@ fn paced(target: &Target, time: Duration) -> Vec<f64> {
             })
         })
         .collect();
-    let mut times: Vec<f64> = visitors.into_iter().flat_map(|it| it.join().expect("no panic")).collect();
+    let mut times: Vec<f64> = clients.into_iter().flat_map(|it| it.join().expect("no panic")).collect();
     times.sort_by(f64::total_cmp);
     times
 }

@@ -9,7 +9,7 @@ use crate::found::{Found, Table};
 use crate::numbers::figure;
 use crate::watch::{Used, pass};
 
-const HOW: &str = "Processor time of every process that serves no visitor, and how often one of its threads was put on a \
+const HOW: &str = "Processor time of every process that serves no client, and how often one of its threads was put on a \
     processor, with 4 workers and no requests, all contestants beside each other for 20 s.";
 
 pub fn run(effort: Effort, with: &[Contestant]) -> Found {

@@ -10,7 +10,7 @@ use crate::watch::pss;
 
 use super::by_turns;
 
-const HOW: &str = "PSS of every process that serves no visitor, after 500 requests to 4 workers. Not counted: systemd, which \
+const HOW: &str = "PSS of every process that serves no client, after 500 requests to 4 workers. Not counted: systemd, which \
     runs anyway. ostler with many workers: 200, or as many as memory allows.";
 
 const WHAT: &str = "supervisor memory (PSS)";

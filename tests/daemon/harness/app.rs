@@ -196,7 +196,7 @@ impl AppFile {
         readable(&path);
     }
 
-    /// Where a visitor finds it: the first listener.
+    /// Where a client finds it: the first listener.
     pub fn target(&self) -> Target {
         self.listen.first().expect("the app listens somewhere").clone()
     }

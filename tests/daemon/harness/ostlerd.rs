@@ -261,7 +261,7 @@ impl Drop for Ostlerd<'_> {
     }
 }
 
-/// The workers that take visitors.
+/// The workers that take clients.
 pub fn ready(app: &AppStatus) -> Vec<&WorkerStatus> {
     app.workers.iter().filter(|worker| worker.state == WorkerState::Ready).collect()
 }

@@ -67,11 +67,11 @@ impl Load {
     pub fn start(self) -> Running {
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), answered: AtomicU64::new(0) });
         let began = Instant::now();
-        let visitors = (0..self.connections).map(|number| {
-            let visitor = Visitor { load: self.clone(), shared: Arc::clone(&shared), began, number };
-            std::thread::spawn(move || visitor.run())
+        let clients = (0..self.connections).map(|number| {
+            let client = Client { load: self.clone(), shared: Arc::clone(&shared), began, number };
+            std::thread::spawn(move || client.run())
         });
-        Running { visitors: visitors.collect(), shared, began }
+        Running { clients: clients.collect(), shared, began }
     }
 }
 
@@ -82,7 +82,7 @@ struct Shared {
 
 /// The load while it is on.
 pub struct Running {
-    visitors: Vec<JoinHandle<Vec<Sample>>>,
+    clients: Vec<JoinHandle<Vec<Sample>>>,
     shared: Arc<Shared>,
     began: Instant,
 }
@@ -108,23 +108,23 @@ impl Running {
     /// Ends it; requests under way are answered first.
     pub fn stop(self) -> Tally {
         self.shared.stop.store(true, Ordering::Relaxed);
-        let samples = self.visitors.into_iter().flat_map(|visitor| {
-            visitor.thread().unpark();
-            visitor.join().expect("a visitor does not panic")
+        let samples = self.clients.into_iter().flat_map(|client| {
+            client.thread().unpark();
+            client.join().expect("a client does not panic")
         });
         Tally::new(samples.collect())
     }
 }
 
 /// One connection's worth of asking.
-struct Visitor {
+struct Client {
     load: Load,
     shared: Arc<Shared>,
     began: Instant,
     number: u32,
 }
 
-impl Visitor {
+impl Client {
     fn run(self) -> Vec<Sample> {
         let mut samples = Vec::new();
         let mut open = None;

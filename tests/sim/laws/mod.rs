@@ -1,8 +1,8 @@
 //! The laws: what must hold after every step, whatever the world does. Each is a function with the law's name.
 
+mod accepting;
 mod answers;
 mod background;
-mod doors;
 mod drains;
 mod hooks;
 mod links;
@@ -196,7 +196,7 @@ const ON_ACTION: &[(Law, ActionLaw)] = &[
     (Law::ScalingIsSteady, scaling::scaling_is_steady),
     (Law::TheBusyAreLeftAlone, scaling::the_busy_are_left_alone),
     (Law::NothingGrowsWithoutMemory, scaling::nothing_grows_without_memory),
-    (Law::WhoComesIsNotShutOut, doors::who_comes_is_not_shut_out),
+    (Law::WhoComesIsNotShutOut, accepting::who_comes_is_not_shut_out),
     (Law::NothingIsDeployedUnasked, starts::nothing_is_deployed_unasked),
     (Law::ReadinessIsToldOnce, starts::readiness_is_told_once),
     (Law::RoomIsMadeAsAsked, starts::room_is_made_as_asked),
@@ -240,8 +240,8 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::ViewsAreTrue, views::views_are_true),
     (Law::StatesAreTrue, views::states_are_true),
     (Law::WhatIsComingIsShown, views::what_is_coming_is_shown),
-    (Law::WhoServesRefusesNobody, doors::who_serves_refuses_nobody),
-    (Law::TheFailedRefuse, doors::the_failed_refuse),
+    (Law::WhoServesRefusesNobody, accepting::who_serves_refuses_nobody),
+    (Law::TheFailedRefuse, accepting::the_failed_refuse),
     (Law::ARestartDeploys, starts::a_restart_deploys),
     (Law::ReadinessWaitsForTheOutcome, starts::readiness_waits_for_the_outcome),
     (Law::HooksMissNoWorker, hooks::hooks_miss_no_worker),

@@ -1,4 +1,4 @@
-//! Laws about the workers that visitors have.
+//! Laws about the workers that clients have.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

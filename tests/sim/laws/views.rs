@@ -3,7 +3,7 @@
 use ostler::supervise::{AppState, AppView, Command, ProcessView, StopSignal, WorkerState};
 
 use super::{Step, Verdict};
-use crate::asked::Asked;
+use crate::commands::Asked;
 use crate::crew::Count;
 use crate::crew::Known;
 

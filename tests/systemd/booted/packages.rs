@@ -46,7 +46,7 @@ fn who_serves(machine: &Machine) -> (String, Vec<i32>) {
     (machine.property("ostler", "MainPID"), pids)
 }
 
-fn visitors(machine: &Machine) -> [Running; 2] {
+fn clients(machine: &Machine) -> [Running; 2] {
     let load = Load::on(&target(machine)).connections(2).pause(Duration::from_millis(6));
     let running = [load.clone().start(), load.keep_alive(true).start()];
     running.iter().for_each(|load| load.more(50));
@@ -54,8 +54,8 @@ fn visitors(machine: &Machine) -> [Running; 2] {
 }
 
 #[track_caller]
-fn lost_nothing(visitors: [Running; 2]) {
-    for load in visitors {
+fn lost_nothing(clients: [Running; 2]) {
+    for load in clients {
         load.more(20);
         let tally = load.stop();
         eprintln!("{tally}");
@@ -127,7 +127,7 @@ pub fn an_upgrade_touches_no_worker_and_loses_nothing_also_where_the_new_ostlerd
     machine.write("/etc/ostler/ostler.toml", edited);
     until("the app serves", || (machine.property("ostler", "StatusText") == "1 app serves").then_some(()));
     let before = who_serves(&machine);
-    let visitors = visitors(&machine);
+    let clients = clients(&machine);
     let running = |version: &str| {
         installed(&machine, version);
         assert_eq!(who_serves(&machine), before);
@@ -146,7 +146,7 @@ pub fn an_upgrade_touches_no_worker_and_loses_nothing_also_where_the_new_ostlerd
     assert!(running("8.8.8").ends_with(OLD));
     apt_install(&machine, &new).exits(0);
     assert!(running(NEW).ends_with(NEW));
-    lost_nothing(visitors);
+    lost_nothing(clients);
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn an_upgrade_within_a_migration_or_a_rollout_ends_soon_and_disturbs_neither() {
     machine.tell("rm /srv/go");
     let mut restart = machine.command(&["ostler", "restart", "shop"]).spawn().expect("sh starts");
     until("it migrates", || shop(&machine).migration.is_some().then_some(()));
-    let visitors = visitors(&machine);
+    let clients = clients(&machine);
     apt_install(&machine, &new).exits(0).says(&["migrates its databases", "'ostler reexec'"]);
     installed(&machine, NEW);
     assert_eq!(who_serves(&machine), before);
@@ -205,7 +205,7 @@ fn an_upgrade_within_a_migration_or_a_rollout_ends_soon_and_disturbs_neither() {
     let _ = restart.wait();
     machine.run(&["ostler", "wait"]).exits(0);
     assert_eq!(machine.property("ostler", "MainPID"), before.0);
-    lost_nothing(visitors);
+    lost_nothing(clients);
 }
 
 #[test]
@@ -227,10 +227,10 @@ fn an_upgrade_while_ostlerd_starts_or_stops_hinders_neither() {
     until("it has started", || (machine.property("ostler", "ActiveState") == "active").then_some(()));
     until("the app serves", || (machine.property("ostler", "StatusText") == "1 app serves").then_some(()));
     assert_eq!(machine.property("ostler", "NRestarts"), "0");
-    let visitors = visitors(&machine);
+    let clients = clients(&machine);
     let mut stop = machine.command(&["systemctl", "stop", "ostler"]).spawn().expect("sh starts");
     until("it drains", || crate::site::status(&machine).draining.then_some(()));
-    let tallies = visitors.map(Running::stop);
+    let tallies = clients.map(Running::stop);
     apt_install(&machine, &old).exits(0).says(&["ostlerd is being stopped"]);
     installed(&machine, OLD);
     assert!(stop.wait().expect("the child is ours").success());

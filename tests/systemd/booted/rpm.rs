@@ -43,15 +43,15 @@ fn an_rpm_is_installed_upgraded_in_place_and_removed() {
         (machine.property("ostler", "MainPID"), pids)
     };
     let before = who();
-    let visitors = Load::on(&target(&machine)).connections(2).start();
-    visitors.more(50);
+    let clients = Load::on(&target(&machine)).connections(2).start();
+    clients.more(50);
     rpm(&machine, &format!("--upgrade --nodeps {new}")).exits(0).says(&["its workers go on"]);
     assert_eq!(who(), before);
     assert!(machine.tell(&format!("/proc/{}/exe --version", before.0)).ends_with(NEW));
     rpm(&machine, &format!("--upgrade --oldpackage --nodeps {old}")).exits(0).says(&["its workers go on"]);
     assert_eq!(who(), before);
-    visitors.more(20);
-    let tally = visitors.stop();
+    clients.more(20);
+    let tally = clients.stop();
     eprintln!("{tally}");
     tally.lost_nothing();
     // A stopped one stays so; a preset of the machine's own counts.

@@ -113,7 +113,7 @@ fn a_restart_of_the_unit_rolls_the_apps_out_while_the_old_workers_serve() {
 }
 
 #[test]
-fn a_restart_with_a_release_that_does_not_boot_changes_nothing_for_visitors() {
+fn a_restart_with_a_release_that_does_not_boot_changes_nothing_for_clients() {
     let machine = Machine::boot();
     put_shop(&machine, "workers = 2");
     start(&machine);
@@ -194,10 +194,10 @@ fn a_migration_is_ended_with_all_that_slipped_away_from_it() {
 
 /// One request from outside of the machine.
 fn ask(machine: &Machine) -> String {
-    let mut visitor = UnixStream::connect(machine.path("/run/shop.sock")).expect("the app listens");
-    visitor.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("the app reads");
+    let mut client = UnixStream::connect(machine.path("/run/shop.sock")).expect("the app listens");
+    client.write_all(b"GET / HTTP/1.0\r\n\r\n").expect("the app reads");
     let mut answer = String::new();
-    visitor.read_to_string(&mut answer).expect("an answer");
+    client.read_to_string(&mut answer).expect("an answer");
     answer
 }
 

@@ -48,7 +48,7 @@ fn is_open_in_ostlerd(machine: &Machine, port: u16) -> bool {
 }
 
 #[test]
-fn the_first_visitor_starts_ostler_and_what_happens_to_it_costs_none() {
+fn the_first_client_starts_ostler_and_what_happens_to_it_costs_none() {
     let machine = Machine::boot();
     put_shop(&machine);
     put_socket(&machine, "ostler-shop.socket", EXAMPLE);
@@ -76,7 +76,7 @@ fn the_first_visitor_starts_ostler_and_what_happens_to_it_costs_none() {
     tally.lost_nothing();
     assert_eq!(visit(&machine), "200");
     assert_eq!(shop(&machine).listeners.len(), 2);
-    // What systemd opened stays open: the next visitor starts it again.
+    // What systemd opened stays open: the next client starts it again.
     machine.run(&["systemctl", "stop", "ostler"]).exits(0);
     assert_eq!(visit(&machine), "200");
     machine.run(&["systemctl", "stop", "ostler-shop.socket", "ostler.service"]).exits(0);

@@ -32,17 +32,17 @@ fn put_apps(machine: &Machine) {
     machine.write("/etc/ostler/ostler.toml", "");
 }
 
-/// Visitors of every app, on connections that are closed and on such that stay.
-struct Visitors(Vec<(&'static str, Running)>);
+/// Clients of every app, on connections that are closed and on such that stay.
+struct Clients(Vec<(&'static str, Running)>);
 
-impl Visitors {
-    fn of(machine: &Machine) -> Visitors {
+impl Clients {
+    fn of(machine: &Machine) -> Clients {
         let begin = |(name, _, _): &(&'static str, &str, &str)| {
             let target = Target::Unix(machine.path(&format!("/run/{name}.sock")));
             let load = Load::on(&target).connections(2).pause(Duration::from_millis(6));
             [(*name, load.clone().start()), (*name, load.keep_alive(true).start())]
         };
-        Visitors(APPS.iter().flat_map(begin).collect())
+        Clients(APPS.iter().flat_map(begin).collect())
     }
 
     /// Waits until each has had so many answers more.
@@ -51,7 +51,7 @@ impl Visitors {
         self.0.iter().for_each(|(_, load)| load.more(count));
     }
 
-    /// Ends it: nothing was lost. Says how long a visitor has waited at most, before `change` and after.
+    /// Ends it: nothing was lost. Says how long a client has waited at most, before `change` and after.
     #[track_caller]
     fn lost_nothing(self, change: Duration) {
         for (name, load) in self.0 {
@@ -101,17 +101,17 @@ pub fn ten_restarts_of_the_unit_lose_nothing_and_replace_every_worker() {
     let machine = Machine::boot();
     put_apps(&machine);
     start(&machine);
-    let visitors = Visitors::of(&machine);
-    visitors.more(100);
-    let change = visitors.clock();
+    let clients = Clients::of(&machine);
+    clients.more(100);
+    let change = clients.clock();
     for _ in 0..10 {
         let before = pids(&machine);
         machine.run(&["systemctl", "restart", "ostler"]).exits(0);
         machine.run(&["ostler", "wait"]).exits(0);
         only_new_ones(&machine, &before);
-        visitors.more(5);
+        clients.more(5);
     }
-    visitors.lost_nothing(change);
+    clients.lost_nothing(change);
 }
 
 #[test]
@@ -120,16 +120,16 @@ fn ten_reloads_of_the_unit_lose_nothing_and_touch_no_worker() {
     put_apps(&machine);
     start(&machine);
     let before = pids(&machine);
-    let visitors = Visitors::of(&machine);
-    visitors.more(100);
-    let change = visitors.clock();
+    let clients = Clients::of(&machine);
+    clients.more(100);
+    let change = clients.clock();
     for round in 0..10 {
         machine.write("/etc/ostler/ostler.toml", &format!("[edge]\ndelay = \"{}s\"\n", round % 2));
         machine.run(&["systemctl", "reload", "ostler"]).exits(0);
-        visitors.more(5);
+        clients.more(5);
     }
     assert_eq!(pids(&machine), before);
-    visitors.lost_nothing(change);
+    clients.lost_nothing(change);
 }
 
 #[test]
@@ -138,9 +138,9 @@ pub fn twenty_kills_of_ostlerd_also_within_rollouts_lose_nothing() {
     drop_in(&machine, "RestartSec=100ms");
     put_apps(&machine);
     start(&machine);
-    let visitors = Visitors::of(&machine);
-    visitors.more(100);
-    let change = visitors.clock();
+    let clients = Clients::of(&machine);
+    clients.more(100);
+    let change = clients.clock();
     let mut die = Die::new();
     for _ in 0..20 {
         let rollout = die.below(2) == 0;
@@ -148,7 +148,7 @@ pub fn twenty_kills_of_ostlerd_also_within_rollouts_lose_nothing() {
         if rollout {
             machine.run(&["sh", "-c", "ostler restart gthread >/dev/null 2>&1 &"]).exits(0);
         }
-        visitors.more(1 + die.below(40) as u64);
+        clients.more(1 + die.below(40) as u64);
         let main = machine.property("ostler", "MainPID");
         machine.run(&["systemctl", "kill", "--kill-who=main", "--signal=KILL", "ostler"]).exits(0);
         another_than(&machine, &main);
@@ -160,9 +160,9 @@ pub fn twenty_kills_of_ostlerd_also_within_rollouts_lose_nothing() {
         if !rollout {
             assert_eq!(pids(&machine), before, "no worker is replaced without a rollout");
         }
-        visitors.more(5);
+        clients.more(5);
     }
-    visitors.lost_nothing(change);
+    clients.lost_nothing(change);
     assert!(!machine.journal("ostler").contains("panicked"));
 }
 
@@ -188,9 +188,9 @@ fn twenty_re_executions_between_two_versions_lose_nothing_and_touch_no_worker() 
     put_apps(&machine);
     start(&machine);
     let (main, before) = (machine.property("ostler", "MainPID"), pids(&machine));
-    let visitors = Visitors::of(&machine);
-    visitors.more(100);
-    let change = visitors.clock();
+    let clients = Clients::of(&machine);
+    clients.more(100);
+    let change = clients.clock();
     for round in 0..20 {
         let (program, version) = match round % 2 {
             0 => (&newer, "9.9.9"),
@@ -200,10 +200,10 @@ fn twenty_re_executions_between_two_versions_lose_nothing_and_touch_no_worker() 
         machine.run(&["ostler", "reexec"]).exits(0).says(&["its workers go on"]);
         assert!(machine.tell(&format!("/proc/{main}/exe --version")).contains(version));
         assert_eq!(pids(&machine), before);
-        visitors.more(5);
+        clients.more(5);
     }
     assert_eq!(machine.property("ostler", "MainPID"), main);
-    visitors.lost_nothing(change);
+    clients.lost_nothing(change);
     assert!(!machine.journal("ostler").contains("panicked"));
     // It is still systemd's service, and its own master.
     machine.run(&["systemctl", "restart", "ostler"]).exits(0);

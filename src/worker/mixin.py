@@ -3,7 +3,7 @@
 import os
 import signal
 
-from _ostler import django_app, entry, hold, http2, output, probe
+from _ostler import admission, django_app, entry, http2, output, probe
 from _ostler.drain import Drain
 from _ostler.wire import Failure
 
@@ -26,7 +26,7 @@ def lead_own_session():
     os.setpgid = asked_twice(os.setpgid, lambda *numbers: {0, os.getpid()}.issuperset(numbers))
 
 
-class Shift:
+class Context:
     """One worker's time at work: its orders, its slot, its line to ostlerd, how far it has come."""
 
     def __init__(self, orders, control, slot, heartbeat):
@@ -62,10 +62,10 @@ class Parent(int):
     __hash__ = int.__hash__
 
 
-class Shifted:
-    """Goes before gunicorn's class in a subclass that has `shift` as an attribute."""
+class Mixin:
+    """Goes before gunicorn's class in a subclass that has `context` as an attribute."""
 
-    shift = None
+    context = None
     multithread = False
     asynchronous = True
 
@@ -94,21 +94,21 @@ class Shifted:
         super().handle_usr1(sig, frame)
 
     def reopen_output(self):
-        reopen_output(self.shift.orders, self.cfg, self.log)
+        reopen_output(self.context.orders, self.cfg, self.log)
 
     def load_wsgi(self):
-        self.shift.stage = "import"
+        self.context.stage = "import"
         with output.Heard():
             super().load_wsgi()
         entry.check(self, getattr(self, "asgi", None) or self.wsgi, self.asynchronous)
         try:
-            self.shift.urls = django_app.load()
+            self.context.urls = django_app.load()
         except Failure:
             if self.alive:
                 raise
             raise SystemExit(0) from None  # it was told to go meanwhile, and has nothing to tell
         self.count_requests()
-        self.shift.stage = "hook"  # post_worker_init comes next
+        self.context.stage = "hook"  # post_worker_init comes next
 
 
 def reopen_output(orders, cfg, log):
@@ -125,18 +125,18 @@ def reopen_output(orders, cfg, log):
     os.close(fd)
 
 
-class Wsgi(Shifted):
+class Wsgi(Mixin):
     """Probe and hold come before `run`; requests are counted where gunicorn's request hooks are called."""
 
     asynchronous = False
 
     def run(self):
-        self.shift.stage = "boot"
-        hold.admit(self)
+        self.context.stage = "boot"
+        admission.admit(self)
         super().run()
 
     def handle_exit(self, sig, frame):
-        self.shift.slot.draining()
+        self.context.slot.draining()
         super().handle_exit(sig, frame)
 
     def probe_target(self):
@@ -146,7 +146,7 @@ class Wsgi(Shifted):
         probe.bounded_by_alarm(seconds, call)
 
     def count_requests(self):
-        settings, slot = self.cfg.settings, self.shift.slot
+        settings, slot = self.cfg.settings, self.context.slot
         before, after = settings["pre_request"], settings["post_request"]
         before.value, after.value = counting(before.value, after.value, slot.start, slot.finish)
 
@@ -190,7 +190,7 @@ class Gevent(Wsgi):
         if self.drain is None:
             self.drain = Drain(self)
         # How many connections there are only its servers know; without any it ends by itself.
-        if self.drain.over(True, self.shift.slot.busy()) and self.drain.hurried:
+        if self.drain.over(True, self.context.slot.busy()) and self.drain.hurried:
             raise SystemExit(0)
 
     def handle_exit(self, sig, frame):
@@ -232,9 +232,9 @@ class Named:
         return self.name
 
 
-def counted_asgi(app, shift):
+def counted_asgi(app, context):
     """Counts HTTP requests, and keeps the reason of a failed start-up."""
-    start, finish = shift.slot.start, shift.slot.finish
+    start, finish = context.slot.start, context.slot.finish
 
     async def counted(scope, receive, send):
         if scope["type"] == "http":
@@ -244,22 +244,22 @@ def counted_asgi(app, shift):
             finally:
                 finish(entry)
         if scope["type"] == "websocket":
-            shift.websockets += 1
+            context.websockets += 1
             try:
                 return await app(scope, receive, send)
             finally:
-                shift.websockets -= 1
+                context.websockets -= 1
         if scope["type"] == "lifespan":
-            send = listening(send, shift)
+            send = listening(send, context)
         return await app(scope, receive, send)
 
     return counted
 
 
-def listening(send, shift):
+def listening(send, context):
     async def heard(message):
         if message.get("type") == "lifespan.startup.failed":
-            shift.words = str(message.get("message") or "")
+            context.words = str(message.get("message") or "")
         await send(message)
 
     return heard

@@ -20,7 +20,7 @@ def admit(worker):
 
 
 def prove(worker):
-    shift, order, answer = worker.shift, worker.shift.orders.get("probe"), None
+    context, order, answer = worker.context, worker.context.orders.get("probe"), None
     if order and worker.alive:
         if worker.probe_target() is not None:
             answer = probe.run_wsgi(worker, order)
@@ -29,19 +29,19 @@ def prove(worker):
             worker.log.warning("This app is no WSGI callable: it is not probed.")
     if not worker.alive:
         leave(worker)
-    shift.prove(answer)
-    if not shift.orders.get("hold"):
+    context.prove(answer)
+    if not context.orders.get("hold"):
         return
-    shift.announce()
+    context.announce()
     while True:
         # gunicorn's own pipe gets a byte from every signal.
-        ready = select.select([shift.control.fd, worker.PIPE[0]], [], [])[0]
+        ready = select.select([context.control.fd, worker.PIPE[0]], [], [])[0]
         if worker.PIPE[0] in ready:
             os.read(worker.PIPE[0], 512)
         if not worker.alive:
             leave(worker)
-        if shift.control.fd in ready:
-            answer = shift.control.admitted()
+        if context.control.fd in ready:
+            answer = context.control.admitted()
             if answer:
                 return
             if answer is False:
@@ -65,16 +65,18 @@ class Gate:
 
     async def pass_through(self, app, state, server, root_path, stop):
         """Probe and hold; `stop` is awaited where the worker has to go instead."""
-        shift, self.passed = self.worker.shift, True
+        context, self.passed = self.worker.context, True
         try:
             answer = None
-            if shift.orders.get("probe"):
-                answer, shift.background = await probe.run_asgi(app, state, shift.orders["probe"], server, root_path)
+            if context.orders.get("probe"):
+                answer, context.background = await probe.run_asgi(
+                    app, state, context.orders["probe"], server, root_path
+                )
                 answer.admit(self.worker.log)
             if not self.leaving:
-                shift.prove(answer)
-            if shift.orders.get("hold") and not self.leaving:
-                shift.announce()
+                context.prove(answer)
+            if context.orders.get("hold") and not self.leaving:
+                context.announce()
                 await self.word()
             if self.leaving:
                 leave(self.worker)
@@ -89,7 +91,7 @@ class Gate:
         loop = asyncio.get_running_loop()
         changed = asyncio.Event()
         self.wake = lambda: loop.call_soon_threadsafe(changed.set)
-        fd = self.worker.shift.control.fd
+        fd = self.worker.context.control.fd
         loop.add_reader(fd, changed.set)
         try:
             while not self.leaving:
@@ -98,7 +100,7 @@ class Gate:
                 if self.leaving:
                     return
                 readable = select.select([fd], [], [], 0)[0]
-                answer = self.worker.shift.control.admitted() if readable else None
+                answer = self.worker.context.control.admitted() if readable else None
                 if answer:
                     return
                 if answer is False:

@@ -1,7 +1,7 @@
 //! Stopping without losing who waits: no new connection comes in, and the workers take those that are in the queue.
 //!
 //! A TCP listener cannot be told to stop listening and keep its queue. A socket filter that drops packets which open
-//! a connection does it: handshakes under way are finished, a later visitor's are asked again and meet a closed port.
+//! a connection does it: handshakes under way are finished, a later client's are asked again and meet a closed port.
 //! A Unix socket's file is removed. That is for a stop; an app that has failed refuses (`listeners/refusing`).
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -20,12 +20,12 @@ const LOOK: Duration = Duration::from_millis(15);
 
 /// A listener whose queue is to be emptied; it may be closed meanwhile.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct ClosedListener {
     pub(super) fd: Weak<OwnedFd>,
     pub(super) name: SocketName,
 }
 
-impl Door {
+impl ClosedListener {
     fn waiting(&self) -> u32 {
         let Some(fd) = self.fd.upgrade() else { return 0 };
         listen_queue::queue(fd.as_fd(), &self.name).map_or(0, |(waiting, _)| waiting)
@@ -33,11 +33,11 @@ impl Door {
 }
 
 /// Waits until nobody waits; where the kernel does not tell, nobody does.
-pub(super) async fn emptied(doors: Vec<Door>) {
+pub(super) async fn emptied(closed: Vec<ClosedListener>) {
     let mut empty = 0;
     while empty < 2 {
         sleep(LOOK).await;
-        empty = if doors.iter().all(|door| door.waiting() == 0) { empty + 1 } else { 0 };
+        empty = if closed.iter().all(|listener| listener.waiting() == 0) { empty + 1 } else { 0 };
     }
 }
 

@@ -25,7 +25,7 @@ use super::view::LastRollout;
 
 /// What an ostlerd leaves to the next one. Moments count from the same origin under both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Legacy {
+pub struct Snapshot {
     pub(super) next_process: u64,
     pub(super) next_run: u64,
     pub(super) machine: MachinePolicy,
@@ -125,7 +125,7 @@ pub(super) enum PhaseLeft {
     RollingBack { words: LastWords },
 }
 
-impl Legacy {
+impl Snapshot {
     /// Every process with its app, by its number.
     pub fn processes(&self) -> impl Iterator<Item = (&AppName, WorkerId, GenerationId, &Role)> {
         self.apps.iter().flat_map(|(app, left)| {
@@ -156,9 +156,9 @@ impl Legacy {
 
 impl Supervisor {
     /// What the next ostlerd has to know, should this one end now.
-    pub fn legacy(&self) -> Legacy {
+    pub fn snapshot(&self) -> Snapshot {
         let shutdown = self.shutdown.is_some();
-        Legacy {
+        Snapshot {
             next_process: self.next_process,
             next_run: self.next_run,
             machine: self.machine,

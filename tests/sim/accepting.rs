@@ -33,7 +33,7 @@ impl Doors {
 
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
         match action {
-            Action::ShutDoors { app } => {
+            Action::StopAccepting { app } => {
                 self.emptying.insert(app.clone(), now + Duration::from_secs(10));
             }
             Action::RefuseConnections { app } => {

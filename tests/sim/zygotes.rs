@@ -19,9 +19,9 @@ pub(crate) struct Egg {
 
 /// All of them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Nest(BTreeMap<WorkerId, Egg>);
+pub(crate) struct Zygotes(BTreeMap<WorkerId, Egg>);
 
-impl Nest {
+impl Zygotes {
     pub(crate) fn expect(&mut self, worker: WorkerId, blueprint: &Blueprint, way: Way, zygote: WorkerId) {
         self.0.insert(worker, Egg { blueprint: blueprint.clone(), way, zygote });
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::supervise::{
-    Exit, Found, Legacy, Moment, ProcessFact, Role, Stage, StopSignal, Supervisor, WorkerId,
+    Exit, Found, Moment, ProcessFact, Role, Snapshot, Stage, StopSignal, Supervisor, WorkerId,
 };
 use serde_json::Value;
 
@@ -70,19 +70,19 @@ fn forget(app: &mut Value, which: impl Fn(&mut Vec<Value>)) {
 
 /// The core after a fall, from the text of the file and what is found.
 pub(crate) fn risen(
-    legacy: &Legacy,
+    snapshot: &Snapshot,
     found: &BTreeMap<WorkerId, Found>,
     now: Moment,
     seed: u64,
     flaw: Option<Flaw>,
 ) -> Supervisor {
-    let mut file = serde_json::to_value(legacy).expect("a legacy is JSON");
+    let mut file = serde_json::to_value(snapshot).expect("a snapshot is JSON");
     let mut found = found.clone();
     if let Some(flaw) = flaw {
         spoil(flaw, &mut file, &mut found);
     }
-    let legacy: Legacy = serde_json::from_value(file).expect("what was written can be read");
-    Supervisor::adopt(legacy, &found, now, seed)
+    let snapshot: Snapshot = serde_json::from_value(file).expect("what was written can be read");
+    Supervisor::adopt(snapshot, &found, now, seed)
 }
 
 fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
@@ -142,7 +142,7 @@ fn single_is_found(
 pub(crate) fn put_right(
     ledger: &mut Ledger,
     now: Moment,
-    legacy: &Legacy,
+    snapshot: &Snapshot,
     found: &BTreeMap<WorkerId, Found>,
 ) {
     // The next one counts its own requests anew.
@@ -156,7 +156,7 @@ pub(crate) fn put_right(
         ledger.machine.stopping = false;
         ledger.machine.drained = None;
     }
-    let left: Vec<WorkerId> = legacy.processes().map(|(_, process, ..)| process).collect();
+    let left: Vec<WorkerId> = snapshot.processes().map(|(_, process, ..)| process).collect();
     let mut ids: Vec<WorkerId> = ledger.processes.keys().copied().collect();
     // Who serves is heard of first.
     ids.sort_by_key(|id| !found.get(id).is_some_and(|found| found.alive));

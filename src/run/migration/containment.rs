@@ -16,7 +16,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, timeout_at};
 
-use super::census::{self, Found};
+use super::scan::{self, Found};
 use crate::run::process::Process;
 use crate::run::scope;
 
@@ -25,21 +25,21 @@ const MOST_NAMED: usize = 20;
 
 /// What holds the processes of a command together.
 #[derive(Debug)]
-pub enum Enclosure {
+pub enum Containment {
     /// The first process's group, and whoever else is found by the marks.
     Group(Group),
     /// A scope of systemd's, which the first process enters before its program runs.
     Scope(Scoped),
 }
 
-/// See [`Enclosure::Scope`].
+/// See [`Containment::Scope`].
 #[derive(Debug)]
 pub struct Scoped {
     first: Arc<Process>,
     scope: scope::Group,
 }
 
-/// See [`Enclosure::Group`].
+/// See [`Containment::Group`].
 #[derive(Debug)]
 pub struct Group {
     first: Arc<Process>,
@@ -51,47 +51,47 @@ pub struct Group {
     used: Duration,
 }
 
-impl Enclosure {
+impl Containment {
     /// What `first` begins as `user`; `mark` is `NAME=value` in its environment. `first` is not reaped as long as this is used.
-    pub fn group(first: Arc<Process>, user: u32, mark: String) -> Enclosure {
-        Enclosure::Group(Group { first, user, mark, known: BTreeMap::new(), used: Duration::ZERO })
+    pub fn group(first: Arc<Process>, user: u32, mark: String) -> Containment {
+        Containment::Group(Group { first, user, mark, known: BTreeMap::new(), used: Duration::ZERO })
     }
 
     /// Everything in the scope that `first` was started for. `first` is not reaped as long as this is used.
-    pub fn scope(first: Arc<Process>, scope: scope::Group) -> Enclosure {
-        Enclosure::Scope(Scoped { first, scope })
+    pub fn scope(first: Arc<Process>, scope: scope::Group) -> Containment {
+        Containment::Scope(Scoped { first, scope })
     }
 
     /// Sends a signal to the process group.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        let (Enclosure::Group(Group { first, .. }) | Enclosure::Scope(Scoped { first, .. })) = self;
+        let (Containment::Group(Group { first, .. }) | Containment::Scope(Scoped { first, .. })) = self;
         first.signal_group(signal)
     }
 
     /// Finds out who is a member now, and remembers it; how much of the processor all of them have used.
     pub async fn look(&mut self) -> Duration {
         match self {
-            Enclosure::Group(group) => {
+            Containment::Group(group) => {
                 drop(group.members().await);
                 group.used
             }
-            Enclosure::Scope(scoped) => scoped.scope.used(),
+            Containment::Scope(scoped) => scoped.scope.used(),
         }
     }
 
     /// Whether nobody is left; a first process that has ended and is not yet reaped does not count.
     pub async fn is_empty(&mut self) -> bool {
         match self {
-            Enclosure::Group(group) => group.members().await.is_empty(),
-            Enclosure::Scope(scoped) => scoped.scope.is_empty(),
+            Containment::Group(group) => group.members().await.is_empty(),
+            Containment::Scope(scoped) => scoped.scope.is_empty(),
         }
     }
 
     /// Waits until nobody is left, and no longer than this; whether nobody is.
     pub async fn wait_empty(&mut self, deadline: Instant) -> bool {
         let group = match self {
-            Enclosure::Group(group) => group,
-            Enclosure::Scope(scoped) => return scoped.scope.wait_empty(deadline).await,
+            Containment::Group(group) => group,
+            Containment::Scope(scoped) => return scoped.scope.wait_empty(deadline).await,
         };
         loop {
             let members = group.members().await;
@@ -107,14 +107,14 @@ impl Enclosure {
     /// Kills all of them, and those that they start meanwhile, until nobody is left; who was there, in words.
     pub async fn kill_all(&mut self) -> Vec<String> {
         let group = match self {
-            Enclosure::Group(group) => group,
-            Enclosure::Scope(scoped) => return scoped.kill_all().await,
+            Containment::Group(group) => group,
+            Containment::Scope(scoped) => return scoped.kill_all().await,
         };
         let mut killed = Vec::new();
         loop {
             // Before the first blow: a parent that is dead no longer leads to its children.
             let members = group.members().await;
-            // A failure shows in the next census.
+            // A failure shows in the next scan.
             let _ = group.first.signal_group(Signal::SIGKILL);
             if members.is_empty() {
                 return killed;
@@ -132,7 +132,7 @@ impl Enclosure {
 
 impl Scoped {
     async fn kill_all(&self) -> Vec<String> {
-        let killed = self.scope.members().into_iter().take(MOST_NAMED).filter_map(census::words).collect();
+        let killed = self.scope.members().into_iter().take(MOST_NAMED).filter_map(scan::words).collect();
         // Its launcher may not be in the scope yet.
         let _ = self.first.signal(Signal::SIGKILL);
         loop {
@@ -152,7 +152,7 @@ impl Group {
     async fn members(&mut self) -> Vec<Member> {
         let (first, user, mark) = (self.first.pid(), self.user, self.mark.clone());
         let known = std::mem::take(&mut self.known);
-        let found = tokio::task::spawn_blocking(move || census::take(first, (user, &mark), &known)).await;
+        let found = tokio::task::spawn_blocking(move || scan::take(first, (user, &mark), &known)).await;
         let found = found.expect("looking at /proc does not panic");
         self.known = found.iter().map(|found| (found.pid, found.start)).collect();
         self.used = found.iter().map(|found| found.used).sum();
@@ -171,7 +171,7 @@ impl Member {
     pub(in crate::run) fn of(found: Found) -> Option<Member> {
         let pidfd = pidfd_open(rustix::process::Pid::from_raw(found.pid)?, PidfdFlags::empty()).ok()?;
         // Only now it is sure whom the descriptor holds.
-        census::is_still(&found).then(|| Member { pidfd, words: found.words })
+        scan::is_still(&found).then(|| Member { pidfd, words: found.words })
     }
 }
 

@@ -13,13 +13,13 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::adopt::Living;
 use super::daemon::{self, Places};
 use super::listeners::Listeners;
-use super::passed::Passed;
 use super::process::Children;
 use super::scope::end;
 use super::shell::Shell;
+use super::socket_activation::Passed;
 use super::state::{self, State, WorkerRecord};
 use super::unix_socket::{Place, SocketFile};
-use super::{adopt, doors, identity, jobs};
+use super::{accept_queue, adopt, identity, jobs};
 use crate::config::{Address, AppName, counted};
 use crate::control;
 use crate::plan::Account;
@@ -60,7 +60,7 @@ async fn finish(children: &Children, left: &State, runtime: &Path) {
     let kept = &left.kept;
     remove_files(left, runtime).await;
     let living = adopt::living(children, &kept.workers);
-    let patience = kept.legacy.patience().min(MOST);
+    let patience = kept.snapshot.patience().min(MOST);
     let count = living.len();
     tracing::warn!(
         "ostlerd died while it was being stopped: {} left, with {patience:?} to finish what is under way",
@@ -78,7 +78,7 @@ async fn finish(children: &Children, left: &State, runtime: &Path) {
         let owner = owner_of(left, app);
         adopt::take_back(&mut listeners, records, owner.as_ref(), &Passed::default(), living.values());
     }
-    let _ = timeout(QUEUES, doors::emptied(listeners.shut())).await;
+    let _ = timeout(QUEUES, accept_queue::emptied(listeners.shut())).await;
     for (worker, living) in &living {
         hurry(kept.workers.iter().find(|record| record.id == *worker), living);
         if let Err(error) = living.process.stop(StopSignal::Drain) {
@@ -122,7 +122,7 @@ async fn remove_files(left: &State, runtime: &Path) {
 
 /// Whom an app ran as.
 fn owner_of(left: &State, app: &AppName) -> Option<Account> {
-    let blueprints = left.kept.legacy.blueprints(app);
+    let blueprints = left.kept.snapshot.blueprints(app);
     let of_blueprint = blueprints.first().and_then(|(_, blueprint)| blueprint.account.clone());
     let configured = || {
         let app = left.kept.config.apps.get(app)?;

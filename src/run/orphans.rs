@@ -1,7 +1,7 @@
 //! Workers that an earlier ostlerd left, where what it knew of them is lost or of no use.
 //!
 //! They are known by what no other user can forge ([`Proof`]); whoever only looks like one is let alone, and the port that
-//! he holds is in use. What they serve of their own app's addresses is taken from them, so that visitors wait and are not
+//! he holds is in use. What they serve of their own app's addresses is taken from them, so that clients wait and are not
 //! turned away; they finish what they have; and then they end. Only after that is anything started.
 
 use std::fs;
@@ -22,39 +22,39 @@ mod proof;
 
 use proof::Proof;
 
-/// So long they may take: their own time is not known either, and visitors wait.
+/// So long they may take: their own time is not known either, and clients wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Those that live.
 #[derive(Debug)]
-pub(super) struct Strays(Vec<Stray>);
+pub(super) struct Orphans(Vec<Orphan>);
 
 #[derive(Debug)]
-struct Stray {
+struct Orphan {
     app: AppName,
     process: Process,
     /// Copies of what it listens on.
     sockets: Vec<OwnedFd>,
 }
 
-impl Strays {
+impl Orphans {
     /// Finds them.
-    pub(super) fn of(children: &Children, runtime_directory: &Path, config: &Config) -> Strays {
-        let Some(proof) = Proof::new(children, runtime_directory, config) else { return Strays(Vec::new()) };
-        let stray = |pid| {
+    pub(super) fn of(children: &Children, runtime_directory: &Path, config: &Config) -> Orphans {
+        let Some(proof) = Proof::new(children, runtime_directory, config) else { return Orphans(Vec::new()) };
+        let orphan = |pid| {
             let proven = proof.of(pid)?;
             // Asked once more with the pidfd open: from then on nothing can be mistaken for it.
             let process = children.adopt(pid, || proof.of(pid).as_ref() == Some(&proven)).ok().flatten()?;
             let sockets = listening(&process);
-            Some(Stray { app: proven.app, process, sockets })
+            Some(Orphan { app: proven.app, process, sockets })
         };
-        Strays(proc::pids().filter_map(stray).collect())
+        Orphans(proc::pids().filter_map(orphan).collect())
     }
 
     /// What they serve of an app's own addresses: a worker that holds another port has no say in who gets that.
     pub(super) fn sockets_of(&mut self, app: &AppName, wanted: &[Listen]) -> Vec<OwnedFd> {
-        let own = self.0.iter_mut().filter(|stray| stray.app == *app);
-        let sockets = own.flat_map(|stray| std::mem::take(&mut stray.sockets));
+        let own = self.0.iter_mut().filter(|orphan| orphan.app == *app);
+        let sockets = own.flat_map(|orphan| std::mem::take(&mut orphan.sockets));
         let is_wanted =
             |fd: &OwnedFd| wanted.iter().any(|it| listeners::bound::is_at(fd.as_fd(), &it.address));
         sockets.filter(is_wanted).collect()
@@ -72,12 +72,12 @@ impl Strays {
             PATIENCE.as_secs()
         );
         let deadline = Instant::now() + PATIENCE;
-        for Stray { process, .. } in &self.0 {
+        for Orphan { process, .. } in &self.0 {
             if let Err(error) = process.stop(StopSignal::Drain) {
                 tracing::error!("process {} cannot be signalled: {error}", process.pid());
             }
         }
-        for Stray { process, .. } in &self.0 {
+        for Orphan { process, .. } in &self.0 {
             let pid = process.pid();
             if timeout_at(deadline, process.ended()).await.is_err() {
                 tracing::warn!("process {pid} has not finished in time and is killed");

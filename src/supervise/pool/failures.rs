@@ -1,6 +1,6 @@
 //! What is lost unexpectedly, and who pays for it.
 
-use crate::supervise::app::{App, Turn};
+use crate::supervise::app::{App, Context};
 use crate::supervise::event::{GenerationId, LastWords};
 use crate::supervise::news::Happening;
 use crate::supervise::rollout::Phase;
@@ -29,7 +29,7 @@ impl Lost {
 impl App {
     /// The budgets pay for it, and a rollout counts it. A zygote that had come up costs nothing, for its successor is started
     /// when it is needed; a background process is no concern of the workers, and has a budget of its own.
-    pub(super) fn lost(&mut self, turn: &mut Turn<'_>, lost: Lost) {
+    pub(super) fn lost(&mut self, context: &mut Context<'_>, lost: Lost) {
         let Lost { generation: of, started, was_ready, role, words } = lost;
         match role {
             Role::Web => {}
@@ -37,31 +37,31 @@ impl App {
             Role::Zygote(_) => {}
             Role::Background(_) => {
                 let backoff = self.backoffs.entry((of, role)).or_default();
-                backoff.ended(turn.now, started, turn.random);
+                backoff.ended(context.now, started, context.random);
                 return;
             }
         }
         self.last_words = Some(words.clone());
         if was_ready {
             let per_minute = self.policy(of).map_or(60, |policy| policy.restarts_per_minute);
-            self.bucket.died(turn.now, per_minute);
+            self.bucket.died(context.now, per_minute);
         } else if let Some(generation) = self.generation_mut(of)
-            && let Some(delay) = generation.backoff.failed(turn.now, started, turn.random)
+            && let Some(delay) = generation.backoff.failed(context.now, started, context.random)
         {
             let (generation, failures) = (generation.id, generation.backoff.failures());
-            self.announce(turn, Happening::BackingOff { generation, failures, delay });
+            self.announce(context, Happening::BackingOff { generation, failures, delay });
         }
-        self.count_failure(turn, of, words);
+        self.count_failure(context, of, words);
     }
 
-    fn count_failure(&mut self, turn: &mut Turn<'_>, generation: GenerationId, words: LastWords) {
+    fn count_failure(&mut self, context: &mut Context<'_>, generation: GenerationId, words: LastWords) {
         let Some(rollout) = &mut self.rollout else { return };
         if rollout.generation.id != generation || matches!(rollout.phase, Phase::RollingBack { .. }) {
             return;
         }
         rollout.failures += 1;
         if rollout.failures >= rollout.generation.policy.rollout.max_boot_failures {
-            self.roll_back(turn, words);
+            self.roll_back(context, words);
         }
     }
 }

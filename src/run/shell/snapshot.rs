@@ -15,19 +15,19 @@ use crate::run::board_file::{self, Left};
 use crate::run::known::KnownApps;
 use crate::run::listeners::Listeners;
 use crate::run::listeners::bound::inode_of;
-use crate::run::passed::Passed;
 use crate::run::proc::Stat;
 use crate::run::scoreboard::{Place, Scoreboard, Slot};
+use crate::run::socket_activation::Passed;
 use crate::run::state::{Kept, WorkerRecord};
 use crate::run::worker_process::{WorkerHandle, watch_adopted};
 use crate::run::zygote;
-use crate::supervise::{Found, GenerationId, Legacy, Role, Stage, WorkerId};
+use crate::supervise::{Found, GenerationId, Role, Snapshot, Stage, WorkerId};
 
 impl Shell {
     /// Everything that the next ostlerd needs, beside the counters.
-    pub(in crate::run) fn kept(&self, origin: u64, legacy: Legacy) -> Kept {
+    pub(in crate::run) fn kept(&self, origin: u64, snapshot: Snapshot) -> Kept {
         let known: BTreeMap<WorkerId, (&AppName, GenerationId)> =
-            legacy.processes().map(|(app, process, generation, _)| (process, (app, generation))).collect();
+            snapshot.processes().map(|(app, process, generation, _)| (process, (app, generation))).collect();
         let record = |(id, running): (&WorkerId, &Running)| {
             let (app, generation) = known.get(id)?;
             Some(WorkerRecord {
@@ -47,7 +47,7 @@ impl Shell {
             listeners: listeners.collect(),
             config: self.config.clone(),
             known: self.known.all(),
-            legacy,
+            snapshot,
         }
     }
 
@@ -58,10 +58,10 @@ impl Shell {
         let mut living = adopt::living(&self.children, &kept.workers);
         let mut found = BTreeMap::new();
         let roles: BTreeMap<WorkerId, &Role> =
-            kept.legacy.processes().map(|(_, process, _, role)| (process, role)).collect();
+            kept.snapshot.processes().map(|(_, process, _, role)| (process, role)).collect();
         let apps: Vec<&AppName> = kept.listeners.keys().collect();
         for app in apps {
-            let blueprints = kept.legacy.blueprints(app);
+            let blueprints = kept.snapshot.blueprints(app);
             let workers: Vec<&WorkerRecord> = kept.workers.iter().filter(|it| it.app == *app).collect();
             let Some((_, first)) = blueprints.first() else {
                 // Only workers of apps that leave have no generation any more; they need no sockets of ours.
@@ -116,7 +116,7 @@ impl Shell {
                 }
             }
         }
-        for (_, worker, ..) in kept.legacy.processes() {
+        for (_, worker, ..) in kept.snapshot.processes() {
             // Nothing is known of the process of a worker that was still to be forked: it has not begun.
             found.entry(worker).or_insert(Found { alive: false, stage: Some(Stage::Empty) });
         }

@@ -6,18 +6,18 @@
 //!                                             └──────────── it is lost ─────────┘
 //! ```
 //!
-//! Behind a port that nobody answers a visitor waits as long as his patience, and an edge does not take another server.
+//! Behind a port that nobody answers a client waits as long as his patience, and an edge does not take another server.
 //! While a worker is there, nothing is refused: one that comes opens the listeners itself, just before it takes its first
 //! client, and whoever waits while a crashed worker is replaced is served.
 
 use super::action::Action;
-use super::app::{App, Turn};
+use super::app::{App, Context};
 use super::pool::Process;
 use super::view::AppState;
 
 /// How an app's listeners are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Doors {
+pub(super) enum Accepting {
     /// They take connections.
     #[default]
     Open,
@@ -29,27 +29,27 @@ pub(super) enum Doors {
 
 impl App {
     /// What was said of the listeners may be true no more.
-    pub(super) fn doubt_doors(&mut self) {
-        if self.doors == Doors::Refusing {
-            self.doors = Doors::Unknown;
+    pub(super) fn doubt_accepting(&mut self) {
+        if self.accepting == Accepting::Refusing {
+            self.accepting = Accepting::Unknown;
         }
     }
 
     /// Has connections refused, or taken again.
-    pub(super) fn keep_doors(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn keep_doors(&mut self, context: &mut Context<'_>) {
         let app = || self.name.clone();
-        let (doors, action) = if self.ready_workers() > 0 {
-            (Doors::Open, Action::AcceptConnections { app: app() })
+        let (accepting, action) = if self.ready_workers() > 0 {
+            (Accepting::Open, Action::AcceptConnections { app: app() })
         } else if self.count(Process::is_live) > 0 {
-            return self.doubt_doors();
+            return self.doubt_accepting();
         } else if self.state() == AppState::Failed {
-            (Doors::Refusing, Action::RefuseConnections { app: app() })
+            (Accepting::Refusing, Action::RefuseConnections { app: app() })
         } else {
             return;
         };
-        if self.doors != doors {
-            self.doors = doors;
-            turn.actions.push(action);
+        if self.accepting != accepting {
+            self.accepting = accepting;
+            context.actions.push(action);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::observe::CountersRecord;
 
 /// Writes the state, one version at a time.
 #[derive(Debug)]
-pub(super) struct Keeper {
+pub(super) struct StateWriter {
     path: PathBuf,
     /// What stands in the file.
     written: Option<Arc<Kept>>,
@@ -32,9 +32,9 @@ struct Writing {
     then: Vec<Effect>,
 }
 
-impl Keeper {
-    pub(super) fn new(path: PathBuf) -> Keeper {
-        Keeper { path, written: None, writing: None, failed: false }
+impl StateWriter {
+    pub(super) fn new(path: PathBuf) -> StateWriter {
+        StateWriter { path, written: None, writing: None, failed: false }
     }
 
     /// The file.
@@ -48,7 +48,7 @@ impl Keeper {
     }
 
     /// Writes `kept` where it differs from what stands there. Returns what may be done at once; where it is written,
-    /// [`Keeper::done`] gives it.
+    /// [`StateWriter::done`] gives it.
     pub(super) fn keep(
         &mut self,
         kept: Kept,

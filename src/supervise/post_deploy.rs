@@ -1,28 +1,28 @@
-//! What hangs on an app's errands: a person's word that its database is put right, and `post_deploy`.
+//! What hangs on two commands of an app's database side: a person's word that its database is put right, and `post_deploy`.
 
-use super::app::{App, Turn};
+use super::app::{App, Context};
 use super::migration::{Ended, Errand, LastMigration, Opening, Task, VerdictKind};
 use super::news::Happening;
 use super::request::{Outcome, RequestId};
 
 impl App {
     /// An errand is over.
-    pub(super) fn errand_ended(&mut self, turn: &mut Turn<'_>, errand: Errand) {
+    pub(super) fn errand_ended(&mut self, context: &mut Context<'_>, errand: Errand) {
         let Some(ended) = errand.ended().cloned() else { return };
-        let took = turn.now.since(errand.began());
+        let took = context.now.since(errand.began());
         let outcome = match (errand.task, ended) {
             (Task::PostDeploy, Ended::Well) => {
-                self.announce(turn, Happening::PostDeployEnded { took });
+                self.announce(context, Happening::PostDeployEnded { took });
                 self.done("post_deploy had ended well already")
             }
             (Task::PostDeploy, Ended::Badly { words }) => {
                 self.databases.problem = Some(format!("post_deploy failed: {words}"));
-                self.announce(turn, Happening::PostDeployFailed { words });
+                self.announce(context, Happening::PostDeployFailed { words });
                 self.done("post_deploy was ended")
             }
             (Task::Resolve { .. }, Ended::Well) => {
                 (self.databases.problem, self.databases.last) = (None, None);
-                self.announce(turn, Happening::MigrationResolved);
+                self.announce(context, Happening::MigrationResolved);
                 self.done("resolved: migrations run again")
             }
             (Task::Resolve { .. }, Ended::Badly { words }) => Outcome::Refused { reason: words },
@@ -31,7 +31,7 @@ impl App {
                 Outcome::Invalid { reason }
             }
         };
-        self.answer_all(turn, errand.waiters, &outcome);
+        self.answer_all(context, errand.waiters, &outcome);
     }
 
     fn done(&self, words: &str) -> Outcome {
@@ -50,14 +50,14 @@ impl App {
     }
 
     /// A person says that the database is put right.
-    pub(super) fn resolve_migration(&mut self, turn: &mut Turn<'_>, id: RequestId) {
+    pub(super) fn resolve_migration(&mut self, context: &mut Context<'_>, id: RequestId) {
         let databases = &mut self.databases;
         if let Some(errand) = databases.errand.as_mut().filter(|it| it.task != Task::PostDeploy) {
             return errand.waiters.push(id);
         }
         if !databases.is_idle() {
             let reason = format!("{}: a migration is under way; try again when it has ended", self.name);
-            return self.answer(turn, id, Outcome::Refused { reason });
+            return self.answer(context, id, Outcome::Refused { reason });
         }
         let needs_a_person =
             |it: &LastMigration| matches!(it.verdict.kind, VerdictKind::Dirty | VerdictKind::Unknown);
@@ -69,9 +69,9 @@ impl App {
             .filter_map(|(blueprint, migrate)| Some(Opening { blueprint, migrate: migrate?, serving: None }));
         let Some(opening) = openings.next() else {
             let reason = format!("{} has no migrations: there is nothing to resolve", self.name);
-            return self.answer(turn, id, Outcome::Invalid { reason });
+            return self.answer(context, id, Outcome::Invalid { reason });
         };
-        let run = turn.next_run();
-        self.databases.errand = Some(Errand::begin(turn, run, opening, Task::Resolve { known }, vec![id]));
+        let run = context.next_run();
+        self.databases.errand = Some(Errand::begin(context, run, opening, Task::Resolve { known }, vec![id]));
     }
 }
