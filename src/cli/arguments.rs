@@ -1,6 +1,5 @@
 //! The command's arguments.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,15 +9,13 @@ use super::commands::CommandVerb;
 use super::edge::{Cdn, Host, Peer, Program, Vip};
 use super::import::Import;
 use super::logs::Logs;
-use super::screen::{How, complain};
-use super::verbs;
-use crate::control::protocol::exit;
+use super::screen::How;
 
 /// Where ostlerd listens when nothing says otherwise.
 const SOCKET: &str = "/run/ostler/control.sock";
 
 /// What completions say to get the apps' names: no verb, and for nobody else.
-const NAMES: &str = "__apps";
+pub(super) const NAMES: &str = "__apps";
 
 const EDGE_EXAMPLES: &str = "\
 Examples:
@@ -47,18 +44,18 @@ pub struct Cli {
     /// ostlerd's control socket [default: $OSTLER_SOCKET, $RUNTIME_DIRECTORY/control.sock or
     /// /run/ostler/control.sock]
     #[arg(long, global = true, value_name = "PATH")]
-    socket: Option<PathBuf>,
+    pub(super) socket: Option<PathBuf>,
 
     /// Print JSON: for programs
     #[arg(long, global = true)]
-    json: bool,
+    pub(super) json: bool,
 
     /// Show tracebacks whole, with the frames of libraries
     #[arg(long, global = true)]
-    verbose: bool,
+    pub(super) verbose: bool,
 
     #[command(subcommand)]
-    verb: Verb,
+    pub(super) verb: Verb,
 }
 
 #[derive(Clone, Debug, Subcommand)]
@@ -205,39 +202,6 @@ pub(super) struct Common {
     pub(super) how: How,
 }
 
-/// Parses the arguments and does what they say; gives the exit status. Prints to standard output and error.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let asks_for_names = arguments.get(1).is_some_and(|it| it == NAMES);
-    let cli = match Cli::try_parse_from(super::help::helped(arguments)) {
-        Err(_) if asks_for_names => Cli { socket: None, json: false, verbose: false, verb: Verb::Events },
-        Ok(cli) => cli,
-        Err(error) => {
-            // A reader that is gone wants no help.
-            let _ = error.print();
-            return if error.use_stderr() { exit::USAGE } else { 0 };
-        }
-    };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("ostler: failed to start: {error}"));
-            return exit::FAILED;
-        }
-    };
-    let common = Common {
-        socket: cli.socket.unwrap_or_else(default_socket),
-        how: How { json: cli.json, verbose: cli.verbose },
-    };
-    let status = match asks_for_names {
-        true => runtime.block_on(verbs::names(&common)),
-        false => runtime.block_on(verbs::run(cli.verb, common)),
-    };
-    // A thread that still waits for something must not keep the command from ending.
-    runtime.shutdown_background();
-    status
-}
-
 /// `200ms`, `30s`.
 fn period(text: &str) -> Result<Duration, String> {
     let range = Duration::from_millis(50)..=Duration::from_secs(3600);
@@ -257,7 +221,7 @@ fn size(text: &str) -> Result<u64, String> {
     }
 }
 
-fn default_socket() -> PathBuf {
+pub(super) fn default_socket() -> PathBuf {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(socket) = set("OSTLER_SOCKET") {
         return socket.into();

@@ -1,6 +1,6 @@
 //! The command `ostler`: what it takes, asks, shows and prints.
 //!
-//! Read in this order: `arguments`, `commands` and `verbs` are what a person types; `client` asks ostlerd; `follow`, `live` and
+//! Read in this order: `arguments`, `commands`, `entry` and `verbs` are what a person types; `client` asks ostlerd; `follow`, `live` and
 //! `progress` show a change as it goes on; `table`, `history`, `pending` and `difference` show what there is, `top` all of
 //! it at once; `edge` prints configurations of web servers, `import` reads those of gunicorn and others, `demo` shows ostler
 //! to somebody new.
@@ -12,6 +12,7 @@ mod config_file;
 mod demo;
 mod difference;
 mod edge;
+mod entry;
 mod error;
 mod follow;
 #[cfg(any(test, fuzzing))]
@@ -30,5 +31,6 @@ mod top;
 mod verbs;
 mod verdict;
 
-pub use arguments::{Cli, run};
+pub use arguments::Cli;
 pub use client::{Client, ClientError, Feed};
+pub use entry::run;

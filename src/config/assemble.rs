@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::app::{self, App, Checked};
+use super::belongs;
 use super::check::{Checker, Field};
 use super::edge::Edge;
 use super::error::{Place, Problem, Problems};
@@ -33,7 +34,7 @@ pub(super) fn app_file(
     is_root: bool,
 ) -> (Option<Checked>, Vec<Problem>) {
     let source = Source { file, text };
-    let mut checker = Checker::new(source, main, is_root);
+    let mut checker = Checker::new(source, main, is_root, belongs::judge);
     let checked = checker.parse().map(|table| app::check(&mut checker, name.clone(), &table, source.whole()));
     (checked, checker.problems)
 }
@@ -55,7 +56,7 @@ keys! {
 /// The main file, checked.
 pub(super) fn main_file(text: &str, file: &Path, is_root: bool) -> (Main, Vec<Problem>) {
     let source = Source { file, text };
-    let mut checker = Checker::new(source, file, is_root);
+    let mut checker = Checker::new(source, file, is_root, belongs::judge);
     let main = checker.parse().map(|tree| {
         let section = checker.section(&tables::MAIN, &tree, source.whole());
         Main::read(&mut checker, &section)

@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
+use super::check::{Standing, UnknownKey, is_app};
 use super::key::Shape;
-use super::keys::{self, closest, elsewhere};
+use super::keys;
+use super::meant::{closest, elsewhere};
 use super::source::shortened;
 
 /// The sections of the machine, in the main file.
@@ -13,27 +15,6 @@ static OF_THE_MACHINE: [&Shape; 2] = [&keys::EDGE, &keys::HEALTH];
 
 /// The sections of an app, those first that a key of several names is likeliest meant for.
 static OF_AN_APP: [&Shape; 4] = [&keys::LIMITS, &keys::ROLLOUT, &keys::PROBE, &keys::MIGRATE];
-
-/// The file that a key stands in.
-#[derive(Clone, Copy)]
-pub(super) struct Standing<'s> {
-    pub(super) file: &'s Path,
-    /// The main file; the same where it is that.
-    pub(super) main: &'s Path,
-}
-
-impl Standing<'_> {
-    fn is_main(self) -> bool {
-        self.file == self.main
-    }
-}
-
-/// What is wrong and what to do about it.
-pub(super) struct Stray {
-    pub(super) message: String,
-    pub(super) rule: &'static str,
-    pub(super) help: String,
-}
 
 /// The place of a key that is known elsewhere. Reads: `max_rss` belongs under `[limits]`, not under `[rollout]`.
 struct Home {
@@ -46,7 +27,7 @@ struct Home {
 }
 
 /// Judges a `key` that this table does not have.
-pub(super) fn judge(shape: &Shape, key: &str, value: &DeValue<'_>, standing: Standing<'_>) -> Stray {
+pub(super) fn judge(shape: &Shape, key: &str, value: &DeValue<'_>, standing: Standing<'_>) -> UnknownKey {
     let like = key.to_ascii_lowercase().replace('-', "_");
     let within = match is_top(shape) {
         true => String::new(),
@@ -54,7 +35,7 @@ pub(super) fn judge(shape: &Shape, key: &str, value: &DeValue<'_>, standing: Sta
     };
     let unknown = |help: String| {
         let message = format!("unknown key `{}`{within}", shortened(key, 60));
-        Stray { message, rule: "", help }
+        UnknownKey { message, rule: "", help }
     };
     if shape.has(&like) {
         return unknown(format!("did you mean `{like}`?"));
@@ -73,7 +54,7 @@ pub(super) fn judge(shape: &Shape, key: &str, value: &DeValue<'_>, standing: Sta
     }
     if let Some(home) = found {
         let message = format!("{} belongs {}, not {}", home.subject, home.place, home.not);
-        return Stray { message, rule: home.rule, help: home.help };
+        return UnknownKey { message, rule: home.rule, help: home.help };
     }
     if let Some(known) = closest(&shape.names(), &like) {
         return unknown(format!("did you mean `{known}`?"));
@@ -84,20 +65,8 @@ pub(super) fn judge(shape: &Shape, key: &str, value: &DeValue<'_>, standing: Sta
     unknown(format!("the keys here are {}", shape.names().join(", ")))
 }
 
-/// Whether an app's file holds its keys in a table of its own: then they are not missing, they are too deep.
-pub(super) fn nests_an_app(table: &DeTable<'_>) -> bool {
-    table.iter().any(|(key, value)| key.get_ref() == "apps" || is_app(value.get_ref()))
-}
-
 fn keys_at_the_top(key: &str) -> String {
     format!("in apps.d/NAME.toml the keys stand at the top, without [{}]", shortened(key, 60))
-}
-
-/// A table that says what only an app says.
-fn is_app(value: &DeValue<'_>) -> bool {
-    value
-        .as_table()
-        .is_some_and(|table| ["directory", "python", "app"].iter().any(|it| table.contains_key(*it)))
 }
 
 fn is_top(shape: &Shape) -> bool {

@@ -9,11 +9,34 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::belongs::{self, Standing};
 use super::error::{Fault, Place, Problem};
 use super::key::Shape;
 use super::source::{Source, shortened};
 use super::values::wrong_type;
+
+/// The file that a key stands in.
+#[derive(Clone, Copy)]
+pub(super) struct Standing<'s> {
+    pub(super) file: &'s Path,
+    /// The main file; the same where it is that.
+    pub(super) main: &'s Path,
+}
+
+impl Standing<'_> {
+    pub(super) fn is_main(self) -> bool {
+        self.file == self.main
+    }
+}
+
+/// What is wrong and what to do about it.
+pub(super) struct UnknownKey {
+    pub(super) message: String,
+    pub(super) rule: &'static str,
+    pub(super) help: String,
+}
+
+/// Judges a key that a table does not have, by all tables that there are.
+pub(super) type Judge = fn(&Shape, &str, &DeValue<'_>, Standing<'_>) -> UnknownKey;
 
 /// The problems of one file, as they are found.
 pub(super) struct Checker<'s> {
@@ -22,6 +45,7 @@ pub(super) struct Checker<'s> {
     main: &'s Path,
     /// Whether ostlerd runs as root.
     pub(super) is_root: bool,
+    judge: Judge,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -42,8 +66,8 @@ pub(super) struct Field<'t, 'i> {
 }
 
 impl<'s> Checker<'s> {
-    pub(super) fn new(source: Source<'s>, main: &'s Path, is_root: bool) -> Checker<'s> {
-        Checker { source, main, is_root, problems: Vec::new() }
+    pub(super) fn new(source: Source<'s>, main: &'s Path, is_root: bool, judge: Judge) -> Checker<'s> {
+        Checker { source, main, is_root, judge, problems: Vec::new() }
     }
 
     /// The file's tree; `None` where it is not TOML. A file with a slip in its syntax is judged by its syntax
@@ -76,9 +100,9 @@ impl<'s> Checker<'s> {
             }
             let place = self.source.place(key.span());
             let standing = Standing { file: self.source.file, main: self.main };
-            let stray = belongs::judge(shape, name, value.get_ref(), standing);
-            let problem = Problem::new(place, stray.message);
-            self.problems.push(problem.rule(stray.rule).help(stray.help));
+            let unknown = (self.judge)(shape, name, value.get_ref(), standing);
+            let problem = Problem::new(place, unknown.message);
+            self.problems.push(problem.rule(unknown.rule).help(unknown.help));
         }
         Section { shape, table, place }
     }
@@ -137,7 +161,7 @@ impl<'t, 'i> Section<'t, 'i> {
 
     /// Whether the app's keys stand one table too deep.
     pub(super) fn nests_an_app(&self) -> bool {
-        belongs::nests_an_app(self.table)
+        nests_an_app(self.table)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -147,6 +171,18 @@ impl<'t, 'i> Section<'t, 'i> {
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }
+}
+
+/// Whether an app's file holds its keys in a table of its own: then they are not missing, they are too deep.
+fn nests_an_app(table: &DeTable<'_>) -> bool {
+    table.iter().any(|(key, value)| key.get_ref() == "apps" || is_app(value.get_ref()))
+}
+
+/// A table that says what only an app says.
+pub(super) fn is_app(value: &DeValue<'_>) -> bool {
+    value
+        .as_table()
+        .is_some_and(|table| ["directory", "python", "app"].iter().any(|it| table.contains_key(*it)))
 }
 
 /// The usual slips, in the words of the person who makes them.

@@ -8,8 +8,8 @@ use toml::de::DeValue;
 
 use super::error::Fault;
 use super::key::keys;
-use super::keys::closest;
 use super::kinds::{Text, Time};
+use super::meant::closest;
 use super::source::shortened;
 use super::values;
 

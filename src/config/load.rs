@@ -14,8 +14,9 @@ use super::edge::Edge;
 use super::error::{Place, Problem, Problems};
 use super::health::HealthConfig;
 use super::source::Source;
-use super::types::{AppName, Config};
+use super::types::AppName;
 use super::visible::visible_line;
+use super::whole::Config;
 
 /// Longer files are no configuration.
 const LONGEST: u64 = 1024 * 1024;

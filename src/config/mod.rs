@@ -2,7 +2,8 @@
 //!
 //! Read in this order: `key` (what a row of a table of keys is), the tables themselves (`app`, `probe`, `rollout`, `limits`, `migrate`,
 //! `budgets`; `edge` and `health` of the machine), `kinds` (what a key may be), `values` and `names` (one value), `check` (walks a tree and
-//! collects problems), `load` (finds the files), `assemble` (puts their apps together), `belongs` (a key in the wrong place), `error`.
+//! collects problems), `load` (finds the files), `assemble` (puts their apps together), `belongs` and `meant` (a key that is none),
+//! `error`.
 
 mod address;
 mod app;
@@ -24,6 +25,7 @@ mod keys;
 mod kinds;
 mod limits;
 mod load;
+mod meant;
 mod migrate;
 mod names;
 mod plural;
@@ -35,6 +37,7 @@ mod static_files;
 mod types;
 mod values;
 mod visible;
+mod whole;
 mod workers;
 
 #[cfg(test)]
@@ -56,7 +59,8 @@ pub use load::{load, no_app_left, no_apps_yet};
 pub use migrate::MigrateConfig;
 pub use probe::ProbeConfig;
 pub use rollout::{RolloutPolicy, Surge};
-pub use types::{Address, AppName, Config, Listen, Origin};
+pub use types::{Address, AppName, Listen, Origin};
+pub use whole::Config;
 pub use workers::{WorkerRange, Workers};
 
 pub use foreign::{cannot_run, instead_of_class, own_program};

@@ -1,15 +1,10 @@
 //! The configuration, checked: every value is within its rule, nothing is left to parse.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-
-use super::app::App;
-use super::edge::Edge;
-use super::health::HealthConfig;
 
 /// The name of an app: 1 to 64 of `a-z A-Z 0-9 _ . -`, beginning with a letter or digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -109,25 +104,5 @@ impl fmt::Display for Address {
             Address::Unix(path) => write!(f, "unix:{}", path.display()),
             Address::Systemd(name) => write!(f, "systemd:{name}"),
         }
-    }
-}
-
-/// The whole configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Config {
-    /// The main file.
-    pub file: PathBuf,
-    /// Every app, from the main file and from `apps.d`.
-    pub apps: BTreeMap<AppName, App>,
-    /// `[edge]`.
-    pub edge: Edge,
-    /// `[health]` of the main file.
-    pub health: HealthConfig,
-}
-
-impl Config {
-    /// `apps.d` beside the main file.
-    pub fn apps_dir(file: &Path) -> PathBuf {
-        file.parent().unwrap_or(Path::new("/")).join("apps.d")
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::task::JoinHandle;
 
-use super::DemoError;
+use super::error::DemoError;
 use super::stage::Stage;
 use crate::cli::client::{Client, ClientError};
 use crate::observe::AppStatus;

@@ -4,74 +4,23 @@
 //! beside this command; `load` sends requests and classifies what is lost; `once` is the play.
 
 mod daemon;
+mod error;
 mod load;
 mod once;
 mod project;
 mod python;
 mod stage;
 
-use std::io;
-use std::path::PathBuf;
-
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::arguments::Demo;
-use super::client::{Client, ClientError};
-use super::error::VerbError;
+use super::client::Client;
 use super::screen::{complain, plain, say};
 use crate::config::counted;
-use crate::control::protocol::exit;
 use daemon::{Ostlerd, Output};
+pub(super) use error::DemoError;
+use once::interrupted;
 use stage::Stage;
-
-/// Why the demonstration cannot be given, or failed.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum DemoError {
-    #[error("failed to {what} {}: {source}", .path.display())]
-    File { what: &'static str, path: PathBuf, source: io::Error },
-    #[error(
-        "no usable Python: {0}; `apt-get install python3-venv` (Debian, Ubuntu) or `dnf install python3`, or give one with --python"
-    )]
-    Python(String),
-    #[error(
-        "{} is there already, and `ostler demo` has not made it: nothing of it is touched; name another folder with --dir",
-        .0.display()
-    )]
-    NotOurs(PathBuf),
-    #[error("`{command}` failed:\n{output}")]
-    Command { command: String, output: String },
-    #[error("failed to start {}, which must lie beside the `ostler` command: {source}", .path.display())]
-    NoDaemon { path: PathBuf, source: io::Error },
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    #[error("{0}")]
-    Play(String),
-    #[error("interrupted")]
-    Interrupted,
-    #[error("failed to write: {0}")]
-    Output(#[from] io::Error),
-}
-
-impl DemoError {
-    /// The exit status of a demonstration that ends with this.
-    pub(super) fn exit_status(&self) -> u8 {
-        match self {
-            DemoError::Interrupted => exit::INTERRUPTED,
-            _ => exit::FAILED,
-        }
-    }
-}
-
-impl From<VerbError> for DemoError {
-    fn from(error: VerbError) -> DemoError {
-        match error {
-            VerbError::Client(error) => DemoError::Client(error),
-            VerbError::Output(error) => DemoError::Output(error),
-            VerbError::Said { message, .. } => DemoError::Play(message),
-        }
-    }
-}
 
 /// Gives the demonstration; the exit status is 1 where the play fails.
 pub(super) async fn run(arguments: Demo, json: bool) -> Result<u8, DemoError> {
@@ -172,18 +121,4 @@ fn invite(stage: &Stage, json: bool) -> Result<(), DemoError> {
         stage.views().display(),
     ))?;
     Ok(())
-}
-
-/// Ctrl-C or SIGTERM.
-async fn interrupted() {
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => {
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminated.recv() => {}
-            }
-        }
-        // Without handlers the default action ends the process.
-        Err(_) => std::future::pending().await,
-    }
 }

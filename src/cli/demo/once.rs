@@ -1,12 +1,14 @@
 //! The play: a deployment and bad releases under load, each step checked by what a client gets.
 
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::daemon::{Ostlerd, Output};
+use super::error::DemoError;
 use super::load::{Load, Tally, fetch};
+use super::project;
 use super::project::Bad;
 use super::stage::Stage;
-use super::{DemoError, interrupted, project};
 use crate::cli::client::Client;
 use crate::cli::follow;
 use crate::cli::screen::How;
@@ -180,4 +182,18 @@ fn none_lost(tally: Tally) -> Result<u64, DemoError> {
     let losses: Vec<String> = tally.losses.iter().map(ToString::to_string).collect();
     let (lost, requests) = (tally.lost, tally.requests);
     Err(DemoError::Play(format!("{lost} of {} lost: {}", counted(requests, "request"), losses.join(", "))))
+}
+
+/// Ctrl-C or SIGTERM.
+pub(super) async fn interrupted() {
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminated) => {
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminated.recv() => {}
+            }
+        }
+        // Without handlers the default action ends the process.
+        Err(_) => std::future::pending().await,
+    }
 }

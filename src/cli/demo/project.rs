@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::DemoError;
+use super::error::DemoError;
 
 /// The project's name, for `startproject`.
 pub(super) const NAME: &str = "shop";

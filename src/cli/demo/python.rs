@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::DemoError;
+use super::error::DemoError;
 
 /// Of the log and of a failed command's output, the end tells most.
 const LAST_LINES: usize = 30;

@@ -13,7 +13,8 @@ use nix::unistd::{Uid, User, mkdtemp};
 
 use super::super::arguments::Demo;
 use super::super::screen::{complain, say};
-use super::{DemoError, project, python};
+use super::error::DemoError;
+use super::{project, python};
 
 /// What the shop needs.
 const REQUIREMENTS: [&str; 2] = ["Django>=4.2", "gunicorn>=23"];
