@@ -9,18 +9,24 @@ use toml::de::{DeTable, DeValue};
 use super::address::address;
 use super::check::{Checker, Field};
 use super::error::{Fault, Place, Problem};
-use super::key::{Kind, keys};
-use super::keys as tables;
+use super::key::{Kind, Shape, keys};
 use super::kinds::{AbsolutePath, Flag, List, Mode, Number, One, Sub, Text, With};
+use super::limits::LIMITS;
 use super::limits::{self, Limits};
+use super::migrate::MIGRATE;
 use super::migrate::{self, MigrateConfig};
+use super::probe::PROBE;
 use super::probe::ProbeConfig;
 use super::processes::{self, ProcessConfig};
+use super::rollout::ROLLOUT;
 use super::rollout::RolloutPolicy;
 use super::source::shortened;
 use super::types::{Address, AppName};
 use super::workers::{self, WORKERS_MOST, Workers};
 use super::{names, static_files};
+
+/// One app, before its first `[section]`.
+pub(super) static APP: Shape = Shape { title: "", groups: &[App::KEYS] };
 
 keys! {
     /// One app as configured; `None` where the file does not say (gunicorn's own settings or a default decide).
@@ -89,13 +95,13 @@ keys! {
         processes: BTreeMap<String, ProcessConfig> = With(processes::check), [unset "none"],
             "{ queue = { command = [\"celery\", \"-A\", \"shop\", \"worker\"] } }", Rollout;
         /// one request that each new worker answers to itself before it takes clients
-        probe: ProbeConfig = Sub(&tables::PROBE, ProbeConfig::read), [section], "{ path = \"/healthz\" }", Within;
+        probe: ProbeConfig = Sub(&PROBE, ProbeConfig::read), [section], "{ path = \"/healthz\" }", Within;
         /// how a new generation of workers comes in
-        rollout: RolloutPolicy = Sub(&tables::ROLLOUT, RolloutPolicy::read), [section], "{ max_surge = 1 }", Within;
+        rollout: RolloutPolicy = Sub(&ROLLOUT, RolloutPolicy::read), [section], "{ max_surge = 1 }", Within;
         /// when a worker is replaced, and what the app may take
-        limits: Limits = Sub(&tables::LIMITS, limits::check), [section], "{ max_rss = \"512MiB\" }", Within;
+        limits: Limits = Sub(&LIMITS, limits::check), [section], "{ max_rss = \"512MiB\" }", Within;
         /// what runs before a rollout
-        migrate: MigrateConfig = Sub(&tables::MIGRATE, migrate::check), [section], "{ timeout = \"10m\" }", Within;
+        migrate: MigrateConfig = Sub(&MIGRATE, migrate::check), [section], "{ timeout = \"10m\" }", Within;
     }
 }
 
@@ -110,7 +116,7 @@ pub(super) struct Checked {
 /// Checks the table of one app, `place` being where it begins.
 pub(super) fn check(checker: &mut Checker<'_>, name: AppName, table: &DeTable<'_>, place: Place) -> Checked {
     let before = checker.problems.len();
-    let section = checker.section(&tables::APP, table, place.clone());
+    let section = checker.section(&APP, table, place.clone());
     let mut app = App::read(checker, &section, name.clone(), checker.source.file.to_owned());
     let migrate = section.field("migrate", "").and_then(|field| field.value.get_ref().as_table());
     if !migrate.is_some_and(|table| table.contains_key("open_timeout")) {

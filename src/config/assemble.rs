@@ -6,11 +6,12 @@ use std::path::Path;
 use super::app::{self, App, Checked};
 use super::belongs;
 use super::check::{Checker, Field};
+use super::edge::EDGE;
 use super::edge::Edge;
 use super::error::{Place, Problem, Problems};
+use super::health::HEALTH;
 use super::health::HealthConfig;
-use super::key::keys;
-use super::keys as tables;
+use super::key::{Shape, keys};
 use super::kinds::{Sub, With};
 use super::source::{Source, shortened};
 use super::types::{Address, AppName};
@@ -39,6 +40,9 @@ pub(super) fn app_file(
     (checked, checker.problems)
 }
 
+/// The main file.
+pub(super) static MAIN: Shape = Shape { title: "the main file", groups: &[Main::KEYS] };
+
 keys! {
     /// What the main file says.
     #[derive(Default)]
@@ -46,9 +50,9 @@ keys! {
         /// `[apps.NAME]`: an app, with the keys of an app's file
         apps: Vec<Checked> = With(apps), [section], "{ shop = { directory = \"/srv/shop/current\", … } }", Within;
         /// what stands in front of this machine
-        edge: Edge = Sub(&tables::EDGE, Edge::read), [section], "{ preset = \"alb\" }", Within;
+        edge: Edge = Sub(&EDGE, Edge::read), [section], "{ preset = \"alb\" }", Within;
         /// where load balancers ask
-        health: HealthConfig = Sub(&tables::HEALTH, HealthConfig::read), [section],
+        health: HealthConfig = Sub(&HEALTH, HealthConfig::read), [section],
             "{ listen = [\"127.0.0.1:9180\"] }", Within;
     }
 }
@@ -58,7 +62,7 @@ pub(super) fn main_file(text: &str, file: &Path, is_root: bool) -> (Main, Vec<Pr
     let source = Source { file, text };
     let mut checker = Checker::new(source, file, is_root, belongs::judge);
     let main = checker.parse().map(|tree| {
-        let section = checker.section(&tables::MAIN, &tree, source.whole());
+        let section = checker.section(&MAIN, &tree, source.whole());
         Main::read(&mut checker, &section)
     });
     (main.unwrap_or_default(), checker.problems)

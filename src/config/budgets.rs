@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::check::{Checker, Field};
 use super::error::{Fault, Problem};
-use super::key::keys;
+use super::key::{Shape, keys};
 use super::kinds::{Number, Time};
 use super::migrate;
 use super::source::shortened;
@@ -27,6 +27,9 @@ const LOCK_WAIT: RangeInclusive<Duration> = SECOND..=DAY;
 const HARM: RangeInclusive<Duration> = Duration::from_millis(500)..=DAY;
 const TIMEOUT: RangeInclusive<Duration> = SECOND..=Duration::from_secs(7 * 24 * 3600);
 const STALL: RangeInclusive<Duration> = Duration::from_secs(5)..=DAY;
+
+/// `[migrate.override.NAME]`.
+pub(super) static OVERRIDE: Shape = Shape { title: "migrate.override", groups: &[Override::KEYS] };
 
 keys! {
     /// The budgets of a migration.
@@ -89,7 +92,7 @@ pub(super) fn overrides(
             }
             (Some(name), DeValue::Table(inner)) => {
                 let place = checker.source.place(key.span());
-                let section = checker.section(&super::keys::OVERRIDE, inner, place);
+                let section = checker.section(&OVERRIDE, inner, place);
                 read.insert(name, Override::read(checker, &section));
                 continue;
             }

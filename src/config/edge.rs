@@ -7,13 +7,16 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::error::Fault;
-use super::key::keys;
+use super::key::{Shape, keys};
 use super::kinds::{Text, Time};
 use super::meant::closest;
 use super::source::shortened;
 use super::values;
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+/// `[edge]` of the main file.
+pub(super) static EDGE: Shape = Shape { title: "edge", groups: &[Edge::KEYS] };
 
 keys! {
     /// `[edge]`.

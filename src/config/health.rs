@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::address::address;
 use super::check::{Checker, Field};
 use super::error::Fault;
-use super::key::{Kind, keys};
+use super::key::{Kind, Shape, keys};
 use super::kinds::{AbsolutePath, List, Text};
 use super::source::shortened;
 use super::types::Address;
@@ -18,6 +18,9 @@ use super::values::{self, Read};
 
 /// Where health is answered unless the file says otherwise.
 pub const HEALTH_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);
+
+/// `[health]` of the main file.
+pub(super) static HEALTH: Shape = Shape { title: "health", groups: &[HealthConfig::KEYS] };
 
 keys! {
     /// `[health]`: where load balancers ask, and what they are told.

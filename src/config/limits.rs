@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{Checker, Section};
 use super::error::Fault;
-use super::key::keys;
+use super::key::{Shape, keys};
 use super::kinds::{Number, Size, Time};
 
 const MIB: u64 = 1024 * 1024;
@@ -15,6 +15,10 @@ const BILLION: u64 = 1_000_000_000;
 const SHORTEST: Duration = Duration::from_millis(100);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// `[limits]`.
+pub(super) static LIMITS: Shape =
+    Shape { title: "limits", groups: &[Limits::KEYS, ProcessLimits::KEYS, Resources::KEYS] };
 
 keys! {
     /// `[limits]`; its own keys say when a worker is replaced.

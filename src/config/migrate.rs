@@ -12,10 +12,13 @@ use super::budgets::{self, Budgets, Override};
 use super::check::{Checker, Field, Section};
 use super::database_url::DatabaseUrl;
 use super::error::Fault;
-use super::key::{Kind, keys};
+use super::key::{Kind, Shape, keys};
 use super::kinds::{Flag, List, Text, With};
 use super::source::shortened;
 use super::values::{self, Read};
+
+/// `[migrate]`.
+pub(super) static MIGRATE: Shape = Shape { title: "migrate", groups: &[MigrateConfig::KEYS, Budgets::KEYS] };
 
 keys! {
     /// `[migrate]`; its own keys say what runs.

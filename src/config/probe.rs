@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::key::keys;
+use super::key::{Shape, keys};
 use super::kinds::{Flag, Text, Time};
 use super::names;
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// `[probe]`.
+pub(super) static PROBE: Shape = Shape { title: "probe", groups: &[ProbeConfig::KEYS] };
 
 keys! {
     /// `[probe]`.

@@ -7,11 +7,14 @@ use toml::de::DeValue;
 
 use super::check::{Checker, Field};
 use super::error::{Fault, Problem};
-use super::key::keys;
+use super::key::{Shape, keys};
 use super::kinds::With;
 use super::migrate::words;
 use super::source::shortened;
 use super::values;
+
+/// `[processes.NAME]`.
+pub(super) static PROCESS: Shape = Shape { title: "processes.name", groups: &[ProcessConfig::KEYS] };
 
 keys! {
     /// A command that runs beside the workers.
@@ -37,7 +40,7 @@ pub(super) fn check(
                 "",
             ),
             (true, DeValue::Table(inner)) => {
-                let section = checker.section(&super::keys::PROCESS, inner, place);
+                let section = checker.section(&PROCESS, inner, place);
                 read.insert(key.get_ref().to_string(), ProcessConfig::read(checker, &section));
                 continue;
             }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::error::Fault;
-use super::key::keys;
+use super::key::{Shape, keys};
 use super::kinds::{Number, One, Time};
 use super::source::shortened;
 use super::values::Read;
@@ -16,6 +16,9 @@ use super::workers::WORKERS_MOST;
 const SECOND: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(100);
 const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// `[rollout]`.
+pub(super) static ROLLOUT: Shape = Shape { title: "rollout", groups: &[RolloutPolicy::KEYS] };
 
 keys! {
     /// The numbers of a rollout.

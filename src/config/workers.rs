@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::check::{Checker, Field};
 use super::error::Fault;
-use super::key::keys;
+use super::key::{Shape, keys};
 use super::kinds::{Number, One, Time};
 use super::source::shortened;
 use super::values::{Read, wrong_type};
@@ -39,6 +39,9 @@ impl Workers {
     }
 }
 
+/// `workers`, if it is a range.
+pub(super) static WORKERS: Shape = Shape { title: "workers", groups: &[WorkerRange::KEYS] };
+
 keys! {
     /// Numbers of workers within which the load decides.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,7 +63,7 @@ pub(super) fn check(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<
     };
     let before = checker.problems.len();
     let place = checker.source.place(field.value.span());
-    let section = checker.section(&super::keys::WORKERS, table, place);
+    let section = checker.section(&WORKERS, table, place);
     let range = WorkerRange::read(checker, &section);
     if checker.problems.len() == before
         && range.min > range.max

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::daemon::Places;
+use super::places::Places;
 use super::process::Children;
 use super::warm::Interpreters;
 use super::{health, identity, log_file, prepare, world};

@@ -5,10 +5,11 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::driver::{Driver, inbox};
+use super::driver::Driver;
 use super::handover::{self, Handover};
 use super::journal::Journal;
 use super::orphans::Orphans;
+use super::places::Places;
 use super::process::Children;
 use super::scope::{Scopes, end};
 use super::scoreboard::monotonic_now;
@@ -20,23 +21,12 @@ use super::state::{self, State};
 use super::state_writer::StateWriter;
 use super::tables::Tables;
 use super::watch::Watch;
-use super::{check, files, health, listeners, prepare, reaper, threads};
+use super::{check, files, health, inbox, listeners, prepare, reaper, threads};
 use crate::config::{self, Address, AppName, Config, Problems, counted};
 use crate::control;
 use crate::observe::Status;
 use crate::plan::{Plan, Refusal};
 use crate::supervise::{Moment, Supervisor, WorkerId};
-
-/// Where ostlerd finds and keeps its things.
-#[derive(Clone, Debug)]
-pub struct Places {
-    /// The main configuration file.
-    pub config: PathBuf,
-    /// Sockets, scoreboards: gone after a reboot.
-    pub runtime: PathBuf,
-    /// What outlives a reboot.
-    pub state: PathBuf,
-}
 
 /// Why ostlerd did not start.
 #[derive(Debug, thiserror::Error)]
@@ -116,7 +106,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     Journal::detect().into_iter().for_each(|journal| children.use_journal(journal));
     reaper::take_orphans(&children).map_err(failed_to("take orphans in", Path::new("ostlerd")))?;
 
-    let (outbox, inbox) = inbox();
+    let (outbox, inbox) = inbox::pair();
     let changes = outbox.inbox.clone();
     let mut shell = Shell::new(children, passed, places, &config, outbox);
     let supervisor = match &left {

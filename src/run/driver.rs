@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
 use super::health::Ports;
 use super::heap::Heap;
+use super::inbox::{Inbound, Inbox};
 use super::notify::Notifier;
 use super::scoreboard;
 use super::shell::Shell;
@@ -22,8 +23,6 @@ use crate::supervise::{Action, Command, Event, HandoverBy, Moment, ProcessFact, 
 mod inbound;
 mod leaving;
 mod signalled;
-
-pub use inbound::{Inbound, Inbox, Outbox, inbox};
 
 /// How often the scoreboards are read.
 const LOOK: Duration = Duration::from_secs(1);

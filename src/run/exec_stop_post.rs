@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::adopt::Living;
-use super::daemon::{self, Places};
+use super::daemon;
 use super::listeners::Listeners;
+use super::places::Places;
 use super::process::Children;
 use super::scope::end;
 use super::shell::Shell;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-use super::driver::Inbound;
+use super::inbox::Inbound;
 use super::{files, known};
 use crate::config::AppName;
 use crate::observe::Release;

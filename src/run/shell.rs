@@ -9,15 +9,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::daemon::Places;
-use super::driver::Outbox;
 use super::hooks::Hooks;
+use super::inbox::{AllDone, Outbox};
 use super::known::KnownApps;
 use super::limits::{self, Limits};
 use super::listen_queue;
 use super::listeners::{Done, Listeners};
 use super::memory_kills::Killings;
 use super::migration::Migrations;
+use super::places::Places;
 use super::proc::rss;
 use super::process::{Children, Gate};
 use super::releases::Releases;
@@ -265,7 +265,7 @@ impl Shell {
     fn bind_all(
         &mut self,
         found: BTreeMap<AppName, AppPlan>,
-        mut done: sockets::AllDone,
+        mut done: AllDone,
     ) -> Result<BTreeMap<AppName, AppPlan>, Refusal> {
         let before: BTreeMap<AppName, Vec<Listen>> =
             self.apps.iter().map(|(name, home)| (name.clone(), home.listeners.wanted())).collect();

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use super::driver::{Inbound, Outbox};
+use super::inbox::{Inbound, Outbox};
 use super::own_file;
 use super::worker_process::WorkerWatch;
 use crate::config::AppName;

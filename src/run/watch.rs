@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
-use super::driver::Inbound;
+use super::inbox::Inbound;
 use super::watched::Places;
 use super::{files, prepare};
 use crate::config::{Config, open_regular};

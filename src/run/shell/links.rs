@@ -7,7 +7,7 @@ use super::Shell;
 use crate::config::{AppName, Config};
 use crate::observe::AppFacts;
 use crate::plan::Account;
-use crate::run::driver::Inbound;
+use crate::run::inbox::Inbound;
 use crate::run::link::record::{Record, Unproven};
 use crate::run::link::{Link, turner};
 use crate::run::rights::as_whom;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use super::Shell;
-use super::sockets::{self, AllDone};
+use super::sockets;
 use crate::config::AppName;
 use crate::plan::{self, AppPlan, Blueprint, Plan, Refusal, WorkerClass};
 use crate::run::accept_queue;
-use crate::run::driver::Inbound;
+use crate::run::inbox::{AllDone, Inbound};
 use crate::run::known::{Found, Looked};
 use crate::run::prepare;
 use crate::run::releases::{self, Releases, Served};

@@ -7,15 +7,12 @@ use super::Shell;
 use crate::config::AppName;
 use crate::plan::{Blueprint, Prepared};
 use crate::run::accept_queue::ClosedListener;
-use crate::run::driver::Inbound;
 use crate::run::files;
+use crate::run::inbox::{AllDone, Inbound};
 use crate::run::listeners::bound::SocketName;
 use crate::run::listeners::{Done, Listeners, Order, carry_out};
 use crate::run::unix_socket::removal;
 use crate::supervise::{Exit, ProcessFact, Start, WorkerId};
-
-/// What was done to files, by app.
-pub(in crate::run) type AllDone = BTreeMap<AppName, Vec<Done>>;
 
 impl Shell {
     /// What is to be done to files before an app can be bound, beside what is done already.
