@@ -41,7 +41,7 @@ fn keys() -> BTreeMap<String, Causes> {
     };
     let of = |title: &str| match title {
         "" | "the main file" => Some(String::new()),
-        "workers" | "migrate.override" => None,
+        "workers" | "migrate.override" | "processes.name" => None,
         title => Some(format!("{title}.")),
     };
     let shapes = SHAPES.iter().filter_map(|shape| Some((of(shape.title)?, shape.keys())));
@@ -83,6 +83,7 @@ fn of_the_app(site: &Site, app: &AppFile) -> Vec<Row> {
         row("log_file", shown(&site.path("logs/shop.log"))),
         row("env", env),
         row("env_files", vec![shown(&site.path("shop.env"))]),
+        row("processes", parsed("beat.command = [\"sleep\", \"1000\"]")),
         row("optional", true),
         row("min_ready", 1),
         row("static", parsed("\"/static/\" = \"/srv/shop/static\"")),
