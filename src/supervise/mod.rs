@@ -1,7 +1,8 @@
 //! The core: facts in, actions out. No clock, no file, no process, no log.
 //!
-//! Read in this order: `time`, `command`, `request` (the answers), `event`, `action`, `news`, `view`, then the state machine
-//! (`supervisor`, `app`), with `pool` for processes, and what is about all of ostlerd: `reload`, `deploy`, `leaving`, `drain`.
+//! Read in this order: `time`, `command` with `commands` (who may give which), `request` (the answers), `event`, `action`, `news`,
+//! `view`, then the state machine (`supervisor`, `app`, `rollout`), with `pool` for processes, and what is about all of ostlerd:
+//! `reload`, `deploy`, `leaving`, `drain`.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
