@@ -182,6 +182,12 @@ impl Supervisor {
             }
             _ => true,
         });
+        // An app that was stopped or removed meanwhile has no use for its look.
+        let apps = &self.apps;
+        self.looks.due.retain(|look| match look {
+            Look::App(app) => apps.get(app).is_some_and(|it| it.preparing.is_some()),
+            Look::Config(_) => true,
+        });
         while let Some(look) = self.looks.next() {
             effects.actions.push(match look {
                 Look::App(app) => Action::Prepare { app },
