@@ -9,8 +9,9 @@ PROGRAMS = (
     "^(pg_dump|pg_dumpall|pg_restore|pg_basebackup|vacuumdb|reindexdb|clusterdb|pg_repack|pg_squeeze|pgcompacttable)"
 )
 STATEMENTS = "^\\s*(/[*].*?[*]/\\s*)*(VACUUM|ANALY[SZ]E|REINDEX|CLUSTER|REFRESH MATERIALIZED|CREATE (UNIQUE )?INDEX)\\y"
-# Everything of a look in one question: some 1 ms. `pg_blocking_pids` is asked only of those that wait. What others do is
-# shown to few roles; that they wait for a lock that only maintenance takes is shown to all, and that they sit at a psql.
+# Everything of a look in one question: some 1 ms. `pg_blocking_pids` is asked only of those that wait, and the question itself
+# is left out: a concurrent index waits for its snapshot, for that moment. What others do is shown to few roles; that they wait
+# for a lock that only maintenance takes is shown to all, and that they sit at a psql.
 LOOK = """
     WITH mine AS (
       SELECT pid, state, query, backend_start::text AS start, concat_ws(' ', query_start, state_change) AS moved
@@ -24,7 +25,8 @@ LOOK = """
       'clients', (SELECT count(*) FROM pg_stat_activity
                    WHERE datname = current_database() AND usesysid IS NOT NULL AND CLIENT AND pid <> pg_backend_pid()
                      AND application_name NOT LIKE 'ostler-watch:%%' AND pid NOT IN (SELECT pid FROM mine)),
-      'waiting', (SELECT json_agg(json_build_object('pid', q.pid, 'seconds', q.seconds, 'by', pg_blocking_pids(q.pid),
+      'waiting', (SELECT json_agg(json_build_object('pid', q.pid, 'seconds', q.seconds,
+          'by', array_remove(pg_blocking_pids(q.pid), pg_backend_pid()),
           'person', a.usesysid IS NOT NULL AND (a.backend_type IS NULL OR a.backend_type = 'client backend')
                     AND a.application_name NOT LIKE 'ostler-watch:%%',
           'maintains', a.usesysid IS NULL OR q.mode = 'ShareUpdateExclusiveLock' OR a.application_name ~ %(programs)s

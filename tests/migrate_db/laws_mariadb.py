@@ -210,8 +210,9 @@ def what_a_dead_run_left_is_swept_by_the_next(place):
     watch = place.locked()
     run = place.run()
     step_to(run, "operation")
-    watch.ask("look", "look", every_seconds=0.1)
-    watch.hear("look", where=lambda it: it["working"])
+    # What is at work before is the beginning of the transaction.
+    is_at_it = "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = '%s' AND INFO LIKE 'UPDATE %%SLEEP%%'"
+    until(lambda: place.server.sql(is_at_it % place.name) == [["1"]])
     for one in (watch, run):
         one.kill(signal.SIGKILL)
         one.ended()
