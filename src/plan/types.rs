@@ -65,7 +65,6 @@ pub struct Refusal {
     /// The interpreter's own words (a traceback), or empty.
     pub detail: String,
     /// Whether it may pass without anybody's doing: a port that another process has.
-    #[serde(default)]
     pub passing: bool,
 }
 
@@ -104,7 +103,6 @@ pub struct Blueprint {
     /// The file mode mask of the workers.
     pub umask: u32,
     /// What the kernel limits of each process.
-    #[serde(default)]
     pub limits: ProcessLimits,
     /// The sockets the workers serve, in gunicorn's order.
     pub listen: Vec<Listen>,
@@ -265,7 +263,6 @@ pub struct Policy {
     /// How many workers serve; where the load decides, how many it begins with.
     pub workers: u32,
     /// Within which numbers the load decides.
-    #[serde(default)]
     pub range: Option<WorkerRange>,
     /// A heartbeat older than this is a hang (gunicorn's `timeout`); `None` is never.
     pub hang_timeout: Option<Duration>,
@@ -292,10 +289,8 @@ pub struct Policy {
     /// What health makes of the app.
     pub readiness: Readiness,
     /// What all its processes together may take of the machine.
-    #[serde(default)]
     pub resources: Resources,
     /// Why nothing is run before a rollout; `None` where something is.
-    #[serde(default)]
     pub no_migrations: Option<NoMigrations>,
 }
 

@@ -199,3 +199,19 @@ fn environment(bytes: &[u8]) {
     let written: Vec<String> = pairs.iter().map(|(number, name)| format!("{number}:{name}")).collect();
     assert_eq!(handover::names_of(&written.join(":")), pairs);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Kept;
+
+    /// What an ostlerd of this format has written; if one is not read any more, the format's version has to be raised.
+    #[test]
+    fn what_is_written_down_in_this_format_is_read() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus/state");
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            let read = serde_json::from_slice::<Kept>(&std::fs::read(&path).unwrap()[1..]);
+            assert!(read.is_ok_and(|kept| kept.snapshot.processes().count() > 0), "{}", path.display());
+        }
+    }
+}

@@ -71,7 +71,7 @@ impl Supervisor {
             next_run: snapshot.next_run,
             now,
             machine: snapshot.machine,
-            drain: snapshot.drain.map(Into::into),
+            drain: snapshot.drain,
             shutdown: None,
             looks: Looks::default(),
             reloads: BTreeMap::new(),
@@ -102,8 +102,8 @@ impl App {
             ModeLeft::Stopped => Mode::Stopping { waiters, then: Then::Rest, emptying: None },
             ModeLeft::Leaving => Mode::Stopping { waiters, then: Then::Forget, emptying: None },
         };
-        self.serving = left.serving.map(Into::into);
-        self.rollout = left.rollout.map(Into::into);
+        self.serving = left.serving;
+        self.rollout = left.rollout;
         if let Some(rollout) = self.rollout.as_mut().filter(|it| matches!(it.phase, Phase::Settling { .. })) {
             // What nobody has watched does not count.
             rollout.phase = Phase::Replacing;

@@ -4,6 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::AppName;
 use crate::plan::{AppPlan, Blueprint, Migrate, Policy, Prepared, Refusal, Resources};
 
@@ -52,7 +54,7 @@ impl Context<'_> {
 }
 
 /// The workers of an app that were started from the same code and settings.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Generation {
     pub(super) id: GenerationId,
     pub(super) blueprint: Arc<Blueprint>,

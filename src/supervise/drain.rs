@@ -11,13 +11,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::config::AppName;
 
 use super::action::Action;
 use super::app::{App, Mode, Then};
 use super::news::Happening;
 use super::request::{Outcome, RequestId};
-use super::snapshot::DrainLeft;
 use super::supervisor::{Effects, Supervisor};
 use super::time::Moment;
 use super::view::DrainView;
@@ -29,12 +30,13 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 const LAST_WAIT_FOR_DATABASES: Duration = Duration::from_secs(21);
 
 /// Readiness fails.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Drain {
     since: Moment,
     /// How long it lasts, counted from when the edge has noticed; `None` until somebody ends it.
     length: Option<Duration>,
     /// Who waits for the edge to notice.
+    #[serde(skip)]
     waiters: Vec<RequestId>,
     /// Whether it has been said that the edge has noticed.
     noticed: bool,
@@ -54,14 +56,9 @@ pub(super) struct Shutdown {
 }
 
 impl Drain {
-    pub(super) fn left(&self) -> DrainLeft {
-        DrainLeft { since: self.since, length: self.length, noticed: self.noticed }
-    }
-}
-
-impl From<DrainLeft> for Drain {
-    fn from(left: DrainLeft) -> Self {
-        Drain { since: left.since, length: left.length, waiters: Vec::new(), noticed: left.noticed }
+    /// The same for the next ostlerd: who waits goes with the one that they asked.
+    pub(super) fn left(&self) -> Drain {
+        Drain { waiters: Vec::new(), ..self.clone() }
     }
 }
 

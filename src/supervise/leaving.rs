@@ -1,7 +1,7 @@
 //! How ostlerd makes room for the next one, with everything running on.
 //!
 //! ```text
-//! Request::Reexec ─► CheckSuccessor ─► SuccessorChecked ─┬─► it cannot take over: refused, and why
+//! Command::Reexec ─► CheckSuccessor ─► SuccessorChecked ─┬─► it cannot take over: refused, and why
 //!                                                        └─► Leave(Reexec) ──┬─► this process is the next ostlerd
 //! SIGTERM ─► EndExplained ─┬─ systemd starts it again ─► Leave(Restart) ─────┤
 //!                          └─ for good ─► the shutdown (`drain`)             └─► Stayed: refused, or the shutdown

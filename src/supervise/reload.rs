@@ -1,11 +1,11 @@
 //! Reading the configuration anew, and looking at single apps: what is read later is in force later.
 //!
 //! ```text
-//! Request::Reload ─┐
-//! Prepare of an app ┴─► due, in order ─┬─► a look at one app; several at a time ─► AppPrepared
-//!                                      └─► ReadConfig, alone ─► ConfigRead ─┬─► refused: nothing is changed
-//!                                                                           ├─► told what it would change
-//!                                                                           └─► in force, app by app ─► answered
+//! Reload, Hangup, DryRun ─┐
+//! Prepare of an app ──────┴─► due, in order ─┬─► a look at one app; several at a time ─► AppPrepared
+//!                                            └─► ReadConfig, alone ─► ConfigRead ─┬─► refused: nothing is changed
+//!                                                                                 ├─► told what it would change
+//!                                                                                 └─► in force, app by app ─► answered
 //! ```
 //!
 //! Requests for the same that come before their reading has begun share it, so nobody is answered from files that were read

@@ -10,17 +10,16 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, MachinePolicy, Migrate, Policy, Refusal};
+use crate::plan::{AppPlan, Blueprint, MachinePolicy, Refusal};
 
 use super::app::{App, Generation, Mode, Then};
+use super::drain::Drain;
 use super::event::{GenerationId, LastWords, WorkerId};
 use super::migration::{LastMigration, Opening};
 use super::pool::{Backoff, Bucket, Process, Role};
-use super::proof::Proof;
-use super::rollout::{Phase, Rollout};
+use super::rollout::Rollout;
 use super::supervisor::Supervisor;
 use super::switch::SwitchLeft;
-use super::time::Moment;
 use super::view::LastRollout;
 
 /// What an ostlerd leaves to the next one. Moments count from the same origin under both.
@@ -29,35 +28,24 @@ pub struct Snapshot {
     pub(super) next_process: u64,
     pub(super) next_run: u64,
     pub(super) machine: MachinePolicy,
-    pub(super) drain: Option<DrainLeft>,
+    pub(super) drain: Option<Drain>,
     pub(super) apps: BTreeMap<AppName, AppLeft>,
     /// Whether the next ostlerd rolls every app out: this one ended for a restart.
-    #[serde(default)]
     pub(super) deploys: bool,
-}
-
-/// A drain of the machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct DrainLeft {
-    pub(super) since: Moment,
-    pub(super) length: Option<Duration>,
-    pub(super) noticed: bool,
 }
 
 /// One app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct AppLeft {
     pub(super) mode: ModeLeft,
-    pub(super) serving: Option<GenerationLeft>,
-    pub(super) rollout: Option<RolloutLeft>,
+    pub(super) serving: Option<Generation>,
+    pub(super) rollout: Option<Rollout>,
     pub(super) processes: Vec<Process>,
     pub(super) bucket: Bucket,
     /// Of the processes beside its workers that are waited with.
-    #[serde(default)]
     pub(super) backoffs: Vec<((GenerationId, Role), Backoff)>,
     pub(super) scale: Option<u32>,
     /// How many workers the load takes.
-    #[serde(default)]
     pub(super) load: Option<u32>,
     pub(super) generations: u64,
     pub(super) refusal: Option<Refusal>,
@@ -69,9 +57,7 @@ pub(super) struct AppLeft {
     pub(super) migration_problem: Option<String>,
     pub(super) last_plan: Option<AppPlan>,
     pub(super) post_deploy: Option<Opening>,
-    #[serde(default)]
     pub(super) unasked: Option<AppPlan>,
-    #[serde(default)]
     pub(super) switch: SwitchLeft,
 }
 
@@ -91,38 +77,6 @@ pub(super) enum ModeLeft {
     Stopped,
     /// It was taken out of the configuration and drains.
     Leaving,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct GenerationLeft {
-    pub(super) id: GenerationId,
-    pub(super) blueprint: Arc<Blueprint>,
-    pub(super) policy: Policy,
-    pub(super) migrate: Option<Arc<Migrate>>,
-    pub(super) owes_post_deploy: bool,
-    pub(super) backoff: Backoff,
-    pub(super) served: bool,
-    pub(super) complete: bool,
-    #[serde(default)]
-    pub(super) proof: Option<Proof>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct RolloutLeft {
-    pub(super) generation: GenerationLeft,
-    pub(super) phase: PhaseLeft,
-    pub(super) started: Moment,
-    pub(super) failures: u32,
-    pub(super) ready_before: usize,
-    pub(super) canary_ready: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum PhaseLeft {
-    Replacing,
-    Settling { until: Moment },
-    RollingBack { words: LastWords },
 }
 
 impl Snapshot {
@@ -162,7 +116,7 @@ impl Supervisor {
             next_process: self.next_process,
             next_run: self.next_run,
             machine: self.machine,
-            drain: self.drain.as_ref().filter(|_| !shutdown).map(|drain| drain.left()),
+            drain: self.drain.as_ref().filter(|_| !shutdown).map(Drain::left),
             apps: self
                 .apps
                 .iter()
@@ -185,8 +139,8 @@ impl App {
         };
         AppLeft {
             mode,
-            serving: self.serving.as_ref().map(GenerationLeft::from),
-            rollout: self.rollout.as_ref().map(RolloutLeft::from),
+            serving: self.serving.clone(),
+            rollout: self.rollout.as_ref().map(Rollout::left),
             processes: self.processes.values().cloned().collect(),
             bucket: self.bucket.clone(),
             backoffs: self.backoffs.iter().map(|(of, backoff)| (of.clone(), backoff.clone())).collect(),
@@ -206,74 +160,6 @@ impl App {
             post_deploy: self.databases.owed_post_deploy().cloned(),
             unasked: self.databases.unasked.clone(),
             switch: self.switch.left(),
-        }
-    }
-}
-
-impl From<&Generation> for GenerationLeft {
-    fn from(it: &Generation) -> Self {
-        GenerationLeft {
-            id: it.id,
-            blueprint: it.blueprint.clone(),
-            policy: it.policy.clone(),
-            migrate: it.migrate.clone(),
-            owes_post_deploy: it.owes_post_deploy,
-            backoff: it.backoff.clone(),
-            served: it.served,
-            complete: it.complete,
-            proof: it.proof.clone(),
-        }
-    }
-}
-
-impl From<GenerationLeft> for Generation {
-    fn from(it: GenerationLeft) -> Self {
-        Generation {
-            id: it.id,
-            blueprint: it.blueprint,
-            policy: it.policy,
-            migrate: it.migrate,
-            owes_post_deploy: it.owes_post_deploy,
-            backoff: it.backoff,
-            served: it.served,
-            complete: it.complete,
-            proof: it.proof,
-        }
-    }
-}
-
-impl From<&Rollout> for RolloutLeft {
-    fn from(it: &Rollout) -> Self {
-        RolloutLeft {
-            generation: (&it.generation).into(),
-            phase: match &it.phase {
-                Phase::Replacing => PhaseLeft::Replacing,
-                Phase::Settling { until } => PhaseLeft::Settling { until: *until },
-                Phase::RollingBack { words } => PhaseLeft::RollingBack { words: words.clone() },
-            },
-            started: it.started,
-            failures: it.failures,
-            ready_before: it.ready_before,
-            canary_ready: it.canary_ready,
-        }
-    }
-}
-
-impl From<RolloutLeft> for Rollout {
-    fn from(it: RolloutLeft) -> Self {
-        Rollout {
-            generation: it.generation.into(),
-            phase: match it.phase {
-                PhaseLeft::Replacing => Phase::Replacing,
-                PhaseLeft::Settling { until } => Phase::Settling { until },
-                PhaseLeft::RollingBack { words } => Phase::RollingBack { words },
-            },
-            started: it.started,
-            failures: it.failures,
-            ready_before: it.ready_before,
-            // Who waited has gone with the ostlerd that they asked.
-            waiters: Vec::new(),
-            canary_ready: it.canary_ready,
         }
     }
 }

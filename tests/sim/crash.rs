@@ -6,7 +6,7 @@ use std::time::Duration;
 use ostler::supervise::{
     Exit, Found, Moment, ProcessFact, Role, Snapshot, Stage, StopSignal, Supervisor, WorkerId,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::flaw::Flaw;
 use crate::hooks::Hooks;
@@ -105,7 +105,9 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
                         let last = all.iter().rposition(|it| it["role"] == "web");
                         last.map(|last| all.remove(last));
                     }),
-                    Flaw::ForgetsTheSwitch => drop(app.as_object_mut().map(|it| it.remove("switch"))),
+                    Flaw::ForgetsTheSwitch => {
+                        app["switch"] = json!({ "unproven": null, "turning": false });
+                    }
                     Flaw::ForgetsZygotes => forget(app, |all| all.retain(|it| it["role"] == "web")),
                     Flaw::ForgetsGenerations => app["generations"] = 0.into(),
                     _ => app["mode"] = "running".into(),

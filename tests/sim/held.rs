@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ostler::plan::{Plan, WorkerRange};
 use ostler::supervise::{
-    Action, AppLoad, Event, Found, Happening, MachineMemory, Moment, News, Observation, ProcessFact, Role,
-    Snapshot, Stage, Start, Supervisor, WorkerId, WorkerLoad,
+    Action, AppLoad, Event, Happening, MachineMemory, Moment, News, Observation, ProcessFact, Role, Start,
+    Supervisor, WorkerId, WorkerLoad,
 };
 
 use crate::rng::Rng;
@@ -105,19 +105,4 @@ fn no_more_are_started_than_there_is_memory_for() {
         _ => None,
     });
     assert_eq!(first, Some((2, 3)), "{:?}", shop.said);
-}
-
-#[test]
-fn what_an_ostlerd_without_ranges_has_left_is_understood() {
-    let shop = Shop::with_limit(None);
-    let mut file = serde_json::to_value(shop.supervisor.snapshot()).unwrap();
-    let app = &mut file["apps"]["shop"];
-    app.as_object_mut().unwrap().remove("load").expect("it is written down");
-    app["serving"]["policy"].as_object_mut().unwrap().remove("range").expect("it is written down");
-    let snapshot: Snapshot = serde_json::from_value(file).unwrap();
-    let found = Found { alive: true, stage: Some(Stage::Ready) };
-    let found = [(WorkerId(1), found), (WorkerId(2), found)].into();
-    let supervisor = Supervisor::adopt(snapshot, &found, shop.now, 1);
-    let view = supervisor.view(shop.now);
-    assert_eq!((view.apps[0].wanted, view.apps[0].scaling.clone()), (2, None));
 }
