@@ -97,7 +97,7 @@ pub(super) fn cgroup_in(text: &str) -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
 
-/// The sockets that it has open, by their numbers.
+/// Whether it has one of these sockets open, which are known by their numbers.
 pub(super) fn holds_any(pid: i32, sockets: &BTreeSet<u64>) -> bool {
     let fds = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     fds.filter_map(|fd| fs::read_link(fd.path()).ok()).any(|target| {

@@ -26,7 +26,7 @@ fn descriptors_are_back_to(ostlerd: &Ostlerd<'_>, before: usize) {
 
 #[test]
 fn a_killed_worker_costs_no_more_than_the_request_it_had() {
-    let site = Site::new();
+    let site = Site::with_own_health();
     let limits = "[limits]\nrestarts_per_minute = 10000";
     let app = site.app("shop").tcp().workers(4).with("app.py", WSGI).table(limits).write();
     let ostlerd = site.start();
@@ -58,7 +58,7 @@ fn a_killed_worker_costs_no_more_than_the_request_it_had() {
 
 #[test]
 fn a_thousand_deaths_leave_nothing_in_ostlerd() {
-    let site = Site::new();
+    let site = Site::with_own_health();
     let limits = "[limits]\nrestarts_per_minute = 10000";
     site.app("shop").tcp().workers(16).with("app.py", WSGI).table(limits).write();
     let ostlerd = site.start();

@@ -57,7 +57,7 @@ fn twelve_kills_of_ostlerd_and_of_zygotes_at_any_moment_lose_no_request() {
 
 #[test]
 fn killed_workers_come_back_and_leave_nothing_in_ostlerd_or_in_the_zygote() {
-    let site = Site::new();
+    let site = Site::with_own_health();
     let limits = "[limits]\nrestarts_per_minute = 10000";
     shop(&site).table(limits).write();
     let ostlerd = site.start();

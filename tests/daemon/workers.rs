@@ -144,7 +144,7 @@ fn a_worker_has_default_signals_and_gunicorns_arguments() {
 
 #[test]
 fn ostlerd_holds_no_worker_descriptor_for_a_worker_that_is_gone() {
-    let site = Site::new();
+    let site = Site::with_own_health();
     shop(&site).write();
     let ostlerd = site.start();
     ostlerd.serving("shop");

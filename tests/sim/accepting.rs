@@ -7,7 +7,7 @@ use ostler::config::AppName;
 use ostler::supervise::{Action, Event, Moment, Role, Start};
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Doors {
+pub(crate) struct Accepting {
     /// Until when the workers of an app that stops may take the connections that wait.
     emptying: BTreeMap<AppName, Moment>,
     /// Apps whose listeners were told to refuse, and not to take connections again.
@@ -16,7 +16,7 @@ pub(crate) struct Doors {
     pub(crate) refusing: BTreeSet<AppName>,
 }
 
-impl Doors {
+impl Accepting {
     /// Whether the app's workers may go on although it stops.
     pub(crate) fn is_emptying(&self, app: &AppName, now: Moment) -> bool {
         self.emptying.get(app).is_some_and(|until| now < *until)

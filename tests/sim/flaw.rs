@@ -13,7 +13,7 @@ use ostler::supervise::{
 use crate::added::{add_after, add_to};
 use crate::ledger::Ledger;
 use crate::mutated_actions::Misdeed;
-use crate::mutated_events::{misheard, misread};
+use crate::mutated_events::{mutated_event, mutated_plan};
 use crate::mutated_views::Misjudged;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,7 @@ pub(crate) struct Subject {
 
 impl Subject {
     pub(crate) fn new(mut plan: Plan, seed: u64, flaw: Option<Flaw>) -> Self {
-        misread(flaw, &mut plan);
+        mutated_plan(flaw, &mut plan);
         Subject { core: Supervisor::new(plan, seed), flaw, stuck_at: None, last_view: None }
     }
 
@@ -152,7 +152,7 @@ impl Subject {
             Event::WorkersObserved { .. } => self.flaw == Some(Flaw::OverlooksHangs),
             _ => false,
         };
-        let heard = if deaf { Event::TimePassed } else { misheard(self.flaw, event.clone()) };
+        let heard = if deaf { Event::TimePassed } else { mutated_event(self.flaw, event.clone()) };
         let mut actions = self.core.handle(clock, heard);
         if self.flaw == Some(Flaw::TakesBootingForReady) {
             self.lie_about_boots(clock, &mut actions);

@@ -10,7 +10,7 @@ use ostler::supervise::{
     RequestId, Role, RunId, Start, StopSignal, View, WorkerId,
 };
 
-use crate::accepting::Doors;
+use crate::accepting::Accepting;
 use crate::background::Ended;
 use crate::book::Book;
 use crate::commands::Asked;
@@ -33,7 +33,7 @@ pub(crate) struct Ledger {
     pub(crate) exited: bool,
     /// Whether it is at the newest look at the load, seen or not.
     pub(crate) memory_is_tight: bool,
-    pub(crate) doors: Doors,
+    pub(crate) accepting: Accepting,
     pub(crate) hooks: Hooks,
     pub(crate) refused: Refused,
     pub(crate) start: Startup,
@@ -89,7 +89,7 @@ impl Ledger {
         self.machine.hear(now, event, in_force);
         let is_dry = self.start.reading == Some(ReadPurpose::DryRun);
         if !is_dry || !matches!(event, Event::ConfigRead { .. }) {
-            self.doors.hear(event);
+            self.accepting.hear(event);
         }
         self.hooks.hear(event);
         self.refused.hear(now, event, &self.crews, in_force);
@@ -211,7 +211,7 @@ impl Ledger {
 
     /// Writes down what the core does.
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
-        self.doors.act(now, action);
+        self.accepting.act(now, action);
         self.start.act(now, action);
         self.hooks.act(action);
         self.refused.act(action);

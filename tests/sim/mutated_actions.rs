@@ -32,7 +32,7 @@ pub(crate) enum Misdeed {
 }
 
 /// Which law each misdeed breaks.
-pub(crate) const MISDEEDS: &[(Flaw, Law)] = &[
+pub(crate) const MUTATED_ACTIONS: &[(Flaw, Law)] = &[
     (Flaw::Migration(Misdeed::OpensTwice), Law::OneMigrationAtATime),
     (Flaw::Migration(Misdeed::TalksToTheClosed), Law::TheClosedAreLeftAlone),
     (Flaw::Migration(Misdeed::RunsUnlocked), Law::NothingRunsUnlocked),

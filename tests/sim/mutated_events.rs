@@ -6,7 +6,7 @@ use ostler::supervise::{Command, Event};
 use crate::flaw::Flaw;
 
 /// The event as the flaw takes it.
-pub(crate) fn misheard(flaw: Option<Flaw>, mut event: Event) -> Event {
+pub(crate) fn mutated_event(flaw: Option<Flaw>, mut event: Event) -> Event {
     if let Some(Flaw::Load(misjudged)) = flaw {
         misjudged.hears(&mut event);
     }
@@ -47,7 +47,7 @@ pub(crate) fn misheard(flaw: Option<Flaw>, mut event: Event) -> Event {
 }
 
 /// The plan that it begins with, as the flaw takes it.
-pub(crate) fn misread(flaw: Option<Flaw>, plan: &mut Plan) {
+pub(crate) fn mutated_plan(flaw: Option<Flaw>, plan: &mut Plan) {
     if flaw == Some(Flaw::LooksOnce) {
         plan.apps.values_mut().filter_map(|it| it.as_mut().err()).for_each(|it| it.passing = false);
     }

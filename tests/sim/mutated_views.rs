@@ -19,7 +19,7 @@ pub(crate) enum Misjudged {
 }
 
 /// Which law each breaks.
-pub(crate) const MISJUDGED: &[(Flaw, Law)] = &[
+pub(crate) const MUTATED_VIEWS: &[(Flaw, Law)] = &[
     (Flaw::Load(Misjudged::OverlooksTheLoad), Law::TheLoadIsFollowed),
     (Flaw::Load(Misjudged::OverlooksMemory), Law::NothingGrowsWithoutMemory),
     (Flaw::Load(Misjudged::TakesBackAtOnce), Law::ScalingIsSteady),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ostler::config::AppName;
 use ostler::plan::Plan;
-use ostler::supervise::{Action, Command, ConfigFound, Event, Happening, Moment, News, Start};
+use ostler::supervise::{Action, ConfigFound, Event, Happening, Moment, News, Start};
 
 use crate::crew::Crew;
 
@@ -48,9 +48,9 @@ impl Refused {
                     self.since.insert(app.clone(), now);
                 }
             }
-            // Whoever asks for something has their way, and what follows from that is judged elsewhere.
-            Event::Requested { command, .. } if !is_about_all(command) => {
-                self.since.clear();
+            // Whoever asks for something of an app has their way, and what follows from that is judged elsewhere.
+            Event::Requested { command, .. } => {
+                command.app().map(|app| self.since.remove(app));
             }
             _ => {}
         }
@@ -65,9 +65,4 @@ impl Refused {
         };
         self.since.remove(app);
     }
-}
-
-/// Whether it is about no app: a reading of the configuration, or a re-execution.
-fn is_about_all(command: &Command) -> bool {
-    matches!(command, Command::Reload | Command::Hangup | Command::DryRun | Command::Reexec)
 }

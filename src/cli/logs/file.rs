@@ -1,6 +1,5 @@
 //! What is in an app's log file, shown by tail(1).
 
-use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
@@ -9,7 +8,7 @@ use super::program::{self, Program};
 use super::{Lines, Logs};
 use crate::cli::error::VerbError;
 use crate::cli::screen::complain;
-use crate::config::AppName;
+use crate::config::{AppName, open_regular};
 use crate::control::protocol::exit;
 
 const TAIL: Program = Program { name: "tail", of: "coreutils" };
@@ -51,23 +50,21 @@ pub(super) async fn show(app: &AppName, path: &Path, wanted: &Logs, json: bool) 
 /// Whether there is anything in the file.
 fn written(app: &AppName, path: &Path) -> Result<bool, VerbError> {
     let shown = path.display();
-    // A pipe that nobody writes to would not open.
-    let found = path.metadata().and_then(|found| match found.is_file() {
-        true => File::open(path)?.metadata(),
-        false => Ok(found),
-    });
-    match found {
-        Ok(found) if found.is_file() => Ok(found.len() > 0),
-        Ok(found) => {
-            let kind = if found.file_type().is_char_device() { "a device" } else { "no file" };
-            let why = format!("{app} writes to {shown}, which is {kind}: nothing is kept there");
-            Err(VerbError::said(exit::FAILED, why))
+    let why = match open_regular(path).and_then(|file| file.metadata()) {
+        Ok(found) => return Ok(found.len() > 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => error,
+    };
+    let (code, why) = match why.kind() {
+        io::ErrorKind::InvalidInput => {
+            let is_device = path.metadata().is_ok_and(|found| found.file_type().is_char_device());
+            let kind = if is_device { "a device" } else { "no file" };
+            (exit::FAILED, format!("{app} writes to {shown}, which is {kind}: nothing is kept there"))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            let why = format!("you may not read {shown}, the log file of {app}; use sudo");
-            Err(VerbError::said(exit::NOT_ALLOWED, why))
+        io::ErrorKind::PermissionDenied => {
+            (exit::NOT_ALLOWED, format!("you may not read {shown}, the log file of {app}; use sudo"))
         }
-        Err(error) => Err(VerbError::said(exit::FAILED, format!("{shown}: {error}"))),
-    }
+        _ => (exit::FAILED, format!("{shown}: {why}")),
+    };
+    Err(VerbError::said(code, why))
 }

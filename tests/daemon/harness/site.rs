@@ -43,6 +43,16 @@ impl Site {
         Site { root, mark }
     }
 
+    /// One whose health has an address of its own. The default one is had by one ostlerd at a time, and each gets it, with its
+    /// descriptors, when another test has ended.
+    #[allow(dead_code, reason = "for the tests that count descriptors")]
+    pub fn with_own_health() -> Site {
+        let site = Site::new();
+        let address = format!("unix:{}", site.path("run/health.sock").display());
+        fs::write(site.config(), format!("[health]\nlisten = [{address:?}]\n")).expect("the folder is ours");
+        site
+    }
+
     /// A path in it; every user may write in `logs`.
     pub fn path(&self, name: &str) -> PathBuf {
         self.root.path().join(name)

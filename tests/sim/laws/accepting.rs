@@ -9,7 +9,7 @@ use crate::ledger::Ledger;
 pub(super) fn who_serves_refuses_nobody(step: &Step<'_>) -> Verdict {
     for app in step.view.apps.iter().filter(|app| app.state != AppState::Stopping) {
         let serves = app.workers().any(|worker| worker.state == WorkerState::Ready);
-        if serves && step.ledger.doors.told.contains(&app.name) {
+        if serves && step.ledger.accepting.told.contains(&app.name) {
             return Err(format!("{} serves, and its listeners refuse connections", app.name));
         }
     }
@@ -21,7 +21,7 @@ pub(super) fn the_failed_refuse(step: &Step<'_>) -> Verdict {
     for app in step.view.apps.iter().filter(|app| app.state == AppState::Failed) {
         let comes = |state| matches!(state, WorkerState::Booting | WorkerState::Held | WorkerState::Ready);
         let any = app.workers().any(|worker| comes(worker.state));
-        if !any && !step.ledger.doors.refusing.contains(&app.name) {
+        if !any && !step.ledger.accepting.refusing.contains(&app.name) {
             return Err(format!("{} has failed, and whoever connects waits for nobody", app.name));
         }
     }

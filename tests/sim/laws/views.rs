@@ -66,7 +66,7 @@ pub(super) fn states_are_true(step: &Step<'_>) -> Verdict {
             AppState::Failed => ready == 0,
             // Until nobody waits any more, who is ready goes on.
             AppState::Stopping => {
-                live == 0 || (live == ready && step.ledger.doors.is_emptying(&app.name, step.now))
+                live == 0 || (live == ready && step.ledger.accepting.is_emptying(&app.name, step.now))
             }
             AppState::Stopped => step.ledger.of(&app.name).next().is_none(),
         };
