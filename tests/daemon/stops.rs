@@ -20,15 +20,18 @@ fn clients(target: &Target) -> Vec<Connection> {
 }
 
 #[track_caller]
-fn all_are_answered(class: &str, app: &AppFile, ostlerd: &Ostlerd<'_>, stop: impl FnOnce()) {
+fn all_are_answered(class: &str, app: &AppFile, ostlerd: &Ostlerd<'_>, stop: impl FnOnce() + Send) {
     ostlerd.serving("shop");
     let clients = clients(&app.target());
     ostlerd.wait("shop", "has a request", |app| app.workers.iter().any(|it| it.in_flight > 0));
-    stop();
-    for (number, mut client) in clients.into_iter().enumerate() {
-        let answer = client.response().map(|answer| answer.status);
-        assert_eq!(answer, Ok(200), "{class}, client {number}: {}", ostlerd.log());
-    }
+    // Meanwhile they read and hang up, as clients do: gunicorn waits up to two seconds for each to do so.
+    std::thread::scope(|scope| {
+        scope.spawn(stop);
+        for (number, mut client) in clients.into_iter().enumerate() {
+            let answer = client.response().map(|answer| answer.status);
+            assert_eq!(answer, Ok(200), "{class}, client {number}: {}", ostlerd.log());
+        }
+    });
 }
 
 #[test]
