@@ -7,9 +7,8 @@ use std::process::Command;
 use ostler::supervise::VerdictKind;
 
 use crate::harness::{AppFile, Ostlerd, Site, readable, until, usual_user};
-use crate::load::Load;
 use crate::server::{MariaDb, Postgres};
-use crate::shop::{Drivers, mariadb, migration, postgres, second_release, shop, sqlite};
+use crate::shop::{Drivers, clients, mariadb, migration, postgres, second_release, shop, sqlite};
 
 /// Every page reads goods as Django does: by all columns that the code knows.
 const URLS: &str = r#"
@@ -78,7 +77,7 @@ fn what_breaks_the_code_that_serves_is_refused(site: &Site, drivers: Drivers, da
     migration(&app, "0002_remove", "0001_initial", REMOVE_PRICE);
     next(&app, 2, WITHOUT_PRICE);
 
-    let load = Load::on(&app.target()).keep_alive(true).start();
+    let load = clients(&app);
     load.more(20);
     ostlerd.restart_fails("shop").exits(1).says(REFUSED);
     ostlerd.ostler(&["migrate", "shop"]).exits(1).says(REFUSED);
@@ -91,7 +90,7 @@ fn what_breaks_the_code_that_serves_is_refused(site: &Site, drivers: Drivers, da
     assert_eq!(verdict(&ostlerd), VerdictKind::Refused);
     ostlerd.ostler(&["status", "shop"]).exits(1).says(&["refused", "goods.0002_remove"]);
 
-    let load = Load::on(&app.target()).keep_alive(true).start();
+    let load = clients(&app);
     load.more(20);
     ostlerd
         .ostler(&["restart", "shop", "--accept-breakage"])
@@ -145,7 +144,7 @@ fn a_column_goes_in_two_releases_and_no_request_is_lost() {
     let app = reading_shop(&site, Drivers::New, &postgres(&server)).write();
     let ostlerd = site.start();
     described(&site, &ostlerd);
-    let load = Load::on(&app.target()).keep_alive(true).start();
+    let load = clients(&app);
     load.more(10);
     migration(
         &app,
@@ -290,7 +289,7 @@ fn a_rollback_to_code_that_the_database_breaks_is_refused() {
     ostlerd.ostler(&["restart", "shop", "--release", &second, "--accept-breakage"]).exits(0);
     described(&site, &ostlerd);
 
-    let load = Load::on(&app.target()).keep_alive(true).start();
+    let load = clients(&app);
     load.more(10);
     ostlerd.ostler(&["rollback", "shop"]).exits(1).says(&[
         "refused",

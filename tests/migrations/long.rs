@@ -5,9 +5,8 @@ use std::time::{Duration, Instant};
 use ostler::supervise::VerdictKind;
 
 use crate::harness::{AppFile, Ostlerd, Site};
-use crate::load::Load;
 use crate::server::Postgres;
-use crate::shop::{Drivers, migration, migration_not_atomic, postgres, second_release, shop};
+use crate::shop::{Drivers, clients, migration, migration_not_atomic, postgres, second_release, shop};
 
 const BUDGET: Duration = Duration::from_secs(2);
 
@@ -32,7 +31,7 @@ fn a_slow_migration_is_ended(drivers: Drivers, add: impl Fn(&AppFile), limits: &
     add(&app);
     second_release(&app);
 
-    let load = Load::on(&app.target()).keep_alive(true).start();
+    let load = clients(&app);
     load.more(20);
     let began = Instant::now();
     let said = ostlerd.restart_fails("shop").says(&["0002_slow", "2.0 s"]);

@@ -3,10 +3,9 @@
 use ostler::supervise::VerdictKind;
 
 use crate::harness::{Said, Site, until};
-use crate::load::Load;
 use crate::long::history;
 use crate::server::MariaDb;
-use crate::shop::{Drivers, mariadb, migration, second_release, shop, without};
+use crate::shop::{Drivers, clients, mariadb, migration, second_release, shop, without};
 
 fn half_applied_is_dirty_until_resolved(drivers: Drivers) {
     let server = MariaDb::start();
@@ -67,7 +66,7 @@ fn time_is_told_and_not_kept(drivers: Drivers) {
     let ostlerd = site.start();
     ostlerd.serving("shop");
     migration(&app, "0002_long", "0001_initial", "RunSQL('do sleep(4)')");
-    let load = Load::on(&app.target()).keep_alive(true).start();
+    let load = clients(&app);
     load.more(20);
     ostlerd.restart("shop").says(&["0002_long", "longer than"]);
     load.more(20);

@@ -6,10 +6,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use crate::harness::{Site, until};
-use crate::load::Load;
 use crate::long::history;
 use crate::server::Postgres;
-use crate::shop::{Drivers, migration, postgres, shop, sqlite};
+use crate::shop::{Drivers, clients, migration, postgres, shop, sqlite};
 
 const ADD_COLUMN: &str = "migrations.AddField('good', 'weight', models.IntegerField(null=True))";
 
@@ -22,7 +21,7 @@ fn a_lock_queue_is_left_and_entered_again(drivers: Drivers) {
     migration(&app, "0002_weight", "0001_initial", ADD_COLUMN);
 
     let holder = server.session("the report", "begin; select * from goods_good limit 1;");
-    let load = Load::on(&app.target()).keep_alive(true).start();
+    let load = clients(&app);
     load.more(50);
     let steady = load.clock();
     let restart = std::thread::spawn({
@@ -83,7 +82,7 @@ fn who_keeps_others_waiting_is_ended(drivers: Drivers) {
     // The lock is held, the backend idle in its transaction, while Python computes.
     migration(&app, "0002_weight", "0001_initial", &format!("{ADD_COLUMN}, RunPython(asleep)"));
 
-    let load = Load::on(&app.target()).keep_alive(true).start();
+    let load = clients(&app);
     load.more(50);
     let began = load.clock();
     // It is not tried again: it would hold the lock again.

@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::harness::{AppFile, Site, venvs};
-use crate::load::Target;
+use crate::load::{Load, Running, Target};
 
 use super::server::{MariaDb, Postgres};
 
@@ -81,6 +82,12 @@ pub fn shop(site: &Site, drivers: Drivers, database: &str) -> AppFile {
     app.release("goods/models.py", MODELS);
     app.release("goods/migrations/0001_initial.py", INITIAL);
     app
+}
+
+/// Clients of the shop, each on a connection that it keeps. Each of their requests opens a connection of the database: at the
+/// pace of other tests they alone would keep the machine busy.
+pub fn clients(app: &AppFile) -> Running {
+    Load::on(&app.target()).keep_alive(true).pause(Duration::from_millis(40)).start()
 }
 
 /// Adds the migration `goods.NAME` after `after`; `operations` is Python, a list's content.

@@ -51,7 +51,7 @@ impl Load {
     }
 
     /// The pause of the first connection between two requests; the second has twice as much, and so on.
-    #[allow(dead_code, reason = "for the bench")]
+    #[allow(dead_code, reason = "of no use in every program that has this module")]
     pub fn pause(mut self, pause: Duration) -> Load {
         self.pause = pause;
         self
