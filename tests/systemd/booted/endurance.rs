@@ -47,9 +47,14 @@ fn settle(machine: &Machine) {
     });
 }
 
+/// How often something is done again: `OSTLER_ROUNDS`, or else a few times.
+pub fn rounds(few: u32) -> u32 {
+    std::env::var("OSTLER_ROUNDS").map_or(few, |text| text.parse().expect("a number"))
+}
+
 #[test]
 fn rollouts_crashes_restarts_and_re_executions_in_a_row_leave_nothing_behind() {
-    let rounds: u32 = std::env::var("OSTLER_ROUNDS").map_or(24, |text| text.parse().expect("a number"));
+    let rounds = rounds(24);
     let machine = Machine::boot();
     drop_in(&machine, "RestartSec=20ms");
     put_shop(&machine, "workers = 2");

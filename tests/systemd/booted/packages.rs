@@ -217,7 +217,7 @@ fn an_upgrade_while_ostlerd_starts_or_stops_hinders_neither() {
     machine.tell("systemctl stop ostler");
     put_shop(&machine, "");
     machine.write("/srv/shop/app.py", super::unit::PATIENT);
-    machine.write("/etc/ostler/ostler.toml", "[edge]\ndelay = \"5s\"\n");
+    machine.write("/etc/ostler/ostler.toml", "[edge]\ndelay = \"20s\"\n");
     machine.tell("systemctl start --no-block ostler");
     let starting = "0 of 1 app serves; shop: starting";
     until("the app boots", || (machine.property("ostler", "StatusText") == starting).then_some(()));

@@ -35,13 +35,14 @@ fn settings_are_read_outside_of_ostlerds_control_group_and_what_they_leave_ends(
         (units.matches(".scope").count() == 1 && units.contains("ostler-shop-g1.scope")).then_some(())
     });
 
-    // Those that share an interpreter and a user.
+    // Those that share an interpreter and a user; their files come at once, for they are watched.
     for app in ["one", "two"] {
         let text = machine.read("/etc/ostler/apps.d/shop.toml").expect("it is there");
         let text = text.replace("/srv/shop", &format!("/srv/{app}")).replace("shop", app);
         machine.tell(&format!("cp -a /srv/shop /srv/{app}"));
-        machine.write(&format!("/etc/ostler/apps.d/{app}.toml"), &text);
+        machine.write(&format!("/srv/{app}.toml"), &text);
     }
+    machine.tell("mv /srv/one.toml /srv/two.toml /etc/ostler/apps.d/");
     machine.run(&["ostler", "reload"]).exits(0);
     for app in ["one", "two"] {
         let wheres = wheres(&machine);
