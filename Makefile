@@ -4,14 +4,14 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-systemd test-vm attack endurance chaos fuzz trial bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs setup lint clean
+.PHONY: help demo test test-systemd test-vm attack endurance chaos fuzz trial bench bench-quick bench-venv packages packages-twice packages-lint venvs rootfs environments setup lint clean
 
 export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
 # Only root can boot a machine; everybody else leaves those tests out, and is told so.
 root := $(filter 0,$(shell id -u))
-# The tests of the daemon wait more than they work; more than this makes a machine of two cores crowded.
-export RUST_TEST_THREADS ?= 4
+# Tests wait more than they work; more than this makes a machine of two cores crowded.
+export RUST_TEST_THREADS ?= 5
 
 help:
 	@echo 'make demo    a Django project under ostler: load, a deployment, three bad releases'
@@ -35,8 +35,7 @@ demo:
 	target/release/ostler demo --once --dir target/demo
 
 test: setup venvs $(if $(root),rootfs)
-	cargo test --locked --no-fail-fast $(if $(root),,-- --skip booted::)
-	bash tests/laws.sh
+	bash tests/all.sh $(if $(root),,--skip booted::)
 	@echo 'ostler: every test passed$(if $(root),,, but for those of systemd: they need root)'
 
 test-systemd: setup venvs rootfs
@@ -51,6 +50,7 @@ attack: setup venvs rootfs
 
 endurance: setup venvs $(if $(root),rootfs)
 	OSTLER_ROUNDS=1000 cargo test --locked --test systemd booted::endurance -- --nocapture
+	OSTLER_ROUNDS=100 cargo test --locked --test systemd booted::survival -- --nocapture
 	FUZZ=$${FUZZ:-140} bash tests/fuzz/run.sh
 
 # CHAOS='--seed 7 --only kill --rounds 20' repeats a part.
@@ -91,6 +91,11 @@ packages-lint:
 
 setup:
 	@bash tests/setup.sh
+
+# All that `make test`, `make lint` and `make bench-quick` take from outside.
+environments: venvs $(if $(root),rootfs)
+	@bash tests/setup.sh lint
+	@bash tests/venvs.sh "$$OSTLER_VENVS" lint bench
 
 venvs: setup
 	@bash tests/venvs.sh "$$OSTLER_VENVS"
