@@ -20,7 +20,7 @@
 //! | which keys there are, and what a change of one causes | the tables in `config` (`keys` lists them), `plan::diff` |
 //! | who may give which command | `supervise::commands`, `control::access` |
 //! | when a process is started, and when a failure is one too many | `supervise::pool`: `converge`, `failures` |
-//! | which signal a process gets next | `supervise::pool::ladder`; of a migration `supervise::migration::ladder` |
+//! | which signal a process gets next | `supervise::pool::ladder` |
 //! | where a rollout goes, and what it goes back to | `supervise::rollout` |
 //! | whether a start of ostlerd is a deployment | `run::jobs` asks systemd, `supervise`: `leaving`, `adopt`, `deploy` |
 //! | whether health is good | `observe::health::judge` |

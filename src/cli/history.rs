@@ -81,7 +81,7 @@ fn ending(record: &Record) -> (String, Ink) {
 mod tests {
     use super::*;
     use crate::supervise::{
-        AbortReason, AbortRung, AppliedMigration, Backend, Leftover, Opened, RungTaken, VerdictKind,
+        AbortReason, AppliedMigration, Backend, Leftover, Opened, RungTaken, StopSignal, VerdictKind,
     };
     use std::time::Duration;
 
@@ -125,8 +125,8 @@ mod tests {
             blockers: vec![psql],
             aborted: Some(AbortReason::Harm(Duration::from_secs(3))),
             rungs: vec![
-                RungTaken { rung: AbortRung::Cancel, seconds: 2.0 },
-                RungTaken { rung: AbortRung::Interrupt, seconds: 0.1 },
+                RungTaken { rung: StopSignal::Cancel, seconds: 2.0 },
+                RungTaken { rung: StopSignal::Interrupt, seconds: 0.1 },
             ],
             opened: Opened { warnings: vec!["no lock_timeout".into()], ..Opened::default() },
             seconds: 65.0,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::visible_line;
-use crate::supervise::{AbortRung, Backend, MigrationPhase, MigrationView, Verdict, VerdictKind};
+use crate::supervise::{Backend, MigrationPhase, MigrationView, StopSignal, Verdict, VerdictKind};
 
 /// The longest statement of somebody else that a sentence quotes, in characters.
 const QUERY_MOST: usize = 80;
@@ -89,7 +89,7 @@ pub struct AbortStatus {
     /// Why, in words.
     pub reason: String,
     /// How far.
-    pub rung: AbortRung,
+    pub rung: StopSignal,
 }
 
 /// The steps of a migration, in one word each.

@@ -34,7 +34,7 @@ fn each_phase_is_one_sentence() {
     says(
         |it| {
             it.phase = MigrationPhase::Aborting;
-            it.aborting = Some((AbortReason::Harm(s(3)), AbortRung::Interrupt));
+            it.aborting = Some((AbortReason::Harm(s(3)), StopSignal::Interrupt));
         },
         "ends shop.0007_price (2 of 3) since 12 s: others waited behind it for 3.0 s; now: SIGINT",
     );

@@ -82,7 +82,7 @@ async fn finish(children: &Children, left: &State, runtime: &Path) {
     let _ = timeout(QUEUES, accept_queue::emptied(listeners.shut())).await;
     for (worker, living) in &living {
         hurry(kept.workers.iter().find(|record| record.id == *worker), living);
-        if let Err(error) = living.process.stop(StopSignal::Drain) {
+        if let Err(error) = living.process.stop(StopSignal::Terminate) {
             tracing::error!(%worker, %error, "worker {worker} could not be signalled");
         }
     }

@@ -24,7 +24,7 @@ use super::worker_process::{launch_spec, start_interpreter};
 use super::zygote::{self, Parent, Unborn};
 use crate::config::AppName;
 use crate::plan::Blueprint;
-use crate::supervise::GenerationId;
+use crate::supervise::{GenerationId, HOOKS_GRACE};
 use crate::worker::{Hook, HookOrder, Message, Orders, bundle};
 
 /// So many hooks may wait for the one that runs.
@@ -41,7 +41,7 @@ pub struct Patience {
 
 impl Default for Patience {
     fn default() -> Patience {
-        Patience { hook: Duration::from_secs(60), end: Duration::from_secs(5) }
+        Patience { hook: Duration::from_secs(60), end: HOOKS_GRACE }
     }
 }
 

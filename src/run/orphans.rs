@@ -73,7 +73,7 @@ impl Orphans {
         );
         let deadline = Instant::now() + PATIENCE;
         for Orphan { process, .. } in &self.0 {
-            if let Err(error) = process.stop(StopSignal::Drain) {
+            if let Err(error) = process.stop(StopSignal::Terminate) {
                 tracing::error!("process {} cannot be signalled: {error}", process.pid());
             }
         }

@@ -263,11 +263,9 @@ impl Process {
     /// Sends one of the signals by which processes are ended.
     pub fn stop(&self, signal: StopSignal) -> io::Result<()> {
         match signal {
-            StopSignal::Drain => self.signal(Signal::SIGTERM),
-            StopSignal::Quit => self.signal(Signal::SIGQUIT),
-            StopSignal::Abort => self.signal(Signal::SIGABRT),
             StopSignal::Kill => self.kill_group(),
             StopSignal::Stacks => self.signal_real_time(libc::SIGRTMIN() + 5),
+            other => named(other).map_or(Ok(()), |signal| self.signal(signal)),
         }
     }
 
@@ -354,6 +352,18 @@ impl Drop for Process {
         if self.exit.get().is_none() {
             self.children.watched().remove(&self.pid);
         }
+    }
+}
+
+/// The signal of this name, if there is one: what is done in a database is none for a process.
+pub(super) fn named(signal: StopSignal) -> Option<Signal> {
+    match signal {
+        StopSignal::Interrupt => Some(Signal::SIGINT),
+        StopSignal::Terminate => Some(Signal::SIGTERM),
+        StopSignal::Quit => Some(Signal::SIGQUIT),
+        StopSignal::Abort => Some(Signal::SIGABRT),
+        StopSignal::Kill => Some(Signal::SIGKILL),
+        StopSignal::Cancel | StopSignal::Stacks | StopSignal::EndBackends => None,
     }
 }
 

@@ -168,8 +168,10 @@ impl App {
                     self.is_up(context, id);
                 }
             }
-            Life::Ending(_) if matches!(process.role, Role::Zygote(_)) => self.end_orphan(context, id, alive),
-            Life::Ending(Ending { signal: StopSignal::Drain, was_ready, .. }) if alive => match stage {
+            Life::Ending { .. } if matches!(process.role, Role::Zygote(_)) => {
+                self.end_orphan(context, id, alive)
+            }
+            Life::Ending { was_ready, ending } if alive && ending.drains() => match stage {
                 Some(Stage::Ready) if *was_ready => process.life = Life::Ready,
                 Some(Stage::Ready) => {
                     process.life = Life::Booting { hold: false, until: context.now };
@@ -178,10 +180,10 @@ impl App {
                 Some(Stage::Draining) | None => {}
                 Some(_) => self.end_orphan(context, id, alive),
             },
-            Life::Ending(Ending { signal: signal @ StopSignal::Kill, .. }) if alive => {
+            Life::Ending { ending: Ending { signal: signal @ StopSignal::Kill, .. }, .. } if alive => {
                 context.actions.push(Action::SignalProcess { process: id, signal: *signal });
             }
-            Life::Ending(_) => {}
+            Life::Ending { .. } => {}
         }
         if !alive {
             self.exited(context, id, Exit::Unknown);
@@ -196,7 +198,10 @@ impl App {
         process.life = Life::Booting { hold: false, until: context.now };
         match alive {
             true => self.end(context, id, Cause::Orphaned),
-            false => process.life = Life::Ending(Ending::killed(context.now, Cause::Orphaned, false)),
+            false => {
+                process.life =
+                    Life::Ending { was_ready: false, ending: Ending::killed(context.now, Cause::Orphaned) }
+            }
         }
     }
 }

@@ -50,14 +50,14 @@ pub use event::{Event, Exit, GenerationId, LastWords, Observation, ProcessFact, 
 pub use hooks::DueHook;
 pub use leaving::{HandoverBy, Stayed};
 pub use migration::{
-    AbortReason, AbortRung, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind,
-    HistoryEntry, Language, LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact,
-    MigrationOrder, MigrationPhase, MigrationView, Opened, Opening, OtherDatabase, Outlook, Owed, Past,
-    Pending, PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished,
-    Vendor, Verdict, VerdictKind,
+    AbortReason, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind, HistoryEntry,
+    Language, LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact, MigrationOrder,
+    MigrationPhase, MigrationView, Opened, Opening, OtherDatabase, Outlook, Owed, Past, Pending,
+    PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor,
+    Verdict, VerdictKind,
 };
 pub use news::{Cause, Happening, Level, News};
-pub use pool::{ProcessChange, ProcessNews, Role, StopSignal};
+pub use pool::{HOOKS_GRACE, ProcessChange, ProcessNews, Role, StopSignal};
 pub use proof::{Answer, Proof, Tolerance};
 pub use reload::{ConfigFound, ConfigState, ReadPurpose};
 pub use request::{Outcome, RequestId};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::{GenerationId, LastWords, WorkerId};
-use super::migration::{AbortReason, AbortRung, Backend, RunId, Verdict, VerdictKind, tell};
-use super::pool::{ProcessNews, Role};
+use super::migration::{AbortReason, Backend, RunId, Verdict, VerdictKind, tell};
+use super::pool::{ProcessNews, Role, StopSignal};
 use super::{joins, proof};
 use crate::config::{AppName, counted};
 
@@ -200,7 +200,7 @@ pub enum Happening {
         reason: AbortReason,
     },
     MigrationRung {
-        rung: AbortRung,
+        rung: StopSignal,
     },
     MigrationRetry {
         attempt: u32,

@@ -53,9 +53,12 @@ async fn each_rung_is_its_signal() {
                 for number in (3, 6, 15, signal.SIGRTMIN + 5):\n    signal.signal(number, lambda number, _: os._exit(number))\n\
                 os.write(5, b'on\\n')\nwhile True: time.sleep(60)";
     let stacks = nix::libc::SIGRTMIN() + 5;
-    for (rung, number) in
-        [(StopSignal::Drain, 15), (StopSignal::Quit, 3), (StopSignal::Abort, 6), (StopSignal::Stacks, stacks)]
-    {
+    for (rung, number) in [
+        (StopSignal::Terminate, 15),
+        (StopSignal::Quit, 3),
+        (StopSignal::Abort, 6),
+        (StopSignal::Stacks, stacks),
+    ] {
         let (process, _) = started(&children(), code);
         process.stop(rung).unwrap();
         assert_eq!(soon(process.wait()).await, Exit::Code(number), "{rung:?}");

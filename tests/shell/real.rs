@@ -65,7 +65,7 @@ async fn a_worker_of_each_gunicorn_is_held_admitted_serves_and_drains() {
         });
         let answer = soon(answer).await.unwrap();
         assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("hello"), "{version}: {answer}");
-        handle.signal(StopSignal::Drain).unwrap();
+        handle.signal(StopSignal::Terminate).unwrap();
         assert_eq!(all(events).await, ["w17 exited: exit status 0"], "{version}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ostler::plan::{Blueprint, Budgets, Database, Fingerprint, Migrate, MigrateCommand, WorkerClass};
 use ostler::run::migration::Migrations;
 use ostler::run::reaper;
-use ostler::supervise::{AbortRung, Event, MigrationFact, MigrationOrder, Opening, RunId};
+use ostler::supervise::{Event, MigrationFact, MigrationOrder, Opening, RunId, StopSignal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::{alone, child_pids, children, descriptors, runtime, soon};
@@ -79,7 +79,7 @@ fn migrations_leave_no_descriptor_and_no_zombie() {
             until(&mut facts, |fact| matches!(fact, MigrationFact::DatabaseFailed(_))).await;
             order(MigrationOrder::RunMigration { attempt: 1, checks: true });
             if number == 3 {
-                order(MigrationOrder::Abort(AbortRung::Kill));
+                order(MigrationOrder::Abort(StopSignal::Kill));
             }
             until(&mut facts, |fact| matches!(fact, MigrationFact::CommandEnded { .. })).await;
             order(MigrationOrder::Close);

@@ -168,7 +168,7 @@ fn drain_the_last(ledger: &Ledger) -> Option<Action> {
         }
         let mut ready = ledger.of(app).filter(|(_, known)| known.is_ready());
         if let (Some((worker, _)), None) = (ready.next(), ready.next()) {
-            return Some(Action::SignalProcess { process: worker, signal: StopSignal::Drain });
+            return Some(Action::SignalProcess { process: worker, signal: StopSignal::Terminate });
         }
     }
     None

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ostler::config::AppName;
 use ostler::plan::Blueprint;
-use ostler::supervise::{AbortRung, MigrationFact, MigrationOrder, Moment, Owed};
+use ostler::supervise::{MigrationFact, MigrationOrder, Moment, Owed, StopSignal};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Book {
@@ -25,7 +25,7 @@ pub(crate) struct Book {
     pub(crate) written: bool,
     pub(crate) command: bool,
     pub(crate) ran: bool,
-    pub(crate) rungs: Vec<AbortRung>,
+    pub(crate) signals: Vec<(Moment, StopSignal)>,
     /// What was seen since the command ended: whether that was clean.
     pub(crate) seen: Option<bool>,
     /// Whether its code has run before with nothing pending, and no database has said since that there is something to do.
@@ -55,7 +55,7 @@ impl Book {
             written: false,
             command: false,
             ran: false,
-            rungs: Vec::new(),
+            signals: Vec::new(),
             seen: None,
             current: false,
             at: 0,
@@ -99,7 +99,7 @@ impl Book {
         self.owes.extend((owed == Some(Owed::New)).then_some(self.at));
     }
 
-    pub(crate) fn act(&mut self, order: &MigrationOrder) {
+    pub(crate) fn act(&mut self, now: Moment, order: &MigrationOrder) {
         match order {
             MigrationOrder::Open(opening) => {
                 (self.open, self.keeps) = (true, opening.migrate.marker);
@@ -122,9 +122,9 @@ impl Book {
             MigrationOrder::RunMigration { .. } => {
                 self.owes.remove(&self.at);
                 (self.command, self.ran, self.seen) = (true, true, None);
-                self.rungs.clear();
+                self.signals.clear();
             }
-            MigrationOrder::Abort(rung) => self.rungs.push(*rung),
+            MigrationOrder::Abort(signal) => self.signals.push((now, *signal)),
             MigrationOrder::Close => self.open = false,
             _ => {}
         }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ostler::plan::MigrateCommand;
 use ostler::supervise::{
-    AbortRung, Backend, Exit, Failure, FailureKind, Look, MigrationFact, Moment, PendingMigration, RunId,
-    Step, Vendor,
+    Backend, Exit, Failure, FailureKind, Look, MigrationFact, Moment, PendingMigration, RunId, Step,
+    StopSignal, Vendor,
 };
 
 use crate::databases::{Databases, Later};
@@ -181,12 +181,12 @@ impl Databases {
         Some(MigrationFact::CommandEnded { exit, failure })
     }
 
-    pub(crate) fn abort(&mut self, run: RunId, rung: AbortRung) {
+    pub(crate) fn abort(&mut self, run: RunId, rung: StopSignal) {
         let just_done = self.rng.chance(0.1);
         let delay = self.rng.millis(1, 300);
         let now = self.now;
         let Some(it) = self.runs.get_mut(&run) else { return };
-        if rung == AbortRung::EndBackends {
+        if rung == StopSignal::EndBackends {
             return self.end_backends(run);
         }
         let Some(command) = it.command.as_mut() else {
@@ -199,10 +199,10 @@ impl Databases {
         }
         let idle = matches!(command.is_at_fate(), Some(Fate::Hangs(false)));
         let ignored = match rung {
-            AbortRung::Cancel => command.ignores[0] || idle || command.current.is_none(),
-            AbortRung::Interrupt => command.ignores[1],
-            AbortRung::Terminate => command.ignores[2],
-            AbortRung::Kill | AbortRung::EndBackends => command.sticks,
+            StopSignal::Cancel => command.ignores[0] || idle || command.current.is_none(),
+            StopSignal::Interrupt => command.ignores[1],
+            StopSignal::Terminate => command.ignores[2],
+            _ => command.sticks,
         };
         let attempt = command.attempt;
         if just_done
@@ -217,14 +217,14 @@ impl Databases {
         if !ignored {
             command.doomed = true;
             let (exit, failure) = match rung {
-                AbortRung::Cancel => (Exit::Code(1), Some(failed(FailureKind::Cancelled))),
-                AbortRung::Interrupt => (Exit::Signal(2), None),
-                AbortRung::Terminate => (Exit::Signal(15), None),
-                AbortRung::Kill | AbortRung::EndBackends => (Exit::Signal(9), None),
+                StopSignal::Cancel => (Exit::Code(1), Some(failed(FailureKind::Cancelled))),
+                StopSignal::Interrupt => (Exit::Signal(2), None),
+                StopSignal::Terminate => (Exit::Signal(15), None),
+                _ => (Exit::Signal(9), None),
             };
             self.later(delay, run, Later::Dies(attempt, exit, failure));
         }
-        if rung == AbortRung::Cancel {
+        if rung == StopSignal::Cancel {
             self.answer(run, MigrationFact::Cancelled { backends: cancelled }, Duration::ZERO);
         }
     }

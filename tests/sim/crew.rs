@@ -77,7 +77,7 @@ impl Known {
 
     /// Whether it was told to drain, and nothing harder.
     pub(crate) fn drains(&self) -> bool {
-        !self.signals.is_empty() && self.signals.iter().all(|(_, rung)| *rung == StopSignal::Drain)
+        !self.signals.is_empty() && self.signals.iter().all(|(_, rung)| *rung == StopSignal::Terminate)
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -274,7 +274,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             }
             (
                 Flaw::AbortsInsteadOfDraining,
-                Action::SignalProcess { process: worker, signal: StopSignal::Drain },
+                Action::SignalProcess { process: worker, signal: StopSignal::Terminate },
             ) => {
                 done.push(Action::SignalProcess { process: *worker, signal: StopSignal::Abort });
                 continue;

@@ -30,7 +30,7 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::TakesBootingForReady, Law::ReadyNeverFallsUnderTheFloor),
     (Flaw::CommitsWhenFirstIsReady, Law::CommitOnlyAtFullStrength),
     (Flaw::StartsTwo, Law::LiveWorkersAreBounded),
-    (Flaw::DrainsAgain, Law::RungsGoUpwardsOnce),
+    (Flaw::DrainsAgain, Law::SignalsHardenOnce),
     (Flaw::AbortsInsteadOfDraining, Law::OnlyTheHungAreAborted),
     (Flaw::OverlooksHangs, Law::TheHungAreEnded),
     (Flaw::NeverKills, Law::EscalationEndsInKill),

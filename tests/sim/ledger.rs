@@ -246,7 +246,7 @@ impl Ledger {
                 self.announced(now, &news.app, &news.happening);
             }
             Action::Migrate { app, run, order } => {
-                self.books.entry(*run).or_insert_with(|| Book::new(app, now)).act(order);
+                self.books.entry(*run).or_insert_with(|| Book::new(app, now)).act(now, order);
             }
             Action::Exit => self.exited = true,
             _ => {}
@@ -275,7 +275,7 @@ impl Ledger {
         let was_to_go = !known.signals.is_empty();
         known.signals.push((now, rung));
         let Some(crew) = self.crews.get_mut(&known.app) else { return };
-        if rung == StopSignal::Drain && known.serves() {
+        if rung == StopSignal::Terminate && known.serves() {
             crew.allowances.push_back((now, 1));
         }
         if rung == StopSignal::Stacks && known.ready.is_none() {

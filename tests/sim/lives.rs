@@ -123,13 +123,13 @@ impl World {
         }
         let Some(process) = self.processes.get(&worker) else { return };
         let Some(delay) = process.takes(rung, self.now, &mut self.rng) else { return };
-        if let Some(process) = self.processes.get_mut(&worker).filter(|_| rung == StopSignal::Drain) {
+        if let Some(process) = self.processes.get_mut(&worker).filter(|_| rung == StopSignal::Terminate) {
             process.draining = true;
         }
         let exit = match rung {
-            StopSignal::Drain | StopSignal::Stacks | StopSignal::Quit => Exit::Code(0),
             StopSignal::Abort => Exit::Signal(6),
             StopSignal::Kill => Exit::Signal(9),
+            _ => Exit::Code(0),
         };
         self.after(delay, Due::Exits(worker, exit));
     }

@@ -234,7 +234,7 @@ const OCCURRENCES: &[&str] = &[
     "before the edge had noticed it",
     "held",
     "AdmitWorker",
-    "Drain w",
+    "Terminate w",
     "Stacks w",
     "Quit w",
     "Abort w",

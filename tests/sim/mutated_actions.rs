@@ -2,8 +2,8 @@
 
 use ostler::config::AppName;
 use ostler::supervise::{
-    AbortRung, Action, Cause, GenerationId, Happening, MigrationOrder, News, ProcessChange, ProcessNews,
-    Record, Role, RunId, Verdict, VerdictKind, WorkerId,
+    Action, Cause, GenerationId, Happening, MigrationOrder, News, ProcessChange, ProcessNews, Record, Role,
+    RunId, StopSignal, Verdict, VerdictKind, WorkerId,
 };
 
 use crate::added::start_worker;
@@ -19,6 +19,7 @@ pub(crate) enum Misdeed {
     SkipsWhatIsOwed,
     EndsBackendsEarly,
     ClimbsTwice,
+    NeverKills,
     StartsUnmigrated,
     StartsTheUnknown,
     ForgetsTheUnasked,
@@ -38,7 +39,8 @@ pub(crate) const MUTATED_ACTIONS: &[(Flaw, Law)] = &[
     (Flaw::Migration(Misdeed::RunsUnlocked), Law::NothingRunsUnlocked),
     (Flaw::Migration(Misdeed::SkipsWhatIsOwed), Law::WhatIsOwedIsDone),
     (Flaw::Migration(Misdeed::EndsBackendsEarly), Law::BackendsOutliveTheCommand),
-    (Flaw::Migration(Misdeed::ClimbsTwice), Law::LaddersGoUpwardsOnce),
+    (Flaw::Migration(Misdeed::ClimbsTwice), Law::SignalsHardenOnce),
+    (Flaw::Migration(Misdeed::NeverKills), Law::EscalationEndsInKill),
     (Flaw::Migration(Misdeed::StartsUnmigrated), Law::NoWorkerBeforeItsMigration),
     (Flaw::Migration(Misdeed::StartsTheUnknown), Law::NoWorkerBeforeItsMigration),
     (Flaw::Migration(Misdeed::ForgetsTheUnasked), Law::TheUnaskedAreAsked),
@@ -58,7 +60,7 @@ impl Misdeed {
         let Action::Migrate { app, run, order } = &action else { return vec![action] };
         let (app, run) = (app.clone(), *run);
         let also = |order| Action::Migrate { app: app.clone(), run, order };
-        let end_backends = MigrationOrder::Abort(AbortRung::EndBackends);
+        let end_backends = MigrationOrder::Abort(StopSignal::EndBackends);
         match (self, order) {
             (Misdeed::OpensTwice, MigrationOrder::Open(_)) => {
                 let (order, run) = (order.clone(), RunId(run.0 + 1_000_000));
@@ -81,9 +83,10 @@ impl Misdeed {
                 let more = also(end_backends);
                 vec![action, more]
             }
-            (Misdeed::ClimbsTwice, MigrationOrder::Abort(rung)) if *rung != AbortRung::EndBackends => {
+            (Misdeed::ClimbsTwice, MigrationOrder::Abort(rung)) if *rung != StopSignal::EndBackends => {
                 vec![action.clone(), action]
             }
+            (Misdeed::NeverKills, MigrationOrder::Abort(StopSignal::Kill)) => Vec::new(),
             (Misdeed::StartsUnmigrated, MigrationOrder::Open(opening)) => {
                 let (worker, generation) = (WorkerId(88_000_000), GenerationId(9999));
                 let start = start_worker(worker, generation, opening.blueprint.clone());
@@ -107,14 +110,14 @@ impl Misdeed {
                     Happening::Process(ProcessNews { process: worker, role: Role::Web, generation, change });
                 vec![action, Action::Announce(News { app, happening })]
             }
-            (Misdeed::RetriesUnseen, MigrationOrder::Abort(AbortRung::EndBackends)) => {
+            (Misdeed::RetriesUnseen, MigrationOrder::Abort(StopSignal::EndBackends)) => {
                 let more = also(MigrationOrder::RunMigration { attempt: 2, checks: true });
                 vec![action, more]
             }
             (Misdeed::OpensTheDirty, MigrationOrder::Close) => {
                 vec![also(MigrationOrder::LockDatabase), action]
             }
-            (Misdeed::JudgesUnseen, MigrationOrder::Abort(AbortRung::EndBackends)) => {
+            (Misdeed::JudgesUnseen, MigrationOrder::Abort(StopSignal::EndBackends)) => {
                 let more = also(MigrationOrder::RecordMigration(Box::new(guessed())));
                 vec![action, more]
             }

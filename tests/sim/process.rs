@@ -137,14 +137,14 @@ impl Process {
     pub(crate) fn takes(&self, rung: StopSignal, now: Moment, rng: &mut Rng) -> Option<Duration> {
         let hung = self.hung(now);
         match rung {
-            StopSignal::Drain if self.ignores_term || hung => None,
-            StopSignal::Drain if self.stage == Stage::Serving => Some(self.drain),
-            StopSignal::Drain => Some(rng.millis(1, 200)),
-            StopSignal::Stacks => None,
+            StopSignal::Terminate if self.ignores_term || hung => None,
+            StopSignal::Terminate if self.stage == Stage::Serving => Some(self.drain),
+            StopSignal::Terminate => Some(rng.millis(1, 200)),
             StopSignal::Quit if self.ignores_quit || hung => None,
             StopSignal::Abort if self.ignores_abort => None,
             StopSignal::Quit | StopSignal::Abort => Some(rng.millis(1, 300)),
             StopSignal::Kill => Some(rng.millis(1, 50)),
+            _ => None,
         }
     }
 

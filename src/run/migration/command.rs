@@ -12,7 +12,6 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use nix::unistd::geteuid;
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
@@ -28,10 +27,10 @@ use super::{bounded, failing, path};
 use crate::migrate::{RunMessage, bundle};
 use crate::plan::Blueprint;
 use crate::run::launch::LaunchSpec;
-use crate::run::process::{Children, Process};
+use crate::run::process::{Children, Process, named};
 use crate::run::scope::{self, Inhabitants};
 use crate::run::worker_process::{launch_spec, start_interpreter};
-use crate::supervise::{AbortRung, Exit, Failure, Step};
+use crate::supervise::{Exit, Failure, Step, StopSignal};
 
 /// What the first process leaves behind has so long to end by itself.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -143,16 +142,16 @@ pub(super) async fn start(
 }
 
 impl Command {
-    /// Tells what is heard, and takes the rungs of the ladder as they come; where none can come any more, the command is
+    /// Tells what is heard, and sends the signals of the ladder as they come; where none can come any more, the command is
     /// killed. Returns when the command, and every process that it left, is gone.
     pub(super) async fn run(
         self,
-        rungs: &mut mpsc::UnboundedReceiver<AbortRung>,
+        signals: &mut mpsc::UnboundedReceiver<StopSignal>,
         mut tell: impl FnMut(Heard),
     ) -> Ended {
         let Command { process, mut containment, mut reader, app } = self;
         let worked = Notify::new();
-        let life = live(&process, rungs, &mut containment, &worked);
+        let life = live(&process, signals, &mut containment, &worked);
         let left = tokio::select! {
             left = life => left,
             never = reader.listen(&mut tell, &worked) => match never {},
@@ -173,7 +172,7 @@ impl Command {
 /// Returns when nobody is left: whom the command left behind and who had to be killed for that.
 async fn live(
     process: &Process,
-    rungs: &mut mpsc::UnboundedReceiver<AbortRung>,
+    signals: &mut mpsc::UnboundedReceiver<StopSignal>,
     containment: &mut Containment,
     worked: &Notify,
 ) -> Vec<String> {
@@ -181,7 +180,7 @@ async fn live(
     loop {
         tokio::select! {
             () = process.ended() => break,
-            () = to_be_killed(rungs, containment) => {
+            () = to_be_killed(signals, containment) => {
                 containment.kill_all().await;
                 process.ended().await;
                 return Vec::new();
@@ -198,29 +197,24 @@ async fn live(
     let deadline = Instant::now() + MOMENT;
     tokio::select! {
         quiet = containment.wait_empty(deadline) => if quiet { return Vec::new() },
-        () = only_killed(rungs) => {}
+        () = only_killed(signals) => {}
     }
     containment.kill_all().await
 }
 
 /// Sends the signals that are asked for; returns where the command is to be killed.
-async fn to_be_killed(rungs: &mut mpsc::UnboundedReceiver<AbortRung>, containment: &Containment) {
+async fn to_be_killed(signals: &mut mpsc::UnboundedReceiver<StopSignal>, containment: &Containment) {
     loop {
-        let (rung, signal) = match rungs.recv().await {
-            None | Some(AbortRung::Kill) => return,
-            Some(rung @ AbortRung::Interrupt) => (rung, Signal::SIGINT),
-            Some(rung @ AbortRung::Terminate) => (rung, Signal::SIGTERM),
-            Some(AbortRung::Cancel | AbortRung::EndBackends) => continue,
-        };
-        if let Err(error) = containment.signal(signal) {
-            tracing::error!(%error, "{rung} could not be sent to a migration: {error}");
+        let Some(signal) = signals.recv().await.filter(|it| *it != StopSignal::Kill) else { return };
+        if let Some(Err(error)) = named(signal).map(|it| containment.signal(it)) {
+            tracing::error!(%error, "{signal} could not be sent to a migration: {error}");
         }
     }
 }
 
 /// For what is left behind: the first process has ended, the others have a moment all the same.
-async fn only_killed(rungs: &mut mpsc::UnboundedReceiver<AbortRung>) {
-    while !matches!(rungs.recv().await, None | Some(AbortRung::Kill)) {}
+async fn only_killed(signals: &mut mpsc::UnboundedReceiver<StopSignal>) {
+    while !matches!(signals.recv().await, None | Some(StopSignal::Kill)) {}
 }
 
 impl Reader {

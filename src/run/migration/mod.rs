@@ -142,7 +142,7 @@ impl Migrations {
                 run.run_migration(checks, &mut self.tasks);
             }
             MigrationOrder::Watch { place } => run.watch(place),
-            MigrationOrder::Abort(rung) => run.abort(rung),
+            MigrationOrder::Abort(signal) => run.abort(signal),
             MigrationOrder::VerifyDatabase { pending, at, failed } => {
                 run.verify_database(pending, at, failed);
             }

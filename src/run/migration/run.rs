@@ -21,8 +21,8 @@ use crate::migrate::{Mode, Names, Orders, Serving, WatchOrder};
 use crate::plan::{Blueprint, MigrateCommand};
 use crate::run::process::Children;
 use crate::supervise::{
-    AbortRung, Event, Exit, GenerationId, HistoryEntry, MigrationFact, Opened, Opening, Pending, Record,
-    Report, RunId, Step, Trouble, TroubleKind,
+    Event, Exit, GenerationId, HistoryEntry, MigrationFact, Opened, Opening, Pending, Record, Report, RunId,
+    Step, StopSignal, Trouble, TroubleKind,
 };
 
 /// So often the database is looked at while the command runs.
@@ -61,7 +61,7 @@ pub(super) struct Run {
     /// As the last record had it.
     opened: Opened,
     /// To the command that runs; dropped, it is killed.
-    rungs: Option<mpsc::UnboundedSender<AbortRung>>,
+    signals: Option<mpsc::UnboundedSender<StopSignal>>,
     /// While the code that serves is asked; dropped, that ends.
     asking: Option<oneshot::Sender<Infallible>>,
     /// The last lines of each command that has ended.
@@ -103,7 +103,7 @@ impl Run {
             database,
             index: 0,
             opened: Opened::default(),
-            rungs: None,
+            signals: None,
             asking: None,
             outputs: VecDeque::new(),
         }
@@ -219,8 +219,8 @@ impl Run {
             _ => None,
         };
         let (reporter, kept) = (self.reporter.clone(), self.keep_output());
-        let (rungs, mut taken) = mpsc::unbounded_channel();
-        self.rungs = Some(rungs);
+        let (signals, mut taken) = mpsc::unbounded_channel();
+        self.signals = Some(signals);
         tasks.spawn(async move {
             let names = ("migration", mark.as_str());
             let command = match command::start(&children, &blueprint, &what, names, env).await {
@@ -258,7 +258,7 @@ impl Run {
     }
 
     fn is_running(&self) -> bool {
-        self.rungs.as_ref().is_some_and(|rungs| !rungs.is_closed())
+        self.signals.as_ref().is_some_and(|signals| !signals.is_closed())
     }
 
     fn keep_output(&mut self) -> Arc<OnceLock<Vec<String>>> {
@@ -271,20 +271,20 @@ impl Run {
         kept
     }
 
-    pub(super) fn abort(&mut self, rung: AbortRung) {
-        match rung {
-            AbortRung::Cancel => match &self.database {
+    pub(super) fn abort(&mut self, signal: StopSignal) {
+        match signal {
+            StopSignal::Cancel => match &self.database {
                 Side::Started(database) if database.tell(WatchOrder::Cancel) => {}
                 _ => self.reporter.tell(MigrationFact::Cancelled { backends: 0 }),
             },
-            AbortRung::EndBackends => match &self.database {
+            StopSignal::EndBackends => match &self.database {
                 // None is known of: what cannot be said is said by `Verified`.
                 Side::None => self.reporter.tell(MigrationFact::BackendsGone),
                 side => self.tell_or_fail(side, WatchOrder::EndBackends),
             },
-            AbortRung::Interrupt | AbortRung::Terminate | AbortRung::Kill => {
+            signal => {
                 // One that has ended needs none.
-                let _ = self.rungs.as_ref().map(|rungs| rungs.send(rung));
+                let _ = self.signals.as_ref().map(|signals| signals.send(signal));
             }
         }
     }
@@ -314,8 +314,8 @@ impl Run {
     pub(super) fn post_deploy(&mut self, tasks: &mut JoinSet<()>) {
         let (children, opening) = (self.children.clone(), self.opening.clone());
         let (reporter, mark) = (self.reporter.clone(), self.name.tag.clone());
-        let (rungs, mut taken) = mpsc::unbounded_channel();
-        self.rungs = Some(rungs);
+        let (signals, mut taken) = mpsc::unbounded_channel();
+        self.signals = Some(signals);
         tasks.spawn(async move {
             let (mut exit, mut words) = (Exit::Code(0), String::new());
             for argv in &opening.migrate.post_deploy {

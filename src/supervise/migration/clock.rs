@@ -18,8 +18,8 @@ impl Migration {
         if self.stage != Stage::Running {
             return self.due;
         }
-        if let Some(ladder) = &self.session.ladder {
-            return Some(ladder.due());
+        if let Some(ending) = &self.session.ending {
+            return ending.next;
         }
         let rules = self.rules(&self.migrate);
         let attempt = self.session.attempt.as_ref().and_then(|attempt| attempt.due(&rules));

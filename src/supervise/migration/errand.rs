@@ -4,27 +4,23 @@
 //! ```text
 //! Opening ─ PastRead ─┬─ resolve ─► Connecting ─ Opened ─► Asking ─ Resolved ─► the next database, or Writing
 //!                     │                └─ what was left stands in no database ─► Writing ─ Recorded ─► Over
-//!                     └─ post_deploy ─► Running ─ timeout_total ─► Terminate ─ 2 s ─► Kill ─ 10 s ─► Over
-//!                                          └─ PostDeployEnded ─────────┴────────────────┴──────────► Over
+//!                     └─ post_deploy ─► Running ─ timeout_total ─► Terminate ─ `pool::ladder` ─► Over
+//!                                          └─ PostDeployEnded ─────────┴──────────────────► Over
 //! ```
-
-use std::time::Duration;
 
 use crate::config::AppName;
 
 use super::super::action::Action;
 use super::super::app::Context;
 use super::super::event::Exit;
+use super::super::pool::{Climb, Ending, Ladder, StopSignal};
 use super::super::request::RequestId;
 use super::super::time::Moment;
 use super::fact::{MigrationFact, Past, RunId};
-use super::order::{AbortRung, MigrationOrder, Opening};
+use super::order::{MigrationOrder, Opening};
 use super::record::Record;
 use super::run::{ANSWER, open_limit};
 use super::view::{MigrationPhase, MigrationView};
-
-const PATIENCE: Duration = Duration::from_secs(2);
-const LAST_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An errand under way.
 #[derive(Clone, Debug)]
@@ -66,7 +62,7 @@ enum Stage {
     Asking(usize),
     Writing,
     Running,
-    Ending(AbortRung),
+    Ending(Ending<()>),
     Over(Ended),
 }
 
@@ -202,7 +198,7 @@ impl Errand {
     pub(in crate::supervise) fn abort(&mut self, context: &mut Context<'_>) {
         self.given_up = true;
         match self.stage {
-            Stage::Running => self.take_rung(context, AbortRung::Terminate),
+            Stage::Running => self.begin_end(context, StopSignal::Terminate),
             Stage::Opening | Stage::Connecting(_) | Stage::Asking(_) => {
                 self.end(context, bad("it was ended before it began".to_owned()));
             }
@@ -213,7 +209,10 @@ impl Errand {
     /// The daemon leaves at once.
     pub(in crate::supervise) fn kill(&mut self, context: &mut Context<'_>) {
         match self.stage {
-            Stage::Running | Stage::Ending(AbortRung::Terminate) => self.take_rung(context, AbortRung::Kill),
+            Stage::Running => self.begin_end(context, StopSignal::Kill),
+            Stage::Ending(ref ending) if ending.signal < StopSignal::Kill => {
+                self.begin_end(context, StopSignal::Kill);
+            }
             Stage::Opening | Stage::Connecting(_) | Stage::Asking(_) | Stage::Writing => {
                 self.end(context, bad("ostlerd was ended at once".to_owned()));
             }
@@ -221,14 +220,22 @@ impl Errand {
         }
     }
 
-    fn take_rung(&mut self, context: &mut Context<'_>, rung: AbortRung) {
-        self.order(context, MigrationOrder::Abort(rung));
-        let patience = if rung == AbortRung::Kill { LAST_PATIENCE } else { PATIENCE };
-        (self.stage, self.due) = (Stage::Ending(rung), context.now + patience);
+    fn begin_end(&mut self, context: &mut Context<'_>, first: StopSignal) {
+        self.order(context, MigrationOrder::Abort(first));
+        self.stage = Stage::Ending(Ending::at(context.now, (), first, Ladder::COMMAND));
+    }
+
+    fn climb(&mut self, context: &mut Context<'_>) {
+        let Stage::Ending(ending) = &mut self.stage else { return };
+        match ending.climb(context.now, Ladder::COMMAND) {
+            None => {}
+            Some(Climb::To(signal)) => self.order(context, MigrationOrder::Abort(signal)),
+            Some(Climb::GivenUp) => self.end(context, bad("it is still there after SIGKILL".to_owned())),
+        }
     }
 
     pub(in crate::supervise) fn expire(&mut self, context: &mut Context<'_>) {
-        if context.now < self.due {
+        if self.deadline().is_none_or(|due| context.now < due) {
             return;
         }
         match self.stage {
@@ -239,15 +246,18 @@ impl Errand {
             Stage::Connecting(_) | Stage::Asking(_) => {
                 self.unasked(context, "the database side did not answer in time")
             }
-            Stage::Running => self.take_rung(context, AbortRung::Terminate),
-            Stage::Ending(AbortRung::Terminate) => self.take_rung(context, AbortRung::Kill),
-            Stage::Ending(_) => self.end(context, bad("it is still there after SIGKILL".to_owned())),
+            Stage::Running => self.begin_end(context, StopSignal::Terminate),
+            Stage::Ending(_) => self.climb(context),
             Stage::Over(_) => {}
         }
     }
 
     pub(in crate::supervise) fn deadline(&self) -> Option<Moment> {
-        (!matches!(self.stage, Stage::Over(_))).then_some(self.due)
+        match &self.stage {
+            Stage::Over(_) => None,
+            Stage::Ending(ending) => ending.next,
+            _ => Some(self.due),
+        }
     }
 
     /// As a migration is shown; a resolution only once a database is asked.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use super::super::app::Context;
 use super::super::event::Exit;
 use super::super::news::Happening;
-use super::super::pool::delay_after;
+use super::super::pool::{StopSignal, delay_after};
 use super::super::time::Moment;
 use super::attempt::At;
 use super::fact::{Step, Trouble, TroubleKind};
 use super::judge::{Case, Judgement, Seen, judge};
-use super::order::{AbortRung, MigrationOrder};
+use super::order::MigrationOrder;
 use super::outcome::{Verdict, VerdictKind};
 use super::record::{AppliedMigration, RungTaken};
 use super::report::Report;
@@ -29,7 +29,7 @@ const RETRY: (Duration, Duration) = (Duration::from_secs(3), Duration::from_secs
 impl Migration {
     /// No process of the command is left: now its backends may be ended. After a clean exit there is none.
     pub(super) fn end_backends(&mut self, context: &mut Context<'_>) {
-        self.order(context, MigrationOrder::Abort(AbortRung::EndBackends));
+        self.order(context, MigrationOrder::Abort(StopSignal::EndBackends));
         self.enter(context.now, Stage::EndingBackends { since: context.now }, ROLLBACK_USUAL);
     }
 
@@ -43,15 +43,15 @@ impl Migration {
         let words = format!("its backends have been rolling back for {} s", waited.as_secs());
         self.warn(context, words);
         // An answer that was lost is given again.
-        self.order(context, MigrationOrder::Abort(AbortRung::EndBackends));
+        self.order(context, MigrationOrder::Abort(StopSignal::EndBackends));
         self.due = Some(context.now + ROLLBACK_USUAL);
     }
 
     pub(super) fn backends_gone(&mut self, context: &mut Context<'_>) {
         let Stage::EndingBackends { since } = self.stage else { return };
-        if self.session.ladder.is_some() {
+        if self.session.ending.is_some() {
             let seconds = context.now.since(since).as_secs_f64();
-            self.session.record.rungs.push(RungTaken { rung: AbortRung::EndBackends, seconds });
+            self.session.record.rungs.push(RungTaken { rung: StopSignal::EndBackends, seconds });
         }
         if self.haste == Haste::Now {
             return self.vanish(context);
@@ -147,7 +147,7 @@ impl Migration {
             at: at.map(At::place),
             exit,
             failure,
-            aborted: session.ladder.as_ref().map(|it| it.reason),
+            aborted: session.ending.as_ref().map(|it| it.cause),
             blockers: &session.record.blockers,
             seen,
         })

@@ -1,7 +1,7 @@
 //! A migration and its watchdog: what the shell is to do about it, what it hears, and what came of it.
 //!
 //! The words first: `fact`, `report` and `marked` (in), `order` (out), `outcome`, `record` with `past`, `view`. Then the state machine, from `run`, which
-//! has the picture of it: `start` with `outlook`, `watchdog` with `attempt` and `ladder`, `finish` with `judge` and `remedy`, `serving`, `clock`, `picture`, `tell`;
+//! has the picture of it: `start` with `outlook`, `watchdog` with `attempt`, `finish` with `judge` and `remedy`, `serving`, `clock`, `picture`, `tell`;
 //! and `errand`. What hangs on a migration in its app is in `migrating`, beside this folder.
 
 mod attempt;
@@ -10,7 +10,6 @@ mod errand;
 mod fact;
 mod finish;
 mod judge;
-mod ladder;
 mod marked;
 mod order;
 mod outcome;
@@ -39,7 +38,7 @@ pub use fact::{
     RunId, Step, Trouble, TroubleKind, Unfinished,
 };
 pub use marked::{Marked, Marks, Owed};
-pub use order::{AbortReason, AbortRung, MigrationOrder, Opening};
+pub use order::{AbortReason, MigrationOrder, Opening};
 pub use outcome::{Verdict, VerdictKind};
 pub use outlook::{Breakage, LockNote, Outlook};
 pub use record::{AppliedMigration, HistoryEntry, Record, RungTaken};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Blueprint, Migrate};
 
 use super::super::event::GenerationId;
+use super::super::pool::StopSignal;
 use super::fact::{Pending, Step};
 use super::record::Record;
 
@@ -39,8 +40,9 @@ pub enum MigrationOrder {
         /// Another for each step of each try.
         place: u32,
     },
-    /// Do this to end the command.
-    Abort(AbortRung),
+    /// Do this to end the command: signals reach all of its process group; `Cancel` is answered with `Cancelled`,
+    /// `EndBackends` with `BackendsGone`.
+    Abort(StopSignal),
     /// See what is left and what is recorded; answer `Verified`.
     VerifyDatabase {
         /// What was to be applied.
@@ -82,34 +84,6 @@ pub struct Opening {
     /// What serves meanwhile.
     #[serde(default)]
     pub serving: Option<GenerationId>,
-}
-
-/// The rungs by which a command is ended, each harder than the one before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AbortRung {
-    /// Cancel what its backends do; answer `Cancelled`.
-    Cancel,
-    /// SIGINT to its process group.
-    Interrupt,
-    /// SIGTERM to its process group.
-    Terminate,
-    /// SIGKILL to all of it: the scope's cgroup, or the group and whoever escaped it.
-    Kill,
-    /// With no process of it left: end its backends and wait until they are gone; answer `BackendsGone`.
-    EndBackends,
-}
-
-impl fmt::Display for AbortRung {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            AbortRung::Cancel => "cancel its statements",
-            AbortRung::Interrupt => "SIGINT",
-            AbortRung::Terminate => "SIGTERM",
-            AbortRung::Kill => "SIGKILL",
-            AbortRung::EndBackends => "end its backends",
-        })
-    }
 }
 
 /// Why a run is ended.

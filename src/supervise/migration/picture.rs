@@ -37,7 +37,7 @@ impl Migration {
             doing: look.and_then(|look| look.doing.clone().map(|doing| (doing, look.percent))),
             blockers: look.map_or(Vec::new(), |look| look.blockers.clone()),
             harm: look.filter(|look| look.blocked > 0).map(|it| (it.blocked, it.harm.unwrap_or_default())),
-            aborting: session.ladder.as_ref().filter(|_| runs).map(|it| (it.reason, it.rung)),
+            aborting: session.ending.as_ref().filter(|_| runs).map(|it| (it.cause, it.signal)),
             warning: self.warning.clone(),
         }
     }
@@ -47,9 +47,9 @@ impl Migration {
             Stage::Locking { holder: Some(holder), .. } => MigrationPhase::Busy { holder: holder.clone() },
             Stage::Opening | Stage::Connecting | Stage::Locking { .. } => MigrationPhase::Opening,
             Stage::Sweeping | Stage::WritingAhead => MigrationPhase::Opening,
-            Stage::Running if self.session.ladder.is_some() => MigrationPhase::Aborting,
+            Stage::Running if self.session.ending.is_some() => MigrationPhase::Aborting,
             Stage::Running => MigrationPhase::Running,
-            Stage::EndingBackends { .. } if self.session.ladder.is_some() => MigrationPhase::Aborting,
+            Stage::EndingBackends { .. } if self.session.ending.is_some() => MigrationPhase::Aborting,
             Stage::EndingBackends { .. } | Stage::Reopening { .. } | Stage::Verifying => {
                 MigrationPhase::Verifying
             }

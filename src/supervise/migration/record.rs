@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::pool::{Ending, StopSignal};
+use super::super::time::Moment;
 use super::fact::{Backend, Opened};
-use super::order::{AbortReason, AbortRung};
+use super::order::AbortReason;
 use super::outcome::Verdict;
 
 /// A run so far. Without a verdict it is under way: what is written ahead.
@@ -66,11 +68,18 @@ pub struct AppliedMigration {
     pub seconds: f64,
 }
 
-/// One rung of the ladder.
+/// One signal of the ladder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RungTaken {
     /// Which.
-    pub rung: AbortRung,
+    pub rung: StopSignal,
     /// After so many seconds the next one was taken, or the run was clean.
     pub seconds: f64,
+}
+
+impl RungTaken {
+    /// The present one, as it is over.
+    pub(super) fn of(ending: &Ending<AbortReason>, now: Moment) -> RungTaken {
+        RungTaken { rung: ending.signal, seconds: now.since(ending.since).as_secs_f64() }
+    }
 }

@@ -14,7 +14,7 @@
 //! WritingAhead ◄────────────────────────────────┘         │
 //!    │ Recorded                                           │
 //!    ▼                                                    │
-//! Running ─ a budget, a request ─► the ladder (`ladder`)  │
+//! Running ─ a budget, a request ─► `pool::ladder`         │
 //!    │ CommandEnded ◄───────────────────┘                 │
 //!    ▼                                                    │
 //! EndingBackends ─ the database side is lost ─► Reopening │
@@ -41,11 +41,11 @@ use super::super::action::Action;
 use super::super::app::Context;
 use super::super::event::{Exit, GenerationId};
 use super::super::news::{Happening, News};
+use super::super::pool::Ending;
 use super::super::proof::Proof;
 use super::super::time::Moment;
 use super::attempt::{Attempt, Sight};
 use super::fact::{Failure, MigrationFact, Past, Pending, RunId, Trouble, TroubleKind, Unfinished};
-use super::ladder::Ladder;
 use super::marked::Owed;
 use super::order::{AbortReason, MigrationOrder, Opening};
 use super::outcome::{Verdict, VerdictKind};
@@ -153,7 +153,7 @@ pub(super) struct Session {
     /// Whether the history holds it, or an earlier run that it ends.
     pub(super) written: bool,
     pub(super) attempt: Option<Attempt>,
-    pub(super) ladder: Option<Ladder>,
+    pub(super) ending: Option<Ending<AbortReason>>,
     pub(super) ended: Option<(Exit, Option<Failure>)>,
     /// Applied by earlier attempts.
     pub(super) earlier: Vec<String>,

@@ -338,7 +338,7 @@ impl Migration {
         session.record.attempts += 1;
         let place = session.attempt.as_ref().map_or(0, |before| before.place) + 1;
         session.attempt = Some(Attempt::started(context.now, place));
-        (session.ladder, session.ended, session.lost, session.reopening) = (None, None, None, None);
+        (session.ending, session.ended, session.lost, session.reopening) = (None, None, None, None);
         let attempt = session.record.attempts;
         let checks = !self.nothing_pending();
         self.order(context, MigrationOrder::RunMigration { attempt, checks });

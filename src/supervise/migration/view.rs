@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::pool::StopSignal;
 use super::fact::{Backend, RunId};
-use super::order::{AbortReason, AbortRung};
+use super::order::AbortReason;
 use super::outcome::Verdict;
 use super::seen::DjangoSeen;
 
@@ -41,7 +42,7 @@ pub struct MigrationView {
     /// How many wait behind it, and the longest for how long.
     pub harm: Option<(u32, Duration)>,
     /// Why it is being ended, and how far that is.
-    pub aborting: Option<(AbortReason, AbortRung)>,
+    pub aborting: Option<(AbortReason, StopSignal)>,
     /// Something that needs no action but should be known: unwatched, over its time and not to be rolled back.
     pub warning: Option<String>,
 }

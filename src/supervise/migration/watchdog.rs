@@ -5,14 +5,15 @@ use std::time::Duration;
 use super::super::app::Context;
 use super::super::event::Exit;
 use super::super::news::Happening;
-use super::super::pool::delay_after;
+use super::super::pool::{Climb, Ending, Ladder, StopSignal, delay_after};
 use super::attempt::{Finding, Rules, Sight};
 use super::fact::{Backend, Failure, FailureKind, Look, MigrationFact, Step};
-use super::ladder::{Climb, Ladder};
-use super::order::{AbortReason, AbortRung, MigrationOrder};
+use super::order::{AbortReason, MigrationOrder};
 use super::outcome::VerdictKind;
+use super::record::RungTaken;
 use super::run::{ANSWER, Haste, Migration, Stage};
 use super::tell::listed;
+use super::vendor::Vendor;
 use crate::plan::Migrate;
 
 /// Another database side is started after 1 s, 2 s … 30 s.
@@ -28,13 +29,7 @@ impl Migration {
                 }
             }
             MigrationFact::Looked(look) => self.looked(context, look),
-            MigrationFact::Cancelled { backends: 0 } => {
-                let taken = self.session.ladder.as_mut().and_then(|it| it.cancelled_nobody(context.now));
-                if let Some(taken) = taken {
-                    self.session.record.rungs.push(taken);
-                    self.take_rung(context, AbortRung::Interrupt);
-                }
-            }
+            MigrationFact::Cancelled { backends: 0 } => self.cancelled_nobody(context),
             MigrationFact::CommandEnded { exit, failure } => self.command_ended(context, exit, failure),
             // Whoever wanted to end it meanwhile is told the same.
             MigrationFact::SpawnFailed { reason } => {
@@ -105,10 +100,10 @@ impl Migration {
         self.hold_to_budgets(context);
     }
 
-    /// Applies the budgets. A command that is being ended has none any more: it has the ladder.
+    /// Applies the budgets. A command that is being ended has none any more: it is on the ladder.
     pub(super) fn hold_to_budgets(&mut self, context: &mut Context<'_>) {
         // More than one may be exceeded at once; each is said once.
-        while self.session.ladder.is_none() {
+        while self.session.ending.is_none() {
             let migrate = self.migrate.clone();
             let rules = self.rules(&migrate);
             let Some(attempt) = &mut self.session.attempt else { return };
@@ -159,15 +154,11 @@ impl Migration {
     }
 
     fn kill_command(&mut self, context: &mut Context<'_>) {
-        if let Some(ladder) = &mut self.session.ladder {
-            let Some(taken) = ladder.kill(context.now) else { return };
-            self.session.record.rungs.push(taken);
-        } else {
-            let mut ladder = Ladder::begun(context.now, AbortReason::Stopping, self.vendor(), None);
-            ladder.kill(context.now);
-            self.aborting(context, ladder);
+        match &self.session.ending {
+            None => self.begin_end(context, AbortReason::Stopping, StopSignal::Kill),
+            Some(ending) if ending.signal < StopSignal::Kill => self.go_on(context, StopSignal::Kill),
+            Some(_) => {}
         }
-        self.take_rung(context, AbortRung::Kill);
     }
 
     pub(super) fn rules<'a>(&self, migrate: &'a Migrate) -> Rules<'a> {
@@ -190,16 +181,12 @@ impl Migration {
         self.session.losses += 1;
         let delay = delay_after(REOPEN, self.session.losses, context.random);
         self.session.reopening = Some(context.now + delay);
-        let cancelling = self.session.ladder.as_mut().and_then(|it| it.cancelled_nobody(context.now));
-        if let Some(taken) = cancelling {
-            self.session.record.rungs.push(taken);
-            self.take_rung(context, AbortRung::Interrupt);
-        }
+        self.cancelled_nobody(context);
     }
 
     /// Starts another database side while the command runs, or gives up the one that does not answer.
     pub(super) fn rewatch(&mut self, context: &mut Context<'_>) {
-        if self.session.ladder.is_some() || self.session.reopening.is_none_or(|due| context.now < due) {
+        if self.session.ending.is_some() || self.session.reopening.is_none_or(|due| context.now < due) {
             return;
         }
         if self.session.open {
@@ -245,40 +232,52 @@ impl Migration {
         }
     }
 
-    /// Takes the first rung; one that is on the ladder already goes on as it was.
+    /// Begins its end; one that is being ended already goes on as it was.
     fn escalate(&mut self, context: &mut Context<'_>, reason: AbortReason) {
-        if self.session.ladder.is_some() {
+        if self.session.ending.is_some() {
             return;
         }
         let sees = self.sight() == Sight::Watched;
         let look = self.session.attempt.as_ref().map(|it| &it.look).filter(|_| sees);
-        let ladder = Ladder::begun(context.now, reason, self.vendor(), look);
-        let rung = ladder.rung;
-        self.aborting(context, ladder);
-        self.take_rung(context, rung);
+        let first = first_signal(self.vendor(), look);
+        self.begin_end(context, reason, first);
     }
 
-    fn aborting(&mut self, context: &mut Context<'_>, ladder: Ladder) {
-        let reason = ladder.reason;
+    fn begin_end(&mut self, context: &mut Context<'_>, reason: AbortReason, first: StopSignal) {
         self.session.record.aborted = Some(reason);
-        self.session.ladder = Some(ladder);
+        self.session.ending = Some(Ending::at(context.now, reason, first, Ladder::COMMAND));
         let migration = self.session.attempt.as_ref().and_then(|it| it.at.as_ref()).map(|at| at.name.clone());
         self.announce(context, Happening::MigrationAborting { migration, reason });
+        self.send(context, first);
     }
 
-    pub(super) fn take_rung(&mut self, context: &mut Context<'_>, rung: AbortRung) {
-        self.order(context, MigrationOrder::Abort(rung));
-        self.announce(context, Happening::MigrationRung { rung });
+    /// Goes on at once, if it is known that `Cancel` does nothing.
+    fn cancelled_nobody(&mut self, context: &mut Context<'_>) {
+        if self.session.ending.as_ref().is_some_and(|it| it.signal == StopSignal::Cancel) {
+            self.go_on(context, StopSignal::Interrupt);
+        }
     }
 
-    /// The patience with a rung may be over.
+    fn go_on(&mut self, context: &mut Context<'_>, signal: StopSignal) {
+        let Some(ending) = &mut self.session.ending else { return };
+        self.session.record.rungs.push(RungTaken::of(ending, context.now));
+        ending.go_on(context.now, signal, Ladder::COMMAND);
+        self.send(context, signal);
+    }
+
+    fn send(&mut self, context: &mut Context<'_>, signal: StopSignal) {
+        self.order(context, MigrationOrder::Abort(signal));
+        self.announce(context, Happening::MigrationRung { rung: signal });
+    }
+
+    /// The patience with a signal may be over.
     pub(super) fn climb(&mut self, context: &mut Context<'_>) {
-        let Some((taken, climb)) = self.session.ladder.as_mut().and_then(|it| it.climb(context.now)) else {
-            return;
-        };
+        let Some(ending) = &mut self.session.ending else { return };
+        let taken = RungTaken::of(ending, context.now);
+        let Some(climb) = ending.climb(context.now, Ladder::COMMAND) else { return };
         self.session.record.rungs.push(taken);
         match climb {
-            Climb::To(rung) => self.take_rung(context, rung),
+            Climb::To(signal) => self.send(context, signal),
             // Its backends are left alone: it may still be there.
             Climb::GivenUp => self.unjudgeable(context, "the command is still there after SIGKILL"),
         }
@@ -286,10 +285,7 @@ impl Migration {
 
     fn command_ended(&mut self, context: &mut Context<'_>, exit: Exit, failure: Option<Failure>) {
         let session = &mut self.session;
-        if let Some(ladder) = &session.ladder {
-            let taken = ladder.taken(context.now);
-            session.record.rungs.push(taken);
-        }
+        session.record.rungs.extend(session.ending.as_ref().map(|it| RungTaken::of(it, context.now)));
         if let Some(attempt) = &session.attempt {
             session.took.extend(attempt.applied.iter().cloned());
         }
@@ -302,5 +298,36 @@ impl Migration {
             (Some(_), true) => self.end_backends(context),
             (Some(_), false) => self.reopen(context),
         }
+    }
+}
+
+/// Where its end begins. Cancelling reaches a backend at work only, and only if somebody watches, whose last look this is;
+/// SQLite has no backend, and Python does not see SIGINT while it waits in SQLite.
+fn first_signal(vendor: Vendor, look: Option<&Look>) -> StopSignal {
+    match (vendor, look) {
+        (Vendor::Sqlite, _) => StopSignal::Terminate,
+        (Vendor::Other, _) => StopSignal::Interrupt,
+        (_, Some(look)) if look.backends > 0 && !look.idle_in_transaction => StopSignal::Cancel,
+        _ => StopSignal::Interrupt,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_begins_where_something_can_come_of_it() {
+        use StopSignal::{Cancel, Interrupt, Terminate};
+        let look =
+            |backends, idle_in_transaction| Some(Look { backends, idle_in_transaction, ..Look::default() });
+        let of = |vendor, look: Option<Look>| first_signal(vendor, look.as_ref());
+        assert_eq!(of(Vendor::Postgresql, look(1, false)), Cancel);
+        assert_eq!(of(Vendor::Mysql, look(2, false)), Cancel);
+        assert_eq!(of(Vendor::Postgresql, look(1, true)), Interrupt);
+        assert_eq!(of(Vendor::Postgresql, look(0, false)), Interrupt);
+        assert_eq!(of(Vendor::Postgresql, None), Interrupt);
+        assert_eq!(of(Vendor::Other, look(1, false)), Interrupt);
+        assert_eq!(of(Vendor::Sqlite, look(1, false)), Terminate);
     }
 }

@@ -17,8 +17,8 @@ mod start;
 mod time;
 
 pub(super) use budget::{Backoff, Bucket, delay_after};
-pub(super) use ladder::Ending;
-pub use ladder::StopSignal;
+pub(super) use ladder::{Climb, Ending, Ladder};
+pub use ladder::{HOOKS_GRACE, StopSignal};
 pub use news::{ProcessChange, ProcessNews};
 pub(super) use process::{Life, Process};
 pub use role::Role;

@@ -25,7 +25,7 @@ use crate::supervise::time::Moment;
 use crate::supervise::view::{ProcessView, WorkerState};
 
 use super::boot::Boot;
-use super::ladder::{Ending, StopSignal};
+use super::ladder::{Climb, Ending, StopSignal};
 use super::role::Role;
 
 /// What a worker gives its idle connections once it has heard that its app stops.
@@ -62,10 +62,19 @@ pub(in crate::supervise) struct Process {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::supervise) enum Life {
-    Booting { hold: bool, until: Moment },
-    Held { until: Moment },
+    Booting {
+        hold: bool,
+        until: Moment,
+    },
+    Held {
+        until: Moment,
+    },
     Ready,
-    Ending(Ending),
+    Ending {
+        was_ready: bool,
+        #[serde(flatten)]
+        ending: Ending,
+    },
 }
 
 impl Process {
@@ -97,7 +106,7 @@ impl Process {
     }
 
     pub(in crate::supervise) fn is_live(&self) -> bool {
-        !matches!(self.life, Life::Ending(_))
+        !matches!(self.life, Life::Ending { .. })
     }
 
     pub(in crate::supervise) fn is_ready(&self) -> bool {
@@ -105,12 +114,12 @@ impl Process {
     }
 
     fn was_ready(&self) -> bool {
-        self.is_ready() || matches!(self.life, Life::Ending(Ending { was_ready: true, .. }))
+        self.is_ready() || matches!(self.life, Life::Ending { was_ready: true, .. })
     }
 
     /// Whether it has served and finishes what it has.
     fn is_draining(&self) -> bool {
-        matches!(&self.life, Life::Ending(ending) if ending.drains() && ending.was_ready)
+        matches!(&self.life, Life::Ending { was_ready: true, ending } if ending.drains())
     }
 
     /// Begins its end; returns the first signal. A process that is ending already goes on as it was, unless it drains and
@@ -125,9 +134,9 @@ impl Process {
         if !self.is_live() && !may_climb {
             return None;
         }
-        let ending = Ending::begun(now, cause, self.was_ready(), self.role.ladder(policy));
+        let ending = Ending::begun(now, cause, self.role.ladder(policy));
         let signal = ending.signal;
-        self.life = Life::Ending(ending);
+        self.life = Life::Ending { was_ready: self.was_ready(), ending };
         Some(signal)
     }
 
@@ -136,29 +145,32 @@ impl Process {
         if !self.is_live() || self.is_ready() {
             return false;
         }
-        self.life = Life::Ending(Ending::by_itself(now));
+        self.life = Life::Ending { was_ready: false, ending: Ending::by_itself(now) };
         true
     }
 
     /// Goes straight to the last signal.
     pub(in crate::supervise) fn kill(&mut self, now: Moment, cause: Cause) -> Option<StopSignal> {
-        if matches!(self.life, Life::Ending(Ending { signal: StopSignal::Kill, .. })) {
+        if matches!(&self.life, Life::Ending { ending, .. } if ending.signal == StopSignal::Kill) {
             return None;
         }
-        self.life = Life::Ending(Ending::killed(now, cause, self.was_ready()));
+        self.life = Life::Ending { was_ready: self.was_ready(), ending: Ending::killed(now, cause) };
         Some(StopSignal::Kill)
     }
 
     /// The next signal, if the patience with the present one is over.
     pub(in crate::supervise) fn climb(&mut self, now: Moment, policy: &Policy) -> Option<StopSignal> {
         let ladder = self.role.ladder(policy);
-        let Life::Ending(ending) = &mut self.life else { return None };
-        ending.climb(now, ladder)
+        let Life::Ending { ending, .. } = &mut self.life else { return None };
+        match ending.climb(now, ladder)? {
+            Climb::To(signal) => Some(signal),
+            Climb::GivenUp => None,
+        }
     }
 
     /// Its app stops: it drains for what is under way, and no longer for its keep-alive. True the first time.
     pub(in crate::supervise) fn hurry(&mut self, now: Moment, policy: &Policy) -> bool {
-        let Life::Ending(ending) = &mut self.life else { return false };
+        let Life::Ending { ending, .. } = &mut self.life else { return false };
         if !ending.drains() {
             return false;
         }
@@ -171,7 +183,7 @@ impl Process {
     /// worker that drains can be stuck reading from a client that never sends anything.
     pub(in crate::supervise) fn observe(&mut self, now: Moment, seen: Observation, policy: &Policy) {
         self.seen = Observation { rss: seen.rss.or(self.seen.rss), ..seen };
-        let Life::Ending(ending) = &mut self.life else { return };
+        let Life::Ending { ending, .. } = &mut self.life else { return };
         if let Some(quiet) = policy.quiet_drain
             && ending.drains()
             && self.role.serves()
@@ -226,7 +238,7 @@ impl Process {
             Life::Held { until } => Some(*until),
             Life::Ready if self.due.is_none() => self.oldest_age(policy).map(|limit| self.started + limit),
             Life::Ready => None,
-            Life::Ending(ending) => ending.next,
+            Life::Ending { ending, .. } => ending.next,
         }
     }
 
@@ -245,8 +257,8 @@ impl Process {
                 Life::Booting { .. } => WorkerState::Booting,
                 Life::Held { .. } => WorkerState::Held,
                 Life::Ready => WorkerState::Ready,
-                Life::Ending(ending) if ending.drains() => WorkerState::Draining,
-                Life::Ending(_) => WorkerState::Ending,
+                Life::Ending { ending, .. } if ending.drains() => WorkerState::Draining,
+                Life::Ending { .. } => WorkerState::Ending,
             },
             age: now.since(self.started),
             requests: self.seen.requests,

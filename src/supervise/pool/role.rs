@@ -1,7 +1,5 @@
 //! What a process of an app is for, and what follows from that alone. Everything else is the same for all of them.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -9,9 +7,6 @@ use crate::plan::{Policy, Preload};
 use crate::supervise::adopt::Stage;
 
 use super::ladder::Ladder;
-
-/// From SIGTERM to SIGKILL, of a process with nothing to finish.
-const NOTHING_TO_FINISH: Duration = Duration::from_secs(2);
 
 /// What a process is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -129,9 +124,9 @@ impl Role {
     /// How it is ended.
     pub(in crate::supervise) fn ladder(&self, policy: &Policy) -> Ladder {
         match self {
-            Role::Web => Ladder { patience: policy.drain_timeout, warns: true },
-            Role::Zygote(_) => Ladder { patience: NOTHING_TO_FINISH, warns: false },
-            Role::Background(_) => Ladder { patience: policy.drain_timeout, warns: false },
+            Role::Web => Ladder::serving(policy.drain_timeout),
+            Role::Zygote(_) => Ladder::IDLE,
+            Role::Background(_) => Ladder::finishing(policy.drain_timeout),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::supervise::news::Cause;
 use crate::supervise::time::Moment;
 
 use super::failures::Lost;
-use super::ladder::{Ending, StopSignal};
+use super::ladder::StopSignal;
 use super::news::ProcessChange;
 use super::process::{Life, Process};
 
@@ -43,7 +43,8 @@ impl App {
                 process.boot = Default::default();
                 context.actions.push(Action::AdmitWorker { worker: id });
             }
-            Life::Ending(Ending { cause, .. }) => {
+            Life::Ending { ref ending, .. } => {
+                let cause = ending.cause;
                 let Some(signal) = process.climb(context.now, policy) else { return };
                 context.actions.push(Action::SignalProcess { process: id, signal });
                 if signal == StopSignal::Kill {
@@ -87,7 +88,7 @@ impl App {
         let Some(process) = self.processes.get_mut(&id) else { return };
         let Some(signal) = process.end(context.now, cause, &policy) else { return };
         let process = &self.processes[&id];
-        if signal == StopSignal::Drain || !process.role.serves() {
+        if signal == StopSignal::Terminate || !process.role.serves() {
             self.tell(context, process, ProcessChange::Draining { cause });
         }
         context.actions.push(Action::SignalProcess { process: id, signal });

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use ostler::plan::{Database, MigrateCommand};
-use ostler::supervise::{AbortRung, Exit, FailureKind, MigrationFact, MigrationOrder, Record, Step};
+use ostler::supervise::{Exit, FailureKind, MigrationFact, MigrationOrder, Record, Step, StopSignal};
 
 use super::Rig;
 use crate::support::{lives, nobody, soon, until};
@@ -54,7 +54,7 @@ async fn an_unfinished_line_is_a_sign_of_life() {
     let mut rig = Rig::shell("printf '  Applying shop.0001_initial...'; read never <&0; exec sleep 600");
     rig.start().await;
     assert_eq!(rig.next().await, MigrationFact::Wrote);
-    rig.abort(AbortRung::Kill);
+    rig.abort(StopSignal::Kill);
     assert_eq!(rig.ended().await.0, Exit::Signal(9));
     assert_eq!(rig.output().await, ["  Applying shop.0001_initial..."]);
 }
@@ -77,7 +77,7 @@ async fn a_flood_is_read_at_a_measured_pace_and_its_end_is_kept() {
     let took = begun.elapsed();
     assert!(took.as_millis() >= 1200, "8 signs of life within {took:?}");
     assert!(turns > 0);
-    rig.abort(AbortRung::Kill);
+    rig.abort(StopSignal::Kill);
     assert_eq!(rig.ended().await.0, Exit::Signal(9));
     let output = rig.output().await;
     assert_eq!((output.len(), output[0].as_str()), (200, "every line alike"));
@@ -95,7 +95,7 @@ async fn a_flood_is_read_at_a_measured_pace_and_its_end_is_kept() {
 
 #[tokio::test]
 async fn the_rungs_are_signals_with_their_default_effect() {
-    for (rung, number) in [(AbortRung::Interrupt, 2), (AbortRung::Terminate, 15), (AbortRung::Kill, 9)] {
+    for (rung, number) in [(StopSignal::Interrupt, 2), (StopSignal::Terminate, 15), (StopSignal::Kill, 9)] {
         let mut rig = Rig::shell("echo here; exec sleep 600");
         rig.start().await;
         assert_eq!(rig.next().await, MigrationFact::Wrote);
@@ -111,9 +111,9 @@ async fn who_ignores_every_signal_is_killed() {
     let mut rig = Rig::shell("trap '' INT TERM; echo here; while :; do sleep 1; done");
     rig.start().await;
     assert_eq!(rig.next().await, MigrationFact::Wrote);
-    rig.abort(AbortRung::Interrupt);
-    rig.abort(AbortRung::Terminate);
-    rig.abort(AbortRung::Kill);
+    rig.abort(StopSignal::Interrupt);
+    rig.abort(StopSignal::Terminate);
+    rig.abort(StopSignal::Kill);
     assert_eq!(rig.ended().await.0, Exit::Signal(9));
     assert_eq!(rig.left(), [0; 0]);
 }
@@ -205,9 +205,9 @@ async fn without_a_database_every_order_is_answered_honestly() {
     assert!(opened.unwatched.is_some() && opened.pending.is_none());
     rig.order(MigrationOrder::LockDatabase);
     assert!(matches!(rig.next().await, MigrationFact::Locked { .. }));
-    rig.abort(AbortRung::Cancel);
+    rig.abort(StopSignal::Cancel);
     assert_eq!(rig.next().await, MigrationFact::Cancelled { backends: 0 });
-    rig.abort(AbortRung::EndBackends);
+    rig.abort(StopSignal::EndBackends);
     assert_eq!(rig.next().await, MigrationFact::BackendsGone);
     let pending = ostler::supervise::Pending::default();
     rig.order(MigrationOrder::VerifyDatabase { pending, at: None, failed: true });
@@ -233,7 +233,7 @@ async fn post_deploy_runs_in_order_until_one_fails() {
     rig.next().await;
     rig.order(MigrationOrder::PostDeploy);
     until("the second one runs", || rig.text("notes").ends_with("five\n")).await;
-    rig.abort(AbortRung::Terminate);
+    rig.abort(StopSignal::Terminate);
     let MigrationFact::PostDeployEnded { exit, .. } = rig.told().await else { panic!() };
     assert_eq!(exit, Exit::Signal(15));
 }
@@ -280,11 +280,11 @@ async fn who_uses_the_processor_is_told_to_work_and_who_waits_is_not() {
     let mut rig = Rig::shell("while true; do :; done");
     rig.start().await;
     while rig.any().await != MigrationFact::Worked {}
-    rig.abort(AbortRung::Kill);
+    rig.abort(StopSignal::Kill);
     rig.ended().await;
     // It writes each time that it has been looked at some times.
     let mut rig = Rig::shell("exec 2>&1; sleep 3; echo here; sleep 600");
     rig.start().await;
     assert_eq!(rig.any().await, MigrationFact::Wrote);
-    rig.abort(AbortRung::Kill);
+    rig.abort(StopSignal::Kill);
 }

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use ostler::run::migration::Patience;
-use ostler::supervise::{AbortRung, MigrationFact, MigrationOrder, RunId, Trouble, TroubleKind};
+use ostler::supervise::{MigrationFact, MigrationOrder, RunId, StopSignal, Trouble, TroubleKind};
 
 use super::Rig;
 use crate::support::{lives, soon, until};
@@ -55,11 +55,11 @@ async fn one_that_dies_while_the_command_runs_is_told_and_asked_no_more() {
     rig.start().await;
     let MigrationFact::DatabaseFailed(told) = rig.told().await else { panic!() };
     assert_eq!(told.kind, TroubleKind::Broken);
-    rig.abort(AbortRung::Cancel);
+    rig.abort(StopSignal::Cancel);
     assert_eq!(rig.told().await, MigrationFact::Cancelled { backends: 0 });
-    rig.abort(AbortRung::EndBackends);
+    rig.abort(StopSignal::EndBackends);
     assert!(matches!(rig.told().await, MigrationFact::DatabaseFailed(_)));
-    rig.abort(AbortRung::Kill);
+    rig.abort(StopSignal::Kill);
     rig.ended().await;
     // And it may be opened anew.
     rig.order(MigrationOrder::OpenDatabase { index: 0 });
@@ -176,7 +176,7 @@ async fn one_that_gave_signs_of_life_and_stands_still_is_told_though_it_owes_no_
     let mut rig = Rig::django(&format!("open('pid', 'w').write(str(os.getpid()))\n{code}")).patient(patience);
     assert!(matches!(rig.open().await, MigrationFact::Opened(_)));
     // What a rollback is waited for is waited for without end.
-    rig.abort(AbortRung::EndBackends);
+    rig.abort(StopSignal::EndBackends);
     let MigrationFact::DatabaseFailed(trouble) = rig.next().await else { panic!() };
     assert!(trouble.message.contains("stands still"), "{trouble:?}");
     let pid: i32 = rig.text("pid").parse().unwrap();
@@ -190,7 +190,7 @@ async fn a_rollback_is_waited_for_as_long_as_it_takes() {
     let patience = Patience { lock: patience, answer: patience, ..Patience::default() };
     let mut rig = Rig::django(code).patient(patience);
     rig.open().await;
-    rig.abort(AbortRung::EndBackends);
+    rig.abort(StopSignal::EndBackends);
     assert_eq!(rig.next().await, MigrationFact::BackendsGone);
 }
 

@@ -1,6 +1,6 @@
 //! Whoever leaves the command's group is found all the same.
 
-use ostler::supervise::{AbortRung, Exit, MigrationFact};
+use ostler::supervise::{Exit, MigrationFact, StopSignal};
 
 use super::Rig;
 use crate::support::{PYTHON, lives, until};
@@ -37,7 +37,7 @@ async fn a_kill_ends_all_of_it_whatever_it_did_to_get_away() {
         rig.start().await;
         let pid = slipped(&rig).await;
         assert!(lives(pid), "{way}");
-        rig.abort(AbortRung::Kill);
+        rig.abort(StopSignal::Kill);
         rig.ended().await;
         assert!(!lives(pid), "{way}");
         assert_eq!(rig.left(), [0; 0], "{way}");
@@ -88,7 +88,7 @@ async fn who_was_seen_once_is_found_without_any_mark() {
     let parent = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let first = parent();
     until("its parent is gone", || parent() != first).await;
-    rig.abort(AbortRung::Kill);
+    rig.abort(StopSignal::Kill);
     rig.ended().await;
     assert!(!lives(pid));
 }
@@ -100,7 +100,7 @@ async fn a_bomb_of_forks_is_defused() {
     );
     rig.start().await;
     assert_eq!(rig.next().await, MigrationFact::Wrote);
-    rig.abort(AbortRung::Kill);
+    rig.abort(StopSignal::Kill);
     assert_eq!(rig.ended().await.0, Exit::Signal(9));
     assert_eq!(rig.left(), [0; 0]);
 }

@@ -13,7 +13,7 @@ use ostler::config::AppName;
 use ostler::plan::{Blueprint, Budgets, Database, Migrate, MigrateCommand};
 use ostler::run::migration::{History, MARK, Migrations, Patience};
 use ostler::supervise::{
-    AbortRung, Event, Exit, Failure, MigrationFact, MigrationOrder, Opening, Record, RunId,
+    Event, Exit, Failure, MigrationFact, MigrationOrder, Opening, Record, RunId, StopSignal,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -136,7 +136,7 @@ impl Rig {
         self.order(MigrationOrder::RunMigration { attempt: 1, checks: true });
     }
 
-    pub(super) fn abort(&mut self, rung: AbortRung) {
+    pub(super) fn abort(&mut self, rung: StopSignal) {
         self.order(MigrationOrder::Abort(rung));
     }
 

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ostler::supervise::{
-    Action, AppState, AppView, Cause, Happening, Moment, News, ProcessChange, ProcessNews, StopSignal,
+    Action, AppState, AppView, Cause, Happening, MigrationOrder, Moment, News, ProcessChange, ProcessNews,
+    StopSignal,
 };
 
 use super::{Step, Verdict, seconds};
@@ -18,12 +19,25 @@ const NOTHING_TO_FINISH: Duration = Duration::from_secs(10);
 /// Who has failed by its own word ends by itself within this, or is killed.
 const FAILED_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Every rung at most once, each higher than the one before.
-pub(super) fn rungs_go_upwards_once(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::SignalProcess { process: worker, signal: rung } = action else { return Ok(()) };
-    match ledger.processes.get(worker).and_then(|known| known.signals.last()) {
-        Some((_, last)) if last >= rung => Err(format!("{worker} got {rung:?} after {last:?}")),
-        _ => Ok(()),
+/// Every signal at most once, each harder than the one before: of a process, and of each try of a migration.
+pub(super) fn signals_harden_once(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
+    let (who, before, signal) = match action {
+        Action::SignalProcess { process, signal } => {
+            let Some(known) = ledger.processes.get(process) else { return Ok(()) };
+            (process.to_string(), &known.signals, signal)
+        }
+        Action::Migrate { app, run, order: MigrationOrder::Abort(signal) } => {
+            let Some(book) = ledger.books.get(run) else { return Ok(()) };
+            (format!("the migration of {app}"), &book.signals, signal)
+        }
+        _ => return Ok(()),
+    };
+    let Some((_, last)) = before.last().filter(|(_, last)| last >= signal) else { return Ok(()) };
+    // A new database side is asked again to end what is left.
+    let again = *signal == StopSignal::EndBackends && last == signal;
+    match before.iter().filter(|(_, it)| it == signal).count() {
+        times if again && times <= 40 => Ok(()),
+        times => Err(format!("{who} got {signal:?} after {last:?}, and {times} times before")),
     }
 }
 
@@ -36,10 +50,10 @@ pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &A
     let first = known.signals.is_empty();
     let stuck_in_boot = known.ready.is_none() && now.since(known.spawned) >= crew.policy.rollout.boot_timeout;
     match (known.signals.first().map(|(_, rung)| *rung), rung) {
-        (None, StopSignal::Drain) => Ok(()),
+        (None, StopSignal::Terminate) => Ok(()),
         (None, StopSignal::Stacks) if known.hung || stuck_in_boot => Ok(()),
         (None, StopSignal::Kill) if ledger.machine.stopping || known.failed.is_some() => Ok(()),
-        (Some(StopSignal::Drain), StopSignal::Abort | StopSignal::Stacks) if !known.hung => {
+        (Some(StopSignal::Terminate), StopSignal::Abort | StopSignal::Stacks) if !known.hung => {
             Err(format!("{worker} drains and got {rung:?}; that is for the hung"))
         }
         (Some(_), _) => Ok(()),
@@ -72,6 +86,17 @@ pub(super) fn escalation_ends_in_kill(step: &Step<'_>) -> Verdict {
             return Err(format!("{worker} is being ended for {} and was not killed", seconds(waited)));
         }
     }
+    for book in step.ledger.books.values().filter(|book| book.open && book.command) {
+        let Some(waited) = book.signals.first().map(|(since, _)| step.now.since(*since)) else { continue };
+        let killed = book.signals.iter().any(|(_, signal)| *signal >= StopSignal::Kill);
+        if !killed && waited > NOTHING_TO_FINISH {
+            let waited = seconds(waited);
+            return Err(format!(
+                "the migration of {} is being ended for {waited} and was not killed",
+                book.app
+            ));
+        }
+    }
     Ok(())
 }
 
@@ -79,7 +104,7 @@ pub(super) fn escalation_ends_in_kill(step: &Step<'_>) -> Verdict {
 pub(super) fn a_stop_hurries_who_drains(step: &Step<'_>) -> Verdict {
     let stops = |app: &&AppView| app.state == AppState::Stopping;
     for app in step.view.apps.iter().filter(stops).map(|app| &app.name) {
-        let drains = |known: &crate::crew::Known| matches!(known.signals[..], [(_, StopSignal::Drain)]);
+        let drains = |known: &crate::crew::Known| matches!(known.signals[..], [(_, StopSignal::Terminate)]);
         let patient = step.ledger.of(app).find(|(_, known)| drains(known) && !known.hurried);
         if let Some((worker, _)) = patient {
             return Err(format!("{app} stops, and {worker} waits for its keep-alive"));

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ostler::supervise::{
-    AbortRung, Action, AppState, Cause, Command, Happening, MigrationOrder, Moment, News, PhaseView,
-    ProcessChange, ProcessNews, Role, Start, VerdictKind,
+    Action, AppState, Cause, Command, Happening, MigrationOrder, Moment, News, PhaseView, ProcessChange,
+    ProcessNews, Role, Start, StopSignal, VerdictKind,
 };
 
 use super::{Step, Verdict, seconds};
@@ -76,22 +76,8 @@ pub(super) fn what_is_owed_is_done(ledger: &Ledger, _: Moment, action: &Action) 
 /// Backends are ended when the client is dead, never before.
 pub(super) fn backends_outlive_the_command(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     match order(ledger, action) {
-        Some((book, MigrationOrder::Abort(AbortRung::EndBackends))) if book.command => {
+        Some((book, MigrationOrder::Abort(StopSignal::EndBackends))) if book.command => {
             Err(format!("{}: the command lives", book.app))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Every rung of the ladder at most once for each try, each higher than the one before, one escalation.
-pub(super) fn ladders_go_upwards_once(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Some((book, MigrationOrder::Abort(rung))) = order(ledger, action) else { return Ok(()) };
-    let again = *rung == AbortRung::EndBackends && book.rungs.last() == Some(rung);
-    match book.rungs.last() {
-        // A new database side is asked again.
-        Some(last) if last >= rung && !again => Err(format!("{}: {rung:?} after {last:?}", book.app)),
-        Some(_) if again && book.rungs.iter().filter(|it| *it == rung).count() > 40 => {
-            Err(format!("{}: {rung:?} again and again", book.app))
         }
         _ => Ok(()),
     }

@@ -33,7 +33,7 @@ pub(crate) enum Law {
     ReadyNeverFallsUnderTheFloor,
     CommitOnlyAtFullStrength,
     LiveWorkersAreBounded,
-    RungsGoUpwardsOnce,
+    SignalsHardenOnce,
     OnlyTheHungAreAborted,
     TheHungAreEnded,
     EscalationEndsInKill,
@@ -79,7 +79,6 @@ pub(crate) enum Law {
     NothingRunsUnlocked,
     WhatIsOwedIsDone,
     BackendsOutliveTheCommand,
-    LaddersGoUpwardsOnce,
     NoWorkerBeforeItsMigration,
     TheUnaskedAreAsked,
     MigrationsTouchNoWorker,
@@ -156,7 +155,7 @@ type StepLaw = fn(&Step<'_>) -> Verdict;
 
 /// Judged before each action is written down.
 const ON_ACTION: &[(Law, ActionLaw)] = &[
-    (Law::RungsGoUpwardsOnce, lives::rungs_go_upwards_once),
+    (Law::SignalsHardenOnce, lives::signals_harden_once),
     (Law::OnlyTheHungAreAborted, lives::only_the_hung_are_aborted),
     (Law::TheDeadAreLeftAlone, lives::the_dead_are_left_alone),
     (Law::OnlyTheSlowAreAsked, lives::only_the_slow_are_asked),
@@ -186,7 +185,6 @@ const ON_ACTION: &[(Law, ActionLaw)] = &[
     (Law::NothingRunsUnlocked, migrations::nothing_runs_unlocked),
     (Law::WhatIsOwedIsDone, migrations::what_is_owed_is_done),
     (Law::BackendsOutliveTheCommand, migrations::backends_outlive_the_command),
-    (Law::LaddersGoUpwardsOnce, migrations::ladders_go_upwards_once),
     (Law::NoWorkerBeforeItsMigration, migrations::no_worker_before_its_migration),
     (Law::RetriesStartClean, migrations::retries_start_clean),
     (Law::TheDirtyRunNothing, migrations::the_dirty_run_nothing),

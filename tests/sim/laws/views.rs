@@ -30,7 +30,7 @@ pub(super) fn views_are_true(step: &Step<'_>) -> Verdict {
 
 fn worker_is_true(worker: &ProcessView, known: &Known) -> Verdict {
     let right = match known.signals.last().map(|(_, rung)| rung) {
-        Some(StopSignal::Drain) => worker.state == WorkerState::Draining,
+        Some(StopSignal::Terminate) => worker.state == WorkerState::Draining,
         Some(_) => matches!(worker.state, WorkerState::Ending | WorkerState::Draining),
         None if known.failed.is_some() => worker.state == WorkerState::Ending,
         None if known.ready.is_some() => worker.state == WorkerState::Ready,
