@@ -1,6 +1,7 @@
 //! The status, drawn for people.
 
 use crate::config::counted;
+use crate::observe::background::{background_tone, background_words};
 use crate::observe::traceback::brief;
 use crate::observe::words::{app_word, drain_words, worker_tone, worker_word, zygote_words};
 use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, notes};
@@ -93,6 +94,10 @@ impl Page {
         self.workers(&app.workers);
         for zygote in &app.zygotes {
             self.line(2, &format!("zygote {}", zygote_words(zygote)));
+        }
+        for command in &app.processes {
+            let text = format!("process {}", background_words(command));
+            self.line(2, &self.screen.paint(background_tone(command.state).into(), &text));
         }
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::observe::DrainStatus;
+use crate::observe::{BackgroundState, BackgroundStatus, DrainStatus};
 use crate::supervise::{AppState, GenerationId, LastRollout, ScalingView, WorkerId};
 
 const DARK: Screen = Screen { live: false, colour: false };
@@ -42,6 +42,7 @@ fn shop() -> AppStatus {
         backoff_seconds: None,
         workers: vec![worker(9, 12), worker(10, 12345)],
         zygotes: vec![],
+        processes: vec![],
     }
 }
 
@@ -193,4 +194,35 @@ fn zygote() -> crate::observe::ZygoteStatus {
         rss_bytes: Some(96 << 20),
         age_seconds: 125.0,
     }
+}
+
+#[test]
+fn commands_are_shown_with_what_runs_and_what_waits() {
+    let queue = BackgroundStatus {
+        name: "queue".into(),
+        state: BackgroundState::Running,
+        id: Some(WorkerId(11)),
+        pid: Some(811),
+        generation: GenerationId(7),
+        restarts: 0,
+        age_seconds: Some(125.0),
+        rss_bytes: Some(96 << 20),
+        next_start_seconds: None,
+    };
+    let mail = BackgroundStatus {
+        name: "mail".into(),
+        state: BackgroundState::Waiting,
+        id: None,
+        pid: None,
+        restarts: 3,
+        age_seconds: None,
+        rss_bytes: None,
+        next_start_seconds: Some(4.0),
+        ..queue.clone()
+    };
+    let text = render(&status(AppStatus { processes: vec![queue, mail], ..shop() }), DARK, false);
+    let expected = "  process queue w11 of g7: running, pid 811, 2m05s old, 96.0 MiB
+  process mail of g7: not running, next start in 4.0s, started again 3 times
+";
+    assert!(text.ends_with(expected), "{text}");
 }

@@ -1,6 +1,7 @@
 //! What a live picture shows, of the machine, each app and each worker: words and numbers with their tones. The page and
 //! `ostler top` are made from it. Pure.
 
+use super::background::{BackgroundStatus, background_tone, background_words};
 use super::health::{all_busy, queue_fills};
 use super::notes::{Note, notes};
 use super::traceback::brief;
@@ -226,6 +227,9 @@ fn facts(app: &AppStatus) -> Vec<(&'static str, Cell)> {
     facts.extend(app.runs.as_ref().map(|runs| ("runs", plain(runs))));
     let zygotes = app.zygotes.iter().map(|zygote| ("zygote", Cell::new(Tone::Plain, zygote_words(zygote))));
     facts.extend(zygotes);
+    let command =
+        |it: &BackgroundStatus| ("process", Cell::new(background_tone(it.state), background_words(it)));
+    facts.extend(app.processes.iter().map(command));
     facts
 }
 

@@ -1,5 +1,6 @@
 //! The view, shown to the world.
 
+pub mod background;
 mod board;
 mod counters;
 #[cfg(any(test, fuzzing))]
@@ -20,6 +21,7 @@ pub mod traceback;
 mod trend;
 pub mod words;
 
+pub use background::{BackgroundState, BackgroundStatus};
 pub use board::{AppRow, Board, Cell, WorkerRow, heights};
 pub use counters::{Counters, CountersRecord};
 pub use log::{announce, init as init_log, stderr_is_the_journal};

@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::MigrationStatus;
+use super::background::{self, BackgroundStatus};
 use super::output::Output;
 use crate::config::AppName;
 use crate::plan::{Preload, Readiness};
 use crate::supervise::{
-    AppState, GenerationId, LastMigration, LastRollout, LastWords, ProcessView, Proof, Role, RolloutView,
-    ScalingView, View, WorkerId, WorkerState,
+    AppState, AppView, GenerationId, LastMigration, LastRollout, LastWords, ProcessView, Proof, Role,
+    RolloutView, ScalingView, View, WorkerId, WorkerState,
 };
 
 /// The machine as `status` shows it.
@@ -123,6 +124,9 @@ pub struct AppStatus {
     /// With `preload`, or a `gunicorn.conf.py`: the processes that workers are forked from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zygotes: Vec<ZygoteStatus>,
+    /// The commands of `[processes.NAME]`: those of the generation that serves, and what is left of others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub processes: Vec<BackgroundStatus>,
 }
 
 /// What a generation has shown of itself.
@@ -315,7 +319,7 @@ impl Status {
     }
 }
 
-fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
+fn app_status(app: &AppView, facts: &Facts) -> AppStatus {
     let known = facts.apps.get(&app.name).cloned().unwrap_or_default();
     let blueprint = app.blueprint.as_deref();
     let readiness = app.readiness.or(facts.readiness.get(&app.name).copied()).unwrap_or_default();
@@ -369,6 +373,7 @@ fn app_status(app: &crate::supervise::AppView, facts: &Facts) -> AppStatus {
             })
             .collect(),
         zygotes: app.processes.iter().filter_map(|process| zygote(process, facts)).collect(),
+        processes: background::of(app, facts),
     }
 }
 

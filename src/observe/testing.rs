@@ -36,6 +36,7 @@ pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         health: AppHealth { min_ready: 1, ..AppHealth::default() },
         workers,
         zygotes: vec![],
+        processes: vec![],
     }
 }
 

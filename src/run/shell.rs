@@ -348,7 +348,7 @@ impl Shell {
         let apps = self.apps.iter().map(facts).map(|it| self.with_before(it)).collect();
         let (config, readiness) = (self.config_status.clone(), self.readiness.clone());
         // One that has just been started has not been looked at yet.
-        let unseen = view.apps.iter().flat_map(|app| app.workers()).filter(|worker| worker.rss.is_none());
+        let unseen = view.apps.iter().flat_map(|app| &app.processes).filter(|it| it.rss.is_none());
         let memory = unseen.filter_map(|it| Some((it.id, rss(self.workers.get(&it.id)?.handle.pid())?)));
         let journal = self.children.journal().is_some();
         Facts { pids: self.pids(), memory: memory.collect(), apps, config, readiness, journal }

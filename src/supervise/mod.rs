@@ -67,6 +67,6 @@ pub use supervisor::Supervisor;
 pub use switch::{LinkFact, LinkOrder, Target};
 pub use time::Moment;
 pub use view::{
-    AppState, AppView, DrainView, LastRollout, PhaseView, ProcessView, RolloutView, ScalingView, View,
-    WorkerState,
+    AppState, AppView, BackgroundView, DrainView, LastRollout, PhaseView, ProcessView, RolloutView,
+    ScalingView, View, WorkerState,
 };

@@ -37,6 +37,7 @@ impl App {
                 .or_else(|| self.looks_again())
                 .map(|wake| wake.since(now))
                 .filter(|wait| *wait > Duration::ZERO),
+            background: self.background(now),
             processes: self.processes.values().map(|it| it.view(now, self.policy(it.generation))).collect(),
         }
     }

@@ -76,6 +76,8 @@ pub struct AppView {
     pub last_words: Option<LastWords>,
     /// When the next start is due, where starts wait for a backoff.
     pub backoff: Option<Duration>,
+    /// The commands that run beside the workers of the generation that serves.
+    pub background: Vec<BackgroundView>,
     /// Every process that has not been reaped, oldest first.
     pub processes: Vec<ProcessView>,
 }
@@ -157,6 +159,19 @@ pub struct LastRollout {
     pub committed: bool,
     /// Why not, in one sentence.
     pub reason: Option<String>,
+}
+
+/// A command that runs beside the workers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackgroundView {
+    /// Its name.
+    pub name: String,
+    /// The generation that it belongs to.
+    pub generation: GenerationId,
+    /// How often it was started again in this generation, because it had ended by itself or could not be started.
+    pub restarts: u32,
+    /// How long until it is started, if no process of it is there.
+    pub next_start: Option<Duration>,
 }
 
 /// One process.

@@ -57,6 +57,7 @@ pub(crate) fn ready(app: &str, ready: u32) -> News {
 pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
     AppStatus {
         zygotes: Vec::new(),
+        processes: Vec::new(),
         name: name(text),
         state,
         generation: Some(GenerationId(1)),

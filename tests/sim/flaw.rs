@@ -79,6 +79,7 @@ pub(crate) enum Flaw {
     StartsTwoZygotes,
     KeepsZygotes,
     HidesZygotes,
+    HidesCommands,
     MisnamesZygotes,
     ForgetsZygotes,
     NeverRefuses,
@@ -207,6 +208,7 @@ impl Subject {
             Some(Flaw::HidesZygotes) => {
                 view.apps.iter_mut().for_each(|app| app.processes.retain(|it| it.role == Role::Web));
             }
+            Some(Flaw::HidesCommands) => view.apps.iter_mut().for_each(|app| app.background.clear()),
             Some(Flaw::MisnamesZygotes) => {
                 let processes = view.apps.iter_mut().flat_map(|app| &mut app.processes);
                 let zygotes = processes.filter(|it| it.role != Role::Web);

@@ -17,6 +17,7 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::KeepsZygotes, Law::ZygotesEndWithTheirNeed),
     (Flaw::HidesZygotes, Law::ViewsAreTrue),
     (Flaw::MisnamesZygotes, Law::ViewsAreTrue),
+    (Flaw::HidesCommands, Law::ViewsAreTrue),
     (Flaw::ForgetsZygotes, Law::ViewsAreTrue),
     (Flaw::KeepsCommands, Law::CommandsRunWithTheirGeneration),
     (Flaw::StartsTwoCommands, Law::CommandsRunWithTheirGeneration),

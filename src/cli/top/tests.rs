@@ -37,6 +37,7 @@ fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
     let health = AppHealth { listen_queue: Some(0), listen_backlog: Some(2048), ..AppHealth::default() };
     AppStatus {
         zygotes: vec![],
+        processes: vec![],
         name: name.parse().unwrap(),
         state: AppState::Serving,
         generation: Some(GenerationId(7)),

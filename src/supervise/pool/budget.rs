@@ -31,6 +31,9 @@ pub(in crate::supervise) struct Backoff {
     failures: u32,
     last_failure: Option<Moment>,
     not_before: Moment,
+    /// How often in all, of a process that is up as soon as it is started.
+    #[serde(default)]
+    ends: u32,
 }
 
 impl Backoff {
@@ -55,10 +58,12 @@ impl Backoff {
 
     /// Records that a process ended by itself that is up as soon as it is started: it was well if it has run for long.
     pub(in crate::supervise) fn ended(&mut self, now: Moment, started: Moment, random: &mut Random) {
+        let ends = self.ends.saturating_add(1);
         if now.since(started) >= LONGEST_DELAY {
             self.succeeded();
         }
         self.failed(now, started, random);
+        self.ends = ends;
     }
 
     /// Records that a worker came up.
@@ -73,6 +78,10 @@ impl Backoff {
     /// The moment before which nothing may be started.
     pub(in crate::supervise) fn not_before(&self) -> Moment {
         self.not_before
+    }
+
+    pub(super) fn ends(&self) -> u32 {
+        self.ends
     }
 }
 
@@ -142,6 +151,18 @@ mod tests {
         assert!(backoff.failed(at(901), at(0), &mut random).is_none());
         assert!(backoff.failed(at(902), at(1), &mut random).is_none());
         assert_eq!(backoff.failures(), 1);
+    }
+
+    #[test]
+    fn ends_are_counted_in_all_and_one_after_a_long_run_is_the_first_again() {
+        let mut random = Random::seeded(1);
+        let mut backoff = Backoff::default();
+        for now in [1000, 2000, 3000] {
+            backoff.ended(at(now), at(now - 1), &mut random);
+        }
+        assert_eq!((backoff.failures(), backoff.ends()), (3, 3));
+        backoff.ended(at(60_000), at(30_000), &mut random);
+        assert_eq!((backoff.failures(), backoff.ends()), (1, 4));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::supervise::app::{App, Context, Generation, Mode};
 use crate::supervise::event::{GenerationId, WorkerId};
 use crate::supervise::news::Cause;
 use crate::supervise::time::Moment;
+use crate::supervise::view::BackgroundView;
 
 use super::budget::Backoff;
 use super::process::Process;
@@ -41,6 +42,21 @@ impl App {
             self.singles().into_iter().filter(|it| matches!(it.1, Role::Background(_)) && !is_there(it));
         let due = |it: &(GenerationId, Role)| self.backoffs.get(it).map_or(Moment::ZERO, Backoff::not_before);
         wanted.map(|it| (it.0, it.1.clone(), due(&it))).collect()
+    }
+
+    /// The commands of the generation that serves, there or not.
+    pub(in crate::supervise) fn background(&self, now: Moment) -> Vec<BackgroundView> {
+        let missing = self.missing();
+        let shown = |(generation, role): (GenerationId, Role)| {
+            let Role::Background(name) = &role else { return None };
+            let missing = missing.iter().find(|it| (it.0, &it.1) == (generation, &role));
+            let next_start = missing.map(|(.., due)| due.since(now));
+            let name = name.clone();
+            let ends = self.backoffs.get(&(generation, role)).map_or(0, Backoff::ends);
+            let restarts = ends.saturating_sub(u32::from(missing.is_some()));
+            Some(BackgroundView { name, generation, restarts, next_start })
+        };
+        self.singles().into_iter().filter_map(shown).collect()
     }
 
     /// When the next of them may be started.

@@ -1,6 +1,6 @@
 //! Laws about the picture that the rest of the daemon is given.
 
-use ostler::supervise::{AppState, AppView, Command, ProcessView, StopSignal, WorkerState};
+use ostler::supervise::{AppState, AppView, Command, ProcessView, Role, StopSignal, WorkerState};
 
 use super::{Step, Verdict};
 use crate::commands::Asked;
@@ -23,6 +23,7 @@ pub(super) fn views_are_true(step: &Step<'_>) -> Verdict {
             }
             worker_is_true(worker, known)?;
         }
+        background_is_true(step, app)?;
         rollout_is_true(step, app)?;
     }
     Ok(())
@@ -38,6 +39,22 @@ fn worker_is_true(worker: &ProcessView, known: &Known) -> Verdict {
         None => worker.state == WorkerState::Booting,
     };
     if right { Ok(()) } else { Err(format!("{} is shown as {:?}: {known:?}", worker.id, worker.state)) }
+}
+
+/// A command is shown as running exactly if a process of it lives.
+fn background_is_true(step: &Step<'_>, app: &AppView) -> Verdict {
+    let live = step.ledger.processes.values().filter(|it| it.app == app.name && it.is_live());
+    let mut run: Vec<_> = live
+        .filter_map(|it| match &it.role {
+            Role::Background(name) => Some((name, it.generation)),
+            _ => None,
+        })
+        .collect();
+    let shown = app.background.iter().filter(|it| it.next_start.is_none());
+    let mut shown: Vec<_> = shown.map(|it| (&it.name, it.generation)).collect();
+    run.sort();
+    shown.sort();
+    if run == shown { Ok(()) } else { Err(format!("{}: {shown:?} is shown, and {run:?} run", app.name)) }
 }
 
 fn rollout_is_true(step: &Step<'_>, app: &AppView) -> Verdict {
