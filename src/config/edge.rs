@@ -31,56 +31,92 @@ keys! {
     }
 }
 
-/// What may stand in front.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Preset {
+/// How long an edge uses an idle connection again, with its ordinary settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
     /// Nothing is known of it.
-    #[default]
-    None,
-    /// AWS Application Load Balancer.
-    Alb,
-    /// AWS Network Load Balancer.
-    Nlb,
-    /// Google Cloud's load balancers.
-    Gcp,
-    /// HAProxy with its own HTTP checks.
-    Haproxy,
-    /// HAProxy with the agent check.
-    HaproxyAgent,
-    /// Traefik.
-    Traefik,
-    /// Caddy.
-    Caddy,
-    /// nginx, which checks passively.
-    Nginx,
+    Unknown,
+    /// It depends on too many settings of the named program for one number.
+    Configured(&'static str),
+    /// So many seconds, and the keep-alive of a worker that is safely above.
+    Usual(u64, u64),
+    /// The same, and it cannot be changed.
+    Fixed(u64, u64),
 }
 
-impl Preset {
-    /// Every preset.
-    pub const ALL: [Preset; 9] = [
-        Preset::None,
-        Preset::Alb,
-        Preset::Nlb,
-        Preset::Gcp,
-        Preset::Haproxy,
-        Preset::HaproxyAgent,
-        Preset::Traefik,
-        Preset::Caddy,
-        Preset::Nginx,
-    ];
+/// Declares the presets, a row for each: its name in the file, its checks in the words of ostler-edge(7), the seconds from
+/// the first failing answer until it has stopped sending, and its use of idle connections.
+macro_rules! presets {
+    ($($(#[$meta:meta])* $Preset:ident = $name:literal, $checks:literal, $delay:literal, $idle:expr;)+) => {
+        /// What may stand in front.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Preset {
+            $($(#[$meta])* $Preset,)+
+        }
 
-    /// Its name in the file.
-    pub fn name(self) -> &'static str {
+        impl Preset {
+            /// Every preset.
+            pub const ALL: [Preset; [$($name),+].len()] = [$(Preset::$Preset),+];
+
+            /// Its name in the file.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Preset::$Preset => $name,)+
+                }
+            }
+
+            /// Its ordinary checks, in words.
+            pub fn checks(self) -> &'static str {
+                match self {
+                    $(Preset::$Preset => $checks,)+
+                }
+            }
+
+            /// From the first failing answer until it has stopped sending.
+            pub fn delay(self) -> Duration {
+                Duration::from_secs(match self {
+                    $(Preset::$Preset => $delay,)+
+                })
+            }
+
+            /// How long it uses idle connections.
+            pub fn idle(self) -> Idle {
+                match self {
+                    $(Preset::$Preset => $idle,)+
+                }
+            }
+        }
+    };
+}
+
+presets! {
+    /// Nothing is known of it.
+    #[default]
+    None = "none", "nothing is known", 0, Idle::Unknown;
+    /// AWS Application Load Balancer.
+    Alb = "alb", "every 30 s, 2 have to fail", 70, Idle::Usual(60, 75);
+    /// AWS Network Load Balancer.
+    Nlb = "nlb", "every 30 s, 2 have to fail", 70, Idle::Usual(60, 75);
+    /// Google Cloud's load balancers.
+    Gcp = "gcp", "every 5 s, 2 have to fail", 20, Idle::Fixed(600, 620);
+    /// HAProxy with its own HTTP checks.
+    Haproxy = "haproxy", "every 2 s, 3 have to fail", 8, Idle::Configured("HAProxy");
+    /// HAProxy with the agent check.
+    HaproxyAgent = "haproxy-agent", "the agent, every 2 s", 3, Idle::Configured("HAProxy");
+    /// Traefik.
+    Traefik = "traefik", "every 30 s, 1 has to fail", 35, Idle::Usual(90, 120);
+    /// Caddy.
+    Caddy = "caddy", "every 30 s, 1 has to fail", 35, Idle::Usual(120, 150);
+    /// nginx, which checks passively.
+    Nginx = "nginx", "none: it tries the next server by itself", 0, Idle::Usual(60, 75);
+}
+
+impl Idle {
+    /// The seconds, and the keep-alive that is safely above.
+    pub fn seconds(self) -> Option<(u64, u64)> {
         match self {
-            Preset::None => "none",
-            Preset::Alb => "alb",
-            Preset::Nlb => "nlb",
-            Preset::Gcp => "gcp",
-            Preset::Haproxy => "haproxy",
-            Preset::HaproxyAgent => "haproxy-agent",
-            Preset::Traefik => "traefik",
-            Preset::Caddy => "caddy",
-            Preset::Nginx => "nginx",
+            Idle::Unknown | Idle::Configured(_) => None,
+            Idle::Usual(idle, enough) | Idle::Fixed(idle, enough) => Some((idle, enough)),
         }
     }
 }

@@ -48,7 +48,7 @@ pub use assemble::parse_app;
 pub use breaking::Breaking;
 pub use budgets::{Budgets, Override};
 pub use database_url::DatabaseUrl;
-pub use edge::{Edge, Preset};
+pub use edge::{Edge, Idle, Preset};
 pub use env_file::parse_env_file;
 pub use error::{Fault, Place, Problem, Problems, Spot};
 pub use health::{HEALTH_DEFAULT, HealthConfig, Saturation};

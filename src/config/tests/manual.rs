@@ -3,6 +3,7 @@
 use super::*;
 
 const MANUAL: &str = include_str!("../../../packaging/man/ostler.toml.5.md");
+const EDGE_PAGE: &str = include_str!("../../../packaging/man/ostler-edge.7.md");
 const MAIN: &str = include_str!("../../../packaging/etc/ostler.toml");
 const EXAMPLE: &str = include_str!("../../../packaging/etc/apps.d/shop.toml.example");
 
@@ -75,6 +76,42 @@ fn the_manual_has_every_key_as_its_row_has_it() {
     assert!(made == MANUAL, "{differ:#?}\nwrite it with {WRITE}=1 cargo test -p ostler-core manual");
     let is_there = |shape: &&&Shape| shape.title == "workers" || MANUAL.contains(&heading(shape));
     assert!(SHAPES.iter().all(|shape| is_there(&shape)), "a section is missing");
+}
+
+/// The table of presets in ostler-edge(7). Those of which the same is said share a row, and that of nothing known is last.
+fn presets() -> String {
+    let mut rows: Vec<(String, String)> = Vec::new();
+    for preset in Preset::ALL.into_iter().cycle().skip(1).take(Preset::ALL.len()) {
+        let idle = match preset.idle() {
+            Idle::Unknown => "| | |".to_owned(),
+            Idle::Configured(program) => format!("| as {program} is configured | over that |"),
+            Idle::Usual(idle, enough) => format!("| {idle} s | {enough} |"),
+            Idle::Fixed(idle, enough) => format!("| {idle} s, fixed | {enough} |"),
+        };
+        let told = format!("{} | {} s {idle}", preset.checks(), preset.delay().as_secs());
+        let name = format!("`\"{preset}\"`");
+        match rows.last_mut().filter(|row| row.1 == told) {
+            Some(row) => row.0 += &format!(", {name}"),
+            None => rows.push((name, told)),
+        }
+    }
+    rows.into_iter().map(|(names, told)| format!("| {names} | {told}\n")).collect()
+}
+
+#[test]
+fn every_page_and_file_about_presets_has_each_as_its_row_has_it() {
+    let table = presets();
+    let rows = EDGE_PAGE.lines().skip_while(|line| !line.starts_with("| `preset`")).skip(2);
+    let there: String =
+        rows.take_while(|line| line.starts_with('|')).map(|line| format!("{line}\n")).collect();
+    assert_eq!(there, table, "the table of ostler-edge(7)");
+    let key = SHAPES.iter().flat_map(|shape| shape.keys()).find(|key| key.name == "preset").unwrap();
+    let commented = MAIN.replace("\n# ", " ");
+    for preset in Preset::ALL {
+        assert!(key.doc.contains(&format!("`\"{preset}\"`")), "{preset} is missing in {}", key.doc);
+        let is_told = [",", ".", " or "].iter().any(|end| commented.contains(&format!(" {preset}{end}")));
+        assert!(is_told, "{preset} is missing in the main file of the package");
+    }
 }
 
 /// The text with every setting that is commented out in force.
