@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::commands::CommandVerb;
-use super::edge::{Cdn, Host, Peer, Program, Vip};
+use super::edge::{Cdn, Host, Peer, Program, Special};
 use super::import::Import;
 use super::logs::Logs;
 use super::screen::How;
@@ -16,16 +16,6 @@ const SOCKET: &str = "/run/ostler/control.sock";
 
 /// What completions say to get the apps' names: no verb, and for nobody else.
 pub(super) const NAMES: &str = "__apps";
-
-const EDGE_EXAMPLES: &str = "\
-Examples:
-  ostler edge nginx --host shop.example.com --email ops@example.com >/etc/nginx/conf.d/ostler.conf
-  ostler edge caddy --peer 10.0.0.2 --host shop.example.com
-  ostler edge haproxy --self 10.0.0.1 --peer 10.0.0.2 --cert /etc/haproxy/shop.pem
-  ostler edge traefik --main --email ops@example.com >/etc/traefik/traefik.yml
-  ostler edge traefik --peer 10.0.0.2 >/etc/traefik/dynamic/ostler.yml
-  ostler edge nginx shop --no-tls --cdn cloudflare
-  ostler edge keepalived --self 10.0.0.1 --peer 10.0.0.2 --vip 10.0.0.10/24";
 
 const EXIT_STATUSES: &str = "\
 Exit status:
@@ -108,7 +98,7 @@ pub(super) enum Verb {
     ///
     /// A whole file with comments, on standard output; what does not fit is said on standard error too. It is made from
     /// what ostlerd knows: listeners, worker classes, keep-alive, time limits, where health is answered, `static`.
-    #[command(after_help = EDGE_EXAMPLES)]
+    #[command(after_help = super::edge::examples())]
     Edge(Box<Edge>),
     /// Make a small Django project, run it in the foreground, and say what to try
     Demo(Demo),
@@ -117,7 +107,8 @@ pub(super) enum Verb {
 #[derive(Clone, Debug, Args)]
 pub(super) struct Edge {
     /// The program in front
-    pub(super) program: Program,
+    #[arg(value_enum)]
+    pub(super) program: &'static Program,
     /// Only this app [default: all]
     pub(super) app: Option<String>,
     /// Another server that runs the same apps, as the edge reaches it; once for each. Without a port, each app's own
@@ -129,8 +120,7 @@ pub(super) struct Edge {
     /// A name of the site, or APP=NAME where there are several apps [default: `host` of the app's probe]
     #[arg(long = "host", value_name = "NAME", value_parser = super::edge::host)]
     pub(super) hosts: Vec<Host>,
-    /// Plain HTTP [default: certificates by ACME; by certbot for nginx and HAProxy]
-    #[arg(long, conflicts_with_all = ["cert", "key", "email"])]
+    #[arg(long, help = super::edge::about_no_tls(), conflicts_with_all = ["cert", "key", "email"])]
     pub(super) no_tls: bool,
     /// A certificate of your own, with its chain
     #[arg(long, value_name = "FILE", conflicts_with = "email")]
@@ -156,27 +146,10 @@ pub(super) struct Edge {
     /// Its port for TLS
     #[arg(long, value_name = "PORT", default_value = "443", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) https_port: u16,
-    /// How often it asks a server for its health [default: 2s for HAProxy and keepalived, 30s for Traefik and Caddy]
-    #[arg(long, value_name = "DURATION", value_parser = period)]
+    #[arg(long, help = super::edge::about_check_every(), value_name = "DURATION", value_parser = period)]
     pub(super) check_every: Option<Duration>,
-    /// traefik: print its own file, with entry points and the issuer of certificates, instead of that of the file provider
-    #[arg(long)]
-    pub(super) main: bool,
-    /// traefik: where its files are; those of the file provider in `dynamic` below it
-    #[arg(long, value_name = "DIR", default_value = "/etc/traefik")]
-    pub(super) folder: PathBuf,
-    /// keepalived: the address that moves
-    #[arg(long = "vip", value_name = "ADDRESS/BITS", value_parser = super::edge::vip)]
-    pub(super) vips: Vec<Vip>,
-    /// keepalived: the interface that has it
-    #[arg(long, value_name = "NAME", default_value = "eth0", value_parser = super::edge::interface)]
-    pub(super) interface: String,
-    /// keepalived: this server's rank, the highest that is ready has the address
-    #[arg(long, value_name = "1-254", default_value = "100", value_parser = clap::value_parser!(u8).range(1..=254))]
-    pub(super) priority: u8,
-    /// keepalived: the number of this group of servers in their network
-    #[arg(long, value_name = "1-255", default_value = "51", value_parser = clap::value_parser!(u8).range(1..))]
-    pub(super) router_id: u8,
+    #[command(flatten)]
+    pub(super) special: Special,
     /// Ask no ostlerd: go by this main file and its apps.d, which know neither worker class nor keep-alive
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,

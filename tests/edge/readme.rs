@@ -11,13 +11,20 @@ fn each_command_of_the_page_about_an_edge_prints_its_configuration() {
     let page = documents::page("ostler-edge.7");
     let section = page.below("Behind nginx, HAProxy, Traefik, Caddy").replace("\\\n", " ");
     let commands: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("ostler ")).collect();
-    for edge in ["nginx", "haproxy", "traefik", "caddy", "keepalived"] {
+    let help = ostlerd.ostler(&["edge", "--help"]).exits(0).out;
+    let programs: Vec<&str> = help
+        .lines()
+        .skip_while(|line| !line.contains("Possible values:"))
+        .skip(1)
+        .map_while(|line| line.trim().strip_prefix("- ")?.split(':').next())
+        .collect();
+    assert!(programs.len() >= 5, "{help}");
+    for edge in programs {
         assert!(
             commands.iter().any(|line| line.starts_with(&format!("edge {edge}"))),
             "the page shows {edge}"
         );
     }
-    let help = ostlerd.ostler(&["edge", "--help"]).exits(0).out;
     let examples = help.lines().filter_map(|line| line.trim().strip_prefix("ostler "));
     for line in examples.chain(commands).filter(|line| !line.starts_with("edge PROGRAM")) {
         let line = line.split(['>', '|', '#']).next().unwrap_or_default();

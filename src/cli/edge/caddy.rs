@@ -1,25 +1,48 @@
 //! Caddy: a whole Caddyfile, for 2.7 and later.
 
-use super::Program;
+use std::time::Duration;
+
+use super::program::{Kind, Paths, Program, Proxy};
 use super::servers::At;
 use super::site::{Scene, Site};
-use super::text::{self, Text};
-use super::times::check_timeout;
+use super::text::{self, NO_CHECK, Text};
+use super::times::{check_timeout, noticed_at_once};
 use super::wanted::Tls;
-use crate::config::words;
+use crate::config::{Preset, words};
+
+const PLACE: &str = "/etc/caddy/Caddyfile";
+
+pub(super) static PROGRAM: Program = Program {
+    word: "caddy",
+    name: "Caddy",
+    prints: "Caddyfile",
+    examples: &["caddy --peer 10.0.0.2 --host shop.example.com"],
+    check_every: Some(Duration::from_secs(30)),
+    paths: Paths {
+        never: &["{", "}", "\\", "\"", "`", "|"],
+        always_quoted: false,
+        quote: |path| format!("\"{path}\""),
+    },
+    kind: Kind::Proxy(Proxy {
+        preset: Preset::Caddy,
+        certbot: false,
+        // It asks for health at the address of the server.
+        unix: |wanted| (!wanted.peers.is_empty()).then_some("check beside other servers"),
+        notices: noticed_at_once,
+        asks_elsewhere: false,
+        without_sites: |_| false,
+        print: |scene| Ok((PLACE, print(scene)?)),
+    }),
+};
 
 /// The file.
-pub(super) fn print(scene: &Scene<'_>) -> Result<String, String> {
+fn print(scene: &Scene<'_>) -> Result<String, String> {
     let mut out = Text::new("\t");
-    out.note("/etc/caddy/Caddyfile");
-    out.note(&format!(
-        "Printed by `ostler edge caddy`, {}. Print it again when that changes.",
-        scene.wanted.source
-    ));
-    out.command("caddy validate --config /etc/caddy/Caddyfile && systemctl reload caddy");
-    for warning in &scene.warnings {
-        out.note(&format!("WARNING: {warning}"));
-    }
+    scene.head(
+        &mut out,
+        PLACE,
+        Some("caddy validate --config /etc/caddy/Caddyfile && systemctl reload caddy"),
+    );
     global(&mut out, scene);
     for site in &scene.sites {
         out.gap();
@@ -76,8 +99,8 @@ fn site(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), String
     }
     if let Tls::Files { cert, key } = &wanted.tls {
         let key = key.as_ref().unwrap_or(cert);
-        let cert = text::path(Program::Caddy, "the certificate", &cert.to_string_lossy())?;
-        let key = text::path(Program::Caddy, "the key", &key.to_string_lossy())?;
+        let cert = text::path(&PROGRAM, "the certificate", &cert.to_string_lossy())?;
+        let key = text::path(&PROGRAM, "the key", &key.to_string_lossy())?;
         out.line(format!("tls {cert} {key}"));
     }
     out.line("encode zstd gzip");
@@ -113,7 +136,7 @@ fn folders(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Str
          for again after five minutes.",
     );
     for (prefix, folder) in folders {
-        let folder = text::path(Program::Caddy, "`static`", folder.to_string_lossy().trim_end_matches('/'))?;
+        let folder = text::path(&PROGRAM, "`static`", folder.to_string_lossy().trim_end_matches('/'))?;
         out.open(format!("handle_path {prefix}* {{"));
         out.line(format!("root * {folder}"));
         out.open("@hashed {");
@@ -136,23 +159,22 @@ fn proxy(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Strin
     let mut servers = Vec::new();
     for server in &site.servers {
         servers.push(match &server.at {
-            At::Unix(path) => text::path(Program::Caddy, "the socket", &format!("unix/{}", path.display()))?,
+            At::Unix(path) => text::path(&PROGRAM, "the socket", &format!("unix/{}", path.display()))?,
             At::Tcp(..) => server.at.to_string(),
         });
     }
     out.open(format!("reverse_proxy {} {{", servers.join(" ")));
     match site.check_port {
         Some(port) => {
-            out.note("ostlerd answers, not a worker: 503 from the moment in which the server begins to drain.");
+            out.note(
+                "ostlerd answers, not a worker: 503 from the moment in which the server begins to drain.",
+            );
             out.line(format!("health_uri {}", site.check_path()));
             out.line(format!("health_port {port}"));
             out.line(format!("health_interval {}", words(scene.check_every)));
             out.line(format!("health_timeout {}", words(check_timeout(scene.check_every))));
         }
-        None if site.servers.len() == 1 => out.note(
-            "No check: where there is no other server, one that fails would only turn clients away, and while it drains this \
-             one goes on serving.",
-        ),
+        None if site.servers.len() == 1 => out.note(NO_CHECK),
         None => {}
     }
     out.gap();

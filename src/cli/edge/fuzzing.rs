@@ -4,21 +4,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Program, Tls, Wanted, host, peer, print, vip};
+use super::{ALL, Special, Tls, Wanted, host, keepalived, peer, print, traefik};
 use crate::config::Preset;
 use crate::config::fuzzing::is_harmless;
 use crate::plan::{Served, ServedApp, WorkerClass};
-
-/// Every program.
-pub(super) const ALL: [Program; 5] =
-    [Program::Nginx, Program::Haproxy, Program::Traefik, Program::Caddy, Program::Keepalived];
 
 /// The first byte is which program it is for, the second where the text stands, the rest is the text.
 pub(in crate::cli) fn hostile(bytes: &[u8]) {
     let &[program, place, ref text @ ..] = bytes else { return };
     let text = String::from_utf8_lossy(text).into_owned();
     let program = ALL[usize::from(program) % ALL.len()];
-    for typed in [host(&text).is_ok(), peer(&text).is_ok(), vip(&text).is_ok()] {
+    for typed in [host(&text).is_ok(), peer(&text).is_ok(), keepalived::vip(&text).is_ok()] {
         assert!(!typed || !text.contains([' ', '\n', ';', '{', '"', '\'', '$', '#', '\\']), "{text:?}");
     }
     let (mut served, mut wanted) = (served(), wanted());
@@ -91,11 +87,14 @@ pub(super) fn wanted() -> Wanted {
         http_port: 80,
         https_port: 443,
         check_every: None,
-        main: false,
-        folder: PathBuf::from("/etc/traefik"),
-        vips: vip("10.0.0.10/24").into_iter().collect(),
-        interface: "eth0".into(),
-        priority: 100,
-        router_id: 51,
+        special: Special {
+            traefik: traefik::Options { main: false, folder: PathBuf::from("/etc/traefik") },
+            keepalived: keepalived::Options {
+                vips: keepalived::vip("10.0.0.10/24").into_iter().collect(),
+                interface: "eth0".into(),
+                priority: 100,
+                router_id: 51,
+            },
+        },
     }
 }

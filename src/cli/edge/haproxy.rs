@@ -1,24 +1,43 @@
 //! HAProxy: a whole haproxy.cfg, for 2.6 and later.
 
-use super::Program;
+use std::time::Duration;
+
+use super::program::{Kind, Paths, Program, Proxy};
 use super::servers::At;
 use super::site::{Scene, Site};
-use super::text::{self, Text};
+use super::text::{self, NO_CHECK, Text};
 use super::wanted::{Tls, Wanted};
-use crate::config::{Address, words};
+use crate::config::{Address, Preset, words};
+
+const PLACE: &str = "/etc/haproxy/haproxy.cfg";
+
+pub(super) static PROGRAM: Program = Program {
+    word: "haproxy",
+    name: "HAProxy",
+    prints: "haproxy.cfg",
+    examples: &["haproxy --self 10.0.0.1 --peer 10.0.0.2 --cert /etc/haproxy/shop.pem"],
+    check_every: Some(Duration::from_secs(2)),
+    paths: Paths {
+        never: &["'", "\"", "$", "\\", ","],
+        always_quoted: false,
+        quote: |path| format!("'{path}'"),
+    },
+    kind: Kind::Proxy(Proxy {
+        preset: Preset::Haproxy,
+        certbot: true,
+        unix: |_| None,
+        // Three have to fail, and it may be just before the first.
+        notices: |every| every * 4,
+        asks_elsewhere: true,
+        without_sites: |_| false,
+        print: |scene| Ok((PLACE, print(scene)?)),
+    }),
+};
 
 /// The file.
-pub(super) fn print(scene: &Scene<'_>) -> Result<String, String> {
+fn print(scene: &Scene<'_>) -> Result<String, String> {
     let mut out = Text::new("    ");
-    out.note("/etc/haproxy/haproxy.cfg");
-    out.note(&format!(
-        "Printed by `ostler edge haproxy`, {}. Print it again when that changes.",
-        scene.wanted.source
-    ));
-    out.command("haproxy -c -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy");
-    for warning in &scene.warnings {
-        out.note(&format!("WARNING: {warning}"));
-    }
+    scene.head(&mut out, PLACE, Some("haproxy -c -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy"));
     out.gap();
     out.open("global");
     out.line("log /dev/log local0");
@@ -62,7 +81,7 @@ fn frontend(out: &mut Text, scene: &Scene<'_>) -> Result<(), String> {
                     .to_owned());
             }
             Tls::Files { cert, key: None } => {
-                text::path(Program::Haproxy, "the certificate", &cert.to_string_lossy())?
+                text::path(&PROGRAM, "the certificate", &cert.to_string_lossy())?
             }
             _ => {
                 certbot(out, scene);
@@ -180,7 +199,7 @@ fn backend(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Str
         out.note(
             "Websockets go through by themselves. One may be silent for so long; uvicorn pings every 20 s.",
         );
-        out.line(format!("timeout tunnel {}", words(site.wait.max(std::time::Duration::from_secs(3600)))));
+        out.line(format!("timeout tunnel {}", words(site.wait.max(Duration::from_secs(3600)))));
     }
     out.line("compression algo gzip");
     out.line(
@@ -218,9 +237,7 @@ fn backend(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Str
     out.line("option redispatch");
     for (number, server) in site.servers.iter().enumerate() {
         let at = match &server.at {
-            At::Unix(path) => {
-                text::path(Program::Haproxy, "the socket", &format!("unix@{}", path.display()))?
-            }
+            At::Unix(path) => text::path(&PROGRAM, "the socket", &format!("unix@{}", path.display()))?,
             At::Tcp(..) => server.at.to_string(),
         };
         let elsewhere = match (site.check_port, server.health) {
@@ -252,10 +269,7 @@ fn agent(scene: &Scene<'_>) -> Option<u16> {
 fn checks(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
     let Some(port) = site.check_port else {
         if site.servers.len() == 1 {
-            out.note(
-                "No check: where there is no other server, one that fails would only turn clients away, and while it drains this \
-                 one goes on serving.",
-            );
+            out.note(NO_CHECK);
         }
         return;
     };

@@ -2,12 +2,77 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
-use super::Program;
+use clap::Args;
+
+use super::program::{self, Kind, Paths, Program};
 use super::text::{self, Text};
 use super::wanted::{Peer, Wanted};
 use crate::config::Address;
 use crate::plan::Served;
+
+/// From one check to the next.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
+
+pub(super) static PROGRAM: Program = Program {
+    word: "keepalived",
+    name: "keepalived",
+    prints: "keepalived.conf: an address that moves to a server that is ready",
+    examples: &["keepalived --self 10.0.0.1 --peer 10.0.0.2 --vip 10.0.0.10/24"],
+    check_every: Some(CHECK_EVERY),
+    paths: Paths {
+        never: &["\"", "'", "$", "\\", "!", "#", "@", "~", "{", "}", " ", "<", ">", "|", "&", ";"],
+        always_quoted: false,
+        quote: |path| format!("\"{path}\""),
+    },
+    kind: Kind::Other(print),
+};
+
+/// Its own options.
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+pub(super) struct Options {
+    /// keepalived: the address that moves
+    #[arg(long = "vip", value_name = "ADDRESS/BITS", value_parser = vip)]
+    pub(super) vips: Vec<Vip>,
+    /// keepalived: the interface that has it
+    #[arg(long, value_name = "NAME", default_value = "eth0", value_parser = interface)]
+    pub(super) interface: String,
+    /// keepalived: this server's rank, the highest that is ready has the address
+    #[arg(long, value_name = "1-254", default_value = "100", value_parser = clap::value_parser!(u8).range(1..=254))]
+    pub(super) priority: u8,
+    /// keepalived: the number of this group of servers in their network
+    #[arg(long, value_name = "1-255", default_value = "51", value_parser = clap::value_parser!(u8).range(1..))]
+    pub(super) router_id: u8,
+}
+
+/// An address with the size of its network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Vip {
+    /// The address.
+    pub(super) ip: IpAddr,
+    /// How many bits are the network's.
+    pub(super) bits: u8,
+}
+
+/// `10.0.0.10/24`.
+pub(super) fn vip(text: &str) -> Result<Vip, String> {
+    let rule = || "write an address and the bits of its network, for example 10.0.0.10/24".to_owned();
+    let (ip, bits) = text.split_once('/').ok_or_else(rule)?;
+    let (ip, bits): (IpAddr, u8) = (ip.parse().map_err(|_| rule())?, bits.parse().map_err(|_| rule())?);
+    let most = if ip.is_ipv4() { 32 } else { 128 };
+    if (1..=most).contains(&bits) { Ok(Vip { ip, bits }) } else { Err(rule()) }
+}
+
+/// `eth0`.
+pub(super) fn interface(text: &str) -> Result<String, String> {
+    let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b));
+    match clean && (1..16).contains(&text.len()) {
+        true => Ok(text.to_owned()),
+        false => Err("write the name of an interface, for example eth0: see `ip link`".to_owned()),
+    }
+}
 
 /// What takes the address away: more than two servers' priorities lie apart.
 const FAULT: u8 = 50;
@@ -19,8 +84,9 @@ enum Question {
 }
 
 /// The file, and what does not fit.
-pub(super) fn print(served: &Served, wanted: &Wanted) -> Result<(String, Vec<String>), String> {
-    if wanted.vips.is_empty() {
+fn print(served: &Served, wanted: &Wanted) -> Result<program::File, String> {
+    let options = &wanted.special.keepalived;
+    if options.vips.is_empty() {
         return Err(
             "which address is to move? say --vip ADDRESS/BITS, for example --vip 10.0.0.10/24".to_owned()
         );
@@ -42,7 +108,7 @@ pub(super) fn print(served: &Served, wanted: &Wanted) -> Result<(String, Vec<Str
     if peers.contains(&own) {
         return Err(format!("{own} is this server and another one: --peer is for the others"));
     }
-    if wanted.vips.iter().all(|vip| vip.ip.is_ipv4() != family) {
+    if options.vips.iter().all(|vip| vip.ip.is_ipv4() != family) {
         return Err("the first --vip has to be of the same family as --self, IPv4 or IPv6".to_owned());
     }
     let question = question(served)?;
@@ -62,8 +128,8 @@ pub(super) fn print(served: &Served, wanted: &Wanted) -> Result<(String, Vec<Str
                 .to_owned(),
         );
     }
-    let file = File { wanted, own, peers, question, track };
-    Ok((file.print(&warnings), warnings))
+    let file = File { wanted, options, own, peers, question, track };
+    Ok(program::File { place: "/etc/keepalived/keepalived.conf", text: file.print(&warnings), warnings })
 }
 
 fn address(peer: &Peer, option: &str) -> Result<IpAddr, String> {
@@ -74,7 +140,7 @@ fn address(peer: &Peer, option: &str) -> Result<IpAddr, String> {
 }
 
 fn word(what: &str, path: &Path) -> Result<String, String> {
-    text::path(Program::Keepalived, &format!("`{what}`"), &path.to_string_lossy())
+    text::path(&PROGRAM, &format!("`{what}`"), &path.to_string_lossy())
 }
 
 fn question(served: &Served) -> Result<Option<Question>, String> {
@@ -99,6 +165,7 @@ fn question(served: &Served) -> Result<Option<Question>, String> {
 
 struct File<'a> {
     wanted: &'a Wanted,
+    options: &'a Options,
     own: IpAddr,
     peers: Vec<IpAddr>,
     question: Option<Question>,
@@ -146,7 +213,7 @@ impl File<'_> {
                 Question::Unix(path) => (format!(" --unix-socket {path}"), "http://ostler/readyz".to_owned()),
                 Question::Tcp(at) => (String::new(), format!("http://{at}/readyz")),
             };
-            let every = self.wanted.check_every.map_or(2, |every| every.as_secs().max(1));
+            let every = self.wanted.check_every.unwrap_or(CHECK_EVERY).as_secs().max(1);
             out.gap();
             out.note(
                 "Asks ostlerd, and so notices that there is none. systemd starts one that died within a second, and the workers \
@@ -168,9 +235,9 @@ impl File<'_> {
         out.open("vrrp_instance ostler {");
         out.note("Who has the address is decided by priority alone.");
         out.line("state BACKUP");
-        out.line(format!("interface {}", self.wanted.interface));
-        out.line(format!("virtual_router_id {}", self.wanted.router_id));
-        out.line(format!("priority {}", self.wanted.priority));
+        out.line(format!("interface {}", self.options.interface));
+        out.line(format!("virtual_router_id {}", self.options.router_id));
+        out.line(format!("priority {}", self.options.priority));
         out.note("The address is taken over three of these after its server has died.");
         out.line("advert_int 1");
         out.line(format!("unicast_src_ip {}", self.own));
@@ -180,12 +247,12 @@ impl File<'_> {
         }
         out.close("}");
         out.open("virtual_ipaddress {");
-        for vip in self.wanted.vips.iter().filter(|vip| vip.ip.is_ipv4() == self.own.is_ipv4()) {
+        for vip in self.options.vips.iter().filter(|vip| vip.ip.is_ipv4() == self.own.is_ipv4()) {
             out.line(format!("{}/{}", vip.ip, vip.bits));
         }
         out.close("}");
         let others: Vec<_> =
-            self.wanted.vips.iter().filter(|vip| vip.ip.is_ipv4() != self.own.is_ipv4()).collect();
+            self.options.vips.iter().filter(|vip| vip.ip.is_ipv4() != self.own.is_ipv4()).collect();
         if !others.is_empty() {
             out.note("Of the other family, so not announced; they come and go with the rest.");
             out.open("virtual_ipaddress_excluded {");

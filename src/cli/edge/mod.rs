@@ -1,7 +1,8 @@
 //! What is served here, as the configuration of whatever stands in front: pure, from types to text.
 //!
 //! Read in this order: `wanted` (what the command line says), `site` with `servers` and `times` (what every program needs to
-//! know of an app), `trust` and `text` (comments, and names that mean nothing to the program), then one file for each program.
+//! know of an app), `trust` and `text` (comments, and names that mean nothing to the program), `program` (what is to be known
+//! of one), then one file for each. A new one is such a file, and its row in `ALL`.
 
 mod caddy;
 mod cdn;
@@ -10,6 +11,7 @@ mod fuzzing;
 mod haproxy;
 mod keepalived;
 mod nginx;
+mod program;
 mod servers;
 mod site;
 mod text;
@@ -21,49 +23,37 @@ mod wanted;
 #[cfg(test)]
 mod tests;
 
+use clap::Args;
 use serde::Serialize;
 
 use crate::plan::Served;
 
 #[cfg(any(test, fuzzing))]
 pub(super) use fuzzing::hostile;
+use program::{File, Kind};
+pub(super) use program::{Program, about_check_every, about_no_tls, examples};
 use site::Scene;
-pub(super) use wanted::{Cdn, Host, Peer, Tls, Vip, Wanted, email, host, interface, peer, vip};
+pub(super) use wanted::{Cdn, Host, Peer, Tls, Wanted, email, host, peer};
 
-/// A program that stands in front.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Program {
-    /// A file of conf.d
-    Nginx,
-    /// haproxy.cfg
-    Haproxy,
-    /// A file of its file provider, or with --main its own
-    Traefik,
-    /// Caddyfile
-    Caddy,
-    /// keepalived.conf: an address that moves to a server that is ready
-    Keepalived,
-}
+/// Every program, in the order of the help.
+static ALL: &[&Program] =
+    &[&nginx::PROGRAM, &haproxy::PROGRAM, &traefik::PROGRAM, &caddy::PROGRAM, &keepalived::PROGRAM];
 
-impl Program {
-    /// As its makers write it.
-    fn name(self) -> &'static str {
-        match self {
-            Program::Nginx => "nginx",
-            Program::Haproxy => "HAProxy",
-            Program::Traefik => "Traefik",
-            Program::Caddy => "Caddy",
-            Program::Keepalived => "keepalived",
-        }
-    }
+/// Options that one program alone has.
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+pub(super) struct Special {
+    #[command(flatten)]
+    traefik: traefik::Options,
+    #[command(flatten)]
+    keepalived: keepalived::Options,
 }
 
 /// A configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Printed {
     /// For which program.
-    pub(super) edge: Program,
+    pub(super) edge: &'static str,
     /// Where it belongs.
     pub(super) file: &'static str,
     /// The file.
@@ -73,23 +63,14 @@ pub(super) struct Printed {
 }
 
 /// The configuration of `program` for what is served, or why there can be none.
-pub(super) fn print(program: Program, served: &Served, wanted: &Wanted) -> Result<Printed, String> {
-    let (file, text, warnings) = match program {
-        Program::Keepalived => {
-            let (text, warnings) = keepalived::print(served, wanted)?;
-            ("/etc/keepalived/keepalived.conf", text, warnings)
-        }
-        _ => {
-            let scene = Scene::new(program, served, wanted)?;
-            let (file, text) = match program {
-                Program::Nginx => ("/etc/nginx/conf.d/ostler.conf", nginx::print(&scene)?),
-                Program::Haproxy => ("/etc/haproxy/haproxy.cfg", haproxy::print(&scene)?),
-                Program::Traefik if wanted.main => ("/etc/traefik/traefik.yml", traefik::main(&scene)?),
-                Program::Traefik => ("/etc/traefik/dynamic/ostler.yml", traefik::print(&scene)?),
-                Program::Caddy | Program::Keepalived => ("/etc/caddy/Caddyfile", caddy::print(&scene)?),
-            };
-            (file, text, scene.warnings)
+pub(super) fn print(program: &'static Program, served: &Served, wanted: &Wanted) -> Result<Printed, String> {
+    let File { place, text, warnings } = match &program.kind {
+        Kind::Other(print) => print(served, wanted)?,
+        Kind::Proxy(proxy) => {
+            let scene = Scene::new(program, proxy, served, wanted)?;
+            let (place, text) = (proxy.print)(&scene)?;
+            File { place, text, warnings: scene.warnings }
         }
     };
-    Ok(Printed { edge: program, file, configuration: text, warnings })
+    Ok(Printed { edge: program.word, file: place, configuration: text, warnings })
 }

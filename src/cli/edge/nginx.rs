@@ -1,10 +1,40 @@
 //! nginx: a file of conf.d, for 1.18 and later.
 
-use super::Program;
+use super::program::{Kind, Paths, Program, Proxy};
 use super::servers::{At, Server};
 use super::site::{Scene, Site};
 use super::text::{self, Text};
+use super::times::noticed_at_once;
 use super::wanted::{Tls, Wanted};
+use crate::config::Preset;
+
+const PLACE: &str = "/etc/nginx/conf.d/ostler.conf";
+
+pub(super) static PROGRAM: Program = Program {
+    word: "nginx",
+    name: "nginx",
+    prints: "A file of conf.d",
+    examples: &[
+        "nginx --host shop.example.com --email ops@example.com >/etc/nginx/conf.d/ostler.conf",
+        "nginx shop --no-tls --cdn cloudflare",
+    ],
+    // What checks servers is in its commercial part alone.
+    check_every: None,
+    paths: Paths {
+        never: &["$"],
+        always_quoted: false,
+        quote: |path| format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\"")),
+    },
+    kind: Kind::Proxy(Proxy {
+        preset: Preset::Nginx,
+        certbot: true,
+        unix: |_| None,
+        notices: noticed_at_once,
+        asks_elsewhere: false,
+        without_sites: |_| false,
+        print: |scene| Ok((PLACE, print(scene)?)),
+    }),
+};
 
 /// What Django's ManifestStaticFilesStorage puts into names, twelve digits of a hash: such a file never changes.
 const HASHED: &str = r#""~\.[0-9a-f]{12}\.[^/]*$""#;
@@ -12,10 +42,9 @@ const HASHED: &str = r#""~\.[0-9a-f]{12}\.[^/]*$""#;
 const FOREVER: &str = "\"public, max-age=31536000, immutable\"";
 
 /// The file.
-pub(super) fn print(scene: &Scene<'_>) -> Result<String, String> {
+fn print(scene: &Scene<'_>) -> Result<String, String> {
     let mut out = Text::new("    ");
-    out.note("/etc/nginx/conf.d/ostler.conf");
-    head(&mut out, scene);
+    scene.head(&mut out, PLACE, Some("nginx -t && systemctl reload nginx"));
     let statics = scene.sites.iter().any(|site| !site.folders(scene).is_empty());
     for kept in [true, false] {
         if !scene.sites.iter().any(|site| site.websockets && site.reuse.is_some() == kept) {
@@ -60,17 +89,6 @@ fn upgrade(kept: bool) -> &'static str {
     if kept { "$ostler_upgrade_or_keep" } else { "$ostler_upgrade_or_close" }
 }
 
-fn head(out: &mut Text, scene: &Scene<'_>) {
-    out.note(&format!(
-        "Printed by `ostler edge nginx`, {}. Print it again when that changes.",
-        scene.wanted.source
-    ));
-    out.command("nginx -t && systemctl reload nginx");
-    for warning in &scene.warnings {
-        out.note(&format!("WARNING: {warning}"));
-    }
-}
-
 fn upstream(out: &mut Text, site: &Site<'_>) -> Result<(), String> {
     out.gap();
     let several = site.servers.len() > 1;
@@ -89,7 +107,7 @@ fn upstream(out: &mut Text, site: &Site<'_>) -> Result<(), String> {
     out.open(format!("upstream {} {{", site.ident));
     for server in &site.servers {
         let at = match &server.at {
-            At::Unix(path) => text::path(Program::Nginx, "the socket", &format!("unix:{}", path.display()))?,
+            At::Unix(path) => text::path(&PROGRAM, "the socket", &format!("unix:{}", path.display()))?,
             At::Tcp(..) => server.at.to_string(),
         };
         let marks = if several { " max_fails=1 fail_timeout=5s" } else { "" };
@@ -183,8 +201,8 @@ fn certificates(out: &mut Text, wanted: &Wanted, site: &Site<'_>) -> Result<(), 
     let (cert, key) = match (&wanted.tls, site.hosts.first()) {
         (Tls::Off, _) => return Ok(()),
         (Tls::Files { cert, key }, _) => {
-            let cert = text::path(Program::Nginx, "the certificate", &cert.to_string_lossy())?;
-            let key = key.as_ref().map(|key| text::path(Program::Nginx, "the key", &key.to_string_lossy()));
+            let cert = text::path(&PROGRAM, "the certificate", &cert.to_string_lossy())?;
+            let key = key.as_ref().map(|key| text::path(&PROGRAM, "the key", &key.to_string_lossy()));
             let key = key.transpose()?.unwrap_or_else(|| cert.clone());
             (cert, key)
         }
@@ -255,7 +273,7 @@ fn folders(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) -> Result<(), Str
     );
     for (prefix, folder) in folders {
         let folder = format!("{}/", folder.to_string_lossy().trim_end_matches('/'));
-        let folder = text::path(Program::Nginx, "`static`", &folder)?;
+        let folder = text::path(&PROGRAM, "`static`", &folder)?;
         out.open(format!("location ^~ {prefix} {{"));
         out.line(format!("alias {folder};"));
         out.line("add_header Cache-Control $ostler_cache;");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use super::Program;
+use super::program::{Program, Proxy};
 use super::wanted::Wanted;
 use crate::config::Address;
 use crate::plan::{Served, ServedApp};
@@ -35,7 +35,8 @@ impl fmt::Display for At {
 
 /// This one first.
 pub(super) fn servers(
-    program: Program,
+    program: &Program,
+    proxy: &Proxy,
     served: &Served,
     wanted: &Wanted,
     app: &ServedApp,
@@ -48,15 +49,9 @@ pub(super) fn servers(
         })
     };
     let unix = app.listen.iter().find_map(|address| match address {
-        Address::Unix(path) => Some(path.clone()),
+        Address::Unix(path) => Some((path.clone(), (proxy.unix)(wanted))),
         _ => None,
     });
-    // Traefik has no Unix sockets, and Caddy asks for health at the address of the server.
-    let takes_unix = match program {
-        Program::Traefik => false,
-        Program::Caddy => wanted.peers.is_empty(),
-        _ => true,
-    };
     let health: Vec<IpAddr> = served.health.iter().filter_map(tcp_of).map(|it| it.ip()).collect();
     let asked_at = |ip: IpAddr| {
         health.iter().any(|it| *it == ip || (it.is_unspecified() && it.is_ipv4() == ip.is_ipv4()))
@@ -64,7 +59,7 @@ pub(super) fn servers(
     let named = health.iter().copied().find(|ip| !ip.is_unspecified());
     let own = match (&wanted.own, unix, near(&tcp, &health)) {
         (Some(peer), _, _) => Server { at: At::Tcp(peer.host.clone(), port(peer.port)?), health: None },
-        (None, Some(path), _) if takes_unix => {
+        (None, Some((path, None)), _) => {
             let health = Some(named.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)));
             Server { at: At::Unix(path), health }
         }
@@ -72,12 +67,11 @@ pub(super) fn servers(
             at: At::Tcp(address.ip().to_string(), address.port()),
             health: named.filter(|_| !asked_at(address.ip())),
         },
-        (None, Some(_), None) => {
+        (None, Some((_, Some(cannot))), None) => {
             return Err(format!(
-                "{name} listens on Unix sockets alone, which {} cannot {}: add an address such as \"127.0.0.1:8000\" to its \
+                "{name} listens on Unix sockets alone, which {} cannot {cannot}: add an address such as \"127.0.0.1:8000\" to its \
                  `listen`",
-                program.name(),
-                if program == Program::Traefik { "reach" } else { "check beside other servers" }
+                program.name
             ));
         }
         (None, None, None) if app.listen.iter().any(|it| matches!(it, Address::Systemd(_))) => {
@@ -127,7 +121,7 @@ fn near(listen: &[SocketAddr], health: &[IpAddr]) -> Option<SocketAddr> {
 
 /// The port at which every server is asked. Servers are taken to be configured alike.
 pub(super) fn check_port(
-    program: Program,
+    proxy: &Proxy,
     served: &Served,
     wanted: &Wanted,
     servers: &[Server],
@@ -156,7 +150,7 @@ pub(super) fn check_port(
         );
     }
     if let Some(server) = servers.iter().find(|server| server.health.is_some())
-        && program != Program::Haproxy
+        && !proxy.asks_elsewhere
     {
         push_once(
             warnings,

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Program;
+use super::program::{Program, Proxy};
 use super::servers::{Server, check_port, servers};
-use super::times::{checks, preset_of, reuse, wait};
+use super::text::Text;
+use super::times::{reuse, wait};
 use super::trust;
 use super::wanted::{Host, Tls, Wanted, is_host};
 use crate::config::words;
@@ -15,6 +16,7 @@ use crate::plan::{Served, ServedApp, WorkerClass};
 
 /// Everything to be printed.
 pub(super) struct Scene<'a> {
+    program: &'static Program,
     pub(super) wanted: &'a Wanted,
     pub(super) served: &'a Served,
     pub(super) sites: Vec<Site<'a>>,
@@ -67,12 +69,17 @@ impl Site<'_> {
 
 impl<'a> Scene<'a> {
     /// All that is asked for, or why that cannot be.
-    pub(super) fn new(program: Program, served: &'a Served, wanted: &'a Wanted) -> Result<Scene<'a>, String> {
+    pub(super) fn new(
+        program: &'static Program,
+        proxy: &Proxy,
+        served: &'a Served,
+        wanted: &'a Wanted,
+    ) -> Result<Scene<'a>, String> {
         let apps = chosen(served, wanted)?;
         let mut warnings = Vec::new();
         let mut sites = Vec::new();
         for app in &apps {
-            sites.push(site(program, served, wanted, app, apps.len(), &mut warnings)?);
+            sites.push(site(program, proxy, served, wanted, app, apps.len(), &mut warnings)?);
         }
         let mut taken = BTreeSet::new();
         for site in &sites {
@@ -82,22 +89,37 @@ impl<'a> Scene<'a> {
                 ));
             }
         }
-        let (usual, needed) = checks(program, wanted);
+        let check_every = wanted.check_every.or(program.check_every).unwrap_or_default();
+        let needed = (proxy.notices)(check_every);
         if sites.iter().any(|site| site.check_port.is_some()) && served.delay < needed {
-            let preset = if wanted.check_every.is_none() { preset_of(program) } else { None };
-            let remedy = preset.map_or_else(
-                || format!("delay = \"{}\"", words(needed)),
-                |preset| format!("preset = \"{}\"", preset.name()),
-            );
+            let remedy = match wanted.check_every {
+                None => format!("preset = \"{}\"", proxy.preset),
+                Some(_) => format!("delay = \"{}\"", words(needed)),
+            };
             warnings.push(format!(
                 "a server that drains goes on serving for {}, and {} takes up to {} to notice: set {remedy} in [edge] of \
                  the main file, on every server",
                 words(served.delay),
-                program.name(),
+                program.name,
                 words(needed)
             ));
         }
-        Ok(Scene { wanted, served, sites, check_every: usual, warnings })
+        Ok(Scene { program, wanted, served, sites, check_every, warnings })
+    }
+
+    /// The first lines of the file: where it belongs, where it comes from, how it comes into force, what does not fit.
+    pub(super) fn head(&self, out: &mut Text, place: &str, command: Option<&str>) {
+        out.note(place);
+        out.note(&format!(
+            "Printed by `ostler edge {}`, {}. Print it again when that changes.",
+            self.program.word, self.wanted.source
+        ));
+        if let Some(command) = command {
+            out.command(command);
+        }
+        for warning in &self.warnings {
+            out.note(&format!("WARNING: {warning}"));
+        }
     }
 
     /// Whether clients come over TLS.
@@ -148,7 +170,8 @@ fn chosen<'a>(served: &'a Served, wanted: &Wanted) -> Result<Vec<&'a ServedApp>,
 }
 
 fn site<'a>(
-    program: Program,
+    program: &Program,
+    proxy: &Proxy,
     served: &Served,
     wanted: &Wanted,
     app: &'a ServedApp,
@@ -156,21 +179,21 @@ fn site<'a>(
     warnings: &mut Vec<String>,
 ) -> Result<Site<'a>, String> {
     let hosts = hosts(app, wanted);
-    // Traefik's own file has no sites.
-    if hosts.is_empty() && !wanted.main && (apps > 1 || wanted.tls == Tls::Automatic) {
+    let is_named = !hosts.is_empty() || (proxy.without_sites)(wanted);
+    if !is_named && (apps > 1 || wanted.tls == Tls::Automatic) {
         let why = if apps > 1 { "each app needs one" } else { "a certificate needs one" };
         let name = &app.name;
         let option =
             if apps > 1 { format!("{name}={name}.example.com") } else { "shop.example.com".to_owned() };
         return Err(format!("{name}: no name of the site is known, and {why}: say --host {option}"));
     }
-    let servers = servers(program, served, wanted, app)?;
+    let servers = servers(program, proxy, served, wanted, app)?;
     let check_port = match servers.len() {
         1 => None,
-        _ if program == Program::Nginx => None,
-        _ => check_port(program, served, wanted, &servers, warnings),
+        _ if program.check_every.is_none() => None,
+        _ => check_port(proxy, served, wanted, &servers, warnings),
     };
-    let (reuse, reuse_note) = reuse(program, app);
+    let (reuse, reuse_note) = reuse(proxy.preset, app);
     let (wait, wait_note) = wait(app);
     let (trust_note, distrust) = trust::of(app, wanted, &servers);
     warnings.extend(distrust);

@@ -1,6 +1,6 @@
 //! Lines with comments, and names that are quoted where they would mean something to the program that reads them.
 
-use super::Program;
+use super::program::Program;
 use crate::cli::screen::one_line;
 use crate::config::is_hidden;
 
@@ -9,6 +9,10 @@ const WIDTH: usize = 112;
 
 /// For lines that a machine without it does not take.
 pub(super) const WITHOUT_IPV6: &str = "Where IPv6 is switched off, the lines with :: have to go.";
+
+/// For a server that has no other one beside it.
+pub(super) const NO_CHECK: &str = "No check: where there is no other server, one that fails would only turn clients away, and \
+                                   while it drains this one goes on serving.";
 
 /// A file in the making.
 #[derive(Debug)]
@@ -92,34 +96,22 @@ fn harmless(words: &str) -> String {
 }
 
 /// A path as a word of the program's language; an error where that has no way to write it.
-pub(super) fn path(program: Program, what: &str, path: &str) -> Result<String, String> {
-    let bad: &[&str] = match program {
-        Program::Nginx => &["$"],
-        Program::Caddy => &["{", "}", "\\", "\"", "`", "|"],
-        Program::Haproxy => &["'", "\"", "$", "\\", ","],
-        Program::Traefik => &["{{"],
-        Program::Keepalived => {
-            &["\"", "'", "$", "\\", "!", "#", "@", "~", "{", "}", " ", "<", ">", "|", "&", ";"]
-        }
-    };
+pub(super) fn path(program: &Program, what: &str, path: &str) -> Result<String, String> {
+    let rules = &program.paths;
     // What nobody sees is as bad: the file is printed for a person to read.
     let control = path.chars().find(|c| c.is_control() || is_hidden(*c)).map(|c| c.to_string());
-    let found = bad.iter().find(|part| path.contains(**part)).map(|part| (*part).to_owned()).or(control);
+    let found =
+        rules.never.iter().find(|part| path.contains(**part)).map(|part| (*part).to_owned()).or(control);
     if let Some(found) = found {
         return Err(format!(
             "{what} is {path:?}, which cannot be written for {}: {found:?} means something else there, or cannot be seen; \
              choose another path",
-            program.name()
+            program.name
         ));
     }
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@".contains(c);
-    if path.chars().all(plain) && program != Program::Traefik {
-        return Ok(path.to_owned());
+    match path.chars().all(plain) && !rules.always_quoted {
+        true => Ok(path.to_owned()),
+        false => Ok((rules.quote)(path)),
     }
-    Ok(match program {
-        Program::Nginx => format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\"")),
-        Program::Caddy | Program::Keepalived => format!("\"{path}\""),
-        Program::Haproxy => format!("'{path}'"),
-        Program::Traefik => serde_json::to_string(path).expect("text is JSON"),
-    })
 }

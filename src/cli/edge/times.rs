@@ -2,29 +2,21 @@
 
 use std::time::Duration;
 
-use super::Program;
-use super::wanted::Wanted;
 use crate::config::{Preset, words};
 use crate::plan::{ServedApp, WorkerClass};
 
 /// What a request may take where nothing of the app's ends it.
 const USUAL_WAIT: Duration = Duration::from_secs(60);
 
+/// How long idle connections are used where it is what is printed that says so, and the keep-alive safely above.
+const USUAL_IDLE: (u64, u64) = (60, 90);
+
 /// So much earlier than the worker the edge lets go of an idle connection.
 const MARGIN: Duration = Duration::from_secs(2);
 
-/// From one check to the next, and how long it takes until a server that fails them gets nothing more.
-pub(super) fn checks(program: Program, wanted: &Wanted) -> (Duration, Duration) {
-    match program {
-        Program::Haproxy => {
-            let every = wanted.check_every.unwrap_or(Duration::from_secs(2));
-            (every, every * 4)
-        }
-        _ => {
-            let every = wanted.check_every.unwrap_or(Duration::from_secs(30));
-            (every, every + check_timeout(every))
-        }
-    }
+/// Of programs for which one check that fails is enough: how long that takes until it is known.
+pub(super) fn noticed_at_once(every: Duration) -> Duration {
+    every + check_timeout(every)
 }
 
 /// How long a check may take, of programs that have a limit of its own for it.
@@ -32,24 +24,11 @@ pub(super) fn check_timeout(every: Duration) -> Duration {
     Duration::from_secs(5).min(every.mul_f64(0.95))
 }
 
-pub(super) fn preset_of(program: Program) -> Option<Preset> {
-    match program {
-        Program::Haproxy => Some(Preset::Haproxy),
-        Program::Traefik => Some(Preset::Traefik),
-        Program::Caddy => Some(Preset::Caddy),
-        Program::Nginx | Program::Keepalived => None,
-    }
-}
-
 /// How long connections to the workers may be used again. The worker must not be the first to let go: the edge would
 /// send the next request into a connection that is just being closed.
-pub(super) fn reuse(program: Program, app: &ServedApp) -> (Option<Duration>, String) {
-    let most = Duration::from_secs(match program {
-        Program::Caddy => 120,
-        Program::Traefik => 90,
-        _ => 60,
-    });
-    let enough = most.as_secs() + if program == Program::Nginx { 15 } else { 30 };
+pub(super) fn reuse(preset: Preset, app: &ServedApp) -> (Option<Duration>, String) {
+    let (most, enough) = preset.idle().seconds().unwrap_or(USUAL_IDLE);
+    let most = Duration::from_secs(most);
     let kept = match (app.class, app.keepalive) {
         (Some(WorkerClass::Sync), _) => {
             let note = "Workers of class sync close each connection after its answer, so none is kept.";

@@ -1,20 +1,59 @@
 //! Traefik 3: a file of its file provider, and its own file.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
 use serde_json::Value;
 
-use super::Program;
+use super::program::{Kind, Paths, Program, Proxy};
 use super::site::{Scene, Site};
-use super::text::{self, Text};
-use super::times::check_timeout;
+use super::text::{self, NO_CHECK, Text};
+use super::times::{check_timeout, noticed_at_once};
 use super::wanted::Tls;
-use crate::config::words;
+use crate::config::{Preset, words};
+
+pub(super) static PROGRAM: Program = Program {
+    word: "traefik",
+    name: "Traefik",
+    prints: "A file of its file provider, or with --main its own",
+    examples: &[
+        "traefik --main --email ops@example.com >/etc/traefik/traefik.yml",
+        "traefik --peer 10.0.0.2 >/etc/traefik/dynamic/ostler.yml",
+    ],
+    check_every: Some(Duration::from_secs(30)),
+    paths: Paths { never: &["{{"], always_quoted: true, quote: quoted },
+    kind: Kind::Proxy(Proxy {
+        preset: Preset::Traefik,
+        certbot: false,
+        unix: |_| Some("reach"),
+        notices: noticed_at_once,
+        asks_elsewhere: false,
+        without_sites: |wanted| wanted.special.traefik.main,
+        print: |scene| match scene.wanted.special.traefik.main {
+            true => Ok(("/etc/traefik/traefik.yml", main(scene)?)),
+            false => Ok(("/etc/traefik/dynamic/ostler.yml", print(scene)?)),
+        },
+    }),
+};
+
+/// Its own options.
+#[derive(Clone, Debug, Args)]
+#[group(skip)]
+pub(super) struct Options {
+    /// traefik: print its own file, with entry points and the issuer of certificates, instead of that of the file provider
+    #[arg(long)]
+    pub(super) main: bool,
+    /// traefik: where its files are; those of the file provider in `dynamic` below it
+    #[arg(long, value_name = "DIR", default_value = "/etc/traefik")]
+    pub(super) folder: PathBuf,
+}
 
 /// The file provider's.
-pub(super) fn print(scene: &Scene<'_>) -> Result<String, String> {
+fn print(scene: &Scene<'_>) -> Result<String, String> {
     let mut out = Text::new("  ");
     let folder = folder(scene)?;
-    out.note(&format!("{}/dynamic/ostler.yml", folder.trim_matches('"')));
-    head(&mut out, scene);
+    scene.head(&mut out, &format!("{}/dynamic/ostler.yml", folder.trim_matches('"')), None);
     out.note(
         "Traefik takes it as soon as it is saved. Its own file is printed by `ostler edge traefik --main`.",
     );
@@ -55,9 +94,9 @@ pub(super) fn print(scene: &Scene<'_>) -> Result<String, String> {
         out.gap();
         out.open("tls:");
         out.open("certificates:");
-        let cert = text::path(Program::Traefik, "the certificate", &cert.to_string_lossy())?;
+        let cert = text::path(&PROGRAM, "the certificate", &cert.to_string_lossy())?;
         out.line(format!("- certFile: {cert}"));
-        out.line(format!("  keyFile: {}", text::path(Program::Traefik, "the key", &key.to_string_lossy())?));
+        out.line(format!("  keyFile: {}", text::path(&PROGRAM, "the key", &key.to_string_lossy())?));
         out.close("");
         out.close("");
     }
@@ -65,12 +104,11 @@ pub(super) fn print(scene: &Scene<'_>) -> Result<String, String> {
 }
 
 /// Traefik's own.
-pub(super) fn main(scene: &Scene<'_>) -> Result<String, String> {
+fn main(scene: &Scene<'_>) -> Result<String, String> {
     let mut out = Text::new("  ");
     let (wanted, folder) = (scene.wanted, folder(scene)?);
     let inner = folder.trim_matches('"').to_owned();
-    out.note(&format!("{inner}/traefik.yml"));
-    head(&mut out, scene);
+    scene.head(&mut out, &format!("{inner}/traefik.yml"), None);
     out.note(
         "A change of it takes a restart of Traefik. What it leads to is printed by `ostler edge traefik`.",
     );
@@ -148,17 +186,11 @@ pub(super) fn main(scene: &Scene<'_>) -> Result<String, String> {
 }
 
 fn folder(scene: &Scene<'_>) -> Result<String, String> {
-    text::path(Program::Traefik, "the folder", scene.wanted.folder.to_string_lossy().trim_end_matches('/'))
-}
-
-fn head(out: &mut Text, scene: &Scene<'_>) {
-    out.note(&format!(
-        "Printed by `ostler edge traefik`, {}. Print it again when that changes.",
-        scene.wanted.source
-    ));
-    for warning in &scene.warnings {
-        out.note(&format!("WARNING: {warning}"));
-    }
+    text::path(
+        &PROGRAM,
+        "the folder",
+        scene.wanted.special.traefik.folder.to_string_lossy().trim_end_matches('/'),
+    )
 }
 
 fn quoted(text: &str) -> String {
@@ -240,7 +272,9 @@ fn service(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
     out.close("");
     match site.check_port {
         Some(port) => {
-            out.note("ostlerd answers, not a worker: 503 from the moment in which the server begins to drain.");
+            out.note(
+                "ostlerd answers, not a worker: 503 from the moment in which the server begins to drain.",
+            );
             out.open("healthCheck:");
             out.line(format!("path: {}", quoted(&site.check_path())));
             out.line(format!("port: {port}"));
@@ -248,10 +282,7 @@ fn service(out: &mut Text, scene: &Scene<'_>, site: &Site<'_>) {
             out.line(format!("timeout: {}", words(check_timeout(scene.check_every))));
             out.close("");
         }
-        None if site.servers.len() == 1 => out.note(
-            "No check: where there is no other server, one that fails would only turn clients away, and while it drains this \
-             one goes on serving.",
-        ),
+        None if site.servers.len() == 1 => out.note(NO_CHECK),
         None => {}
     }
     out.close("");

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Special;
 use crate::config::AppName;
 
 /// All that is not known from what is served.
@@ -35,18 +36,8 @@ pub(in crate::cli) struct Wanted {
     pub(in crate::cli) https_port: u16,
     /// From one check to the next.
     pub(in crate::cli) check_every: Option<Duration>,
-    /// Traefik's own file instead of its file provider's.
-    pub(in crate::cli) main: bool,
-    /// Where the file provider's files are.
-    pub(in crate::cli) folder: PathBuf,
-    /// Addresses that move.
-    pub(in crate::cli) vips: Vec<Vip>,
-    /// On which interface.
-    pub(in crate::cli) interface: String,
-    /// This server's rank.
-    pub(in crate::cli) priority: u8,
-    /// The number of the group of servers.
-    pub(in crate::cli) router_id: u8,
+    /// What one program alone is told.
+    pub(in crate::cli) special: Special,
 }
 
 /// Where certificates come from.
@@ -97,15 +88,6 @@ pub(in crate::cli) struct Host {
     pub(in crate::cli) name: String,
 }
 
-/// An address with the size of its network.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Vip {
-    /// The address.
-    pub(in crate::cli) ip: IpAddr,
-    /// How many bits are the network's.
-    pub(in crate::cli) bits: u8,
-}
-
 /// `10.0.0.2`, `10.0.0.2:8000`, `[fd00::2]:8000`, `app2.internal`.
 pub(in crate::cli) fn peer(text: &str) -> Result<Peer, String> {
     const RULE: &str =
@@ -142,24 +124,6 @@ pub(in crate::cli) fn host(text: &str) -> Result<Host, String> {
             "write a host name such as shop.example.com, or APP=NAME; others than ASCII letters as punycode"
                 .to_owned(),
         ),
-    }
-}
-
-/// `10.0.0.10/24`.
-pub(in crate::cli) fn vip(text: &str) -> Result<Vip, String> {
-    let rule = || "write an address and the bits of its network, for example 10.0.0.10/24".to_owned();
-    let (ip, bits) = text.split_once('/').ok_or_else(rule)?;
-    let (ip, bits): (IpAddr, u8) = (ip.parse().map_err(|_| rule())?, bits.parse().map_err(|_| rule())?);
-    let most = if ip.is_ipv4() { 32 } else { 128 };
-    if (1..=most).contains(&bits) { Ok(Vip { ip, bits }) } else { Err(rule()) }
-}
-
-/// `eth0`.
-pub(in crate::cli) fn interface(text: &str) -> Result<String, String> {
-    let clean = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b));
-    match clean && (1..16).contains(&text.len()) {
-        true => Ok(text.to_owned()),
-        false => Err("write the name of an interface, for example eth0: see `ip link`".to_owned()),
     }
 }
 

@@ -83,11 +83,6 @@ fn wanted(arguments: Edge, source: String) -> Wanted {
         http_port: arguments.http_port,
         https_port: arguments.https_port,
         check_every: arguments.check_every,
-        main: arguments.main,
-        folder: arguments.folder,
-        vips: arguments.vips,
-        interface: arguments.interface,
-        priority: arguments.priority,
-        router_id: arguments.router_id,
+        special: arguments.special,
     }
 }

@@ -60,7 +60,7 @@ fn hostile_names_never_make_a_line_of_their_own() {
     for round in 0..4000 {
         let program = ALL[dice.roll(ALL.len())];
         let mut shop = app("shop", &["0.0.0.0:8000", "[::1]:8001"]);
-        let mut want = if dice.roll(2) == 0 && program != Program::Keepalived { wanted() } else { two() };
+        let mut want = if dice.roll(2) == 0 && program.is_proxy() { wanted() } else { two() };
         shop.static_files.clone_from(&plain);
         want.hosts = vec![host("shop.example.com").unwrap()];
         let mut calm = served(vec![shop.clone()]);
@@ -107,12 +107,12 @@ fn paths_are_written_as_each_program_reads_them_or_refused() {
         served(vec![ServedApp { static_files, ..app("shop", &["127.0.0.1:8000"]) }])
     };
     has(
-        &file(Program::Nginx, &with("/srv/my shop/a;b\"c"), &wanted()),
+        &file(&nginx::PROGRAM, &with("/srv/my shop/a;b\"c"), &wanted()),
         &["alias \"/srv/my shop/a;b\\\"c/\";"],
     );
-    has(&file(Program::Caddy, &with("/srv/my shop"), &wanted()), &["root * \"/srv/my shop\""]);
+    has(&file(&caddy::PROGRAM, &with("/srv/my shop"), &wanted()), &["root * \"/srv/my shop\""]);
     for (program, folder) in
-        [(Program::Nginx, "/srv/$x"), (Program::Caddy, "/srv/{env.X}"), (Program::Nginx, "/a\nb")]
+        [(&nginx::PROGRAM, "/srv/$x"), (&caddy::PROGRAM, "/srv/{env.X}"), (&nginx::PROGRAM, "/a\nb")]
     {
         let why = print(program, &with(folder), &wanted()).expect_err("printed");
         has(&why, &["cannot be written for", "choose another path"]);
@@ -120,13 +120,13 @@ fn paths_are_written_as_each_program_reads_them_or_refused() {
     let cert = |text: &str| Wanted { tls: Tls::Files { cert: text.into(), key: None }, ..wanted() };
     let shop = served(vec![app("shop", &["127.0.0.1:8000"])]);
     has(
-        &file(Program::Haproxy, &shop, &cert("/etc/my certs/a.pem")),
+        &file(&haproxy::PROGRAM, &shop, &cert("/etc/my certs/a.pem")),
         &["ssl crt '/etc/my certs/a.pem' alpn"],
     );
     has(
-        &file(Program::Traefik, &shop, &cert("/etc/my \"certs\"/a")),
+        &file(&traefik::PROGRAM, &shop, &cert("/etc/my \"certs\"/a")),
         &[r#"certFile: "/etc/my \"certs\"/a""#],
     );
-    assert!(print(Program::Traefik, &shop, &cert("/etc/{{ env }}")).is_err());
-    assert!(print(Program::Haproxy, &shop, &cert("/etc/$HOME/a")).is_err());
+    assert!(print(&traefik::PROGRAM, &shop, &cert("/etc/{{ env }}")).is_err());
+    assert!(print(&haproxy::PROGRAM, &shop, &cert("/etc/$HOME/a")).is_err());
 }

@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::fuzzing::{self, ALL};
+use super::fuzzing;
 use super::*;
 use crate::config::Address;
 use crate::plan::{ServedApp, WorkerClass};
 
-const PROXIES: [Program; 4] = [Program::Nginx, Program::Haproxy, Program::Traefik, Program::Caddy];
+fn proxies() -> impl Iterator<Item = &'static Program> {
+    ALL.iter().copied().filter(|program| program.is_proxy())
+}
 
 fn app(name: &str, listen: &[&str]) -> ServedApp {
     let [shop] = fuzzing::served().apps.try_into().unwrap();
@@ -34,7 +36,7 @@ fn two() -> Wanted {
 }
 
 #[track_caller]
-fn file(program: Program, served: &Served, wanted: &Wanted) -> String {
+fn file(program: &'static Program, served: &Served, wanted: &Wanted) -> String {
     print(program, served, wanted).unwrap_or_else(|why| panic!("{program:?}: {why}")).configuration
 }
 
@@ -54,7 +56,7 @@ fn has(text: &str, parts: &[&str]) {
 fn two_servers_are_asked_for_their_health_at_the_address_of_each_by_who_can_ask() {
     let shop = served(vec![app("shop", &["0.0.0.0:8000", "unix:/run/ostler/shop.sock"])]);
     has(
-        &file(Program::Haproxy, &shop, &two()),
+        &file(&haproxy::PROGRAM, &shop, &two()),
         &[
             "option httpchk GET /readyz/shop",
             "default-server check port 9180 inter 2s fall 3 rise 2",
@@ -63,11 +65,14 @@ fn two_servers_are_asked_for_their_health_at_the_address_of_each_by_who_can_ask(
         ],
     );
     has(
-        &file(Program::Caddy, &shop, &two()),
+        &file(&caddy::PROGRAM, &shop, &two()),
         &["10.0.0.1:8000 10.0.0.2:8000 {", "health_port 9180", "/readyz/shop"],
     );
-    has(&file(Program::Traefik, &shop, &two()), &["\"http://10.0.0.2:8000\"", "port: 9180", "interval: 30s"]);
-    let nginx = file(Program::Nginx, &shop, &two());
+    has(
+        &file(&traefik::PROGRAM, &shop, &two()),
+        &["\"http://10.0.0.2:8000\"", "port: 9180", "interval: 30s"],
+    );
+    let nginx = file(&nginx::PROGRAM, &shop, &two());
     has(&nginx, &["server 10.0.0.2:8000 max_fails=1 fail_timeout=5s;", "proxy_next_upstream error timeout"]);
 }
 
@@ -75,10 +80,10 @@ fn two_servers_are_asked_for_their_health_at_the_address_of_each_by_who_can_ask(
 fn one_server_is_not_checked_and_is_reached_by_its_unix_socket() {
     let shop = served(vec![app("shop", &["0.0.0.0:8000", "unix:/run/ostler/shop.sock"])]);
     for (program, socket) in [
-        (Program::Nginx, "server unix:/run/ostler/shop.sock;"),
-        (Program::Haproxy, "server app1 unix@/run/ostler/shop.sock"),
-        (Program::Caddy, "reverse_proxy unix//run/ostler/shop.sock {"),
-        (Program::Traefik, "\"http://10.0.0.1:8000\""),
+        (&nginx::PROGRAM, "server unix:/run/ostler/shop.sock;"),
+        (&haproxy::PROGRAM, "server app1 unix@/run/ostler/shop.sock"),
+        (&caddy::PROGRAM, "reverse_proxy unix//run/ostler/shop.sock {"),
+        (&traefik::PROGRAM, "\"http://10.0.0.1:8000\""),
     ] {
         let text = file(program, &shop, &wanted());
         has(&text, &[socket]);
@@ -99,8 +104,8 @@ fn connections_are_kept_two_seconds_less_than_by_the_worker_or_not_at_all() {
         let keepalive = Some(Duration::from_secs(keepalive));
         let shop =
             served(vec![ServedApp { class: Some(class), keepalive, ..app("shop", &["127.0.0.1:8000"]) }]);
-        has(&file(Program::Nginx, &shop, &wanted()), &[nginx]);
-        has(&file(Program::Caddy, &shop, &wanted()), &[caddy]);
+        has(&file(&nginx::PROGRAM, &shop, &wanted()), &[nginx]);
+        has(&file(&caddy::PROGRAM, &shop, &wanted()), &[caddy]);
     }
 }
 
@@ -123,7 +128,7 @@ fn who_is_not_believed_is_warned_of() {
         (WorkerClass::Uvicorn, &["*"], unix, None),
         (WorkerClass::Tornado, &[], "127.0.0.1:8000", None),
     ] {
-        let printed = print(Program::Nginx, &with(class, trusts, listen), &wanted()).unwrap();
+        let printed = print(&nginx::PROGRAM, &with(class, trusts, listen), &wanted()).unwrap();
         let warnings = printed.warnings.join("\n");
         match warned {
             Some(part) => has(&warnings, &[part]),
@@ -135,7 +140,7 @@ fn who_is_not_believed_is_warned_of() {
 #[test]
 fn a_machine_that_others_cannot_ask_or_that_stops_too_early_is_warned_of() {
     let shop = served(vec![app("shop", &["0.0.0.0:8000"])]);
-    let warnings = |served: &Served| print(Program::Caddy, served, &two()).unwrap().warnings.join("\n");
+    let warnings = |served: &Served| print(&caddy::PROGRAM, served, &two()).unwrap().warnings.join("\n");
     assert_eq!(warnings(&shop), "");
     let health = vec!["127.0.0.1:9180".parse().unwrap()];
     has(&warnings(&Served { health, ..shop.clone() }), &["where no other machine can ask", "[health]"]);
@@ -153,39 +158,51 @@ fn what_cannot_be_is_said_in_a_sentence() {
     let unix = served(vec![app("shop", &["unix:/run/s.sock"])]);
     let named = |text: &str| vec![host(text).unwrap()];
     let at = |text: &str| vec![peer(text).unwrap()];
+    let mut no_vip = two();
+    no_vip.special.keepalived.vips.clear();
     for (program, served, wanted, parts) in [
-        (Program::Nginx, &served(vec![]), wanted(), &["no app is served here"][..]),
-        (Program::Nginx, &one, Wanted { app: Some("shpo".into()), ..wanted() }, &["did you mean `shop`?"]),
-        (Program::Nginx, &both, wanted(), &["blog: no name of the site", "--host blog=blog.example.com"]),
-        (Program::Nginx, &both, Wanted { hosts: named("a.example.com"), ..wanted() }, &["is of which app?"]),
-        (Program::Nginx, &both, Wanted { hosts: named("blog=shop.example.com"), ..wanted() }, &["two sites"]),
-        (Program::Caddy, &nameless, Wanted { tls: Tls::Automatic, ..wanted() }, &["a certificate needs one"]),
-        (Program::Nginx, &both, Wanted { peers: at("10.0.0.2:9000"), ..wanted() }, &["is of which app?"]),
+        (&nginx::PROGRAM, &served(vec![]), wanted(), &["no app is served here"][..]),
+        (&nginx::PROGRAM, &one, Wanted { app: Some("shpo".into()), ..wanted() }, &["did you mean `shop`?"]),
+        (&nginx::PROGRAM, &both, wanted(), &["blog: no name of the site", "--host blog=blog.example.com"]),
+        (&nginx::PROGRAM, &both, Wanted { hosts: named("a.example.com"), ..wanted() }, &["is of which app?"]),
         (
-            Program::Nginx,
+            &nginx::PROGRAM,
+            &both,
+            Wanted { hosts: named("blog=shop.example.com"), ..wanted() },
+            &["two sites"],
+        ),
+        (
+            &caddy::PROGRAM,
+            &nameless,
+            Wanted { tls: Tls::Automatic, ..wanted() },
+            &["a certificate needs one"],
+        ),
+        (&nginx::PROGRAM, &both, Wanted { peers: at("10.0.0.2:9000"), ..wanted() }, &["is of which app?"]),
+        (
+            &nginx::PROGRAM,
             &one,
             Wanted { peers: at("127.0.0.1"), ..wanted() },
             &["127.0.0.1:8000 is this server, or named twice"],
         ),
         (
-            Program::Nginx,
+            &nginx::PROGRAM,
             &served(vec![app("shop", &["10.0.0.2:8000", "unix:/run/s.sock"])]),
             Wanted { own: None, ..two() },
             &["10.0.0.2:8000 is this server"],
         ),
         (
-            Program::Caddy,
+            &caddy::PROGRAM,
             &served(vec![app("shop", &["systemd:shop"])]),
             wanted(),
             &["a running ostlerd alone knows"],
         ),
-        (Program::Nginx, &unix, two(), &["listens on no TCP port", "HOST:PORT"]),
-        (Program::Traefik, &unix, wanted(), &["which Traefik cannot reach"]),
-        (Program::Keepalived, &one, Wanted { vips: vec![], ..two() }, &["--vip 10.0.0.10/24"]),
-        (Program::Keepalived, &one, wanted(), &["--self ADDRESS"]),
-        (Program::Keepalived, &one, Wanted { peers: vec![], ..two() }, &["--peer ADDRESS"]),
-        (Program::Keepalived, &one, Wanted { peers: at("app2:80"), ..two() }, &["without a port"]),
-        (Program::Keepalived, &one, Wanted { peers: at("fd00::2"), ..two() }, &["all by IPv4"]),
+        (&nginx::PROGRAM, &unix, two(), &["listens on no TCP port", "HOST:PORT"]),
+        (&traefik::PROGRAM, &unix, wanted(), &["which Traefik cannot reach"]),
+        (&keepalived::PROGRAM, &one, no_vip, &["--vip 10.0.0.10/24"]),
+        (&keepalived::PROGRAM, &one, wanted(), &["--self ADDRESS"]),
+        (&keepalived::PROGRAM, &one, Wanted { peers: vec![], ..two() }, &["--peer ADDRESS"]),
+        (&keepalived::PROGRAM, &one, Wanted { peers: at("app2:80"), ..two() }, &["without a port"]),
+        (&keepalived::PROGRAM, &one, Wanted { peers: at("fd00::2"), ..two() }, &["all by IPv4"]),
     ] {
         let why = print(program, served, &wanted).expect_err("printed");
         assert!(!why.contains('\n'), "{why}");
@@ -195,6 +212,7 @@ fn what_cannot_be_is_said_in_a_sentence() {
 
 #[test]
 fn a_peer_a_host_and_an_address_are_what_they_look_like() {
+    use keepalived::{interface, vip};
     for (text, host, port) in [
         ("10.0.0.2", "10.0.0.2", None),
         ("10.0.0.2:8000", "10.0.0.2", Some(8000)),
@@ -227,17 +245,17 @@ fn ipv6_stands_in_brackets_wherever_a_port_follows() {
         listen: Some("fd00::9".parse().unwrap()),
         ..wanted()
     };
-    for program in PROXIES {
+    for program in proxies() {
         has(&file(program, &shop, &two), &["[fd00::1]:8000", "[fd00::2]:8000"]);
     }
-    has(&file(Program::Nginx, &shop, &two), &["listen [fd00::9]:80;"]);
+    has(&file(&nginx::PROGRAM, &shop, &two), &["listen [fd00::9]:80;"]);
 }
 
 #[test]
 fn another_machine_serves_no_files_of_this_one() {
     let static_files: BTreeMap<String, PathBuf> = [("/static/".to_owned(), PathBuf::from("/srv/x"))].into();
     let shop = served(vec![ServedApp { static_files, ..app("shop", &["10.0.0.1:8000"]) }]);
-    for program in PROXIES {
+    for program in proxies() {
         let text = file(program, &shop, &two());
         assert!(!code(&text).iter().any(|line| line.contains("/srv/x")), "{text}");
         has(&text, &["WhiteNoise"]);
@@ -258,14 +276,14 @@ fn a_server_is_asked_where_its_health_listens() {
         ("0.0.0.0:8000", &["0.0.0.0:9180"], "127.0.0.1:8000", false),
         ("127.0.0.1:8000", &["10.0.0.1:9180"], "127.0.0.1:8000", true),
     ] {
-        let printed = print(Program::Caddy, &with(listen, health), &here).unwrap();
+        let printed = print(&caddy::PROGRAM, &with(listen, health), &here).unwrap();
         has(&printed.configuration, &[at, "health_port 9180"]);
         assert_eq!(
             printed.warnings.join("").contains("where health does not listen"),
             warned,
             "{listen} {health:?}"
         );
-        let haproxy = file(Program::Haproxy, &with(listen, health), &here);
+        let haproxy = file(&haproxy::PROGRAM, &with(listen, health), &here);
         assert_eq!(haproxy.contains(&format!("{at} addr 10.0.0.1 port 9180")), warned, "{haproxy}");
     }
 }
