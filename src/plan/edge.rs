@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use crate::config::Edge;
+use crate::worker::Keeps;
 
-use super::types::{AppPlan, MachinePolicy, WorkerClass};
+use super::types::{AppPlan, MachinePolicy};
 
 /// The numbers of the machine.
 pub fn machine(edge: &Edge) -> MachinePolicy {
@@ -14,16 +15,11 @@ pub fn machine(edge: &Edge) -> MachinePolicy {
 
 /// What is wrong between the workers' keep-alive and the edge's: one sentence, beginning with the app's name.
 ///
-/// Nothing where the worker never keeps a connection: sync, or a keep-alive of zero. Nothing of tornado either, which
-/// keeps idle connections for an hour, whatever the setting says.
+/// Nothing where the worker never keeps a connection, by its class or by a keep-alive of zero, or keeps it for an hour.
 pub fn keepalive_finding(edge: &Edge, plan: &AppPlan) -> Option<String> {
     let (idle, enough) = edge.preset.idle().seconds()?;
     let (blueprint, kept) = (&plan.blueprint, plan.policy.keepalive);
-    let keeps = match blueprint.class {
-        WorkerClass::Sync | WorkerClass::Tornado => false,
-        WorkerClass::Gthread | WorkerClass::Gevent | WorkerClass::Asgi | WorkerClass::Uvicorn => true,
-    };
-    if !keeps || kept.is_zero() || kept > Duration::from_secs(idle) {
+    if blueprint.class.traits().keeps != Keeps::AsSet || kept.is_zero() || kept > Duration::from_secs(idle) {
         return None;
     }
     Some(format!(

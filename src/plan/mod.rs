@@ -35,7 +35,8 @@ pub use sample::sample;
 pub use served::{Seen, Served, ServedApp, served};
 pub use sockets::bind_address;
 pub use types::{
-    Account, AppPlan, Blueprint, Fingerprint, Hook, MachinePolicy, Plan, Policy, Preload, Prepared, Probe,
-    ProcessLimits, Readiness, Refusal, Resources, RolloutPolicy, Surge, WorkerClass, WorkerRange,
+    Account, AppPlan, Believes, Blueprint, Fingerprint, Hook, Keeps, MachinePolicy, Plan, Policy, Preload,
+    Prepared, Probe, ProcessLimits, Readiness, Refusal, Resources, RolloutPolicy, Surge, WorkerClass,
+    WorkerRange,
 };
 pub use units::{SLICE, scope_of, slice_of};

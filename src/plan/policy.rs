@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::config::{App, WORKERS_MOST, Workers, words};
-use crate::worker::Settings;
+use crate::worker::{Settings, WorkerClass};
 
 use super::facts::Facts;
 use super::migration::why_none;
-use super::types::{Policy, Readiness, WorkerClass, WorkerRange};
+use super::types::{Policy, Readiness, WorkerRange};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const REQUESTS_MOST: u64 = 1_000_000_000;
@@ -34,7 +34,7 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
         request_timeout: positive(limits.request_timeout),
         drain_timeout: graceful.saturating_add(keepalive),
         keepalive,
-        quiet_drain: (class == WorkerClass::Sync).then_some(Duration::from_secs(2)),
+        quiet_drain: class.answers_one().then_some(Duration::from_secs(2)),
         max_requests: limits
             .max_requests
             .unwrap_or_else(|| notes.requests("max_requests", settings.max_requests)),

@@ -5,11 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::{App, ProbeConfig, shortened};
-use crate::worker::{Hook, Settings};
+use crate::worker::{Answers, Hook, Settings, WorkerClass};
 
 use super::environment::environment;
 use super::facts::Facts;
-use super::types::{Account, AppPlan, Blueprint, Preload, Prepared, Probe, WorkerClass};
+use super::types::{Account, AppPlan, Blueprint, Preload, Prepared, Probe};
 use super::{migration, policy, sockets, support};
 
 /// Most notes that one app's interpreter may cause in the log.
@@ -77,12 +77,12 @@ fn probe(config: &ProbeConfig) -> Probe {
     }
 }
 
-/// gevent takes as many as `worker_connections`, and the loops any number: neither says when a worker is busy.
+/// How many requests a worker answers at once, where that says when it is busy.
 fn capacity(class: WorkerClass, settings: &Settings) -> Option<u32> {
-    match class {
-        WorkerClass::Sync => Some(1),
-        WorkerClass::Gthread => Some(settings.threads.clamp(1, THREADS_MOST)),
-        WorkerClass::Gevent | WorkerClass::Tornado | WorkerClass::Asgi | WorkerClass::Uvicorn => None,
+    match class.traits().answers {
+        Answers::One => Some(1),
+        Answers::Threads => Some(settings.threads.clamp(1, THREADS_MOST)),
+        Answers::Many => None,
     }
 }
 
@@ -145,9 +145,6 @@ fn not_followed(app: &App, facts: &Facts, account: &Account, notes: &mut Vec<Str
             "{name}: the hook pre_exec does not run: it is about gunicorn's master replacing itself on SIGUSR2"
         ));
     }
-    notes.extend(
-        settings.notes.iter().take(NOTES_MOST).map(|note| format!("{name}: {}", shortened(note, 300))),
-    );
 }
 
 /// Why one of gunicorn's settings has no effect here.

@@ -67,7 +67,6 @@ pub(super) fn defaults() -> Settings {
         conf: None,
         ignored: Vec::new(),
         master_hooks: Vec::new(),
-        notes: Vec::new(),
         django: None,
         forwarded_allow_ips: None,
     }

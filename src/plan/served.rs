@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Preset};
-use crate::worker::Settings;
+use crate::worker::{Settings, WorkerClass};
 
 use super::edge::machine;
-use super::types::{AppPlan, WorkerClass};
+use super::types::AppPlan;
 
 /// The machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,7 +86,8 @@ fn served_app(app: &App, seen: Option<&Seen>) -> ServedApp {
     };
     let class = blueprint.map(|it| it.class);
     // One request at a time: what ends a silent worker ends its request.
-    let silence = policy.filter(|_| class == Some(WorkerClass::Sync)).and_then(|it| it.hang_timeout);
+    let silence =
+        policy.filter(|_| class.is_some_and(WorkerClass::answers_one)).and_then(|it| it.hang_timeout);
     let limits = match policy {
         Some(policy) => [policy.request_timeout, silence],
         None => [app.limits.request_timeout.filter(|limit| !limit.is_zero()), None],

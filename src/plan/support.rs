@@ -1,16 +1,22 @@
 //! Which gunicorn, which Python and which worker classes ostlerd knows how to run.
 
 use crate::config::shortened;
-use crate::worker::Settings;
+use crate::worker::{Settings, WorkerClass};
 
-use super::types::{Refusal, WorkerClass};
+use super::types::Refusal;
 
-const SUPPORTED: &str = "supported are gunicorn 20.1 to 27, Python 3.8 and later, and the worker classes sync, gthread, \
-                         gevent, tornado, asgi (gunicorn's own) and uvicorn_worker.UvicornWorker";
+fn supported() -> String {
+    let [classes @ .., last] = WorkerClass::ALL.map(|class| class.traits().shown);
+    let classes = classes.join(", ");
+    format!(
+        "supported are gunicorn 20.1 to 27, Python 3.8 and later, and the worker classes {classes} and {last}"
+    )
+}
 
 /// The family of the app's worker class, where ostlerd can run it.
 pub(super) fn class(app: &str, settings: &Settings, notes: &mut Vec<String>) -> Result<WorkerClass, Refusal> {
-    let refused = |what: String, remedy: &str| Refusal::new(format!("{app}: {what}; {SUPPORTED}; {remedy}"));
+    let refused =
+        |what: String, remedy: &str| Refusal::new(format!("{app}: {what}; {}; {remedy}", supported()));
     let gunicorn = shortened(&settings.gunicorn, 40);
     let version = version(&settings.gunicorn);
     if !version.is_some_and(|version| ((20, 1)..(28, 0)).contains(&version)) {
@@ -26,23 +32,20 @@ pub(super) fn class(app: &str, settings: &Settings, notes: &mut Vec<String>) -> 
             "make the virtual environment with a newer one",
         ));
     }
-    let class = match settings.family.as_deref() {
-        Some("sync") => WorkerClass::Sync,
-        Some("gthread") => WorkerClass::Gthread,
-        Some("gevent") => WorkerClass::Gevent,
-        Some("tornado") => WorkerClass::Tornado,
-        Some("asgi") => WorkerClass::Asgi,
-        Some("uvicorn") => WorkerClass::Uvicorn,
-        _ => {
-            let name = shortened(&settings.class_name, 100);
-            let remedy = "name one of them with args = [\"-k\", \"…\"] or in gunicorn's configuration";
-            return Err(refused(format!("the worker class {name:?} is not supported"), remedy));
-        }
+    let known = |class: &WorkerClass| settings.family.as_deref() == Some(class.name());
+    let Some(class) = WorkerClass::ALL.into_iter().find(known) else {
+        let name = shortened(&settings.class_name, 100);
+        let remedy = "name one of them with args = [\"-k\", \"…\"] or in gunicorn's configuration";
+        return Err(refused(format!("the worker class {name:?} is not supported"), remedy));
     };
-    if class == WorkerClass::Asgi && version < Some((27, 0)) {
+    if let Some(since) = class.traits().since
+        && version < Some(since)
+    {
         notes.push(format!(
-            "{app}: gunicorn {gunicorn}'s own asgi workers are young and may lose requests when they are replaced; \
-             install gunicorn 27, or use uvicorn_worker.UvicornWorker"
+            "{app}: gunicorn {gunicorn}'s own {class} workers are young and may lose requests when they are replaced; \
+             install gunicorn {}, or use {}",
+            since.0,
+            WorkerClass::Uvicorn.traits().shown
         ));
     }
     Ok(class)

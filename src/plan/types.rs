@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{AppName, Listen};
 pub use crate::config::{ProcessLimits, Resources, RolloutPolicy, Surge, WorkerRange};
-pub use crate::worker::Hook;
+pub use crate::worker::{Believes, Hook, Keeps, WorkerClass};
 
 use super::migrate::{Migrate, NoMigrations};
 
@@ -144,37 +144,6 @@ pub struct Account {
     pub groups: Vec<u32>,
     /// The home directory, for `HOME`.
     pub home: PathBuf,
-}
-
-/// The families of worker that ostlerd knows how to drain and watch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WorkerClass {
-    /// One request at a time.
-    Sync,
-    /// Threads.
-    Gthread,
-    /// Greenlets.
-    Gevent,
-    /// Tornado's loop.
-    Tornado,
-    /// Gunicorn's own ASGI worker (27 and later).
-    Asgi,
-    /// uvicorn's worker class for gunicorn.
-    Uvicorn,
-}
-
-impl fmt::Display for WorkerClass {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            WorkerClass::Sync => "sync",
-            WorkerClass::Gthread => "gthread",
-            WorkerClass::Gevent => "gevent",
-            WorkerClass::Tornado => "tornado",
-            WorkerClass::Asgi => "asgi",
-            WorkerClass::Uvicorn => "uvicorn",
-        })
-    }
 }
 
 /// How much a generation loads once, in a zygote that its workers are forked from.

@@ -28,7 +28,7 @@ use super::tables::Tables;
 use super::worker_process::WorkerHandle;
 use crate::config::{AppName, Config, HealthConfig, Listen, counted};
 use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
-use crate::plan::{AppPlan, Blueprint, Prepared, Readiness, Refusal, Resources, WorkerClass};
+use crate::plan::{AppPlan, Blueprint, Prepared, Readiness, Refusal, Resources};
 use crate::supervise::{
     Action, Event, GenerationId, Observation, Outcome, RequestId, Role, Start, StopSignal, View, WorkerId,
 };
@@ -247,7 +247,7 @@ impl Shell {
         match home.listeners.bind_with(&blueprint.listen, &self.passed, done) {
             Ok(()) => {
                 if fresh {
-                    home.listeners.defer_accept(blueprint.class == WorkerClass::Sync);
+                    home.listeners.defer_accept(blueprint.class.answers_one());
                 }
                 self.readiness.insert(app.clone(), plan.policy.readiness);
                 Ok(plan)

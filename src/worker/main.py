@@ -60,7 +60,7 @@ class Made:
         settings.take_over(cfg)
         self.log = settings.logger(cfg)
         self.cls = settings.worker_class(cfg)
-        self.mixin = mixin_for(self.cls, cfg)
+        self.mixin = settings.mixin_for(self.cls, cfg)
         self.server = host.Server(self.app, self.log, self.cls)
         self.begun = {}
         try:
@@ -98,23 +98,6 @@ def work(orders, control, made=None):
     worker = worker_type(orders["worker"], os.getppid(), listeners, app, timeout, cfg, log)
     worker.pid = os.getpid()
     serve(worker, made.server.has(worker, worker_type, listeners))
-
-
-def mixin_for(cls, cfg):
-    family = settings.family(cls)
-    if family is None:
-        message = (
-            "the worker class %s is not supported: use sync, gthread, gevent, tornado, asgi "
-            "or uvicorn_worker.UvicornWorker" % cfg.worker_class_str
-        )
-        raise Failure("settings", message, "", 1)
-    if family == "sync":
-        return mixin.Sync
-    if family == "gevent":
-        return mixin.Gevent
-    import _ostler
-
-    return getattr(getattr(_ostler, family), family.capitalize())
 
 
 def serve(worker, server):

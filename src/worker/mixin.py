@@ -3,8 +3,7 @@
 import os
 import signal
 
-from _ostler import admission, django_app, entry, http2, output, probe
-from _ostler.drain import Drain
+from _ostler import admission, django_app, entry, output, probe
 from _ostler.wire import Failure
 
 
@@ -68,6 +67,10 @@ class Mixin:
     context = None
     multithread = False
     asynchronous = True
+
+    @staticmethod
+    def before_import():
+        """What has to come before the app's import, where that does not happen in a worker."""
 
     # gunicorn's workers leave when their parent changes; these outlive it.
     ppid = property(lambda self: Parent(os.getppid()), lambda self, value: None)
@@ -163,73 +166,6 @@ def counting(before, after, start, finish):
             finish(request.ostler_entry)
 
     return pre_request, post_request
-
-
-class Sync(Wsgi):
-    """Its own drain loses nothing: it answers the one request that it has and never keeps a connection."""
-
-
-class Gevent(Wsgi):
-    """Its own drain answers what it has and waits for idle connections, also where the app stops; and the listener's name
-    gets lost."""
-
-    multithread = True
-    bell = drain = None
-
-    def run(self):
-        self.bell = http2.Bell()
-        http2.teach(self.bell)
-        keep_handlers()
-        self.named = {id(listener): Named(listener.getsockname()) for listener in self.sockets}
-        super().run()
-
-    def notify(self):
-        super().notify()
-        if self.alive:
-            return
-        if self.drain is None:
-            self.drain = Drain(self)
-        # How many connections there are only its servers know; without any it ends by itself.
-        if self.drain.over(True, self.context.slot.busy()) and self.drain.hurried:
-            raise SystemExit(0)
-
-    def handle_exit(self, sig, frame):
-        super().handle_exit(sig, frame)
-        if self.bell is not None:
-            self.bell.ring()
-
-    def handle(self, listener, client, addr):
-        super().handle(self.named.get(id(listener), listener), client, addr)
-
-    def bounded(self, seconds, call):
-        probe.bounded_by_gevent(seconds, call)
-
-
-def keep_handlers():
-    """gevent's server forgets its handler when it is closed, also for those whose TLS handshake goes on."""
-    from gunicorn.workers import ggevent
-
-    class Server(ggevent.StreamServer):
-        def set_handle(self, handle):
-            super().set_handle(handle)
-            self.ostler_handle = self.handle
-
-        def __getattr__(self, name):
-            if name == "handle" and "ostler_handle" in self.__dict__:
-                return self.ostler_handle
-            raise AttributeError(name)
-
-    ggevent.StreamServer = Server
-
-
-class Named:
-    """A listener's name, to be asked for after the listener was closed."""
-
-    def __init__(self, name):
-        self.name = name
-
-    def getsockname(self):
-        return self.name
 
 
 def counted_asgi(app, context):

@@ -125,10 +125,11 @@
 //! In the order of their execution: `text` fits words into messages, `tables` describes what the app's models use of the database, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
 //! scoreboard, `foresight` says whether an app may load Django, `settings` reads gunicorn's settings; `django_app` is what is known of Django, `answer` and `probe` the request that a worker
 //! asks of itself; `listen` has its sockets; `drain`, `http2` and `admission` are the rules for going and coming, `entry` is which app fits which class; `mixin` is
-//! what all classes share, with sync and gevent; then one module for each other class; `zygote` loads the app, or the settings alone, and forks; `warm` forks for the settings of many apps; `main` is what gunicorn's arbiter
+//! what all classes share; then one module for each class, in `classes`: a new one is that file and its row in `class.rs`; `zygote` loads the app, or the settings alone, and forks; `warm` forks for the settings of many apps; `main` is what gunicorn's arbiter
 //! does for a worker.
 //! None may import asyncio or threading before the app's worker class does: gevent patches them first.
 
+mod class;
 mod hook;
 mod message;
 #[cfg(test)]
@@ -136,6 +137,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use class::{Answers, Believes, Keeps, Traits, WorkerClass};
 pub use hook::{Hook, HookOrder, HookWorker};
 pub use message::{
     AnswerMessage, FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Mode,
@@ -152,8 +154,9 @@ pub const TEXT: (&str, &str) = ("text", include_str!("text.py"));
 /// The module that describes the tables that an app uses, for both.
 pub const TABLES: (&str, &str) = ("tables", include_str!("tables.py"));
 
-/// The shim's modules in the order in which they are executed: each imports only earlier ones.
-const MODULES: [(&str, &str); 25] = [
+/// The shim's modules in the order in which they are executed: each imports only earlier ones. Those of the worker classes
+/// come next, then `LAST`.
+const FIRST: [(&str, &str); 18] = [
     TEXT,
     TABLES,
     ("paper", include_str!("paper.py")),
@@ -172,10 +175,9 @@ const MODULES: [(&str, &str); 25] = [
     ("entry", include_str!("entry.py")),
     ("mixin", include_str!("mixin.py")),
     ("host", include_str!("host.py")),
-    ("gthread", include_str!("gthread.py")),
-    ("tornado", include_str!("tornado.py")),
-    ("asgi", include_str!("asgi.py")),
-    ("uvicorn", include_str!("uvicorn.py")),
+];
+
+const LAST: [(&str, &str); 3] = [
     ("zygote", include_str!("zygote.py")),
     ("warm", include_str!("warm.py")),
     ("main", include_str!("main.py")),
@@ -183,7 +185,8 @@ const MODULES: [(&str, &str); 25] = [
 
 /// The content of descriptor 3: a JSON array of `[module, source]`.
 pub fn bundle() -> Vec<u8> {
-    serde_json::to_vec(&MODULES).expect("pairs of strings are JSON")
+    let modules = [&FIRST, class::MODULES, &LAST].concat();
+    serde_json::to_vec(&modules).expect("pairs of strings are JSON")
 }
 
 /// The version of the contract above.
@@ -201,7 +204,7 @@ pub struct Settings {
     pub python: String,
     /// The worker's class as configured, `gthread` or `uvicorn_worker.UvicornWorker`.
     pub class_name: String,
-    /// The family: `sync`, `gthread`, `gevent`, `tornado`, `asgi`, `uvicorn`; `None` is unsupported.
+    /// The name of the `WorkerClass` that it is one of; `None` is unsupported.
     pub family: Option<String>,
     /// `workers`.
     pub workers: u32,
@@ -246,8 +249,6 @@ pub struct Settings {
     pub ignored: Vec<String>,
     /// Hooks of the master that the configuration sets (`when_ready`, `on_starting`, …).
     pub master_hooks: Vec<String>,
-    /// Notes for the log, one sentence each.
-    pub notes: Vec<String>,
     /// What there is of Django; `None` where the interpreter has none, or was not asked.
     #[serde(default)]
     pub django: Option<DjangoFound>,

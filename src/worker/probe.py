@@ -2,7 +2,6 @@
 
 import io
 import signal
-import sys
 import traceback
 from contextlib import contextmanager
 from time import monotonic
@@ -72,31 +71,6 @@ def alarm(handler, seconds):
         signal.signal(signal.SIGALRM, signal.SIG_DFL if before is None else before)
         if left:
             signal.setitimer(signal.ITIMER_REAL, max(left - (monotonic() - began), 0.000001), again)
-
-
-def bounded_by_pool(pool, seconds, call):
-    """Runs `call` in a thread of the pool; a late one is left behind, with its stack told."""
-    from concurrent.futures import TimeoutError
-    from threading import get_ident
-
-    thread = []
-    future = pool.submit(lambda: (thread.append(get_ident()), call()))
-    try:
-        future.result(seconds)
-    except TimeoutError:
-        if future.done():
-            raise
-        error = TimedOut()
-        frame = sys._current_frames().get(thread[0]) if thread else None
-        error.stack = "".join(traceback.format_stack(frame)) if frame else "the probe never got a thread\n"
-        raise error from None
-
-
-def bounded_by_gevent(seconds, call):
-    import gevent
-
-    with gevent.Timeout(max(seconds, 0.001), TimedOut):
-        call()
 
 
 def wsgi_environ(worker, probe):

@@ -5,6 +5,7 @@ import platform
 import sys
 import traceback
 
+import _ostler
 from _ostler import foresight
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Failure
@@ -218,20 +219,30 @@ def worker_class(cfg):
         raise Failure("settings", message, trace_of(error), 1) from None
 
 
-def family(cls):
-    """The name under which the shim knows the class, None where it does not."""
-    names = [base.__name__ for base in cls.__mro__]
-    if "GeventPyWSGIWorker" in names:
-        return None  # its keep-alive connections never end by themselves, so it cannot be drained
-    known = {
-        "UvicornWorker": "uvicorn",
-        "SyncWorker": "sync",
-        "ThreadWorker": "gthread",
-        "GeventWorker": "gevent",
-        "TornadoWorker": "tornado",
-        "ASGIWorker": "asgi",
-    }
-    return next((known[name] for name in names if name in known), None)
+def classes():
+    """The shim's modules for gunicorn's classes. Where only settings are told, each is executed when it is looked at."""
+    return [module for name, module in vars(_ostler).items() if name.startswith("classes.")]
+
+
+def class_module(cls):
+    """The one for this class, None where there is none."""
+    names = {base.__name__ for base in cls.__mro__}
+    found = next((module for module in classes() if module.GUNICORN in names), None)
+    return None if found is None or getattr(found, "NEVER", None) in names else found
+
+
+def family(module):
+    """The name of a class that the shim knows."""
+    return module and module.__name__.rpartition(".")[2]
+
+
+def mixin_for(cls, cfg):
+    module = class_module(cls)
+    if module is not None:
+        return getattr(module, family(module).capitalize())
+    names = [getattr(known, "SHOWN", family(known)) for known in classes()]
+    message = "the worker class %s is not supported: use %s or %s"
+    raise Failure("settings", message % (cfg.worker_class_str, ", ".join(names[:-1]), names[-1]), "", 1)
 
 
 def describe(app):
@@ -245,7 +256,7 @@ def describe(app):
         "gunicorn": gunicorn.__version__,
         "python": platform.python_version(),
         "class_name": cfg.worker_class_str,
-        "family": family(cls),
+        "family": family(class_module(cls)),
         "workers": cfg.workers,
         "workers_set": "workers" in chosen or "WEB_CONCURRENCY" in os.environ,
         "bind": [str(bind) for bind in cfg.settings["bind"].get()],
@@ -267,26 +278,9 @@ def describe(app):
         "conf": app.conf and app.conf[:300],
         "ignored": [name for name in IGNORED if name in changed],
         "master_hooks": [name for name in MASTER_HOOKS if name in changed],
-        "notes": notes(cfg, cls, gunicorn),
         "django": foresight.django(app),
         "forwarded_allow_ips": [str(peer)[:60] for peer in cfg.forwarded_allow_ips][:64],
     }
-
-
-def notes(cfg, cls, gunicorn):
-    said_of = []
-    kind = family(cls)
-    if kind is None:
-        said_of.append(
-            "the worker class %s is not supported: use sync, gthread, gevent, tornado, asgi "
-            "or uvicorn_worker.UvicornWorker" % cfg.worker_class_str
-        )
-    if kind == "asgi" and gunicorn.version_info[0] < 27:
-        said_of.append(
-            "the asgi worker of gunicorn %s may lose requests while it drains: use gunicorn 27 or newer"
-            % gunicorn.__version__
-        )
-    return said_of
 
 
 def take_over(cfg):

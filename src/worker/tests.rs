@@ -135,7 +135,7 @@ fn settings_are_read_as_gunicorn_tells_them() {
         "workers": 3, "workers_set": true, "bind": ["127.0.0.1:9000"], "bind_set": true, "backlog": 99,
         "timeout": 32.0, "graceful_timeout": 30.0, "keepalive": 7.0, "threads": 4, "max_requests": 1000, "max_requests_jitter": 0,
         "umask": 0, "umask_set": false, "uid": 33, "gid": 33, "user_set": false, "chdir": null, "preload_app": true,
-        "ignored": ["daemon"], "master_hooks": ["when_ready"], "notes": [], "event": "settings"}"#;
+        "ignored": ["daemon"], "master_hooks": ["when_ready"], "event": "settings"}"#;
     let Message::Settings(settings) = Message::parse(line).unwrap() else { panic!("no settings") };
     assert_eq!((settings.workers, settings.backlog, settings.keepalive), (3, 99, 7.0));
     assert_eq!(settings.family.as_deref(), Some("gthread"));

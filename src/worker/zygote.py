@@ -11,7 +11,7 @@ import stat
 import sys
 import warnings
 
-from _ostler import django_app, host, mixin, output, settings, slot
+from _ostler import django_app, host, mixin, output, slot
 from _ostler.paper import paper
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import CONTROL, Control, Failure
@@ -37,7 +37,7 @@ def run(orders, control, prepare, work):
         warn(made.log, before, "gunicorn's settings: ", made.app.conf)
     else:
         before = descriptors()
-        load(made.app, made.log, settings.family(made.cls))
+        load(made.app, made.log, made.mixin.before_import)
         warn(made.log, before, "preload: ", "the import")
     made.begun = host.begin(orders, made.server)
     handlers = take_signals(orders, made)
@@ -63,14 +63,11 @@ def take_title(app):
     util._setproctitle("zygote [%s]" % app.cfg.proc_name)
 
 
-def load(app, log, family):
+def load(app, log, before_import):
     """The import, which fails in the words in which a worker's would."""
     from gunicorn.errors import AppImportError
 
-    if family == "gevent":
-        from gevent import monkey
-
-        monkey.patch_all()  # as the worker does before its own import
+    before_import()
     log.info("Loading the app to fork workers from, pid: %s", os.getpid())
     words = "the import of %s failed: " % app.app_uri
     try:

@@ -13,7 +13,7 @@ def say(**message): os.write(5, json.dumps(message).encode() + b"\n")
 settings = dict(gunicorn="27.0.1", python="3.11.2", class_name="gthread", family="gthread", workers=2, bind=["127.0.0.1:8000"],
     threads=1, bind_set=False, workers_set=False, backlog=2048, timeout=30, graceful_timeout=30, keepalive=2, max_requests=0,
     max_requests_jitter=0, umask=0, umask_set=False, uid=0, gid=0, user_set=False, chdir=None, preload_app=False,
-    ignored=[], master_hooks=[], notes=[])
+    ignored=[], master_hooks=[])
 "#;
 
 fn inspection(folder: &Path, code: &str) -> Inspection {
@@ -35,13 +35,13 @@ async fn settings_are_what_the_interpreter_says() {
     let asked = inspection(
         folder.path(),
         "assert orders['mode'] == 'inspect' and orders['listeners'] == []\n\
-         settings['notes'] = orders['args'] + [os.environ['A'], os.getcwd()]\n\
+         settings['ignored'] = orders['args'] + [os.environ['A'], os.getcwd()]\n\
          print('noise'); print('noise', file=sys.stderr)\n\
          say(event='settings', **settings)",
     );
     let settings = soon(inspect(&children(), &asked)).await.unwrap();
     assert_eq!((settings.family.as_deref(), settings.workers), (Some("gthread"), 2));
-    assert_eq!(settings.notes, ["--threads", "4", "b", folder.path().to_str().unwrap()]);
+    assert_eq!(settings.ignored, ["--threads", "4", "b", folder.path().to_str().unwrap()]);
 }
 
 #[tokio::test]

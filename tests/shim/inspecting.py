@@ -9,7 +9,6 @@ from supervisor import Shop
 UNSET = {
     "ignored": [],
     "master_hooks": [],
-    "notes": [],
     "chdir": None,
     "preload_app": False,
     "conf": None,
@@ -66,7 +65,6 @@ def when_ready(server):
         "preload_app": True,
         "ignored": ["daemon", "pidfile"],
         "master_hooks": ["when_ready"],
-        "notes": [],
         "forwarded_allow_ips": ["10.0.0.9"],
         "uid": os.geteuid(),
         "gid": os.getegid(),
@@ -168,7 +166,6 @@ def every_class_has_its_family(at):
     for kind, family in families.items():
         told = inspected(at, args=["-k", kind])
         assert (told["family"], told["class_name"]) == (family, kind), told
-        assert bool(told["notes"]) == (family is None), told
 
 
 def bad_settings_are_told_in_one_sentence(at):

@@ -25,9 +25,12 @@ def source(name):
 
 
 def bundle():
-    """The modules in the order that `mod.rs` gives them."""
-    names = re.findall(r'include_str!\("(\w+)\.py"\)', source("mod.rs"))
-    modules = {name: source(name + ".py") for name in names if name != "bootstrap"}
+    """The modules in the order that `mod.rs` gives them, with those of the classes, in that of `class.rs`, in their midst."""
+    names = [name for name in re.findall(r'include_str!\("(\w+)\.py"\)', source("mod.rs")) if name != "bootstrap"]
+    classes = ["classes." + name for name in re.findall(r'^    \w+ = "(\w+)"', source("class.rs"), re.MULTILINE)]
+    middle = names.index("zygote")
+    names[middle:middle] = classes
+    modules = {name: source(name.replace(".", "/") + ".py") for name in names}
     modules["settings"] = modules["settings"].replace(
         ", %d\n" % newest_supported(), ", %d\n" % max(newest_supported(), tried), 1
     )

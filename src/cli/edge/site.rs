@@ -58,7 +58,7 @@ impl Site<'_> {
 
     /// Whether a worker is busy for as long as a client takes to send his request.
     pub(super) fn waits_for_bodies(&self) -> bool {
-        self.app.class == Some(WorkerClass::Sync)
+        self.app.class.is_some_and(WorkerClass::answers_one)
     }
 
     /// The path of the checks.
@@ -197,7 +197,7 @@ fn site<'a>(
     let (wait, wait_note) = wait(app);
     let (trust_note, distrust) = trust::of(app, wanted, &servers);
     warnings.extend(distrust);
-    let websockets = matches!(app.class, Some(WorkerClass::Asgi | WorkerClass::Uvicorn));
+    let websockets = app.class.is_some_and(|class| class.traits().has_websockets);
     let ident = format!("ostler-{}", app.name);
     Ok(Site {
         app,

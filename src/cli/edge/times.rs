@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::{Preset, words};
-use crate::plan::{ServedApp, WorkerClass};
+use crate::plan::{Keeps, ServedApp};
 
 /// What a request may take where nothing of the app's ends it.
 const USUAL_WAIT: Duration = Duration::from_secs(60);
@@ -29,14 +29,14 @@ pub(super) fn check_timeout(every: Duration) -> Duration {
 pub(super) fn reuse(preset: Preset, app: &ServedApp) -> (Option<Duration>, String) {
     let (most, enough) = preset.idle().seconds().unwrap_or(USUAL_IDLE);
     let most = Duration::from_secs(most);
-    let kept = match (app.class, app.keepalive) {
-        (Some(WorkerClass::Sync), _) => {
-            let note = "Workers of class sync close each connection after its answer, so none is kept.";
-            return (None, note.to_owned());
+    let kept = match (app.class.map(|class| (class, class.traits().keeps)), app.keepalive) {
+        (Some((class, Keeps::Nothing)), _) => {
+            let note =
+                format!("Workers of class {class} close each connection after its answer, so none is kept.");
+            return (None, note);
         }
-        // Whatever the setting says.
-        (Some(WorkerClass::Tornado), _) => Duration::from_secs(3600),
-        (Some(_), Some(kept)) => kept,
+        (Some((_, Keeps::AnHour)), _) => Duration::from_secs(3600),
+        (Some((_, Keeps::AsSet)), Some(kept)) => kept,
         _ => {
             let note =
                 "How long workers keep idle connections is not known without ostlerd, so none is kept.";

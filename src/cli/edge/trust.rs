@@ -10,14 +10,15 @@ use std::net::IpAddr;
 use super::servers::{At, Server};
 use super::wanted::Wanted;
 use crate::config::shortened;
-use crate::plan::{ServedApp, WorkerClass};
+use crate::plan::{Believes, ServedApp};
 
 /// What to know, and what does not fit.
 pub(super) fn of(app: &ServedApp, wanted: &Wanted, servers: &[Server]) -> (String, Option<String>) {
     let name = &app.name;
-    if app.class == Some(WorkerClass::Tornado) {
-        let note = "Workers of class tornado do not look at X-Forwarded-Proto: the app has to.";
-        return (note.to_owned(), None);
+    let believes = app.class.map(|class| class.traits().believes);
+    if let (Some(class), Some(Believes::Nobody)) = (app.class, believes) {
+        let note = format!("Workers of class {class} do not look at X-Forwarded-Proto: the app has to.");
+        return (note, None);
     }
     let own = servers.first().map(|server| &server.at);
     let others = if wanted.peers.is_empty() {
@@ -28,7 +29,7 @@ pub(super) fn of(app: &ServedApp, wanted: &Wanted, servers: &[Server]) -> (Strin
             .to_owned()
     };
     let (note, needed) = match own {
-        Some(At::Unix(_)) if app.class == Some(WorkerClass::Uvicorn) => {
+        Some(At::Unix(_)) if believes == Some(Believes::Uvicorn) => {
             let note = "uvicorn sees no address over a Unix socket, so it believes these headers only where \
                         forwarded_allow_ips is \"*\": safe as long as only the edge may open the socket (socket_mode).";
             (note.to_owned(), "*".to_owned())
@@ -92,7 +93,8 @@ fn knows_networks(app: &ServedApp) -> bool {
         .iter()
         .flat_map(|version| version.split('.'))
         .map(|part| part.parse::<u32>().unwrap_or(0));
-    app.class == Some(WorkerClass::Uvicorn) || (parts.next(), parts.next()) >= (Some(24), Some(1))
+    app.class.is_some_and(|class| class.traits().believes == Believes::Uvicorn)
+        || (parts.next(), parts.next()) >= (Some(24), Some(1))
 }
 
 fn within(network: &str, ip: IpAddr) -> bool {

@@ -107,7 +107,6 @@ fn what_gunicorn_says_and_ostlerd_does_not_do_is_noted_once_each() {
         gid: 33,
         chdir: Some("/srv/elsewhere".to_owned()),
         master_hooks: ["on_exit", "pre_fork", "pre_exec", "mystery"].map(str::to_owned).to_vec(),
-        notes: vec!["worker_class was given twice".to_owned()],
         ..defaults()
     };
     let (plan, notes) = planned(&listening(""), &facts(settings));
@@ -123,7 +122,6 @@ fn what_gunicorn_says_and_ostlerd_does_not_do_is_noted_once_each() {
         "shop: the hook pre_fork runs in a process beside the workers, while its worker starts and not strictly \
          before; what the worker itself needs belongs into post_fork",
         "shop: the hook pre_exec does not run: it is about gunicorn's master replacing itself on SIGUSR2",
-        "shop: worker_class was given twice",
     ];
     assert_eq!(notes, expected);
 }
@@ -177,8 +175,7 @@ fn an_interpreter_cannot_flood_the_log() {
     let long: Vec<String> = vec!["x\u{1b}\n".repeat(1_000); 1_000];
     let settings = Settings {
         ignored: long.clone(),
-        master_hooks: long.clone(),
-        notes: long,
+        master_hooks: long,
         chdir: Some("\u{1b}".repeat(100_000)),
         gunicorn: format!("27.{}", "9".repeat(9)),
         ..defaults()

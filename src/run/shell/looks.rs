@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use super::Shell;
 use super::sockets;
 use crate::config::AppName;
-use crate::plan::{self, AppPlan, Blueprint, Plan, Refusal, WorkerClass};
+use crate::plan::{self, AppPlan, Blueprint, Plan, Refusal};
 use crate::run::accept_queue;
 use crate::run::inbox::{AllDone, Inbound};
 use crate::run::known::{Found, Looked};
@@ -41,7 +41,7 @@ impl Shell {
     pub(super) fn keep_only(&mut self, app: &AppName, blueprint: Arc<Blueprint>) {
         if let Some(home) = self.apps.get_mut(app) {
             home.listeners.drop_unwanted(&blueprint.listen);
-            home.listeners.defer_accept(blueprint.class == WorkerClass::Sync);
+            home.listeners.defer_accept(blueprint.class.answers_one());
             home.blueprint = blueprint;
         }
     }

@@ -3,10 +3,14 @@
 import os
 import selectors
 import signal
+import sys
+import traceback
 
 from _ostler import http2, probe
 from _ostler.drain import Drain, say_close
 from _ostler.mixin import Wsgi
+
+GUNICORN = "ThreadWorker"
 
 
 class Gthread(Wsgi):
@@ -69,4 +73,22 @@ class Gthread(Wsgi):
             pass  # full: it will wake
 
     def bounded(self, seconds, call):
-        probe.bounded_by_pool(self.tpool, seconds, call)
+        bounded_by_pool(self.tpool, seconds, call)
+
+
+def bounded_by_pool(pool, seconds, call):
+    """Runs `call` in a thread of the pool; a late one is left behind, with its stack told."""
+    from concurrent.futures import TimeoutError
+    from threading import get_ident
+
+    thread = []
+    future = pool.submit(lambda: (thread.append(get_ident()), call()))
+    try:
+        future.result(seconds)
+    except TimeoutError:
+        if future.done():
+            raise
+        error = probe.TimedOut()
+        frame = sys._current_frames().get(thread[0]) if thread else None
+        error.stack = "".join(traceback.format_stack(frame)) if frame else "the probe never got a thread\n"
+        raise error from None

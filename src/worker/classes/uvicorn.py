@@ -6,6 +6,8 @@ from _ostler import admission
 from _ostler.drain import TURNS, Drain, pause_accepting
 from _ostler.mixin import Mixin, counted_asgi
 
+GUNICORN = "UvicornWorker"
+SHOWN = "uvicorn_worker.UvicornWorker"
 LOOK = 0.05
 CLOSE = (b"connection", b"close")
 

@@ -3,6 +3,7 @@
 from _ostler.drain import Drain
 from _ostler.mixin import Wsgi
 
+GUNICORN = "TornadoWorker"
 LOOK = 0.05
 
 

@@ -7,6 +7,7 @@ from _ostler import admission, http2
 from _ostler.drain import TURNS, Drain, pause_accepting
 from _ostler.mixin import Mixin, counted_asgi
 
+GUNICORN = "ASGIWorker"
 LOOK = 0.05
 
 
