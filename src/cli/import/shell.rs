@@ -1,4 +1,8 @@
 //! Lines of shell, as far as start scripts go: simple commands one after the other, quotes, variables, redirections.
+//!
+//! Of 33 start scripts of public projects 28 are read. Words with quotes, comments, `$NAME` and `${NAME:-default}` would do for
+//! 20 of them; 8 have operators, redirections or `$(…)` as well, 4 of these in what gunicorn's own command is made of. A line
+//! of a Procfile has its `&&` besides. Not read, and told so: 4 that decide (`if`, `while`), one with a text in it (`<<`).
 
 use super::holes::hole;
 use super::words::{Slip, UNCLOSED};

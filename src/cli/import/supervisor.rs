@@ -120,7 +120,10 @@ impl Program {
     }
 }
 
-/// As supervisord's parser reads it: lines that begin with a space go on with the value above, ` ;` begins a comment.
+/// As supervisord's parser reads it: lines that begin with a space go on with the value above, ` ;` and ` #` begin a comment.
+///
+/// By hand: of the crates, rust-ini takes a line that goes on after a comment for a key, and configparser ends
+/// `unix:/run/a;b.sock` at its `;`.
 fn programs(text: &str) -> Vec<Program> {
     let mut programs: Vec<Program> = Vec::new();
     let mut within = false;
@@ -130,7 +133,9 @@ fn programs(text: &str) -> Vec<Program> {
         if head.is_empty() || head.starts_with(['#', ';']) {
             continue;
         }
-        let code = line.split(" ;").next().unwrap_or_default().split("\t;").next().unwrap_or_default();
+        let code = [" ;", "\t;", " #", "\t#"]
+            .iter()
+            .fold(line, |code, mark| code.split_once(mark).map_or(code, |(code, _)| code));
         if let Some(section) = code.trim().strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             let name = section.strip_prefix("program:").or_else(|| section.strip_prefix("fcgi-program:"));
             within = name.is_some();

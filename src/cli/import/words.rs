@@ -1,4 +1,7 @@
 //! Words of a line, as systemd and as supervisord take them apart. Nothing is expanded here.
+//!
+//! By hand: systemd knows C's escapes, and what supervisord takes from Python has no comments and other backslashes than a
+//! shell's, so that the crate `shlex` reads either of them otherwise.
 
 /// What is wrong with a line.
 pub(super) type Slip = &'static str;

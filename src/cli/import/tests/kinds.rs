@@ -197,10 +197,10 @@ command=/srv/shop/venv/bin/gunicorn shop.wsgi:application --workers=%(ENV_WORKER
     --bind=unix:/srv/shop/run/%(program_name)s.sock ; as nginx has it
 directory=/srv/shop/current
 user=shop
-environment=LANG="de_DE.UTF-8",DJANGO_SETTINGS_MODULE=shop.settings,PATH="/srv/shop/venv/bin:%(ENV_PATH)s"
+environment=LANG="de_DE.UTF-8",DJANGO_SETTINGS_MODULE=shop.settings,MARKS="a;b#c",PATH="/srv/shop/venv/bin:%(ENV_PATH)s"
 autostart=true
 stopasgroup=true
-stdout_logfile=/var/log/shop.log
+stdout_logfile=/var/log/shop.log # rotated
 redirect_stderr=true
 [program:celery]
 command=/srv/shop/venv/bin/celery -A shop worker
@@ -220,6 +220,7 @@ command=/srv/shop/venv/bin/celery -A shop worker
             "[env]",
             "DJANGO_SETTINGS_MODULE = \"shop.settings\"",
             "LANG = \"de_DE.UTF-8\"",
+            "MARKS = \"a;b#c\"",
             "PATH = \"/srv/shop/venv/bin:/usr/local/bin:/usr/bin:/bin\"",
         ]
     );
