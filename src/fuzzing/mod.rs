@@ -24,6 +24,8 @@ mod tests {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::path::PathBuf;
 
+    use fastrand::Rng;
+
     use super::laws;
 
     /// What means something to one reader or another.
@@ -33,22 +35,9 @@ mod tests {
         sh␣-c␣ env export -w -b GET␣ POST␣ ␣HTTP/1.1 \r␤ \r␤\r␤ Host:␣ Transfer-Encoding:␣chunked Content-Length:␣ \
         /v1/ /readyz/ <script> <!-- ]]> ␣␣File␣\" ,␣in␣ ,␣line␣ Traceback␣(most␣recent␣call␣last): (most␣recent␣call␣first):";
 
-    /// SplitMix64: a seed that failed can be run again.
-    struct Dice(u64);
-
-    impl Dice {
-        fn roll(&mut self, sides: usize) -> usize {
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut z = self.0;
-            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            ((z ^ (z >> 31)) % sides.max(1) as u64) as usize
-        }
-
-        fn range(&mut self, length: usize, most: usize) -> std::ops::Range<usize> {
-            let at = self.roll(length + 1);
-            at..(at + self.roll(most)).min(length)
-        }
+    fn range_of(dice: &mut Rng, length: usize, most: usize) -> std::ops::Range<usize> {
+        let at = dice.usize(..length + 1);
+        at..(at + dice.usize(..most)).min(length)
     }
 
     fn corpus(law: &str) -> Vec<(PathBuf, Vec<u8>)> {
@@ -59,30 +48,31 @@ mod tests {
         files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
     }
 
-    fn changed(dice: &mut Dice, all: &[(PathBuf, Vec<u8>)], words: &[&[u8]]) -> Vec<u8> {
-        let mut bytes = all[dice.roll(all.len())].1.clone();
-        for _ in 0..=dice.roll(5) {
-            let range = dice.range(bytes.len(), 40);
-            match dice.roll(7) {
+    fn changed(dice: &mut Rng, all: &[(PathBuf, Vec<u8>)], words: &[&[u8]]) -> Vec<u8> {
+        let mut bytes = all[dice.usize(..all.len().max(1))].1.clone();
+        for _ in 0..=dice.usize(..5) {
+            let range = range_of(dice, bytes.len(), 40);
+            match dice.usize(..7) {
                 0 => drop(bytes.drain(range)),
                 1 => {
                     let copy = bytes[range].to_vec();
-                    let to = dice.roll(bytes.len() + 1);
+                    let to = dice.usize(..bytes.len() + 1);
                     bytes.splice(to..to, copy);
                 }
                 2 => {
-                    let other = &all[dice.roll(all.len())].1;
-                    let part = dice.range(other.len(), 400);
+                    let other = &all[dice.usize(..all.len().max(1))].1;
+                    let part = range_of(dice, other.len(), 400);
                     bytes.splice(range, other[part].iter().copied());
                 }
                 3 if !bytes.is_empty() => {
-                    let at = dice.roll(bytes.len());
-                    bytes[at] = dice.roll(256) as u8;
+                    let at = dice.usize(..bytes.len().max(1));
+                    bytes[at] = dice.u8(..);
                 }
-                4 => drop(bytes.splice(range, words[dice.roll(words.len())].iter().copied())),
-                _ => drop(
-                    bytes.splice(range.start..range.start, words[dice.roll(words.len())].iter().copied()),
-                ),
+                4 => drop(bytes.splice(range, words[dice.usize(..words.len().max(1))].iter().copied())),
+                _ => drop(bytes.splice(
+                    range.start..range.start,
+                    words[dice.usize(..words.len().max(1))].iter().copied(),
+                )),
             }
         }
         bytes
@@ -104,7 +94,7 @@ mod tests {
                 assert!(held.is_ok(), "{} breaks its law", path.display());
             }
             for number in seed..seed + inputs {
-                let bytes = changed(&mut Dice(number), &all, &words);
+                let bytes = changed(&mut Rng::with_seed(number), &all, &words);
                 if catch_unwind(AssertUnwindSafe(|| law(&bytes))).is_err() {
                     let path = std::env::temp_dir().join(format!("{name}-{number}"));
                     fs::write(&path, &bytes).unwrap();

@@ -298,15 +298,12 @@ mod tests {
         let seen = observe(&page, SECOND).unwrap();
         assert_eq!(seen.in_flight, 504 + (1 << 20));
         assert_eq!(seen.oldest_request, None);
-        // Any bytes at all, from a small generator.
-        let mut state = 1_u64;
+        // Any bytes at all.
+        let mut random = fastrand::Rng::with_seed(1);
         for _ in 0..2000 {
-            for byte in &mut page {
-                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-                *byte = (state >> 56) as u8;
-            }
+            random.fill(&mut page);
             page[..16].copy_from_slice(&[[1, 0, 0, 0, 0, 0, 0, 0], [3, 0, 0, 0, 0, 0, 0, 0]].concat());
-            let _ = observe(&page, state);
+            let _ = observe(&page, random.u64(..));
         }
     }
 

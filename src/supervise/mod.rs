@@ -59,6 +59,7 @@ pub use migration::{
 pub use news::{Cause, Happening, Level, News};
 pub use pool::{HOOKS_GRACE, ProcessChange, ProcessNews, Role, StopSignal};
 pub use proof::{Answer, Proof, Tolerance};
+pub use random::Random;
 pub use reload::{ConfigFound, ConfigState, ReadPurpose};
 pub use request::{Outcome, RequestId};
 pub use scaling::{AppLoad, LoadLook, MachineMemory, WorkerLoad};

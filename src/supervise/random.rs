@@ -1,14 +1,22 @@
 //! Randomness that a seed replays: SplitMix64, for jitter and nothing else.
+//!
+//! By hand, because a seed has to mean the same in every version: what was recorded of a run is played again with it, a fault
+//! that the simulator has found is known by its seed, and scaling is judged by what it does under the load of some seeds. A
+//! library may change its numbers with any release.
 
+/// A generator.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub struct Random(u64);
 
 impl Random {
-    pub(super) fn seeded(seed: u64) -> Self {
+    /// One whose numbers follow from the seed.
+    pub fn seeded(seed: u64) -> Self {
         Random(seed)
     }
 
-    fn next(&mut self) -> u64 {
+    /// Any number.
+    #[allow(clippy::should_implement_trait, reason = "it never ends")]
+    pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -5,6 +5,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use nix::sys::resource::{Resource, getrlimit};
 
 use crate::harness::{Ostlerd, Site, WSGI, eventually, free_address, until};
@@ -104,42 +105,25 @@ fn a_head_that_is_too_large_is_refused() {
     assert_eq!(ask(address, "/livez").0, 200);
 }
 
-/// splitmix64
-struct Rng(u64);
-
-impl Rng {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, most: u64) -> usize {
-        (self.next() % most) as usize
-    }
-}
-
 /// Bytes that may be a request, or half of one, or none at all.
 fn nonsense(rng: &mut Rng) -> Vec<u8> {
     let good =
         b"GET /readyz?verbose&exclude=%ff HTTP/1.1\r\nHost: x\r\nAccept: application/health+json\r\n\r\n";
-    match rng.below(6) {
-        0 => (0..rng.below(4096)).map(|_| rng.next() as u8).collect(),
+    match rng.usize(..6) {
+        0 => (0..rng.usize(..4096)).map(|_| rng.u8(..)).collect(),
         1 => {
             let mut bytes = good.to_vec();
-            for _ in 0..1 + rng.below(8) {
-                let at = rng.below(bytes.len() as u64);
-                bytes[at] = rng.next() as u8;
+            for _ in 0..1 + rng.usize(..8) {
+                let at = rng.usize(..bytes.len());
+                bytes[at] = rng.u8(..);
             }
             bytes
         }
-        2 => good.repeat(1 + rng.below(200)),
-        3 => good[..rng.below(good.len() as u64)].to_vec(),
-        4 => format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(rng.below(40_000))).into_bytes(),
+        2 => good.repeat(1 + rng.usize(..200)),
+        3 => good[..rng.usize(..good.len())].to_vec(),
+        4 => format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(rng.usize(..40_000))).into_bytes(),
         _ => {
-            let headers: String = (0..rng.below(400)).map(|n| format!("H{n}: {n}\r\n")).collect();
+            let headers: String = (0..rng.usize(..400)).map(|n| format!("H{n}: {n}\r\n")).collect();
             format!("POST /livez HTTP/1.1\r\nTransfer-Encoding: chunked\r\n{headers}\r\nffffffff\r\n")
                 .into_bytes()
         }
@@ -149,7 +133,7 @@ fn nonsense(rng: &mut Rng) -> Vec<u8> {
 fn abuse(address: SocketAddr, rng: &mut Rng) {
     let mut stream = connect(address);
     let _ = stream.write_all(&nonsense(rng));
-    match rng.below(3) {
+    match rng.usize(..3) {
         0 => {}
         1 => drop(stream.shutdown(Shutdown::Write)),
         _ => {
@@ -172,7 +156,7 @@ fn nonsense_neither_stops_it_nor_makes_it_grow() {
     let ostlerd = site.start();
     ostlerd.serving("shop");
     let seed = u64::from(std::process::id());
-    let mut rng = Rng(seed);
+    let mut rng = Rng::with_seed(seed);
     let mut run = |time: Duration| {
         let end = Instant::now() + time;
         let mut rounds = 0_u64;

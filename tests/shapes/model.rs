@@ -66,16 +66,13 @@ impl Run {
     }
 }
 
-struct Random(u64);
+/// The core's own: a shape is judged by what it does with its seeds, which have to mean the same in every version.
+struct Random(ostler::supervise::Random);
 
 impl Random {
     /// From 0 to 1, without either.
     fn share(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64 + f64::MIN_POSITIVE
+        (self.0.next() >> 11) as f64 / (1u64 << 53) as f64 + f64::MIN_POSITIVE
     }
 
     /// A time that is `mean` on average and forgets how long it has been.
@@ -146,7 +143,7 @@ impl Model {
         let (waits, waited) = Default::default();
         Model {
             core: Supervisor::new(plan(workers), seed),
-            random: Random(seed),
+            random: Random(ostler::supervise::Random::seeded(seed)),
             boot: boot.as_micros() as u64,
             now: 0,
             due: BinaryHeap::new(),

@@ -1,21 +1,19 @@
-//! Randomness that a seed replays: SplitMix64.
+//! Randomness that a seed replays, from the core's own generator.
 
 use std::time::Duration;
 
+use ostler::supervise::Random;
+
 #[derive(Clone, Debug)]
-pub(crate) struct Rng(u64);
+pub(crate) struct Rng(Random);
 
 impl Rng {
     pub(crate) fn seeded(seed: u64) -> Self {
-        Rng(seed ^ 0x5157_10e5_7a11_0c7e)
+        Rng(Random::seeded(seed ^ 0x5157_10e5_7a11_0c7e))
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next()
     }
 
     /// A number of `0..count`; 0 where `count` is 0.

@@ -1,20 +1,6 @@
+use fastrand::Rng;
+
 use super::*;
-
-/// xorshift64*: a seed that failed can be run again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        (self.next() % most.max(1) as u64) as usize
-    }
-}
 
 const FULL: &str = r#"# the shop
 directory = "/srv/shop/current"
@@ -89,25 +75,25 @@ const SNIPPETS: &[&str] = &[
     "\u{202e}",
 ];
 
-fn mutated(random: &mut Random) -> String {
+fn mutated(random: &mut Rng) -> String {
     let mut letters: Vec<char> = FULL.chars().collect();
-    for _ in 0..=random.below(4) {
-        let at = random.below(letters.len());
-        let until = (at + random.below(12)).min(letters.len());
-        match random.below(5) {
+    for _ in 0..=random.usize(..4) {
+        let at = random.usize(..letters.len().max(1));
+        let until = (at + random.usize(..12)).min(letters.len());
+        match random.usize(..5) {
             0 => drop(letters.drain(at..until)),
             1 => letters.truncate(at),
             2 => {
                 let copy: Vec<char> = letters[at..until].to_vec();
-                let to = random.below(letters.len());
+                let to = random.usize(..letters.len().max(1));
                 letters.splice(to..to, copy);
             }
             3 => {
-                let snippet = SNIPPETS[random.below(SNIPPETS.len())];
+                let snippet = SNIPPETS[random.usize(..SNIPPETS.len())];
                 letters.splice(at..at, snippet.chars());
             }
             _ => {
-                let snippet = SNIPPETS[random.below(SNIPPETS.len())];
+                let snippet = SNIPPETS[random.usize(..SNIPPETS.len())];
                 letters.splice(at..until, snippet.chars());
             }
         }
@@ -120,7 +106,7 @@ fn no_garbage_makes_it_panic_or_stay_silent() {
     let name: AppName = "shop".parse().unwrap();
     let mut refused = 0;
     for seed in 1..=10_500u64 {
-        let text = mutated(&mut Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)));
+        let text = mutated(&mut Rng::with_seed(seed));
         if let Err(problems) = parse_app(&name, &text, Path::new(SHOP), seed % 2 == 0) {
             refused += 1;
             assert!(!problems.is_empty(), "seed {seed}");

@@ -7,6 +7,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fastrand::Rng;
+
 use super::unit::drop_in;
 use crate::harness::{WSGI, until};
 use crate::load::{Load, Running};
@@ -36,19 +38,6 @@ const DEEDS: [&str; 6] = [
 /// To the last byte.
 const FILL: &str = "for folder in /run/ostler /var/lib/ostler; do \
     for size in 64k 1; do dd if=/dev/zero of=$folder/filler$size bs=$size 2>/dev/null; done; done; true";
-
-/// SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % sides as u64) as usize
-    }
-}
 
 /// What is played.
 struct Game {
@@ -89,9 +78,9 @@ impl Field {
     }
 
     /// Does the evil, lets it last, and takes it away.
-    fn befall(&self, evil: &str, dice: &mut Dice) {
+    fn befall(&self, evil: &str, dice: &mut Rng) {
         let machine = &self.machine;
-        let lasting = 1 + dice.below(60) as u64;
+        let lasting = 1 + dice.usize(..60) as u64;
         match evil {
             "kill" => {
                 machine.sh(&format!("kill -9 {}", self.main()));
@@ -99,10 +88,10 @@ impl Field {
             "stop" => {
                 // ostlerd, or anybody of the app: a worker, a zygote, a migration.
                 let others: Vec<i32> = nobodys(machine).into_iter().collect();
-                let pid = match dice.below(3) {
+                let pid = match dice.usize(..3) {
                     0 => self.main(),
                     _ if others.is_empty() => self.main(),
-                    _ => others[dice.below(others.len())],
+                    _ => others[dice.usize(..others.len())],
                 };
                 // Of itself or of its keeper; who is gone meanwhile is not stopped.
                 machine.sh(&format!("kill -STOP {pid}"));
@@ -116,7 +105,7 @@ impl Field {
             }
             _ => {
                 let pid = self.main();
-                let room = dice.below(4);
+                let room = dice.usize(..4);
                 // No more descriptors than are open, or a few.
                 machine.sh(&format!(
                     "prlimit --pid {pid} --nofile=$(( $(ls /proc/{pid}/fd | wc -l) + {room} )):524288"
@@ -208,12 +197,12 @@ fn play(evil: &str, game: &Game) {
     let load = Load::on(&target(&machine)).connections(6).start();
     let field = Field { machine, load };
     field.load.more(50);
-    let mut dice = Dice(game.seed);
+    let mut dice = Rng::with_seed(game.seed);
     for number in 0..game.rounds {
-        let deed = DEEDS[dice.below(DEEDS.len())];
+        let deed = DEEDS[dice.usize(..DEEDS.len())];
         let round = format!("--seed {} --only {evil}: round {number}, {deed}", game.seed);
         field.machine.tell(&format!("({deed}) >/dev/null 2>&1 &"));
-        field.load.more(1 + dice.below(120) as u64);
+        field.load.more(1 + dice.usize(..120) as u64);
         field.befall(evil, &mut dice);
         field.settle(&round);
         field.compare_history(&round);

@@ -1,22 +1,8 @@
 //! Whatever comes in: a file that ostlerd takes, or one clear error; never a panic.
 
+use fastrand::Rng;
+
 use super::{Given, Place};
-
-/// xorshift64*: a seed that failed can be run again.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, most: usize) -> usize {
-        (self.next() % most.max(1) as u64) as usize
-    }
-}
 
 const SEEDS: [(&str, &str); 5] = [
     (
@@ -89,31 +75,31 @@ const SNIPPETS: [&str; 44] = [
     "\u{7f}",
 ];
 
-fn mutated(random: &mut Random, text: &str) -> String {
+fn mutated(random: &mut Rng, text: &str) -> String {
     let mut letters: Vec<char> = text.chars().collect();
-    for _ in 0..=random.below(5) {
-        let at = random.below(letters.len() + 1);
-        match random.below(4) {
+    for _ in 0..=random.usize(..5) {
+        let at = random.usize(..letters.len() + 1);
+        match random.usize(..4) {
             0 => {
-                let end = (at + random.below(12)).min(letters.len());
+                let end = (at + random.usize(..12)).min(letters.len());
                 letters.drain(at..end);
             }
             1 => {
-                let end = (at + random.below(40)).min(letters.len());
+                let end = (at + random.usize(..40)).min(letters.len());
                 let copy: Vec<char> = letters[at..end].to_vec();
-                let to = random.below(letters.len() + 1);
+                let to = random.usize(..letters.len() + 1);
                 letters.splice(to..to, copy);
             }
             _ => {
-                letters.splice(at..at, SNIPPETS[random.below(SNIPPETS.len())].chars());
+                letters.splice(at..at, SNIPPETS[random.usize(..SNIPPETS.len())].chars());
             }
         }
     }
     letters.into_iter().collect()
 }
 
-fn given(random: &mut Random) -> Given {
-    let say = |random: &mut Random, text: &str| (random.below(2) == 0).then(|| text.to_owned());
+fn given(random: &mut Rng) -> Given {
+    let say = |random: &mut Rng, text: &str| (random.usize(..2) == 0).then(|| text.to_owned());
     Given {
         name: say(random, "shop"),
         app: say(random, "shop.wsgi"),
@@ -132,8 +118,8 @@ fn mutated_files_give_a_file_that_ostlerd_takes_or_one_error() {
     let place = Place::default().with("/srv/shop/venv/bin/python", "").with("/srv/start.sh", SEEDS[3].1);
     let mut taken = 0;
     for seed in 1..=8_000u64 {
-        let mut random = Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        let (path, text) = SEEDS[random.below(SEEDS.len())];
+        let mut random = Rng::with_seed(seed);
+        let (path, text) = SEEDS[random.usize(..SEEDS.len())];
         let text = mutated(&mut random, text);
         let given = given(&mut random);
         // `import` itself reads again what it wrote, as ostlerd does.
