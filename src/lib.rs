@@ -22,6 +22,7 @@
 //! | when a process is started, and when a failure is one too many | `supervise::pool`: `converge`, `failures` |
 //! | which signal a process gets next | `supervise::pool::ladder` |
 //! | where a rollout goes, and what it goes back to | `supervise::rollout` |
+//! | which release the link leads to, and what a rollback goes back to | `supervise::release` |
 //! | whether a start of ostlerd is a deployment | `run::jobs` asks systemd, `supervise`: `leaving`, `adopt`, `deploy` |
 //! | whether health is good | `observe::health::judge` |
 

@@ -270,8 +270,6 @@ pub struct AppFacts {
     pub queues: Vec<QueueStatus>,
     /// Its release.
     pub release: Release,
-    /// The folder of the release that ran before.
-    pub before: Option<PathBuf>,
 }
 
 /// A release, against what the serving generation was made from.
@@ -328,7 +326,7 @@ fn app_status(app: &AppView, facts: &Facts) -> AppStatus {
         state: app.state,
         generation: app.generation,
         directory: blueprint.map(|it| it.directory.display().to_string()),
-        before: known.before.map(|it| it.display().to_string()),
+        before: app.before.as_ref().map(|it| it.display().to_string()),
         runs: blueprint.map(|it| format!("{}, gunicorn {}", it.class, it.gunicorn)),
         output: blueprint.map(|it| Output::of(it, facts.journal)),
         proof: app.proof.as_ref().map(ProofStatus::from),

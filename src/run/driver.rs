@@ -185,9 +185,9 @@ impl Driver {
                 tracing::info!("the configuration's files have changed: reading them anew");
                 self.unasked(Command::Reload);
             }
-            Inbound::LinkMoved { app, fact, before } => {
-                self.shell.link_moved(&app, before);
-                self.fact(Event::LinkHeard { app, fact });
+            Inbound::ReleaseLinkObserved { app, fact } => {
+                self.shell.link_rests(&app);
+                self.fact(Event::ReleaseLinkObserved { app, fact });
             }
             Inbound::Forked { worker, born } => {
                 if let Some(event) = self.shell.forked(worker, born) {

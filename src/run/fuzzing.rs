@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::link::record::Record;
 use super::messages::{Messages, last_words, shown};
 use super::proc::{cgroup_in, law_of_stat};
 use super::state::Kept;
@@ -13,7 +12,7 @@ use super::{handover, holder, listen_queue, memory, migration, scoreboard};
 use crate::config::fuzzing::{Law, is_harmless};
 use crate::config::parse_app;
 use crate::plan::{Account, Facts, Paths, prepare};
-use crate::supervise::{Event, Found, Moment, Stage, Supervisor};
+use crate::supervise::{Event, Found, Moment, ReleaseRecord, Stage, Supervisor};
 use crate::worker::{Message, SLOT_SIZE, Settings};
 
 /// What holds for any bytes, by name.
@@ -160,7 +159,7 @@ fn state(bytes: &[u8]) {
 }
 
 fn link_record(bytes: &[u8]) {
-    let Ok(mut record) = serde_json::from_slice::<Record>(bytes) else { return };
+    let Ok(mut record) = serde_json::from_slice::<ReleaseRecord>(bytes) else { return };
     let again =
         serde_json::from_slice(&serde_json::to_vec(&record).expect("paths of text")).expect("as written");
     assert_eq!(record, again);

@@ -1,7 +1,6 @@
 //! What comes in to the driver from the tasks of the shell, beside signals and what is asked over the control socket.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
@@ -46,14 +45,12 @@ pub enum Inbound {
     },
     /// The configuration's files say something else than before.
     FilesChanged,
-    /// An order about an app's link is done; what the app ran before is known anew.
-    LinkMoved {
+    /// An order about an app's release link is done.
+    ReleaseLinkObserved {
         /// The app.
         app: AppName,
         /// What came of it.
         fact: LinkFact,
-        /// The release before the one that runs.
-        before: Option<PathBuf>,
     },
     /// A worker that was to be forked has said its first word, or will not.
     Forked {

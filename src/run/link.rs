@@ -10,15 +10,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::identity;
+use crate::plan::Account;
+use crate::supervise::ReleaseLink;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, renameat};
 use nix::libc;
 use nix::sys::stat::{SFlag, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, setfsuid, symlinkat, unlinkat};
-use serde::{Deserialize, Serialize};
-
-use super::identity;
-use crate::plan::Account;
 
 pub(super) mod record;
 
@@ -26,10 +25,36 @@ pub(super) mod record;
 const USUAL: &str = "current";
 
 /// A link, and what of `directory` lies below it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Link {
     pub(super) path: PathBuf,
     pub(super) below: PathBuf,
+}
+
+impl From<ReleaseLink> for Link {
+    fn from(ReleaseLink { path, below }: ReleaseLink) -> Link {
+        Link { path, below }
+    }
+}
+
+impl From<Link> for ReleaseLink {
+    fn from(Link { path, below }: Link) -> ReleaseLink {
+        ReleaseLink { path, below }
+    }
+}
+
+/// Why a link was not moved.
+#[derive(Debug)]
+pub(super) enum NotMoved {
+    /// It is where somebody else has moved it, or there is none any more.
+    Elsewhere,
+    Failed(io::Error),
+}
+
+impl From<io::Error> for NotMoved {
+    fn from(error: io::Error) -> NotMoved {
+        NotMoved::Failed(error)
+    }
 }
 
 /// Why `directory` has no link to be turned.
@@ -111,6 +136,15 @@ impl Link {
     /// Whether it leads to `directory` where it says `text`.
     pub(super) fn would_lead_to(&self, text: &Path, directory: &Path) -> bool {
         self.directory_in(&joined(self.folder(), text)).is_ok_and(|it| it == directory)
+    }
+
+    /// The same, if it leads to the folder `from` now, or nowhere.
+    pub(super) fn point_from(&self, from: Option<&Path>, text: &Path) -> Result<(), NotMoved> {
+        let is_there = |to: PathBuf| from == Some(&to);
+        if !self.path.is_symlink() || !self.leads_to().map_or(true, is_there) {
+            return Err(NotMoved::Elsewhere);
+        }
+        Ok(self.point(text)?)
     }
 
     /// Has the link say `text`, in one step. What is there has to be a link.

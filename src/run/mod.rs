@@ -1,8 +1,8 @@
 //! The shell: processes, sockets, time. What follows from what happens is decided in `supervise`; here it is only found out and
-//! carried out. Left here: which release a rollback means (`link`), and whether systemd ends or restarts ostlerd (`jobs`).
+//! carried out. Left here: whether systemd ends or restarts ostlerd (`jobs`).
 //!
 //! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
-//! (an app looked at, by `files`), `link` (a release switched to), then the mechanisms: `worker_process`, `wire`, `speaker` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
+//! (an app looked at, by `files`), `link` (release links), then the mechanisms: `worker_process`, `wire`, `speaker` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard` and `board_file`, `signals`, `jobs`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
 //! What outlives ostlerd: `state` and `state_writer` (written), `own_file`, `adopt`, `orphans` and `environ` (found again), `handover`, `exec_stop_post`.
 

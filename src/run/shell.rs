@@ -78,8 +78,6 @@ pub struct Shell {
     known: KnownApps,
     releases: Releases,
     tables: Tables,
-    /// What each app ran before the release that it runs.
-    before: BTreeMap<AppName, PathBuf>,
     /// What the workers of stopped apps have left, while it is being ended.
     leftovers: JoinSet<()>,
 }
@@ -168,7 +166,6 @@ impl Shell {
             known: KnownApps::default(),
             releases: Releases::default(),
             tables: Tables::below(runtime),
-            before: BTreeMap::new(),
             leftovers: JoinSet::new(),
         }
     }
@@ -181,9 +178,9 @@ impl Shell {
             Action::CheckSuccessor => self.check_successor(),
             Action::Leave(way) => self.effects.push(Effect::Leave(way)),
             Action::TellConfig(state) => self.config_is(state),
-            Action::MoveLink { app, order } => {
+            Action::SwitchRelease { app, order } => {
                 self.releases.link_moves(&app);
-                self.effects.push(Effect::MoveLink(app, order));
+                self.effects.push(Effect::SwitchRelease(app, order));
             }
             Action::StartProcess(start) => {
                 if let Some(start) = self.held_back(start) {
@@ -345,7 +342,7 @@ impl Shell {
             let release = serving.get(name).map(|blueprint| self.releases.of(blueprint));
             (name.clone(), home.facts(release.unwrap_or_default()))
         };
-        let apps = self.apps.iter().map(facts).map(|it| self.with_before(it)).collect();
+        let apps = self.apps.iter().map(facts).collect();
         let (config, readiness) = (self.config_status.clone(), self.readiness.clone());
         // One that has just been started has not been looked at yet.
         let unseen = view.apps.iter().flat_map(|app| &app.processes).filter(|it| it.rss.is_none());
@@ -386,6 +383,6 @@ impl Home {
     fn facts(&self, release: Release) -> AppFacts {
         let all = self.listeners.all();
         let listeners = all.iter().map(|bound| bound.name.to_string()).collect();
-        AppFacts { listeners, queues: listen_queue::of(all), release, before: None }
+        AppFacts { listeners, queues: listen_queue::of(all), release }
     }
 }

@@ -12,9 +12,9 @@ use super::migration::{MigrationOrder, RunId};
 use super::news::News;
 use super::pool::{Role, StopSignal};
 use super::proof::Tolerance;
+use super::release::LinkOrder;
 use super::reload::{ConfigState, ReadPurpose};
 use super::request::{Outcome, RequestId};
-use super::switch::LinkOrder;
 
 /// One thing to do.
 #[derive(Clone, Debug)]
@@ -40,8 +40,8 @@ pub enum Action {
     Leave(HandoverBy),
     /// Tell systemd that ostlerd is ready.
     TellReady,
-    /// Do something about the link that the app's directory leads through; answer with `LinkHeard`.
-    MoveLink {
+    /// Do something about the link that the app's directory leads through; answer with `ReleaseLinkObserved`.
+    SwitchRelease {
         /// The app.
         app: AppName,
         /// What to do.

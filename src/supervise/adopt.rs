@@ -29,6 +29,7 @@ use super::event::{Exit, WorkerId};
 use super::news::Cause;
 use super::pool::{Ending, Life, Process, Role, StopSignal};
 use super::random::Random;
+use super::release::HeldLinks;
 use super::reload::Looks;
 use super::rollout::Phase;
 use super::snapshot::{AppLeft, ModeLeft, Snapshot, WantedLeft};
@@ -69,6 +70,7 @@ impl Supervisor {
             random: Random::seeded(seed),
             next_process: snapshot.next_process,
             next_run: snapshot.next_run,
+            links: HeldLinks::default(),
             now,
             machine: snapshot.machine,
             drain: snapshot.drain,
@@ -143,7 +145,6 @@ impl App {
         let asks = left.unasked.clone().map(|plan| WantedLeft { plan, rolls_out: false });
         self.databases.unasked = left.unasked;
         self.migrate_anew(context, left.wanted.or(asks));
-        self.take_over_link(context, left.switch);
     }
 
     /// A migration that was under way is begun anew: its first step is to sweep what the old one left behind, and to find

@@ -33,6 +33,13 @@ pub(super) struct Again {
     failed_for: BTreeSet<usize>,
 }
 
+impl Again {
+    /// What is brought in then.
+    pub(super) fn comes(&self) -> Option<&AppPlan> {
+        Some(&self.plan).filter(|_| self.rolls_out)
+    }
+}
+
 impl App {
     /// A migration that was to be followed by a rollout has not ended well.
     pub(super) fn begin_again_later(&mut self, context: &mut Context<'_>, plan: AppPlan, ended: &Migration) {

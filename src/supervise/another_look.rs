@@ -34,7 +34,7 @@ impl App {
 
     /// When that is, unless something else is done.
     pub(super) fn looks_again(&self) -> Option<Moment> {
-        let idle = self.mode == Mode::Running && self.preparing.is_none() && !self.switch.is_moving();
+        let idle = self.mode == Mode::Running && self.preparing.is_none() && !self.release.is_moving();
         let refused = self.serving.is_none() && self.refusal.is_some() && self.databases.is_idle();
         self.another_look.at.filter(|_| idle && refused)
     }

@@ -21,10 +21,10 @@ use super::news::{Happening, News};
 use super::pool::{Backoff, Bucket, Process, Role};
 use super::proof::Proof;
 use super::random::Random;
+use super::release::{HeldLinks, ReleaseState};
 use super::request::{Outcome, RequestId};
 use super::rollout::Rollout;
 use super::scaling::Scaling;
-use super::switch::Switch;
 use super::time::Moment;
 use super::view::LastRollout;
 use super::waiting::{Preparing, Waiting};
@@ -35,6 +35,9 @@ pub(super) struct Context<'a> {
     pub(super) random: &'a mut Random,
     pub(super) next_process: &'a mut u64,
     pub(super) next_run: &'a mut u64,
+    pub(super) links: &'a mut HeldLinks,
+    /// Whether the configuration is being read, and with it what the links lead to.
+    pub(super) reads_config: bool,
     pub(super) actions: &'a mut Vec<Action>,
     pub(super) answers: &'a mut Vec<(RequestId, AppName, Outcome)>,
 }
@@ -105,7 +108,7 @@ pub(super) struct App {
     pub(super) serving: Option<Generation>,
     pub(super) rollout: Option<Rollout>,
     pub(super) preparing: Option<Preparing>,
-    pub(super) switch: Switch,
+    pub(super) release: ReleaseState,
     pub(super) databases: Databases,
     pub(super) processes: BTreeMap<WorkerId, Process>,
     pub(super) hooks: Hooks,
@@ -140,7 +143,7 @@ impl App {
             serving: None,
             rollout: None,
             preparing: None,
-            switch: Switch::default(),
+            release: ReleaseState::default(),
             databases: Databases::default(),
             processes: BTreeMap::new(),
             hooks: Hooks::default(),

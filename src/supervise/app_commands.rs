@@ -9,8 +9,8 @@ use super::action::Action;
 use super::app::{App, Context, Mode, Then};
 use super::command::{Command, ScaleTo};
 use super::news::{Cause, Happening};
+use super::release::Target;
 use super::request::{Outcome, RequestId};
-use super::switch::Target;
 use super::waiting::{Purpose, Waiting};
 
 /// However many connections wait when an app stops, its workers take no more of them after this.
@@ -25,9 +25,9 @@ impl App {
         match command {
             Command::Restart { release: None, .. } => self.restart(context, id),
             Command::Restart { release: Some(release), .. } => {
-                self.switch(context, id, Target::Release(release))
+                self.switch_release(context, id, Target::Release(release))
             }
-            Command::Rollback { .. } => self.switch(context, id, Target::Before),
+            Command::Rollback { .. } => self.switch_release(context, id, Target::Before),
             Command::Start { .. } => self.start(context, id),
             Command::Stop { .. } => self.stop(context, Some(id), Then::Rest),
             Command::Scale { workers: ScaleTo::Count(workers), .. } => self.scale(context, id, workers),
@@ -89,11 +89,16 @@ impl App {
             }
             return false;
         }
+        let effect = self.plan().map_or(Effect::Rollout, |running| effect(&running, &plan));
+        if effect == Effect::Rollout && self.release.leaves(&plan.blueprint.directory) {
+            // What was read is of the release that the link leaves.
+            self.prepare(context, id, Purpose::Rollout);
+            return true;
+        }
         let Some(running) = self.plan() else {
             self.roll_out(context, plan, vec![id]);
             return true;
         };
-        let effect = effect(&running, &plan);
         match effect {
             Effect::Rollout => {
                 self.roll_out(context, plan, vec![id]);
@@ -191,7 +196,7 @@ impl App {
         let waiting = std::mem::take(&mut self.waiting).into_iter().map(|waiting| waiting.id);
         let preparing = preparing.waiters.into_iter().chain(preparing.again).map(|(id, _)| id);
         let databases = self.stop_databases(context);
-        let interrupted = preparing.chain(rollout).chain(waiting).chain(databases).chain(self.switch.stop());
+        let interrupted = preparing.chain(rollout).chain(waiting).chain(databases).chain(self.release.stop());
         for waiter in interrupted {
             let reason = format!("{} is being stopped", self.name);
             self.answer(context, waiter, Outcome::Refused { reason });

@@ -181,7 +181,7 @@ impl Supervisor {
     pub(super) fn finish_shutdown(&mut self, actions: &mut Vec<Action>) {
         // An app that is stopped may still have a person's word written down.
         let is_over =
-            |app: &App| app.mode == Mode::Stopped && app.databases.is_idle() && !app.switch.is_open();
+            |app: &App| app.mode == Mode::Stopped && app.databases.is_idle() && !app.release.is_open();
         let left = !self.apps.values().all(is_over);
         // The next ostlerd ends what is left, if it is to.
         let has_left = self.has_left();

@@ -10,10 +10,10 @@ use super::command::Command;
 use super::leaving::Stayed;
 use super::migration::{MigrationFact, RunId};
 use super::proof::Proof;
+use super::release::LinkFact;
 use super::reload::ConfigFound;
 use super::request::RequestId;
 use super::scaling::{AppLoad, MachineMemory};
-use super::switch::LinkFact;
 
 /// The name of a worker in the core and for users; never reused within one ostlerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -56,8 +56,8 @@ pub enum Event {
         /// What to run, or why not.
         prepared: Box<Prepared>,
     },
-    /// `MoveLink` has ended.
-    LinkHeard {
+    /// `SwitchRelease` has ended.
+    ReleaseLinkObserved {
         /// The app.
         app: AppName,
         /// What came of it.

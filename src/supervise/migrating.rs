@@ -110,11 +110,6 @@ impl Databases {
         self.migrating.as_mut().map(|it| &mut it.wanted).into_iter().chain(self.queued.as_mut())
     }
 
-    /// The same, to be looked at.
-    pub(super) fn plans(&self) -> impl Iterator<Item = &Wanted> {
-        self.migrating.as_ref().map(|it| &it.wanted).into_iter().chain(self.queued.as_ref())
-    }
-
     /// What is to be run after the rollout, also where it runs already.
     pub(super) fn owed_post_deploy(&self) -> Option<&Opening> {
         let runs = self.errand.as_ref().filter(|it| it.task == Task::PostDeploy);

@@ -29,6 +29,7 @@ impl App {
             last_migration: self.databases.last.clone(),
             rollout: self.rollout_view(),
             last_rollout: self.last_rollout.clone(),
+            before: self.serving.as_ref().and_then(|_| self.release.before()),
             problem: self.problem(state),
             last_words: self.last_words.clone().filter(|_| state != AppState::Serving),
             backoff: self
@@ -84,7 +85,7 @@ impl App {
     pub(super) fn prepares_rollout(&self) -> bool {
         let looks = self.preparing.iter().flat_map(|it| it.waiters.iter().chain(&it.again));
         let mut purposes = looks.map(|(_, purpose)| *purpose);
-        self.switch.leads_to_a_rollout() || purposes.any(|it| it == Purpose::Rollout)
+        self.release.leads_to_a_rollout() || purposes.any(|it| it == Purpose::Rollout)
     }
 
     /// Whether a release is on its way in, or back out.
@@ -123,7 +124,7 @@ impl App {
         if let Some(problem) = &self.databases.problem {
             return Some(problem.clone());
         }
-        if let Some(problem) = self.switch.problem() {
+        if let Some(problem) = self.release.problem() {
             return Some(problem);
         }
         match state {
@@ -147,7 +148,7 @@ impl App {
             .chain(self.databases.deadline())
             .chain(self.begins_again())
             .chain(self.looks_again())
-            .chain(self.switch.deadline())
+            .chain(self.release.deadline())
             .chain(self.joins.deadline())
             .min()
     }

@@ -109,6 +109,11 @@ impl Looks {
         self.reading.iter().chain(due)
     }
 
+    /// Whether a reading is under way.
+    pub(super) fn is_reading(&self) -> bool {
+        self.reading.is_some()
+    }
+
     fn read(&mut self, id: RequestId, purpose: ReadPurpose) {
         let same = self.due.iter_mut().find_map(|look| match look {
             Look::Config(reading) if reading.purpose == purpose => Some(reading),

@@ -67,9 +67,9 @@ impl App {
     /// The same for all who have asked until now: one look is enough for those who want the same.
     pub(super) fn prepare_for(&mut self, context: &mut Context<'_>, asked: Vec<(RequestId, Purpose)>) {
         let Some((_, first)) = asked.first().copied() else { return };
-        if self.switch.is_moving() {
+        if !self.may_look(context) {
             // Half of one release and half of another must not be looked at.
-            return asked.into_iter().for_each(|(id, purpose)| self.switch.wait(id, purpose));
+            return asked.into_iter().for_each(|(id, purpose)| self.release.wait(id, purpose));
         }
         if let Some(preparing) = &mut self.preparing {
             preparing.again.extend(asked);

@@ -19,7 +19,6 @@ use super::migration::{LastMigration, Opening};
 use super::pool::{Backoff, Bucket, Process, Role};
 use super::rollout::Rollout;
 use super::supervisor::Supervisor;
-use super::switch::SwitchLeft;
 use super::view::LastRollout;
 
 /// What an ostlerd leaves to the next one. Moments count from the same origin under both.
@@ -58,7 +57,6 @@ pub(super) struct AppLeft {
     pub(super) last_plan: Option<AppPlan>,
     pub(super) post_deploy: Option<Opening>,
     pub(super) unasked: Option<AppPlan>,
-    pub(super) switch: SwitchLeft,
 }
 
 /// A plan whose databases are to be brought up to date.
@@ -159,7 +157,6 @@ impl App {
             last_plan: self.databases.last_plan.clone(),
             post_deploy: self.databases.owed_post_deploy().cloned(),
             unasked: self.databases.unasked.clone(),
-            switch: self.switch.left(),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::drain::{Drain, Shutdown};
 use super::event::{Event, ProcessFact, WorkerId};
 use super::leaving::Leaving;
 use super::random::Random;
+use super::release::HeldLinks;
 use super::reload::{Looks, ReadPurpose, Reload};
 use super::request::{Outcome, RequestId};
 use super::time::Moment;
@@ -28,6 +29,7 @@ pub struct Supervisor {
     pub(super) random: Random,
     pub(super) next_process: u64,
     pub(super) next_run: u64,
+    pub(super) links: HeldLinks,
     pub(super) now: Moment,
     pub(super) machine: MachinePolicy,
     pub(super) drain: Option<Drain>,
@@ -57,6 +59,7 @@ impl Supervisor {
             random: Random::seeded(seed),
             next_process: 0,
             next_run: 0,
+            links: HeldLinks::default(),
             now: Moment::ZERO,
             machine: plan.machine,
             drain: None,
@@ -92,6 +95,12 @@ impl Supervisor {
                 app.converge(context);
                 app.settle_link(context);
             });
+        }
+        if std::mem::take(&mut self.links.freed) {
+            // Somebody may wait for that.
+            for name in &names {
+                self.with_app(name, &mut effects, |app, context| app.settle_link(context));
+            }
         }
         self.apps.retain(|_, app| app.mode != Mode::Removed);
         self.give_answers(&mut effects);
@@ -165,8 +174,8 @@ impl Supervisor {
                     effects.actions.push(Action::ReleaseApp { app });
                 }
             }
-            Event::LinkHeard { app, fact } => {
-                self.with_app(&app, effects, |app, context| app.link_heard(context, fact));
+            Event::ReleaseLinkObserved { app, fact } => {
+                self.with_app(&app, effects, |app, context| app.link_observed(context, fact));
             }
             Event::SuccessorChecked { checked } => self.successor_checked(checked, effects),
             Event::EndExplained { restart } => self.end_explained(restart, effects),
@@ -247,6 +256,8 @@ impl Supervisor {
             random: &mut self.random,
             next_process: &mut self.next_process,
             next_run: &mut self.next_run,
+            links: &mut self.links,
+            reads_config: self.looks.is_reading(),
             actions: &mut effects.actions,
             answers: &mut effects.answers,
         };

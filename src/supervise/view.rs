@@ -1,5 +1,6 @@
 //! What does run: an immutable picture, from which health, metrics, the command and pages are made.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,8 @@ pub struct AppView {
     pub rollout: Option<RolloutView>,
     /// How the last rollout or start ended; `None` before the first has, and after a stop.
     pub last_rollout: Option<LastRollout>,
+    /// The folder of the release that ran before the one that serves: a rollback goes there.
+    pub before: Option<PathBuf>,
     /// What is wrong now, in one sentence.
     pub problem: Option<String>,
     /// The newest words of a worker that could not serve, while that is still the app's problem.

@@ -48,6 +48,7 @@ mod preload_abuse;
 mod preload_figures;
 mod recycling;
 mod refusing;
+mod release_link;
 mod releases;
 mod reload;
 mod rollouts;

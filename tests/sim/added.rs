@@ -48,7 +48,8 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
             let happening = Happening::RolloutSuperseded { generation, by: generation };
             Some(Action::Announce(News { app: app.clone(), happening }))
         }
-        (Flaw::AnswersBeforeTheLink, Action::MoveLink { app, order: LinkOrder::PutBack(_) }) => {
+        (Flaw::AnswersBeforeTheLink, Action::SwitchRelease { app, order: LinkOrder::Move { to, .. } }) => {
+            is_back(to, app, ledger).then_some(())?;
             let named = |it: &Option<Command>| matches!(it, Some(Command::Restart { app: it, release: Some(_), .. } | Command::Rollback { app: it, .. }) if it == app);
             let (id, _) = ledger.asked.iter().find(|(_, it)| it.answers == 0 && named(&it.request))?;
             Some(Action::Answer {
@@ -138,6 +139,12 @@ pub(crate) fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Ac
         }
         _ => None,
     }
+}
+
+/// Whether the link is moved to what was last seen to serve.
+pub(crate) fn is_back(to: &std::path::Path, app: &ostler::config::AppName, ledger: &Ledger) -> bool {
+    let view = ledger.crews.get(app).and_then(|crew| crew.view.as_ref());
+    view.and_then(|view| view.blueprint.as_ref()).is_some_and(|it| it.directory == to)
 }
 
 /// A worker is started at once, whatever it answers.

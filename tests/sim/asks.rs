@@ -1,6 +1,6 @@
 //! What people ask for, and what lies on the disk when they do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ostler::config::AppName;
@@ -102,6 +102,10 @@ impl Disk {
             (app.name.clone(), plan)
         });
         Plan { apps: prepared.collect(), machine: self.machine, ..Plan::default() }
+    }
+
+    pub(crate) fn names(&self) -> BTreeSet<AppName> {
+        self.apps.iter().map(|app| app.name.clone()).collect()
     }
 
     pub(crate) fn app_mut(&mut self, name: &AppName) -> Option<&mut OnDisk> {

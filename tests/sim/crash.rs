@@ -6,7 +6,7 @@ use std::time::Duration;
 use ostler::supervise::{
     Exit, Found, Moment, ProcessFact, Role, Snapshot, Stage, StopSignal, Supervisor, WorkerId,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::flaw::Flaw;
 use crate::hooks::Hooks;
@@ -93,11 +93,7 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
         Flaw::DeploysAfterACrash => file["deploys"] = true.into(),
         Flaw::ForgetsTheDrain => file["drain"] = Value::Null,
         Flaw::TakesTheDeadForLiving => found.values_mut().for_each(|found| found.alive = true),
-        Flaw::ForgetsAWorker
-        | Flaw::ForgetsZygotes
-        | Flaw::ForgetsTheStopped
-        | Flaw::ForgetsGenerations
-        | Flaw::ForgetsTheSwitch => {
+        Flaw::ForgetsAWorker | Flaw::ForgetsZygotes | Flaw::ForgetsTheStopped | Flaw::ForgetsGenerations => {
             let apps = file["apps"].as_object_mut().into_iter().flatten();
             for (_, app) in apps {
                 match flaw {
@@ -105,9 +101,6 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
                         let last = all.iter().rposition(|it| it["role"] == "web");
                         last.map(|last| all.remove(last));
                     }),
-                    Flaw::ForgetsTheSwitch => {
-                        app["switch"] = json!({ "unproven": null, "turning": false });
-                    }
                     Flaw::ForgetsZygotes => forget(app, |all| all.retain(|it| it["role"] == "web")),
                     Flaw::ForgetsGenerations => app["generations"] = 0.into(),
                     _ => app["mode"] = "running".into(),
@@ -199,7 +192,6 @@ pub(crate) fn put_right(
         (book.open, book.command) = (false, false);
     }
     for crew in ledger.crews.values_mut() {
-        crew.unproven = false;
         crew.unasked = crew.unasked.map(|_| now);
         crew.allow_a_change(now);
         crew.load.begin_anew();

@@ -7,9 +7,7 @@ use std::time::Duration;
 use crate::load::LoadBook;
 use ostler::config::AppName;
 use ostler::plan::{Blueprint, Policy, RolloutPolicy};
-use ostler::supervise::{
-    AppState, AppView, GenerationId, LinkFact, Moment, Observation, Role, Start, StopSignal,
-};
+use ostler::supervise::{AppState, AppView, GenerationId, Moment, Observation, Role, Start, StopSignal};
 
 /// A process that was asked for and is not known to be gone.
 #[derive(Clone, Debug)]
@@ -117,8 +115,6 @@ pub(crate) struct Crew {
     pub(crate) answers_well: BTreeMap<GenerationId, bool>,
     /// Generations of rollouts that failed with nothing to go back to.
     pub(crate) given_up: BTreeSet<GenerationId>,
-    /// Whether its link leads to a release that is not proven, and can be put back.
-    pub(crate) unproven: bool,
     /// What the last view said of it.
     pub(crate) view: Option<AppView>,
     /// The highest number of workers wanted since the rollout began.
@@ -174,20 +170,11 @@ impl Crew {
             admitted_since_start: BTreeSet::new(),
             answers_well: BTreeMap::new(),
             given_up: BTreeSet::new(),
-            unproven: false,
             view: None,
             peak: 0,
             most_configured: 0,
             load: LoadBook::default(),
             old_count: None,
-        }
-    }
-
-    pub(crate) fn link_heard(&mut self, fact: &LinkFact) {
-        match fact {
-            LinkFact::Turned { .. } => self.unproven = true,
-            LinkFact::Settled | LinkFact::Stuck { .. } => self.unproven = false,
-            LinkFact::There | LinkFact::NotTurned { .. } => {}
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::plan::Plan;
-use ostler::supervise::{Action, Command, Event, Happening, Moment, News, RequestId, Supervisor};
+use ostler::supervise::{Action, Command, Event, Happening, LinkFact, Moment, News, RequestId, Supervisor};
 
 use crate::rng::Rng;
 use crate::scenario::{app_plan, name, policy};
@@ -23,12 +23,19 @@ impl Crowd {
         let plan = app_plan(&name(0), 1, &policy(&mut Rng::seeded(1)));
         let apps = BTreeMap::from([(name(0), Ok(plan))]);
         let supervisor = Supervisor::new(Plan { apps, ..Plan::default() }, 1);
-        Crowd { supervisor, now: Moment::ZERO, lines: Vec::new(), looks: 0, answers: 0 }
+        let mut crowd = Crowd { supervisor, now: Moment::ZERO, lines: Vec::new(), looks: 0, answers: 0 };
+        crowd.tell(Event::TimePassed);
+        crowd
     }
 
     fn tell(&mut self, event: Event) {
         for action in self.supervisor.handle(self.now, event) {
             match action {
+                Action::SwitchRelease { app, .. } => {
+                    let (record, link, leads_to) = Default::default();
+                    let fact = LinkFact::Read { record, link, leads_to };
+                    self.tell(Event::ReleaseLinkObserved { app, fact });
+                }
                 Action::Prepare { .. } => self.looks += 1,
                 Action::Answer { .. } => self.answers += 1,
                 Action::Announce(News { happening: said @ Happening::RolloutRequested { .. }, .. }) => {

@@ -47,8 +47,10 @@ impl Calm {
                     assert_ne!(self.limits.insert(app, resources), Some(resources), "told twice");
                 }
                 Action::ReadConfig { keep, .. } => read = Some(found(self.files.clone(), &keep)),
-                Action::MoveLink { app, .. } => {
-                    self.facts.push_back(Event::LinkHeard { app, fact: LinkFact::Settled });
+                Action::SwitchRelease { app, .. } => {
+                    let (record, link, leads_to) = Default::default();
+                    let fact = LinkFact::Read { record, link, leads_to };
+                    self.facts.push_back(Event::ReleaseLinkObserved { app, fact });
                 }
                 Action::ReleaseApp { app } => drop(self.limits.remove(&app)),
                 Action::AdmitWorker { worker } => self.facts.push_back(ProcessFact::Ready.of(worker)),

@@ -10,7 +10,7 @@ use ostler::supervise::{
     ProcessNews, Role, RolloutView, Snapshot, Start, StopSignal, Supervisor, Tolerance, View, WorkerId,
 };
 
-use crate::added::{add_after, add_to};
+use crate::added::{add_after, add_to, is_back};
 use crate::ledger::Ledger;
 use crate::mutated_actions::Misdeed;
 use crate::mutated_events::{mutated_event, mutated_plan};
@@ -74,6 +74,8 @@ pub(crate) enum Flaw {
     ForgetsTheSwitch,
     LeavesTheLink,
     KeepsTheUnproven,
+    ForgetsTheWayBack,
+    PutsTheLinkBackBeneathARollout,
     AnswersBeforeTheLink,
     ForksFromNone,
     StartsTwoZygotes,
@@ -237,7 +239,11 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             | (Flaw::ForgetsHooks, Action::RunHook { .. })
             | (Flaw::NeverTellsReady, Action::TellReady)
             | (Flaw::KeepsHooks, Action::EndHooks { .. }) => continue,
-            (Flaw::LeavesTheLink, Action::MoveLink { order: LinkOrder::PutBack(_), .. }) => continue,
+            (Flaw::LeavesTheLink, Action::SwitchRelease { app, order: LinkOrder::Move { to, .. } })
+                if is_back(to, app, ledger) =>
+            {
+                continue;
+            }
             (Flaw::AnswersTwice, Action::Answer { .. })
             | (Flaw::RunsHooksTwice, Action::RunHook { .. })
             | (Flaw::StartsHooksTwice, Action::StartHooks { .. })
@@ -284,7 +290,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             _ => {}
         }
         let follow_up = add_to(flaw, &action, ledger);
-        done.push(changed(flaw, action));
+        done.push(changed(flaw, action, ledger));
         done.extend(follow_up);
     }
     done.extend(add_after(flaw, event, ledger));
@@ -300,7 +306,7 @@ fn spawn_as(action: &Action, name: WorkerId) -> Action {
 }
 
 /// The action as the flaw changes it.
-fn changed(flaw: Flaw, mut action: Action) -> Action {
+fn changed(flaw: Flaw, mut action: Action, ledger: &Ledger) -> Action {
     match (flaw, &mut action) {
         (
             Flaw::MixesReleases,
@@ -310,8 +316,23 @@ fn changed(flaw: Flaw, mut action: Action) -> Action {
             other.release.files += worker.0;
             *blueprint = std::sync::Arc::new(other);
         }
-        (Flaw::KeepsTheUnproven, Action::MoveLink { order: order @ LinkOrder::PutBack(_), .. }) => {
-            *order = LinkOrder::Keep(crate::links::folder(u64::MAX));
+        (Flaw::KeepsTheUnproven, Action::SwitchRelease { order: LinkOrder::Write(record), .. }) => {
+            if let Some(newest) = record.newest().map(ToOwned::to_owned) {
+                record.keep(&newest);
+            }
+        }
+        (Flaw::ForgetsTheWayBack, Action::SwitchRelease { order: LinkOrder::Write(record), .. }) => {
+            record.unproven = None;
+        }
+        (
+            Flaw::PutsTheLinkBackBeneathARollout,
+            Action::SwitchRelease { app, order: LinkOrder::Move { to, .. } },
+        ) => {
+            let view = ledger.crews.get(app).and_then(|crew| crew.view.as_ref());
+            let view = view.filter(|view| view.rollout.as_ref().is_some_and(|it| it.generation.is_some()));
+            if let Some(serving) = view.and_then(|view| view.blueprint.as_ref()) {
+                *to = serving.directory.clone();
+            }
         }
         (Flaw::HoldsAll, Action::StartProcess(Start { role: Role::Web, hold, .. })) => *hold = true,
         (Flaw::BearsWithWorse, Action::StartProcess(Start { role: Role::Web, tolerate, .. })) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::plan::Plan;
 use ostler::supervise::{
-    Action, AppView, Event, GenerationId, Happening, LinkFact, Moment, Observation, ProcessFact, ReadPurpose,
+    Action, AppView, Event, GenerationId, Happening, Moment, Observation, ProcessFact, ReadPurpose,
     RequestId, Role, RunId, Start, StopSignal, View, WorkerId,
 };
 
@@ -37,8 +37,6 @@ pub(crate) struct Ledger {
     pub(crate) hooks: Hooks,
     pub(crate) refused: Refused,
     pub(crate) start: Startup,
-    /// Apps that were taken away with their link where it was: it is whoever's who configures them again.
-    pub(crate) left_links: BTreeSet<AppName>,
     /// Apps whose stop has begun and not ended.
     pub(crate) stopping: BTreeSet<AppName>,
 }
@@ -110,14 +108,7 @@ impl Ledger {
                     book.hear(fact);
                 }
             }
-            Event::LinkHeard { app, fact } => {
-                if let LinkFact::Turned { .. } = fact {
-                    self.left_links.remove(app);
-                }
-                if let Some(crew) = self.crews.get_mut(app) {
-                    crew.link_heard(fact);
-                }
-            }
+            Event::ReleaseLinkObserved { .. } => {}
             Event::Requested { id, command } => self.requested(now, *id, command),
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
             Event::Process { process: worker, fact: ProcessFact::Proved(proof) } => {
@@ -235,9 +226,6 @@ impl Ledger {
             Action::SignalProcess { process: worker, signal: rung } => self.signalled(now, *worker, *rung),
             Action::Answer { id, outcome } => self.answered(*id, outcome),
             Action::Announce(news) => {
-                if let Happening::Removed = news.happening {
-                    self.left_links.insert(news.app.clone());
-                }
                 match news.happening {
                     Happening::Stopping => drop(self.stopping.insert(news.app.clone())),
                     Happening::Stopped | Happening::Removed => drop(self.stopping.remove(&news.app)),

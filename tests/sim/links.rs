@@ -1,34 +1,30 @@
 //! Links that lead to releases: turned when ostlerd says so, kept, put back, or not; and people who name releases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::supervise::{Command, Event, LinkFact, LinkOrder, Outcome, Target};
+use ostler::supervise::{Command, Event, LinkFact, LinkOrder, LookAt, ReleaseLink, ReleaseRecord};
 
 use crate::rng::Rng;
 use crate::world::World;
 
-/// What is written down of one app's link. Where it leads is the version on the disk.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Record {
-    serving: Option<u64>,
-    before: Option<u64>,
-    unproven: Option<Unproven>,
-}
-
-#[derive(Clone, Debug)]
-struct Unproven {
-    to: u64,
-    from: u64,
-    back: bool,
-}
-
 /// Drawn aside, so that what a seed stands for otherwise stays as it was.
 pub(crate) struct Links {
     pub(crate) rng: Rng,
-    records: BTreeMap<AppName, Record>,
+    /// What is written down. Where a link leads is the version on the disk.
+    pub(crate) records: BTreeMap<AppName, ReleaseRecord>,
+    /// Where ostlerd has moved a link; one that leads elsewhere is somebody else's.
+    placed: BTreeMap<AppName, u64>,
+    /// Apps of which what was written down was lost, for the disk was full.
+    pub(crate) lost: BTreeSet<AppName>,
+    /// Orders without an answer.
+    pub(crate) ordered: BTreeSet<AppName>,
+    /// Links that could not be moved, and are to be moved again.
+    pub(crate) stuck: BTreeSet<AppName>,
+    /// Apps for which no release was named since ostlerd fell last.
+    pub(crate) fallen: BTreeSet<AppName>,
 }
 
 impl Links {
@@ -36,7 +32,9 @@ impl Links {
         let mut rng = rng.clone();
         // The generator's first numbers are spoken for.
         (0..37).for_each(|_| _ = rng.below(2));
-        Links { rng, records: BTreeMap::new() }
+        let (records, placed) = Default::default();
+        let (lost, ordered, stuck, fallen) = Default::default();
+        Links { rng, records, placed, lost, ordered, stuck, fallen }
     }
 
     /// When somebody names a release.
@@ -46,9 +44,30 @@ impl Links {
         (0..count).map(|_| self.rng.millis(0, last)).collect()
     }
 
-    /// The apps whose link leads to what nobody has proven.
-    pub(crate) fn unproven(&self) -> impl Iterator<Item = (&AppName, u64)> {
-        self.records.iter().filter_map(|(app, it)| Some((app, it.unproven.as_ref()?.to)))
+    /// Whether ostlerd has moved the link to where it leads.
+    pub(crate) fn is_placed(&self, app: &AppName, version: u64) -> bool {
+        self.placed.get(app) == Some(&version)
+    }
+
+    /// An order is given.
+    pub(crate) fn order(&mut self, app: &AppName, order: &LinkOrder) {
+        self.ordered.insert(app.clone());
+        if let LinkOrder::Look(_) = order {
+            self.fallen.remove(app);
+        }
+    }
+
+    /// An order is answered.
+    fn answered(&mut self, app: &AppName, order: &LinkOrder, fact: &LinkFact) {
+        let newest = self.records.get(app).and_then(ReleaseRecord::newest);
+        match (order, fact) {
+            (LinkOrder::Move { to, .. }, LinkFact::Failed { .. }) if newest != Some(to) => {
+                self.stuck.insert(app.clone());
+            }
+            (_, LinkFact::Moved | LinkFact::Elsewhere) => _ = self.stuck.remove(app),
+            (LinkOrder::Write(record), _) if record.unproven.is_none() => _ = self.stuck.remove(app),
+            _ => {}
+        }
     }
 }
 
@@ -57,9 +76,18 @@ pub(crate) fn folder(version: u64) -> PathBuf {
     PathBuf::from(format!("/srv/{version}"))
 }
 
-fn version(folder: &Path) -> u64 {
+pub(crate) fn version(folder: &Path) -> u64 {
     let name = folder.file_name().and_then(|name| name.to_str()?.parse().ok());
     name.expect("every release is in a folder of its own")
+}
+
+fn link(app: &AppName) -> ReleaseLink {
+    ReleaseLink { path: PathBuf::from(format!("/srv/{app}/current")), below: PathBuf::new() }
+}
+
+fn full(path: &str) -> LinkFact {
+    let (why, remedy) = ("the disk is full".to_owned(), "make room".to_owned());
+    LinkFact::Failed { path: path.into(), why, remedy }
 }
 
 /// An order is carried out; what is then said of it.
@@ -68,49 +96,42 @@ pub(crate) fn carry_out(world: &mut World, app: &AppName, order: &LinkOrder) -> 
     let fails = world.links.rng.chance(fails);
     let disk = world.disk.app_mut(app)?;
     let record = world.links.records.entry(app.clone()).or_default();
-    Some(match order {
-        LinkOrder::Turn(_) if fails => {
-            LinkFact::NotTurned { outcome: Outcome::Refused { reason: "the disk is full".to_owned() } }
+    let leads_to = Some(folder(disk.version));
+    let fact = match order {
+        LinkOrder::Read => {
+            LinkFact::Read { record: Box::new(record.clone()), link: Some(link(app)), leads_to }
         }
-        LinkOrder::Turn(target) => {
-            let to = match target {
-                Target::Release(release) | Target::Serving(release) => Some(version(release)),
-                Target::Before => record.before,
-            };
-            let Some(to) = to else {
-                let reason = "no release is known that ran before".to_owned();
-                return Some(LinkFact::NotTurned { outcome: Outcome::Invalid { reason } });
-            };
-            if disk.version == to {
-                let is_unproven = record.unproven.as_ref().is_some_and(|it| it.to == to);
-                return Some(if is_unproven { LinkFact::Turned { to: folder(to) } } else { LinkFact::There });
-            }
-            let from = record.unproven.as_ref().map_or(disk.version, |it| it.from);
-            record.unproven = Some(Unproven { to, from, back: *target == Target::Before });
-            disk.version = to;
-            LinkFact::Turned { to: folder(to) }
+        LinkOrder::Look(_) if fails => LinkFact::NoRelease { reason: "there is no such release".to_owned() },
+        LinkOrder::Look(LookAt::Release(to) | LookAt::Folder(to)) => {
+            let (text, to) = (folder(disk.version), to.clone());
+            LinkFact::Looked { link: link(app), leads_to, text, to }
         }
-        LinkOrder::PutBack(to) => {
-            let unproven = record.unproven.take().filter(|it| it.to == disk.version);
-            if fails && unproven.is_some() {
-                record.unproven = unproven;
-                return Some(LinkFact::Stuck { reason: "the link cannot be put back".to_owned() });
-            }
-            if let Some(unproven) = unproven {
-                disk.version = to.as_deref().map_or(unproven.from, version);
-            }
-            LinkFact::Settled
+        LinkOrder::Write(_) if fails => full("release.json"),
+        LinkOrder::Write(new) => {
+            *record = (**new).clone();
+            world.links.lost.remove(app);
+            LinkFact::Written
         }
-        LinkOrder::Keep(directory) => {
-            let kept = version(directory);
-            let back = record.unproven.take().is_some_and(|it| it.back);
-            if record.serving != Some(kept) {
-                let earlier = record.serving.replace(kept);
-                record.before = earlier.filter(|_| !back);
-            }
-            LinkFact::Settled
+        LinkOrder::Remove { .. } => {
+            *record = ReleaseRecord::default();
+            world.links.lost.insert(app.clone());
+            LinkFact::Written
         }
-    })
+        LinkOrder::Move { from, .. } if *from != leads_to => LinkFact::Elsewhere,
+        LinkOrder::Move { .. } if fails => full("current"),
+        LinkOrder::Move { to, .. } => {
+            disk.version = version(to);
+            let named = record.unproven.iter().flat_map(|it| &it.named).any(|it| it.directory == *to);
+            match named || record.serving.as_ref() == Some(to) {
+                true => _ = world.links.placed.insert(app.clone(), disk.version),
+                // It is where somebody else had moved it.
+                false => _ = world.links.placed.remove(app),
+            }
+            LinkFact::Moved
+        }
+    };
+    world.links.answered(app, order, &fact);
+    Some(fact)
 }
 
 /// The release of that folder, or the one before.

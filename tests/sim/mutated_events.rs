@@ -1,7 +1,7 @@
 //! Planted bugs of what the core takes a fact for.
 
 use ostler::plan::{Blueprint, Plan};
-use ostler::supervise::{Command, Event};
+use ostler::supervise::{Command, Event, LinkFact};
 
 use crate::flaw::Flaw;
 
@@ -19,6 +19,12 @@ pub(crate) fn mutated_event(flaw: Option<Flaw>, mut event: Event) -> Event {
         (Some(Flaw::LooksOnce), Event::ConfigRead { found }) => {
             let held = found.iter_mut().flat_map(|found| found.held.values_mut());
             held.for_each(|refusal| refusal.passing = false);
+        }
+        (
+            Some(Flaw::ForgetsTheSwitch),
+            Event::ReleaseLinkObserved { fact: LinkFact::Read { record, .. }, .. },
+        ) => {
+            record.unproven = None;
         }
         (Some(Flaw::RestartsTheStopped), Event::EndExplained { restart }) => *restart = true,
         (Some(Flaw::BecomesAnything), Event::SuccessorChecked { checked }) => {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{AppState, Command, Moment, Role};
+use ostler::supervise::{Action, AppState, Command, Moment, Role};
 
 use crate::crew::Crew;
-use crate::laws::{Law, Verdict, Violation};
+use crate::laws::{Law, Verdict, Violation, links};
 use crate::ledger::Ledger;
 use crate::run::Run;
 
@@ -27,10 +27,10 @@ impl Run {
             return Ok(());
         }
         let calm_from = Moment::at(self.world.scenario.calm_from);
-        let (verdict, linked) = (self.all_is_well(), self.links_lead_to_the_proven());
+        let (verdict, linked) = (self.all_is_well(), self.links_come_to_rest());
         let well = verdict.is_ok() && linked.is_ok();
         if self.now.since(self.said_good_bye.unwrap_or(calm_from)) > BOUND && !self.ledger.exited {
-            self.options.code.holds(Law::LinksLeadToTheProven, || linked)?;
+            self.options.code.holds(Law::LinksComeToRest, || linked)?;
             let law = if well { Law::AnswersComeInTime } else { Law::TheWantedPlanIsServed };
             self.options.code.holds(law, || verdict)?;
             self.options.code.holds(Law::ReadinessIsTold, || readiness_is_told(&self.ledger))?;
@@ -60,19 +60,31 @@ impl Run {
         }
     }
 
-    /// No link leads to a release that was named and does not serve.
-    fn links_lead_to_the_proven(&self) -> Verdict {
-        let planned = |app| self.ledger.crews.get(app).is_some_and(|crew| crew.planned);
-        // One that somebody has moved elsewhere is theirs, whatever is written down.
-        let there = |app, version| self.world.disk.app(app).is_some_and(|disk| disk.version == version);
-        let mut unproven = self.world.links.unproven();
-        let left = |app| self.ledger.left_links.contains(app);
-        match unproven.find(|(app, version)| planned(app) && there(app, *version) && !left(app)) {
-            Some((app, version)) => {
-                Err(format!("the link of {app} leads to v{version}, which is not proven"))
-            }
-            None => Ok(()),
+    /// What ostlerd has begun to do about a link, it has done.
+    fn links_come_to_rest(&self) -> Verdict {
+        let links = &self.world.links;
+        match links
+            .stuck
+            .iter()
+            .chain(&links.ordered)
+            .find(|app| self.view.apps.iter().any(|it| it.name == **app))
+        {
+            Some(app) => Err(format!("the link of {app} does not come to rest")),
+            None => links::links_lead_to_what_serves(&self.world, &self.ledger, &self.view.apps, false),
         }
+    }
+
+    /// What holds of release links after each step.
+    pub(crate) fn judge_links(&self, actions: &[Action]) -> Result<(), Violation> {
+        let (world, ledger, views, code) = (&self.world, &self.ledger, &self.view.apps, self.options.code);
+        let lead = |fallen| move || links::links_lead_to_what_serves(world, ledger, views, fallen);
+        code.holds(Law::TheProvenServes, || links::the_proven_serves(world, views, actions))?;
+        code.holds(Law::LinksLeadToWhatServes, lead(false))?;
+        code.holds(Law::LinksOutliveOstlerd, lead(true))?;
+        code.holds(Law::TheWayBackIsWritten, || links::the_way_back_is_written(world, views))?;
+        code.holds(Law::AnswersWaitForTheLink, || {
+            links::answers_wait_for_the_link(world, ledger, views, actions)
+        })
     }
 
     fn all_is_well(&self) -> Verdict {

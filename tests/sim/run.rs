@@ -235,6 +235,9 @@ impl Run {
             standing,
         };
         code.judge_step(&step)?;
+        if !half_done {
+            self.judge_links(&actions)?;
+        }
         self.ledger.see(now, &self.view);
         if half_done && !self.ledger.exited {
             self.falls_now()?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostler::config::AppName;
 use ostler::supervise::{
-    Action, AppState, Command, ConfigFound, Event, HandoverBy, Moment, ReadPurpose, Stayed, View,
+    Action, AppState, Command, ConfigFound, Event, HandoverBy, LinkOrder, Moment, ReadPurpose, Stayed, View,
 };
 
 use crate::ledger::Ledger;
@@ -28,6 +28,8 @@ pub(crate) struct Startup {
     pub(crate) checked: bool,
     /// How room is to be made, once that is ordered; nothing is decided from then on.
     pub(crate) left: Option<HandoverBy>,
+    /// Apps whose link is being moved: what is read of them meanwhile may have to be looked at again.
+    pub(crate) moving: BTreeSet<AppName>,
     /// Apps that are looked at.
     pub(crate) looking: BTreeMap<AppName, u32>,
 }
@@ -59,7 +61,13 @@ impl Startup {
             Event::EndExplained { restart } => self.restarts |= restart,
             Event::SuccessorChecked { checked } => self.checked = checked.is_ok(),
             Event::Stayed { .. } => (self.left, self.restarts, self.checked) = (None, false, false),
-            Event::ConfigRead { .. } => self.reading = None,
+            Event::ConfigRead { .. } => {
+                let purpose = self.reading.take();
+                if purpose != Some(ReadPurpose::DryRun) {
+                    self.moving.iter().for_each(|app| *self.asked.entry(app.clone()).or_default() += 1);
+                }
+            }
+            Event::ReleaseLinkObserved { app, .. } => drop(self.moving.remove(app)),
             Event::AppPrepared { app, .. } => {
                 if let Some(count) = self.looking.get_mut(app) {
                     *count -= 1;
@@ -82,6 +90,9 @@ impl Startup {
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
         match action {
             Action::TellReady => self.ready = true,
+            Action::SwitchRelease { app, order: LinkOrder::Move { .. } } => {
+                self.moving.insert(app.clone());
+            }
             Action::Leave(way) => self.left = Some(way.clone()),
             Action::ReadConfig { purpose, .. } => {
                 self.reading = Some(*purpose);

@@ -50,7 +50,7 @@ pub(crate) enum Due {
     Migration(RunId, Later),
     /// Somebody asks for something about databases.
     AskDatabases,
-    /// A link is turned, kept or put back.
+    /// Something is done about a release link.
     Link(AppName, LinkOrder),
     /// Somebody names a release.
     AskSwitch,
@@ -183,8 +183,12 @@ impl World {
         self.now = self.now.max(at);
         match self.entries.remove(&number)? {
             Due::Fact(event) => {
-                if let Event::Process { process: worker, fact: ProcessFact::Exited(_) } = *event {
-                    self.gone.push(worker);
+                match &*event {
+                    Event::Process { process: worker, fact: ProcessFact::Exited(_) } => {
+                        self.gone.push(*worker)
+                    }
+                    Event::ReleaseLinkObserved { app, .. } => _ = self.links.ordered.remove(app),
+                    _ => {}
                 }
                 return Some(*event);
             }
@@ -205,7 +209,7 @@ impl World {
             Due::Link(app, order) => {
                 let fact = carry_out(self, &app, &order).filter(|_| !self.deaf)?;
                 let delay = self.links.rng.millis(0, 15);
-                self.after(delay, Due::Fact(Box::new(Event::LinkHeard { app, fact })));
+                self.after(delay, Due::Fact(Box::new(Event::ReleaseLinkObserved { app, fact })));
             }
             Due::Leaves(way) => return leaving::leave(self, way),
             Due::AskSwitch => return crate::links::ask(self),
@@ -251,7 +255,8 @@ impl World {
                 self.take_over();
             }
             Action::StopAccepting { app } => self.empties(app),
-            Action::MoveLink { app, order } => {
+            Action::SwitchRelease { app, order } => {
+                self.links.order(app, order);
                 let delay = self.links.rng.millis(0, 40);
                 self.after(delay, Due::Link(app.clone(), order.clone()));
             }
@@ -319,6 +324,8 @@ impl World {
 
     /// What ostlerd was doing about links is done by now, or never will be.
     fn links_stand_still(&mut self) {
+        self.links.ordered.clear();
+        self.links.fallen = self.disk.names();
         let is_link = |due: &Due| matches!(due, Due::Link(..));
         let orders: Vec<u64> =
             self.entries.iter().filter(|(_, due)| is_link(due)).map(|(number, _)| *number).collect();

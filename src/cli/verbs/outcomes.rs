@@ -10,8 +10,9 @@ use crate::config::AppName;
 use crate::observe::{Facts, Status, end_words, failure, notes, status_line};
 use crate::plan::{self, AppPlan, Blueprint, Plan, Prepared, Refusal};
 use crate::supervise::{
-    Action, AppState, Command, Event, Exit, Found, GenerationId, LastWords, LinkFact, MigrationFact, Moment,
-    Outcome, ProcessFact, RequestId, RunId, Stage, Start, Supervisor, Trouble, WorkerId,
+    Action, AppState, Command, Event, Exit, Found, GenerationId, LastWords, LinkFact, LinkOrder,
+    MigrationFact, Moment, Outcome, ProcessFact, RequestId, RunId, Stage, Start, Supervisor, Trouble,
+    WorkerId,
 };
 
 /// What becomes of a worker that is started.
@@ -97,7 +98,15 @@ impl World {
             Action::Prepare { app } => {
                 events.push(Event::AppPrepared { app, prepared: Box::new(self.prepared.clone()) });
             }
-            Action::MoveLink { app, .. } => events.push(Event::LinkHeard { app, fact: LinkFact::Settled }),
+            Action::SwitchRelease { app, order } => {
+                let (record, link, leads_to) = Default::default();
+                let fact = match order {
+                    LinkOrder::Read => LinkFact::Read { record, link, leads_to },
+                    LinkOrder::Look(_) => LinkFact::NoLink { reason: NOPE.into() },
+                    _ => LinkFact::Written,
+                };
+                events.push(Event::ReleaseLinkObserved { app, fact });
+            }
             Action::StopAccepting { app } => events.push(Event::QueueEmptied { app }),
             Action::Migrate { run, .. } => events.push(unmigrated(run)),
             Action::Answer { id, outcome } => drop(self.answers.insert(id, outcome)),

@@ -1,8 +1,8 @@
 use std::os::unix::fs::symlink;
 
-use super::record::{Record, Unproven};
 use super::*;
 use crate::run::rights::as_whom;
+use crate::supervise::ReleaseRecord;
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -45,6 +45,21 @@ fn a_turned_link_says_it_as_it_did_before() {
     assert_eq!(link.text_for(&release), root.join("releases/2"), "absolute stays absolute");
     assert_eq!(link.text_for(Path::new("/opt/other")), PathBuf::from("/opt/other"));
     assert!(!root.join(".current.ostler").is_symlink(), "nothing is left beside it");
+}
+
+#[test]
+fn a_link_that_somebody_else_has_moved_is_left_to_him() {
+    let folder = folder();
+    let root = fs::canonicalize(folder.path()).unwrap();
+    let link = Link::of(&root.join("current")).unwrap();
+    let from = root.join("releases/1");
+    link.point_from(Some(&from), Path::new("releases/2")).unwrap();
+    let again = link.point_from(Some(&from), Path::new("releases/3"));
+    assert!(matches!(again, Err(NotMoved::Elsewhere)), "{again:?}");
+    assert_eq!(link.text().unwrap(), PathBuf::from("releases/2"));
+    fs::remove_dir_all(root.join("releases/2")).unwrap();
+    link.point_from(Some(&from), Path::new("releases/1")).unwrap();
+    assert_eq!(link.leads_to().unwrap(), from, "it led nowhere");
 }
 
 #[test]
@@ -104,30 +119,14 @@ fn root_leaves_a_link_to_its_owner() {
 }
 
 #[test]
-fn a_rollback_goes_one_step_and_not_to_and_fro() {
-    let mut record = Record::default();
-    record.keep(Path::new("/1"));
-    record.keep(Path::new("/2"));
-    record.keep(Path::new("/2"));
-    assert_eq!((record.serving.clone(), record.before.clone()), (Some("/2".into()), Some("/1".into())));
-    let link = Link { path: "/current".into(), below: PathBuf::new() };
-    let (to, from, text) = ("/1".into(), "/2".into(), "2".into());
-    record.unproven = Some(Unproven { link, to, from, text, back: true });
-    record.keep(Path::new("/1"));
-    assert_eq!((record.before.clone(), record.left.clone()), (None, Some("/2".into())));
-    record.keep(Path::new("/3"));
-    assert_eq!((record.before.clone(), record.left.clone()), (Some("/1".into()), None));
-}
-
-#[test]
 fn a_record_is_whole_or_says_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let path = Record::path(folder.path(), "shop");
-    assert_eq!(Record::read(&path), Record::default());
-    let mut record = Record::default();
-    record.keep(Path::new("/1"));
-    record.write(&path).unwrap();
-    assert_eq!(Record::read(&path), record);
+    let path = record::path(folder.path(), "shop");
+    assert_eq!(record::read(&path), ReleaseRecord::default());
+    let mut known = ReleaseRecord::default();
+    known.keep(Path::new("/1"));
+    record::write(&known, &path).unwrap();
+    assert_eq!(record::read(&path), known);
     fs::write(&path, "{\"serving\":").unwrap();
-    assert_eq!(Record::read(&path), Record::default());
+    assert_eq!(record::read(&path), ReleaseRecord::default());
 }

@@ -16,7 +16,7 @@ pub(in crate::run) enum Effect {
     /// Tells it that its app stops.
     Hurry(WorkerId),
     /// Has an app's link lead elsewhere, or stay.
-    MoveLink(AppName, LinkOrder),
+    SwitchRelease(AppName, LinkOrder),
     /// Makes room for the next ostlerd: the driver's own.
     Leave(HandoverBy),
 }
@@ -29,7 +29,7 @@ impl Shell {
 
     pub(in crate::run) fn effect(&mut self, effect: Effect) {
         let worker = match effect {
-            Effect::MoveLink(app, order) => return self.move_link(app, order),
+            Effect::SwitchRelease(app, order) => return self.switch_release(app, order),
             Effect::Release(worker) | Effect::Admit(worker) | Effect::Signal(worker, _) => worker,
             Effect::Hurry(worker) => worker,
             Effect::Leave(_) => return,
@@ -55,7 +55,7 @@ impl Shell {
                 let told = board.zip(running.slot.as_ref()).map(|(board, slot)| board.hurry(slot));
                 ("told that its app stops", told.unwrap_or(Ok(())))
             }
-            Effect::MoveLink(..) | Effect::Leave(_) => return,
+            Effect::SwitchRelease(..) | Effect::Leave(_) => return,
         };
         if let Err(error) = done {
             let app = running.blueprint.app.as_str();

@@ -207,7 +207,7 @@ impl App {
         }
         self.hurry(context);
         self.keep_singles(context);
-        if !self.processes.is_empty() || !self.databases.is_idle() || self.switch.is_open() {
+        if !self.processes.is_empty() || !self.databases.is_idle() || self.release.is_open() {
             return;
         }
         let Mode::Stopping { waiters, then, .. } = std::mem::replace(&mut self.mode, Mode::Stopped) else {

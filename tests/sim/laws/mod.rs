@@ -5,7 +5,7 @@ mod answers;
 mod background;
 mod drains;
 mod hooks;
-mod links;
+pub(crate) mod links;
 mod lives;
 mod migrations;
 mod ready;
@@ -89,9 +89,12 @@ pub(crate) enum Law {
     TheHistoryEndsWhatItBegins,
     RunsEnd,
     AStopIsBounded,
-    LinksFollowWhatServes,
+    TheProvenServes,
     AnswersWaitForTheLink,
-    LinksLeadToTheProven,
+    LinksLeadToWhatServes,
+    LinksOutliveOstlerd,
+    TheWayBackIsWritten,
+    LinksComeToRest,
     WantedIsWithinTheRange,
     StepsAreBounded,
     ScalingIsSteady,
@@ -230,8 +233,6 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::MigrationsTouchNoWorker, migrations::migrations_touch_no_worker),
     (Law::RunsEnd, migrations::runs_end),
     (Law::AStopIsBounded, migrations::a_stop_is_bounded),
-    (Law::LinksFollowWhatServes, links::links_follow_what_serves),
-    (Law::AnswersWaitForTheLink, links::answers_wait_for_the_link),
     (Law::ZygotesEndWithTheirNeed, zygotes::zygotes_end_with_their_need),
     (Law::WantedIsWithinTheRange, scaling::wanted_is_within_the_range),
     (Law::TheLoadIsFollowed, scaling::the_load_is_followed),
