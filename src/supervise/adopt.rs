@@ -23,16 +23,17 @@ use std::collections::BTreeMap;
 
 use super::accepting::Accepting;
 use super::action::Action;
-use super::app::{App, Context, Mode, Then};
+use super::app::{App, Context, Mode};
 use super::deploy::Deploy;
 use super::event::{Exit, WorkerId};
+use super::migrating::Wanted;
 use super::news::Cause;
 use super::pool::{Ending, Life, Process, Role, StopSignal};
 use super::random::Random;
 use super::release::HeldLinks;
 use super::reload::Looks;
 use super::rollout::Phase;
-use super::snapshot::{AppLeft, ModeLeft, Snapshot, WantedLeft};
+use super::snapshot::{AppLeft, Snapshot};
 use super::supervisor::{Effects, Supervisor};
 use super::time::Moment;
 
@@ -97,13 +98,7 @@ impl Supervisor {
 
 impl App {
     fn take_over(&mut self, context: &mut Context<'_>, left: AppLeft, found: &BTreeMap<WorkerId, Found>) {
-        let waiters = Vec::new();
-        self.mode = match left.mode {
-            ModeLeft::Running => Mode::Running,
-            ModeLeft::Stopped if left.processes.is_empty() => Mode::Stopped,
-            ModeLeft::Stopped => Mode::Stopping { waiters, then: Then::Rest, emptying: None },
-            ModeLeft::Leaving => Mode::Stopping { waiters, then: Then::Forget, emptying: None },
-        };
+        self.mode = left.mode;
         self.serving = left.serving;
         self.rollout = left.rollout;
         if let Some(rollout) = self.rollout.as_mut().filter(|it| matches!(it.phase, Phase::Settling { .. })) {
@@ -142,15 +137,15 @@ impl App {
         self.databases.problem = left.migration_problem;
         self.databases.last_plan = left.last_plan;
         self.databases.post_deploy = left.post_deploy;
-        let asks = left.unasked.clone().map(|plan| WantedLeft { plan, rolls_out: false });
+        let asks = left.unasked.clone().map(|plan| Wanted::of(plan, false));
         self.databases.unasked = left.unasked;
         self.migrate_anew(context, left.wanted.or(asks));
     }
 
     /// A migration that was under way is begun anew: its first step is to sweep what the old one left behind, and to find
     /// out what it has done.
-    fn migrate_anew(&mut self, context: &mut Context<'_>, wanted: Option<WantedLeft>) {
-        if let (Some(WantedLeft { plan, rolls_out }), Mode::Running) = (wanted, &self.mode) {
+    fn migrate_anew(&mut self, context: &mut Context<'_>, wanted: Option<Wanted>) {
+        if let (Some(Wanted { plan, rolls_out, .. }), Mode::Running) = (wanted, &self.mode) {
             match rolls_out {
                 true => self.roll_out(context, plan, Vec::new()),
                 false => self.migrate_only(context, plan, Vec::new()),

@@ -75,13 +75,16 @@ pub(super) struct Generation {
 }
 
 /// What is wanted of an app.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Mode {
     Running,
     Stopping {
+        #[serde(skip)]
         waiters: Vec<RequestId>,
         then: Then,
         /// Until when its ready workers go on, to take the connections that wait.
+        #[serde(skip)]
         emptying: Option<Moment>,
     },
     /// Stopped, and forgotten as soon as that has been said.
@@ -89,14 +92,34 @@ pub(super) enum Mode {
     Stopped,
 }
 
+impl Mode {
+    pub(super) fn stopping(then: Then) -> Mode {
+        Mode::Stopping { waiters: Vec::new(), then, emptying: None }
+    }
+
+    /// The same for the next ostlerd; `was_stopped`: somebody has asked for just that. In a shutdown every app is stopped,
+    /// and the next ostlerd runs it again.
+    pub(super) fn left(&self, was_stopped: bool) -> Mode {
+        match self {
+            Mode::Stopping { then: Then::Forget, .. } | Mode::Removed => Mode::stopping(Then::Forget),
+            Mode::Stopping { then: Then::Rest, .. } if was_stopped => Mode::stopping(Then::Rest),
+            Mode::Stopped if was_stopped => Mode::Stopped,
+            // Also one that is configured again: the next ostlerd reads as what, and until then it goes on.
+            Mode::Stopping { .. } | Mode::Stopped | Mode::Running => Mode::Running,
+        }
+    }
+}
+
 /// What follows a stop.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Then {
     /// It stays stopped until somebody starts it.
     Rest,
     /// It is no longer configured.
     Forget,
     /// It was configured again while it drained: it starts anew, and whoever configured it gets an answer.
+    #[serde(skip)]
     Return(Box<Prepared>, RequestId),
 }
 

@@ -11,6 +11,8 @@
 //!
 //! One thing at a time is done to an app's databases: a migration, a person's resolution, post_deploy.
 
+use serde::{Deserialize, Serialize};
+
 use crate::plan::AppPlan;
 
 use super::again::Again;
@@ -25,14 +27,16 @@ use super::time::Moment;
 use super::view::LastRollout;
 
 /// A plan whose databases are to be brought up to date, and for whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Wanted {
     pub(super) plan: AppPlan,
     /// Whether the plan is rolled out then.
     pub(super) rolls_out: bool,
     /// Who waits for the rollout.
+    #[serde(skip)]
     pub(super) waiters: Vec<RequestId>,
     /// Who waits for the migration alone.
+    #[serde(skip)]
     pub(super) only: Vec<RequestId>,
 }
 
@@ -70,6 +74,16 @@ pub(super) struct Databases {
 }
 
 impl Wanted {
+    /// What nobody waits for.
+    pub(super) fn of(plan: AppPlan, rolls_out: bool) -> Wanted {
+        Wanted { plan, rolls_out, waiters: Vec::new(), only: Vec::new() }
+    }
+
+    /// The same for the next ostlerd: who waits goes with the one that they asked.
+    pub(super) fn left(&self) -> Wanted {
+        Wanted::of(self.plan.clone(), self.rolls_out)
+    }
+
     fn has(&self, plan: &AppPlan) -> bool {
         self.plan.blueprint == plan.blueprint && self.plan.migrate == plan.migrate
     }

@@ -12,9 +12,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::AppName;
 use crate::plan::{AppPlan, Blueprint, MachinePolicy, Refusal};
 
-use super::app::{App, Generation, Mode, Then};
+use super::app::{App, Generation, Mode};
 use super::drain::Drain;
 use super::event::{GenerationId, LastWords, WorkerId};
+use super::migrating::Wanted;
 use super::migration::{LastMigration, Opening};
 use super::pool::{Backoff, Bucket, Process, Role};
 use super::rollout::Rollout;
@@ -36,7 +37,7 @@ pub struct Snapshot {
 /// One app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct AppLeft {
-    pub(super) mode: ModeLeft,
+    pub(super) mode: Mode,
     pub(super) serving: Option<Generation>,
     pub(super) rollout: Option<Rollout>,
     pub(super) processes: Vec<Process>,
@@ -51,30 +52,12 @@ pub(super) struct AppLeft {
     pub(super) last_rollout: Option<LastRollout>,
     pub(super) last_words: Option<LastWords>,
     /// What the migration is for that is under way, or waits.
-    pub(super) wanted: Option<WantedLeft>,
+    pub(super) wanted: Option<Wanted>,
     pub(super) last_migration: Option<LastMigration>,
     pub(super) migration_problem: Option<String>,
     pub(super) last_plan: Option<AppPlan>,
     pub(super) post_deploy: Option<Opening>,
     pub(super) unasked: Option<AppPlan>,
-}
-
-/// A plan whose databases are to be brought up to date.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct WantedLeft {
-    pub(super) plan: AppPlan,
-    pub(super) rolls_out: bool,
-}
-
-/// What was wanted of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ModeLeft {
-    Running,
-    /// Somebody stopped it; its workers may still drain.
-    Stopped,
-    /// It was taken out of the configuration and drains.
-    Leaving,
 }
 
 impl Snapshot {
@@ -102,7 +85,7 @@ impl Snapshot {
 
     /// The apps that somebody wants to run.
     pub(super) fn running(&self) -> impl Iterator<Item = &AppName> {
-        self.apps.iter().filter(|(_, left)| left.mode == ModeLeft::Running).map(|(name, _)| name)
+        self.apps.iter().filter(|(_, left)| left.mode == Mode::Running).map(|(name, _)| name)
     }
 }
 
@@ -127,16 +110,8 @@ impl Supervisor {
 
 impl App {
     fn left(&self, was_stopped: bool) -> AppLeft {
-        let mode = match &self.mode {
-            Mode::Stopping { then: Then::Forget, .. } | Mode::Removed => ModeLeft::Leaving,
-            // It is configured again: the next ostlerd reads as what, and until then it goes on.
-            Mode::Stopping { then: Then::Return(..), .. } => ModeLeft::Running,
-            Mode::Stopping { then: Then::Rest, .. } | Mode::Stopped if was_stopped => ModeLeft::Stopped,
-            // In a shutdown every app is stopped; the next ostlerd runs it again.
-            Mode::Stopping { .. } | Mode::Stopped | Mode::Running => ModeLeft::Running,
-        };
         AppLeft {
-            mode,
+            mode: self.mode.left(was_stopped),
             serving: self.serving.clone(),
             rollout: self.rollout.as_ref().map(Rollout::left),
             processes: self.processes.values().cloned().collect(),
@@ -148,10 +123,7 @@ impl App {
             refusal: self.refusal.clone(),
             last_rollout: self.last_rollout.clone(),
             last_words: self.last_words.clone(),
-            wanted: self
-                .databases
-                .newest()
-                .map(|wanted| WantedLeft { plan: wanted.plan.clone(), rolls_out: wanted.rolls_out }),
+            wanted: self.databases.newest().map(Wanted::left),
             last_migration: self.databases.last.clone(),
             migration_problem: self.databases.problem.clone(),
             last_plan: self.databases.last_plan.clone(),

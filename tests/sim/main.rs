@@ -336,7 +336,6 @@ const OCCURRENCES: &[&str] = &[
     "no migration of",
     "has no migrations",
     "ostlerd was ended at once; the next one looks",
-    "fact: Read {",
     "fact: Moved",
     "fact: Elsewhere",
     "order: Remove {",
