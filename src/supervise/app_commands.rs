@@ -53,8 +53,11 @@ impl App {
 
     /// The app's first plan.
     pub(super) fn begin(&mut self, context: &mut Context<'_>, prepared: Prepared, waiter: Option<RequestId>) {
-        let waiters = waiter.into_iter().collect();
+        let waiters: Vec<_> = waiter.into_iter().collect();
         match prepared {
+            Ok(plan) if self.release.read_too_early(&plan.blueprint.directory) => {
+                self.prepare_for(context, waiters.into_iter().map(|id| (id, Purpose::Rollout)).collect());
+            }
             Ok(plan) => self.roll_out(context, plan, waiters),
             Err(refusal) => self.refuse(context, refusal, waiters),
         }
@@ -90,8 +93,7 @@ impl App {
             return false;
         }
         let effect = self.plan().map_or(Effect::Rollout, |running| effect(&running, &plan));
-        if effect == Effect::Rollout && self.release.leaves(&plan.blueprint.directory) {
-            // What was read is of the release that the link leaves.
+        if self.release.read_too_early(&plan.blueprint.directory) && effect == Effect::Rollout {
             self.prepare(context, id, Purpose::Rollout);
             return true;
         }

@@ -203,7 +203,8 @@ impl Ledger {
     /// Writes down what the core does.
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
         self.accepting.act(now, action);
-        self.start.act(now, action);
+        let app = if let Action::Prepare { app } = action { self.crews.get(app) } else { None };
+        self.start.act(now, action, app.is_some_and(Crew::serves));
         self.hooks.act(action);
         self.refused.act(action);
         match action {

@@ -28,8 +28,10 @@ pub(crate) struct Startup {
     pub(crate) checked: bool,
     /// How room is to be made, once that is ordered; nothing is decided from then on.
     pub(crate) left: Option<HandoverBy>,
-    /// Apps whose link is being moved: what is read of them meanwhile may have to be looked at again.
-    pub(crate) moving: BTreeSet<AppName>,
+    /// Apps whose link is being moved.
+    moving: BTreeSet<AppName>,
+    /// Those whose link was moved while the configuration was read: they may have to be looked at again.
+    moved_in_read: BTreeSet<AppName>,
     /// Apps that are looked at.
     pub(crate) looking: BTreeMap<AppName, u32>,
 }
@@ -64,7 +66,8 @@ impl Startup {
             Event::ConfigRead { .. } => {
                 let purpose = self.reading.take();
                 if purpose != Some(ReadPurpose::DryRun) {
-                    self.moving.iter().for_each(|app| *self.asked.entry(app.clone()).or_default() += 1);
+                    let moved = std::mem::take(&mut self.moved_in_read);
+                    moved.into_iter().for_each(|app| *self.asked.entry(app).or_default() += 1);
                 }
             }
             Event::ReleaseLinkObserved { app, .. } => drop(self.moving.remove(app)),
@@ -87,22 +90,26 @@ impl Startup {
         }
     }
 
-    pub(crate) fn act(&mut self, now: Moment, action: &Action) {
+    /// `serves` is whether the app of the action does.
+    pub(crate) fn act(&mut self, now: Moment, action: &Action, serves: bool) {
         match action {
             Action::TellReady => self.ready = true,
             Action::SwitchRelease { app, order: LinkOrder::Move { .. } } => {
                 self.moving.insert(app.clone());
+                self.moved_in_read.insert(app.clone());
             }
             Action::Leave(way) => self.left = Some(way.clone()),
             Action::ReadConfig { purpose, .. } => {
                 self.reading = Some(*purpose);
+                self.moved_in_read = self.moving.clone();
                 self.read.insert(name(*purpose), now);
             }
             Action::Prepare { app } => {
                 *self.looking.entry(app.clone()).or_default() += 1;
                 if self.owed.remove(app) {
                     self.unproven.insert(app.clone());
-                } else if let Some(asked) = self.asked.get_mut(app) {
+                } else if let Some(asked) = self.asked.get_mut(app).filter(|_| serves) {
+                    // Of one that does not, the look may be nobody's: whoever has asked gets another one after it.
                     *asked = asked.saturating_sub(1);
                 }
             }

@@ -54,6 +54,8 @@ pub(super) struct ReleaseState {
     link: Option<ReleaseLink>,
     /// For which folder that serves it was read.
     kept: Option<PathBuf>,
+    /// Where it was moved back to since a configuration was read that is not in force yet.
+    moved_since_read: Option<PathBuf>,
     /// The order that has no answer yet.
     ordered: Option<Ordered>,
     /// Who wants a release looked at, once the link stands still.
@@ -151,9 +153,15 @@ impl ReleaseState {
         self.ordered.is_some() || !self.known
     }
 
-    /// Whether the link is being moved to another release than that of this folder, which is not brought in any more.
-    pub(super) fn leaves(&self, directory: &Path) -> bool {
-        matches!(&self.ordered, Some(Ordered::MoveBack(to)) if to != directory)
+    /// Whether a configuration that is to be in force, of the release of this folder, may have been read before the link was
+    /// moved back to another.
+    pub(super) fn read_too_early(&mut self, directory: &Path) -> bool {
+        let moved = self.moved_since_read.take();
+        let moves = match &self.ordered {
+            Some(Ordered::MoveBack(to)) => Some(to),
+            _ => moved.as_ref(),
+        };
+        moves.is_some_and(|to| to != directory)
     }
 
     /// Whether the link may have to be put back still, and that can be done.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::record::{ReleaseLink, ReleaseRecord, Unproven};
 use super::{LinkFact, LinkOrder, LookAt, Ordered, Switching, Target};
 use crate::supervise::again::Again;
-use crate::supervise::app::{App, Context, Mode};
+use crate::supervise::app::{App, Context, Mode, Then};
 use crate::supervise::news::Happening;
 use crate::supervise::request::Outcome;
 use crate::supervise::waiting::Purpose;
@@ -39,6 +39,9 @@ impl App {
     }
 
     fn settle(&mut self, context: &mut Context<'_>) {
+        if self.release.record.unproven.is_none() {
+            self.release.stuck = None;
+        }
         if self.mode == Mode::Removed || self.release.ordered.is_some() {
             return;
         }
@@ -186,6 +189,8 @@ impl App {
 
     /// The link was to lead to what is brought in, or serves.
     pub(super) fn moved_back(&mut self, context: &mut Context<'_>, to: PathBuf, fact: LinkFact) {
+        let returns = matches!(self.mode, Mode::Stopping { then: Then::Return(..), .. });
+        self.release.moved_since_read = Some(to.clone()).filter(|_| context.reads_config || returns);
         match fact {
             LinkFact::Moved if self.release.record.has_named(&to) => {
                 self.release.record.leads_to(Some(&to));
