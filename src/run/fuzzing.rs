@@ -210,7 +210,8 @@ mod tests {
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
             let read = serde_json::from_slice::<Kept>(&std::fs::read(&path).unwrap()[1..]);
-            assert!(read.is_ok_and(|kept| kept.snapshot.processes().count() > 0), "{}", path.display());
+            let kept = read.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert!(kept.snapshot.processes().count() > 0, "{}", path.display());
         }
     }
 }
