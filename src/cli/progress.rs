@@ -142,11 +142,11 @@ fn migrating(happening: &Happening) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervise::WorkerId;
+    use crate::supervise::ProcessId;
     use std::time::Duration;
 
     fn of_worker(generation: u64, change: ProcessChange) -> Happening {
-        let (process, generation) = (WorkerId(9), GenerationId(generation));
+        let (process, generation) = (ProcessId(9), GenerationId(generation));
         Happening::Process(ProcessNews { process, role: Role::Web, generation, change })
     }
 

@@ -1,12 +1,12 @@
 use super::*;
 use crate::observe::{BackgroundState, BackgroundStatus, DrainStatus};
-use crate::supervise::{AppState, GenerationId, LastRollout, ScalingView, WorkerId};
+use crate::supervise::{AppState, GenerationId, LastRollout, ProcessId, ScalingView};
 
 const DARK: Screen = Screen { live: false, colour: false };
 
 fn shop() -> AppStatus {
     let worker = |id: u64, requests| WorkerStatus {
-        id: WorkerId(id),
+        id: ProcessId(id),
         pid: Some(800 + id as i32),
         generation: GenerationId(7),
         state: WorkerState::Ready,
@@ -186,7 +186,7 @@ fn a_preloaded_app_shows_what_its_workers_are_forked_from() {
 
 fn zygote() -> crate::observe::ZygoteStatus {
     crate::observe::ZygoteStatus {
-        id: WorkerId(8),
+        id: ProcessId(8),
         pid: Some(808),
         generation: GenerationId(7),
         loads: crate::plan::Preload::App,
@@ -201,7 +201,7 @@ fn commands_are_shown_with_what_runs_and_what_waits() {
     let queue = BackgroundStatus {
         name: "queue".into(),
         state: BackgroundState::Running,
-        id: Some(WorkerId(11)),
+        id: Some(ProcessId(11)),
         pid: Some(811),
         generation: GenerationId(7),
         restarts: 0,

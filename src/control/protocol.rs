@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::plan::Preload;
     use crate::supervise::{
-        Cause, Exit, GenerationId, Happening, LastWords, ProcessChange, ProcessNews, Role, WorkerId,
+        Cause, Exit, GenerationId, Happening, LastWords, ProcessChange, ProcessId, ProcessNews, Role,
     };
     use std::time::Duration;
 
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn news_survives_the_wire() {
-        let (process, generation) = (WorkerId(3), GenerationId(2));
+        let (process, generation) = (ProcessId(3), GenerationId(2));
         let last_words = LastWords { message: "no".into(), traceback: "Traceback\n  x".into() };
         let of = |role, change| Happening::Process(ProcessNews { process, role, generation, change });
         let (ready, took) = (Some(1), Duration::from_millis(1234));

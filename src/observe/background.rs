@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Facts;
 use super::words::{Tone, bytes, duration};
 use crate::config::counted;
-use crate::supervise::{AppView, BackgroundView, GenerationId, Role, WorkerId, WorkerState};
+use crate::supervise::{AppView, BackgroundView, GenerationId, ProcessId, Role, WorkerState};
 
 /// A command that runs beside the workers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct BackgroundStatus {
     /// How it is.
     pub state: BackgroundState,
     /// The name of its process; `None` if there is none.
-    pub id: Option<WorkerId>,
+    pub id: Option<ProcessId>,
     /// The same process's number; `None` also between the decision to start it and its start.
     pub pid: Option<i32>,
     /// Its generation.

@@ -10,7 +10,7 @@ use super::words::{
 };
 use super::{AppStatus, Status, Trend, WorkerStatus};
 use crate::config::{AppName, counted};
-use crate::supervise::{WorkerId, WorkerState};
+use crate::supervise::{ProcessId, WorkerState};
 
 /// A request that has taken so many seconds is looked at, and one that has taken longer is wrong: gunicorn's own time
 /// limit of a worker is 30 s.
@@ -81,7 +81,7 @@ pub struct AppRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerRow {
     /// Its name.
-    pub id: WorkerId,
+    pub id: ProcessId,
     /// Its process.
     pub pid: String,
     /// Its generation.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Status;
 use crate::config::AppName;
 use crate::supervise::{
-    Cause, Exit, Happening, News, ProcessChange, ProcessNews, Role, VerdictKind, WorkerId,
+    Cause, Exit, Happening, News, ProcessChange, ProcessId, ProcessNews, Role, VerdictKind,
 };
 
 /// What happened since ostlerd started.
@@ -24,9 +24,9 @@ pub struct Counters {
     /// Seconds that single migrations took which were applied, by app.
     pub migration_seconds: BTreeMap<AppName, f64>,
     /// Of each worker: its app, and how many of its requests are counted.
-    counted: BTreeMap<WorkerId, (AppName, u64)>,
+    counted: BTreeMap<ProcessId, (AppName, u64)>,
     /// Workers whose end has been counted before they ended.
-    ending: BTreeSet<WorkerId>,
+    ending: BTreeSet<ProcessId>,
 }
 
 /// The counts as they are written down for the next ostlerd.
@@ -39,8 +39,8 @@ pub struct CountersRecord {
     migrations: Vec<(AppName, String, u64)>,
     #[serde(default)]
     migration_seconds: BTreeMap<AppName, f64>,
-    counted: Vec<(WorkerId, AppName, u64)>,
-    ending: BTreeSet<WorkerId>,
+    counted: Vec<(ProcessId, AppName, u64)>,
+    ending: BTreeSet<ProcessId>,
 }
 
 impl From<&Counters> for CountersRecord {
@@ -122,7 +122,7 @@ impl Counters {
         }
     }
 
-    fn worker_changed(&mut self, app: &AppName, worker: WorkerId, change: &ProcessChange) {
+    fn worker_changed(&mut self, app: &AppName, worker: ProcessId, change: &ProcessChange) {
         use ProcessChange::*;
         let cause = match change {
             Draining { cause } | Hung { cause, .. } => restart(*cause).filter(|_| self.ending.insert(worker)),
@@ -140,7 +140,7 @@ impl Counters {
     }
 
     /// A worker says that it has served so many. What it says is not trusted: less than before changes nothing.
-    pub fn served(&mut self, worker: WorkerId, requests: u64) {
+    pub fn served(&mut self, worker: ProcessId, requests: u64) {
         if let Some((app, before)) = self.counted.get_mut(&worker)
             && requests > *before
         {
@@ -161,7 +161,7 @@ impl Counters {
                 self.served(worker.id, worker.requests);
             }
         }
-        let lives = |id: &WorkerId| status.apps.iter().any(|app| app.workers.iter().any(|it| it.id == *id));
+        let lives = |id: &ProcessId| status.apps.iter().any(|app| app.workers.iter().any(|it| it.id == *id));
         if self.counted.len() > status.apps.iter().map(|app| app.workers.len()).sum() {
             self.counted.retain(|id, _| lives(id));
         }
@@ -222,7 +222,7 @@ mod tests {
         };
         counters.seen(&with(&[(1, 10), (2, 5)]));
         assert_eq!(total(&counters), 15);
-        counters.served(WorkerId(1), 12);
+        counters.served(ProcessId(1), 12);
         counters.seen(&with(&[(2, 6), (3, 0)]));
         assert_eq!(total(&counters), 18);
         assert_eq!(counters.counted.len(), 2);
@@ -281,7 +281,7 @@ mod tests {
     }
 
     fn news(worker: u64, change: ProcessChange) -> News {
-        let (process, generation) = (WorkerId(worker), GenerationId(1));
+        let (process, generation) = (ProcessId(worker), GenerationId(1));
         let news = ProcessNews { process, role: Role::Web, generation, change };
         News { app: "shop".parse().unwrap(), happening: Happening::Process(news) }
     }

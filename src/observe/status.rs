@@ -11,8 +11,8 @@ use super::output::Output;
 use crate::config::AppName;
 use crate::plan::{Preload, Readiness};
 use crate::supervise::{
-    AppState, AppView, GenerationId, LastMigration, LastRollout, LastWords, ProcessView, Proof, Role,
-    RolloutView, ScalingView, View, WorkerId, WorkerState,
+    AppState, AppView, GenerationId, LastMigration, LastRollout, LastWords, ProcessId, ProcessView, Proof,
+    Role, RolloutView, ScalingView, View, WorkerState,
 };
 
 /// The machine as `status` shows it.
@@ -202,7 +202,7 @@ pub struct QueueStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkerStatus {
     /// Its name.
-    pub id: WorkerId,
+    pub id: ProcessId,
     /// Its process; `None` between the decision to start it and its start.
     pub pid: Option<i32>,
     /// Its generation.
@@ -228,7 +228,7 @@ pub struct WorkerStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ZygoteStatus {
     /// Its name.
-    pub id: WorkerId,
+    pub id: ProcessId,
     /// Its process; `None` between the decision to start it and its start.
     pub pid: Option<i32>,
     /// Its generation.
@@ -248,9 +248,9 @@ pub struct ZygoteStatus {
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     /// The process of each worker.
-    pub pids: BTreeMap<WorkerId, i32>,
+    pub pids: BTreeMap<ProcessId, i32>,
     /// Resident memory of those that the core has not been told of yet.
-    pub memory: BTreeMap<WorkerId, u64>,
+    pub memory: BTreeMap<ProcessId, u64>,
     /// Of each app: listeners, directory, what it runs.
     pub apps: BTreeMap<AppName, AppFacts>,
     /// The files.

@@ -1,7 +1,9 @@
 //! Pictures for the tests of this module.
 
 use super::{AppHealth, AppStatus, ConfigStatus, Status, WorkerStatus, ZygoteStatus};
-use crate::supervise::{AppState, GenerationId, MigrationPhase, MigrationView, RunId, WorkerId, WorkerState};
+use crate::supervise::{
+    AppState, GenerationId, MigrationPhase, MigrationView, ProcessId, RunId, WorkerState,
+};
 use std::time::Duration;
 
 pub(super) fn status(apps: Vec<AppStatus>) -> Status {
@@ -42,7 +44,7 @@ pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
 
 pub(super) fn worker(id: u64, state: WorkerState) -> WorkerStatus {
     WorkerStatus {
-        id: WorkerId(id),
+        id: ProcessId(id),
         pid: Some(100),
         generation: GenerationId(1),
         state,
@@ -57,7 +59,7 @@ pub(super) fn worker(id: u64, state: WorkerState) -> WorkerStatus {
 
 pub(super) fn zygote(id: u64) -> ZygoteStatus {
     ZygoteStatus {
-        id: WorkerId(id),
+        id: ProcessId(id),
         pid: Some(808),
         generation: GenerationId(1),
         loads: crate::plan::Preload::App,

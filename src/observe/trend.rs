@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Status;
 use crate::config::AppName;
-use crate::supervise::WorkerId;
+use crate::supervise::ProcessId;
 
 /// Pictures that come faster than this are left out: counts are read once a second.
 const APART: Duration = Duration::from_millis(900);
@@ -20,7 +20,7 @@ const KEPT: usize = 60;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Trend {
     last: Option<Duration>,
-    workers: BTreeMap<WorkerId, Worker>,
+    workers: BTreeMap<ProcessId, Worker>,
     apps: BTreeMap<AppName, App>,
 }
 
@@ -76,7 +76,7 @@ impl Trend {
             self.apps.entry(app.name.clone()).or_default().seen(finished, last, now);
         }
         self.apps.retain(|name, _| status.apps.iter().any(|app| app.name == *name));
-        let there: BTreeSet<WorkerId> =
+        let there: BTreeSet<ProcessId> =
             status.apps.iter().flat_map(|app| &app.workers).map(|worker| worker.id).collect();
         self.workers.retain(|id, _| there.contains(id));
     }
@@ -107,7 +107,7 @@ impl Trend {
     }
 
     /// Requests per second of a worker; `None` where it was seen but once.
-    pub fn worker(&self, id: WorkerId) -> Option<f64> {
+    pub fn worker(&self, id: ProcessId) -> Option<f64> {
         self.workers.get(&id)?.counted.per_second()
     }
 
@@ -162,9 +162,9 @@ mod tests {
     fn one_picture_tells_no_rate_and_the_next_does() {
         let mut trend = Trend::default();
         seen(&mut trend, s(10), vec![counted(1, 1000, 99.0)]);
-        assert_eq!((trend.worker(WorkerId(1)), trend.app(&shop())), (None, None));
+        assert_eq!((trend.worker(ProcessId(1)), trend.app(&shop())), (None, None));
         seen(&mut trend, s(12), vec![counted(1, 1030, 101.0)]);
-        assert_eq!((trend.worker(WorkerId(1)), trend.app(&shop())), (Some(15.0), Some(15.0)));
+        assert_eq!((trend.worker(ProcessId(1)), trend.app(&shop())), (Some(15.0), Some(15.0)));
         assert_eq!(trend.course(&shop()), [Some(15.0)]);
     }
 
@@ -183,7 +183,7 @@ mod tests {
         let mut trend = Trend::default();
         seen(&mut trend, s(1), vec![]);
         seen(&mut trend, s(2), vec![counted(1, 8, 0.5), counted(2, 5000, 900.0)]);
-        assert_eq!((trend.worker(WorkerId(1)), trend.worker(WorkerId(2))), (Some(8.0), None));
+        assert_eq!((trend.worker(ProcessId(1)), trend.worker(ProcessId(2))), (Some(8.0), None));
         assert_eq!(trend.app(&shop()), Some(8.0), "what the old one had served is not of this second");
     }
 
@@ -194,9 +194,9 @@ mod tests {
         seen(&mut trend, s(2), vec![counted(1, 510, 99.0), counted(2, 710, 99.0)]);
         // Another ostlerd: one worker adopted, of one the count is gone, one has come.
         seen(&mut trend, s(12), vec![counted(1, 610, 109.0), counted(2, 3, 109.0), counted(3, 20, 4.0)]);
-        assert_eq!(trend.worker(WorkerId(1)), Some(10.0));
-        assert_eq!(trend.worker(WorkerId(2)), None);
-        assert_eq!(trend.worker(WorkerId(3)), Some(2.0));
+        assert_eq!(trend.worker(ProcessId(1)), Some(10.0));
+        assert_eq!(trend.worker(ProcessId(2)), None);
+        assert_eq!(trend.worker(ProcessId(3)), Some(2.0));
         let course = trend.course(&shop());
         assert_eq!(course.len(), 10);
         assert!(course[1..9].iter().all(Option::is_none), "nobody looked: {course:?}");
@@ -226,7 +226,7 @@ mod tests {
             seen(&mut trend, s(second), vec![counted(1, second, 99.0)]);
         }
         assert_eq!(trend.course(&shop()).len(), KEPT);
-        assert!(trend.workers[&WorkerId(1)].counted.0.len() <= 7);
+        assert!(trend.workers[&ProcessId(1)].counted.0.len() <= 7);
         seen(&mut trend, s(100_000), vec![]);
         assert_eq!((trend.course(&shop()).len(), trend.workers.len()), (KEPT, 0));
         trend.seen(&status(vec![]), s(100_002));

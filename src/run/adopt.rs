@@ -14,7 +14,7 @@ use super::scoreboard::Scoreboard;
 use super::socket_activation::Passed;
 use super::state::WorkerRecord;
 use crate::plan::Account;
-use crate::supervise::WorkerId;
+use crate::supervise::ProcessId;
 
 /// The descriptor of a worker at which its scoreboard is.
 pub(super) const SCOREBOARD: i32 = 6;
@@ -27,7 +27,7 @@ pub(super) struct Living {
 
 /// Those of the workers that live. One is the worker it was where its pid, its start and its control group are the same,
 /// asked once more when its pidfd is open: from then on nothing can be mistaken for it.
-pub(super) fn living(children: &Children, workers: &[WorkerRecord]) -> BTreeMap<WorkerId, Living> {
+pub(super) fn living(children: &Children, workers: &[WorkerRecord]) -> BTreeMap<ProcessId, Living> {
     let mut living = BTreeMap::new();
     for record in workers {
         match children.adopt(record.pid, || is_it(record)) {

@@ -26,7 +26,7 @@ use crate::config::{self, Address, AppName, Config, Problems, counted};
 use crate::control;
 use crate::observe::Status;
 use crate::plan::{Plan, Refusal};
-use crate::supervise::{Moment, Supervisor, WorkerId};
+use crate::supervise::{Moment, ProcessId, Supervisor};
 
 /// Why ostlerd did not start.
 #[derive(Debug, thiserror::Error)]
@@ -267,7 +267,7 @@ async fn end_leftovers(children: &Children) {
 }
 
 /// What an earlier ostlerd left in scopes of which nothing is adopted.
-pub(super) async fn end_others(children: &Children, adopted: &BTreeMap<WorkerId, i32>) {
+pub(super) async fn end_others(children: &Children, adopted: &BTreeMap<ProcessId, i32>) {
     for group in children.scopes().map(Scopes::inhabited).unwrap_or_default() {
         let members = group.members();
         let is_used = |pid: &i32| children.is_watched(*pid) || adopted.values().any(|adopted| adopted == pid);

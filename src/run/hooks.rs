@@ -10,7 +10,7 @@ use super::process::Children;
 use super::zygote::Parent;
 use crate::config::AppName;
 use crate::plan::Blueprint;
-use crate::supervise::{DueHook, GenerationId, WorkerId};
+use crate::supervise::{DueHook, GenerationId, ProcessId};
 use crate::worker::{HookOrder, HookWorker};
 
 /// The processes of all apps.
@@ -20,7 +20,7 @@ pub(super) struct Hooks {
     hosts: BTreeMap<(AppName, GenerationId), HookHost>,
     tasks: JoinSet<()>,
     /// The worker that has just ended: the core has a hook run about it at once.
-    ended: Option<(WorkerId, i32)>,
+    ended: Option<(ProcessId, i32)>,
 }
 
 impl Hooks {
@@ -70,7 +70,7 @@ impl Hooks {
     }
 
     /// The process of a worker has ended.
-    pub(super) fn worker_ended(&mut self, worker: WorkerId, pid: i32) {
+    pub(super) fn worker_ended(&mut self, worker: ProcessId, pid: i32) {
         self.ended = Some((worker, pid));
     }
 

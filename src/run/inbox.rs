@@ -10,7 +10,7 @@ use super::releases;
 use super::zygote::Newborn;
 use crate::config::AppName;
 use crate::plan::Refusal;
-use crate::supervise::{Event, GenerationId, LinkFact, ReadPurpose, WorkerId};
+use crate::supervise::{Event, GenerationId, LinkFact, ProcessId, ReadPurpose};
 
 /// What was done to files of sockets, by app.
 pub(in crate::run) type AllDone = BTreeMap<AppName, Vec<Done>>;
@@ -55,7 +55,7 @@ pub enum Inbound {
     /// A worker that was to be forked has said its first word, or will not.
     Forked {
         /// Which one.
-        worker: WorkerId,
+        worker: ProcessId,
         /// What has become of it, or why nothing has.
         born: Result<Newborn, String>,
     },

@@ -30,7 +30,7 @@ use crate::config::{AppName, Config, HealthConfig, Listen, counted};
 use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
 use crate::plan::{AppPlan, Blueprint, Prepared, Readiness, Refusal, Resources};
 use crate::supervise::{
-    Action, Event, GenerationId, Observation, Outcome, RequestId, Role, Start, StopSignal, View, WorkerId,
+    Action, Event, GenerationId, Observation, Outcome, ProcessId, RequestId, Role, Start, StopSignal, View,
 };
 
 mod answers;
@@ -66,8 +66,8 @@ pub struct Shell {
     health: HealthConfig,
     readiness: BTreeMap<AppName, Readiness>,
     apps: BTreeMap<AppName, Home>,
-    workers: BTreeMap<WorkerId, Running>,
-    forking: BTreeMap<WorkerId, Expected>,
+    workers: BTreeMap<ProcessId, Running>,
+    forking: BTreeMap<ProcessId, Expected>,
     hooks: Hooks,
     migrations: Migrations,
     limits: Limits,
@@ -106,7 +106,7 @@ struct Running {
     /// Of a zygote: where it is told to fork.
     commands: Option<OwnedFd>,
     /// Of a worker: the zygote that has forked it.
-    zygote: Option<WorkerId>,
+    zygote: Option<ProcessId>,
     /// When the kernel started it.
     began: u64,
     cgroup: Option<String>,
@@ -121,7 +121,7 @@ struct Running {
 #[derive(Debug)]
 struct Expected {
     blueprint: Arc<Blueprint>,
-    zygote: WorkerId,
+    zygote: ProcessId,
     slot: Slot,
     generation: GenerationId,
     /// Whether it is to tell what its generation uses of the database.
@@ -283,7 +283,7 @@ impl Shell {
     }
 
     /// What every worker's slot says, and its memory where asked for.
-    pub fn look(&mut self, memory: bool) -> Vec<(WorkerId, Observation)> {
+    pub fn look(&mut self, memory: bool) -> Vec<(ProcessId, Observation)> {
         let (now, instant) = (monotonic_now(), Instant::now());
         self.memory.look(instant);
         let mut seen = Vec::with_capacity(self.workers.len());
@@ -330,7 +330,7 @@ impl Shell {
     }
 
     /// The process of each worker.
-    pub fn pids(&self) -> BTreeMap<WorkerId, i32> {
+    pub fn pids(&self) -> BTreeMap<ProcessId, i32> {
         self.workers.iter().map(|(id, running)| (*id, running.handle.pid())).collect()
     }
 

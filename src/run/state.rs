@@ -20,7 +20,7 @@ use super::listeners::ListenerRecord;
 use super::own_file;
 use crate::config::{AppName, Config};
 use crate::observe::CountersRecord;
-use crate::supervise::{GenerationId, Snapshot, WorkerId};
+use crate::supervise::{GenerationId, ProcessId, Snapshot};
 use crate::worker::CONTRACT;
 
 /// The version of the file's format. It differs where an older ostlerd could misunderstand it, or a newer one this.
@@ -70,7 +70,7 @@ pub(super) struct Kept {
 /// A worker's process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct WorkerRecord {
-    pub(super) id: WorkerId,
+    pub(super) id: ProcessId,
     pub(super) app: AppName,
     pub(super) generation: GenerationId,
     pub(super) pid: i32,

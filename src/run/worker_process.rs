@@ -28,7 +28,7 @@ use super::wire::{self, Wire};
 use crate::config::AppName;
 use crate::plan::{Blueprint, Probe};
 use crate::supervise::{
-    Answer, Event, GenerationId, ProcessFact, Proof, Stand, StopSignal, Tolerance, WorkerId,
+    Answer, Event, GenerationId, ProcessFact, ProcessId, Proof, Stand, StopSignal, Tolerance,
 };
 use crate::worker::{
     BOOTSTRAP, ListenerOrder, Message, Orders, ProbeOrder, ProvedMessage, ToleranceOrder, bundle,
@@ -76,7 +76,7 @@ pub struct Admission {
 #[derive(Clone, Debug)]
 pub struct WorkerHandle {
     /// Its name.
-    pub worker: WorkerId,
+    pub worker: ProcessId,
     process: Arc<Process>,
     control: Weak<UnixStream>,
     paper: Weak<Paper>,
@@ -87,7 +87,7 @@ pub struct WorkerHandle {
 #[derive(Debug)]
 pub struct WorkerWatch {
     app: AppName,
-    worker: WorkerId,
+    worker: ProcessId,
     process: Arc<Process>,
     wire: Wire,
     /// Where what the app's models use of the database goes, if that was asked for.
@@ -99,7 +99,7 @@ pub struct WorkerWatch {
 /// run, that is told by [`ProcessFact::Failed`] like any other failure to boot.
 pub fn start(
     children: &Children,
-    (worker, generation): (WorkerId, GenerationId),
+    (worker, generation): (ProcessId, GenerationId),
     blueprint: &Blueprint,
     admission: Admission,
     listeners: &Listeners,
@@ -123,7 +123,7 @@ pub fn start(
 
 /// A worker whose process is there.
 pub(super) fn started(
-    worker: WorkerId,
+    worker: ProcessId,
     blueprint: &Blueprint,
     (process, wire): (Process, Wire),
     gate: Gate,
@@ -141,7 +141,7 @@ pub(super) fn started(
 
 /// What a worker is told, its listeners being at the numbers of the contract.
 pub(super) fn orders(
-    (worker, generation): (WorkerId, GenerationId),
+    (worker, generation): (ProcessId, GenerationId),
     blueprint: &Blueprint,
     admission: Admission,
     sockets: &[&Bound],
@@ -222,7 +222,7 @@ pub(super) fn start_held(
 
 impl WorkerHandle {
     /// A handle on a worker that an earlier ostlerd started. Its control socket has gone with that one.
-    pub(super) fn adopted(worker: WorkerId, process: Arc<Process>) -> WorkerHandle {
+    pub(super) fn adopted(worker: ProcessId, process: Arc<Process>) -> WorkerHandle {
         WorkerHandle { worker, process, control: Weak::new(), paper: Weak::new() }
     }
 
@@ -311,7 +311,7 @@ impl WorkerWatch {
 
 /// Hears of a worker that an earlier ostlerd started: that it serves, where its slot does not say so yet, and of its end.
 pub(super) async fn watch_adopted(
-    worker: WorkerId,
+    worker: ProcessId,
     process: Arc<Process>,
     boots: Option<Place>,
     events: UnboundedSender<Event>,
@@ -329,7 +329,7 @@ pub(super) async fn watch_adopted(
     tell(ProcessFact::Exited(exit).of(worker));
 }
 
-fn event_of(worker: WorkerId, message: Message) -> Option<Event> {
+fn event_of(worker: ProcessId, message: Message) -> Option<Event> {
     match message {
         Message::Proved(proved) => Some(ProcessFact::Proved(proof(proved)).of(worker)),
         Message::Loaded => Some(ProcessFact::Loaded.of(worker)),

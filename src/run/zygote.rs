@@ -33,7 +33,7 @@ use super::speaker;
 use super::wire::{self, Wire};
 use super::worker_process::{self, Admission, SCOREBOARD, StartedWorker};
 use crate::plan::{Account, Blueprint, Preload};
-use crate::supervise::{GenerationId, WorkerId};
+use crate::supervise::{GenerationId, ProcessId};
 use crate::worker::{HookOrder, Message, Mode, Orders, bundle};
 
 /// The number at which a zygote holds our end of its control socket.
@@ -75,7 +75,7 @@ pub(super) struct Parent<'a> {
 /// words for `SpawnFailed`.
 pub(super) fn start(
     children: &Children,
-    (zygote, generation): (WorkerId, GenerationId),
+    (zygote, generation): (ProcessId, GenerationId),
     blueprint: &Blueprint,
     before: Option<HookOrder>,
     (scoreboard, slot): (&Scoreboard, &Slot),
@@ -184,7 +184,7 @@ impl Newborn {
     pub(super) fn known(
         self,
         children: &Children,
-        worker: WorkerId,
+        worker: ProcessId,
         blueprint: &Blueprint,
         cgroup: Option<String>,
     ) -> Result<StartedWorker, String> {

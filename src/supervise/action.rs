@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::AppName;
 use crate::plan::{Blueprint, Plan, Resources};
 
-use super::event::{GenerationId, WorkerId};
+use super::event::{GenerationId, ProcessId};
 use super::hooks::DueHook;
 use super::leaving::HandoverBy;
 use super::migration::{MigrationOrder, RunId};
@@ -52,12 +52,12 @@ pub enum Action {
     /// Ask a process that boots where it stands; answer with `Stands`, or not at all.
     AskWhere {
         /// Which one.
-        process: WorkerId,
+        process: ProcessId,
     },
     /// Let a held worker take clients.
     AdmitWorker {
         /// Which one.
-        worker: WorkerId,
+        worker: ProcessId,
     },
     /// Bound what all processes of the app together may take; what runs goes on within the new bounds.
     Limit {
@@ -69,7 +69,7 @@ pub enum Action {
     /// Send a signal to a process. One that has not been forked yet is given up, and has ended.
     SignalProcess {
         /// Which one.
-        process: WorkerId,
+        process: ProcessId,
         /// What to send.
         signal: StopSignal,
     },
@@ -77,7 +77,7 @@ pub enum Action {
     /// asked to drain.
     HurryWorker {
         /// Which one.
-        worker: WorkerId,
+        worker: ProcessId,
     },
     /// Do something for a migration; the order says what answers it.
     Migrate {
@@ -125,7 +125,7 @@ pub enum Action {
         /// Of which generation.
         generation: GenerationId,
         /// The worker that was started just now, from what it is started as well.
-        worker: WorkerId,
+        worker: ProcessId,
         /// What runs first, unless a zygote of the generation has run it.
         first: DueHook,
     },
@@ -162,7 +162,7 @@ pub enum Action {
 #[derive(Clone, Debug)]
 pub struct Start {
     /// Its name from now on.
-    pub process: WorkerId,
+    pub process: ProcessId,
     /// What it is for.
     pub role: Role,
     /// Its generation.
@@ -174,7 +174,7 @@ pub struct Start {
     /// Which bad answers to its probe are only warned of.
     pub tolerate: Tolerance,
     /// The zygote that forks it, answered with `Forked` before anything else; `None` if it loads the app itself.
-    pub from: Option<WorkerId>,
+    pub from: Option<ProcessId>,
     /// The hook of gunicorn's master that it runs before anything else.
     pub first: Option<DueHook>,
 }

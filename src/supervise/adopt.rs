@@ -25,7 +25,7 @@ use super::accepting::Accepting;
 use super::action::Action;
 use super::app::{App, Context, Mode};
 use super::deploy::Deploy;
-use super::event::{Exit, WorkerId};
+use super::event::{Exit, ProcessId};
 use super::migrating::Wanted;
 use super::news::Cause;
 use super::pool::{Ending, Life, Process, Role, StopSignal};
@@ -63,7 +63,7 @@ pub enum Stage {
 
 impl Supervisor {
     /// A supervisor that goes on with what an earlier one left. `now` counts from the same origin as under that one.
-    pub fn adopt(snapshot: Snapshot, found: &BTreeMap<WorkerId, Found>, now: Moment, seed: u64) -> Self {
+    pub fn adopt(snapshot: Snapshot, found: &BTreeMap<ProcessId, Found>, now: Moment, seed: u64) -> Self {
         let owed = if snapshot.deploys { snapshot.running().cloned().collect() } else { Vec::new() };
         let mut supervisor = Supervisor {
             apps: BTreeMap::new(),
@@ -97,7 +97,7 @@ impl Supervisor {
 }
 
 impl App {
-    fn take_over(&mut self, context: &mut Context<'_>, left: AppLeft, found: &BTreeMap<WorkerId, Found>) {
+    fn take_over(&mut self, context: &mut Context<'_>, left: AppLeft, found: &BTreeMap<ProcessId, Found>) {
         self.mode = left.mode;
         self.serving = left.serving;
         self.rollout = left.rollout;
@@ -118,12 +118,12 @@ impl App {
         self.settled = false;
         self.accepting = Accepting::Unknown;
         let gone = Found { alive: false, stage: None };
-        let found = |id: WorkerId| found.get(&id).copied().unwrap_or(gone);
+        let found = |id: ProcessId| found.get(&id).copied().unwrap_or(gone);
         // Who serves first: by that it is judged whether a release is to be given up. And whoever is gone is not
         // there while that is judged of another.
         let (alive, dead): (Vec<Process>, Vec<Process>) =
             left.processes.into_iter().partition(|process| found(process.id).alive);
-        let ids: Vec<WorkerId> = alive.iter().map(|process| process.id).collect();
+        let ids: Vec<ProcessId> = alive.iter().map(|process| process.id).collect();
         self.processes = alive.into_iter().map(|process| (process.id, process)).collect();
         for id in ids {
             self.find(context, id, found(id));
@@ -153,7 +153,7 @@ impl App {
         }
     }
 
-    fn find(&mut self, context: &mut Context<'_>, id: WorkerId, Found { alive, stage }: Found) {
+    fn find(&mut self, context: &mut Context<'_>, id: ProcessId, Found { alive, stage }: Found) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         match &process.life {
             Life::Held { .. } | Life::Booting { hold: true, .. } => self.end_orphan(context, id, alive),
@@ -188,7 +188,7 @@ impl App {
 
     /// Ends a process that waits for a word that nobody will say, that was told to go and may not have heard it, or that
     /// is of no use to this ostlerd.
-    fn end_orphan(&mut self, context: &mut Context<'_>, id: WorkerId, alive: bool) {
+    fn end_orphan(&mut self, context: &mut Context<'_>, id: ProcessId, alive: bool) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         // Whatever it was, its end begins here.
         process.life = Life::Booting { hold: false, until: context.now };

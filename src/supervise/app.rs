@@ -12,7 +12,7 @@ use crate::plan::{AppPlan, Blueprint, Migrate, Policy, Prepared, Refusal, Resour
 use super::accepting::Accepting;
 use super::action::Action;
 use super::another_look::AnotherLook;
-use super::event::{GenerationId, LastWords, WorkerId};
+use super::event::{GenerationId, LastWords, ProcessId};
 use super::hooks::Hooks;
 use super::joins::Joins;
 use super::migrating::Databases;
@@ -44,9 +44,9 @@ pub(super) struct Context<'a> {
 
 impl Context<'_> {
     /// A name for a process that no other has, whatever they are for.
-    pub(super) fn next_process(&mut self) -> WorkerId {
+    pub(super) fn next_process(&mut self) -> ProcessId {
         *self.next_process += 1;
-        WorkerId(*self.next_process)
+        ProcessId(*self.next_process)
     }
 
     /// A number for a migration's run that no other has.
@@ -133,7 +133,7 @@ pub(super) struct App {
     pub(super) preparing: Option<Preparing>,
     pub(super) release: ReleaseState,
     pub(super) databases: Databases,
-    pub(super) processes: BTreeMap<WorkerId, Process>,
+    pub(super) processes: BTreeMap<ProcessId, Process>,
     pub(super) hooks: Hooks,
     pub(super) bucket: Bucket,
     /// Of the background processes that have ended by themselves.

@@ -18,9 +18,9 @@ use super::scaling::{AppLoad, MachineMemory};
 /// The name of a worker in the core and for users; never reused within one ostlerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
-pub struct WorkerId(pub u64);
+pub struct ProcessId(pub u64);
 
-impl std::fmt::Display for WorkerId {
+impl std::fmt::Display for ProcessId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "w{}", self.0)
     }
@@ -86,7 +86,7 @@ pub enum Event {
     /// Something has become known about a process.
     Process {
         /// Which one.
-        process: WorkerId,
+        process: ProcessId,
         /// What.
         fact: ProcessFact,
     },
@@ -105,7 +105,7 @@ pub enum Event {
     /// A look at the scoreboard and /proc.
     WorkersObserved {
         /// One entry for each worker that could be read.
-        seen: Vec<(WorkerId, Observation)>,
+        seen: Vec<(ProcessId, Observation)>,
     },
     /// A look at how much the apps have to do whose workers follow the load.
     LoadObserved {
@@ -139,7 +139,7 @@ pub enum ProcessFact {
 
 impl ProcessFact {
     /// The event that says this of a process.
-    pub fn of(self, process: WorkerId) -> Event {
+    pub fn of(self, process: ProcessId) -> Event {
         Event::Process { process, fact: self }
     }
 }

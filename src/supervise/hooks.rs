@@ -18,7 +18,7 @@ use crate::plan::Hook;
 
 use super::action::Action;
 use super::app::{App, Context};
-use super::event::{GenerationId, WorkerId};
+use super::event::{GenerationId, ProcessId};
 use super::pool::Process;
 
 /// The processes of one app's hooks, from its start to its stop.
@@ -37,7 +37,7 @@ pub(super) struct Hooks {
 struct Host {
     generation: GenerationId,
     /// The worker beside which it was started.
-    beside: Option<WorkerId>,
+    beside: Option<ProcessId>,
 }
 
 /// A hook that is due.
@@ -50,7 +50,7 @@ pub struct DueHook {
     /// How many were wanted before: of `nworkers_changed`.
     pub from: Option<u32>,
     /// The worker it is about: of `pre_fork` and `child_exit`.
-    pub worker: Option<WorkerId>,
+    pub worker: Option<ProcessId>,
 }
 
 impl DueHook {
@@ -80,7 +80,7 @@ impl App {
     pub(super) fn hooks_of_started(
         &mut self,
         context: &mut Context<'_>,
-        worker: WorkerId,
+        worker: ProcessId,
         generation: GenerationId,
     ) {
         let (app, workers) = (self.name.clone(), self.hooks.workers);
@@ -99,7 +99,7 @@ impl App {
     }
 
     /// A worker was not started after all, and no process of hooks beside it: it is started beside another.
-    pub(super) fn hooks_of_not_started(&mut self, context: &mut Context<'_>, worker: WorkerId) {
+    pub(super) fn hooks_of_not_started(&mut self, context: &mut Context<'_>, worker: ProcessId) {
         let mut hosts = self.hooks.current.iter_mut().chain(&mut self.hooks.incoming);
         let Some(host) = hosts.find(|host| host.beside == Some(worker)) else { return };
         host.beside = None;
@@ -120,7 +120,7 @@ impl App {
         &mut self,
         context: &mut Context<'_>,
         hook: Hook,
-        worker: WorkerId,
+        worker: ProcessId,
         generation: GenerationId,
     ) {
         let due = DueHook { worker: Some(worker), ..DueHook::new(hook, self.hooks.workers) };

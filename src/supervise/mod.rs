@@ -46,7 +46,7 @@ pub use action::{Action, Start};
 pub use adopt::{Found, Stage};
 pub use command::{Auto, Command, LONGEST_DRAIN, ScaleTo};
 pub use commands::{COMMANDS, CommandRow, Permission, interrupted};
-pub use event::{Event, Exit, GenerationId, LastWords, Observation, ProcessFact, Stand, WorkerId};
+pub use event::{Event, Exit, GenerationId, LastWords, Observation, ProcessFact, ProcessId, Stand};
 pub use hooks::DueHook;
 pub use leaving::{HandoverBy, Stayed};
 pub use migration::{

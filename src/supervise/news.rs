@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{GenerationId, LastWords, WorkerId};
+use super::event::{GenerationId, LastWords, ProcessId};
 use super::migration::{AbortReason, Backend, RunId, Verdict, VerdictKind, tell};
 use super::pool::{ProcessNews, Role, StopSignal};
 use super::{joins, proof};
@@ -274,7 +274,7 @@ impl Happening {
     }
 
     /// The worker it is about, where it is about one.
-    pub fn worker(&self) -> Option<WorkerId> {
+    pub fn worker(&self) -> Option<ProcessId> {
         match self {
             Happening::Process(ProcessNews { process, role: Role::Web, .. }) => Some(*process),
             _ => None,

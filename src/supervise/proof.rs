@@ -9,7 +9,7 @@ use crate::config::counted;
 use crate::plan::Probe;
 
 use super::app::{App, Context};
-use super::event::{GenerationId, WorkerId};
+use super::event::{GenerationId, ProcessId};
 use super::news::Happening;
 
 /// What a worker, and so its generation, has shown of itself.
@@ -129,7 +129,7 @@ impl App {
     }
 
     /// A worker has loaded its app and answered the probe.
-    pub(super) fn proved(&mut self, context: &mut Context<'_>, id: WorkerId, shown: Proof) {
+    pub(super) fn proved(&mut self, context: &mut Context<'_>, id: ProcessId, shown: Proof) {
         let Some(generation) = self.processes.get(&id).map(|it| it.generation) else { return };
         let serves = self.rollout.is_some().then(|| self.serving.as_ref().map(|it| it.id)).flatten();
         let Some(found) = self.generation_mut(generation) else { return };

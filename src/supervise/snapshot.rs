@@ -14,7 +14,7 @@ use crate::plan::{AppPlan, Blueprint, MachinePolicy, Refusal};
 
 use super::app::{App, Generation, Mode};
 use super::drain::Drain;
-use super::event::{GenerationId, LastWords, WorkerId};
+use super::event::{GenerationId, LastWords, ProcessId};
 use super::migrating::Wanted;
 use super::migration::{LastMigration, Opening};
 use super::pool::{Backoff, Bucket, Process, Role};
@@ -62,7 +62,7 @@ pub(super) struct AppLeft {
 
 impl Snapshot {
     /// Every process with its app, by its number.
-    pub fn processes(&self) -> impl Iterator<Item = (&AppName, WorkerId, GenerationId, &Role)> {
+    pub fn processes(&self) -> impl Iterator<Item = (&AppName, ProcessId, GenerationId, &Role)> {
         self.apps.iter().flat_map(|(app, left)| {
             left.processes.iter().map(move |it| (app, it.id, it.generation, &it.role))
         })

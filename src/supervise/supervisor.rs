@@ -11,7 +11,7 @@ use super::app_commands::NOT_FOR_THE_CORE;
 use super::command::Command;
 use super::deploy::Deploy;
 use super::drain::{Drain, Shutdown};
-use super::event::{Event, ProcessFact, WorkerId};
+use super::event::{Event, ProcessFact, ProcessId};
 use super::leaving::Leaving;
 use super::random::Random;
 use super::release::HeldLinks;
@@ -25,7 +25,7 @@ use super::view::View;
 pub struct Supervisor {
     pub(super) apps: BTreeMap<AppName, App>,
     /// Which app a process belongs to.
-    pub(super) app_of: BTreeMap<WorkerId, AppName>,
+    pub(super) app_of: BTreeMap<ProcessId, AppName>,
     pub(super) random: Random,
     pub(super) next_process: u64,
     pub(super) next_run: u64,

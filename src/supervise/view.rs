@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::config::AppName;
 use crate::plan::{Blueprint, Readiness};
 
-use super::event::{GenerationId, LastWords, WorkerId};
+use super::event::{GenerationId, LastWords, ProcessId};
 use super::migration::{LastMigration, MigrationView};
 use super::pool::Role;
 use super::proof::Proof;
@@ -181,7 +181,7 @@ pub struct BackgroundView {
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessView {
     /// Its name.
-    pub id: WorkerId,
+    pub id: ProcessId,
     /// What it is for.
     pub role: Role,
     /// Its generation.

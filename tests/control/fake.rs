@@ -13,7 +13,7 @@ use ostler::control::Given;
 use ostler::observe::{AppStatus, ConfigStatus, Status};
 use ostler::supervise::{
     AppState, Command as Asked, GenerationId, Happening, LastWords, Leftover, News, Opened, Outcome, Pending,
-    PendingMigration, ProcessChange, ProcessNews, Role, Vendor, Verdict, VerdictKind, WorkerId,
+    PendingMigration, ProcessChange, ProcessId, ProcessNews, Role, Vendor, Verdict, VerdictKind,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -41,7 +41,7 @@ pub(crate) fn news(app: &str, happening: Happening) -> News {
 }
 
 pub(crate) fn ready(app: &str, ready: u32) -> News {
-    let (worker, generation) = (WorkerId(u64::from(ready)), GenerationId(2));
+    let (worker, generation) = (ProcessId(u64::from(ready)), GenerationId(2));
     let took = Duration::from_millis(410);
     news(
         app,

@@ -15,8 +15,8 @@ use ostler::plan::{
     WorkerRange,
 };
 use ostler::supervise::{
-    Action, AppLoad, Event, Exit, Happening, MachineMemory, Moment, News, ProcessFact, Role, Start,
-    Supervisor, WorkerId, WorkerLoad,
+    Action, AppLoad, Event, Exit, Happening, MachineMemory, Moment, News, ProcessFact, ProcessId, Role,
+    Start, Supervisor, WorkerLoad,
 };
 
 use crate::shape::{MOST, Shape};
@@ -92,8 +92,8 @@ struct Worker {
 /// What happens at a moment, in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Due {
-    Booted(WorkerId),
-    Served(WorkerId),
+    Booted(ProcessId),
+    Served(ProcessId),
 }
 
 struct Model {
@@ -102,7 +102,7 @@ struct Model {
     boot: u64,
     now: u64,
     due: BinaryHeap<Reverse<(u64, Due)>>,
-    workers: BTreeMap<WorkerId, Worker>,
+    workers: BTreeMap<ProcessId, Worker>,
     queue: VecDeque<u64>,
     facts: VecDeque<Event>,
     /// When the core wants to be called, and when it wants to know the load of which apps.
@@ -115,7 +115,7 @@ struct Model {
 pub(crate) fn run(shape: &Shape, workers: Workers, boot: Duration, seed: u64) -> Run {
     let mut model = Model::new(workers, boot, seed);
     model.go(shape, shape.seconds);
-    let left: Vec<WorkerId> = model.workers.keys().copied().collect();
+    let left: Vec<ProcessId> = model.workers.keys().copied().collect();
     left.into_iter().for_each(|worker| model.pay(worker));
     model.run.waits.sort_by(f64::total_cmp);
     model.run
@@ -230,7 +230,7 @@ impl Model {
     }
 
     /// A worker has time: whoever has waited longest is next.
-    fn free(&mut self, worker: WorkerId) {
+    fn free(&mut self, worker: ProcessId) {
         let Some(it) = self.workers.get_mut(&worker) else { return };
         it.busy = false;
         if it.draining {
@@ -241,7 +241,7 @@ impl Model {
         }
     }
 
-    fn serves(&mut self, worker: WorkerId, since: u64) {
+    fn serves(&mut self, worker: ProcessId, since: u64) {
         let wait = (self.now - since) as f64 / 1e6;
         self.run.waits.push(wait);
         if wait > 0.05 {
@@ -254,13 +254,13 @@ impl Model {
         self.due.push(Reverse((self.now + takes, Due::Served(worker))));
     }
 
-    fn leaves(&mut self, worker: WorkerId) {
+    fn leaves(&mut self, worker: ProcessId) {
         self.pay(worker);
         self.workers.remove(&worker);
         self.facts.push_back(ProcessFact::Exited(Exit::Code(0)).of(worker));
     }
 
-    fn pay(&mut self, worker: WorkerId) {
+    fn pay(&mut self, worker: ProcessId) {
         let started = self.workers.get(&worker).map_or(self.now, |it| it.started);
         self.run.paid += (self.now - started) as f64 / 1e6;
     }
@@ -279,7 +279,7 @@ impl Model {
     }
 
     fn look(&self, apps: Vec<AppName>) -> Event {
-        let load = |(worker, it): (&WorkerId, &Worker)| {
+        let load = |(worker, it): (&ProcessId, &Worker)| {
             (*worker, WorkerLoad { in_flight: it.busy.into(), cpu: None })
         };
         let one = |app| AppLoad {

@@ -7,7 +7,7 @@ use ostler::run::listeners::{Listeners, SocketName};
 use ostler::run::scoreboard::{Scoreboard, Slot, monotonic_now};
 use ostler::run::socket_activation::Passed;
 use ostler::run::worker_process::{Admission, StartedWorker, WorkerHandle, start};
-use ostler::supervise::{Event, Exit, GenerationId, ProcessFact, StopSignal, WorkerId};
+use ostler::supervise::{Event, Exit, GenerationId, ProcessFact, ProcessId, StopSignal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::support::{children, lives, script, soon, until};
@@ -51,7 +51,7 @@ impl App {
     }
 
     pub(crate) fn start(&self, hold: bool) -> (WorkerHandle, UnboundedReceiver<Event>) {
-        let name = (WorkerId(17), GenerationId(3));
+        let name = (ProcessId(17), GenerationId(3));
         let place = (&self.scoreboard, &self.slot);
         let admission = Admission { hold, ..Admission::default() };
         let StartedWorker { handle, watch, gate, .. } =
@@ -184,7 +184,7 @@ async fn a_held_worker_waits_until_it_is_admitted() {
 #[tokio::test]
 async fn a_held_worker_ends_with_whoever_watches_it() {
     let app = App::new("assert control.recv(1) == b''", &[]);
-    let name = (WorkerId(1), GenerationId(1));
+    let name = (ProcessId(1), GenerationId(1));
     let (held, place) = (Admission { hold: true, ..Admission::default() }, (&app.scoreboard, &app.slot));
     let started = start(&children(), name, &app.blueprint, held, &app.listeners, place).unwrap();
     let pid = started.handle.pid();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use ostler::plan::Blueprint;
 use ostler::supervise::{
     Action, Command, Event, GenerationId, HandoverBy, Happening, LinkOrder, News, Outcome, PhaseView,
-    ProcessChange, ProcessFact, ProcessNews, Role, Start, StopSignal, Tolerance, WorkerId,
+    ProcessChange, ProcessFact, ProcessId, ProcessNews, Role, Start, StopSignal, Tolerance,
 };
 
 use crate::flaw::Flaw;
@@ -44,7 +44,7 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
             Flaw::NeverJoins,
             Action::Announce(News { app, happening: Happening::RolloutRequested { joined: true, .. } }),
         ) => {
-            let generation = ledger.crews.get(app)?.newest?;
+            let generation = ledger.apps.get(app)?.newest?;
             let happening = Happening::RolloutSuperseded { generation, by: generation };
             Some(Action::Announce(News { app: app.clone(), happening }))
         }
@@ -69,7 +69,7 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
             Flaw::ClosesListenersEarly,
             Action::Announce(News { app, happening: Happening::RolloutStarted { generation, .. } }),
         ) => {
-            let blueprint = ledger.crews.get(app)?.generations.values().next()?;
+            let blueprint = ledger.apps.get(app)?.generations.values().next()?;
             let mut other = Blueprint::clone(blueprint);
             other.listen.push(ostler::config::Listen {
                 address: ostler::config::Address::Systemd(generation.to_string()),
@@ -113,7 +113,7 @@ pub(crate) fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Ac
             Some(Action::Leave(HandoverBy::Reexec { id: *id, program: "/usr/bin/ostlerd".into() }))
         }
         (Flaw::GoesOnLeaving, _) if ledger.start.left.is_some() => {
-            Some(Action::ReleaseApp { app: ledger.crews.keys().next()?.clone() })
+            Some(Action::ReleaseApp { app: ledger.apps.keys().next()?.clone() })
         }
         (Flaw::SaysDrainedAtOnce, Event::Requested { id, command: Command::Drain { .. } }) => {
             let outcome = Outcome::Done { message: "drained".to_owned(), generation: None };
@@ -135,7 +135,7 @@ pub(crate) fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Ac
         }
         (Flaw::ExitsEarly, Event::Requested { command: Command::Shutdown, .. }) => Some(Action::Exit),
         (Flaw::StartsInShutdown, Event::Requested { command: Command::Shutdown, .. }) => {
-            start_one(ledger, ledger.crews.keys().next()?)
+            start_one(ledger, ledger.apps.keys().next()?)
         }
         _ => None,
     }
@@ -143,33 +143,37 @@ pub(crate) fn add_after(flaw: Flaw, event: &Event, ledger: &Ledger) -> Option<Ac
 
 /// Whether the link is moved to what was last seen to serve.
 pub(crate) fn is_back(to: &std::path::Path, app: &ostler::config::AppName, ledger: &Ledger) -> bool {
-    let view = ledger.crews.get(app).and_then(|crew| crew.view.as_ref());
+    let view = ledger.apps.get(app).and_then(|entry| entry.view.as_ref());
     view.and_then(|view| view.blueprint.as_ref()).is_some_and(|it| it.directory == to)
 }
 
 /// A worker is started at once, whatever it answers.
-pub(crate) fn start_worker(process: WorkerId, generation: GenerationId, blueprint: Arc<Blueprint>) -> Action {
+pub(crate) fn start_worker(
+    process: ProcessId,
+    generation: GenerationId,
+    blueprint: Arc<Blueprint>,
+) -> Action {
     let (role, hold, tolerate, from, first) = (Role::Web, false, Tolerance::ALL, None, None);
     Action::StartProcess(Start { process, role, generation, blueprint, hold, tolerate, from, first })
 }
 
 fn start_one(ledger: &Ledger, app: &ostler::config::AppName) -> Option<Action> {
-    let (generation, blueprint) = ledger.crews.get(app)?.generations.last_key_value()?;
-    Some(start_worker(WorkerId(77_000_000), *generation, blueprint.clone()))
+    let (generation, blueprint) = ledger.apps.get(app)?.generations.last_key_value()?;
+    Some(start_worker(ProcessId(77_000_000), *generation, blueprint.clone()))
 }
 
 /// The command that has ended is started again.
 fn command_again(ledger: &Ledger) -> Option<Action> {
     let (app, generation, role) = ledger.ended.newest()?.clone();
-    let blueprint = ledger.crews.get(&app)?.generations.get(&generation)?.clone();
-    let (process, hold, tolerate, from, first) = (WorkerId(66_000_000), false, Tolerance::NONE, None, None);
+    let blueprint = ledger.apps.get(&app)?.generations.get(&generation)?.clone();
+    let (process, hold, tolerate, from, first) = (ProcessId(66_000_000), false, Tolerance::NONE, None, None);
     Some(Action::StartProcess(Start { process, role, generation, blueprint, hold, tolerate, from, first }))
 }
 
 /// In a rollback, or a rollout, the only ready worker.
 fn drain_the_last(ledger: &Ledger) -> Option<Action> {
-    for (app, crew) in &ledger.crews {
-        let phase = crew.view.as_ref().and_then(|view| view.rollout.as_ref()).map(|rollout| rollout.phase);
+    for (app, entry) in &ledger.apps {
+        let phase = entry.view.as_ref().and_then(|view| view.rollout.as_ref()).map(|rollout| rollout.phase);
         if !matches!(phase, Some(PhaseView::RollingBack | PhaseView::Replacing | PhaseView::Settling)) {
             continue;
         }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use ostler::config::AppName;
-use ostler::supervise::{Exit, GenerationId, Moment, ProcessFact, Role, Start, WorkerId};
+use ostler::supervise::{Exit, GenerationId, Moment, ProcessFact, ProcessId, Role, Start};
 
-use crate::crew::Known;
+use crate::entry::ProcessEntry;
 use crate::process::{Process, Release};
 use crate::world::{Due, World};
 
 impl World {
     /// Starts a command: it is up at once, or cannot be started.
-    pub(crate) fn start_command(&mut self, id: WorkerId) {
+    pub(crate) fn start_command(&mut self, id: ProcessId) {
         let faults = self.faults();
         if self.rng.chance(faults.spawn_fails) {
             let reason = "fork: Resource temporarily unavailable (os error 11)".to_owned();
@@ -31,7 +31,7 @@ impl World {
 pub(crate) struct Ended(BTreeMap<(AppName, GenerationId, Role), Moment>);
 
 impl Ended {
-    pub(crate) fn note(&mut self, now: Moment, known: &Known) {
+    pub(crate) fn note(&mut self, now: Moment, known: &ProcessEntry) {
         if let Role::Background(_) = known.role
             && known.is_live()
         {

@@ -41,26 +41,26 @@ impl Ledger {
             self.asked.insert(id, asked);
             return;
         };
-        let crew = self.crews.get_mut(app);
-        asked.was_stopped = crew.as_ref().is_some_and(|crew| crew.stopped);
-        asked.served = crew.as_ref().and_then(|crew| crew.view.as_ref()?.generation);
+        let entry = self.apps.get_mut(app);
+        asked.was_stopped = entry.as_ref().is_some_and(|entry| entry.stopped);
+        asked.served = entry.as_ref().and_then(|entry| entry.view.as_ref()?.generation);
         self.asked.insert(id, asked);
-        let Some(crew) = crew.filter(|_| !self.machine.shutdown) else { return };
+        let Some(entry) = entry.filter(|_| !self.machine.shutdown) else { return };
         match request {
             Command::Stop { .. } => {
-                crew.stopped = true;
-                crew.was_stopped = true;
+                entry.stopped = true;
+                entry.was_stopped = true;
             }
             Command::Start { .. } | Command::Restart { .. } | Command::Rollback { .. } => {
-                crew.stopped = false;
+                entry.stopped = false;
             }
             // What serves may want more than what is brought in.
             Command::Scale { workers: ScaleTo::Auto(_), .. } => {
-                crew.peak = crew.peak.max(crew.most_configured)
+                entry.peak = entry.peak.max(entry.most_configured)
             }
             _ => {}
         }
-        crew.allow_a_change(now);
+        entry.allow_a_change(now);
     }
 
     pub(crate) fn answered(&mut self, id: RequestId, outcome: &Outcome) {
@@ -82,12 +82,12 @@ impl Ledger {
             _ => return,
         };
         let again = self.asked.values().any(|it| it.answers == 0 && it.starts(app));
-        let Some(crew) = self.crews.get_mut(app) else { return };
-        let down = crew.view.as_ref().map(|view| view.state);
+        let Some(entry) = self.apps.get_mut(app) else { return };
+        let down = entry.view.as_ref().map(|view| view.state);
         if !starts {
-            crew.stopped = false;
+            entry.stopped = false;
         } else if !again && matches!(down, Some(AppState::Stopping | AppState::Stopped)) {
-            crew.stopped |= asked.was_stopped;
+            entry.stopped |= asked.was_stopped;
         }
     }
 }

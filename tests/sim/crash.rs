@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::supervise::{
-    Exit, Found, Moment, ProcessFact, Role, Snapshot, Stage, StopSignal, Supervisor, WorkerId,
+    Exit, Found, Moment, ProcessFact, ProcessId, Role, Snapshot, Stage, StopSignal, Supervisor,
 };
 use serde_json::Value;
 
@@ -71,7 +71,7 @@ fn forget(app: &mut Value, which: impl Fn(&mut Vec<Value>)) {
 /// The core after a fall, from the text of the file and what is found.
 pub(crate) fn risen(
     snapshot: &Snapshot,
-    found: &BTreeMap<WorkerId, Found>,
+    found: &BTreeMap<ProcessId, Found>,
     now: Moment,
     seed: u64,
     flaw: Option<Flaw>,
@@ -85,7 +85,7 @@ pub(crate) fn risen(
     Supervisor::adopt(snapshot, &found, now, seed)
 }
 
-fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
+fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<ProcessId, Found>) {
     match flaw {
         Flaw::Load(misjudged) => misjudged.leaves(file),
         Flaw::ForgetsNumbers => file["next_process"] = 0.into(),
@@ -115,7 +115,7 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<WorkerId, Found>) {
 fn single_is_found(
     ledger: &mut Ledger,
     now: Moment,
-    id: WorkerId,
+    id: ProcessId,
     is_left: bool,
     (alive, stage): (bool, Option<Stage>),
 ) {
@@ -138,7 +138,7 @@ pub(crate) fn put_right(
     ledger: &mut Ledger,
     now: Moment,
     snapshot: &Snapshot,
-    found: &BTreeMap<WorkerId, Found>,
+    found: &BTreeMap<ProcessId, Found>,
 ) {
     // The next one counts its own requests anew.
     ledger.asked.retain(|id, asked| asked.answers > 0 && !id.is_own());
@@ -151,8 +151,8 @@ pub(crate) fn put_right(
         ledger.machine.stopping = false;
         ledger.machine.drained = None;
     }
-    let left: Vec<WorkerId> = snapshot.processes().map(|(_, process, ..)| process).collect();
-    let mut ids: Vec<WorkerId> = ledger.processes.keys().copied().collect();
+    let left: Vec<ProcessId> = snapshot.processes().map(|(_, process, ..)| process).collect();
+    let mut ids: Vec<ProcessId> = ledger.processes.keys().copied().collect();
     // Who serves is heard of first.
     ids.sort_by_key(|id| !found.get(id).is_some_and(|found| found.alive));
     for id in ids {
@@ -191,9 +191,9 @@ pub(crate) fn put_right(
     for book in ledger.books.values_mut() {
         (book.open, book.command) = (false, false);
     }
-    for crew in ledger.crews.values_mut() {
-        crew.unasked = crew.unasked.map(|_| now);
-        crew.allow_a_change(now);
-        crew.load.begin_anew();
+    for entry in ledger.apps.values_mut() {
+        entry.unasked = entry.unasked.map(|_| now);
+        entry.allow_a_change(now);
+        entry.load.begin_anew();
     }
 }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use ostler::config::{Address, AppName, Listen, Origin};
 use ostler::plan::{Blueprint, Effect, Plan, Resources, diff};
 use ostler::supervise::{
-    Action, AppState, Command, Event, Exit, LinkFact, Moment, Outcome, ProcessFact, RequestId, Start,
-    Supervisor, WorkerId,
+    Action, AppState, Command, Event, Exit, LinkFact, Moment, Outcome, ProcessFact, ProcessId, RequestId,
+    Start, Supervisor,
 };
 
 use crate::reading::found;
@@ -19,7 +19,7 @@ struct Calm {
     supervisor: Supervisor,
     now: Moment,
     facts: VecDeque<Event>,
-    running: BTreeMap<WorkerId, Arc<Blueprint>>,
+    running: BTreeMap<ProcessId, Arc<Blueprint>>,
     limits: BTreeMap<AppName, Resources>,
     answers: BTreeMap<RequestId, Outcome>,
     files: Plan,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ostler::plan::{Blueprint, Plan, Preload};
 use ostler::supervise::{
     Action, Cause, Event, Found, Happening, LinkOrder, Moment, News, PhaseView, ProcessChange, ProcessFact,
-    ProcessNews, Role, RolloutView, Snapshot, Start, StopSignal, Supervisor, Tolerance, View, WorkerId,
+    ProcessId, ProcessNews, Role, RolloutView, Snapshot, Start, StopSignal, Supervisor, Tolerance, View,
 };
 
 use crate::added::{add_after, add_to, is_back};
@@ -131,7 +131,7 @@ impl Subject {
     pub(crate) fn rise(
         &mut self,
         snapshot: &Snapshot,
-        found: &BTreeMap<WorkerId, Found>,
+        found: &BTreeMap<ProcessId, Found>,
         now: Moment,
         seed: u64,
     ) {
@@ -253,10 +253,10 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
                 done.push(action.clone());
             }
             (Flaw::StartsTwo, Action::StartProcess(Start { process: worker, role: Role::Web, .. })) => {
-                (1..4).for_each(|n| done.push(spawn_as(&action, WorkerId(worker.0 + n * 1_000_000))));
+                (1..4).for_each(|n| done.push(spawn_as(&action, ProcessId(worker.0 + n * 1_000_000))));
             }
             (Flaw::StartsTwoZygotes, Action::StartProcess(start @ Start { role: Role::Zygote(_), .. })) => {
-                let process = WorkerId(start.process.0 + 5_000_000);
+                let process = ProcessId(start.process.0 + 5_000_000);
                 done.push(Action::StartProcess(Start { process, ..start.clone() }));
             }
             (Flaw::KeepsZygotes, Action::SignalProcess { process: worker, .. })
@@ -268,7 +268,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
                 continue;
             }
             (Flaw::StartsTwoCommands, Action::StartProcess(start)) if !start.role.proves() => {
-                let process = WorkerId(start.process.0 + 6_000_000);
+                let process = ProcessId(start.process.0 + 6_000_000);
                 done.push(Action::StartProcess(Start { process, ..start.clone() }));
             }
             (Flaw::KeepsCommands, Action::SignalProcess { process, .. })
@@ -277,7 +277,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
                 continue;
             }
             (Flaw::ReusesNames, Action::StartProcess(Start { role: Role::Web, .. })) => {
-                done.push(spawn_as(&action, WorkerId(1)));
+                done.push(spawn_as(&action, ProcessId(1)));
                 continue;
             }
             (
@@ -297,7 +297,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
     done
 }
 
-fn spawn_as(action: &Action, name: WorkerId) -> Action {
+fn spawn_as(action: &Action, name: ProcessId) -> Action {
     let mut copy = action.clone();
     if let Action::StartProcess(Start { process: worker, role: Role::Web, .. }) = &mut copy {
         *worker = name;
@@ -328,7 +328,7 @@ fn changed(flaw: Flaw, mut action: Action, ledger: &Ledger) -> Action {
             Flaw::PutsTheLinkBackBeneathARollout,
             Action::SwitchRelease { app, order: LinkOrder::Move { to, .. } },
         ) => {
-            let view = ledger.crews.get(app).and_then(|crew| crew.view.as_ref());
+            let view = ledger.apps.get(app).and_then(|entry| entry.view.as_ref());
             let view = view.filter(|view| view.rollout.as_ref().is_some_and(|it| it.generation.is_some()));
             if let Some(serving) = view.and_then(|view| view.blueprint.as_ref()) {
                 *to = serving.directory.clone();

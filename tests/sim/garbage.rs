@@ -1,7 +1,7 @@
 //! Facts that are none.
 
 use ostler::plan::Refusal;
-use ostler::supervise::{Event, Exit, LastWords, ProcessFact, WorkerId};
+use ostler::supervise::{Event, Exit, LastWords, ProcessFact, ProcessId};
 
 use crate::process::Stage;
 use crate::world::World;
@@ -9,7 +9,7 @@ use crate::world::World;
 impl World {
     /// A fact that is none: about nobody, about the dead, or said already.
     pub(crate) fn garbage(&mut self) -> Event {
-        let nobody = WorkerId(u64::MAX - self.rng.below(3));
+        let nobody = ProcessId(u64::MAX - self.rng.below(3));
         let dead = self.gone.get(self.rng.below(self.gone.len() as u64) as usize).copied().unwrap_or(nobody);
         let serving =
             self.processes.values().find(|process| process.stage == Stage::Serving && !process.is_command);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ostler::plan::{Plan, WorkerRange};
 use ostler::supervise::{
-    Action, AppLoad, Event, Happening, MachineMemory, Moment, News, Observation, ProcessFact, Role, Start,
-    Supervisor, WorkerId, WorkerLoad,
+    Action, AppLoad, Event, Happening, MachineMemory, Moment, News, Observation, ProcessFact, ProcessId,
+    Role, Start, Supervisor, WorkerLoad,
 };
 
 use crate::rng::Rng;
@@ -33,7 +33,7 @@ impl Shop {
         let mut shop = Shop { supervisor, now: Moment::ZERO, said: Vec::new() };
         shop.tell(Event::TimePassed);
         let seen = Observation { rss: Some(100 * MIB), ..Observation::default() };
-        shop.tell(Event::WorkersObserved { seen: vec![(WorkerId(1), seen), (WorkerId(2), seen)] });
+        shop.tell(Event::WorkersObserved { seen: vec![(ProcessId(1), seen), (ProcessId(2), seen)] });
         shop
     }
 
@@ -53,7 +53,7 @@ impl Shop {
     fn is_pressed(&mut self, memory: Option<MachineMemory>, own: Option<u64>) {
         for _ in 0..20 {
             self.now = self.now + Duration::from_millis(200);
-            let workers = (1..=2).map(|id| (WorkerId(id), WorkerLoad { in_flight: 1, cpu: None })).collect();
+            let workers = (1..=2).map(|id| (ProcessId(id), WorkerLoad { in_flight: 1, cpu: None })).collect();
             let load = AppLoad { app: name(0), workers, waiting: Some(40), memory: own };
             self.tell(Event::LoadObserved { apps: vec![load], memory });
         }

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostler::config::AppName;
 use ostler::plan::Hook;
-use ostler::supervise::{Action, Event, GenerationId, Happening, News, ProcessFact, WorkerId};
+use ostler::supervise::{Action, Event, GenerationId, Happening, News, ProcessFact, ProcessId};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hooks {
     /// The generations of each app whose hooks have a process, and beside which worker it was started.
-    pub(crate) hosts: BTreeMap<AppName, BTreeMap<GenerationId, WorkerId>>,
+    pub(crate) hosts: BTreeMap<AppName, BTreeMap<GenerationId, ProcessId>>,
     /// Workers of which `pre_fork` has been told, and not `child_exit`: in which generation's process.
-    pub(crate) told: BTreeMap<WorkerId, (AppName, GenerationId)>,
+    pub(crate) told: BTreeMap<ProcessId, (AppName, GenerationId)>,
     /// Apps whose `when_ready` has run.
     pub(crate) were_ready: BTreeSet<AppName>,
 }

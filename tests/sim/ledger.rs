@@ -6,26 +6,26 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::plan::Plan;
 use ostler::supervise::{
-    Action, AppView, Event, GenerationId, Happening, Moment, Observation, ProcessFact, ReadPurpose,
-    RequestId, Role, RunId, Start, StopSignal, View, WorkerId,
+    Action, AppView, Event, GenerationId, Happening, Moment, Observation, ProcessFact, ProcessId,
+    ReadPurpose, RequestId, Role, RunId, Start, StopSignal, View,
 };
 
 use crate::accepting::Accepting;
 use crate::background::Ended;
 use crate::book::Book;
 use crate::commands::Asked;
-use crate::crew::{Count, Crew, Known};
 use crate::drain::Machine;
+use crate::entry::{AppEntry, Count, ProcessEntry};
 use crate::hooks::Hooks;
 use crate::refused::Refused;
 use crate::start::Startup;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ledger {
-    pub(crate) crews: BTreeMap<AppName, Crew>,
-    pub(crate) processes: BTreeMap<WorkerId, Known>,
+    pub(crate) apps: BTreeMap<AppName, AppEntry>,
+    pub(crate) processes: BTreeMap<ProcessId, ProcessEntry>,
     pub(crate) ended: Ended,
-    pub(crate) names: BTreeSet<WorkerId>,
+    pub(crate) names: BTreeSet<ProcessId>,
     pub(crate) asked: BTreeMap<RequestId, Asked>,
     pub(crate) machine: Machine,
     /// What is known of each migration.
@@ -51,12 +51,12 @@ impl Ledger {
     }
 
     /// The processes that serve clients, or are to.
-    pub(crate) fn workers(&self) -> impl Iterator<Item = (WorkerId, &Known)> {
+    pub(crate) fn workers(&self) -> impl Iterator<Item = (ProcessId, &ProcessEntry)> {
         self.processes.iter().filter(|(_, known)| known.serves()).map(|(id, known)| (*id, known))
     }
 
     /// The workers of an app.
-    pub(crate) fn of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (WorkerId, &'a Known)> {
+    pub(crate) fn of<'a>(&'a self, app: &'a AppName) -> impl Iterator<Item = (ProcessId, &'a ProcessEntry)> {
         self.workers().filter(move |(_, known)| known.app == *app)
     }
 
@@ -75,7 +75,7 @@ impl Ledger {
     }
 
     pub(crate) fn counts(&self) -> BTreeMap<AppName, Count> {
-        self.crews.keys().map(|app| (app.clone(), self.count(app))).collect()
+        self.apps.keys().map(|app| (app.clone(), self.count(app))).collect()
     }
 
     /// Writes down what the core is told.
@@ -90,7 +90,7 @@ impl Ledger {
             self.accepting.hear(event);
         }
         self.hooks.hear(event);
-        self.refused.hear(now, event, &self.crews, in_force);
+        self.refused.hear(now, event, &self.apps, in_force);
         self.start.hear(event);
         // In a shutdown it is refused.
         if let Some(found) = in_force.filter(|_| !self.machine.shutdown) {
@@ -113,9 +113,9 @@ impl Ledger {
             Event::AppPrepared { app, prepared } => self.prepared(now, app, prepared),
             Event::Process { process: worker, fact: ProcessFact::Proved(proof) } => {
                 if let (Some(known), Some(answer)) = (self.processes.get(worker), &proof.answer)
-                    && let Some(crew) = self.crews.get_mut(&known.app)
+                    && let Some(entry) = self.apps.get_mut(&known.app)
                 {
-                    *crew.answers_well.entry(known.generation).or_default() |= answer.good;
+                    *entry.answers_well.entry(known.generation).or_default() |= answer.good;
                 }
             }
             Event::Process { process: worker, fact: ProcessFact::Loaded } => {
@@ -139,59 +139,59 @@ impl Ledger {
         }
     }
 
-    fn ready(&mut self, now: Moment, worker: WorkerId) {
+    fn ready(&mut self, now: Moment, worker: ProcessId) {
         let Some(known) = self.processes.get_mut(&worker) else { return };
         if known.ready.is_none() {
             known.ready = Some(now);
             known.seen = Observation::default();
-            if let Some(crew) = self.crews.get_mut(&known.app)
+            if let Some(entry) = self.apps.get_mut(&known.app)
                 && known.is_live()
                 && known.serves()
             {
-                crew.failed_boots.remove(&known.generation);
-                crew.admitted_since_start.insert(known.generation);
+                entry.failed_boots.remove(&known.generation);
+                entry.admitted_since_start.insert(known.generation);
             }
         }
     }
 
     /// There is a process of it.
-    fn born(&mut self, worker: WorkerId) {
+    fn born(&mut self, worker: ProcessId) {
         if let Some(known) = self.processes.get_mut(&worker) {
             known.born = true;
         }
     }
 
     /// A worker says that it has failed: its boot is lost from here on.
-    fn said_no(&mut self, now: Moment, worker: WorkerId) {
+    fn said_no(&mut self, now: Moment, worker: ProcessId) {
         let Some(known) = self.processes.get_mut(&worker).filter(|it| it.is_live() && it.ready.is_none())
         else {
             return;
         };
         known.failed = Some(now);
-        if let Some(crew) = self.crews.get_mut(&known.app) {
-            crew.crashes.insert(known.generation, now);
-            crew.boot_failed(known.generation);
+        if let Some(entry) = self.apps.get_mut(&known.app) {
+            entry.crashes.insert(known.generation, now);
+            entry.boot_failed(known.generation);
         }
     }
 
-    fn gone(&mut self, now: Moment, worker: WorkerId) {
+    fn gone(&mut self, now: Moment, worker: ProcessId) {
         let Some(known) = self.processes.remove(&worker) else { return };
         self.ended.note(now, &known);
-        let Some(crew) = self.crews.get_mut(&known.app) else { return };
+        let Some(entry) = self.apps.get_mut(&known.app) else { return };
         if known.is_live() && known.counts() {
-            crew.crashes.insert(known.generation, now);
+            entry.crashes.insert(known.generation, now);
             if known.ready.is_none() {
-                crew.boot_failed(known.generation);
+                entry.boot_failed(known.generation);
             }
         }
     }
 
-    fn observed(&mut self, worker: WorkerId, seen: Observation) {
+    fn observed(&mut self, worker: ProcessId, seen: Observation) {
         let Some(known) = self.processes.get_mut(&worker) else { return };
-        let Some(crew) = self.crews.get(&known.app) else { return };
-        let silent = crew.policy.hang_timeout.is_some_and(|limit| seen.beat_age > limit);
+        let Some(entry) = self.apps.get(&known.app) else { return };
+        let silent = entry.policy.hang_timeout.is_some_and(|limit| seen.beat_age > limit);
         let oldest = seen.oldest_request.unwrap_or(Duration::ZERO);
-        let stuck = known.serves() && crew.policy.request_timeout.is_some_and(|limit| oldest > limit);
+        let stuck = known.serves() && entry.policy.request_timeout.is_some_and(|limit| oldest > limit);
         // Who drains need not beat, but its requests get no older than those of others.
         let hangs = known.is_live() && (silent || stuck) || known.drains() && stuck;
         // One that was told to go before it was known to serve is ended for that, in its time.
@@ -203,8 +203,8 @@ impl Ledger {
     /// Writes down what the core does.
     pub(crate) fn act(&mut self, now: Moment, action: &Action) {
         self.accepting.act(now, action);
-        let app = if let Action::Prepare { app } = action { self.crews.get(app) } else { None };
-        self.start.act(now, action, app.is_some_and(Crew::serves));
+        let app = if let Action::Prepare { app } = action { self.apps.get(app) } else { None };
+        self.start.act(now, action, app.is_some_and(AppEntry::serves));
         self.hooks.act(action);
         self.refused.act(action);
         match action {
@@ -250,58 +250,58 @@ impl Ledger {
             // Whoever had it started has had their way, whatever they are answered in the end.
             self.asked.values_mut().filter(|it| it.starts(&app)).for_each(|it| it.was_stopped = false);
         }
-        let crew = self.crews.entry(app).or_insert_with(Crew::unknown);
-        crew.generations.insert(*generation, blueprint.clone());
-        crew.newest = crew.newest.max(Some(*generation));
+        let entry = self.apps.entry(app).or_insert_with(AppEntry::unknown);
+        entry.generations.insert(*generation, blueprint.clone());
+        entry.newest = entry.newest.max(Some(*generation));
         if role.proves() {
-            crew.spawns.push_back((now, *generation));
+            entry.spawns.push_back((now, *generation));
         }
-        self.processes.insert(*process, Known::started(now, start));
+        self.processes.insert(*process, ProcessEntry::started(now, start));
     }
 
-    fn signalled(&mut self, now: Moment, worker: WorkerId, rung: StopSignal) {
+    fn signalled(&mut self, now: Moment, worker: ProcessId, rung: StopSignal) {
         let Some(known) = self.processes.get_mut(&worker) else { return };
         let was_to_go = !known.signals.is_empty();
         known.signals.push((now, rung));
-        let Some(crew) = self.crews.get_mut(&known.app) else { return };
+        let Some(entry) = self.apps.get_mut(&known.app) else { return };
         if rung == StopSignal::Terminate && known.serves() {
-            crew.allowances.push_back((now, 1));
+            entry.allowances.push_back((now, 1));
         }
         if rung == StopSignal::Stacks && known.ready.is_none() {
-            crew.boot_failed(known.generation);
+            entry.boot_failed(known.generation);
         }
         if rung == StopSignal::Stacks && !was_to_go && known.counts() {
-            crew.crashes.insert(known.generation, now);
+            entry.crashes.insert(known.generation, now);
         }
     }
 
     fn announced(&mut self, now: Moment, app: &AppName, happening: &Happening) {
-        let Some(crew) = self.crews.get_mut(app) else { return };
+        let Some(entry) = self.apps.get_mut(app) else { return };
         match (happening, self.books.values_mut().rev().find(|it| it.app == *app)) {
             (Happening::MigrationEnded { verdict, .. }, Some(book)) => {
                 let well = verdict.kind.is_good();
                 book.well = Some(well);
-                crew.migrated.extend(book.blueprint.clone().filter(|_| well));
-                crew.unasked = None;
+                entry.migrated.extend(book.blueprint.clone().filter(|_| well));
+                entry.unasked = None;
                 // A rollout may follow.
-                crew.allow_a_change(now);
+                entry.allow_a_change(now);
             }
             (Happening::StartedWithoutDatabase { .. }, Some(book)) => {
-                crew.migrated.extend(book.blueprint.clone().filter(|_| book.current));
-                crew.unasked = Some(now);
+                entry.migrated.extend(book.blueprint.clone().filter(|_| book.current));
+                entry.unasked = Some(now);
             }
             _ => {}
         }
         if let Happening::ScaledByLoad { from, to, .. } = happening {
-            crew.scaled_by_load(now, *from, *to);
+            entry.scaled_by_load(now, *from, *to);
         }
         match happening {
-            Happening::NotRolledOut { serving: None, .. } => crew.not_started = true,
-            Happening::RolloutStarted { .. } => crew.not_started = false,
+            Happening::NotRolledOut { serving: None, .. } => entry.not_started = true,
+            Happening::RolloutStarted { .. } => entry.not_started = false,
             _ => {}
         }
         if let Happening::RollingBack { generation, to: None, .. } = happening {
-            crew.given_up.insert(*generation);
+            entry.given_up.insert(*generation);
         }
     }
 
@@ -317,26 +317,26 @@ impl Ledger {
         self.start.see(view);
         let old: BTreeMap<AppName, u32> =
             view.apps.iter().map(|app| (app.name.clone(), self.older(app))).collect();
-        for (name, crew) in &mut self.crews {
+        for (name, entry) in &mut self.apps {
             if !view.apps.iter().any(|app| app.name == *name) {
-                crew.view = None;
-                crew.forget();
+                entry.view = None;
+                entry.forget();
             }
         }
         for app in &view.apps {
-            let Some(crew) = self.crews.get_mut(&app.name) else { continue };
+            let Some(entry) = self.apps.get_mut(&app.name) else { continue };
             if app.rollout.as_ref().and_then(|rollout| rollout.generation).is_none() {
-                if crew.rollout_on() {
-                    crew.changed = now;
+                if entry.rollout_on() {
+                    entry.changed = now;
                 }
-                crew.old_count = None;
-                crew.peak = app.wanted;
+                entry.old_count = None;
+                entry.peak = app.wanted;
             } else {
-                let (ready, wanted) = (old.get(&app.name).copied().unwrap_or(0), crew.wanted());
-                crew.old_count.get_or_insert(ready.min(wanted));
-                crew.peak = crew.peak.max(app.wanted);
+                let (ready, wanted) = (old.get(&app.name).copied().unwrap_or(0), entry.wanted());
+                entry.old_count.get_or_insert(ready.min(wanted));
+                entry.peak = entry.peak.max(app.wanted);
             }
-            crew.view = Some(app.clone());
+            entry.view = Some(app.clone());
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler::plan::Blueprint;
-use ostler::supervise::{Exit, LastWords, ProcessFact, Stand, StopSignal, Tolerance, WorkerId};
+use ostler::supervise::{Exit, LastWords, ProcessFact, ProcessId, Stand, StopSignal, Tolerance};
 
 use crate::process::{Boot, Process, Release, Stage, shown};
 use crate::world::{Due, World};
@@ -17,7 +17,7 @@ pub(crate) struct Way {
 
 impl World {
     /// Starts a worker; a zygote where nothing is said of how it comes in.
-    pub(crate) fn spawn(&mut self, worker: WorkerId, blueprint: &Blueprint, way: Option<Way>) {
+    pub(crate) fn spawn(&mut self, worker: ProcessId, blueprint: &Blueprint, way: Option<Way>) {
         let faults = self.faults();
         if self.rng.chance(faults.spawn_fails) {
             let reason = "fork: Resource temporarily unavailable (os error 11)".to_owned();
@@ -29,7 +29,7 @@ impl World {
 
     pub(crate) fn begin(
         &mut self,
-        worker: WorkerId,
+        worker: ProcessId,
         blueprint: &Blueprint,
         way: Option<Way>,
         boot: Duration,
@@ -49,7 +49,7 @@ impl World {
         self.processes.insert(worker, process);
     }
 
-    pub(crate) fn booted(&mut self, worker: WorkerId) {
+    pub(crate) fn booted(&mut self, worker: ProcessId) {
         let Some(process) = self.processes.get_mut(&worker) else { return };
         if let Some((proof, serves)) = process.shows.take().filter(|_| process.boot == Boot::Loads) {
             if serves {
@@ -89,7 +89,7 @@ impl World {
     }
 
     /// It says where it stands, whatever has become of it meanwhile.
-    pub(crate) fn stands(&mut self, worker: WorkerId) {
+    pub(crate) fn stands(&mut self, worker: ProcessId) {
         if self.processes.contains_key(&worker) {
             let at = format!("wsgi.py line {} (load)", 1 + self.rng.below(2));
             let stacks = "Current thread (most recent call first):\n".to_owned();
@@ -97,27 +97,27 @@ impl World {
         }
     }
 
-    fn crash_after(&mut self, worker: WorkerId, crash: Option<Duration>) {
+    fn crash_after(&mut self, worker: ProcessId, crash: Option<Duration>) {
         if let Some(delay) = crash {
             self.after(delay, Due::Exits(worker, Exit::Signal(11)));
         }
     }
 
-    pub(crate) fn admit(&mut self, worker: WorkerId) {
+    pub(crate) fn admit(&mut self, worker: ProcessId) {
         if self.processes.get(&worker).is_some_and(|process| process.stage == Stage::Waiting) {
             let delay = self.rng.millis(1, 60);
             self.after(delay, Due::Serving(worker));
         }
     }
 
-    pub(crate) fn serving(&mut self, worker: WorkerId) {
+    pub(crate) fn serving(&mut self, worker: ProcessId) {
         let Some(process) = self.processes.get_mut(&worker) else { return };
         process.stage = Stage::Serving;
         process.serving_since = self.now;
         self.tell(ProcessFact::Ready.of(worker));
     }
 
-    pub(crate) fn signal(&mut self, worker: WorkerId, rung: StopSignal) {
+    pub(crate) fn signal(&mut self, worker: ProcessId, rung: StopSignal) {
         if self.nest.take(worker).is_some() {
             return self.tell(ProcessFact::Exited(Exit::Unknown).of(worker));
         }
@@ -134,7 +134,7 @@ impl World {
         self.after(delay, Due::Exits(worker, exit));
     }
 
-    pub(crate) fn exits(&mut self, worker: WorkerId, exit: Exit) {
+    pub(crate) fn exits(&mut self, worker: ProcessId, exit: Exit) {
         if self.processes.remove(&worker).is_some() {
             self.tell(ProcessFact::Exited(exit).of(worker));
         }

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::supervise::{AppLoad, Event, LoadLook, MachineMemory, Moment, WorkerId, WorkerLoad};
+use ostler::supervise::{AppLoad, Event, LoadLook, MachineMemory, Moment, ProcessId, WorkerLoad};
 
-use crate::crew::Count;
-use crate::crew::Crew;
+use crate::entry::AppEntry;
+use crate::entry::Count;
 use crate::ledger::Ledger;
 use crate::process::{Process, Stage};
 use crate::rng::Rng;
@@ -20,7 +20,7 @@ const MOST: u64 = 10;
 
 pub(crate) struct Loads {
     pub(crate) rng: Rng,
-    homes: BTreeMap<WorkerId, AppName>,
+    homes: BTreeMap<ProcessId, AppName>,
     /// How many workers would have something to do, and until when.
     demand: BTreeMap<AppName, (u32, Moment)>,
     memory: Option<MachineMemory>,
@@ -33,7 +33,7 @@ impl Loads {
         Loads { rng, homes, demand, memory: Some(AMPLE), memory_until: Moment::ZERO }
     }
 
-    pub(crate) fn spawned(&mut self, worker: WorkerId, app: &AppName) {
+    pub(crate) fn spawned(&mut self, worker: ProcessId, app: &AppName) {
         self.homes.insert(worker, app.clone());
     }
 
@@ -42,7 +42,7 @@ impl Loads {
         &mut self,
         (now, calm): (Moment, bool),
         look: LoadLook,
-        processes: &BTreeMap<WorkerId, Process>,
+        processes: &BTreeMap<ProcessId, Process>,
     ) -> (bool, Event) {
         if calm {
             self.memory = Some(AMPLE);
@@ -60,7 +60,7 @@ impl Loads {
         now: Moment,
         calm: bool,
         app: AppName,
-        processes: &BTreeMap<WorkerId, Process>,
+        processes: &BTreeMap<ProcessId, Process>,
     ) -> AppLoad {
         let lasts = if calm { Duration::from_secs(100_000) } else { self.rng.millis(500, 20_000) };
         let drawn = if self.rng.chance(0.3) { 0 } else { self.rng.below(MOST + 1) as u32 };
@@ -138,14 +138,14 @@ impl Ledger {
             load.workers.retain(|(worker, _)| {
                 self.processes.get(worker).is_some_and(|it| it.serves() && it.is_ready())
             });
-            if let Some(crew) = self.crews.get_mut(&load.app) {
-                crew.load_seen(now, &load, count, free);
+            if let Some(entry) = self.apps.get_mut(&load.app) {
+                entry.load_seen(now, &load, count, free);
             }
         }
     }
 }
 
-impl Crew {
+impl AppEntry {
     /// The load has asked for another number of workers.
     pub(crate) fn scaled_by_load(&mut self, now: Moment, from: u32, to: u32) {
         self.changed = now;

@@ -5,7 +5,7 @@
 //! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
 //!
 //! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `lives`, `zygotes`, `databases` (`site`, `command`),
-//! `links`, `load`, `reading`, `leaving` and `asks` (what happens), `ledger` with `commands`, `crew`, `planned`, `drain`, `hooks`, `start`, `refused` and `book` (what is known), `laws`
+//! `links`, `load`, `reading`, `leaving` and `asks` (what happens), `ledger` with `commands`, `entry`, `planned`, `drain`, `hooks`, `start`, `refused` and `book` (what is known), `laws`
 //! (what must hold), `flaw` with `flaws`, `added`, `mutated_actions`, `mutated_events` and `mutated_views` (what must be found), `run` and `progress`
 //! (all together).
 
@@ -20,11 +20,11 @@ mod book;
 mod command;
 mod commands;
 mod crash;
-mod crew;
 mod crowd;
 mod databases;
 mod drain;
 mod edits;
+mod entry;
 mod first;
 mod flaw;
 mod flaws;

@@ -2,8 +2,8 @@
 
 use ostler::config::AppName;
 use ostler::supervise::{
-    Action, Cause, GenerationId, Happening, MigrationOrder, News, ProcessChange, ProcessNews, Record, Role,
-    RunId, StopSignal, Verdict, VerdictKind, WorkerId,
+    Action, Cause, GenerationId, Happening, MigrationOrder, News, ProcessChange, ProcessId, ProcessNews,
+    Record, Role, RunId, StopSignal, Verdict, VerdictKind,
 };
 
 use crate::added::start_worker;
@@ -88,7 +88,7 @@ impl Misdeed {
             }
             (Misdeed::NeverKills, MigrationOrder::Abort(StopSignal::Kill)) => Vec::new(),
             (Misdeed::StartsUnmigrated, MigrationOrder::Open(opening)) => {
-                let (worker, generation) = (WorkerId(88_000_000), GenerationId(9999));
+                let (worker, generation) = (ProcessId(88_000_000), GenerationId(9999));
                 let start = start_worker(worker, generation, opening.blueprint.clone());
                 vec![action, start]
             }
@@ -96,15 +96,15 @@ impl Misdeed {
                 let Some(blueprint) = ledger.books.get(&run).and_then(|it| it.blueprint.clone()) else {
                     return vec![action];
                 };
-                let (worker, generation) = (WorkerId(88_000_000), GenerationId(9999));
+                let (worker, generation) = (ProcessId(88_000_000), GenerationId(9999));
                 let start = start_worker(worker, generation, blueprint);
                 vec![action, unasked(app), start]
             }
             (Misdeed::ForgetsTheUnasked, MigrationOrder::Close) => vec![action, unasked(app)],
             (Misdeed::DrainsMeanwhile, MigrationOrder::LockDatabase) => {
-                let serving = ledger.crews.get(&app).and_then(|crew| crew.view.as_ref()?.generation);
+                let serving = ledger.apps.get(&app).and_then(|entry| entry.view.as_ref()?.generation);
                 let Some(generation) = serving else { return vec![action] };
-                let (worker, cause) = (WorkerId(1), Cause::Rollout);
+                let (worker, cause) = (ProcessId(1), Cause::Rollout);
                 let change = ProcessChange::Draining { cause };
                 let happening =
                     Happening::Process(ProcessNews { process: worker, role: Role::Web, generation, change });

@@ -64,7 +64,7 @@ impl Misjudged {
             }
         }
         if let (Misjudged::TakesTheBusy, Event::LoadObserved { .. }) = (self, event) {
-            let busy = ledger.crews.iter().find(|(_, crew)| crew.load.long_pressed.is_some());
+            let busy = ledger.apps.iter().find(|(_, entry)| entry.load.long_pressed.is_some());
             more.extend(busy.map(|(app, _)| {
                 let happening = Happening::ScaledByLoad { from: 2, to: 1, reason: String::new() };
                 Action::Announce(News { app: app.clone(), happening })

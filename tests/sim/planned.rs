@@ -4,7 +4,7 @@ use ostler::config::AppName;
 use ostler::plan::{Plan, Prepared};
 use ostler::supervise::{ConfigFound, Moment};
 
-use crate::crew::Crew;
+use crate::entry::AppEntry;
 use crate::ledger::Ledger;
 
 impl Ledger {
@@ -14,38 +14,38 @@ impl Ledger {
     }
 
     pub(crate) fn prepared(&mut self, now: Moment, app: &AppName, prepared: &Prepared) {
-        let Some(crew) = self.crews.get_mut(app) else { return };
+        let Some(entry) = self.apps.get_mut(app) else { return };
         if let Ok(plan) = prepared {
-            crew.goes_by(&plan.policy);
+            entry.goes_by(&plan.policy);
             // An answer that comes too late is none: the app was taken away and brought back meanwhile.
-            crew.startable |= crew.view.as_ref().is_some_and(|view| view.rollout.is_some());
+            entry.startable |= entry.view.as_ref().is_some_and(|view| view.rollout.is_some());
         }
-        crew.allow_a_change(now);
+        entry.allow_a_change(now);
     }
 
     pub(crate) fn planned(&mut self, now: Moment, plan: &Plan) {
         for (app, prepared) in &plan.apps {
-            let crew = self.crews.entry(app.clone()).or_insert_with(Crew::unknown);
-            if !crew.planned {
+            let entry = self.apps.entry(app.clone()).or_insert_with(AppEntry::unknown);
+            if !entry.planned {
                 // What is left of it lives by the policy that it had, whatever the new plan says.
-                let (generations, newest) = (crew.generations.clone(), crew.newest);
-                let policy = crew.policy.clone();
-                *crew = Crew { generations, newest, policy, planned: true, ..Crew::unknown() };
+                let (generations, newest) = (entry.generations.clone(), entry.newest);
+                let policy = entry.policy.clone();
+                *entry = AppEntry { generations, newest, policy, planned: true, ..AppEntry::unknown() };
                 // It begins anew, whatever is answered to those who asked for it before.
                 self.asked.values_mut().filter(|it| it.starts(app)).for_each(|it| it.was_stopped = false);
             }
             if let Ok(plan) = prepared {
-                crew.goes_by(&plan.policy);
-                crew.migrates = plan.migrate.is_some();
-                crew.startable = true;
-            } else if !crew.runs() || crew.has_nothing() {
-                crew.startable = false;
+                entry.goes_by(&plan.policy);
+                entry.migrates = plan.migrate.is_some();
+                entry.startable = true;
+            } else if !entry.runs() || entry.has_nothing() {
+                entry.startable = false;
             }
-            crew.allow_a_change(now);
+            entry.allow_a_change(now);
         }
-        for (app, crew) in &mut self.crews {
+        for (app, entry) in &mut self.apps {
             if !plan.apps.contains_key(app) {
-                crew.planned = false;
+                entry.planned = false;
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler::plan::Blueprint;
-use ostler::supervise::{Answer, Moment, Observation, Proof, StopSignal, Tolerance, WorkerId};
+use ostler::supervise::{Answer, Moment, Observation, ProcessId, Proof, StopSignal, Tolerance};
 
 use crate::rng::Rng;
 use crate::scenario::Faults;
@@ -54,7 +54,7 @@ pub(crate) enum Boot {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
-    pub(crate) worker: WorkerId,
+    pub(crate) worker: ProcessId,
     pub(crate) is_command: bool,
     pub(crate) hold: bool,
     /// Its answer to the probe, and whether it may serve with it; a zygote is asked for none.
@@ -92,7 +92,7 @@ impl Process {
         faults: &Faults,
         release: Release,
         now: Moment,
-        worker: WorkerId,
+        worker: ProcessId,
         hold: bool,
     ) -> Self {
         let boot = match release {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ostler::supervise::{Action, AppState, Command, Moment, Role};
 
-use crate::crew::Crew;
+use crate::entry::AppEntry;
 use crate::laws::{Law, Verdict, Violation, links};
 use crate::ledger::Ledger;
 use crate::run::Run;
@@ -94,31 +94,31 @@ impl Run {
         if let Some(app) = self.ledger.refused.since.keys().next() {
             return Err(format!("{app} waits for another look"));
         }
-        for (app, crew) in &self.ledger.crews {
+        for (app, entry) in &self.ledger.apps {
             let view = self.view.apps.iter().find(|view| view.name == *app);
             let workers = self.ledger.of(app).count();
             match view {
-                None if crew.planned => return Err(format!("{app} is planned and not shown")),
+                None if entry.planned => return Err(format!("{app} is planned and not shown")),
                 None if workers > 0 => return Err(format!("{app} is removed and has {workers} workers")),
-                Some(_) if !crew.planned => return Err(format!("{app} is removed and still shown")),
+                Some(_) if !entry.planned => return Err(format!("{app} is removed and still shown")),
                 None => {}
-                Some(view) if view.state == AppState::Stopped && crew.was_stopped => {}
-                Some(_) if !crew.startable => {}
-                Some(view) => self.serves(crew, view)?,
+                Some(view) if view.state == AppState::Stopped && entry.was_stopped => {}
+                Some(_) if !entry.startable => {}
+                Some(view) => self.serves(entry, view)?,
             }
         }
         Ok(())
     }
 
-    fn serves(&self, crew: &Crew, view: &ostler::supervise::AppView) -> Verdict {
+    fn serves(&self, entry: &AppEntry, view: &ostler::supervise::AppView) -> Verdict {
         let app = &view.name;
         if view.migration.is_some() {
             return Err(format!("{app}: the migration has not ended: {:?}", view.migration));
         }
-        if crew.not_started && view.generation.is_none() && !crew.stopped {
+        if entry.not_started && view.generation.is_none() && !entry.stopped {
             return Ok(());
         }
-        if crew.stopped {
+        if entry.stopped {
             return Err(format!("{app} should be stopped and is {:?}", view.state));
         }
         if view.rollout.is_some() {

@@ -6,7 +6,7 @@ use ostler::config::AppName;
 use ostler::plan::Plan;
 use ostler::supervise::{Action, ConfigFound, Event, Happening, Moment, News, Start};
 
-use crate::crew::Crew;
+use crate::entry::AppEntry;
 
 /// Since when each of them waits for another look.
 #[derive(Clone, Debug, Default)]
@@ -26,14 +26,14 @@ impl Refused {
         &mut self,
         now: Moment,
         event: &Event,
-        crews: &BTreeMap<AppName, Crew>,
+        apps: &BTreeMap<AppName, AppEntry>,
         in_force: Option<&ConfigFound>,
     ) {
         if let Some(found) = in_force {
             self.since.clear();
             for (app, refusal) in &found.held {
-                let tries = |crew: &Crew| crew.runs() && crew.has_nothing();
-                if refusal.passing && crews.get(app).is_none_or(tries) {
+                let tries = |entry: &AppEntry| entry.runs() && entry.has_nothing();
+                if refusal.passing && apps.get(app).is_none_or(tries) {
                     self.since.insert(app.clone(), now);
                 }
             }
@@ -43,8 +43,8 @@ impl Refused {
                 self.since.remove(app);
                 let passes = prepared.as_ref().as_ref().err().is_some_and(|refusal| refusal.passing);
                 // One that was stopped stays so where its start is refused.
-                let tries = |crew: &Crew| crew.runs() && !crew.serves();
-                if passes && crews.get(app).is_some_and(tries) {
+                let tries = |entry: &AppEntry| entry.runs() && !entry.serves();
+                if passes && apps.get(app).is_some_and(tries) {
                     self.since.insert(app.clone(), now);
                 }
             }

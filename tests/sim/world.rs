@@ -7,8 +7,8 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::plan::Refusal;
 use ostler::supervise::{
-    Action, Event, Exit, HandoverBy, LinkOrder, MigrationFact, Moment, ProcessFact, Role, RunId, Start,
-    WorkerId,
+    Action, Event, Exit, HandoverBy, LinkOrder, MigrationFact, Moment, ProcessFact, ProcessId, Role, RunId,
+    Start,
 };
 
 use crate::asks::Disk;
@@ -29,15 +29,15 @@ pub(crate) enum Due {
     /// The core hears this.
     Fact(Box<Event>),
     /// A worker's boot comes to its end.
-    Booted(WorkerId),
+    Booted(ProcessId),
     /// A worker runs its loop.
-    Serving(WorkerId),
+    Serving(ProcessId),
     /// A zygote makes a worker.
-    Forks(WorkerId),
+    Forks(ProcessId),
     /// A process has written down where it stands.
-    Stands(WorkerId),
+    Stands(ProcessId),
     /// A process ends.
-    Exits(WorkerId, Exit),
+    Exits(ProcessId, Exit),
     /// A preparation ends.
     Prepared(AppName),
     /// A reading of the configuration ends.
@@ -70,12 +70,12 @@ pub(crate) struct World {
     pub(crate) leavings: Leavings,
     /// What is drawn for readings of the configuration.
     pub(crate) readings: Rng,
-    pub(crate) processes: BTreeMap<WorkerId, Process>,
+    pub(crate) processes: BTreeMap<ProcessId, Process>,
     /// Workers that are to be forked.
     pub(crate) nest: Zygotes,
-    pub(crate) gone: Vec<WorkerId>,
+    pub(crate) gone: Vec<ProcessId>,
     /// Every worker that there was a process of.
-    pub(crate) begun: BTreeSet<WorkerId>,
+    pub(crate) begun: BTreeSet<ProcessId>,
     queue: BinaryHeap<Reverse<(Moment, u64)>>,
     entries: BTreeMap<u64, Due>,
     count: u64,
@@ -340,7 +340,7 @@ impl World {
     }
 
     /// What is found of a worker.
-    pub(crate) fn found(&self, worker: WorkerId) -> ostler::supervise::Found {
+    pub(crate) fn found(&self, worker: ProcessId) -> ostler::supervise::Found {
         crate::crash::found(self.processes.get(&worker), self.begun.contains(&worker), self.now)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::plan::Blueprint;
-use ostler::supervise::{Exit, ProcessFact, WorkerId};
+use ostler::supervise::{Exit, ProcessFact, ProcessId};
 
 use crate::lives::Way;
 use crate::world::{Due, World};
@@ -14,26 +14,26 @@ use crate::world::{Due, World};
 pub(crate) struct Egg {
     pub(crate) blueprint: Blueprint,
     pub(crate) way: Way,
-    zygote: WorkerId,
+    zygote: ProcessId,
 }
 
 /// All of them.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Zygotes(BTreeMap<WorkerId, Egg>);
+pub(crate) struct Zygotes(BTreeMap<ProcessId, Egg>);
 
 impl Zygotes {
-    pub(crate) fn expect(&mut self, worker: WorkerId, blueprint: &Blueprint, way: Way, zygote: WorkerId) {
+    pub(crate) fn expect(&mut self, worker: ProcessId, blueprint: &Blueprint, way: Way, zygote: ProcessId) {
         self.0.insert(worker, Egg { blueprint: blueprint.clone(), way, zygote });
     }
 
     /// It is forked now, or given up.
-    pub(crate) fn take(&mut self, worker: WorkerId) -> Option<Egg> {
+    pub(crate) fn take(&mut self, worker: ProcessId) -> Option<Egg> {
         self.0.remove(&worker)
     }
 
     /// Those that a zygote that has ended will not fork.
-    pub(crate) fn orphans(&mut self, zygote: WorkerId) -> Vec<WorkerId> {
-        let orphans: Vec<WorkerId> =
+    pub(crate) fn orphans(&mut self, zygote: ProcessId) -> Vec<ProcessId> {
+        let orphans: Vec<ProcessId> =
             self.0.iter().filter(|(_, egg)| egg.zygote == zygote).map(|(worker, _)| *worker).collect();
         orphans.iter().for_each(|worker| drop(self.0.remove(worker)));
         orphans
@@ -42,7 +42,7 @@ impl Zygotes {
 
 impl World {
     /// A zygote is told to fork; it may hang, or die of it.
-    pub(crate) fn fork(&mut self, worker: WorkerId, blueprint: &Blueprint, way: Way, zygote: WorkerId) {
+    pub(crate) fn fork(&mut self, worker: ProcessId, blueprint: &Blueprint, way: Way, zygote: ProcessId) {
         let faults = self.faults();
         let Some(process) = self.processes.get(&zygote) else {
             let reason = "its zygote is not there".to_owned();
@@ -58,7 +58,7 @@ impl World {
         }
     }
 
-    pub(crate) fn forks(&mut self, worker: WorkerId) {
+    pub(crate) fn forks(&mut self, worker: ProcessId) {
         let Some(egg) = self.nest.take(worker) else { return };
         if self.rng.chance(self.faults().spawn_fails) {
             let reason = "the zygote cannot fork: Resource temporarily unavailable".to_owned();

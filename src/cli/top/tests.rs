@@ -14,13 +14,13 @@ use super::state::{Effect, Pane, Top};
 use crate::observe::words::Tone;
 use crate::observe::{AppHealth, AppStatus, ConfigStatus, Status, WorkerStatus};
 use crate::supervise::{
-    AppState, Command, GenerationId, LastWords, PhaseView, RolloutView, ScaleTo, WorkerId, WorkerState,
+    AppState, Command, GenerationId, LastWords, PhaseView, ProcessId, RolloutView, ScaleTo, WorkerState,
 };
 use std::time::Duration;
 
 fn worker(id: u64, requests: u64) -> WorkerStatus {
     WorkerStatus {
-        id: WorkerId(id),
+        id: ProcessId(id),
         pid: Some(800 + id as i32),
         generation: GenerationId(7),
         state: WorkerState::Ready,

@@ -11,8 +11,8 @@ use crate::observe::{Facts, Status, end_words, failure, notes, status_line};
 use crate::plan::{self, AppPlan, Blueprint, Plan, Prepared, Refusal};
 use crate::supervise::{
     Action, AppState, Command, Event, Exit, Found, GenerationId, LastWords, LinkFact, LinkOrder,
-    MigrationFact, Moment, Outcome, ProcessFact, RequestId, RunId, Stage, Start, Supervisor, Trouble,
-    WorkerId,
+    MigrationFact, Moment, Outcome, ProcessFact, ProcessId, RequestId, RunId, Stage, Start, Supervisor,
+    Trouble,
 };
 
 /// What becomes of a worker that is started.
@@ -31,7 +31,7 @@ struct World {
     boot: Boot,
     /// What the release looks like to whoever prepares it.
     prepared: Prepared,
-    workers: BTreeMap<WorkerId, GenerationId>,
+    workers: BTreeMap<ProcessId, GenerationId>,
     requests: u64,
     answers: BTreeMap<RequestId, Outcome>,
 }

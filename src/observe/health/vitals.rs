@@ -7,7 +7,7 @@ use super::pressure::{Gauge, Pressure, is_pressed};
 use crate::config::AppName;
 use crate::observe::counters::Counters;
 use crate::observe::{Status, Trend};
-use crate::supervise::{News, WorkerId};
+use crate::supervise::{News, ProcessId};
 
 /// Counters, the pressure on each app, and how it went in the last minute.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -29,7 +29,7 @@ impl Vitals {
     }
 
     /// The last word of a worker that has ended: how many requests it has served.
-    pub fn ended(&mut self, worker: WorkerId, served: u64) {
+    pub fn ended(&mut self, worker: ProcessId, served: u64) {
         self.counters.served(worker, served);
     }
 

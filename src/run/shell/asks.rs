@@ -1,11 +1,11 @@
 //! Processes that are asked where they stand.
 
 use crate::run::shell::Shell;
-use crate::supervise::{ProcessFact, WorkerId};
+use crate::supervise::{ProcessFact, ProcessId};
 
 impl Shell {
     /// Has a process that boots write down where it stands; what it has written is reported.
-    pub(super) fn ask_where(&self, worker: WorkerId) {
+    pub(super) fn ask_where(&self, worker: ProcessId) {
         let Some(running) = self.workers.get(&worker) else { return };
         let (handle, directory) = (running.handle.clone(), running.blueprint.directory.clone());
         let facts = self.outbox.facts.clone();

@@ -2,19 +2,19 @@
 
 use crate::config::AppName;
 use crate::run::shell::Shell;
-use crate::supervise::{HandoverBy, LinkOrder, StopSignal, WorkerId};
+use crate::supervise::{HandoverBy, LinkOrder, ProcessId, StopSignal};
 
 /// Something to do to a worker, or to a link; of a worker that has gone meanwhile nothing is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::run) enum Effect {
     /// Lets its program run.
-    Release(WorkerId),
+    Release(ProcessId),
     /// Lets it take clients.
-    Admit(WorkerId),
+    Admit(ProcessId),
     /// Sends a signal.
-    Signal(WorkerId, StopSignal),
+    Signal(ProcessId, StopSignal),
     /// Tells it that its app stops.
-    Hurry(WorkerId),
+    Hurry(ProcessId),
     /// Has an app's link lead elsewhere, or stay.
     SwitchRelease(AppName, LinkOrder),
     /// Makes room for the next ostlerd: the driver's own.

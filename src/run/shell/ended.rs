@@ -8,11 +8,11 @@ use crate::config::AppName;
 use crate::run::leftovers::Leftovers;
 use crate::run::scope::end_left;
 use crate::run::scoreboard::monotonic_now;
-use crate::supervise::{Exit, WorkerId};
+use crate::supervise::{Exit, ProcessId};
 
 impl Shell {
     /// How a worker ended, where its process alone does not say it: a SIGKILL may be the kernel's own.
-    pub(in crate::run) fn classify_exit(&mut self, worker: WorkerId, exit: Exit) -> Exit {
+    pub(in crate::run) fn classify_exit(&mut self, worker: ProcessId, exit: Exit) -> Exit {
         let killed = matches!(exit, Exit::Signal(9) | Exit::Unknown);
         let Some(running) = self.workers.get(&worker).filter(|running| killed && !running.killed) else {
             return exit;
@@ -24,14 +24,14 @@ impl Shell {
     }
 
     /// How many requests a worker says that it has served: the last word of one that has ended, before `forget`.
-    pub(in crate::run) fn served(&self, worker: WorkerId) -> Option<u64> {
+    pub(in crate::run) fn served(&self, worker: ProcessId) -> Option<u64> {
         let running = self.workers.get(&worker)?;
         let home = self.apps.get(&running.blueprint.app)?;
         home.scoreboard.read(running.slot.as_ref()?, monotonic_now()).map(|seen| seen.requests)
     }
 
     /// Its process is gone.
-    pub(in crate::run) fn forget(&mut self, worker: WorkerId) {
+    pub(in crate::run) fn forget(&mut self, worker: ProcessId) {
         let Some(running) = self.workers.remove(&worker) else { return };
         self.hooks.worker_ended(worker, running.handle.pid());
         if let (Some(home), Some(slot)) = (self.apps.get_mut(&running.blueprint.app), running.slot) {

@@ -9,7 +9,7 @@ use super::{Home, Running, Shell};
 use crate::config::AppName;
 use crate::run::scoreboard::monotonic_now;
 use crate::run::{listen_queue, memory};
-use crate::supervise::{AppLoad, Event, LoadLook, WorkerId, WorkerLoad};
+use crate::supervise::{AppLoad, Event, LoadLook, ProcessId, WorkerLoad};
 
 impl Shell {
     /// A look at the load as it is asked for.
@@ -26,7 +26,7 @@ impl Shell {
         };
         let its = self.workers.iter().filter(|(_, running)| running.blueprint.app == app);
         let workers = its.filter_map(|(id, running)| Some((*id, one(home, running, now)?)));
-        let workers: Vec<(WorkerId, WorkerLoad)> = workers.collect();
+        let workers: Vec<(ProcessId, WorkerLoad)> = workers.collect();
         let queues = listen_queue::of(home.listeners.all()).into_iter();
         let waiting = queues.map(|it| it.waiting).reduce(u32::saturating_add);
         AppLoad { workers, waiting, memory: memory.then(|| memory::of_slice(&app)).flatten(), app }

@@ -21,14 +21,14 @@ use crate::run::socket_activation::Passed;
 use crate::run::state::{Kept, WorkerRecord};
 use crate::run::worker_process::{WorkerHandle, watch_adopted};
 use crate::run::zygote;
-use crate::supervise::{Found, GenerationId, Role, Snapshot, Stage, WorkerId};
+use crate::supervise::{Found, GenerationId, ProcessId, Role, Snapshot, Stage};
 
 impl Shell {
     /// Everything that the next ostlerd needs, beside the counters.
     pub(in crate::run) fn kept(&self, origin: u64, snapshot: Snapshot) -> Kept {
-        let known: BTreeMap<WorkerId, (&AppName, GenerationId)> =
+        let known: BTreeMap<ProcessId, (&AppName, GenerationId)> =
             snapshot.processes().map(|(app, process, generation, _)| (process, (app, generation))).collect();
-        let record = |(id, running): (&WorkerId, &Running)| {
+        let record = |(id, running): (&ProcessId, &Running)| {
             let (app, generation) = known.get(id)?;
             Some(WorkerRecord {
                 id: *id,
@@ -53,11 +53,11 @@ impl Shell {
 
     /// Takes over what lives of what an earlier ostlerd left, with the sockets. Says what was found of each worker. What is
     /// lost of the sockets is to be bound next ([`Shell::bind_what_is_lost`]).
-    pub(in crate::run) fn take_over(&mut self, kept: &Kept) -> BTreeMap<WorkerId, Found> {
+    pub(in crate::run) fn take_over(&mut self, kept: &Kept) -> BTreeMap<ProcessId, Found> {
         self.known = KnownApps::again(kept.known.clone());
         let mut living = adopt::living(&self.children, &kept.workers);
         let mut found = BTreeMap::new();
-        let roles: BTreeMap<WorkerId, &Role> =
+        let roles: BTreeMap<ProcessId, &Role> =
             kept.snapshot.processes().map(|(_, process, _, role)| (process, role)).collect();
         let apps: Vec<&AppName> = kept.listeners.keys().collect();
         for app in apps {
@@ -126,8 +126,8 @@ impl Shell {
     fn adopt_homeless(
         &mut self,
         workers: &[&WorkerRecord],
-        living: &mut BTreeMap<WorkerId, Living>,
-        found: &mut BTreeMap<WorkerId, Found>,
+        living: &mut BTreeMap<ProcessId, Living>,
+        found: &mut BTreeMap<ProcessId, Found>,
     ) {
         for record in workers {
             found.insert(record.id, Found { alive: living.contains_key(&record.id), stage: None });
@@ -222,7 +222,7 @@ pub(super) fn began(pid: i32) -> u64 {
 fn board(
     path: &Path,
     workers: &[&WorkerRecord],
-    living: &BTreeMap<WorkerId, Living>,
+    living: &BTreeMap<ProcessId, Living>,
 ) -> io::Result<Scoreboard> {
     let noted = match board_file::left(path) {
         Ok(Left::File(file)) => return Scoreboard::of_file(file),

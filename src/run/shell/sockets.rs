@@ -12,7 +12,7 @@ use crate::run::inbox::{AllDone, Inbound};
 use crate::run::listeners::bound::SocketName;
 use crate::run::listeners::{Done, Listeners, Order, carry_out};
 use crate::run::unix_socket::removal;
-use crate::supervise::{Exit, ProcessFact, Start, WorkerId};
+use crate::supervise::{Exit, ProcessFact, ProcessId, Start};
 
 impl Shell {
     /// What is to be done to files before an app can be bound, beside what is done already.
@@ -149,7 +149,7 @@ impl Shell {
     }
 
     /// Gives up a start that waits for sockets; whether it was one.
-    pub(super) fn give_up_waiting(&mut self, worker: WorkerId) -> bool {
+    pub(super) fn give_up_waiting(&mut self, worker: ProcessId) -> bool {
         let is_it = |start: &Start| start.process == worker;
         let Some(home) = self.apps.values_mut().find(|home| home.waiting.iter().any(is_it)) else {
             return false;

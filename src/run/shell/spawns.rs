@@ -15,7 +15,7 @@ use crate::run::process::Gate;
 use crate::run::scoreboard::Slot;
 use crate::run::worker_process::{self, Admission, StartedWorker, WorkerHandle, watch_adopted};
 use crate::run::zygote::{self, Newborn, Parent};
-use crate::supervise::{DueHook, Event, Exit, GenerationId, ProcessFact, Role, Start, WorkerId};
+use crate::supervise::{DueHook, Event, Exit, GenerationId, ProcessFact, ProcessId, Role, Start};
 
 impl Shell {
     /// Starts a process, or has it forked.
@@ -87,7 +87,7 @@ impl Shell {
     }
 
     /// Tells a zygote to fork a worker; the driver gets `Forked`.
-    fn fork(&mut self, start: Start, zygote: WorkerId) -> Result<(), String> {
+    fn fork(&mut self, start: Start, zygote: ProcessId) -> Result<(), String> {
         let admission = self.admission(&start);
         let Start { process, generation, blueprint, .. } = start;
         let gone = || format!("its zygote {zygote} is not there");
@@ -120,7 +120,7 @@ impl Shell {
     /// A worker that was to be forked has said its first word; what the core hears of that.
     pub(in crate::run) fn forked(
         &mut self,
-        worker: WorkerId,
+        worker: ProcessId,
         born: Result<Newborn, String>,
     ) -> Option<Event> {
         // Of one that was given up nothing is kept: it ends with its control socket.
@@ -143,7 +143,7 @@ impl Shell {
     }
 
     /// Gives up a worker that was to be forked, where it has not been yet.
-    pub(super) fn give_up(&mut self, worker: WorkerId) {
+    pub(super) fn give_up(&mut self, worker: ProcessId) {
         if self.give_up_waiting(worker) {
             return;
         }
@@ -174,7 +174,7 @@ impl Shell {
     }
 
     /// Starts the process of a generation's hooks, from what this worker of it was started from.
-    pub(super) fn start_hooks(&mut self, generation: GenerationId, worker: WorkerId, first: DueHook) {
+    pub(super) fn start_hooks(&mut self, generation: GenerationId, worker: ProcessId, first: DueHook) {
         let Some(running) = self.workers.get(&worker) else { return };
         let parent = running.zygote.and_then(|zygote| {
             let zygote = self.workers.get(&zygote)?;
@@ -192,11 +192,11 @@ impl Shell {
 
     fn runs(
         &mut self,
-        who: (WorkerId, Role),
+        who: (ProcessId, Role),
         blueprint: Arc<Blueprint>,
         started: StartedWorker,
         slot: Slot,
-        zygote: Option<WorkerId>,
+        zygote: Option<ProcessId>,
     ) {
         let StartedWorker { handle, watch, gate, cgroup } = started;
         tokio::spawn(watch.run(self.outbox.facts.clone()));
@@ -206,11 +206,11 @@ impl Shell {
     /// There is a process, which waits at its gate until that is written down.
     fn is_there(
         &mut self,
-        (id, role): (WorkerId, Role),
+        (id, role): (ProcessId, Role),
         blueprint: Arc<Blueprint>,
         (handle, gate, cgroup): (WorkerHandle, Gate, Option<String>),
         slot: Option<Slot>,
-        zygote: Option<WorkerId>,
+        zygote: Option<ProcessId>,
     ) {
         let now = Instant::now();
         let (began, gate) = (snapshot::began(handle.pid()), Some(gate));

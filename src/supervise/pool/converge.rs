@@ -10,7 +10,7 @@
 use crate::supervise::accepting::Accepting;
 use crate::supervise::action::Action;
 use crate::supervise::app::{App, Context, Generation, Mode, Then};
-use crate::supervise::event::{GenerationId, WorkerId};
+use crate::supervise::event::{GenerationId, ProcessId};
 use crate::supervise::news::{Cause, Happening};
 use crate::supervise::request::Outcome;
 use crate::supervise::rollout::Phase;
@@ -319,7 +319,7 @@ impl App {
         self.workers().filter(|worker| which(worker)).count()
     }
 
-    pub(in crate::supervise) fn select(&self, which: impl Fn(&Process) -> bool) -> Vec<WorkerId> {
+    pub(in crate::supervise) fn select(&self, which: impl Fn(&Process) -> bool) -> Vec<ProcessId> {
         self.workers().filter(|worker| which(worker)).map(|worker| worker.id).collect()
     }
 }

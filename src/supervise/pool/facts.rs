@@ -1,7 +1,7 @@
 //! What is heard of processes, and what follows for the process and its generation.
 
 use crate::supervise::app::{App, Context};
-use crate::supervise::event::{Exit, LastWords, Observation, ProcessFact, Stand, WorkerId};
+use crate::supervise::event::{Exit, LastWords, Observation, ProcessFact, ProcessId, Stand};
 
 use super::failures::Lost;
 use super::news::{ProcessChange, ProcessNews};
@@ -13,7 +13,7 @@ impl App {
     pub(in crate::supervise) fn process_heard(
         &mut self,
         context: &mut Context<'_>,
-        id: WorkerId,
+        id: ProcessId,
         fact: ProcessFact,
     ) {
         match fact {
@@ -36,7 +36,7 @@ impl App {
     }
 
     /// There is a process of it.
-    pub(super) fn started(&mut self, context: &mut Context<'_>, id: WorkerId) {
+    pub(super) fn started(&mut self, context: &mut Context<'_>, id: ProcessId) {
         let Some(process) = self.processes.get(&id) else { return };
         let (generation, serves) = (process.generation, process.role.serves());
         self.tell(context, process, ProcessChange::Started {});
@@ -46,13 +46,13 @@ impl App {
     }
 
     /// A zygote has made it.
-    fn forked(&mut self, context: &mut Context<'_>, id: WorkerId) {
+    fn forked(&mut self, context: &mut Context<'_>, id: ProcessId) {
         let Some(process) = self.processes.get_mut(&id).filter(|process| process.forking) else { return };
         process.forking = false;
         self.started(context, id);
     }
 
-    fn loaded(&mut self, context: &mut Context<'_>, id: WorkerId) {
+    fn loaded(&mut self, context: &mut Context<'_>, id: ProcessId) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         let generation = process.generation;
         let held = matches!(process.life, Life::Booting { hold: true, .. });
@@ -67,7 +67,7 @@ impl App {
     }
 
     /// It does what it is for.
-    pub(in crate::supervise) fn is_up(&mut self, context: &mut Context<'_>, id: WorkerId) {
+    pub(in crate::supervise) fn is_up(&mut self, context: &mut Context<'_>, id: ProcessId) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         if !matches!(process.life, Life::Booting { .. }) {
             return;
@@ -93,7 +93,7 @@ impl App {
     }
 
     /// Its own words are the reason, whatever becomes of the process.
-    fn failed(&mut self, context: &mut Context<'_>, id: WorkerId, words: LastWords) {
+    fn failed(&mut self, context: &mut Context<'_>, id: ProcessId, words: LastWords) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         if !process.failed(context.now) {
             process.words = words;
@@ -110,7 +110,7 @@ impl App {
     }
 
     /// Where one stands that is not ready yet.
-    fn stands(&mut self, context: &mut Context<'_>, id: WorkerId, stand: Stand) {
+    fn stands(&mut self, context: &mut Context<'_>, id: ProcessId, stand: Stand) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         if !matches!(process.life, Life::Booting { .. }) {
             return;
@@ -122,7 +122,7 @@ impl App {
         }
     }
 
-    pub(in crate::supervise) fn exited(&mut self, context: &mut Context<'_>, id: WorkerId, exit: Exit) {
+    pub(in crate::supervise) fn exited(&mut self, context: &mut Context<'_>, id: ProcessId, exit: Exit) {
         let Some(process) = self.processes.remove(&id) else { return };
         let ready = process.is_ready();
         if !process.is_live() {
@@ -140,7 +140,7 @@ impl App {
         self.lost(context, Lost::of(&process, ready, words));
     }
 
-    fn not_started(&mut self, context: &mut Context<'_>, id: WorkerId, reason: String) {
+    fn not_started(&mut self, context: &mut Context<'_>, id: ProcessId, reason: String) {
         let Some(process) = self.processes.remove(&id) else { return };
         let ready = process.is_ready();
         let change = match process.role.serves() {
@@ -165,7 +165,7 @@ impl App {
     pub(in crate::supervise) fn observed(
         &mut self,
         context: &mut Context<'_>,
-        seen: Vec<(WorkerId, Observation)>,
+        seen: Vec<(ProcessId, Observation)>,
     ) {
         let mut hung = Vec::new();
         for (id, seen) in seen {

@@ -8,7 +8,7 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::supervise::event::{Exit, GenerationId, LastWords, WorkerId};
+use crate::supervise::event::{Exit, GenerationId, LastWords, ProcessId};
 use crate::supervise::news::{Cause, Level};
 
 use super::role::Role;
@@ -17,7 +17,7 @@ use super::role::Role;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProcessNews {
     /// Which process.
-    pub process: WorkerId,
+    pub process: ProcessId,
     /// What it is for.
     pub role: Role,
     /// Its generation.
@@ -174,7 +174,7 @@ impl<'de> Deserialize<'de> for ProcessNews {
         let Written { event, generation, fields } = Written::deserialize(deserializer)?;
         let unknown = || D::Error::custom(format!("the event {event} is about no process"));
         let role = Role::read(&fields).ok_or_else(unknown)?;
-        let process = fields.get(role.noun()).and_then(Value::as_u64).map(WorkerId).ok_or_else(unknown)?;
+        let process = fields.get(role.noun()).and_then(Value::as_u64).map(ProcessId).ok_or_else(unknown)?;
         let usual = OTHER_NAMES.iter().find(|(_, other)| *other == event).map_or(&*event, |(name, _)| name);
         let name = usual.strip_prefix(role.noun()).and_then(|it| it.strip_prefix('_'));
         let name = name.ok_or_else(unknown)?.to_owned();

@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Policy;
-use crate::supervise::event::{GenerationId, LastWords, Observation, WorkerId};
+use crate::supervise::event::{GenerationId, LastWords, Observation, ProcessId};
 use crate::supervise::news::Cause;
 use crate::supervise::time::Moment;
 use crate::supervise::view::{ProcessView, WorkerState};
@@ -34,7 +34,7 @@ const STOP_LINGER: Duration = Duration::from_secs(2);
 /// A process of an app. What the next ostlerd finds out by itself is not written down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(in crate::supervise) struct Process {
-    pub(in crate::supervise) id: WorkerId,
+    pub(in crate::supervise) id: ProcessId,
     pub(in crate::supervise) role: Role,
     pub(in crate::supervise) generation: GenerationId,
     pub(in crate::supervise) started: Moment,
@@ -80,7 +80,7 @@ pub(in crate::supervise) enum Life {
 impl Process {
     /// One that is being started.
     pub(in crate::supervise) fn booting(
-        (id, role): (WorkerId, Role),
+        (id, role): (ProcessId, Role),
         generation: GenerationId,
         (now, hold): (Moment, bool),
         policy: &Policy,

@@ -2,7 +2,7 @@
 
 use crate::plan::Preload;
 use crate::supervise::app::{App, Context, Generation, Mode};
-use crate::supervise::event::{GenerationId, WorkerId};
+use crate::supervise::event::{GenerationId, ProcessId};
 use crate::supervise::news::Cause;
 use crate::supervise::time::Moment;
 use crate::supervise::view::BackgroundView;
@@ -64,8 +64,9 @@ impl App {
         self.missing().into_iter().map(|(.., due)| due).min()
     }
 
-    /// Starts those that are missing. Ends those that nobody needs any more, and those that have grown too large, to be started anew when they are needed. A
-    /// zygote's successor is as large as it was itself at first: while workers are missing, they are forked.
+    /// Starts those that are missing. Ends those that nobody needs any more, and those that have grown too large, to be
+    /// started anew when they are needed. A zygote's successor is as large as it was itself at first: while workers are
+    /// missing, they are forked.
     pub(super) fn keep_singles(&mut self, context: &mut Context<'_>) {
         let wanted = self.singles();
         let calm = self.rollout.is_none() && self.serving.as_ref().is_some_and(|it| it.complete);
@@ -75,7 +76,7 @@ impl App {
             false => Some(not_wanted),
         };
         let there = self.processes.values().filter(|it| !it.role.serves() && it.is_live());
-        let ends: Vec<(WorkerId, Cause)> = there.filter_map(|it| Some((it.id, cause(it)?))).collect();
+        let ends: Vec<(ProcessId, Cause)> = there.filter_map(|it| Some((it.id, cause(it)?))).collect();
         for (id, cause) in ends {
             self.end(context, id, cause);
         }
@@ -103,7 +104,7 @@ impl App {
     }
 
     /// The zygote that forks the next worker of a generation, if the generation has one.
-    pub(super) fn zygote_of(&self, generation: GenerationId) -> Option<WorkerId> {
+    pub(super) fn zygote_of(&self, generation: GenerationId) -> Option<ProcessId> {
         let forks = |it: &&Process| matches!(it.role, Role::Zygote(_)) && it.is_ready();
         self.processes.values().filter(forks).find(|it| it.generation == generation).map(|it| it.id)
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::plan::Policy;
 use crate::supervise::action::Action;
 use crate::supervise::app::{App, Context};
-use crate::supervise::event::{GenerationId, WorkerId};
+use crate::supervise::event::{GenerationId, ProcessId};
 use crate::supervise::news::Cause;
 use crate::supervise::time::Moment;
 
@@ -16,7 +16,7 @@ use super::process::{Life, Process};
 
 impl App {
     pub(in crate::supervise) fn expire_processes(&mut self, context: &mut Context<'_>) {
-        let ids: Vec<WorkerId> = self.processes.keys().copied().collect();
+        let ids: Vec<ProcessId> = self.processes.keys().copied().collect();
         for id in ids {
             let policy = self.processes.get(&id).and_then(|process| self.policy(process.generation));
             let Some(policy) = policy.cloned() else { continue };
@@ -24,7 +24,7 @@ impl App {
         }
     }
 
-    fn expire_process(&mut self, context: &mut Context<'_>, id: WorkerId, policy: &Policy) {
+    fn expire_process(&mut self, context: &mut Context<'_>, id: ProcessId, policy: &Policy) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         process.age(context.now, policy);
         match process.life {
@@ -56,7 +56,7 @@ impl App {
     }
 
     /// It had its time.
-    fn boot_timed_out(&mut self, context: &mut Context<'_>, id: WorkerId, limit: Duration) {
+    fn boot_timed_out(&mut self, context: &mut Context<'_>, id: ProcessId, limit: Duration) {
         let Some(process) = self.processes.get(&id).cloned() else { return };
         let (noun, work) = (process.role.noun(), process.role.work());
         let message =
@@ -82,7 +82,7 @@ impl App {
     }
 
     /// Begins the end of a process.
-    pub(in crate::supervise) fn end(&mut self, context: &mut Context<'_>, id: WorkerId, cause: Cause) {
+    pub(in crate::supervise) fn end(&mut self, context: &mut Context<'_>, id: ProcessId, cause: Cause) {
         let Some(process) = self.processes.get(&id) else { return };
         let Some(policy) = self.policy(process.generation).cloned() else { return };
         let Some(process) = self.processes.get_mut(&id) else { return };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::seen::AppLoad;
-use crate::supervise::WorkerId;
+use crate::supervise::ProcessId;
 use crate::supervise::time::Moment;
 
 /// From one look to the next where there is something to do, and where there is not.
@@ -66,7 +66,7 @@ pub(super) struct Meter {
     /// Since when there have been looks without a long pause.
     since: Option<Moment>,
     /// Of each worker: when it was looked at, its processor time then, and what share of a processor that came to.
-    shares: BTreeMap<WorkerId, (Moment, Duration, f64)>,
+    shares: BTreeMap<ProcessId, (Moment, Duration, f64)>,
     /// The load as it is on average, in workers, and as it has been in the last moment.
     smooth: f64,
     lately: f64,
@@ -86,7 +86,7 @@ impl Meter {
         &mut self,
         now: Moment,
         load: &AppLoad,
-        (ready, capacity): (&[WorkerId], Option<u32>),
+        (ready, capacity): (&[ProcessId], Option<u32>),
         memory: Duration,
     ) -> Glance {
         if self.looked.is_some_and(|looked| now.since(looked) > BLIND) {
@@ -111,7 +111,7 @@ impl Meter {
         glance
     }
 
-    fn glance(&mut self, now: Moment, load: &AppLoad, ready: &[WorkerId], capacity: Option<u32>) -> Glance {
+    fn glance(&mut self, now: Moment, load: &AppLoad, ready: &[ProcessId], capacity: Option<u32>) -> Glance {
         self.shares.retain(|worker, _| ready.contains(worker));
         let mut busy = 0.0;
         for (worker, seen) in load.workers.iter().filter(|(worker, _)| ready.contains(worker)) {
@@ -124,7 +124,7 @@ impl Meter {
         Glance { ready: ready.len() as u32, busy, waiting: load.waiting.unwrap_or(0), capacity }
     }
 
-    fn share(&mut self, now: Moment, worker: WorkerId, cpu: Duration) -> f64 {
+    fn share(&mut self, now: Moment, worker: ProcessId, cpu: Duration) -> f64 {
         let (at, before, share) = *self.shares.entry(worker).or_insert((now, cpu, 0.0));
         let passed = now.since(at);
         // Too short a time says little.
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use crate::supervise::scaling::seen::WorkerLoad;
 
-    const W: WorkerId = WorkerId(1);
+    const W: ProcessId = ProcessId(1);
     const MEMORY: Duration = Duration::from_secs(100);
 
     fn at(millis: u64) -> Moment {

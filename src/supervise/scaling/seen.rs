@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::config::AppName;
-use crate::supervise::WorkerId;
+use crate::supervise::ProcessId;
 use crate::supervise::time::Moment;
 
 /// A look at the load that is due: of those apps whose workers follow it.
@@ -23,7 +23,7 @@ pub struct AppLoad {
     /// The app.
     pub app: AppName,
     /// Each of its workers that could be read.
-    pub workers: Vec<(WorkerId, WorkerLoad)>,
+    pub workers: Vec<(ProcessId, WorkerLoad)>,
     /// Connections that wait for a worker, of all listeners; `None` where the kernel does not tell.
     pub waiting: Option<u32>,
     /// Bytes that its slice takes, without what the kernel gives back when it is asked; `None` where nobody counts, or

@@ -103,10 +103,10 @@ pub(super) fn release_comes_last(ledger: &Ledger, _: Moment, action: &Action) ->
         return Err(format!("{app} is released with {left} workers left"));
     }
     // What was prepared for an app that is not there is released as well.
-    let Some(crew) = ledger.crews.get(app) else { return Ok(()) };
-    let state = crew.view.as_ref().map(|view| view.state);
+    let Some(entry) = ledger.apps.get(app) else { return Ok(()) };
+    let state = entry.view.as_ref().map(|view| view.state);
     let down = matches!(state, Some(AppState::Stopping | AppState::Stopped));
-    if crew.should_run() && !down && !ledger.machine.stopping {
+    if entry.should_run() && !down && !ledger.machine.stopping {
         return Err(format!("{app} is released and should run"));
     }
     Ok(())
@@ -115,9 +115,9 @@ pub(super) fn release_comes_last(ledger: &Ledger, _: Moment, action: &Action) ->
 /// A listener is closed when no worker is left that serves it.
 pub(super) fn listeners_outlive_their_workers(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let Action::KeepOnly { app, blueprint } = action else { return Ok(()) };
-    let Some(crew) = ledger.crews.get(app) else { return Err(format!("{app} is unknown")) };
+    let Some(entry) = ledger.apps.get(app) else { return Err(format!("{app} is unknown")) };
     for (worker, known) in ledger.of(app) {
-        let from = crew.generations.get(&known.generation);
+        let from = entry.generations.get(&known.generation);
         if known.signals.is_empty() && from.is_some_and(|from| from.listen != blueprint.listen) {
             return Err(format!("the listeners of {worker} are closed"));
         }

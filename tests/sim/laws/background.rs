@@ -32,7 +32,8 @@ pub(super) fn commands_run_with_their_generation(step: &Step<'_>) -> Verdict {
         if runs.and_then(|it| it.generation) != Some(known.generation) {
             return Err(format!("{id} runs {name} of {}, which does not serve", known.generation));
         }
-        let same = |it: &&crate::crew::Known| it.app == known.app && it.role == known.role && it.is_live();
+        let same =
+            |it: &&crate::entry::ProcessEntry| it.app == known.app && it.role == known.role && it.is_live();
         if step.ledger.processes.values().filter(same).count() > 1 {
             return Err(format!("{name} of {} runs twice", known.app));
         }

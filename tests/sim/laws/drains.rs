@@ -35,8 +35,8 @@ pub(super) fn a_shutdown_waits_for_the_edge(ledger: &Ledger, _: Moment, action: 
 
 fn stops_for_a_reason(ledger: &Ledger, action: &Action) -> Verdict {
     let Action::Announce(news) = action else { return Ok(()) };
-    let Some(crew) = ledger.crews.get(&news.app) else { return Ok(()) };
-    let asked = crew.stopped || !crew.planned;
+    let Some(entry) = ledger.apps.get(&news.app) else { return Ok(()) };
+    let asked = entry.stopped || !entry.planned;
     // A stop goes on to its end though the app is wanted again meanwhile.
     let begun = ledger.stopping.contains(&news.app);
     let stops = match news.happening {

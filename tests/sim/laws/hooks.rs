@@ -13,8 +13,8 @@ pub(super) fn hooks_run_in_their_process(ledger: &Ledger, _: Moment, action: &Ac
     match action {
         Action::StartHooks { app, generation, worker, .. } => {
             let Some(known) = ledger.processes.get(worker) else { return wrong("its worker is not there") };
-            let crew = ledger.crews.get(app).and_then(|crew| crew.generations.get(generation));
-            match crew {
+            let entry = ledger.apps.get(app).and_then(|entry| entry.generations.get(generation));
+            match entry {
                 _ if known.generation != *generation || known.app != *app => wrong("its worker is another's"),
                 Some(blueprint) if blueprint.hooks.is_empty() => wrong("the generation sets none"),
                 _ if ledger.hooks.has(app, *generation) => wrong("it is there already"),

@@ -46,9 +46,10 @@ pub(super) fn signals_harden_once(ledger: &Ledger, _: Moment, action: &Action) -
 pub(super) fn only_the_hung_are_aborted(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
     let Action::SignalProcess { process: worker, signal: rung } = action else { return Ok(()) };
     let Some(known) = ledger.processes.get(worker).filter(|known| known.serves()) else { return Ok(()) };
-    let Some(crew) = ledger.crews.get(&known.app) else { return Ok(()) };
+    let Some(entry) = ledger.apps.get(&known.app) else { return Ok(()) };
     let first = known.signals.is_empty();
-    let stuck_in_boot = known.ready.is_none() && now.since(known.spawned) >= crew.policy.rollout.boot_timeout;
+    let stuck_in_boot =
+        known.ready.is_none() && now.since(known.spawned) >= entry.policy.rollout.boot_timeout;
     match (known.signals.first().map(|(_, rung)| *rung), rung) {
         (None, StopSignal::Terminate) => Ok(()),
         (None, StopSignal::Stacks) if known.hung || stuck_in_boot => Ok(()),
@@ -78,8 +79,8 @@ pub(super) fn escalation_ends_in_kill(step: &Step<'_>) -> Verdict {
     for (worker, known) in &step.ledger.processes {
         let Some((since, _)) = known.signals.first() else { continue };
         let killed = known.signals.iter().any(|(_, rung)| *rung == StopSignal::Kill);
-        let crew = step.ledger.crews.get(&known.app).filter(|_| known.serves());
-        let patience = crew.map_or(Duration::ZERO, |crew| crew.policy.drain_timeout);
+        let entry = step.ledger.apps.get(&known.app).filter(|_| known.serves());
+        let patience = entry.map_or(Duration::ZERO, |entry| entry.policy.drain_timeout);
         let last_patience = if known.serves() { LAST_PATIENCE } else { NOTHING_TO_FINISH };
         let waited = step.now.since(*since);
         if !killed && waited > patience + last_patience {
@@ -104,7 +105,8 @@ pub(super) fn escalation_ends_in_kill(step: &Step<'_>) -> Verdict {
 pub(super) fn a_stop_hurries_who_drains(step: &Step<'_>) -> Verdict {
     let stops = |app: &&AppView| app.state == AppState::Stopping;
     for app in step.view.apps.iter().filter(stops).map(|app| &app.name) {
-        let drains = |known: &crate::crew::Known| matches!(known.signals[..], [(_, StopSignal::Terminate)]);
+        let drains =
+            |known: &crate::entry::ProcessEntry| matches!(known.signals[..], [(_, StopSignal::Terminate)]);
         let patient = step.ledger.of(app).find(|(_, known)| drains(known) && !known.hurried);
         if let Some((worker, _)) = patient {
             return Err(format!("{app} stops, and {worker} waits for its keep-alive"));
@@ -177,14 +179,14 @@ pub(super) fn nobody_is_given_up_unasked(ledger: &Ledger, _: Moment, action: &Ac
 pub(super) fn admission_waits_for_settle(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
     let Action::AdmitWorker { worker } = action else { return Ok(()) };
     let Some(known) = ledger.processes.get(worker) else { return Ok(()) };
-    let Some(crew) = ledger.crews.get(&known.app) else { return Ok(()) };
+    let Some(entry) = ledger.apps.get(&known.app) else { return Ok(()) };
     let wrong = |what: &str| Err(format!("{worker} was admitted {what}"));
     match known.loaded {
         _ if !known.hold => wrong("and was never held"),
         _ if known.admitted => wrong("twice"),
         _ if !known.is_live() => wrong("while it ends"),
         None => wrong("before it had loaded the app"),
-        Some(loaded) if now.since(loaded) < crew.policy.rollout.settle && crew.rollout_on() => {
+        Some(loaded) if now.since(loaded) < entry.policy.rollout.settle && entry.rollout_on() => {
             wrong(&format!("{} after it had loaded the app", seconds(now.since(loaded))))
         }
         Some(_) => Ok(()),

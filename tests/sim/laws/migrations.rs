@@ -88,8 +88,8 @@ pub(super) fn no_worker_before_its_migration(ledger: &Ledger, _: Moment, action:
     let Action::StartProcess(Start { role: Role::Web, generation, blueprint, .. }) = action else {
         return Ok(());
     };
-    let Some(crew) = ledger.crews.get(&blueprint.app).filter(|crew| crew.migrates) else { return Ok(()) };
-    if crew.generations.contains_key(generation) || crew.migrated.contains(blueprint) {
+    let Some(entry) = ledger.apps.get(&blueprint.app).filter(|entry| entry.migrates) else { return Ok(()) };
+    if entry.generations.contains_key(generation) || entry.migrated.contains(blueprint) {
         return Ok(());
     }
     Err(format!("{generation} of {} is started, and its migration is not good", blueprint.app))
@@ -97,8 +97,8 @@ pub(super) fn no_worker_before_its_migration(ledger: &Ledger, _: Moment, action:
 
 /// What serves although its databases were not asked is not forgotten: they are asked.
 pub(super) fn the_unasked_are_asked(step: &Step<'_>) -> Verdict {
-    for (app, crew) in &step.ledger.crews {
-        let Some(waited) = crew.unasked.map(|since| step.now.since(since)) else { continue };
+    for (app, entry) in &step.ledger.apps {
+        let Some(waited) = entry.unasked.map(|since| step.now.since(since)) else { continue };
         let view = step.view.apps.iter().find(|view| view.name == *app);
         let runs = view.is_some_and(|view| !matches!(view.state, AppState::Stopping | AppState::Stopped));
         let asks = step.ledger.books.values().any(|book| book.app == *app && book.open);
@@ -125,7 +125,7 @@ pub(super) fn migrations_touch_no_worker(step: &Step<'_>) -> Verdict {
         else {
             continue;
         };
-        let before = step.ledger.crews.get(app).and_then(|crew| crew.view.as_ref());
+        let before = step.ledger.apps.get(app).and_then(|entry| entry.view.as_ref());
         let after = step.view.apps.iter().find(|view| view.name == *app);
         let phase = |view: &ostler::supervise::AppView| view.rollout.as_ref().map(|it| it.phase);
         let migrating = before.and_then(phase) == Some(PhaseView::Migrating)
@@ -208,9 +208,9 @@ pub(super) fn runs_end(step: &Step<'_>) -> Verdict {
 pub(super) fn a_stop_is_bounded(step: &Step<'_>) -> Verdict {
     for (id, asked) in step.ledger.asked.iter().rev().take(8) {
         let Some(Command::Stop { app }) = &asked.request else { continue };
-        let Some(crew) = step.ledger.crews.get(app) else { continue };
+        let Some(entry) = step.ledger.apps.get(app) else { continue };
         let waited = step.now.since(asked.at);
-        if asked.answers == 0 && waited > crew.policy.drain_timeout + LONGEST_STOP {
+        if asked.answers == 0 && waited > entry.policy.drain_timeout + LONGEST_STOP {
             return Err(format!("{id:?}: {app} has been stopping for {}", seconds(waited)));
         }
     }

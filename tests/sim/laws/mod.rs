@@ -22,7 +22,7 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::supervise::{Action, Event, Moment, View};
 
-use crate::crew::Count;
+use crate::entry::Count;
 use crate::ledger::Ledger;
 pub(crate) use scaling::the_load_is_remembered;
 

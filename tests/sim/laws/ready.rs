@@ -9,24 +9,24 @@ use ostler::supervise::{
 };
 
 use super::{Step, Verdict, seconds};
-use crate::crew::Crew;
+use crate::entry::AppEntry;
 use crate::ledger::Ledger;
 
 /// The apps of which ready workers were taken away in this step, with the ready ones before and after.
-fn taken<'a>(step: &'a Step<'_>) -> impl Iterator<Item = (&'a AppName, &'a Crew, u32, u32)> {
+fn taken<'a>(step: &'a Step<'_>) -> impl Iterator<Item = (&'a AppName, &'a AppEntry, u32, u32)> {
     step.before.iter().filter_map(|(app, before)| {
-        let crew = step.ledger.crews.get(app)?;
+        let entry = step.ledger.apps.get(app)?;
         let after = step.ledger.count(app).ready;
         // A stop goes on to its end though the app is wanted again meanwhile.
-        let free = step.ledger.machine.stopping || !crew.should_run() || step.ledger.stopping.contains(app);
-        (!free && after < before.ready).then_some((app, crew, before.ready, after))
+        let free = step.ledger.machine.stopping || !entry.should_run() || step.ledger.stopping.contains(app);
+        (!free && after < before.ready).then_some((app, entry, before.ready, after))
     })
 }
 
 /// No decision takes the last ready worker of an app away while it should run.
 pub(super) fn last_ready_worker_is_kept(step: &Step<'_>) -> Verdict {
-    for (app, crew, before, after) in taken(step) {
-        if after == 0 && wanted_after(step, app, crew) > 0 {
+    for (app, entry, before, after) in taken(step) {
+        if after == 0 && wanted_after(step, app, entry) > 0 {
             return Err(format!("{app} had {before} ready workers, and the last of them was taken away"));
         }
     }
@@ -35,12 +35,12 @@ pub(super) fn last_ready_worker_is_kept(step: &Step<'_>) -> Verdict {
 
 /// Our decisions leave as many ready workers as are wanted, or, in a rollout, as there were.
 pub(super) fn ready_never_falls_under_the_floor(step: &Step<'_>) -> Verdict {
-    for (app, crew, before, after) in taken(step) {
-        let wanted = wanted_after(step, app, crew);
-        let on = crew.rollout_on();
+    for (app, entry, before, after) in taken(step) {
+        let wanted = wanted_after(step, app, entry);
+        let on = entry.rollout_on();
         let rollout = view_of(step, app).and_then(|view| view.rollout.as_ref());
         let floor = match rollout.filter(|_| on) {
-            Some(rollout) => wanted.min(rollout.wanted).min(crew.old_count.unwrap_or(wanted)),
+            Some(rollout) => wanted.min(rollout.wanted).min(entry.old_count.unwrap_or(wanted)),
             None => wanted,
         };
         if after < floor {
@@ -56,8 +56,8 @@ fn view_of<'a>(step: &'a Step<'_>, app: &AppName) -> Option<&'a ostler::supervis
     step.view.apps.iter().find(|view| view.name == *app)
 }
 
-fn wanted_after(step: &Step<'_>, app: &AppName, crew: &Crew) -> u32 {
-    view_of(step, app).map_or(crew.wanted(), |view| view.wanted)
+fn wanted_after(step: &Step<'_>, app: &AppName, entry: &AppEntry) -> u32 {
+    view_of(step, app).map_or(entry.wanted(), |view| view.wanted)
 }
 
 /// A generation is committed when all its workers have been ready for `settle` without a crash.
@@ -66,9 +66,9 @@ pub(super) fn commit_only_at_full_strength(step: &Step<'_>) -> Verdict {
         if let Action::Announce(News { app, happening: Happening::RolloutCommitted { generation, .. } }) =
             action
         {
-            let Some(crew) = step.ledger.crews.get(app) else { return Err(format!("{app} is unknown")) };
-            let wanted = crew.wanted().min(wanted_after(step, app, crew)) as usize;
-            committed_at_full_strength(step, app, crew, *generation, wanted)?;
+            let Some(entry) = step.ledger.apps.get(app) else { return Err(format!("{app} is unknown")) };
+            let wanted = entry.wanted().min(wanted_after(step, app, entry)) as usize;
+            committed_at_full_strength(step, app, entry, *generation, wanted)?;
         }
     }
     Ok(())
@@ -77,7 +77,7 @@ pub(super) fn commit_only_at_full_strength(step: &Step<'_>) -> Verdict {
 fn committed_at_full_strength(
     step: &Step<'_>,
     app: &AppName,
-    crew: &Crew,
+    entry: &AppEntry,
     generation: GenerationId,
     wanted: usize,
 ) -> Verdict {
@@ -87,9 +87,9 @@ fn committed_at_full_strength(
     }
     since.sort();
     let full = since.get(wanted.saturating_sub(1)).copied().unwrap_or(Moment::ZERO);
-    let crash = crew.crashes.get(&generation).copied().unwrap_or(Moment::ZERO);
+    let crash = entry.crashes.get(&generation).copied().unwrap_or(Moment::ZERO);
     let calm = step.now.since(full.max(crash));
-    let settle = crew.policy.rollout.settle;
+    let settle = entry.policy.rollout.settle;
     if calm < settle {
         return Err(format!(
             "{generation} was committed after {} instead of {}",
@@ -122,8 +122,8 @@ pub(super) fn recycling_keeps_strength(step: &Step<'_>) -> Verdict {
         }
     }
     for (app, count) in recycled {
-        let Some(crew) = step.ledger.crews.get(app) else { continue };
-        let (ready, wanted) = (step.ledger.count(app).ready, wanted_after(step, app, crew));
+        let Some(entry) = step.ledger.apps.get(app) else { continue };
+        let (ready, wanted) = (step.ledger.count(app).ready, wanted_after(step, app, entry));
         if count > 1 {
             return Err(format!("{app}: {count} workers were recycled at once"));
         }
@@ -145,9 +145,9 @@ pub(super) fn resize_follows_a_change(ledger: &Ledger, now: Moment, action: &Act
     else {
         return Ok(());
     };
-    let Some(crew) = ledger.crews.get(app) else { return Ok(()) };
-    let calm = now.since(crew.changed);
-    if calm > crew.policy.rollout.boot_timeout + Duration::from_secs(30) && !crew.rollout_on() {
+    let Some(entry) = ledger.apps.get(app) else { return Ok(()) };
+    let calm = now.since(entry.changed);
+    if calm > entry.policy.rollout.boot_timeout + Duration::from_secs(30) && !entry.rollout_on() {
         return Err(format!("{worker} is one too many, and nothing has changed for {}", seconds(calm)));
     }
     Ok(())
@@ -168,14 +168,16 @@ pub(super) fn only_the_due_are_recycled(ledger: &Ledger, now: Moment, action: &A
     else {
         return Ok(());
     };
-    let (Some(known), Some(crew)) = (ledger.processes.get(worker), ledger.crews.get(app)) else {
+    let (Some(known), Some(entry)) = (ledger.processes.get(worker), ledger.apps.get(app)) else {
         return Err(format!("{worker} of {app} is said to drain and is not there"));
     };
     let age = now.since(known.spawned);
     let due = match cause {
-        Cause::MaxRequests => known.seen.requests >= crew.policy.max_requests && crew.policy.max_requests > 0,
-        Cause::MaxAge => age >= crew.policy.max_age.unwrap_or(Duration::MAX),
-        Cause::MaxRss => known.seen.rss.unwrap_or(0) > crew.policy.max_rss.unwrap_or(u64::MAX),
+        Cause::MaxRequests => {
+            known.seen.requests >= entry.policy.max_requests && entry.policy.max_requests > 0
+        }
+        Cause::MaxAge => age >= entry.policy.max_age.unwrap_or(Duration::MAX),
+        Cause::MaxRss => known.seen.rss.unwrap_or(0) > entry.policy.max_rss.unwrap_or(u64::MAX),
         _ => return Ok(()),
     };
     if due { Ok(()) } else { Err(format!("{worker} is recycled ({cause}) and is not due: {:?}", known.seen)) }

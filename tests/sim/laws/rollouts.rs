@@ -24,7 +24,7 @@ fn rolled_back(
     generation: GenerationId,
     serving: Option<GenerationId>,
 ) -> Verdict {
-    let Some(crew) = step.ledger.crews.get(app) else { return Err(format!("{app} is unknown")) };
+    let Some(entry) = step.ledger.apps.get(app) else { return Err(format!("{app} is unknown")) };
     match serving {
         Some(serving) if step.ledger.ready_of(app, serving) == 0 => {
             return Err(format!("{serving} is said to serve and has no ready worker"));
@@ -34,12 +34,12 @@ fn rolled_back(
         }
         _ => {}
     }
-    let Some(old) = crew.view.as_ref().and_then(|view| view.generation) else { return Ok(()) };
+    let Some(old) = entry.view.as_ref().and_then(|view| view.generation) else { return Ok(()) };
     let view = step.view.apps.iter().find(|view| view.name == *app);
-    let wanted = crew.wanted().min(view.map_or(0, |view| view.wanted));
+    let wanted = entry.wanted().min(view.map_or(0, |view| view.wanted));
     let ready = step.ledger.ready_of(app, old);
-    let boots = !crew.failed_boots.contains_key(&old);
-    if ready < wanted && boots && !crew.given_up.contains(&generation) {
+    let boots = !entry.failed_boots.contains_key(&old);
+    if ready < wanted && boots && !entry.given_up.contains(&generation) {
         return Err(format!("{ready} of {wanted} workers of {old} are ready, and the rollback is over"));
     }
     Ok(())
@@ -48,9 +48,9 @@ fn rolled_back(
 /// A restart from the blueprint that is being rolled out already joins that rollout.
 pub(super) fn equal_blueprints_join(step: &Step<'_>) -> Verdict {
     let Event::AppPrepared { app, prepared } = step.fact else { return Ok(()) };
-    let (Ok(plan), Some(crew)) = (&**prepared, step.ledger.crews.get(app)) else { return Ok(()) };
-    let Some(rollout) = crew.view.as_ref().and_then(|view| view.rollout.as_ref()) else { return Ok(()) };
-    let blueprint = rollout.generation.and_then(|generation| crew.generations.get(&generation));
+    let (Ok(plan), Some(entry)) = (&**prepared, step.ledger.apps.get(app)) else { return Ok(()) };
+    let Some(rollout) = entry.view.as_ref().and_then(|view| view.rollout.as_ref()) else { return Ok(()) };
+    let blueprint = rollout.generation.and_then(|generation| entry.generations.get(&generation));
     if rollout.phase == PhaseView::RollingBack || blueprint != Some(&plan.blueprint) {
         return Ok(());
     }
@@ -71,12 +71,12 @@ pub(super) fn the_same_plan_rolls_nothing_out(step: &Step<'_>) -> Verdict {
         else {
             continue;
         };
-        let (Some(wanted), Some(crew)) = (found.apps.get(app), step.ledger.crews.get(app)) else {
+        let (Some(wanted), Some(entry)) = (found.apps.get(app), step.ledger.apps.get(app)) else {
             continue;
         };
-        let Some(view) = &crew.view else { continue };
+        let Some(view) = &entry.view else { continue };
         let target = view.rollout.as_ref().map_or(view.generation, |rollout| rollout.generation);
-        let runs = target.and_then(|generation| crew.generations.get(&generation));
+        let runs = target.and_then(|generation| entry.generations.get(&generation));
         if runs == Some(&wanted.blueprint) && view.rollout.is_none() {
             return Err(format!("{app}: {target:?} is rolled out again, and nothing of it has changed"));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ostler::supervise::{Action, AppState, AppView, Event, Happening, Moment, News, View};
 
 use super::{Step, Verdict, seconds};
-use crate::crew::Crew;
+use crate::entry::AppEntry;
 use crate::ledger::Ledger;
 
 /// So long nobody may have time before more workers are asked for.
@@ -16,11 +16,11 @@ fn by_load(app: &AppView) -> bool {
 }
 
 /// What the load has just changed: the app, and from how many to how many.
-fn change<'a>(ledger: &'a Ledger, action: &'a Action) -> Option<(&'a Crew, u32, u32)> {
+fn change<'a>(ledger: &'a Ledger, action: &'a Action) -> Option<(&'a AppEntry, u32, u32)> {
     let Action::Announce(News { app, happening: Happening::ScaledByLoad { from, to, .. } }) = action else {
         return None;
     };
-    Some((ledger.crews.get(app)?, *from, *to))
+    Some((ledger.apps.get(app)?, *from, *to))
 }
 
 /// As many workers are wanted as the range allows.
@@ -47,11 +47,11 @@ pub(super) fn steps_are_bounded(ledger: &Ledger, _: Moment, action: &Action) -> 
 
 /// Fewer only a good while after there were more.
 pub(super) fn scaling_is_steady(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
-    let Some((crew, from, to)) = change(ledger, action).filter(|(_, from, to)| to < from) else {
+    let Some((entry, from, to)) = change(ledger, action).filter(|(_, from, to)| to < from) else {
         return Ok(());
     };
-    let idle = crew.policy.range.map_or(Duration::ZERO, |range| range.idle);
-    match crew.load.grown {
+    let idle = entry.policy.range.map_or(Duration::ZERO, |range| range.idle);
+    match entry.load.grown {
         Some(grown) if now.since(grown) < idle => {
             Err(format!("from {from} to {to} workers {} after there were more", seconds(now.since(grown))))
         }
@@ -61,11 +61,11 @@ pub(super) fn scaling_is_steady(ledger: &Ledger, now: Moment, action: &Action) -
 
 /// Nobody goes while all have been busy for long, or were so a moment ago.
 pub(super) fn the_busy_are_left_alone(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
-    let Some((crew, from, to)) = change(ledger, action).filter(|(_, from, to)| to < from) else {
+    let Some((entry, from, to)) = change(ledger, action).filter(|(_, from, to)| to < from) else {
         return Ok(());
     };
-    let idle = crew.policy.range.map_or(Duration::ZERO, |range| range.idle);
-    match crew.load.long_pressed {
+    let idle = entry.policy.range.map_or(Duration::ZERO, |range| range.idle);
+    match entry.load.long_pressed {
         Some(at) if now.since(at) < idle => {
             Err(format!("from {from} to {to} workers {} after nobody had time", seconds(now.since(at))))
         }
@@ -92,10 +92,10 @@ pub(super) fn the_load_is_followed(step: &Step<'_>) -> Verdict {
         by_load(app) && !stops && apps.iter().any(|load| load.app == app.name)
     };
     for app in step.view.apps.iter().filter(looked) {
-        let (Some(crew), Some(range)) = (step.ledger.crews.get(&app.name), &app.scaling) else { continue };
-        let Some(stuck) = crew.load.stuck.filter(|_| app.wanted < range.max) else { continue };
+        let (Some(entry), Some(range)) = (step.ledger.apps.get(&app.name), &app.scaling) else { continue };
+        let Some(stuck) = entry.load.stuck.filter(|_| app.wanted < range.max) else { continue };
         // A new range, or a number that is taken back, begins anew.
-        let so_long = step.now.since(stuck.max(crew.changed));
+        let so_long = step.now.since(stuck.max(entry.changed));
         if so_long > IN_TIME {
             let (name, wanted) = (&app.name, app.wanted);
             return Err(format!("{name}: all of {wanted} have been busy for {}", seconds(so_long)));

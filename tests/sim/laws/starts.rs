@@ -3,7 +3,7 @@
 use ostler::supervise::{Action, AppState, Command, HandoverBy, Moment, Outcome, ReadPurpose};
 
 use super::{Step, Verdict};
-use crate::crew::Crew;
+use crate::entry::AppEntry;
 use crate::ledger::Ledger;
 use crate::start::name;
 
@@ -26,7 +26,7 @@ pub(super) fn nothing_is_deployed_unasked(ledger: &Ledger, _: Moment, action: &A
     let Action::Prepare { app } = action else { return Ok(()) };
     let start = &ledger.start;
     let asked = start.owed.contains(app) || start.asked.get(app).is_some_and(|count| *count > 0);
-    if asked || !ledger.crews.get(app).is_some_and(Crew::serves) {
+    if asked || !ledger.apps.get(app).is_some_and(AppEntry::serves) {
         return Ok(());
     }
     Err(format!("{app} is looked at, and nobody has asked"))

@@ -4,8 +4,8 @@ use ostler::supervise::{AppState, AppView, Command, ProcessView, Role, StopSigna
 
 use super::{Step, Verdict};
 use crate::commands::Asked;
-use crate::crew::Count;
-use crate::crew::Known;
+use crate::entry::Count;
+use crate::entry::ProcessEntry;
 
 /// The view names exactly the processes there are, each as it is.
 pub(super) fn views_are_true(step: &Step<'_>) -> Verdict {
@@ -29,7 +29,7 @@ pub(super) fn views_are_true(step: &Step<'_>) -> Verdict {
     Ok(())
 }
 
-fn worker_is_true(worker: &ProcessView, known: &Known) -> Verdict {
+fn worker_is_true(worker: &ProcessView, known: &ProcessEntry) -> Verdict {
     let right = match known.signals.last().map(|(_, rung)| rung) {
         Some(StopSignal::Terminate) => worker.state == WorkerState::Draining,
         Some(_) => matches!(worker.state, WorkerState::Ending | WorkerState::Draining),

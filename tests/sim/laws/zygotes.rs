@@ -4,7 +4,7 @@ use ostler::plan::Preload;
 use ostler::supervise::{Action, AppState, Moment, PhaseView, Role, Start};
 
 use super::{Step, Verdict};
-use crate::crew::Known;
+use crate::entry::ProcessEntry;
 use crate::ledger::Ledger;
 
 /// A worker of a generation with a zygote is forked from it, once it has loaded what it is for; no other is forked.
@@ -46,7 +46,7 @@ pub(super) fn one_zygote_for_each_generation(ledger: &Ledger, _: Moment, action:
     };
     let wrong =
         |what: &str| Err(format!("{zygote} is started for {generation} of {}: {what}", blueprint.app));
-    let its = |it: &&Known| it.forks() && it.app == blueprint.app && it.generation == *generation;
+    let its = |it: &&ProcessEntry| it.forks() && it.app == blueprint.app && it.generation == *generation;
     match ledger.processes.values().filter(its).any(|it| it.is_live()) {
         _ if blueprint.preload == Preload::Nothing => wrong("it is not preloaded"),
         true => wrong("there is one"),

@@ -11,7 +11,7 @@ use ostler::supervise::{AppState, AppView, GenerationId, Moment, Observation, Ro
 
 /// A process that was asked for and is not known to be gone.
 #[derive(Clone, Debug)]
-pub(crate) struct Known {
+pub(crate) struct ProcessEntry {
     pub(crate) role: Role,
     pub(crate) app: AppName,
     pub(crate) generation: GenerationId,
@@ -32,10 +32,10 @@ pub(crate) struct Known {
     pub(crate) signals: Vec<(Moment, StopSignal)>,
 }
 
-impl Known {
+impl ProcessEntry {
     /// One that is started now.
-    pub(crate) fn started(now: Moment, start: &Start) -> Known {
-        Known {
+    pub(crate) fn started(now: Moment, start: &Start) -> ProcessEntry {
+        ProcessEntry {
             role: start.role.clone(),
             app: start.blueprint.app.clone(),
             generation: start.generation,
@@ -85,7 +85,7 @@ impl Known {
 
 /// An app, as far as it can be known from outside.
 #[derive(Clone, Debug)]
-pub(crate) struct Crew {
+pub(crate) struct AppEntry {
     pub(crate) policy: Policy,
     pub(crate) planned: bool,
     /// Whether there was ever something to start.
@@ -126,7 +126,7 @@ pub(crate) struct Crew {
     pub(crate) old_count: Option<u32>,
 }
 
-impl Crew {
+impl AppEntry {
     pub(crate) fn unknown() -> Self {
         let policy = Policy {
             no_migrations: None,
@@ -150,7 +150,7 @@ impl Crew {
             readiness: ostler::plan::Readiness::default(),
             resources: ostler::plan::Resources::default(),
         };
-        Crew {
+        AppEntry {
             policy,
             planned: false,
             startable: false,
