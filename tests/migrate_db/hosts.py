@@ -129,23 +129,40 @@ def nothing_runs_twice(place, project, rows, forget, seconds):
     return rounds
 
 
-def nothing_is_applied_beside_another_run(place, project, sleeps):
-    """`sleeps` is SQL; of two runs, neither of which any lock holds back, one applies."""
-    project.migration("0002_long", 'migrations.RunSQL("%s")' % sleeps, atomic=False)
+# As long as this file is not there.
+WAITS = """
+import os, time
+def waits(apps, editor):
+    while not os.path.exists(%r):
+        time.sleep(0.02)
+"""
+
+
+def nothing_is_applied_beside_another_run(place, project):
+    """Of two runs, neither of which any lock holds back, one applies."""
+    go = os.path.join(place.folder, "go")
+    project.migration("0002_long", "migrations.RunPython(waits)", atomic=False, code=WAITS % go)
     one = place.run()
     one.hear("step", where=lambda it: it["at"] == "operation")
     other = place.run(tag="ostler:%s:web2:r1" % place.app, host="web2")
     failed = other.hear("failed")
     assert failed["kind"] == "lock" and "another server" in failed["message"], failed
-    assert other.ended() == 1 and one.ended() == 0, (other.printed(), one.printed())
+    assert other.ended() == 1, other.printed()
+    with open(go, "x"):
+        pass
+    assert one.ended() == 0, one.printed()
+    os.unlink(go)
     # Also who has nothing to apply waits for the end of the other.
-    project.migration("0003_long", 'migrations.RunSQL("%s")' % sleeps, atomic=False)
+    project.migration("0003_long", "migrations.RunPython(waits)", atomic=False, code=WAITS % go)
     one = place.run()
     one.hear("step", where=lambda it: it["at"] == "operation")
     project.remove("0003_long")
     other = place.run(tag="ostler:%s:web2:r2" % place.app, host="web2")
     assert other.hear("failed")["kind"] == "lock"
-    assert other.ended() == 1 and one.ended() == 0, (other.printed(), one.printed())
+    assert other.ended() == 1, other.printed()
+    with open(go, "x"):
+        pass
+    assert one.ended() == 0, one.printed()
 
 
 def a_run_goes_on_when_who_watches_it_is_replaced(place, project, sleeps):

@@ -336,7 +336,7 @@ def step_back(step):
 
 
 def a_run_beside_another_applies_nothing(place):
-    hosts.nothing_is_applied_beside_another_run(place, filled(place, 3), "SELECT SLEEP(4)")
+    hosts.nothing_is_applied_beside_another_run(place, filled(place, 3))
 
 
 def a_run_goes_on_when_who_watches_it_is_replaced(place):

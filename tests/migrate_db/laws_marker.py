@@ -181,7 +181,7 @@ def in_its_first_operation(place):
     steps(prepared(place), "0002_half", count=3)
     one = Host(place, "web1")
     one.begin()
-    one.start(slow=1)
+    one.start(slow=5)
     one.step(at="operation", number=1)
     while not rows(place):
         pass

@@ -314,7 +314,7 @@ def the_record_is_part_of_the_transaction(place):
 def a_run_beside_another_applies_nothing(place):
     project = place.project()
     place.migrate()
-    hosts.nothing_is_applied_beside_another_run(place, project, "SELECT pg_sleep(4)")
+    hosts.nothing_is_applied_beside_another_run(place, project)
 
 
 def a_run_goes_on_when_who_watches_it_is_replaced(place):
