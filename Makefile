@@ -11,7 +11,7 @@ export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
 # Only root can boot a machine; everybody else leaves those tests out, and is told so.
 root := $(filter 0,$(shell id -u))
 # Tests wait more than they work; more than this makes a machine of two cores crowded.
-export RUST_TEST_THREADS ?= 5
+export RUST_TEST_THREADS ?= 4
 
 help:
 	@echo 'make demo    a Django project under ostler: load, a deployment, three bad releases'
