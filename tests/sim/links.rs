@@ -21,7 +21,9 @@ pub(crate) struct Links {
     pub(crate) lost: BTreeSet<AppName>,
     /// Orders without an answer.
     pub(crate) ordered: BTreeSet<AppName>,
-    /// Links that could not be moved, and are to be moved again.
+    /// Releases that were written down just now, for the link to be moved on to them.
+    named: BTreeMap<AppName, PathBuf>,
+    /// Links that could not be moved back, and are to be moved again.
     pub(crate) stuck: BTreeSet<AppName>,
     /// Apps for which no release was named since ostlerd fell last.
     pub(crate) fallen: BTreeSet<AppName>,
@@ -32,9 +34,9 @@ impl Links {
         let mut rng = rng.clone();
         // The generator's first numbers are spoken for.
         (0..37).for_each(|_| _ = rng.below(2));
-        let (records, placed) = Default::default();
+        let (records, placed, named) = Default::default();
         let (lost, ordered, stuck, fallen) = Default::default();
-        Links { rng, records, placed, lost, ordered, stuck, fallen }
+        Links { rng, records, placed, lost, ordered, named, stuck, fallen }
     }
 
     /// When somebody names a release.
@@ -59,9 +61,12 @@ impl Links {
 
     /// An order is answered.
     fn answered(&mut self, app: &AppName, order: &LinkOrder, fact: &LinkFact) {
-        let newest = self.records.get(app).and_then(ReleaseRecord::newest);
+        let named = self.named.remove(app);
+        if let (LinkOrder::Write(record), LinkFact::Written) = (order, fact) {
+            self.named.extend(record.newest().map(|newest| (app.clone(), newest.to_owned())));
+        }
         match (order, fact) {
-            (LinkOrder::Move { to, .. }, LinkFact::Failed { .. }) if newest != Some(to) => {
+            (LinkOrder::Move { to, .. }, LinkFact::Failed { .. }) if named.as_ref() != Some(to) => {
                 self.stuck.insert(app.clone());
             }
             (_, LinkFact::Moved | LinkFact::Elsewhere) => _ = self.stuck.remove(app),
