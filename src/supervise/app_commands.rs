@@ -47,6 +47,17 @@ impl App {
         }
     }
 
+    /// ostlerd ends, and the app may not have stopped yet: whoever waits for that is told.
+    pub(super) fn give_up_stopping(&mut self, actions: &mut Vec<Action>) {
+        actions
+            .extend(self.release.give_up().into_iter().map(|(id, outcome)| Action::Answer { id, outcome }));
+        let Mode::Stopping { waiters, .. } = &mut self.mode else { return };
+        let reason = format!("ostlerd has ended before {} had stopped", self.name);
+        let outcome = Outcome::Refused { reason };
+        let waiters = std::mem::take(waiters).into_iter();
+        actions.extend(waiters.map(|id| Action::Answer { id, outcome: outcome.clone() }));
+    }
+
     fn not_for_the_core(&mut self, context: &mut Context<'_>, id: RequestId) {
         self.answer(context, id, Outcome::Invalid { reason: NOT_FOR_THE_CORE.to_owned() });
     }

@@ -192,6 +192,7 @@ impl Supervisor {
         }
         shutdown.exited = true;
         let waiters = std::mem::take(&mut shutdown.waiters);
+        self.apps.values_mut().for_each(|app| app.give_up_stopping(actions));
         self.give_up_readings(actions);
         self.give_up_checking(actions);
         actions.extend(waiters.into_iter().map(|id| done(id, "stopped")));

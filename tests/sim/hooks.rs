@@ -40,6 +40,7 @@ impl Hooks {
             }
             Action::EndHooks { app, generation } => {
                 self.hosts.entry(app.clone()).or_default().remove(generation);
+                self.told.retain(|_, (of, it)| (&*of, &*it) != (app, generation));
             }
             Action::RunHook { app, generation, due } => match (due.hook, due.worker) {
                 (Hook::PreFork, Some(worker)) => drop(self.told.insert(worker, (app.clone(), *generation))),

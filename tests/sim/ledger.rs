@@ -7,7 +7,7 @@ use ostler::config::AppName;
 use ostler::plan::Plan;
 use ostler::supervise::{
     Action, AppView, Event, GenerationId, Happening, Moment, Observation, ProcessFact, ProcessId,
-    ReadPurpose, RequestId, Role, RunId, Start, StopSignal, View,
+    ReadPurpose, RequestId, RunId, Start, StopSignal, View,
 };
 
 use crate::accepting::Accepting;
@@ -230,6 +230,10 @@ impl Ledger {
                 match news.happening {
                     Happening::Stopping => drop(self.stopping.insert(news.app.clone())),
                     Happening::Stopped | Happening::Removed => drop(self.stopping.remove(&news.app)),
+                    // What serves is filled up again, whatever it failed at before.
+                    Happening::RollingBack { .. } => {
+                        self.apps.get_mut(&news.app).into_iter().for_each(|it| it.allow_a_change(now));
+                    }
                     _ => {}
                 }
                 self.announced(now, &news.app, &news.happening);
@@ -246,7 +250,7 @@ impl Ledger {
         let Start { process, role, generation, blueprint, .. } = start;
         let app = blueprint.app.clone();
         self.names.insert(*process);
-        if *role == Role::Web {
+        if role.proves() {
             // Whoever had it started has had their way, whatever they are answered in the end.
             self.asked.values_mut().filter(|it| it.starts(&app)).for_each(|it| it.was_stopped = false);
         }

@@ -106,11 +106,16 @@ impl Startup {
             }
             Action::Prepare { app } => {
                 *self.looking.entry(app.clone()).or_default() += 1;
-                if self.owed.remove(app) {
+                let owed = self.owed.remove(app);
+                if owed {
                     self.unproven.insert(app.clone());
-                } else if let Some(asked) = self.asked.get_mut(app).filter(|_| serves) {
-                    // Of one that does not, the look may be nobody's: whoever has asked gets another one after it.
-                    *asked = asked.saturating_sub(1);
+                }
+                // Of one that does not serve, the look may be nobody's: whoever has asked gets another one after it.
+                let asked = self.asked.entry(app.clone()).or_default();
+                match (serves, owed) {
+                    (true, true) | (false, false) => {}
+                    (true, false) => *asked = asked.saturating_sub(1),
+                    (false, true) => *asked += 1,
                 }
             }
             _ => {}

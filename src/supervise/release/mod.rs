@@ -197,6 +197,11 @@ impl ReleaseState {
         self.requests.push((id, purpose));
     }
 
+    /// What somebody is to be told though the link is not where it belongs: ostlerd ends.
+    pub(super) fn give_up(&mut self) -> Vec<(RequestId, Outcome)> {
+        std::mem::take(&mut self.answers)
+    }
+
     /// The app stops: nobody waits for the link any more.
     pub(super) fn stop(&mut self) -> Vec<RequestId> {
         if let Some(switching) = self.ordered.as_mut().and_then(Ordered::switching_mut) {
