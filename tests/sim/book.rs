@@ -71,7 +71,8 @@ impl Book {
                 self.dirty = past.dirty.is_some() && !(self.keeps && past.marked.is_some());
                 self.current = past.current && past.dirty.is_none() && past.unfinished.is_none();
             }
-            MigrationFact::Opened(opened) if !self.begun => self.owe(opened.owed),
+            // From who watches now in the place of another it may come late, when it has run.
+            MigrationFact::Opened(opened) if !self.begun && !self.ran => self.owe(opened.owed),
             MigrationFact::Locked { marks, .. } => {
                 (self.locked, self.dirty) = (true, marks.dirty.is_some());
                 self.owe(marks.owed.filter(|_| !self.begun));
@@ -108,7 +109,7 @@ impl Book {
             MigrationOrder::OpenDatabase { index } => {
                 (self.database, self.locked, self.at) = (true, false, *index)
             }
-            MigrationOrder::CloseDatabase => self.locked = false,
+            MigrationOrder::CloseDatabase => (self.locked, self.ran) = (false, false),
             MigrationOrder::RecordMigration(record) if record.verdict.is_none() && !record.resolved => {
                 (self.begun, self.written) = (true, false);
                 (self.ran, self.seen) = (false, None);
