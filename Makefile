@@ -19,7 +19,7 @@ help:
 	@echo 'make test-systemd  all tests on a booted Debian 12, of which `make test` boots 13 and on 12 only the most important; as root'
 	@echo 'make test-vm a machine with its controllers on: limits, ends for want of memory; as root'
 	@echo 'make attack   what somebody who means no good, or a machine that fails, can do: each is tried and named; as root, half an hour'
-	@echo 'make endurance  a thousand rollouts, crashes, restarts and re-executions in a row, then an hour of `make fuzz`; as root'
+	@echo 'make endurance  200,000 seeds of the simulator, a thousand rollouts, crashes, restarts and re-executions in a row, then an hour of `make fuzz`; as root'
 	@echo 'make chaos   ostlerd killed, stopped, without disk or descriptors, a hundred times each, at random moments under load; as root'
 	@echo 'make fuzz    every reader of foreign bytes under libFuzzer; an hour of it is in make endurance'
 	@echo 'make trial   machines on one database, killed at random: nothing migrates twice, what is told is true; as root, an hour'
@@ -49,6 +49,7 @@ attack: setup venvs rootfs
 	/usr/bin/python3 tests/attacks/run.py $(ATTACK)
 
 endurance: setup venvs $(if $(root),rootfs)
+	OSTLER_SIM_SEEDS=200000 cargo test --locked -p ostler-core --test sim
 	OSTLER_ROUNDS=1000 cargo test --locked --test systemd booted::endurance -- --nocapture
 	OSTLER_ROUNDS=100 cargo test --locked --test systemd booted::survival -- --nocapture
 	FUZZ=$${FUZZ:-140} bash tests/fuzz/run.sh

@@ -1,7 +1,7 @@
 //! The core in a simulated, hostile world: random seeds, injected faults, laws that are checked after every step.
 //!
 //! `OSTLER_SIM_SEED=n` replays one seed in words (`cargo test --test sim replay -- --nocapture`);
-//! `OSTLER_SIM_SEEDS=n` is how many fresh seeds are tried, 20,000 if it is not set;
+//! `OSTLER_SIM_SEEDS=n` is how many fresh seeds are tried, 10,000 if it is not set;
 //! `OSTLER_SIM_BASE=n` is the first of them, the clock if it is not set.
 //!
 //! Read in this order: `scenario` (what a seed stands for), `world` with `process`, `lives`, `zygotes`, `databases` (`site`, `command`),
@@ -169,7 +169,7 @@ fn check(seed: u64) -> Result<(), Box<Failure>> {
 
 #[test]
 fn every_law_holds_on_fresh_seeds() {
-    let count = number("OSTLER_SIM_SEEDS").unwrap_or(20_000);
+    let count = number("OSTLER_SIM_SEEDS").unwrap_or(10_000);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let base = number("OSTLER_SIM_BASE").unwrap_or(clock.wrapping_mul(1_000_000));
     println!("{count} seeds from {base}");
