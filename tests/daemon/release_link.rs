@@ -1,55 +1,20 @@
 //! The release link while several things are under way: however they end, it leads to what serves.
 
 use std::fs;
-use std::process::{Child, Stdio};
 
-use ostler::supervise::PhaseView;
-
-use crate::harness::{AppFile, Ostlerd, Releases, Said, Site, WSGI, usual_user};
+use crate::harness::{AppFile, Releases, Said, Site};
 use crate::load::answers;
-
-const ROLLOUT: &str = "[rollout]\nsettle = \"300ms\"\nmax_boot_failures = 1\nboot_timeout = \"20s\"";
-
-/// Releases of which the first is linked.
-fn releases(site: &Site) -> Releases {
-    let releases = Releases::new(site, usual_user());
-    releases.add("1", &[("app.py", WSGI)]);
-    releases.link("releases/1");
-    releases
-}
+use crate::switch::{ROLLOUT, begin, code, first_release, rolls_out, switch, to};
 
 fn app(site: &Site, releases: &Releases, name: &str) -> AppFile {
     let app = site.app(name).args(&["-k", "gthread", "--threads", "4"]).tcp().workers(2).table(ROLLOUT);
     releases.app(app)
 }
 
-fn code(release: &str, more: &str) -> String {
-    format!("{WSGI}\nRELEASE = {release:?}\n{more}\n")
-}
-
-fn to(releases: &Releases, id: &str) -> String {
-    releases.root.join("releases").join(id).display().to_string()
-}
-
-fn switch(ostlerd: &Ostlerd<'_>, releases: &Releases, id: &str) -> Said {
-    ostlerd.ostler(&["restart", "shop", "--release", &to(releases, id)])
-}
-
-fn begin(site: &Site, args: &[&str]) -> Child {
-    let mut command = site.ostler_command(args);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ostler starts")
-}
-
-/// Waits until a rollout of a new generation is on.
-fn rolls_out(ostlerd: &Ostlerd<'_>) {
-    let on = |phase| matches!(phase, PhaseView::Replacing | PhaseView::Settling);
-    ostlerd.wait("shop", "rolls out", |app| app.rollout.as_ref().is_some_and(|it| on(it.phase)));
-}
-
 #[test]
 fn a_release_that_cannot_be_looked_at_leaves_the_link_to_the_one_that_rolls_out() {
     let site = Site::new();
-    let releases = releases(&site);
+    let releases = first_release(&site);
     let app = app(&site, &releases, "shop").write();
     let ostlerd = site.start();
     ostlerd.serving("shop");
@@ -70,7 +35,7 @@ fn a_release_that_cannot_be_looked_at_leaves_the_link_to_the_one_that_rolls_out(
 #[test]
 fn a_link_that_cannot_be_moved_on_is_put_back_after_a_power_cut() {
     let site = Site::new();
-    let releases = releases(&site);
+    let releases = first_release(&site);
     let app = app(&site, &releases, "shop").write();
     let ostlerd = site.start();
     ostlerd.serving("shop");
@@ -96,7 +61,7 @@ fn a_link_that_cannot_be_moved_on_is_put_back_after_a_power_cut() {
 #[test]
 fn apps_that_share_a_link_take_turns() {
     let site = Site::new();
-    let releases = releases(&site);
+    let releases = first_release(&site);
     let shop = app(&site, &releases, "shop").env("FAILS", "1").write();
     let api = app(&site, &releases, "api").write();
     let ostlerd = site.start();

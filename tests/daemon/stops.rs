@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use ostler::observe::WorkerStatus;
-use ostler::supervise::WorkerState;
+use ostler::supervise::{AppState, WorkerState};
 
 use crate::harness::{AppFile, CLASSES, Ostlerd, Proc, Site, WSGI, eventually, until};
 use crate::load::{Connection, Loss, Target, get};
@@ -27,6 +27,7 @@ fn all_are_answered(class: &str, app: &AppFile, ostlerd: &Ostlerd<'_>, stop: imp
     // Meanwhile they read and hang up, as clients do: gunicorn waits up to two seconds for each to do so.
     std::thread::scope(|scope| {
         scope.spawn(stop);
+        ostlerd.wait("shop", "stops", |app| app.state == AppState::Stopping);
         for (number, mut client) in clients.into_iter().enumerate() {
             let answer = client.response().map(|answer| answer.status);
             assert_eq!(answer, Ok(200), "{class}, client {number}: {}", ostlerd.log());

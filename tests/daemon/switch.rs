@@ -10,36 +10,44 @@ use ostler::supervise::PhaseView;
 use crate::harness::{AppFile, Ostlerd, Releases, Said, Site, WSGI, is_root, kill, until, usual_user};
 use crate::load::{Load, answers};
 
-/// A shop that serves release 1.
-fn shop(site: &Site) -> (Releases, AppFile) {
+/// A rollout that is soon over.
+pub const ROLLOUT: &str = "[rollout]\nsettle = \"300ms\"\nmax_boot_failures = 1\nboot_timeout = \"20s\"";
+
+/// Releases of which the first is linked.
+pub fn first_release(site: &Site) -> Releases {
     let releases = Releases::new(site, usual_user());
     releases.add("1", &[("app.py", WSGI)]);
     releases.link("releases/1");
-    let rollout = "[rollout]\nsettle = \"300ms\"\nmax_boot_failures = 1\nboot_timeout = \"20s\"";
-    let app = site.app("shop").args(&["-k", "gthread", "--threads", "4"]).tcp().workers(2).table(rollout);
+    releases
+}
+
+/// A shop that serves release 1.
+fn shop(site: &Site) -> (Releases, AppFile) {
+    let releases = first_release(site);
+    let app = site.app("shop").args(&["-k", "gthread", "--threads", "4"]).tcp().workers(2).table(ROLLOUT);
     let app = releases.app(app).write();
     (releases, app)
 }
 
-fn code(release: &str, more: &str) -> String {
+pub fn code(release: &str, more: &str) -> String {
     format!("{WSGI}\nRELEASE = {release:?}\n{more}\n")
 }
 
-fn to(releases: &Releases, id: &str) -> String {
+pub fn to(releases: &Releases, id: &str) -> String {
     releases.root.join("releases").join(id).display().to_string()
 }
 
-fn switch(ostlerd: &Ostlerd<'_>, releases: &Releases, id: &str) -> Said {
+pub fn switch(ostlerd: &Ostlerd<'_>, releases: &Releases, id: &str) -> Said {
     ostlerd.ostler(&["restart", "shop", "--release", &to(releases, id)])
 }
 
-fn begin(site: &Site, args: &[&str]) -> Child {
+pub fn begin(site: &Site, args: &[&str]) -> Child {
     let mut command = site.ostler_command(args);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("ostler starts")
 }
 
 /// Waits until a rollout of a new generation is on.
-fn rolls_out(ostlerd: &Ostlerd<'_>) {
+pub fn rolls_out(ostlerd: &Ostlerd<'_>) {
     let on = |phase| matches!(phase, PhaseView::Replacing | PhaseView::Settling);
     ostlerd.wait("shop", "rolls out", |app| app.rollout.as_ref().is_some_and(|it| on(it.phase)));
 }

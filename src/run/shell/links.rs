@@ -47,13 +47,9 @@ pub(in crate::run) fn put_back_all(config: &Config, state: &Path) {
         let link = Link::from(unproven.link);
         let leads_to = link.leads_to().ok();
         if let (Some(back), Some(to)) = (record.led_before(leads_to.as_deref()), record.newest()) {
+            let moved = move_link(&link, leads_to.as_deref(), back, &unproven.text);
             let (back, to) = (back.display(), to.display());
-            match move_link(
-                &link,
-                leads_to.as_deref(),
-                record.led_before(leads_to.as_deref()),
-                &unproven.text,
-            ) {
+            match moved {
                 LinkFact::Failed { why, .. } => {
                     let path = link.path.display();
                     tracing::error!(
@@ -110,7 +106,7 @@ impl Place {
             LinkOrder::Write(record) => blocking(move || self.write(&record)).await,
             LinkOrder::Remove { why } => blocking(move || self.remove(&why)).await,
             LinkOrder::Move { link, from, to, text } => {
-                blocking(move || move_link(&link.into(), from.as_deref(), Some(&to), &text)).await
+                blocking(move || move_link(&link.into(), from.as_deref(), &to, &text)).await
             }
         }
     }
@@ -170,8 +166,7 @@ impl Place {
 }
 
 /// Has the link lead to the folder `to`, by saying `text` if that leads there.
-fn move_link(link: &Link, from: Option<&Path>, to: Option<&Path>, text: &Path) -> LinkFact {
-    let Some(to) = to else { return LinkFact::Elsewhere };
+fn move_link(link: &Link, from: Option<&Path>, to: &Path, text: &Path) -> LinkFact {
     let turn = |whom: Option<Account>| {
         as_whom(whom.as_ref(), || {
             let release = link.release_of(to);

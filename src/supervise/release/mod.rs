@@ -154,7 +154,7 @@ impl ReleaseState {
     }
 
     /// Whether a configuration that is to be in force, of the release of this folder, may have been read before the link was
-    /// moved back to another.
+    /// moved back to another. Once it is in force that is over.
     pub(super) fn read_too_early(&mut self, directory: &Path) -> bool {
         let moved = self.moved_since_read.take();
         let moves = match &self.ordered {
