@@ -239,6 +239,11 @@ impl App {
         self.scale.or(by_load).unwrap_or(policy.workers)
     }
 
+    /// Whether it was configured again while it stops.
+    pub(super) fn returns(&self) -> bool {
+        matches!(self.mode, Mode::Stopping { then: Then::Return(..), .. })
+    }
+
     pub(super) fn ready_workers(&self) -> usize {
         self.workers().filter(|worker| worker.is_ready()).count()
     }

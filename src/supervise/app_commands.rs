@@ -66,7 +66,7 @@ impl App {
     pub(super) fn begin(&mut self, context: &mut Context<'_>, prepared: Prepared, waiter: Option<RequestId>) {
         let waiters: Vec<_> = waiter.into_iter().collect();
         match prepared {
-            Ok(plan) if self.release.read_too_early(&plan.blueprint.directory) => {
+            Ok(plan) if context.links.read_too_early(&plan.blueprint.directory) => {
                 self.prepare_for(context, waiters.into_iter().map(|id| (id, Purpose::Rollout)).collect());
             }
             Ok(plan) => self.roll_out(context, plan, waiters),
@@ -104,7 +104,7 @@ impl App {
             return false;
         }
         let effect = self.plan().map_or(Effect::Rollout, |running| effect(&running, &plan));
-        if self.release.read_too_early(&plan.blueprint.directory) && effect == Effect::Rollout {
+        if context.links.read_too_early(&plan.blueprint.directory) && effect == Effect::Rollout {
             self.prepare(context, id, Purpose::Rollout);
             return true;
         }

@@ -197,6 +197,9 @@ impl Supervisor {
             effects.actions.push(match look {
                 Look::App(app) => Action::Prepare { app },
                 Look::Config(Reading { purpose, .. }) => {
+                    if !self.apps.values().any(|app| app.release.moves_back() || app.returns()) {
+                        self.links.read_anew();
+                    }
                     let keep = match purpose {
                         ReadPurpose::Reload | ReadPurpose::DryRun => self.plan(),
                         ReadPurpose::Hangup => Plan::default(),

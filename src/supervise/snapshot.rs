@@ -123,7 +123,8 @@ impl App {
             refusal: self.refusal.clone(),
             last_rollout: self.last_rollout.clone(),
             last_words: self.last_words.clone(),
-            wanted: self.databases.newest().map(Wanted::left),
+            // One that stops is not to be brought in any more, though its migration may not have ended yet.
+            wanted: self.databases.newest().filter(|_| self.mode == Mode::Running).map(Wanted::left),
             last_migration: self.databases.last.clone(),
             migration_problem: self.databases.problem.clone(),
             last_plan: self.databases.last_plan.clone(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ostler::plan::{Budgets, Database, Migrate, MigrateCommand, Plan};
 use ostler::supervise::{
     Action, Command, Event, Happening, MigrationFact, MigrationOrder, Moment, News, Opened, Outcome, Past,
-    RequestId, RunId, Supervisor, Trouble, TroubleKind,
+    Pending, PendingMigration, RequestId, RunId, Supervisor, Trouble, TroubleKind,
 };
 
 use crate::rng::Rng;
@@ -150,4 +150,26 @@ fn so_is_the_one_that_is_asked_what_was_resolved() {
     }
     shop.hear(MigrationFact::Opened(Opened::default()));
     assert!(matches!(shop.last(), MigrationOrder::ResolveDatabase), "{:?}", shop.last());
+}
+
+#[test]
+fn what_an_ostlerd_that_is_to_end_was_bringing_in_is_not_brought_in_by_the_next() {
+    let mut shop = Shop::new();
+    let pending = Pending {
+        migrations: vec![PendingMigration { name: "shop.0001_x".to_owned(), atomic: true, operations: 1 }],
+        ..Pending::default()
+    };
+    shop.hear(MigrationFact::PastRead(Past::default()));
+    shop.hear(MigrationFact::Opened(Opened { pending: Some(pending.clone()), ..Opened::default() }));
+    shop.hear(MigrationFact::Locked { pending, swept: Vec::new(), marks: Box::default() });
+    shop.hear(MigrationFact::Recorded);
+    assert!(shop.orders.iter().any(|(_, order)| matches!(order, MigrationOrder::RunMigration { .. })));
+    let is_migrated_by_the_next = |shop: &Shop| {
+        let mut next = Supervisor::adopt(shop.supervisor.snapshot(), &BTreeMap::new(), shop.now, 1);
+        let actions = next.handle(shop.now, Event::TimePassed);
+        actions.iter().any(|it| matches!(it, Action::Migrate { .. }))
+    };
+    assert!(is_migrated_by_the_next(&shop), "nobody wanted it to end");
+    shop.tell(Event::Requested { id: RequestId(7), command: Command::Shutdown });
+    assert!(!is_migrated_by_the_next(&shop));
 }

@@ -14,7 +14,7 @@
 //!
 //! A link may be that of several apps. One of them moves it at a time; the others wait until it is known where it stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::action::Action;
@@ -54,8 +54,6 @@ pub(super) struct ReleaseState {
     link: Option<ReleaseLink>,
     /// For which folder that serves it was read.
     kept: Option<PathBuf>,
-    /// Where it was moved back to since a configuration was read that is not in force yet.
-    moved_since_read: Option<PathBuf>,
     /// The order that has no answer yet.
     ordered: Option<Ordered>,
     /// Who wants a release looked at, once the link stands still.
@@ -129,11 +127,26 @@ pub(super) struct HeldLinks {
     held: BTreeMap<PathBuf, AppName>,
     /// Whether one has become free.
     pub(super) freed: bool,
+    /// Releases that a link is moved back from, or was since the configuration began to be read. They are kept for all apps:
+    /// the one whose link it was may be gone, and be configured again by that very configuration.
+    left_since_read: BTreeSet<PathBuf>,
 }
 
 impl HeldLinks {
     fn is_free_for(&self, link: Option<&ReleaseLink>, app: &AppName) -> bool {
         link.and_then(|link| self.held.get(&link.path)).is_none_or(|holder| holder == app)
+    }
+
+    /// Whether a configuration that is to be in force, of the release of this folder, may have been read before a link was
+    /// moved back from it.
+    pub(super) fn read_too_early(&self, directory: &Path) -> bool {
+        self.left_since_read.contains(directory)
+    }
+
+    /// The configuration is about to be read; no link is being moved back, and no app waits to be begun from what was read
+    /// before.
+    pub(super) fn read_anew(&mut self) {
+        self.left_since_read.clear();
     }
 
     /// The app holds this link, or none.
@@ -153,15 +166,9 @@ impl ReleaseState {
         self.ordered.is_some() || !self.known
     }
 
-    /// Whether a configuration that is to be in force, of the release of this folder, may have been read before the link was
-    /// moved back to another. Once it is in force that is over.
-    pub(super) fn read_too_early(&mut self, directory: &Path) -> bool {
-        let moved = self.moved_since_read.take();
-        let moves = match &self.ordered {
-            Some(Ordered::MoveBack(to)) => Some(to),
-            _ => moved.as_ref(),
-        };
-        moves.is_some_and(|to| to != directory)
+    /// Whether the link is being moved back.
+    pub(super) fn moves_back(&self) -> bool {
+        matches!(self.ordered, Some(Ordered::MoveBack(_)))
     }
 
     /// Whether the link may have to be put back still, and that can be done.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::record::{ReleaseLink, ReleaseRecord, Unproven};
 use super::{LinkFact, LinkOrder, LookAt, Ordered, Switching, Target};
 use crate::supervise::again::Again;
-use crate::supervise::app::{App, Context, Mode, Then};
+use crate::supervise::app::{App, Context, Mode};
 use crate::supervise::news::Happening;
 use crate::supervise::request::Outcome;
 use crate::supervise::waiting::Purpose;
@@ -117,6 +117,7 @@ impl App {
             self.write_release(context);
         } else if self.release.stuck.as_ref().is_none_or(|(_, at)| *at <= context.now) {
             let (link, text) = (unproven.link, unproven.text);
+            context.links.left_since_read.insert(newest.clone());
             let order = LinkOrder::Move { link, from: Some(newest), to: to.clone(), text };
             self.order(context, Ordered::MoveBack(to), order);
         }
@@ -189,8 +190,6 @@ impl App {
 
     /// The link was to lead to what is brought in, or serves.
     pub(super) fn moved_back(&mut self, context: &mut Context<'_>, to: PathBuf, fact: LinkFact) {
-        let returns = matches!(self.mode, Mode::Stopping { then: Then::Return(..), .. });
-        self.release.moved_since_read = Some(to.clone()).filter(|_| context.reads_config || returns);
         match fact {
             LinkFact::Moved if self.release.record.has_named(&to) => {
                 self.release.record.leads_to(Some(&to));
