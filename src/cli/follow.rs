@@ -15,13 +15,13 @@ use super::client::{Client, ClientError, Feed};
 use super::difference;
 use super::error::VerbError;
 use super::live::Picture;
-use super::news::sentence;
 use super::screen::{How, set_off};
 use super::screen::{Ink, Screen, complain, one_line, plain, say};
+use super::sentence::sentence;
 use super::verdict;
 use crate::control::protocol::{Line, exit};
 
-/// How often a live picture of a migration is taken: its progress is in no news.
+/// How often a live picture of a migration is taken: its progress is in no event.
 const GLANCE: Duration = Duration::from_millis(500);
 
 /// How steps are shown.
@@ -96,7 +96,7 @@ async fn to_the_end(
                 return Ok(outcome);
             }
             Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
-            Line::News(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+            Line::Event(_) | Line::Lagged(_) | Line::Unknown(_) => {}
         }
     }
 }
@@ -140,12 +140,12 @@ impl Show {
     fn step(&mut self, text: &str, line: &Line) -> io::Result<()> {
         match (self, line) {
             (Show::Json, _) => say(text),
-            (Show::Lines { screen, begun }, Line::News(news)) => {
+            (Show::Lines { screen, begun }, Line::Event(event)) => {
                 let seconds = format!("{:6.1}s", begun.elapsed().as_secs_f64());
-                say(&format!("{}  {}", screen.paint(Ink::Faint, &seconds), sentence(*screen, news)))
+                say(&format!("{}  {}", screen.paint(Ink::Faint, &seconds), sentence(*screen, event)))
             }
-            (Show::Live { picture, .. }, Line::News(news)) => {
-                picture.news(news);
+            (Show::Live { picture, .. }, Line::Event(event)) => {
+                picture.follow(event);
                 Ok(())
             }
             (Show::Lines { .. }, Line::Lagged(missed)) => say(&missed_words(*missed)),

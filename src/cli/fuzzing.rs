@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::import::{Given, Look, Source, import};
 use super::screen::{Screen, plain, set_off};
-use super::{follow, history, news, progress, table};
+use super::{follow, history, progress, sentence, table};
 use crate::config::fuzzing::{Law, is_harmless};
 use crate::config::parse_app;
 use crate::control::Line;
@@ -29,12 +29,12 @@ fn answered(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut progress = progress::Progress::default();
     match Line::parse(&text) {
-        Line::News(news) => {
-            let said = news::sentence(PLAIN, &news);
+        Line::Event(event) => {
+            let said = sentence::sentence(PLAIN, &event);
             assert!(is_harmless(&said) && !said.contains('\n'), "{said:?}");
-            progress.note(&news.happening);
-            let again = Line::parse(std::str::from_utf8(&line(&news)).expect("it is JSON").trim_end());
-            assert!(matches!(again, Line::News(_)), "{again:?}");
+            progress.note(&event.kind);
+            let again = Line::parse(std::str::from_utf8(&line(&event)).expect("it is JSON").trim_end());
+            assert!(matches!(again, Line::Event(_)), "{again:?}");
         }
         Line::Outcome(outcome) => {
             for whole in [true, false] {

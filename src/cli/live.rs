@@ -7,11 +7,11 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::config::AppName;
 use crate::observe::MigrationStatus;
-use crate::supervise::{Happening, Level, News};
+use crate::supervise::{AppEvent, AppEventKind, Level};
 
-use super::news::sentence;
 use super::progress::Progress;
 use super::screen::{Screen, one_line};
+use super::sentence::sentence;
 
 const REDRAW: Duration = Duration::from_millis(120);
 
@@ -30,20 +30,20 @@ impl Picture {
     }
 
     /// Draws what happened.
-    pub(super) fn news(&mut self, news: &News) {
-        if news.happening.level() > Level::Info {
+    pub(super) fn follow(&mut self, event: &AppEvent) {
+        if event.kind.level() > Level::Info {
             // A terminal that is gone is noticed at the last line.
-            let _ = self.bars.println(sentence(self.screen, news));
+            let _ = self.bars.println(sentence(self.screen, event));
         }
         // A drain is the machine's: no app of it makes any progress.
         if matches!(
-            news.happening,
-            Happening::Draining { .. } | Happening::Drained { .. } | Happening::Undrained
+            event.kind,
+            AppEventKind::Draining { .. } | AppEventKind::Drained { .. } | AppEventKind::Undrained
         ) {
             return;
         }
-        let (progress, bar) = self.of(&news.app);
-        progress.note(&news.happening);
+        let (progress, bar) = self.of(&event.app);
+        progress.note(&event.kind);
         bar.set_length(u64::from(progress.wanted.max(1)));
         bar.set_position(u64::from(progress.ready.min(progress.wanted)));
         bar.set_message(progress.words());
@@ -101,12 +101,12 @@ mod tests {
     #[test]
     fn a_drain_of_the_machine_draws_no_bar() {
         let mut picture = Picture::new(Screen { live: true, colour: false });
-        for happening in [
-            Happening::Draining { delay: REDRAW },
-            Happening::Drained { delay: REDRAW },
-            Happening::Undrained,
+        for kind in [
+            AppEventKind::Draining { delay: REDRAW },
+            AppEventKind::Drained { delay: REDRAW },
+            AppEventKind::Undrained,
         ] {
-            picture.news(&News { app: "shop".parse().unwrap(), happening });
+            picture.follow(&AppEvent { app: "shop".parse().unwrap(), kind });
         }
         assert!(picture.apps.is_empty());
     }

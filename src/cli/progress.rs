@@ -1,6 +1,6 @@
-//! What the news so far amounts to, for one app: the state behind the live picture.
+//! What the events so far amount to, for one app: the state behind the live picture.
 
-use crate::supervise::{GenerationId, Happening, ProcessChange, ProcessNews, Role};
+use crate::supervise::{AppEventKind, GenerationId, ProcessChange, ProcessEvent, Role};
 
 /// How far a change of one app has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    fn note_process(&mut self, ProcessNews { process, role, generation, change }: &ProcessNews) {
+    fn note_process(&mut self, ProcessEvent { process, role, generation, change }: &ProcessEvent) {
         let phase = match (change, role) {
             (ProcessChange::Started {}, Role::Zygote(loads)) => format!("loading {}", loads.what()),
             (ProcessChange::Started {}, _) => format!("{process} boots"),
@@ -43,10 +43,10 @@ impl Progress {
     }
 
     /// Takes in what happened next.
-    pub(super) fn note(&mut self, happening: &Happening) {
-        use Happening::{MigrationStarted, RolloutRequested, RolloutStarted, Scaled, Stopping};
+    pub(super) fn note(&mut self, kind: &AppEventKind) {
+        use AppEventKind::{MigrationStarted, RolloutRequested, RolloutStarted, Scaled, Stopping};
         let begins = matches!(
-            happening,
+            kind,
             RolloutRequested { .. }
                 | RolloutStarted { .. }
                 | Scaled { .. }
@@ -59,9 +59,9 @@ impl Progress {
             // What the old workers still do is no part of the change.
             return;
         }
-        match happening {
-            Happening::RolloutRequested { .. } => self.phase = "preparing".to_owned(),
-            Happening::RolloutStarted { generation, from, workers } => {
+        match kind {
+            AppEventKind::RolloutRequested { .. } => self.phase = "preparing".to_owned(),
+            AppEventKind::RolloutStarted { generation, from, workers } => {
                 *self = Progress {
                     phase: "booting".to_owned(),
                     generation: Some(*generation),
@@ -70,19 +70,19 @@ impl Progress {
                     ..Progress::default()
                 };
             }
-            Happening::Process(news) => self.note_process(news),
-            Happening::BackingOff { .. } => self.phase = "waiting before the next try".to_owned(),
-            Happening::RolloutSettling { .. } => self.phase = "watching the new workers".to_owned(),
-            Happening::RollingBack { .. } => self.phase = "rolling back".to_owned(),
-            Happening::Scaled { to, .. } => (self.wanted, self.phase) = (*to, "scaling".to_owned()),
-            Happening::Stopping => self.phase = "stopping".to_owned(),
-            Happening::RolloutCommitted { .. } | Happening::Serving { .. } | Happening::Stopped => {
+            AppEventKind::Process(event) => self.note_process(event),
+            AppEventKind::BackingOff { .. } => self.phase = "waiting before the next try".to_owned(),
+            AppEventKind::RolloutSettling { .. } => self.phase = "watching the new workers".to_owned(),
+            AppEventKind::RollingBack { .. } => self.phase = "rolling back".to_owned(),
+            AppEventKind::Scaled { to, .. } => (self.wanted, self.phase) = (*to, "scaling".to_owned()),
+            AppEventKind::Stopping => self.phase = "stopping".to_owned(),
+            AppEventKind::RolloutCommitted { .. } | AppEventKind::Serving { .. } | AppEventKind::Stopped => {
                 self.end(true)
             }
-            Happening::RolledBack { .. } | Happening::PrepareFailed { .. } => self.end(false),
-            Happening::Removed => self.end(true),
-            Happening::NotRolledOut { .. } => self.end(false),
-            Happening::MigrationEnded { verdict, .. } if !verdict.kind.is_good() => self.end(false),
+            AppEventKind::RolledBack { .. } | AppEventKind::PrepareFailed { .. } => self.end(false),
+            AppEventKind::Removed => self.end(true),
+            AppEventKind::NotRolledOut { .. } => self.end(false),
+            AppEventKind::MigrationEnded { verdict, .. } if !verdict.kind.is_good() => self.end(false),
             migration => {
                 if let Some(phase) = migrating(migration) {
                     self.phase = phase;
@@ -117,24 +117,24 @@ impl Progress {
     }
 }
 
-/// What a migration does, as far as its news says; `None` for other news.
-fn migrating(happening: &Happening) -> Option<String> {
-    Some(match happening {
-        Happening::MigrationStarted { database, .. } => format!("migrating {database}"),
-        Happening::MigrationQueued => "waits for its databases".to_owned(),
-        Happening::MigrationBusy { .. } => "waits for another server that migrates".to_owned(),
-        Happening::StartDelayed { .. } => "it is tried again".to_owned(),
-        Happening::MigrationBegins { name, number, of } => format!("applies {name} ({number} of {of})"),
-        Happening::MigrationApplied { name, .. } => format!("applied {name}"),
-        Happening::MigrationBlocked { .. } => "the migration waits for a lock".to_owned(),
-        Happening::MigrationAborting { .. } | Happening::MigrationRung { .. } => {
+/// What a migration does, as far as an event says; `None` for other events.
+fn migrating(kind: &AppEventKind) -> Option<String> {
+    Some(match kind {
+        AppEventKind::MigrationStarted { database, .. } => format!("migrating {database}"),
+        AppEventKind::MigrationQueued => "waits for its databases".to_owned(),
+        AppEventKind::MigrationBusy { .. } => "waits for another server that migrates".to_owned(),
+        AppEventKind::StartDelayed { .. } => "it is tried again".to_owned(),
+        AppEventKind::MigrationBegins { name, number, of } => format!("applies {name} ({number} of {of})"),
+        AppEventKind::MigrationApplied { name, .. } => format!("applied {name}"),
+        AppEventKind::MigrationBlocked { .. } => "the migration waits for a lock".to_owned(),
+        AppEventKind::MigrationAborting { .. } | AppEventKind::MigrationRung { .. } => {
             "ends the migration".to_owned()
         }
-        Happening::MigrationRetry { .. } => "waits before the next try of the migration".to_owned(),
-        Happening::ServingTried { failure: None, .. } => "the code that serves goes on with it".to_owned(),
-        Happening::ServingTried { .. } => "the code that serves does not go on with it".to_owned(),
-        Happening::MigrationEnded { .. } => "migrated".to_owned(),
-        Happening::PostDeployStarted => "runs post_deploy".to_owned(),
+        AppEventKind::MigrationRetry { .. } => "waits before the next try of the migration".to_owned(),
+        AppEventKind::ServingTried { failure: None, .. } => "the code that serves goes on with it".to_owned(),
+        AppEventKind::ServingTried { .. } => "the code that serves does not go on with it".to_owned(),
+        AppEventKind::MigrationEnded { .. } => "migrated".to_owned(),
+        AppEventKind::PostDeployStarted => "runs post_deploy".to_owned(),
         _ => return None,
     })
 }
@@ -145,12 +145,12 @@ mod tests {
     use crate::supervise::ProcessId;
     use std::time::Duration;
 
-    fn of_worker(generation: u64, change: ProcessChange) -> Happening {
+    fn of_worker(generation: u64, change: ProcessChange) -> AppEventKind {
         let (process, generation) = (ProcessId(9), GenerationId(generation));
-        Happening::Process(ProcessNews { process, role: Role::Web, generation, change })
+        AppEventKind::Process(ProcessEvent { process, role: Role::Web, generation, change })
     }
 
-    fn ready(generation: u64, ready: u32) -> Happening {
+    fn ready(generation: u64, ready: u32) -> AppEventKind {
         let (ready, wanted, took) = (Some(ready), Some(4), Duration::from_secs(1));
         of_worker(generation, ProcessChange::Ready { ready, wanted, took })
     }
@@ -158,9 +158,9 @@ mod tests {
     #[test]
     fn a_rollout_counts_the_workers_of_its_own_generation() {
         let mut progress = Progress::default();
-        progress.note(&Happening::RolloutRequested { joined: false, more: None });
+        progress.note(&AppEventKind::RolloutRequested { joined: false, more: None });
         assert_eq!(progress.words(), "preparing");
-        progress.note(&Happening::RolloutStarted {
+        progress.note(&AppEventKind::RolloutStarted {
             generation: GenerationId(8),
             from: Some(GenerationId(7)),
             workers: 4,
@@ -169,7 +169,7 @@ mod tests {
         assert_eq!(progress.words(), "g7 → g8  0 of 4 ready  booting");
         progress.note(&ready(8, 2));
         assert_eq!(progress.words(), "g7 → g8  2 of 4 ready  replacing");
-        progress.note(&Happening::RolloutCommitted { generation: GenerationId(8), took: Duration::ZERO });
+        progress.note(&AppEventKind::RolloutCommitted { generation: GenerationId(8), took: Duration::ZERO });
         let cause = crate::supervise::Cause::Rollout;
         progress.note(&of_worker(7, ProcessChange::Draining { cause }));
         assert_eq!((progress.ended, progress.phase.as_str()), (Some(true), "done"));
@@ -178,13 +178,13 @@ mod tests {
     #[test]
     fn a_migration_is_shown_as_it_is_and_goes_on_to_the_rollout() {
         let mut progress = Progress::default();
-        progress.note(&Happening::RolloutRequested { joined: false, more: None });
-        progress.note(&Happening::MigrationBegins { name: "shop.0007_price".into(), number: 1, of: 2 });
+        progress.note(&AppEventKind::RolloutRequested { joined: false, more: None });
+        progress.note(&AppEventKind::MigrationBegins { name: "shop.0007_price".into(), number: 1, of: 2 });
         assert_eq!(progress.words(), "applies shop.0007_price (1 of 2)");
         progress.migration = Some("applies shop.0007_price since 3.0 s".into());
         assert_eq!(progress.words(), "migration: applies shop.0007_price since 3.0 s");
         progress.migration = None;
-        let ended = |kind| Happening::MigrationEnded {
+        let ended = |kind| AppEventKind::MigrationEnded {
             database: "default".into(),
             verdict: crate::supervise::Verdict::of(kind, ""),
         };
@@ -199,7 +199,7 @@ mod tests {
         let mut progress = Progress::default();
         progress.note(&ready(8, 3));
         progress.end(false);
-        progress.note(&Happening::RolloutStarted { generation: GenerationId(9), from: None, workers: 2 });
+        progress.note(&AppEventKind::RolloutStarted { generation: GenerationId(9), from: None, workers: 2 });
         assert_eq!((progress.ready, progress.wanted, progress.ended), (0, 2, None));
     }
 }

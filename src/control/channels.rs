@@ -1,4 +1,4 @@
-//! The channels between the control socket and whoever owns the core: commands go in, answers, status and news come out.
+//! The channels between the control socket and whoever owns the core: commands go in, answers, status and events come out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::config::AppName;
 use crate::observe::Status;
-use crate::supervise::{Command, News, Outcome};
+use crate::supervise::{AppEvent, Command, Outcome};
 
 /// Commands that may wait to be taken; beyond it a client is asked to try again.
 const WAITING: usize = 32;
 
-/// News kept for a slow listener; one that falls further behind is told how much it missed.
-const KEPT_NEWS: usize = 1024;
+/// AppEvent kept for a slow listener; one that falls further behind is told how much it missed.
+const KEPT_EVENTS: usize = 1024;
 
 /// What the control socket works with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Channels {
     /// The latest picture.
     pub status: watch::Receiver<Arc<Status>>,
     /// What happens, as it happens.
-    pub news: broadcast::Sender<News>,
+    pub events: broadcast::Sender<AppEvent>,
     /// The user (uid) of each app, who may change that app.
     pub owners: watch::Receiver<BTreeMap<AppName, u32>>,
     /// Asks for a look at what is only looked at on demand; answered when the picture holds what was found.
@@ -33,12 +33,12 @@ pub struct Channels {
 /// The other side of [`Channels`].
 #[derive(Debug)]
 pub struct ChannelEnds {
-    /// Each must be answered once. News about it is to be sent before its answer.
+    /// Each must be answered once. AppEvent about it is to be sent before its answer.
     pub commands: mpsc::Receiver<Given>,
     /// Set whenever the picture changes.
     pub status: watch::Sender<Arc<Status>>,
     /// Sending fails while nobody listens, which is no error.
-    pub news: broadcast::Sender<News>,
+    pub events: broadcast::Sender<AppEvent>,
     /// Set whenever the plan changes.
     pub owners: watch::Sender<BTreeMap<AppName, u32>>,
     /// Requests for a look, to be answered after the picture is set.
@@ -59,8 +59,8 @@ pub fn channels(first: Status) -> (Channels, ChannelEnds) {
     let (command, commands) = mpsc::channel(WAITING);
     let (set_status, status) = watch::channel(Arc::new(first));
     let (set_owners, owners) = watch::channel(BTreeMap::new());
-    let (news, _) = broadcast::channel(KEPT_NEWS);
+    let (events, _) = broadcast::channel(KEPT_EVENTS);
     let (look, looks) = mpsc::channel(WAITING);
-    let channels = Channels { commands: command, status, news: news.clone(), owners, looks: look };
-    (channels, ChannelEnds { commands, status: set_status, news, owners: set_owners, looks })
+    let channels = Channels { commands: command, status, events: events.clone(), owners, looks: look };
+    (channels, ChannelEnds { commands, status: set_status, events, owners: set_owners, looks })
 }

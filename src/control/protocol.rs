@@ -4,19 +4,19 @@
 //! | --- | --- |
 //! | `GET /v1/status` | [`Status`](crate::observe::Status) |
 //! | `GET /v1/status?glance` | the same without a look at the releases on disk |
-//! | `GET /v1/events` | endless lines of news, or `{"lagged": n}` where the listener was too slow for n of them |
-//! | a path of [`COMMANDS`](crate::supervise::COMMANDS) | lines of news about its app, or about every app; the last line is the outcome |
+//! | `GET /v1/events` | endless lines of events, or `{"lagged": n}` where the listener was too slow for n of them |
+//! | a path of [`COMMANDS`](crate::supervise::COMMANDS) | lines of events of its app, or about every app; the last line is the outcome |
 //!
 //! The body of a command is JSON with what it takes, `{"release": "/srv/NAME/releases/2"}`; none if it takes nothing.
 //! The outcome of `reexec` comes just before ostlerd becomes the binary that is on disk.
-//! News has the keys `app` and `event`, an outcome the key `outcome`. Whatever cannot be answered is
+//! AppEvent has the keys `app` and `event`, an outcome the key `outcome`. Whatever cannot be answered is
 //! `{"error": "…", "exit": 64}`: a sentence, and the exit status of the command that asked.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::supervise::{News, Outcome};
+use crate::supervise::{AppEvent, Outcome};
 
 /// Exit statuses beside those of an [`Outcome`].
 pub(crate) mod exit {
@@ -54,7 +54,7 @@ pub(crate) struct Lagged {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Line {
     /// Something happened.
-    News(News),
+    Event(AppEvent),
     /// The end of a command.
     Outcome(Outcome),
     /// So many lines were missed.
@@ -68,8 +68,8 @@ pub enum Line {
 impl Line {
     /// Reads one line; never fails, since a newer ostlerd may say more than this version knows.
     pub fn parse(text: &str) -> Line {
-        if let Ok(news) = serde_json::from_str::<News>(text) {
-            return Line::News(news);
+        if let Ok(event) = serde_json::from_str::<AppEvent>(text) {
+            return Line::Event(event);
         }
         if let Ok(outcome) = serde_json::from_str::<Outcome>(text) {
             return Line::Outcome(outcome);
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::plan::Preload;
     use crate::supervise::{
-        Cause, Exit, GenerationId, Happening, LastWords, ProcessChange, ProcessId, ProcessNews, Role,
+        AppEventKind, Cause, Exit, GenerationId, LastWords, ProcessChange, ProcessEvent, ProcessId, Role,
     };
     use std::time::Duration;
 
@@ -133,14 +133,14 @@ mod tests {
     }
 
     #[test]
-    fn news_survives_the_wire() {
+    fn an_event_survives_the_wire() {
         let (process, generation) = (ProcessId(3), GenerationId(2));
         let last_words = LastWords { message: "no".into(), traceback: "Traceback\n  x".into() };
-        let of = |role, change| Happening::Process(ProcessNews { process, role, generation, change });
+        let of = |role, change| AppEventKind::Process(ProcessEvent { process, role, generation, change });
         let (ready, took) = (Some(1), Duration::from_millis(1234));
         let died = |exit| ProcessChange::Died { exit, ready: false, last_words: last_words.clone() };
         let happenings = [
-            Happening::RolloutStarted { generation, from: None, workers: 4 },
+            AppEventKind::RolloutStarted { generation, from: None, workers: 4 },
             of(Role::Web, ProcessChange::Started {}),
             of(Role::Web, ProcessChange::Ready { ready, wanted: Some(4), took }),
             of(Role::Web, died(Some(Exit::Signal(9)))),
@@ -148,12 +148,12 @@ mod tests {
             of(Role::Zygote(Preload::App), ProcessChange::Ready { ready: None, wanted: None, took }),
             of(Role::Zygote(Preload::Settings), ProcessChange::Draining { cause: Cause::Rollout }),
             of(Role::Zygote(Preload::App), died(None)),
-            Happening::Stopped,
+            AppEventKind::Stopped,
         ];
-        for happening in happenings {
-            let news = News { app: "shop".parse().unwrap(), happening };
-            let text = line(&news);
-            assert_eq!(Line::parse(std::str::from_utf8(&text).unwrap().trim_end()), Line::News(news));
+        for kind in happenings {
+            let event = AppEvent { app: "shop".parse().unwrap(), kind };
+            let text = line(&event);
+            assert_eq!(Line::parse(std::str::from_utf8(&text).unwrap().trim_end()), Line::Event(event));
         }
     }
 

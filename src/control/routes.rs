@@ -66,7 +66,7 @@ async fn route(request: Request<Incoming>, client: Identity, channels: &Channels
         }
         (&Method::GET, "/v1/events") => {
             admit(client, Permission::Look, "look", None, channels)?;
-            Ok(streamed(stream::events(channels.news.subscribe())))
+            Ok(streamed(stream::events(channels.events.subscribe())))
         }
         (_, "/v1/status" | "/v1/events") => wrong_method(request.method(), &path),
         (method, _) => match commands::find(method.as_str(), &path) {
@@ -167,11 +167,11 @@ async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
 
 fn give(command: Command, channels: &Channels) -> Result<Reply, Refused> {
     // Subscribed before the command is given, so that nothing it leads to is missed.
-    let news = channels.news.subscribe();
+    let events = channels.events.subscribe();
     let app = command.app().cloned();
     let (answer, outcome) = oneshot::channel();
     match channels.commands.try_send(Given { command, answer }) {
-        Ok(()) => Ok(streamed(stream::change(app, news, outcome))),
+        Ok(()) => Ok(streamed(stream::change(app, events, outcome))),
         Err(TrySendError::Full(_)) => refuse(
             StatusCode::SERVICE_UNAVAILABLE,
             exit::TRY_AGAIN,

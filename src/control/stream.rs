@@ -10,11 +10,11 @@ use tokio::sync::broadcast::{self, error::RecvError, error::TryRecvError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::AppName;
-use crate::supervise::{News, Outcome};
+use crate::supervise::{AppEvent, Outcome};
 
 use super::protocol::{Lagged, Refusal, exit, line};
 
-/// Lines that may wait for a slow reader here; the news channel keeps more, and counts what it drops.
+/// Lines that may wait for a slow reader here; the channel keeps more, and counts what it drops.
 const WAITING_LINES: usize = 16;
 
 /// A body of lines, ended by whoever feeds it.
@@ -33,17 +33,17 @@ impl Body for Lines {
     }
 }
 
-/// All news, for as long as somebody reads.
-pub(super) fn events(mut news: broadcast::Receiver<News>) -> Lines {
+/// All events, for as long as somebody reads.
+pub(super) fn events(mut events: broadcast::Receiver<AppEvent>) -> Lines {
     let (lines, body) = mpsc::channel(WAITING_LINES);
     tokio::spawn(async move {
         loop {
             let heard = tokio::select! {
                 () = lines.closed() => return,
-                heard = news.recv() => heard,
+                heard = events.recv() => heard,
             };
             let next = match heard {
-                Ok(news) => line(&news),
+                Ok(event) => line(&event),
                 Err(RecvError::Lagged(lagged)) => line(&Lagged { lagged }),
                 Err(RecvError::Closed) => return,
             };
@@ -55,31 +55,31 @@ pub(super) fn events(mut news: broadcast::Receiver<News>) -> Lines {
     Lines(body)
 }
 
-/// The news about `app` (about every app, for `None`) up to the answer, and the answer as the last line.
+/// The events of `app` (about every app, for `None`) up to the answer, and the answer as the last line.
 ///
-/// `news` must have been subscribed to before the wish was sent, or its first lines are missed.
+/// `events` must have been subscribed to before the wish was sent, or its first lines are missed.
 pub(super) fn change(
     app: Option<AppName>,
-    news: broadcast::Receiver<News>,
+    events: broadcast::Receiver<AppEvent>,
     answer: oneshot::Receiver<Outcome>,
 ) -> Lines {
     let (lines, body) = mpsc::channel(WAITING_LINES);
-    tokio::spawn(follow(app, news, answer, lines));
+    tokio::spawn(follow(app, events, answer, lines));
     Lines(body)
 }
 
 async fn follow(
     app: Option<AppName>,
-    mut news: broadcast::Receiver<News>,
+    mut events: broadcast::Receiver<AppEvent>,
     mut answer: oneshot::Receiver<Outcome>,
     lines: mpsc::Sender<Bytes>,
 ) {
-    let concerns = |news: &News| app.as_ref().is_none_or(|app| *app == news.app);
+    let concerns = |event: &AppEvent| app.as_ref().is_none_or(|app| *app == event.app);
     let outcome = loop {
         let next = tokio::select! {
             () = lines.closed() => return,
-            heard = news.recv() => match heard {
-                Ok(news) if concerns(&news) => line(&news),
+            heard = events.recv() => match heard {
+                Ok(event) if concerns(&event) => line(&event),
                 Ok(_) => continue,
                 Err(RecvError::Lagged(lagged)) => line(&Lagged { lagged }),
                 Err(RecvError::Closed) => break answer.await,
@@ -92,8 +92,8 @@ async fn follow(
     };
     // What happened before the answer is said before the answer.
     loop {
-        let next = match news.try_recv() {
-            Ok(news) if concerns(&news) => line(&news),
+        let next = match events.try_recv() {
+            Ok(event) if concerns(&event) => line(&event),
             Ok(_) => continue,
             Err(TryRecvError::Lagged(lagged)) => line(&Lagged { lagged }),
             Err(TryRecvError::Empty | TryRecvError::Closed) => break,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Status;
 use crate::config::AppName;
 use crate::supervise::{
-    Cause, Exit, Happening, News, ProcessChange, ProcessId, ProcessNews, Role, VerdictKind,
+    AppEvent, AppEventKind, Cause, Exit, ProcessChange, ProcessEvent, ProcessId, Role, VerdictKind,
 };
 
 /// What happened since ostlerd started.
@@ -103,11 +103,11 @@ const VERDICTS: &[&str] = &["nothing", "applied", "retryable", "failed", "partia
 
 impl Counters {
     /// Something happened.
-    pub fn heard(&mut self, news: &News) {
-        use Happening::*;
-        let app = &news.app;
-        match &news.happening {
-            Process(ProcessNews { role: Role::Web, process, change, .. }) => {
+    pub fn heard(&mut self, event: &AppEvent) {
+        use AppEventKind::*;
+        let app = &event.app;
+        match &event.kind {
+            Process(ProcessEvent { role: Role::Web, process, change, .. }) => {
                 self.worker_changed(app, *process, change);
             }
             RolloutCommitted { .. } => count(&mut self.rollouts, app, "committed"),
@@ -235,10 +235,12 @@ mod tests {
     #[test]
     fn migrations_are_counted_by_their_outcome() {
         let mut counters = Counters::default();
-        let ended =
-            |kind| Happening::MigrationEnded { database: "default".into(), verdict: Verdict::of(kind, "") };
-        let applied = |seconds| Happening::MigrationApplied { name: "shop.0007_price".into(), seconds };
-        let happenings = [
+        let ended = |kind| AppEventKind::MigrationEnded {
+            database: "default".into(),
+            verdict: Verdict::of(kind, ""),
+        };
+        let applied = |seconds| AppEventKind::MigrationApplied { name: "shop.0007_price".into(), seconds };
+        let kinds = [
             applied(1.5),
             applied(2.0),
             applied(f64::NAN),
@@ -247,8 +249,8 @@ mod tests {
             ended(VerdictKind::Nothing),
             ended(VerdictKind::Nothing),
         ];
-        for happening in happenings {
-            counters.heard(&News { app: "shop".parse().unwrap(), happening });
+        for kind in kinds {
+            counters.heard(&AppEvent { app: "shop".parse().unwrap(), kind });
         }
         let counts: Vec<_> =
             counters.migrations.iter().map(|((_, outcome), count)| (*outcome, *count)).collect();
@@ -280,10 +282,10 @@ mod tests {
         assert_eq!(total(&again), 9, "what an adopted worker had served is not counted twice");
     }
 
-    fn news(worker: u64, change: ProcessChange) -> News {
+    fn event(worker: u64, change: ProcessChange) -> AppEvent {
         let (process, generation) = (ProcessId(worker), GenerationId(1));
-        let news = ProcessNews { process, role: Role::Web, generation, change };
-        News { app: "shop".parse().unwrap(), happening: Happening::Process(news) }
+        let event = ProcessEvent { process, role: Role::Web, generation, change };
+        AppEvent { app: "shop".parse().unwrap(), kind: AppEventKind::Process(event) }
     }
 
     #[test]
@@ -293,7 +295,7 @@ mod tests {
         for (number, exit) in exits.into_iter().chain([Exit::Signal(9)]).enumerate() {
             let last_words = Default::default();
             let died = ProcessChange::Died { exit: Some(exit), ready: number > 0, last_words };
-            counters.heard(&news(number as u64, died));
+            counters.heard(&event(number as u64, died));
         }
         let counts: Vec<_> = counters.restarts.iter().map(|((_, cause), count)| (*cause, *count)).collect();
         assert_eq!(counts, [("died", 1), ("oom", 2)]);
@@ -303,9 +305,9 @@ mod tests {
     fn a_worker_that_hangs_and_dies_is_one_restart() {
         let mut counters = Counters::default();
         let age = std::time::Duration::ZERO;
-        counters.heard(&news(1, ProcessChange::Hung { cause: Cause::Hung, age }));
-        counters.heard(&news(1, ProcessChange::Draining { cause: Cause::Hung }));
-        counters.heard(&news(2, ProcessChange::Draining { cause: Cause::Rollout }));
+        counters.heard(&event(1, ProcessChange::Hung { cause: Cause::Hung, age }));
+        counters.heard(&event(1, ProcessChange::Draining { cause: Cause::Hung }));
+        counters.heard(&event(2, ProcessChange::Draining { cause: Cause::Rollout }));
         assert_eq!(counters.restarts.values().sum::<u64>(), 1, "{counters:?}");
     }
 }

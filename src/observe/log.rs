@@ -10,7 +10,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use super::words::indented;
-use crate::supervise::{Level, News};
+use crate::supervise::{AppEvent, Level};
 
 /// As journald's own fields have it: what is only worth seeing is "info", where the crate says "notice".
 const PRIORITIES: PriorityMappings = PriorityMappings {
@@ -51,9 +51,9 @@ pub fn stderr_is_the_journal() -> bool {
 }
 
 /// Says what happened to an app. `event` is the name that `ostler events --json` has for it.
-pub fn announce(news: &News) {
-    let app = news.app.as_str();
-    let what = &news.happening;
+pub fn announce(event: &AppEvent) {
+    let app = event.app.as_str();
+    let what = &event.kind;
     let worker = what.worker().map(display);
     let generation = what.generation().map(display);
     let named = serde_json::to_value(what).unwrap_or_default();

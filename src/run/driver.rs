@@ -252,11 +252,11 @@ impl Driver {
             match action {
                 Action::Exit => self.exit = true,
                 Action::TellReady => self.systemd.is_ready(),
-                Action::Announce(news) => {
-                    crate::observe::announce(&news);
-                    self.vitals.send_modify(|vitals| vitals.heard(&news));
+                Action::Announce(event) => {
+                    crate::observe::announce(&event);
+                    self.vitals.send_modify(|vitals| vitals.heard(&event));
                     // Nobody need listen.
-                    let _ = self.control.news.send(news);
+                    let _ = self.control.events.send(event);
                 }
                 action => self.shell.perform(action),
             }

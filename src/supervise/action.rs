@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::config::AppName;
 use crate::plan::{Blueprint, Plan, Resources};
 
+use super::app_event::AppEvent;
 use super::event::{GenerationId, ProcessId};
 use super::hooks::DueHook;
 use super::leaving::HandoverBy;
 use super::migration::{MigrationOrder, RunId};
-use super::news::News;
 use super::pool::{Role, StopSignal};
 use super::proof::Tolerance;
 use super::release::LinkOrder;
@@ -153,7 +153,7 @@ pub enum Action {
         outcome: Outcome,
     },
     /// Tell the log, the event stream and whoever waits for this app.
-    Announce(News),
+    Announce(AppEvent),
     /// Everything has ended as asked; the daemon may exit.
     Exit,
 }

@@ -10,9 +10,9 @@ use std::time::Duration;
 use crate::plan::AppPlan;
 
 use super::app::{App, Context, Mode};
+use super::app_event::AppEventKind;
 use super::migrating::Wanted;
 use super::migration::{Migration, Verdict, VerdictKind};
-use super::news::Happening;
 use super::pool::delay_after;
 use super::time::Moment;
 
@@ -52,7 +52,7 @@ impl App {
         let failures = self.databases.failures + 1;
         let pace = if ended.has_run { FAILED } else { NOT_BEGUN };
         let delay = delay_after(pace, failures, context.random);
-        self.announce(context, Happening::StartDelayed { delay });
+        self.announce(context, AppEventKind::StartDelayed { delay });
         let (rolls_out, failed_for) = (true, ended.failed_for.clone());
         self.databases.again = Some(Again { plan, at: context.now + delay, failures, rolls_out, failed_for });
     }
@@ -64,7 +64,7 @@ impl App {
     }
 
     pub(super) fn start_unasked(&mut self, context: &mut Context<'_>, wanted: Wanted, reason: String) {
-        self.announce(context, Happening::StartedWithoutDatabase { reason });
+        self.announce(context, AppEventKind::StartedWithoutDatabase { reason });
         self.databases.unasked = Some(wanted.plan.clone());
         self.ask_later(context);
         self.bring_in(context, wanted.plan, wanted.waiters);

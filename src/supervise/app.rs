@@ -12,12 +12,12 @@ use crate::plan::{AppPlan, Blueprint, Migrate, Policy, Prepared, Refusal, Resour
 use super::accepting::Accepting;
 use super::action::Action;
 use super::another_look::AnotherLook;
+use super::app_event::{AppEvent, AppEventKind};
 use super::event::{GenerationId, LastWords, ProcessId};
 use super::hooks::Hooks;
 use super::joins::Joins;
 use super::migrating::Databases;
 use super::migration::RunId;
-use super::news::{Happening, News};
 use super::pool::{Backoff, Bucket, Process, Role};
 use super::proof::Proof;
 use super::random::Random;
@@ -188,8 +188,8 @@ impl App {
         }
     }
 
-    pub(super) fn announce(&self, context: &mut Context<'_>, happening: Happening) {
-        context.actions.push(Action::Announce(News { app: self.name.clone(), happening }));
+    pub(super) fn announce(&self, context: &mut Context<'_>, kind: AppEventKind) {
+        context.actions.push(Action::Announce(AppEvent { app: self.name.clone(), kind }));
     }
 
     pub(super) fn answer(&self, context: &mut Context<'_>, id: RequestId, outcome: Outcome) {

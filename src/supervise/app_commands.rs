@@ -7,8 +7,8 @@ use crate::plan::{AppPlan, Effect, Prepared, effect};
 
 use super::action::Action;
 use super::app::{App, Context, Mode, Then};
+use super::app_event::{AppEventKind, Cause};
 use super::command::{Command, ScaleTo};
-use super::news::{Cause, Happening};
 use super::release::Target;
 use super::request::{Outcome, RequestId};
 use super::waiting::{Purpose, Waiting};
@@ -129,7 +129,7 @@ impl App {
         }
         let to = self.wanted(policy);
         if from != to {
-            self.announce(context, Happening::Scaled { from, to });
+            self.announce(context, AppEventKind::Scaled { from, to });
             self.hooks_of_scaling(context, from, to);
         }
         // Both: what a rollback goes back to is the old code, kept by the numbers that are in force.
@@ -245,7 +245,7 @@ impl App {
         let patience = self.serving.as_ref().map_or(EMPTYING_MOST, |serving| serving.policy.drain_timeout);
         let emptying = (self.ready_workers() > 0).then_some(context.now + patience.min(EMPTYING_MOST));
         self.mode = Mode::Stopping { waiters: id.into_iter().collect(), then, emptying };
-        self.announce(context, Happening::Stopping);
+        self.announce(context, AppEventKind::Stopping);
         if emptying.is_some() {
             context.actions.push(Action::StopAccepting { app: self.name.clone() });
         }
@@ -289,7 +289,7 @@ impl App {
         self.scale = Some(wanted);
         self.overtake_scaling(context, wanted);
         self.waiting.push(Waiting { id, done: format!("scaled from {from} to {wanted}"), scale: true });
-        self.announce(context, Happening::Scaled { from, to: wanted });
+        self.announce(context, AppEventKind::Scaled { from, to: wanted });
         self.hooks_of_scaling(context, from, wanted);
     }
 
@@ -312,7 +312,7 @@ impl App {
         };
         self.waiting.push(Waiting { id, done, scale: true });
         if from != to {
-            self.announce(context, Happening::Scaled { from, to });
+            self.announce(context, AppEventKind::Scaled { from, to });
             self.hooks_of_scaling(context, from, to);
         }
     }

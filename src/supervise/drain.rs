@@ -17,7 +17,7 @@ use crate::config::AppName;
 
 use super::action::Action;
 use super::app::{App, Mode, Then};
-use super::news::Happening;
+use super::app_event::AppEventKind;
 use super::request::{Outcome, RequestId};
 use super::supervisor::{Effects, Supervisor};
 use super::time::Moment;
@@ -81,7 +81,7 @@ impl Supervisor {
         }
         self.drain = Some(Drain { since: self.now, length, waiters: vec![id], noticed: false });
         let delay = self.machine.edge_delay;
-        self.announce_to_all(&Happening::Draining { delay }, effects);
+        self.announce_to_all(&AppEventKind::Draining { delay }, effects);
     }
 
     /// Readiness follows the apps again.
@@ -96,7 +96,7 @@ impl Supervisor {
     fn end_drain(&mut self, effects: &mut Effects) -> bool {
         let Some(drain) = self.drain.take() else { return false };
         refuse(drain.waiters, "the drain was ended before the edge had noticed it", effects);
-        self.announce_to_all(&Happening::Undrained, effects);
+        self.announce_to_all(&AppEventKind::Undrained, effects);
         true
     }
 
@@ -107,7 +107,7 @@ impl Supervisor {
         if self.drain.is_none() {
             self.drain = Some(Drain { since: self.now, length: None, waiters: Vec::new(), noticed: false });
             if !now && !delay.is_zero() {
-                self.announce_to_all(&Happening::Draining { delay }, effects);
+                self.announce_to_all(&AppEventKind::Draining { delay }, effects);
             }
         }
         if now {
@@ -156,7 +156,7 @@ impl Supervisor {
         };
         effects.actions.extend(waiters.into_iter().map(|id| done(id, &message)));
         if first && !stops && !delay.is_zero() {
-            self.announce_to_all(&Happening::Drained { delay }, effects);
+            self.announce_to_all(&AppEventKind::Drained { delay }, effects);
         }
     }
 
@@ -234,9 +234,9 @@ impl Supervisor {
         drain.length.filter(|_| self.shutdown.is_none()).map(|length| self.noticed_at(drain) + length)
     }
 
-    fn announce_to_all(&mut self, happening: &Happening, effects: &mut Effects) {
+    fn announce_to_all(&mut self, kind: &AppEventKind, effects: &mut Effects) {
         for name in self.names() {
-            self.with_app(&name, effects, |app, context| app.announce(context, happening.clone()));
+            self.with_app(&name, effects, |app, context| app.announce(context, kind.clone()));
         }
     }
 

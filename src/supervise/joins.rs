@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::app::{App, Context};
-use super::news::Happening;
+use super::app_event::AppEventKind;
 use super::time::Moment;
 
 /// Between two lines about them.
@@ -33,7 +33,7 @@ impl App {
             return;
         }
         self.joins = Joins { since: Some(context.now), more: 0 };
-        self.announce(context, Happening::RolloutRequested { joined: true, more: None });
+        self.announce(context, AppEventKind::RolloutRequested { joined: true, more: None });
     }
 
     /// Says how many have joined since it was last said, once a second.
@@ -43,7 +43,7 @@ impl App {
         }
         let more = self.joins.more;
         self.joins = Joins { since: Some(context.now), more: 0 };
-        self.announce(context, Happening::RolloutRequested { joined: true, more: Some(more) });
+        self.announce(context, AppEventKind::RolloutRequested { joined: true, more: Some(more) });
     }
 }
 

@@ -17,11 +17,11 @@ use crate::plan::AppPlan;
 
 use super::again::Again;
 use super::app::{App, Context, Mode};
+use super::app_event::AppEventKind;
 use super::migration::{
     AbortReason, Errand, LastMigration, Migration, MigrationFact, MigrationView, Opening, RunId, Task,
     Verdict, VerdictKind,
 };
-use super::news::Happening;
 use super::request::{Outcome, RequestId};
 use super::time::Moment;
 use super::view::LastRollout;
@@ -195,7 +195,7 @@ impl App {
         if !self.databases.is_idle() {
             self.overtake_queued(context);
             self.databases.queued = Some(wanted);
-            return self.announce(context, Happening::MigrationQueued);
+            return self.announce(context, AppEventKind::MigrationQueued);
         }
         let rolling = self.rollout.as_ref().filter(|it| !it.is_rolling_back()).map(|it| &it.generation);
         let brought_in = rolling
@@ -279,7 +279,7 @@ impl App {
         if let Some(queued) = self.databases.queued.take() {
             self.want(context, queued);
         } else if let Some(opening) = self.databases.post_deploy.take() {
-            self.announce(context, Happening::PostDeployStarted);
+            self.announce(context, AppEventKind::PostDeployStarted);
             let run = context.next_run();
             self.databases.errand = Some(Errand::begin(context, run, opening, Task::PostDeploy, Vec::new()));
         }
@@ -308,7 +308,7 @@ impl App {
                 self.last_rollout =
                     Some(LastRollout { generation: None, committed: false, reason: Some(words.clone()) });
                 let serving = self.answering();
-                self.announce(context, Happening::NotRolledOut { reason: words, serving });
+                self.announce(context, AppEventKind::NotRolledOut { reason: words, serving });
                 self.begin_again_later(context, wanted.plan, &migration);
             }
             return self.answer_all(context, wanted.waiters, &outcome);

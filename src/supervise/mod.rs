@@ -1,6 +1,6 @@
 //! The core: facts in, actions out. No clock, no file, no process, no log.
 //!
-//! Read in this order: `time`, `command` with `commands` (who may give which), `request` (the answers), `event`, `action`, `news`,
+//! Read in this order: `time`, `command` with `commands` (who may give which), `request` (the answers), `event`, `action`, `app_event`,
 //! `view`, then the state machine (`supervisor`, `app`, `rollout`), with `pool` for processes, and what is about all of ostlerd:
 //! `reload`, `deploy`, `leaving`, `drain`.
 
@@ -13,6 +13,7 @@ mod again;
 mod another_look;
 mod app;
 mod app_commands;
+mod app_event;
 mod command;
 pub mod commands;
 mod deploy;
@@ -23,7 +24,6 @@ mod joins;
 mod leaving;
 mod migrating;
 mod migration;
-mod news;
 mod pool;
 mod post_deploy;
 mod project;
@@ -44,6 +44,7 @@ mod waiting;
 
 pub use action::{Action, Start};
 pub use adopt::{Found, Stage};
+pub use app_event::{AppEvent, AppEventKind, Cause, Level};
 pub use command::{Auto, Command, LONGEST_DRAIN, ScaleTo};
 pub use commands::{COMMANDS, CommandRow, Permission, interrupted};
 pub use event::{Event, Exit, GenerationId, LastWords, Observation, ProcessFact, ProcessId, Stand};
@@ -56,8 +57,7 @@ pub use migration::{
     PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor,
     Verdict, VerdictKind,
 };
-pub use news::{Cause, Happening, Level, News};
-pub use pool::{HOOKS_GRACE, ProcessChange, ProcessNews, Role, StopSignal};
+pub use pool::{HOOKS_GRACE, ProcessChange, ProcessEvent, Role, StopSignal};
 pub use proof::{Answer, Proof, Tolerance};
 pub use random::Random;
 pub use release::{LinkFact, LinkOrder, LookAt, Named, ReleaseLink, ReleaseRecord, Unproven};

@@ -1,8 +1,8 @@
 //! What hangs on two commands of an app's database side: a person's word that its database is put right, and `post_deploy`.
 
 use super::app::{App, Context};
+use super::app_event::AppEventKind;
 use super::migration::{Ended, Errand, LastMigration, Opening, Task, VerdictKind};
-use super::news::Happening;
 use super::request::{Outcome, RequestId};
 
 impl App {
@@ -12,17 +12,17 @@ impl App {
         let took = context.now.since(errand.began());
         let outcome = match (errand.task, ended) {
             (Task::PostDeploy, Ended::Well) => {
-                self.announce(context, Happening::PostDeployEnded { took });
+                self.announce(context, AppEventKind::PostDeployEnded { took });
                 self.done("post_deploy had ended well already")
             }
             (Task::PostDeploy, Ended::Badly { words }) => {
                 self.databases.problem = Some(format!("post_deploy failed: {words}"));
-                self.announce(context, Happening::PostDeployFailed { words });
+                self.announce(context, AppEventKind::PostDeployFailed { words });
                 self.done("post_deploy was ended")
             }
             (Task::Resolve { .. }, Ended::Well) => {
                 (self.databases.problem, self.databases.last) = (None, None);
-                self.announce(context, Happening::MigrationResolved);
+                self.announce(context, AppEventKind::MigrationResolved);
                 self.done("resolved: migrations run again")
             }
             (Task::Resolve { .. }, Ended::Badly { words }) => Outcome::Refused { reason: words },

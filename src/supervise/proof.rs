@@ -9,8 +9,8 @@ use crate::config::counted;
 use crate::plan::Probe;
 
 use super::app::{App, Context};
+use super::app_event::AppEventKind;
 use super::event::{GenerationId, ProcessId};
-use super::news::Happening;
 
 /// What a worker, and so its generation, has shown of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -144,9 +144,9 @@ impl App {
             context,
             match shown.answer {
                 Some(Answer { good: false, message, .. }) => {
-                    Happening::ProbeTolerated { generation, beside, message }
+                    AppEventKind::ProbeTolerated { generation, beside, message }
                 }
-                _ => Happening::Proved { generation, proof },
+                _ => AppEventKind::Proved { generation, proof },
             },
         );
     }

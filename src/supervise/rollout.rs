@@ -17,8 +17,8 @@ use crate::plan::{AppPlan, Prepared, Refusal};
 
 use super::action::Action;
 use super::app::{App, Context, Generation, Mode};
+use super::app_event::{AppEventKind, Cause};
 use super::event::LastWords;
-use super::news::{Cause, Happening};
 use super::pool::Backoff;
 use super::request::{Outcome, RequestId};
 use super::time::Moment;
@@ -78,7 +78,7 @@ impl App {
         let (waiters, again) = asked.into_iter().partition(|(_, purpose)| *purpose == first);
         self.preparing = Some(Preparing { waiters, again, by_itself: false });
         context.actions.push(Action::Prepare { app: self.name.clone() });
-        self.announce(context, Happening::RolloutRequested { joined: false, more: None });
+        self.announce(context, AppEventKind::RolloutRequested { joined: false, more: None });
     }
 
     /// The release has been looked at.
@@ -109,7 +109,7 @@ impl App {
         if !waiters.is_empty() || self.refusal.as_ref() != Some(&refusal) {
             self.announce(
                 context,
-                Happening::PrepareFailed { reason: reason.clone(), detail: detail.clone() },
+                AppEventKind::PrepareFailed { reason: reason.clone(), detail: detail.clone() },
             );
         }
         self.last_rollout =
@@ -163,7 +163,7 @@ impl App {
                 canary_ready: false,
             });
         }
-        self.announce(context, Happening::RolloutStarted { generation: id, from, workers });
+        self.announce(context, AppEventKind::RolloutStarted { generation: id, from, workers });
         self.hooks_of_new_generation(context, id, from.is_some(), workers);
     }
 
@@ -171,7 +171,7 @@ impl App {
     fn supersede(&mut self, context: &mut Context<'_>, by: &Generation) {
         let Some(rollout) = self.rollout.take() else { return };
         let generation = rollout.generation.id;
-        self.announce(context, Happening::RolloutSuperseded { generation, by: by.id });
+        self.announce(context, AppEventKind::RolloutSuperseded { generation, by: by.id });
         self.hooks_of_incoming_go(context);
         for worker in self.select(|it| it.generation == generation && it.is_live() && !it.is_ready()) {
             self.end(context, worker, Cause::Rollout);
@@ -199,7 +199,7 @@ impl App {
             // What it failed at before has no bearing on whether it can be filled up again.
             serving.backoff = Backoff::default();
         }
-        self.announce(context, Happening::RollingBack { generation, to, reason: words.message });
+        self.announce(context, AppEventKind::RollingBack { generation, to, reason: words.message });
         if to.is_some() {
             self.hooks_of_incoming_go(context);
         } else {
@@ -218,7 +218,7 @@ impl App {
         let generation = rollout.generation.id;
         let serving = self.answering();
         let reason = words.message.clone();
-        self.announce(context, Happening::RolledBack { generation, serving, reason: reason.clone() });
+        self.announce(context, AppEventKind::RolledBack { generation, serving, reason: reason.clone() });
         self.last_rollout =
             Some(LastRollout { generation: Some(generation), committed: false, reason: Some(reason) });
         for id in rollout.waiters {
@@ -241,7 +241,7 @@ impl App {
         self.last_words = None;
         self.deployed();
         self.last_rollout = Some(LastRollout { generation: Some(id), committed: true, reason: None });
-        self.announce(context, Happening::RolloutCommitted { generation: id, took });
+        self.announce(context, AppEventKind::RolloutCommitted { generation: id, took });
         self.hooks_of_incoming_stay(context);
         self.hooks_at_full_strength(context);
         for waiter in rollout.waiters {

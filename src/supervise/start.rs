@@ -1,8 +1,8 @@
 //! How a start ends: all workers have come up, or they have failed as often as a rollout may. Who waits for it is answered.
 
 use super::app::{App, Context, Generation};
+use super::app_event::AppEventKind;
 use super::event::GenerationId;
-use super::news::Happening;
 use super::request::Outcome;
 use super::view::LastRollout;
 use super::waiting::Waiting;
@@ -29,7 +29,7 @@ impl App {
                 if !was_complete {
                     self.start_ended(id, None);
                 }
-                self.announce(context, Happening::Serving { generation: id, workers: wanted as u32 });
+                self.announce(context, AppEventKind::Serving { generation: id, workers: wanted as u32 });
                 self.hooks_at_full_strength(context);
                 self.deployed();
             }

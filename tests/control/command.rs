@@ -176,8 +176,8 @@ fn events_are_shown_as_they_happen_and_end_with_ostlerd() {
     let mut fake = Fake::start();
     let mut people = fake.command(&["events"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut programs = fake.command(&["events", "--json"]).stdout(Stdio::piped()).spawn().unwrap();
-    wait_until("both listen", || fake.news.receiver_count() == 2);
-    fake.news.send(ready("shop", 1)).unwrap();
+    wait_until("both listen", || fake.events.receiver_count() == 2);
+    fake.events.send(ready("shop", 1)).unwrap();
     let mut lines = BufReader::new(people.stdout.take().unwrap()).lines();
     let line = lines.next().unwrap().unwrap();
     assert!(line.ends_with("Z  shop  worker w1 of g2 ready after 0.41 s (1 of 2)"), "{line}");
@@ -195,11 +195,11 @@ fn events_are_shown_as_they_happen_and_end_with_ostlerd() {
 fn a_reader_that_leaves_ends_events_quietly() {
     let fake = Fake::start();
     let mut child = fake.command(&["events"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("it listens", || fake.news.receiver_count() == 1);
+    wait_until("it listens", || fake.events.receiver_count() == 1);
     drop(child.stdout.take());
     // More than one line: a process that another test forks just now may hold the pipe's other end for a moment.
     wait_until("it ends", || {
-        let _ = fake.news.send(ready("shop", 1));
+        let _ = fake.events.send(ready("shop", 1));
         child.try_wait().unwrap().is_some()
     });
     let shown = child.wait_with_output().unwrap();
@@ -212,7 +212,7 @@ fn a_restart_that_nobody_reads_still_ends_with_its_outcome() {
     let mut child = fake.command(&["restart", "slow"]).stdout(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let held = fake.next_held();
-    fake.news.send(ready("slow", 1)).unwrap();
+    fake.events.send(ready("slow", 1)).unwrap();
     held.send(Outcome::Refused { reason: "not now".into() }).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(75));
 }

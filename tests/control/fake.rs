@@ -12,8 +12,8 @@ use ostler::config::AppName;
 use ostler::control::Given;
 use ostler::observe::{AppStatus, ConfigStatus, Status};
 use ostler::supervise::{
-    AppState, Command as Asked, GenerationId, Happening, LastWords, Leftover, News, Opened, Outcome, Pending,
-    PendingMigration, ProcessChange, ProcessId, ProcessNews, Role, Vendor, Verdict, VerdictKind,
+    AppEvent, AppEventKind, AppState, Command as Asked, GenerationId, LastWords, Leftover, Opened, Outcome,
+    Pending, PendingMigration, ProcessChange, ProcessEvent, ProcessId, Role, Vendor, Verdict, VerdictKind,
 };
 use tokio::sync::{broadcast, oneshot, watch};
 
@@ -23,7 +23,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Fake {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) socket: PathBuf,
-    pub(crate) news: broadcast::Sender<News>,
+    pub(crate) events: broadcast::Sender<AppEvent>,
     pub(crate) status: watch::Sender<Arc<Status>>,
     pub(crate) owners: watch::Sender<BTreeMap<AppName, u32>>,
     commands: Receiver<Asked>,
@@ -36,16 +36,16 @@ pub(crate) fn name(text: &str) -> AppName {
     text.parse().unwrap()
 }
 
-pub(crate) fn news(app: &str, happening: Happening) -> News {
-    News { app: name(app), happening }
+pub(crate) fn event(app: &str, kind: AppEventKind) -> AppEvent {
+    AppEvent { app: name(app), kind }
 }
 
-pub(crate) fn ready(app: &str, ready: u32) -> News {
+pub(crate) fn ready(app: &str, ready: u32) -> AppEvent {
     let (worker, generation) = (ProcessId(u64::from(ready)), GenerationId(2));
     let took = Duration::from_millis(410);
-    news(
+    event(
         app,
-        Happening::Process(ProcessNews {
+        AppEventKind::Process(ProcessEvent {
             process: worker,
             role: Role::Web,
             generation,
@@ -100,7 +100,8 @@ impl Fake {
         let apps = ["broken", "busy", "shop", "slow", "torn", "vanish"];
         let first = status(apps.map(|text| app(text, AppState::Serving)).into());
         let (channels, ends) = ostler::control::channels(first);
-        let (news, news_back, status, owners) = (ends.news.clone(), ends.news, ends.status, ends.owners);
+        let (events, events_back, status, owners) =
+            (ends.events.clone(), ends.events, ends.status, ends.owners);
         let (stop, stopped) = oneshot::channel();
         let (given, commands) = channel();
         let (hold, held) = channel();
@@ -111,7 +112,7 @@ impl Fake {
                 let answering = async move {
                     while let Some(Given { command, answer }) = taken.recv().await {
                         let _ = given.send(command.clone());
-                        answer_command(&command, answer, &news_back, &hold);
+                        answer_command(&command, answer, &events_back, &hold);
                     }
                 };
                 tokio::select! {
@@ -122,7 +123,7 @@ impl Fake {
             });
         });
         let (stop, thread) = (Some(stop), Some(thread));
-        Fake { folder, socket, news, status, owners, commands, held, stop, thread }
+        Fake { folder, socket, events, status, owners, commands, held, stop, thread }
     }
 
     pub(crate) fn next_command(&self) -> Asked {
@@ -161,7 +162,7 @@ impl Drop for Fake {
 fn answer_command(
     command: &Asked,
     answer: oneshot::Sender<Outcome>,
-    out: &broadcast::Sender<News>,
+    out: &broadcast::Sender<AppEvent>,
     hold: &std::sync::mpsc::Sender<oneshot::Sender<Outcome>>,
 ) {
     let done = |message: &str| Outcome::Done { message: message.into(), generation: Some(GenerationId(2)) };
@@ -188,9 +189,9 @@ fn answer_command(
         }
         other => other.app().expect("the others are about an app").as_str(),
     };
-    let tell = |news| drop(out.send(news));
+    let tell = |event| drop(out.send(event));
     let (generation, from) = (GenerationId(2), Some(GenerationId(1)));
-    tell(news(app, Happening::RolloutStarted { generation, from, workers: 2 }));
+    tell(event(app, AppEventKind::RolloutStarted { generation, from, workers: 2 }));
     let outcome = match app {
         "broken" => Outcome::RolledBack {
             reason: "2 workers of g2 did not boot".into(),

@@ -5,10 +5,10 @@ use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
 use ostler::control::Line;
-use ostler::supervise::{Command, Happening, Outcome, ScaleTo};
+use ostler::supervise::{AppEventKind, Command, Outcome, ScaleTo};
 use serde_json::Value;
 
-use crate::fake::{Fake, PATIENCE, name, news, ready, wait_until};
+use crate::fake::{Fake, PATIENCE, event, name, ready, wait_until};
 
 impl Fake {
     fn connect(&self) -> UnixStream {
@@ -200,8 +200,8 @@ fn a_change_is_told_in_order_and_about_its_own_app_alone() {
     let answer = fake.exchange(b"POST /v1/apps/shop/restart HTTP/1.0\r\n\r\n");
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
     let lines: Vec<Line> = body.lines().map(Line::parse).collect();
-    assert!(matches!(&lines[0], Line::News(first) if first.app == name("shop")));
-    assert_eq!(lines[1..3], [Line::News(ready("shop", 1)), Line::News(ready("shop", 2))]);
+    assert!(matches!(&lines[0], Line::Event(first) if first.app == name("shop")));
+    assert_eq!(lines[1..3], [Line::Event(ready("shop", 1)), Line::Event(ready("shop", 2))]);
     assert!(matches!(&lines[3], Line::Outcome(Outcome::Done { .. })));
     assert_eq!(lines.len(), 4);
 }
@@ -211,9 +211,9 @@ fn a_listener_that_leaves_is_forgotten() {
     let fake = Fake::start();
     let mut stream = fake.connect();
     stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-    wait_until("somebody listens", || fake.news.receiver_count() == 1);
+    wait_until("somebody listens", || fake.events.receiver_count() == 1);
     drop(stream);
-    wait_until("nobody listens", || fake.news.receiver_count() == 0);
+    wait_until("nobody listens", || fake.events.receiver_count() == 0);
 }
 
 #[test]
@@ -223,7 +223,7 @@ fn a_change_goes_on_when_who_asked_for_it_leaves() {
     stream.write_all(b"POST /v1/apps/slow/restart HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").unwrap();
     let held = fake.next_held();
     drop(stream);
-    wait_until("nobody listens", || fake.news.receiver_count() == 0);
+    wait_until("nobody listens", || fake.events.receiver_count() == 0);
     assert!(held.send(Outcome::Refused { reason: "nobody hears this".into() }).is_err());
     fake.still_answers();
 }
@@ -233,11 +233,11 @@ fn a_slow_reader_is_told_how_much_it_missed() {
     let fake = Fake::start();
     let mut stream = fake.connect();
     stream.write_all(b"GET /v1/events HTTP/1.0\r\n\r\n").unwrap();
-    wait_until("somebody listens", || fake.news.receiver_count() == 1);
+    wait_until("somebody listens", || fake.events.receiver_count() == 1);
     let reason = "x".repeat(1000);
     for _ in 0..5000 {
-        let happening = Happening::PrepareFailed { reason: reason.clone(), detail: String::new() };
-        fake.news.send(news("shop", happening)).unwrap();
+        let kind = AppEventKind::PrepareFailed { reason: reason.clone(), detail: String::new() };
+        fake.events.send(event("shop", kind)).unwrap();
     }
     let lines = BufReader::new(stream).lines().map(|line| Line::parse(&line.unwrap()));
     let missed = lines.into_iter().find_map(|line| match line {
@@ -254,10 +254,10 @@ fn connections_are_bounded_and_come_free_again() {
     for stream in &mut streams {
         stream.write_all(b"GET /v1/events HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
     }
-    wait_until("all listen", || fake.news.receiver_count() == 16);
+    wait_until("all listen", || fake.events.receiver_count() == 16);
     let (code, body) = fake.get("/v1/status");
     assert_eq!((code, &body["exit"]), (503, &Value::from(75)));
     drop(streams);
-    wait_until("nobody listens", || fake.news.receiver_count() == 0);
+    wait_until("nobody listens", || fake.events.receiver_count() == 0);
     wait_until("a place is free", || fake.get("/v1/status").0 == 200);
 }

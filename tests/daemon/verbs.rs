@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use nix::sys::signal::Signal;
-use ostler::supervise::{AppState, Happening, News, Outcome, ProcessChange, ProcessNews};
+use ostler::supervise::{AppEvent, AppEventKind, AppState, Outcome, ProcessChange, ProcessEvent};
 
 use crate::harness::{AppFile, Ostlerd, Said, Site, WSGI, kill, ready};
 use crate::load::{Load, Loss, get};
@@ -45,9 +45,9 @@ fn restart_tells_each_step_and_its_outcome() {
     ostlerd.restart("shop").says(&["g2"]);
     let said = ostlerd.ostler(&["restart", "shop", "--json"]).exits(0);
     assert!(matches!(outcome(&said), Outcome::Done { generation: Some(it), .. } if it.0 == 3), "{said}");
-    let news: Vec<News> = said.out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    let committed = |it: &News| matches!(it.happening, Happening::RolloutCommitted { .. });
-    assert!(news.iter().any(committed), "each step is a line: {said}");
+    let events: Vec<AppEvent> = said.out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let committed = |it: &AppEvent| matches!(it.kind, AppEventKind::RolloutCommitted { .. });
+    assert!(events.iter().any(committed), "each step is a line: {said}");
 }
 
 #[test]
@@ -171,9 +171,9 @@ fn events_tell_what_happens_as_it_happens() {
         // The stream may not be open yet when the first worker dies: let one die at each look.
         ostlerd.serving("shop");
         kill(ostlerd.pids("shop")[0], Signal::SIGKILL);
-        let news = heard.try_iter().filter_map(|line| serde_json::from_str::<News>(&line).ok());
-        news.into_iter().find(|it| {
-            matches!(it.happening, Happening::Process(ProcessNews { change: ProcessChange::Died { .. }, .. }))
+        let events = heard.try_iter().filter_map(|line| serde_json::from_str::<AppEvent>(&line).ok());
+        events.into_iter().find(|it| {
+            matches!(it.kind, AppEventKind::Process(ProcessEvent { change: ProcessChange::Died { .. }, .. }))
         })
     });
     assert_eq!(died.app.as_str(), "shop");

@@ -15,8 +15,8 @@ use ostler::plan::{
     WorkerRange,
 };
 use ostler::supervise::{
-    Action, AppLoad, Event, Exit, Happening, MachineMemory, Moment, News, ProcessFact, ProcessId, Role,
-    Start, Supervisor, WorkerLoad,
+    Action, AppEvent, AppEventKind, AppLoad, Event, Exit, MachineMemory, Moment, ProcessFact, ProcessId,
+    Role, Start, Supervisor, WorkerLoad,
 };
 
 use crate::shape::{MOST, Shape};
@@ -209,7 +209,7 @@ impl Model {
                     self.leaves(worker);
                 }
             }
-            Action::Announce(News { happening: Happening::ScaledByLoad { to, .. }, .. }) => {
+            Action::Announce(AppEvent { kind: AppEventKind::ScaledByLoad { to, .. }, .. }) => {
                 self.run.wanted.push((self.now as f64 / 1e6, to));
             }
             _ => {}

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ostler::plan::Blueprint;
 use ostler::supervise::{
-    Action, Command, Event, GenerationId, HandoverBy, Happening, LinkOrder, News, Outcome, PhaseView,
-    ProcessChange, ProcessFact, ProcessId, ProcessNews, Role, Start, StopSignal, Tolerance,
+    Action, AppEvent, AppEventKind, Command, Event, GenerationId, HandoverBy, LinkOrder, Outcome, PhaseView,
+    ProcessChange, ProcessEvent, ProcessFact, ProcessId, Role, Start, StopSignal, Tolerance,
 };
 
 use crate::flaw::Flaw;
@@ -17,10 +17,10 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
     match (flaw, action) {
         (
             Flaw::CommitsWhenFirstIsReady,
-            Action::Announce(News {
+            Action::Announce(AppEvent {
                 app,
-                happening:
-                    Happening::Process(ProcessNews {
+                kind:
+                    AppEventKind::Process(ProcessEvent {
                         role: Role::Web,
                         generation,
                         change: ProcessChange::Ready { .. },
@@ -29,24 +29,24 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
             }),
         ) => {
             let took = Duration::ZERO;
-            let happening = Happening::RolloutCommitted { generation: *generation, took };
-            Some(Action::Announce(News { app: app.clone(), happening }))
+            let kind = AppEventKind::RolloutCommitted { generation: *generation, took };
+            Some(Action::Announce(AppEvent { app: app.clone(), kind }))
         }
         (
             Flaw::GivesUpRollingBack,
-            Action::Announce(News { app, happening: Happening::RollingBack { generation, to, reason } }),
+            Action::Announce(AppEvent { app, kind: AppEventKind::RollingBack { generation, to, reason } }),
         ) => {
             let (generation, serving, reason) = (*generation, *to, reason.clone());
-            let happening = Happening::RolledBack { generation, serving, reason };
-            Some(Action::Announce(News { app: app.clone(), happening }))
+            let kind = AppEventKind::RolledBack { generation, serving, reason };
+            Some(Action::Announce(AppEvent { app: app.clone(), kind }))
         }
         (
             Flaw::NeverJoins,
-            Action::Announce(News { app, happening: Happening::RolloutRequested { joined: true, .. } }),
+            Action::Announce(AppEvent { app, kind: AppEventKind::RolloutRequested { joined: true, .. } }),
         ) => {
             let generation = ledger.apps.get(app)?.newest?;
-            let happening = Happening::RolloutSuperseded { generation, by: generation };
-            Some(Action::Announce(News { app: app.clone(), happening }))
+            let kind = AppEventKind::RolloutSuperseded { generation, by: generation };
+            Some(Action::Announce(AppEvent { app: app.clone(), kind }))
         }
         (Flaw::AnswersBeforeTheLink, Action::SwitchRelease { app, order: LinkOrder::Move { to, .. } }) => {
             is_back(to, app, ledger).then_some(())?;
@@ -67,7 +67,7 @@ pub(crate) fn add_to(flaw: Flaw, action: &Action, ledger: &Ledger) -> Option<Act
         ) => Some(Action::AdmitWorker { worker: *worker }),
         (
             Flaw::ClosesListenersEarly,
-            Action::Announce(News { app, happening: Happening::RolloutStarted { generation, .. } }),
+            Action::Announce(AppEvent { app, kind: AppEventKind::RolloutStarted { generation, .. } }),
         ) => {
             let blueprint = ledger.apps.get(app)?.generations.values().next()?;
             let mut other = Blueprint::clone(blueprint);

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::plan::Plan;
-use ostler::supervise::{Action, Command, Event, Happening, LinkFact, Moment, News, RequestId, Supervisor};
+use ostler::supervise::{
+    Action, AppEvent, AppEventKind, Command, Event, LinkFact, Moment, RequestId, Supervisor,
+};
 
 use crate::rng::Rng;
 use crate::scenario::{app_plan, name, policy};
@@ -38,7 +40,7 @@ impl Crowd {
                 }
                 Action::Prepare { .. } => self.looks += 1,
                 Action::Answer { .. } => self.answers += 1,
-                Action::Announce(News { happening: said @ Happening::RolloutRequested { .. }, .. }) => {
+                Action::Announce(AppEvent { kind: said @ AppEventKind::RolloutRequested { .. }, .. }) => {
                     self.lines.push(said.to_string());
                 }
                 _ => {}

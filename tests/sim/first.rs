@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use ostler::plan::{Budgets, Database, Migrate, MigrateCommand, Plan};
 use ostler::supervise::{
-    Action, Command, Event, Happening, MigrationFact, MigrationOrder, Moment, News, Opened, Outcome, Past,
-    Pending, PendingMigration, RequestId, RunId, Supervisor, Trouble, TroubleKind,
+    Action, AppEvent, AppEventKind, Command, Event, MigrationFact, MigrationOrder, Moment, Opened, Outcome,
+    Past, Pending, PendingMigration, RequestId, RunId, Supervisor, Trouble, TroubleKind,
 };
 
 use crate::rng::Rng;
@@ -46,7 +46,7 @@ impl Shop {
         for action in self.supervisor.handle(self.now, event) {
             match action {
                 Action::Migrate { run, order, .. } => self.orders.push((run, order)),
-                Action::Announce(News { happening: Happening::StartDelayed { delay }, .. }) => {
+                Action::Announce(AppEvent { kind: AppEventKind::StartDelayed { delay }, .. }) => {
                     self.delays.push(delay)
                 }
                 Action::Answer { outcome, .. } => self.answers.push(outcome),

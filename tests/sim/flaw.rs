@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use ostler::plan::{Blueprint, Plan, Preload};
 use ostler::supervise::{
-    Action, Cause, Event, Found, Happening, LinkOrder, Moment, News, PhaseView, ProcessChange, ProcessFact,
-    ProcessId, ProcessNews, Role, RolloutView, Snapshot, Start, StopSignal, Supervisor, Tolerance, View,
+    Action, AppEvent, AppEventKind, Cause, Event, Found, LinkOrder, Moment, PhaseView, ProcessChange,
+    ProcessEvent, ProcessFact, ProcessId, Role, RolloutView, Snapshot, Start, StopSignal, Supervisor,
+    Tolerance, View,
 };
 
 use crate::added::{add_after, add_to, is_back};
@@ -347,9 +348,9 @@ fn changed(flaw: Flaw, mut action: Action, ledger: &Ledger) -> Action {
         }
         (
             Flaw::RecyclesTheHealthy,
-            Action::Announce(News {
-                happening:
-                    Happening::Process(ProcessNews {
+            Action::Announce(AppEvent {
+                kind:
+                    AppEventKind::Process(ProcessEvent {
                         role: Role::Web,
                         change: ProcessChange::Draining { cause },
                         ..
@@ -359,9 +360,9 @@ fn changed(flaw: Flaw, mut action: Action, ledger: &Ledger) -> Action {
         ) => *cause = Cause::MaxRequests,
         (
             Flaw::ShrinksAtWill,
-            Action::Announce(News {
-                happening:
-                    Happening::Process(ProcessNews {
+            Action::Announce(AppEvent {
+                kind:
+                    AppEventKind::Process(ProcessEvent {
                         role: Role::Web,
                         change: ProcessChange::Draining { cause },
                         ..

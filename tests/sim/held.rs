@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ostler::plan::{Plan, WorkerRange};
 use ostler::supervise::{
-    Action, AppLoad, Event, Happening, MachineMemory, Moment, News, Observation, ProcessFact, ProcessId,
-    Role, Start, Supervisor, WorkerLoad,
+    Action, AppEvent, AppEventKind, AppLoad, Event, MachineMemory, Moment, Observation, ProcessFact,
+    ProcessId, Role, Start, Supervisor, WorkerLoad,
 };
 
 use crate::rng::Rng;
@@ -19,7 +19,7 @@ const MACHINE: MachineMemory = MachineMemory { total: 8000 * MIB, available: 600
 struct Shop {
     supervisor: Supervisor,
     now: Moment,
-    said: Vec<Happening>,
+    said: Vec<AppEventKind>,
 }
 
 impl Shop {
@@ -43,7 +43,7 @@ impl Shop {
                 Action::StartProcess(Start { process: worker, role: Role::Web, .. }) => {
                     self.tell(ProcessFact::Ready.of(worker))
                 }
-                Action::Announce(News { happening, .. }) => self.said.push(happening),
+                Action::Announce(AppEvent { kind, .. }) => self.said.push(kind),
                 _ => {}
             }
         }
@@ -61,7 +61,7 @@ impl Shop {
 
     fn held(&self) -> Vec<&str> {
         let held = self.said.iter().filter_map(|it| match it {
-            Happening::HeldByMemory { reason, .. } => Some(reason.as_str()),
+            AppEventKind::HeldByMemory { reason, .. } => Some(reason.as_str()),
             _ => None,
         });
         held.collect()
@@ -101,7 +101,7 @@ fn no_more_are_started_than_there_is_memory_for() {
     let mut shop = Shop::with_limit(None);
     shop.is_pressed(Some(MachineMemory { available: 550 * MIB, ..MACHINE }), None);
     let first = shop.said.iter().find_map(|it| match it {
-        Happening::ScaledByLoad { from, to, .. } => Some((*from, *to)),
+        AppEventKind::ScaledByLoad { from, to, .. } => Some((*from, *to)),
         _ => None,
     });
     assert_eq!(first, Some((2, 3)), "{:?}", shop.said);

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostler::config::AppName;
 use ostler::plan::Hook;
-use ostler::supervise::{Action, Event, GenerationId, Happening, News, ProcessFact, ProcessId};
+use ostler::supervise::{Action, AppEvent, AppEventKind, Event, GenerationId, ProcessFact, ProcessId};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hooks {
@@ -48,7 +48,7 @@ impl Hooks {
                 (Hook::WhenReady, _) => drop(self.were_ready.insert(app.clone())),
                 _ => {}
             },
-            Action::Announce(News { app, happening: Happening::Stopped | Happening::Removed }) => {
+            Action::Announce(AppEvent { app, kind: AppEventKind::Stopped | AppEventKind::Removed }) => {
                 self.were_ready.remove(app);
             }
             _ => {}

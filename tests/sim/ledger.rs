@@ -6,7 +6,7 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::plan::Plan;
 use ostler::supervise::{
-    Action, AppView, Event, GenerationId, Happening, Moment, Observation, ProcessFact, ProcessId,
+    Action, AppEventKind, AppView, Event, GenerationId, Moment, Observation, ProcessFact, ProcessId,
     ReadPurpose, RequestId, RunId, Start, StopSignal, View,
 };
 
@@ -226,17 +226,17 @@ impl Ledger {
             }
             Action::SignalProcess { process: worker, signal: rung } => self.signalled(now, *worker, *rung),
             Action::Answer { id, outcome } => self.answered(*id, outcome),
-            Action::Announce(news) => {
-                match news.happening {
-                    Happening::Stopping => drop(self.stopping.insert(news.app.clone())),
-                    Happening::Stopped | Happening::Removed => drop(self.stopping.remove(&news.app)),
+            Action::Announce(event) => {
+                match event.kind {
+                    AppEventKind::Stopping => drop(self.stopping.insert(event.app.clone())),
+                    AppEventKind::Stopped | AppEventKind::Removed => drop(self.stopping.remove(&event.app)),
                     // What serves is filled up again, whatever it failed at before.
-                    Happening::RollingBack { .. } => {
-                        self.apps.get_mut(&news.app).into_iter().for_each(|it| it.allow_a_change(now));
+                    AppEventKind::RollingBack { .. } => {
+                        self.apps.get_mut(&event.app).into_iter().for_each(|it| it.allow_a_change(now));
                     }
                     _ => {}
                 }
-                self.announced(now, &news.app, &news.happening);
+                self.announced(now, &event.app, &event.kind);
             }
             Action::Migrate { app, run, order } => {
                 self.books.entry(*run).or_insert_with(|| Book::new(app, now)).act(now, order);
@@ -279,10 +279,10 @@ impl Ledger {
         }
     }
 
-    fn announced(&mut self, now: Moment, app: &AppName, happening: &Happening) {
+    fn announced(&mut self, now: Moment, app: &AppName, kind: &AppEventKind) {
         let Some(entry) = self.apps.get_mut(app) else { return };
-        match (happening, self.books.values_mut().rev().find(|it| it.app == *app)) {
-            (Happening::MigrationEnded { verdict, .. }, Some(book)) => {
+        match (kind, self.books.values_mut().rev().find(|it| it.app == *app)) {
+            (AppEventKind::MigrationEnded { verdict, .. }, Some(book)) => {
                 let well = verdict.kind.is_good();
                 book.well = Some(well);
                 entry.migrated.extend(book.blueprint.clone().filter(|_| well));
@@ -290,21 +290,21 @@ impl Ledger {
                 // A rollout may follow.
                 entry.allow_a_change(now);
             }
-            (Happening::StartedWithoutDatabase { .. }, Some(book)) => {
+            (AppEventKind::StartedWithoutDatabase { .. }, Some(book)) => {
                 entry.migrated.extend(book.blueprint.clone().filter(|_| book.current));
                 entry.unasked = Some(now);
             }
             _ => {}
         }
-        if let Happening::ScaledByLoad { from, to, .. } = happening {
+        if let AppEventKind::ScaledByLoad { from, to, .. } = kind {
             entry.scaled_by_load(now, *from, *to);
         }
-        match happening {
-            Happening::NotRolledOut { serving: None, .. } => entry.not_started = true,
-            Happening::RolloutStarted { .. } => entry.not_started = false,
+        match kind {
+            AppEventKind::NotRolledOut { serving: None, .. } => entry.not_started = true,
+            AppEventKind::RolloutStarted { .. } => entry.not_started = false,
             _ => {}
         }
-        if let Happening::RollingBack { generation, to: None, .. } = happening {
+        if let AppEventKind::RollingBack { generation, to: None, .. } = kind {
             entry.given_up.insert(*generation);
         }
     }

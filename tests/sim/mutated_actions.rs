@@ -2,8 +2,8 @@
 
 use ostler::config::AppName;
 use ostler::supervise::{
-    Action, Cause, GenerationId, Happening, MigrationOrder, News, ProcessChange, ProcessId, ProcessNews,
-    Record, Role, RunId, StopSignal, Verdict, VerdictKind,
+    Action, AppEvent, AppEventKind, Cause, GenerationId, MigrationOrder, ProcessChange, ProcessEvent,
+    ProcessId, Record, Role, RunId, StopSignal, Verdict, VerdictKind,
 };
 
 use crate::added::start_worker;
@@ -76,8 +76,8 @@ impl Misdeed {
             }
             (Misdeed::SkipsWhatIsOwed, MigrationOrder::LockDatabase) => {
                 let verdict = Verdict::of(VerdictKind::Nothing, "nothing is pending");
-                let happening = Happening::MigrationEnded { database: "default".to_owned(), verdict };
-                vec![action, Action::Announce(News { app, happening })]
+                let kind = AppEventKind::MigrationEnded { database: "default".to_owned(), verdict };
+                vec![action, Action::Announce(AppEvent { app, kind })]
             }
             (Misdeed::EndsBackendsEarly, MigrationOrder::RunMigration { .. }) => {
                 let more = also(end_backends);
@@ -106,9 +106,13 @@ impl Misdeed {
                 let Some(generation) = serving else { return vec![action] };
                 let (worker, cause) = (ProcessId(1), Cause::Rollout);
                 let change = ProcessChange::Draining { cause };
-                let happening =
-                    Happening::Process(ProcessNews { process: worker, role: Role::Web, generation, change });
-                vec![action, Action::Announce(News { app, happening })]
+                let kind = AppEventKind::Process(ProcessEvent {
+                    process: worker,
+                    role: Role::Web,
+                    generation,
+                    change,
+                });
+                vec![action, Action::Announce(AppEvent { app, kind })]
             }
             (Misdeed::RetriesUnseen, MigrationOrder::Abort(StopSignal::EndBackends)) => {
                 let more = also(MigrationOrder::RunMigration { attempt: 2, checks: true });
@@ -140,8 +144,8 @@ impl Misdeed {
 }
 
 fn unasked(app: AppName) -> Action {
-    let happening = Happening::StartedWithoutDatabase { reason: "connection refused".to_owned() };
-    Action::Announce(News { app, happening })
+    let kind = AppEventKind::StartedWithoutDatabase { reason: "connection refused".to_owned() };
+    Action::Announce(AppEvent { app, kind })
 }
 
 fn guessed() -> Record {

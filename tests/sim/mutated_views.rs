@@ -1,6 +1,6 @@
 //! Planted bugs of scaling by load.
 
-use ostler::supervise::{Action, Event, Happening, News, View};
+use ostler::supervise::{Action, AppEvent, AppEventKind, Event, View};
 use serde_json::Value;
 
 use crate::flaw::Flaw;
@@ -48,7 +48,7 @@ impl Misjudged {
     pub(crate) fn instead(self, mut actions: Vec<Action>, event: &Event, ledger: &Ledger) -> Vec<Action> {
         let mut more = Vec::new();
         for action in &mut actions {
-            let Action::Announce(News { app, happening: Happening::ScaledByLoad { from, to, reason } }) =
+            let Action::Announce(AppEvent { app, kind: AppEventKind::ScaledByLoad { from, to, reason } }) =
                 action
             else {
                 continue;
@@ -56,9 +56,8 @@ impl Misjudged {
             match self {
                 Misjudged::GrowsInLeaps => *to += 2 * *from,
                 Misjudged::TakesBackAtOnce if to > from => {
-                    let happening =
-                        Happening::ScaledByLoad { from: *to, to: *to - 1, reason: reason.clone() };
-                    more.push(Action::Announce(News { app: app.clone(), happening }));
+                    let kind = AppEventKind::ScaledByLoad { from: *to, to: *to - 1, reason: reason.clone() };
+                    more.push(Action::Announce(AppEvent { app: app.clone(), kind }));
                 }
                 _ => {}
             }
@@ -66,8 +65,8 @@ impl Misjudged {
         if let (Misjudged::TakesTheBusy, Event::LoadObserved { .. }) = (self, event) {
             let busy = ledger.apps.iter().find(|(_, entry)| entry.load.long_pressed.is_some());
             more.extend(busy.map(|(app, _)| {
-                let happening = Happening::ScaledByLoad { from: 2, to: 1, reason: String::new() };
-                Action::Announce(News { app: app.clone(), happening })
+                let kind = AppEventKind::ScaledByLoad { from: 2, to: 1, reason: String::new() };
+                Action::Announce(AppEvent { app: app.clone(), kind })
             }));
         }
         actions.extend(more);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ostler::config::AppName;
 use ostler::plan::Plan;
-use ostler::supervise::{Action, ConfigFound, Event, Happening, Moment, News, Start};
+use ostler::supervise::{Action, AppEvent, AppEventKind, ConfigFound, Event, Moment, Start};
 
 use crate::entry::AppEntry;
 
@@ -60,7 +60,7 @@ impl Refused {
         let app = match action {
             Action::Prepare { app } | Action::ReleaseApp { app } | Action::Migrate { app, .. } => app,
             Action::StartProcess(Start { blueprint, .. }) => &blueprint.app,
-            Action::Announce(News { app, happening: Happening::Stopping | Happening::Removed }) => app,
+            Action::Announce(AppEvent { app, kind: AppEventKind::Stopping | AppEventKind::Removed }) => app,
             _ => return,
         };
         self.since.remove(app);

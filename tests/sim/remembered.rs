@@ -1,6 +1,6 @@
-//! Seeds that once broke a law.
+//! Seeds that stand for something: each once broke a law, or is a rare case.
 
-/// Seeds that once broke a law, or that are rare cases: tried every time.
+/// Tried every time.
 pub(crate) const SEEDS: &[u64] = &[
     9,
     14,

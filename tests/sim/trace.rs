@@ -86,7 +86,7 @@ fn action(action: &Action) -> String {
         Action::StopAccepting { app } => format!("StopAccepting {app}"),
         Action::KeepOnly { app, .. } => format!("KeepOnly {app}"),
         Action::Answer { id, outcome } => format!("Answer {}: {outcome:?}", id.0),
-        Action::Announce(news) => format!("\"{}: {}\"", news.app, news.happening),
+        Action::Announce(event) => format!("\"{}: {}\"", event.app, event.kind),
         other => format!("{other:?}"),
     }
 }

@@ -172,7 +172,7 @@ impl World {
         self.queue.peek().map(|Reverse((at, _))| *at)
     }
 
-    /// Time passes to `now` without anything of the world's happening.
+    /// Time passes to `now` without anything of the world's kind.
     pub(crate) fn wait_until(&mut self, now: Moment) {
         self.now = self.now.max(now);
     }

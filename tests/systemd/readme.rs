@@ -225,13 +225,13 @@ fn every_state_that_ostler_status_shows_is_explained() {
 
 #[test]
 fn every_event_that_is_a_warning_or_an_error_is_explained() {
-    let news = read("src/supervise/news.rs").expect("it is there");
-    let levels = news.split("pub fn level(").nth(1).and_then(|rest| rest.split("_ => Level::Info").next());
+    let source = read("src/supervise/app_event.rs").expect("it is there");
+    let levels = source.split("pub fn level(").nth(1).and_then(|rest| rest.split("_ => Level::Info").next());
     let levels = levels.expect("the levels are there");
     let camel = levels.split(|c: char| !c.is_alphanumeric()).filter(|word| {
         word.len() > 8
             && word.starts_with(char::is_uppercase)
-            && !["Happening", "VerdictKind", "Retryable"].contains(word)
+            && !["AppEventKind", "VerdictKind", "Retryable"].contains(word)
     });
     let snake = |word: &str| {
         let mut snake = String::new();

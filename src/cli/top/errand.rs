@@ -8,7 +8,7 @@ use crate::cli::screen::one_line;
 use crate::config::AppName;
 use crate::control::protocol::Line;
 use crate::observe::words::Tone;
-use crate::supervise::{Command, News, Outcome};
+use crate::supervise::{AppEvent, Command, Outcome};
 
 /// How a change went.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) struct Ending {
 #[derive(Debug)]
 pub(super) enum Heard {
     /// A step of it.
-    Step(u64, News),
+    Step(u64, AppEvent),
     /// Its end.
     End(u64, Ending),
 }
@@ -55,8 +55,8 @@ async fn to_the_end(
             );
         };
         match Line::parse(&text) {
-            Line::News(news) => {
-                let _ = heard.send(Heard::Step(number, news)).await;
+            Line::Event(event) => {
+                let _ = heard.send(Heard::Step(number, event)).await;
             }
             Line::Outcome(outcome) => return Ok(outcome),
             Line::Error(message, _) => return Err(one_line(&message)),

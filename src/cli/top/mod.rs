@@ -97,9 +97,9 @@ async fn watch(
                     }
                 }
             },
-            Some(news) = heard.recv() => match news {
+            Some(it) = heard.recv() => match it {
                 // Shown with the next picture.
-                errand::Heard::Step(number, news) => top.step(number, &news),
+                errand::Heard::Step(number, event) => top.step(number, &event),
                 errand::Heard::End(number, ending) => {
                     top.ended(number, ending);
                     stale = true;

@@ -6,7 +6,7 @@ use crate::cli::progress::Progress;
 use crate::config::{AppName, counted};
 use crate::observe::words::Tone;
 use crate::observe::{AppRow, Board, Status, Trend};
-use crate::supervise::{Command, News, ScaleTo};
+use crate::supervise::{AppEvent, Command, ScaleTo};
 
 use super::dialog::{Dialog, Leaf, Verdict};
 use super::errand::Ending;
@@ -84,10 +84,10 @@ impl Top {
     }
 
     /// A step of a change.
-    pub(super) fn step(&mut self, number: u64, news: &News) {
+    pub(super) fn step(&mut self, number: u64, event: &AppEvent) {
         let errand = self.errands.iter_mut().find(|errand| errand.number == number);
-        if let Some(errand) = errand.filter(|it| it.app.as_ref().is_none_or(|app| *app == news.app)) {
-            errand.progress.note(&news.happening);
+        if let Some(errand) = errand.filter(|it| it.app.as_ref().is_none_or(|app| *app == event.app)) {
+            errand.progress.note(&event.kind);
         }
     }
 

@@ -72,7 +72,7 @@ async fn to_the_end(client: &Client, command: &Command, show: &Show) -> Result<O
         match Line::parse(&text) {
             Line::Outcome(outcome) => return Ok(outcome),
             Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
-            Line::News(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+            Line::Event(_) | Line::Lagged(_) | Line::Unknown(_) => {}
         }
     }
 }

@@ -58,7 +58,7 @@ async fn ask(client: &Client) -> Result<Served, VerbError> {
                 return Err(VerbError::said(other.exit_status(), explanation(&other, None, false)));
             }
             Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
-            Line::News(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+            Line::Event(_) | Line::Lagged(_) | Line::Unknown(_) => {}
         }
     }
 }

@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use crate::cli::client::{Client, ClientError};
 use crate::cli::error::VerbError;
-use crate::cli::news::sentence;
 use crate::cli::screen::{Ink, Screen, plain, say};
+use crate::cli::sentence::sentence;
 use crate::control::protocol::{Line, exit};
 
 /// Prints every line until ostlerd goes away (69) or the reader does.
@@ -26,7 +26,7 @@ pub(super) async fn run(client: &Client, json: bool) -> Result<u8, VerbError> {
         }
         let now = screen.paint(Ink::Faint, &humantime::format_rfc3339_millis(SystemTime::now()).to_string());
         match Line::parse(&line) {
-            Line::News(news) => say(&format!("{now}  {}", sentence(screen, &news)))?,
+            Line::Event(event) => say(&format!("{now}  {}", sentence(screen, &event)))?,
             Line::Lagged(missed) => {
                 say(&format!("{now}  ({missed} events were missed: this reader is too slow)"))?
             }

@@ -19,7 +19,7 @@ pub(super) async fn shown(client: &Client, command: &Command, how: How) -> Resul
         match Line::parse(&text) {
             Line::Outcome(outcome) => break (outcome, text),
             Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
-            Line::News(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+            Line::Event(_) | Line::Lagged(_) | Line::Unknown(_) => {}
         }
     };
     let screen = Screen::stdout();

@@ -7,7 +7,7 @@ use super::pressure::{Gauge, Pressure, is_pressed};
 use crate::config::AppName;
 use crate::observe::counters::Counters;
 use crate::observe::{Status, Trend};
-use crate::supervise::{News, ProcessId};
+use crate::supervise::{AppEvent, ProcessId};
 
 /// Counters, the pressure on each app, and how it went in the last minute.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,8 +24,8 @@ impl Vitals {
     }
 
     /// Something happened.
-    pub fn heard(&mut self, news: &News) {
-        self.counters.heard(news);
+    pub fn heard(&mut self, event: &AppEvent) {
+        self.counters.heard(event);
     }
 
     /// The last word of a worker that has ended: how many requests it has served.

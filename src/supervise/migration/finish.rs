@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::app::Context;
+use super::super::app_event::AppEventKind;
 use super::super::event::Exit;
-use super::super::news::Happening;
 use super::super::pool::{StopSignal, delay_after};
 use super::super::time::Moment;
 use super::attempt::At;
@@ -174,7 +174,7 @@ impl Migration {
         let attempt = self.session.record.attempts;
         let delay = delay_after(RETRY, attempt, context.random);
         let reason = met.reason.clone();
-        self.announce(context, Happening::MigrationRetry { attempt, delay, reason });
+        self.announce(context, AppEventKind::MigrationRetry { attempt, delay, reason });
         self.session.verdict = Some(met);
         (self.stage, self.due) = (Stage::Waiting, Some(context.now + delay));
     }
@@ -254,7 +254,7 @@ impl Migration {
         self.order(context, MigrationOrder::Close);
         (self.stage, self.due) = (Stage::Over, None);
         let (database, verdict) = self.outcome();
-        self.announce(context, Happening::MigrationEnded { database, verdict });
+        self.announce(context, AppEventKind::MigrationEnded { database, verdict });
     }
 
     /// The daemon leaves: the history keeps a run without an end, and whoever comes next looks what is left.

@@ -39,8 +39,8 @@ use crate::plan::{AppPlan, Blueprint, Migrate};
 
 use super::super::action::Action;
 use super::super::app::Context;
+use super::super::app_event::{AppEvent, AppEventKind};
 use super::super::event::{Exit, GenerationId};
-use super::super::news::{Happening, News};
 use super::super::pool::Ending;
 use super::super::proof::Proof;
 use super::super::time::Moment;
@@ -304,13 +304,13 @@ impl Migration {
         context.actions.push(Action::Migrate { app: self.app.clone(), run: self.run, order });
     }
 
-    pub(super) fn announce(&self, context: &mut Context<'_>, happening: Happening) {
-        context.actions.push(Action::Announce(News { app: self.app.clone(), happening }));
+    pub(super) fn announce(&self, context: &mut Context<'_>, kind: AppEventKind) {
+        context.actions.push(Action::Announce(AppEvent { app: self.app.clone(), kind }));
     }
 
     /// Says something that needs no action, and goes on showing it.
     pub(super) fn warn(&mut self, context: &mut Context<'_>, words: String) {
-        self.announce(context, Happening::MigrationWarned { words: words.clone() });
+        self.announce(context, AppEventKind::MigrationWarned { words: words.clone() });
         self.warning = Some(words);
     }
 

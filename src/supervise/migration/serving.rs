@@ -12,8 +12,8 @@ use std::time::Duration;
 use crate::plan::{AppPlan, Blueprint, MigrateCommand};
 
 use super::super::app::{App, Context};
+use super::super::app_event::AppEventKind;
 use super::super::event::{GenerationId, LastWords};
-use super::super::news::Happening;
 use super::super::proof::{Answer, Proof};
 use super::order::MigrationOrder;
 use super::outcome::VerdictKind;
@@ -82,7 +82,7 @@ impl Migration {
         if let Some(ServingCode { generation, before, .. }) = &self.serving_code
             && let Some(failure) = judged(before.as_ref(), answer)
         {
-            self.announce(context, Happening::ServingTried { generation: *generation, failure });
+            self.announce(context, AppEventKind::ServingTried { generation: *generation, failure });
         }
         self.close(context);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::app::Context;
-use super::super::news::Happening;
+use super::super::app_event::AppEventKind;
 use super::attempt::Attempt;
 use super::fact::{Backend, Opened, Past, Pending, PendingMigration, Trouble};
 use super::judge::counted;
@@ -166,7 +166,7 @@ impl Migration {
         let (since, limit) = (*since, self.migrate.budgets.timeout_total);
         let waited = context.now.since(since);
         if holder.is_none() {
-            self.announce(context, Happening::MigrationBusy { holder: by.clone() });
+            self.announce(context, AppEventKind::MigrationBusy { holder: by.clone() });
         }
         let gives_up = match quiet {
             Some(quiet) if quiet >= LONGEST_QUIET => Some(format!(
@@ -199,7 +199,7 @@ impl Migration {
             (self.session.pending, self.session.owed) = (pending, marks.owed);
         }
         if !swept.is_empty() {
-            self.announce(context, Happening::MigrationSwept { backends: swept });
+            self.announce(context, AppEventKind::MigrationSwept { backends: swept });
         }
         if let Some(marked) = marks.dirty {
             return self.marked(context, marked);
@@ -327,7 +327,7 @@ impl Migration {
         let pending = self.session.record.pending.clone();
         let database = self.database();
         let owed = self.nothing_pending();
-        self.announce(context, Happening::MigrationStarted { run: self.run, database, pending, owed });
+        self.announce(context, AppEventKind::MigrationStarted { run: self.run, database, pending, owed });
         self.run(context);
     }
 

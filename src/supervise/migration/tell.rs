@@ -1,8 +1,8 @@
-//! The news of migrations as sentences for people.
+//! The events of migrations as sentences for people.
 
 use std::fmt;
 
-use super::super::news::Happening;
+use super::super::app_event::AppEventKind;
 use super::fact::Backend;
 use super::outcome::{Verdict, VerdictKind};
 
@@ -10,9 +10,9 @@ use super::outcome::{Verdict, VerdictKind};
 const SHOWN: usize = 5;
 
 /// Says what happened to a migration; nothing of what is about workers.
-pub(in crate::supervise) fn tell(happening: &Happening, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    use Happening::*;
-    match happening {
+pub(in crate::supervise) fn tell(kind: &AppEventKind, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    use AppEventKind::*;
+    match kind {
         MigrationStarted { database, owed: true, .. } => write!(
             f,
             "migrating database {database}: nothing is pending; `migrate` runs once for this code, for what hangs on it \

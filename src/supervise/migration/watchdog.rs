@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::super::app::Context;
+use super::super::app_event::AppEventKind;
 use super::super::event::Exit;
-use super::super::news::Happening;
 use super::super::pool::{Climb, Ending, Ladder, StopSignal, delay_after};
 use super::attempt::{Finding, Rules, Sight};
 use super::fact::{Backend, Failure, FailureKind, Look, MigrationFact, Step};
@@ -60,10 +60,10 @@ impl Migration {
         self.order(context, MigrationOrder::Watch { place });
         match (step, before) {
             (Step::Migration { name, number, of, .. }, _) => {
-                self.announce(context, Happening::MigrationBegins { name, number, of });
+                self.announce(context, AppEventKind::MigrationBegins { name, number, of });
             }
             (Step::Applied { seconds }, Some(name)) => {
-                self.announce(context, Happening::MigrationApplied { name, seconds });
+                self.announce(context, AppEventKind::MigrationApplied { name, seconds });
             }
             (Step::Unseen { words }, _) => self.warn(context, format!("progress is not seen: {words}")),
             _ => {}
@@ -89,13 +89,13 @@ impl Migration {
         if !more.is_empty() {
             let words =
                 format!("maintenance waits behind it, which is no client and no harm: {}", listed(&more));
-            self.announce(context, Happening::MigrationWarned { words });
+            self.announce(context, AppEventKind::MigrationWarned { words });
         }
         if blocked {
-            self.announce(context, Happening::MigrationBlocked { by: look.blockers });
+            self.announce(context, AppEventKind::MigrationBlocked { by: look.blockers });
         }
         if harms {
-            self.announce(context, Happening::MigrationHarm { blocked: look.blocked });
+            self.announce(context, AppEventKind::MigrationHarm { blocked: look.blocked });
         }
         self.hold_to_budgets(context);
     }
@@ -206,9 +206,9 @@ impl Migration {
 
     fn watched_again(&mut self, context: &mut Context<'_>, swept: Vec<Backend>) {
         (self.session.reopening, self.warning) = (None, None);
-        self.announce(context, Happening::MigrationWarned { words: "it is watched again".to_owned() });
+        self.announce(context, AppEventKind::MigrationWarned { words: "it is watched again".to_owned() });
         if !swept.is_empty() {
-            self.announce(context, Happening::MigrationSwept { backends: swept });
+            self.announce(context, AppEventKind::MigrationSwept { backends: swept });
         }
         let Some(attempt) = &mut self.session.attempt else { return };
         // What was seen of it meanwhile is nothing.
@@ -247,7 +247,7 @@ impl Migration {
         self.session.record.aborted = Some(reason);
         self.session.ending = Some(Ending::at(context.now, reason, first, Ladder::COMMAND));
         let migration = self.session.attempt.as_ref().and_then(|it| it.at.as_ref()).map(|at| at.name.clone());
-        self.announce(context, Happening::MigrationAborting { migration, reason });
+        self.announce(context, AppEventKind::MigrationAborting { migration, reason });
         self.send(context, first);
     }
 
@@ -267,7 +267,7 @@ impl Migration {
 
     fn send(&mut self, context: &mut Context<'_>, signal: StopSignal) {
         self.order(context, MigrationOrder::Abort(signal));
-        self.announce(context, Happening::MigrationRung { rung: signal });
+        self.announce(context, AppEventKind::MigrationRung { rung: signal });
     }
 
     /// The patience with a signal may be over.

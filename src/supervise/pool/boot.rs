@@ -34,9 +34,9 @@ impl Boot {
 
     /// It has answered; whether it stands elsewhere than before.
     pub(in crate::supervise) fn stands(&mut self, stand: Stand) -> bool {
-        let news = self.stand.as_ref().is_none_or(|before| before.at != stand.at);
+        let is_new = self.stand.as_ref().is_none_or(|before| before.at != stand.at);
         self.stand = Some(stand);
-        news
+        is_new
     }
 
     /// The words for one that was given up.

@@ -10,8 +10,8 @@
 use crate::supervise::accepting::Accepting;
 use crate::supervise::action::Action;
 use crate::supervise::app::{App, Context, Generation, Mode, Then};
+use crate::supervise::app_event::{AppEventKind, Cause};
 use crate::supervise::event::{GenerationId, ProcessId};
-use crate::supervise::news::{Cause, Happening};
 use crate::supervise::request::Outcome;
 use crate::supervise::rollout::Phase;
 
@@ -51,7 +51,7 @@ impl App {
             (Phase::Replacing, true) => {
                 let (generation, settle) = (target.id, target.policy.rollout.settle);
                 self.set_phase(Phase::Settling { until: context.now + settle });
-                self.announce(context, Happening::RolloutSettling { generation, settle });
+                self.announce(context, AppEventKind::RolloutSettling { generation, settle });
             }
             (Phase::Settling { .. }, false) => self.set_phase(Phase::Replacing),
             (Phase::Settling { until }, true) if context.now >= *until => self.commit(context),
@@ -217,7 +217,10 @@ impl App {
         self.serving = None;
         (self.last_words, self.last_rollout, self.refusal) = (None, None, None);
         self.databases.problem = None;
-        self.announce(context, if then == Then::Forget { Happening::Removed } else { Happening::Stopped });
+        self.announce(
+            context,
+            if then == Then::Forget { AppEventKind::Removed } else { AppEventKind::Stopped },
+        );
         self.hooks_of_stop(context);
         for waiter in waiters {
             let message = format!("{}: stopped", self.name);

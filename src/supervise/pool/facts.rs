@@ -4,9 +4,9 @@ use crate::supervise::app::{App, Context};
 use crate::supervise::event::{Exit, LastWords, Observation, ProcessFact, ProcessId, Stand};
 
 use super::failures::Lost;
-use super::news::{ProcessChange, ProcessNews};
 use super::process::{Life, Process};
-use crate::supervise::news::Happening;
+use super::process_event::{ProcessChange, ProcessEvent};
+use crate::supervise::app_event::AppEventKind;
 
 impl App {
     /// Takes a fact about one of its processes.
@@ -31,8 +31,8 @@ impl App {
     /// Says what has happened to a process.
     pub(super) fn tell(&self, context: &mut Context<'_>, process: &Process, change: ProcessChange) {
         let Process { id, ref role, generation, .. } = *process;
-        let news = ProcessNews { process: id, role: role.clone(), generation, change };
-        self.announce(context, Happening::Process(news));
+        let event = ProcessEvent { process: id, role: role.clone(), generation, change };
+        self.announce(context, AppEventKind::Process(event));
     }
 
     /// There is a process of it.

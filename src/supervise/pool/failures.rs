@@ -1,8 +1,8 @@
 //! What is lost unexpectedly, and who pays for it.
 
 use crate::supervise::app::{App, Context};
+use crate::supervise::app_event::AppEventKind;
 use crate::supervise::event::{GenerationId, LastWords};
-use crate::supervise::news::Happening;
 use crate::supervise::rollout::Phase;
 use crate::supervise::time::Moment;
 
@@ -49,7 +49,7 @@ impl App {
             && let Some(delay) = generation.backoff.failed(context.now, started, context.random)
         {
             let (generation, failures) = (generation.id, generation.backoff.failures());
-            self.announce(context, Happening::BackingOff { generation, failures, delay });
+            self.announce(context, AppEventKind::BackingOff { generation, failures, delay });
         }
         self.count_failure(context, of, words);
     }

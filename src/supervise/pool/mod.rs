@@ -1,7 +1,7 @@
-//! The processes of an app, whatever they are for: one life, one ladder, one set of facts and news.
+//! The processes of an app, whatever they are for: one life, one ladder, one set of facts and events.
 //!
 //! Read in this order: `role` (what differs), `ladder`, `process` (one life), `facts` and `time` (what happens to it),
-//! `failures` and `budget` (who pays), `converge`, `single` and `start` (who is wanted, who is there, what follows), `news` (what is said).
+//! `failures` and `budget` (who pays), `converge`, `single` and `start` (who is wanted, who is there, what follows), `process_event` (what is said).
 
 mod boot;
 mod budget;
@@ -9,8 +9,8 @@ mod converge;
 mod facts;
 mod failures;
 mod ladder;
-mod news;
 mod process;
+mod process_event;
 mod role;
 mod single;
 mod start;
@@ -19,6 +19,6 @@ mod time;
 pub(super) use budget::{Backoff, Bucket, delay_after};
 pub(super) use ladder::{Climb, Ending, Ladder};
 pub use ladder::{HOOKS_GRACE, StopSignal};
-pub use news::{ProcessChange, ProcessNews};
 pub(super) use process::{Life, Process};
+pub use process_event::{ProcessChange, ProcessEvent};
 pub use role::Role;

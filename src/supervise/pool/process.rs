@@ -19,8 +19,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::Policy;
+use crate::supervise::app_event::Cause;
 use crate::supervise::event::{GenerationId, LastWords, Observation, ProcessId};
-use crate::supervise::news::Cause;
 use crate::supervise::time::Moment;
 use crate::supervise::view::{ProcessView, WorkerState};
 

@@ -2,8 +2,8 @@
 
 use crate::plan::Preload;
 use crate::supervise::app::{App, Context, Generation, Mode};
+use crate::supervise::app_event::Cause;
 use crate::supervise::event::{GenerationId, ProcessId};
-use crate::supervise::news::Cause;
 use crate::supervise::time::Moment;
 use crate::supervise::view::BackgroundView;
 

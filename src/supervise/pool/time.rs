@@ -5,14 +5,14 @@ use std::time::Duration;
 use crate::plan::Policy;
 use crate::supervise::action::Action;
 use crate::supervise::app::{App, Context};
+use crate::supervise::app_event::Cause;
 use crate::supervise::event::{GenerationId, ProcessId};
-use crate::supervise::news::Cause;
 use crate::supervise::time::Moment;
 
 use super::failures::Lost;
 use super::ladder::StopSignal;
-use super::news::ProcessChange;
 use super::process::{Life, Process};
+use super::process_event::ProcessChange;
 
 impl App {
     pub(in crate::supervise) fn expire_processes(&mut self, context: &mut Context<'_>) {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use super::action::Action;
 use super::app::{App, Context, Mode};
-use super::news::Happening;
+use super::app_event::AppEventKind;
 use super::request::{Outcome, RequestId};
 use super::time::Moment;
 use super::waiting::Purpose;
@@ -267,7 +267,7 @@ impl App {
             }
             (Some(Ordered::MoveOn { switching, to, .. }), LinkFact::Moved) => {
                 self.release.stuck = None;
-                self.announce(context, Happening::LinkTurned { to });
+                self.announce(context, AppEventKind::LinkTurned { to });
                 self.link_leads_there(context, switching);
             }
             (Some(Ordered::MoveOn { switching, before, .. }), fact) => {

@@ -7,7 +7,7 @@ use super::record::{ReleaseLink, ReleaseRecord, Unproven};
 use super::{LinkFact, LinkOrder, LookAt, Ordered, Switching, Target};
 use crate::supervise::again::Again;
 use crate::supervise::app::{App, Context, Mode};
-use crate::supervise::news::Happening;
+use crate::supervise::app_event::AppEventKind;
 use crate::supervise::request::Outcome;
 use crate::supervise::waiting::Purpose;
 
@@ -193,11 +193,11 @@ impl App {
         match fact {
             LinkFact::Moved if self.release.record.has_named(&to) => {
                 self.release.record.leads_to(Some(&to));
-                self.announce(context, Happening::LinkTurned { to });
+                self.announce(context, AppEventKind::LinkTurned { to });
             }
             LinkFact::Moved => {
                 self.release.record.unproven = None;
-                self.announce(context, Happening::LinkPutBack);
+                self.announce(context, AppEventKind::LinkPutBack);
             }
             LinkFact::Failed { why, .. } => return self.link_is_stuck(context, &to, &why),
             // One that somebody has moved or removed meanwhile is theirs.
@@ -214,7 +214,7 @@ impl App {
             "{path} still leads to a release that is not proven, not to {to}: {why}; it is tried again"
         );
         if self.release.stuck.is_none() {
-            self.announce(context, Happening::LinkStuck { reason: reason.clone() });
+            self.announce(context, AppEventKind::LinkStuck { reason: reason.clone() });
         }
         self.release.stuck = Some((reason, context.now + AGAIN));
     }

@@ -16,7 +16,7 @@ use crate::config::AppName;
 use crate::plan::WorkerRange;
 
 use super::app::{App, Context, Mode};
-use super::news::Happening;
+use super::app_event::AppEventKind;
 use super::supervisor::{Effects, Supervisor};
 use super::time::Moment;
 use super::view::ScalingView;
@@ -187,9 +187,9 @@ impl App {
 
     fn scaled_by_load(&mut self, context: &mut Context<'_>, from: u32, to: u32, reason: String) {
         self.scaling.wanted = Some(to);
-        let happening = Happening::ScaledByLoad { from, to, reason };
-        self.scaling.last = Some(happening.to_string());
-        self.announce(context, happening);
+        let kind = AppEventKind::ScaledByLoad { from, to, reason };
+        self.scaling.last = Some(kind.to_string());
+        self.announce(context, kind);
         self.hooks_of_scaling(context, from, to);
     }
 
@@ -197,7 +197,7 @@ impl App {
         let reason = format!("{why}, but {memory}");
         if self.scaling.said_held.is_none_or(|at| context.now.since(at) >= SAID) {
             self.scaling.said_held = Some(context.now);
-            self.announce(context, Happening::HeldByMemory { workers, reason: reason.clone() });
+            self.announce(context, AppEventKind::HeldByMemory { workers, reason: reason.clone() });
         }
         self.scaling.held = Some(reason);
     }

@@ -1,6 +1,6 @@
 //! Laws about the machine's drain: readiness fails first, and nothing else is touched before its time.
 
-use ostler::supervise::{Action, Cause, Command, Happening, Moment, Outcome, ProcessChange, ProcessNews};
+use ostler::supervise::{Action, AppEventKind, Cause, Command, Moment, Outcome, ProcessChange, ProcessEvent};
 
 use super::{Step, Verdict};
 use crate::ledger::Ledger;
@@ -34,20 +34,21 @@ pub(super) fn a_shutdown_waits_for_the_edge(ledger: &Ledger, _: Moment, action: 
 }
 
 fn stops_for_a_reason(ledger: &Ledger, action: &Action) -> Verdict {
-    let Action::Announce(news) = action else { return Ok(()) };
-    let Some(entry) = ledger.apps.get(&news.app) else { return Ok(()) };
+    let Action::Announce(event) = action else { return Ok(()) };
+    let Some(entry) = ledger.apps.get(&event.app) else { return Ok(()) };
     let asked = entry.stopped || !entry.planned;
     // A stop goes on to its end though the app is wanted again meanwhile.
-    let begun = ledger.stopping.contains(&news.app);
-    let stops = match news.happening {
-        Happening::Stopping => !asked,
-        Happening::Process(ProcessNews {
-            change: ProcessChange::Draining { cause: Cause::Stop }, ..
+    let begun = ledger.stopping.contains(&event.app);
+    let stops = match event.kind {
+        AppEventKind::Stopping => !asked,
+        AppEventKind::Process(ProcessEvent {
+            change: ProcessChange::Draining { cause: Cause::Stop },
+            ..
         }) => !asked && !begun,
         _ => false,
     };
     if stops {
-        return Err(format!("{}: {}, and nobody asked for it", news.app, news.happening));
+        return Err(format!("{}: {}, and nobody asked for it", event.app, event.kind));
     }
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ostler::supervise::{
-    Action, AppState, AppView, Cause, Happening, MigrationOrder, Moment, News, ProcessChange, ProcessNews,
-    StopSignal,
+    Action, AppEvent, AppEventKind, AppState, AppView, Cause, MigrationOrder, Moment, ProcessChange,
+    ProcessEvent, StopSignal,
 };
 
 use super::{Step, Verdict, seconds};
@@ -159,9 +159,11 @@ pub(super) fn only_the_slow_are_asked(ledger: &Ledger, now: Moment, action: &Act
 
 /// One that was given up for its time was asked before where it stands.
 pub(super) fn nobody_is_given_up_unasked(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::Announce(News {
-        happening:
-            Happening::Process(ProcessNews { process: worker, change: ProcessChange::Hung { cause, .. }, .. }),
+    let Action::Announce(AppEvent {
+        kind:
+            AppEventKind::Process(ProcessEvent {
+                process: worker, change: ProcessChange::Hung { cause, .. }, ..
+            }),
         ..
     }) = action
     else {

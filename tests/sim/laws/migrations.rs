@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use ostler::supervise::{
-    Action, AppState, Cause, Command, Happening, MigrationOrder, Moment, News, PhaseView, ProcessChange,
-    ProcessNews, Role, Start, StopSignal, VerdictKind,
+    Action, AppEvent, AppEventKind, AppState, Cause, Command, MigrationOrder, Moment, PhaseView,
+    ProcessChange, ProcessEvent, Role, Start, StopSignal, VerdictKind,
 };
 
 use super::{Step, Verdict, seconds};
@@ -60,7 +60,8 @@ pub(super) fn nothing_runs_unlocked(ledger: &Ledger, _: Moment, action: &Action)
 
 /// What hangs on the command is done for code that is new; but a start is tried again without it, if it has failed in that database.
 pub(super) fn what_is_owed_is_done(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::Announce(News { app, happening: Happening::MigrationEnded { verdict, .. } }) = action else {
+    let Action::Announce(AppEvent { app, kind: AppEventKind::MigrationEnded { verdict, .. } }) = action
+    else {
         return Ok(());
     };
     let mut books = ledger.books.values().rev().filter(|it| it.app == *app);
@@ -115,13 +116,13 @@ pub(super) fn the_unasked_are_asked(step: &Step<'_>) -> Verdict {
 /// While a migration is under way, no serving worker goes for the sake of the rollout that may follow.
 pub(super) fn migrations_touch_no_worker(step: &Step<'_>) -> Verdict {
     for action in step.actions {
-        let Action::Announce(News { app, happening }) = action else { continue };
-        let Happening::Process(ProcessNews {
+        let Action::Announce(AppEvent { app, kind }) = action else { continue };
+        let AppEventKind::Process(ProcessEvent {
             process: worker,
             role: Role::Web,
             generation,
             change: ProcessChange::Draining { cause: Cause::Rollout },
-        }) = happening
+        }) = kind
         else {
             continue;
         };

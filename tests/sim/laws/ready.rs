@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::supervise::{
-    Action, Cause, GenerationId, Happening, Moment, News, ProcessChange, ProcessNews, Role,
+    Action, AppEvent, AppEventKind, Cause, GenerationId, Moment, ProcessChange, ProcessEvent, Role,
 };
 
 use super::{Step, Verdict, seconds};
@@ -63,7 +63,7 @@ fn wanted_after(step: &Step<'_>, app: &AppName, entry: &AppEntry) -> u32 {
 /// A generation is committed when all its workers have been ready for `settle` without a crash.
 pub(super) fn commit_only_at_full_strength(step: &Step<'_>) -> Verdict {
     for action in step.actions {
-        if let Action::Announce(News { app, happening: Happening::RolloutCommitted { generation, .. } }) =
+        if let Action::Announce(AppEvent { app, kind: AppEventKind::RolloutCommitted { generation, .. } }) =
             action
         {
             let Some(entry) = step.ledger.apps.get(app) else { return Err(format!("{app} is unknown")) };
@@ -109,11 +109,13 @@ fn ready_since(ledger: &Ledger, app: &AppName, generation: GenerationId) -> Vec<
 pub(super) fn recycling_keeps_strength(step: &Step<'_>) -> Verdict {
     let mut recycled: BTreeMap<&AppName, u32> = BTreeMap::new();
     for action in step.actions {
-        if let Action::Announce(News {
+        if let Action::Announce(AppEvent {
             app,
-            happening:
-                Happening::Process(ProcessNews {
-                    role: Role::Web, change: ProcessChange::Draining { cause }, ..
+            kind:
+                AppEventKind::Process(ProcessEvent {
+                    role: Role::Web,
+                    change: ProcessChange::Draining { cause },
+                    ..
                 }),
         }) = action
             && matches!(cause, Cause::MaxRequests | Cause::MaxAge | Cause::MaxRss)
@@ -136,12 +138,12 @@ pub(super) fn recycling_keeps_strength(step: &Step<'_>) -> Verdict {
 
 /// Workers are too many only where something was changed: a resize, a plan, a rollout.
 pub(super) fn resize_follows_a_change(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
-    let Action::Announce(News { app, happening }) = action else { return Ok(()) };
-    let Happening::Process(ProcessNews {
+    let Action::Announce(AppEvent { app, kind }) = action else { return Ok(()) };
+    let AppEventKind::Process(ProcessEvent {
         process: worker,
         change: ProcessChange::Draining { cause: Cause::Resize },
         ..
-    }) = happening
+    }) = kind
     else {
         return Ok(());
     };
@@ -155,10 +157,10 @@ pub(super) fn resize_follows_a_change(ledger: &Ledger, now: Moment, action: &Act
 
 /// Only a worker that is due is recycled.
 pub(super) fn only_the_due_are_recycled(ledger: &Ledger, now: Moment, action: &Action) -> Verdict {
-    let Action::Announce(News {
+    let Action::Announce(AppEvent {
         app,
-        happening:
-            Happening::Process(ProcessNews {
+        kind:
+            AppEventKind::Process(ProcessEvent {
                 process: worker,
                 role: Role::Web,
                 change: ProcessChange::Draining { cause },

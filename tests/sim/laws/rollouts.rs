@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::supervise::{Action, Event, GenerationId, Happening, Moment, News, PhaseView};
+use ostler::supervise::{Action, AppEvent, AppEventKind, Event, GenerationId, Moment, PhaseView};
 
 use super::{Step, Verdict, seconds};
 
 /// A rollback is over when the old generation is at full strength again, or does not boot any more.
 pub(super) fn rollback_restores_the_old(step: &Step<'_>) -> Verdict {
     for action in step.actions {
-        let Action::Announce(News { app, happening }) = action else { continue };
-        if let Happening::RolledBack { generation, serving, .. } = happening {
+        let Action::Announce(AppEvent { app, kind }) = action else { continue };
+        if let AppEventKind::RolledBack { generation, serving, .. } = kind {
             rolled_back(step, app, *generation, *serving)?;
         }
     }
@@ -55,7 +55,7 @@ pub(super) fn equal_blueprints_join(step: &Step<'_>) -> Verdict {
         return Ok(());
     }
     let anew = step.actions.iter().any(|action| match action {
-        Action::Announce(news) => matches!(news.happening, Happening::RolloutSuperseded { .. }),
+        Action::Announce(event) => matches!(event.kind, AppEventKind::RolloutSuperseded { .. }),
         _ => false,
     });
     if anew { Err(format!("{app}: an equal rollout was begun anew")) } else { Ok(()) }
@@ -66,7 +66,7 @@ pub(super) fn the_same_plan_rolls_nothing_out(step: &Step<'_>) -> Verdict {
     let Event::ConfigRead { found } = step.fact else { return Ok(()) };
     let Ok(found) = &**found else { return Ok(()) };
     for action in step.actions {
-        let Action::Announce(News { app, happening: Happening::RolloutStarted { from: Some(_), .. } }) =
+        let Action::Announce(AppEvent { app, kind: AppEventKind::RolloutStarted { from: Some(_), .. } }) =
             action
         else {
             continue;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{Action, AppState, AppView, Event, Happening, Moment, News, View};
+use ostler::supervise::{Action, AppEvent, AppEventKind, AppState, AppView, Event, Moment, View};
 
 use super::{Step, Verdict, seconds};
 use crate::entry::AppEntry;
@@ -17,7 +17,7 @@ fn by_load(app: &AppView) -> bool {
 
 /// What the load has just changed: the app, and from how many to how many.
 fn change<'a>(ledger: &'a Ledger, action: &'a Action) -> Option<(&'a AppEntry, u32, u32)> {
-    let Action::Announce(News { app, happening: Happening::ScaledByLoad { from, to, .. } }) = action else {
+    let Action::Announce(AppEvent { app, kind: AppEventKind::ScaledByLoad { from, to, .. } }) = action else {
         return None;
     };
     Some((ledger.apps.get(app)?, *from, *to))

@@ -8,14 +8,14 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::supervise::app_event::{Cause, Level};
 use crate::supervise::event::{Exit, GenerationId, LastWords, ProcessId};
-use crate::supervise::news::{Cause, Level};
 
 use super::role::Role;
 
 /// Something that has happened to a process. Programs read it as the event `ROLE_CHANGE` with the fields of the change.
 #[derive(Clone, Debug, PartialEq)]
-pub struct ProcessNews {
+pub struct ProcessEvent {
     /// Which process.
     pub process: ProcessId,
     /// What it is for.
@@ -78,7 +78,7 @@ pub enum ProcessChange {
     },
 }
 
-impl ProcessNews {
+impl ProcessEvent {
     pub(in crate::supervise) fn level(&self) -> Level {
         use ProcessChange::*;
         match &self.change {
@@ -96,10 +96,10 @@ impl ProcessNews {
     }
 }
 
-impl fmt::Display for ProcessNews {
+impl fmt::Display for ProcessEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use ProcessChange::*;
-        let ProcessNews { process, role, generation, change } = self;
+        let ProcessEvent { process, role, generation, change } = self;
         let (noun, work) = (role.noun(), role.work());
         if let Held { settle } = change {
             return write!(
@@ -152,9 +152,9 @@ struct Written {
 const OTHER_NAMES: [(&str, &str); 2] =
     [("worker_not_started", "spawn_failed"), ("zygote_draining", "zygote_ending")];
 
-impl Serialize for ProcessNews {
+impl Serialize for ProcessEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let ProcessNews { process, role, generation, change } = self;
+        let ProcessEvent { process, role, generation, change } = self;
         let Ok(Value::Object(change)) = serde_json::to_value(change) else {
             return Err(S::Error::custom("a change of a process is an object"));
         };
@@ -169,8 +169,8 @@ impl Serialize for ProcessNews {
     }
 }
 
-impl<'de> Deserialize<'de> for ProcessNews {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ProcessNews, D::Error> {
+impl<'de> Deserialize<'de> for ProcessEvent {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<ProcessEvent, D::Error> {
         let Written { event, generation, fields } = Written::deserialize(deserializer)?;
         let unknown = || D::Error::custom(format!("the event {event} is about no process"));
         let role = Role::read(&fields).ok_or_else(unknown)?;
@@ -180,6 +180,6 @@ impl<'de> Deserialize<'de> for ProcessNews {
         let name = name.ok_or_else(unknown)?.to_owned();
         let change = Value::Object(Map::from_iter([(name, Value::Object(fields))]));
         let change = serde_json::from_value(change).map_err(D::Error::custom)?;
-        Ok(ProcessNews { process, role, generation, change })
+        Ok(ProcessEvent { process, role, generation, change })
     }
 }

@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{GenerationId, LastWords, ProcessId};
 use super::migration::{AbortReason, Backend, RunId, Verdict, VerdictKind, tell};
-use super::pool::{ProcessNews, Role, StopSignal};
+use super::pool::{ProcessEvent, Role, StopSignal};
 use super::{joins, proof};
 use crate::config::{AppName, counted};
 
 /// Something an operator may want to know about an app.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct News {
+pub struct AppEvent {
     /// The app it is about.
     pub app: AppName,
     /// What happened.
     #[serde(flatten)]
-    pub happening: Happening,
+    pub kind: AppEventKind,
 }
 
 /// How loudly to say it.
@@ -84,7 +84,7 @@ impl fmt::Display for Cause {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the fields are named as what they hold; Display says each in words")]
-pub enum Happening {
+pub enum AppEventKind {
     RolloutRequested {
         joined: bool,
         more: Option<u32>,
@@ -237,17 +237,17 @@ pub enum Happening {
     Stopping,
     Stopped,
     Removed,
-    /// The last, for a process's news have names of their own.
+    /// The last, for a process's events have names of their own.
     #[serde(untagged)]
-    Process(ProcessNews),
+    Process(ProcessEvent),
 }
 
-impl Happening {
+impl AppEventKind {
     /// How loudly to say it.
     pub fn level(&self) -> Level {
-        use Happening::*;
+        use AppEventKind::*;
         match self {
-            Process(news) => news.level(),
+            Process(event) => event.level(),
             BackingOff { .. } | HeldByMemory { .. } | ProbeTolerated { .. } => Level::Warn,
             RollingBack { .. } | RolledBack { .. } | PrepareFailed { .. } => Level::Error,
             LinkStuck { .. } => Level::Error,
@@ -264,9 +264,9 @@ impl Happening {
 
     /// What belongs into the log below the sentence.
     pub fn detail(&self) -> &str {
-        use Happening::*;
+        use AppEventKind::*;
         match self {
-            Process(news) => news.detail(),
+            Process(event) => event.detail(),
             PrepareFailed { detail, .. } => detail.trim_end(),
             ServingTried { failure: Some(words), .. } => words.traceback.trim_end(),
             _ => "",
@@ -276,16 +276,16 @@ impl Happening {
     /// The worker it is about, where it is about one.
     pub fn worker(&self) -> Option<ProcessId> {
         match self {
-            Happening::Process(ProcessNews { process, role: Role::Web, .. }) => Some(*process),
+            AppEventKind::Process(ProcessEvent { process, role: Role::Web, .. }) => Some(*process),
             _ => None,
         }
     }
 
     /// The generation it is about, where it is about one.
     pub fn generation(&self) -> Option<GenerationId> {
-        use Happening::*;
+        use AppEventKind::*;
         match self {
-            Process(ProcessNews { generation, .. })
+            Process(ProcessEvent { generation, .. })
             | RolloutStarted { generation, .. }
             | Proved { generation, .. }
             | ProbeTolerated { generation, .. }
@@ -303,11 +303,11 @@ impl Happening {
     }
 }
 
-impl fmt::Display for Happening {
+impl fmt::Display for AppEventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use Happening::*;
+        use AppEventKind::*;
         match self {
-            Process(news) => news.fmt(f),
+            Process(event) => event.fmt(f),
             RolloutRequested { joined: true, more } => f.write_str(&joins::words(*more)),
             RolloutRequested { joined: false, .. } => write!(f, "preparing a rollout"),
             RolloutStarted { generation, from: Some(from), workers } => {
