@@ -11,21 +11,10 @@
 //! client, and whoever waits while a crashed worker is replaced is served.
 
 use super::action::Action;
-use super::app::{App, Context};
+use super::context::Context;
 use super::pool::Process;
+use super::state::{Accepting, App};
 use super::view::AppState;
-
-/// How an app's listeners are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Accepting {
-    /// They take connections.
-    #[default]
-    Open,
-    /// They refuse them.
-    Refusing,
-    /// As whoever had them last has left them: a worker that was to serve, an earlier ostlerd, a new configuration.
-    Unknown,
-}
 
 impl App {
     /// What was said of the listeners may be true no more.

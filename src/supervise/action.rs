@@ -6,14 +6,14 @@ use crate::config::AppName;
 use crate::plan::{Blueprint, Plan, Resources};
 
 use super::app_event::AppEvent;
-use super::event::{GenerationId, ProcessId};
-use super::hooks::DueHook;
-use super::leaving::HandoverBy;
+use super::config_found::{ConfigState, ReadPurpose};
+use super::due_hook::DueHook;
+use super::handover::HandoverBy;
+use super::ids::{GenerationId, ProcessId};
 use super::migration::{MigrationOrder, RunId};
 use super::pool::{Role, StopSignal};
 use super::proof::Tolerance;
 use super::release::LinkOrder;
-use super::reload::{ConfigState, ReadPurpose};
 use super::request::{Outcome, RequestId};
 
 /// One thing to do.

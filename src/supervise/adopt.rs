@@ -21,45 +21,16 @@
 
 use std::collections::BTreeMap;
 
-use super::accepting::Accepting;
 use super::action::Action;
-use super::app::{App, Context, Mode};
-use super::app_event::Cause;
-use super::deploy::Deploy;
-use super::event::{Exit, ProcessId};
-use super::migrating::Wanted;
-use super::pool::{Ending, Life, Process, Role, StopSignal};
+use super::context::Context;
+use super::ids::ProcessId;
+use super::inspection::{Found, Stage};
+use super::pool::{Cause, Ending, Life, Process, Role, StopSignal};
+use super::process_fact::Exit;
 use super::random::Random;
-use super::release::HeldLinks;
-use super::reload::Looks;
-use super::rollout::Phase;
 use super::snapshot::{AppLeft, Snapshot};
-use super::supervisor::{Effects, Supervisor};
+use super::state::{Accepting, App, Deploy, Effects, HeldLinks, Looks, Mode, Phase, Supervisor, Wanted};
 use super::time::Moment;
-
-/// What was found of a worker that an earlier ostlerd started; one of which nothing was found is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// Whether its process lives.
-    pub alive: bool,
-    /// What its slot of the scoreboard says; `None` where that makes no sense.
-    pub stage: Option<Stage>,
-}
-
-/// How far a worker has come, by its slot of the scoreboard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// Nothing was written yet.
-    Empty,
-    /// It loads the app.
-    Booting,
-    /// It has loaded the app and is held.
-    Loaded,
-    /// It serves.
-    Ready,
-    /// It drains.
-    Draining,
-}
 
 impl Supervisor {
     /// A supervisor that goes on with what an earlier one left. `now` counts from the same origin as under that one.

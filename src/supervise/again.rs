@@ -9,36 +9,17 @@ use std::time::Duration;
 
 use crate::plan::AppPlan;
 
-use super::app::{App, Context, Mode};
 use super::app_event::AppEventKind;
-use super::migrating::Wanted;
+use super::context::Context;
 use super::migration::{Migration, Verdict, VerdictKind};
 use super::pool::delay_after;
+use super::state::{Again, App, Mode, Wanted};
 use super::time::Moment;
 
 /// What could not begin is tried again after 2 s, 4 s … 30 s, as a worker that does not boot.
 const NOT_BEGUN: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
 /// What ran and failed, after 15 s, 30 s … 5 min.
 const FAILED: (Duration, Duration) = (Duration::from_secs(15), Duration::from_secs(300));
-
-/// What is tried again, and when.
-#[derive(Clone, Debug)]
-pub(super) struct Again {
-    plan: AppPlan,
-    at: Moment,
-    failures: u32,
-    /// Whether it is to be brought in then; it serves if not.
-    rolls_out: bool,
-    /// The databases for which the command has failed.
-    failed_for: BTreeSet<usize>,
-}
-
-impl Again {
-    /// What is brought in then.
-    pub(super) fn comes(&self) -> Option<&AppPlan> {
-        Some(&self.plan).filter(|_| self.rolls_out)
-    }
-}
 
 impl App {
     /// A migration that was to be followed by a rollout has not ended well.

@@ -4,20 +4,13 @@
 use std::time::Duration;
 
 use super::action::Action;
-use super::app::{App, Context, Mode};
+use super::context::Context;
 use super::pool::delay_after;
+use super::state::{AnotherLook, App, Mode, Preparing};
 use super::time::Moment;
-use super::waiting::Preparing;
 
 /// After 5 s, 10 s … 60 s.
 const PACE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
-
-/// When to look again, and how often in a row that was of no use.
-#[derive(Clone, Debug, Default)]
-pub(super) struct AnotherLook {
-    at: Option<Moment>,
-    refusals: u32,
-}
 
 impl App {
     /// The app has been refused.

@@ -6,12 +6,12 @@ use crate::config::{WORKERS_MOST, counted};
 use crate::plan::{AppPlan, Effect, Prepared, effect};
 
 use super::action::Action;
-use super::app::{App, Context, Mode, Then};
-use super::app_event::{AppEventKind, Cause};
+use super::app_event::AppEventKind;
 use super::command::{Command, ScaleTo};
-use super::release::Target;
+use super::context::Context;
+use super::pool::Cause;
 use super::request::{Outcome, RequestId};
-use super::waiting::{Purpose, Waiting};
+use super::state::{App, Mode, Purpose, Target, Then, Waiting};
 
 /// However many connections wait when an app stops, its workers take no more of them after this.
 const EMPTYING_MOST: Duration = Duration::from_secs(10);

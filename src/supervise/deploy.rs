@@ -9,32 +9,10 @@
 //!
 //! A stop meanwhile ends it: what stops is not rolled out, and an ostlerd that stops is not ready any more.
 
-use std::collections::BTreeSet;
-
-use crate::config::AppName;
-
 use super::action::Action;
-use super::app::Mode;
 use super::request::RequestId;
-use super::supervisor::{Effects, Supervisor};
+use super::state::{Effects, Mode, Supervisor};
 use super::view::AppState;
-
-/// How far a start of ostlerd is.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Deploy {
-    /// The apps that are rolled out when the configuration has been read.
-    owed: Vec<AppName>,
-    /// Those that are being rolled out.
-    unproven: BTreeSet<AppName>,
-    /// Whether systemd knows that ostlerd is ready.
-    told: bool,
-}
-
-impl Deploy {
-    pub(super) fn owes(apps: Vec<AppName>) -> Deploy {
-        Deploy { owed: apps, ..Deploy::default() }
-    }
-}
 
 impl Supervisor {
     /// The configuration has been read for the first time since the restart.

@@ -8,18 +8,14 @@
 //! A drain fails readiness and touches no worker: whatever stands in front takes the machine out. A shutdown stops
 //! the apps only once the edge's delay has passed, counted from the earlier drain where there was one.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
-
-use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
 
 use super::action::Action;
-use super::app::{App, Mode, Then};
 use super::app_event::AppEventKind;
 use super::request::{Outcome, RequestId};
-use super::supervisor::{Effects, Supervisor};
+use super::state::{App, Drain, Effects, Mode, Supervisor, Then};
 use super::time::Moment;
 use super::view::DrainView;
 
@@ -28,39 +24,6 @@ const LAST_WAIT: Duration = Duration::from_secs(5);
 
 /// The same where a migration was killed: after SIGKILL its backends are ended, each within 10 s.
 const LAST_WAIT_FOR_DATABASES: Duration = Duration::from_secs(21);
-
-/// Readiness fails.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Drain {
-    since: Moment,
-    /// How long it lasts, counted from when the edge has noticed; `None` until somebody ends it.
-    length: Option<Duration>,
-    /// Who waits for the edge to notice.
-    #[serde(skip)]
-    waiters: Vec<RequestId>,
-    /// Whether it has been said that the edge has noticed.
-    noticed: bool,
-}
-
-/// The daemon is on its way out.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Shutdown {
-    waiters: Vec<RequestId>,
-    /// Whether the edge's delay is over and the apps were told to stop.
-    stopping: bool,
-    /// When to leave even though a killed worker has not been reaped.
-    latest: Option<Moment>,
-    exited: bool,
-    /// The apps that were stopped before: the next ostlerd leaves them so.
-    stopped_before: BTreeSet<AppName>,
-}
-
-impl Drain {
-    /// The same for the next ostlerd: who waits goes with the one that they asked.
-    pub(super) fn left(&self) -> Drain {
-        Drain { waiters: Vec::new(), ..self.clone() }
-    }
-}
 
 impl Supervisor {
     /// Whether an app that is stopped, or stops, does so because somebody asked for just that.

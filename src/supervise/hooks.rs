@@ -17,47 +17,11 @@
 use crate::plan::Hook;
 
 use super::action::Action;
-use super::app::{App, Context};
-use super::event::{GenerationId, ProcessId};
+use super::context::Context;
+use super::due_hook::DueHook;
+use super::ids::{GenerationId, ProcessId};
 use super::pool::Process;
-
-/// The processes of one app's hooks, from its start to its stop.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Hooks {
-    current: Option<Host>,
-    incoming: Option<Host>,
-    /// How many workers are wanted.
-    workers: u32,
-    /// Whether `when_ready` has run.
-    was_ready: bool,
-}
-
-/// The process of one generation's hooks.
-#[derive(Clone, Debug)]
-struct Host {
-    generation: GenerationId,
-    /// The worker beside which it was started.
-    beside: Option<ProcessId>,
-}
-
-/// A hook that is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct DueHook {
-    /// Which one.
-    pub hook: Hook,
-    /// How many workers are wanted.
-    pub workers: u32,
-    /// How many were wanted before: of `nworkers_changed`.
-    pub from: Option<u32>,
-    /// The worker it is about: of `pre_fork` and `child_exit`.
-    pub worker: Option<ProcessId>,
-}
-
-impl DueHook {
-    pub(super) fn new(hook: Hook, workers: u32) -> DueHook {
-        DueHook { hook, workers, from: None, worker: None }
-    }
-}
+use super::state::{App, Hooks, Host};
 
 impl App {
     /// A generation is about to start its first worker.
@@ -180,16 +144,5 @@ impl App {
         if let Some(Host { generation, beside: Some(_) }) = host {
             context.actions.push(Action::EndHooks { app: self.name.clone(), generation });
         }
-    }
-}
-
-impl Hooks {
-    /// Where hooks about a worker of `generation` run: in its own process, or in that of what serves now.
-    fn host(&mut self, generation: GenerationId) -> Option<&mut Host> {
-        self.incoming.as_mut().filter(|host| host.generation == generation).or(self.current.as_mut())
-    }
-
-    fn serving(&self) -> Option<GenerationId> {
-        self.current.as_ref().map(|host| host.generation)
     }
 }

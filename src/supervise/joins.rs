@@ -2,21 +2,13 @@
 
 use std::time::Duration;
 
-use super::app::{App, Context};
 use super::app_event::AppEventKind;
+use super::context::Context;
+use super::state::{App, Joins};
 use super::time::Moment;
 
 /// Between two lines about them.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Those of one app.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Joins {
-    /// Since the last line; `None` where it is long ago.
-    since: Option<Moment>,
-    /// So many came since then.
-    more: u32,
-}
 
 impl Joins {
     /// When the next line is due.
@@ -45,10 +37,4 @@ impl App {
         self.joins = Joins { since: Some(context.now), more: 0 };
         self.announce(context, AppEventKind::RolloutRequested { joined: true, more: Some(more) });
     }
-}
-
-/// The line about one of them, or about those that were counted since the last one.
-pub(super) fn words(more: Option<u32>) -> String {
-    let joined = "joined the rollout that is under way";
-    more.map_or(joined.to_owned(), |more| format!("{joined} ({more} more since it was last said)"))
 }

@@ -14,45 +14,12 @@ use std::path::PathBuf;
 
 use super::action::Action;
 use super::event::Event;
+use super::handover::{HandoverBy, Stayed};
 use super::request::{Outcome, RequestId};
-use super::supervisor::{Effects, Supervisor};
+use super::state::{Effects, Leaving, Supervisor};
 
 /// Why there is no re-execution any more.
 const STOPPED: &str = "ostlerd is being stopped or started again; the next start runs the binary on disk";
-
-/// How the next ostlerd comes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HandoverBy {
-    /// This process becomes it.
-    Reexec {
-        /// Who asked; it is told that it is done just before.
-        id: RequestId,
-        /// The binary.
-        program: PathBuf,
-    },
-    /// systemd starts it when this one has ended.
-    Restart,
-}
-
-/// Why this ostlerd has not made room.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stayed {
-    /// systemd is about to end it.
-    Ending,
-    /// What runs cannot be written down: into which file.
-    Unwritten(PathBuf),
-    /// The binary cannot be executed; whoever asked has heard that it would be.
-    NotExecuted,
-}
-
-/// The next ostlerd is to come.
-#[derive(Clone, Debug)]
-pub(super) enum Leaving {
-    /// The binary on disk is asked whether it can take over.
-    Checking { id: RequestId },
-    /// This one is to make room.
-    Due { way: HandoverBy, told: bool, since: Vec<Event> },
-}
 
 impl Supervisor {
     /// Whether nothing is decided any more. Keeps the event if so.

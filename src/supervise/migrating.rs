@@ -11,142 +11,16 @@
 //!
 //! One thing at a time is done to an app's databases: a migration, a person's resolution, post_deploy.
 
-use serde::{Deserialize, Serialize};
-
 use crate::plan::AppPlan;
 
-use super::again::Again;
-use super::app::{App, Context, Mode};
 use super::app_event::AppEventKind;
+use super::context::Context;
 use super::migration::{
-    AbortReason, Errand, LastMigration, Migration, MigrationFact, MigrationView, Opening, RunId, Task,
-    Verdict, VerdictKind,
+    AbortReason, Errand, LastMigration, Migration, MigrationFact, Task, Verdict, VerdictKind,
 };
 use super::request::{Outcome, RequestId};
-use super::time::Moment;
+use super::state::{App, Migrating, Mode, Wanted};
 use super::view::LastRollout;
-
-/// A plan whose databases are to be brought up to date, and for whom.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Wanted {
-    pub(super) plan: AppPlan,
-    /// Whether the plan is rolled out then.
-    pub(super) rolls_out: bool,
-    /// Who waits for the rollout.
-    #[serde(skip)]
-    pub(super) waiters: Vec<RequestId>,
-    /// Who waits for the migration alone.
-    #[serde(skip)]
-    pub(super) only: Vec<RequestId>,
-}
-
-/// A migration under way.
-#[derive(Clone, Debug)]
-pub(super) struct Migrating {
-    pub(super) migration: Migration,
-    pub(super) wanted: Wanted,
-    /// Who asked for its end.
-    aborters: Vec<RequestId>,
-}
-
-/// All that an app keeps about migrations.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Databases {
-    pub(super) migrating: Option<Migrating>,
-    /// What is wanted once nothing is done to the databases.
-    pub(super) queued: Option<Wanted>,
-    pub(super) errand: Option<Errand>,
-    /// What is tried again, if nothing serves.
-    pub(super) again: Option<Again>,
-    /// What serves although its databases have not answered since it was started: they are asked until they do.
-    pub(super) unasked: Option<AppPlan>,
-    /// What is to be run now that its rollout has committed.
-    pub(super) post_deploy: Option<Opening>,
-    pub(super) last: Option<LastMigration>,
-    /// How often a first start has failed so, one after the other.
-    pub(super) failures: u32,
-    /// What is wrong since then, in one sentence.
-    pub(super) problem: Option<String>,
-    /// Who wants his migration to run although it breaks the code that serves.
-    pub(super) accepting: Vec<RequestId>,
-    /// The plan of the last migration: where nothing serves, nothing else knows how the history is reached.
-    pub(super) last_plan: Option<AppPlan>,
-}
-
-impl Wanted {
-    /// What nobody waits for.
-    pub(super) fn of(plan: AppPlan, rolls_out: bool) -> Wanted {
-        Wanted { plan, rolls_out, waiters: Vec::new(), only: Vec::new() }
-    }
-
-    /// The same for the next ostlerd: who waits goes with the one that they asked.
-    pub(super) fn left(&self) -> Wanted {
-        Wanted::of(self.plan.clone(), self.rolls_out)
-    }
-
-    fn has(&self, plan: &AppPlan) -> bool {
-        self.plan.blueprint == plan.blueprint && self.plan.migrate == plan.migrate
-    }
-
-    fn join(&mut self, other: Wanted) {
-        self.plan.policy = other.plan.policy;
-        self.rolls_out |= other.rolls_out;
-        self.waiters.extend(other.waiters);
-        self.only.extend(other.only);
-    }
-}
-
-impl Databases {
-    /// Whether nothing is done to the databases now.
-    pub(super) fn is_idle(&self) -> bool {
-        self.migrating.is_none() && self.errand.is_none()
-    }
-
-    /// The newest plan that will be rolled out after a migration.
-    pub(super) fn wanted(&self) -> Option<&Wanted> {
-        let running = self.migrating.as_ref().map(|it| &it.wanted);
-        self.queued.as_ref().or(running).filter(|it| it.rolls_out)
-    }
-
-    /// The newest plan that waits for a migration, rolled out after it or not.
-    pub(super) fn newest(&self) -> Option<&Wanted> {
-        self.queued.as_ref().or(self.migrating.as_ref().map(|it| &it.wanted))
-    }
-
-    /// The same, to be joined.
-    pub(super) fn wanted_mut(&mut self) -> Option<&mut Wanted> {
-        let running = self.migrating.as_mut().map(|it| &mut it.wanted);
-        self.queued.as_mut().or(running).filter(|it| it.rolls_out)
-    }
-
-    /// Every plan that waits for a migration.
-    pub(super) fn plans_mut(&mut self) -> impl Iterator<Item = &mut Wanted> {
-        self.migrating.as_mut().map(|it| &mut it.wanted).into_iter().chain(self.queued.as_mut())
-    }
-
-    /// What is to be run after the rollout, also where it runs already.
-    pub(super) fn owed_post_deploy(&self) -> Option<&Opening> {
-        let runs = self.errand.as_ref().filter(|it| it.task == Task::PostDeploy);
-        self.post_deploy.as_ref().or(runs.map(|it| &it.opening))
-    }
-
-    /// The run that is under way.
-    pub(super) fn run(&self) -> Option<RunId> {
-        let migration = self.migrating.as_ref().map(|it| it.migration.run);
-        migration.or(self.errand.as_ref().map(|it| it.run))
-    }
-
-    pub(super) fn migration_view(&self, now: Moment) -> Option<MigrationView> {
-        let migration = self.migrating.as_ref().map(|it| it.migration.view(now));
-        migration.or_else(|| self.errand.as_ref().and_then(|it| it.view(now)))
-    }
-
-    pub(super) fn deadline(&self) -> Option<Moment> {
-        let migration = self.migrating.as_ref().and_then(|it| it.migration.deadline());
-        let errand = self.errand.as_ref().and_then(Errand::deadline);
-        migration.into_iter().chain(errand).min()
-    }
-}
 
 impl App {
     /// Has `plan` run: its databases first, then its workers. The one entry by which a generation is brought in.

@@ -1,8 +1,8 @@
 //! The core: facts in, actions out. No clock, no file, no process, no log.
 //!
-//! Read in this order: `time`, `command` with `commands` (who may give which), `request` (the answers), `event`, `action`, `app_event`,
-//! `view`, then the state machine (`supervisor`, `app`, `rollout`), with `pool` for processes, and what is about all of ostlerd:
-//! `reload`, `deploy`, `leaving`, `drain`.
+//! Read in this order. The words: `time`, `ids`, `command` with `commands` (who may give which), `request` (the answers), `event` with
+//! `process_fact`, `action`, `app_event`, `view`. What is remembered: `state`. Then what happens to it: `supervisor`, `app`, `rollout`, with
+//! `pool` for processes, `release`, `scaling` and `migration`; and what is about all of ostlerd: `reload`, `deploy`, `leaving`, `drain`.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
@@ -14,20 +14,30 @@ mod another_look;
 mod app;
 mod app_commands;
 mod app_event;
+mod app_event_words;
 mod command;
 pub mod commands;
+mod config_found;
+mod context;
 mod deploy;
 mod drain;
+mod due_hook;
 mod event;
+mod handover;
 mod hooks;
+mod ids;
+mod inspection;
 mod joins;
 mod leaving;
+mod level;
 mod migrating;
 mod migration;
 mod pool;
 mod post_deploy;
+mod process_fact;
 mod project;
 mod proof;
+mod proving;
 mod random;
 mod release;
 mod reload;
@@ -36,20 +46,23 @@ mod rollout;
 mod scaling;
 mod snapshot;
 mod start;
+mod state;
 mod supervisor;
 mod time;
 mod unmigrated;
 mod view;
-mod waiting;
 
 pub use action::{Action, Start};
-pub use adopt::{Found, Stage};
-pub use app_event::{AppEvent, AppEventKind, Cause, Level};
+pub use app_event::{AppEvent, AppEventKind};
 pub use command::{Auto, Command, LONGEST_DRAIN, ScaleTo};
 pub use commands::{COMMANDS, CommandRow, Permission, interrupted};
-pub use event::{Event, Exit, GenerationId, LastWords, Observation, ProcessFact, ProcessId, Stand};
-pub use hooks::DueHook;
-pub use leaving::{HandoverBy, Stayed};
+pub use config_found::{ConfigFound, ConfigState, ReadPurpose};
+pub use due_hook::DueHook;
+pub use event::Event;
+pub use handover::{HandoverBy, Stayed};
+pub use ids::{GenerationId, ProcessId};
+pub use inspection::{Found, Stage};
+pub use level::Level;
 pub use migration::{
     AbortReason, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind, HistoryEntry,
     Language, LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact, MigrationOrder,
@@ -57,15 +70,15 @@ pub use migration::{
     PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor,
     Verdict, VerdictKind,
 };
-pub use pool::{HOOKS_GRACE, ProcessChange, ProcessEvent, Role, StopSignal};
+pub use pool::{Cause, HOOKS_GRACE, ProcessChange, ProcessEvent, Role, StopSignal};
+pub use process_fact::{Exit, LastWords, Observation, ProcessFact, Stand};
 pub use proof::{Answer, Proof, Tolerance};
 pub use random::Random;
 pub use release::{LinkFact, LinkOrder, LookAt, Named, ReleaseLink, ReleaseRecord, Unproven};
-pub use reload::{ConfigFound, ConfigState, ReadPurpose};
 pub use request::{Outcome, RequestId};
 pub use scaling::{AppLoad, LoadLook, MachineMemory, WorkerLoad};
 pub use snapshot::Snapshot;
-pub use supervisor::Supervisor;
+pub use state::Supervisor;
 pub use time::Moment;
 pub use view::{
     AppState, AppView, BackgroundView, DrainView, LastRollout, PhaseView, ProcessView, RolloutView,

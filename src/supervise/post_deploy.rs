@@ -1,9 +1,10 @@
 //! What hangs on two commands of an app's database side: a person's word that its database is put right, and `post_deploy`.
 
-use super::app::{App, Context};
 use super::app_event::AppEventKind;
+use super::context::Context;
 use super::migration::{Ended, Errand, LastMigration, Opening, Task, VerdictKind};
 use super::request::{Outcome, RequestId};
+use super::state::App;
 
 impl App {
     /// An errand is over.

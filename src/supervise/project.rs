@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::app::{App, Mode};
-use super::rollout::Phase;
+use crate::plan::Policy;
+
+use super::state::{App, Mode, Phase, Purpose};
 use super::time::Moment;
 use super::view::{AppState, AppView, PhaseView, RolloutView};
-use super::waiting::Purpose;
-use crate::plan::Policy;
 
 impl App {
     pub(super) fn view(&self, now: Moment) -> AppView {

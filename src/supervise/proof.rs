@@ -8,10 +8,6 @@ use serde::{Deserialize, Serialize};
 use crate::config::counted;
 use crate::plan::Probe;
 
-use super::app::{App, Context};
-use super::app_event::AppEventKind;
-use super::event::{GenerationId, ProcessId};
-
 /// What a worker, and so its generation, has shown of itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Proof {
@@ -54,7 +50,7 @@ impl Tolerance {
     pub const ALL: Tolerance = Tolerance { errors: true, late: true };
 
     /// What a new generation may do, beside one that serves and has answered so: nothing worse.
-    fn beside(probe: &Probe, serving: Option<&Answer>) -> Tolerance {
+    pub(super) fn beside(probe: &Probe, serving: Option<&Answer>) -> Tolerance {
         match serving.filter(|answer| answer.path == probe.path) {
             // Nobody knows how it answers, or it does no better.
             None | Some(Answer { good: false, .. }) => Tolerance::ALL,
@@ -93,62 +89,6 @@ impl Proof {
         if better {
             self.answer = shown.answer;
         }
-    }
-}
-
-/// Why a generation comes in although its answer is bad, and what to set.
-pub(super) fn tolerated(generation: GenerationId, beside: Option<GenerationId>, message: &str) -> String {
-    let why = match beside {
-        Some(beside) => format!("{beside} is not known to do better"),
-        None => "nothing else serves".to_owned(),
-    };
-    format!(
-        "{message}; {generation} goes on all the same, for {why}: set `path` in [probe] to a page that shows that the app works"
-    )
-}
-
-impl App {
-    /// What of a worker's answer is borne with: of a generation that serves already, everything; of a new one, what is no
-    /// worse than the one that serves.
-    pub(super) fn tolerance(&self, generation: GenerationId) -> Tolerance {
-        let coming =
-            self.rollout.as_ref().map(|rollout| &rollout.generation).filter(|it| it.id == generation);
-        let Some(coming) = coming else {
-            let asked =
-                self.serving.as_ref().and_then(|it| it.blueprint.probe.as_ref()).is_some_and(|it| it.asked);
-            return if asked { Tolerance::NONE } else { Tolerance::ALL };
-        };
-        match &coming.blueprint.probe {
-            Some(probe) if !probe.asked => {
-                let serving = self.serving.as_ref().filter(|serving| serving.served);
-                let answer = serving.and_then(|serving| serving.proof.as_ref()?.answer.as_ref());
-                Tolerance::beside(probe, answer)
-            }
-            _ => Tolerance::NONE,
-        }
-    }
-
-    /// A worker has loaded its app and answered the probe.
-    pub(super) fn proved(&mut self, context: &mut Context<'_>, id: ProcessId, shown: Proof) {
-        let Some(generation) = self.processes.get(&id).map(|it| it.generation) else { return };
-        let serves = self.rollout.is_some().then(|| self.serving.as_ref().map(|it| it.id)).flatten();
-        let Some(found) = self.generation_mut(generation) else { return };
-        let first = found.proof.is_none();
-        found.proof.get_or_insert_default().improve(shown.clone());
-        let beside = serves.filter(|it| *it != generation);
-        if !first {
-            return;
-        }
-        let proof = shown.to_string();
-        self.announce(
-            context,
-            match shown.answer {
-                Some(Answer { good: false, message, .. }) => {
-                    AppEventKind::ProbeTolerated { generation, beside, message }
-                }
-                _ => AppEventKind::Proved { generation, proof },
-            },
-        );
     }
 }
 

@@ -11,156 +11,15 @@
 //! Requests for the same that come before their reading has begun share it, so nobody is answered from files that were read
 //! before he asked, and a storm of requests costs one reading more.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::config::AppName;
-use crate::plan::{AppPlan, MachinePolicy, Plan, Refusal};
+use crate::plan::{Plan, Refusal};
 
 use super::action::Action;
-use super::app::{App, Then};
+use super::config_found::{ConfigFound, ConfigState, ReadPurpose};
 use super::request::{Outcome, RequestId};
-use super::supervisor::{Effects, Supervisor};
-
-/// Why the configuration is read anew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadPurpose {
-    /// To put it in force; apps that are configured as before keep their release.
-    Reload,
-    /// To put it in force with the releases as they are now.
-    Hangup,
-    /// To tell what [`ReadPurpose::Reload`] would change.
-    DryRun,
-}
-
-/// What was found when the configuration was read, and nothing in it refused all of it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct ConfigFound {
-    /// What is to run, of every app but those of `held`.
-    pub apps: BTreeMap<AppName, AppPlan>,
-    /// Apps that cannot be looked at through no fault of the configuration: what of them runs goes on as it is.
-    pub held: BTreeMap<AppName, Refusal>,
-    /// What holds for the machine.
-    pub machine: MachinePolicy,
-    /// Keys that are configured otherwise than they run.
-    pub needs_restart: Vec<String>,
-}
-
-/// How the configuration's files, as they were read last, stand to what runs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ConfigState {
-    /// They are in force, but for these keys, which need a restart of ostlerd.
-    InForce(Vec<String>),
-    /// So they are, but for some apps: which, and why.
-    InPart(Vec<String>, String),
-    /// Nothing of them is, and why.
-    Refused(String),
-}
-
-/// A reading that is due or under way, and who waits for it.
-#[derive(Clone, Debug)]
-struct Reading {
-    purpose: ReadPurpose,
-    waiters: Vec<RequestId>,
-    /// Whether it is the first after an adoption: nobody has asked for it.
-    first: bool,
-}
-
-/// Something to look at.
-#[derive(Clone, Debug)]
-enum Look {
-    App(AppName),
-    Config(Reading),
-}
-
-/// What is looked at, and what is to be.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Looks {
-    due: VecDeque<Look>,
-    reading: Option<Reading>,
-    /// Apps that are looked at; one that was stopped and started again may be more than once.
-    looking: BTreeMap<AppName, u32>,
-    /// Whether the files were refused, or some of it, when they were read last.
-    refused: bool,
-}
-
-/// A new configuration that is brought in: the apps that have not answered yet, and what the others said.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Reload {
-    waiters: Vec<RequestId>,
-    left: BTreeSet<AppName>,
-    changed: Vec<AppName>,
-    needs_restart: Vec<String>,
-    worst: Option<Outcome>,
-    first: bool,
-}
-
-impl Looks {
-    /// The first reading after an adoption: what has changed while nobody looked follows, as any change does.
-    pub(super) fn first(id: RequestId) -> Looks {
-        let reading = Reading { purpose: ReadPurpose::Reload, waiters: vec![id], first: true };
-        Looks { due: VecDeque::from([Look::Config(reading)]), ..Looks::default() }
-    }
-
-    fn readings(&self) -> impl Iterator<Item = &Reading> {
-        let due = self.due.iter().filter_map(|look| match look {
-            Look::Config(reading) => Some(reading),
-            Look::App(_) => None,
-        });
-        self.reading.iter().chain(due)
-    }
-
-    /// Whether a reading is under way.
-    pub(super) fn is_reading(&self) -> bool {
-        self.reading.is_some()
-    }
-
-    fn read(&mut self, id: RequestId, purpose: ReadPurpose) {
-        let same = self.due.iter_mut().find_map(|look| match look {
-            Look::Config(reading) if reading.purpose == purpose => Some(reading),
-            _ => None,
-        });
-        match same {
-            Some(reading) => reading.waiters.push(id),
-            None => {
-                let reading = Reading { purpose, waiters: vec![id], first: false };
-                self.due.push_back(Look::Config(reading));
-            }
-        }
-    }
-
-    fn look_at(&mut self, app: AppName) {
-        let is_due = |look: &Look| matches!(look, Look::App(name) if *name == app);
-        if !self.due.iter().any(is_due) {
-            self.due.push_back(Look::App(app));
-        }
-    }
-
-    /// What may begin now. A reading waits for every look that has begun before it, and the other way round.
-    fn next(&mut self) -> Option<Look> {
-        let may_begin = |look: &Look| match look {
-            Look::App(_) => true,
-            Look::Config(_) => self.looking.is_empty(),
-        };
-        if self.reading.is_some() || !self.due.front().is_some_and(may_begin) {
-            return None;
-        }
-        let look = self.due.pop_front()?;
-        match &look {
-            Look::App(app) => *self.looking.entry(app.clone()).or_default() += 1,
-            Look::Config(reading) => self.reading = Some(reading.clone()),
-        }
-        Some(look)
-    }
-
-    fn looked_at(&mut self, app: &AppName) {
-        if let Some(count) = self.looking.get_mut(app) {
-            *count -= 1;
-            if *count == 0 {
-                self.looking.remove(app);
-            }
-        }
-    }
-}
+use super::state::{App, Effects, Look, Reading, Reload, Supervisor, Then};
 
 impl Supervisor {
     /// Somebody wants the configuration's files in force, or to know what that would change.
@@ -342,31 +201,6 @@ impl Supervisor {
     pub(super) fn is_reloading(&self) -> bool {
         let is_read = |it: &Reading| it.purpose != ReadPurpose::DryRun && !it.first;
         self.looks.readings().any(is_read) || self.reloads.values().any(|it| !it.first)
-    }
-}
-
-impl Reload {
-    fn answered(&mut self, app: &AppName, outcome: Outcome) {
-        self.left.remove(app);
-        if outcome.exit_status() != 0 && self.worst.is_none() {
-            self.worst = Some(outcome);
-        }
-    }
-
-    fn outcome(&self) -> Outcome {
-        if let Some(worst) = &self.worst {
-            return worst.clone();
-        }
-        let names: Vec<&str> = self.changed.iter().map(AppName::as_str).collect();
-        let mut message = match names.is_empty() {
-            true => "the configuration is in force; no app had to change".to_owned(),
-            false => format!("the configuration is in force; changed: {}", names.join(", ")),
-        };
-        if !self.needs_restart.is_empty() {
-            let keys = self.needs_restart.join(", ");
-            message.push_str(&format!("; only after a restart of ostlerd: {keys}"));
-        }
-        Outcome::Done { message, generation: None }
     }
 }
 

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::{agreed, counted};
 use crate::plan::{AppChange, Effect, Served};
 
-use super::event::{GenerationId, LastWords};
+use super::ids::GenerationId;
 use super::migration::{HistoryEntry, Opened, Verdict};
+use super::process_fact::LastWords;
 
 /// The number of a command that was given; its answer carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,52 +11,16 @@
 //! The first new worker is a canary where clients are being served: it is held back for `settle` after it has loaded
 //! the app, so that a release that crashes soon after its start never gets a client.
 
-use serde::{Deserialize, Serialize};
-
 use crate::plan::{AppPlan, Prepared, Refusal};
 
 use super::action::Action;
-use super::app::{App, Context, Generation, Mode};
-use super::app_event::{AppEventKind, Cause};
-use super::event::LastWords;
-use super::pool::Backoff;
+use super::app_event::AppEventKind;
+use super::context::Context;
+use super::pool::{Backoff, Cause};
+use super::process_fact::LastWords;
 use super::request::{Outcome, RequestId};
-use super::time::Moment;
+use super::state::{App, Generation, Mode, Phase, Preparing, Purpose, Rollout, Waiting};
 use super::view::LastRollout;
-use super::waiting::{Preparing, Purpose, Waiting};
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Rollout {
-    pub(super) generation: Generation,
-    pub(super) phase: Phase,
-    pub(super) started: Moment,
-    pub(super) failures: u32,
-    /// How many workers served when it began.
-    pub(super) ready_before: usize,
-    #[serde(skip)]
-    pub(super) waiters: Vec<RequestId>,
-    /// Whether a worker of the new generation has served; until then there is but one of them.
-    pub(super) canary_ready: bool,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Phase {
-    Replacing,
-    Settling { until: Moment },
-    RollingBack { words: LastWords },
-}
-
-impl Rollout {
-    pub(super) fn is_rolling_back(&self) -> bool {
-        matches!(self.phase, Phase::RollingBack { .. })
-    }
-
-    /// The same for the next ostlerd: who waits goes with the one that they asked.
-    pub(super) fn left(&self) -> Rollout {
-        Rollout { waiters: Vec::new(), ..self.clone() }
-    }
-}
 
 impl App {
     /// A restart (or a start) is asked for: look at the release anew.

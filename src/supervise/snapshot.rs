@@ -12,14 +12,11 @@ use serde::{Deserialize, Serialize};
 use crate::config::AppName;
 use crate::plan::{AppPlan, Blueprint, MachinePolicy, Refusal};
 
-use super::app::{App, Generation, Mode};
-use super::drain::Drain;
-use super::event::{GenerationId, LastWords, ProcessId};
-use super::migrating::Wanted;
+use super::ids::{GenerationId, ProcessId};
 use super::migration::{LastMigration, Opening};
 use super::pool::{Backoff, Bucket, Process, Role};
-use super::rollout::Rollout;
-use super::supervisor::Supervisor;
+use super::process_fact::LastWords;
+use super::state::{App, Drain, Generation, Mode, Rollout, Supervisor, Wanted};
 use super::view::LastRollout;
 
 /// What an ostlerd leaves to the next one. Moments count from the same origin under both.

@@ -1,12 +1,13 @@
 //! How a start ends: all workers have come up, or they have failed as often as a rollout may. Who waits for it is answered.
 
-use super::app::{App, Context, Generation};
-use super::app_event::AppEventKind;
-use super::event::GenerationId;
-use super::request::Outcome;
-use super::view::LastRollout;
-use super::waiting::Waiting;
 use crate::config::{agreed, counted};
+
+use super::app_event::AppEventKind;
+use super::context::Context;
+use super::ids::GenerationId;
+use super::request::Outcome;
+use super::state::{App, Generation, Waiting};
+use super::view::LastRollout;
 
 impl Generation {
     /// Whether its workers have failed to boot so often that nobody waits for them any more; they are tried on.

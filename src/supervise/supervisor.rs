@@ -3,52 +3,20 @@
 use std::collections::BTreeMap;
 
 use crate::config::AppName;
-use crate::plan::{AppChange, Effect, MachinePolicy, Plan, Refusal, diff};
+use crate::plan::{AppChange, Effect, Plan, Refusal, diff};
 
 use super::action::{Action, Start};
-use super::app::{App, Context, Mode};
 use super::app_commands::NOT_FOR_THE_CORE;
 use super::command::Command;
-use super::deploy::Deploy;
-use super::drain::{Drain, Shutdown};
-use super::event::{Event, ProcessFact, ProcessId};
-use super::leaving::Leaving;
+use super::config_found::ReadPurpose;
+use super::context::Context;
+use super::event::Event;
+use super::process_fact::ProcessFact;
 use super::random::Random;
-use super::release::HeldLinks;
-use super::reload::{Looks, ReadPurpose, Reload};
 use super::request::{Outcome, RequestId};
+use super::state::{App, Deploy, Effects, HeldLinks, Looks, Mode, Supervisor};
 use super::time::Moment;
 use super::view::View;
-
-/// The state machine that decides what runs. It only ever learns by [`Supervisor::handle`].
-#[derive(Clone, Debug)]
-pub struct Supervisor {
-    pub(super) apps: BTreeMap<AppName, App>,
-    /// Which app a process belongs to.
-    pub(super) app_of: BTreeMap<ProcessId, AppName>,
-    pub(super) random: Random,
-    pub(super) next_process: u64,
-    pub(super) next_run: u64,
-    pub(super) links: HeldLinks,
-    pub(super) now: Moment,
-    pub(super) machine: MachinePolicy,
-    pub(super) drain: Option<Drain>,
-    pub(super) shutdown: Option<Shutdown>,
-    pub(super) looks: Looks,
-    pub(super) reloads: BTreeMap<RequestId, Reload>,
-    pub(super) deploy: Deploy,
-    pub(super) leaving: Option<Leaving>,
-    pub(super) own_requests: u64,
-    /// What is to be said of the plan that it was made with.
-    pub(super) first: Vec<Action>,
-}
-
-/// What one call of `handle` decides.
-#[derive(Default)]
-pub(super) struct Effects {
-    pub(super) actions: Vec<Action>,
-    pub(super) answers: Vec<(RequestId, AppName, Outcome)>,
-}
 
 impl Supervisor {
     /// A supervisor that wants `plan` to run and has done nothing for it yet; the first event starts it.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use crate::plan::{Migrate, MigrateCommand, NoMigrations, Policy};
 
-use super::app::App;
 use super::migration::DjangoSeen;
+use super::state::App;
 
 impl App {
     /// In words; `None` while nothing of the app could be prepared.

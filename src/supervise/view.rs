@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::AppName;
 use crate::plan::{Blueprint, Readiness};
 
-use super::event::{GenerationId, LastWords, ProcessId};
+use super::ids::{GenerationId, ProcessId};
 use super::migration::{LastMigration, MigrationView};
 use super::pool::Role;
+use super::process_fact::LastWords;
 use super::proof::Proof;
 
 /// The whole machine at one moment.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::super::app::Context;
-use super::super::time::Moment;
 use super::outcome::{Verdict, VerdictKind};
 use super::run::{ANSWER, Haste, Migration, Stage};
+use crate::supervise::context::Context;
+use crate::supervise::time::Moment;
 
 /// How long an answer may take while the app stops.
 const HURRIED: Duration = Duration::from_secs(10);

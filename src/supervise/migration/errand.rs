@@ -8,23 +8,22 @@
 //!                                          └─ PostDeployEnded ─────────┴──────────────────► Over
 //! ```
 
-use crate::config::AppName;
-
-use super::super::action::Action;
-use super::super::app::Context;
-use super::super::event::Exit;
-use super::super::pool::{Climb, Ending, Ladder, StopSignal};
-use super::super::request::RequestId;
-use super::super::time::Moment;
 use super::fact::{MigrationFact, Past, RunId};
 use super::order::{MigrationOrder, Opening};
 use super::record::Record;
 use super::run::{ANSWER, open_limit};
 use super::view::{MigrationPhase, MigrationView};
+use crate::config::AppName;
+use crate::supervise::action::Action;
+use crate::supervise::context::Context;
+use crate::supervise::pool::{Climb, Ending, Ladder, StopSignal};
+use crate::supervise::process_fact::Exit;
+use crate::supervise::request::RequestId;
+use crate::supervise::time::Moment;
 
 /// An errand under way.
 #[derive(Clone, Debug)]
-pub(in crate::supervise) struct Errand {
+pub(crate) struct Errand {
     app: AppName,
     pub(in crate::supervise) run: RunId,
     pub(in crate::supervise) task: Task,

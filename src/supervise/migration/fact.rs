@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::event::{Exit, LastWords};
-use super::super::proof::Proof;
 use super::marked::{Marks, Owed};
 use super::outlook::Outlook;
 use super::report::Report;
 use super::seconds;
 use super::seen::DjangoSeen;
 use super::vendor::Vendor;
+use crate::supervise::process_fact::{Exit, LastWords};
+use crate::supervise::proof::Proof;
 
 /// The number of a migration run; never reused within one ostlerd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

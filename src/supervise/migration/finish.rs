@@ -2,11 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::app::Context;
-use super::super::app_event::AppEventKind;
-use super::super::event::Exit;
-use super::super::pool::{StopSignal, delay_after};
-use super::super::time::Moment;
 use super::attempt::At;
 use super::fact::{Step, Trouble, TroubleKind};
 use super::judge::{Case, Judgement, Seen, judge};
@@ -15,6 +10,11 @@ use super::outcome::{Verdict, VerdictKind};
 use super::record::{AppliedMigration, RungTaken};
 use super::report::Report;
 use super::run::{ANSWER, Haste, Migration, Stage};
+use crate::supervise::app_event::AppEventKind;
+use crate::supervise::context::Context;
+use crate::supervise::pool::{StopSignal, delay_after};
+use crate::supervise::process_fact::Exit;
+use crate::supervise::time::Moment;
 
 /// After so long it is said that a rollback takes its time.
 const ROLLBACK_USUAL: Duration = Duration::from_secs(60);

@@ -14,7 +14,6 @@
 //!
 //! Who held a lock that others waited for is not tried again: it would hold it again.
 
-use super::super::event::Exit;
 use super::fact::{Backend, Failure, FailureKind, PendingMigration};
 use super::order::AbortReason;
 use super::outcome::{Verdict, VerdictKind};
@@ -22,6 +21,7 @@ use super::remedy::{Place, remedy};
 use super::report::Report;
 use super::tell::listed;
 use super::vendor::Vendor;
+use crate::supervise::process_fact::Exit;
 
 /// What follows where nothing but what hangs on the command has failed.
 const OWED: &str =

@@ -5,6 +5,7 @@
 //! and `errand`. What hangs on a migration in its app is in `migrating`, beside this folder.
 
 mod attempt;
+mod breaking;
 mod clock;
 mod errand;
 mod fact;
@@ -23,6 +24,7 @@ mod run;
 mod seconds;
 mod seen;
 mod serving;
+mod serving_code;
 mod start;
 mod tell;
 mod vendor;

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Blueprint, Migrate};
-
-use super::super::event::GenerationId;
-use super::super::pool::StopSignal;
 use super::fact::{Pending, Step};
 use super::record::Record;
+use crate::plan::{Blueprint, Migrate};
+use crate::supervise::ids::GenerationId;
+use crate::supervise::pool::StopSignal;
 
 /// One thing to do for a run. Each says which fact answers it; a run that is closed is told nothing more.
 #[derive(Clone, Debug)]

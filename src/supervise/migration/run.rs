@@ -34,16 +34,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, Migrate};
-
-use super::super::action::Action;
-use super::super::app::Context;
-use super::super::app_event::{AppEvent, AppEventKind};
-use super::super::event::{Exit, GenerationId};
-use super::super::pool::Ending;
-use super::super::proof::Proof;
-use super::super::time::Moment;
 use super::attempt::{Attempt, Sight};
 use super::fact::{Failure, MigrationFact, Past, Pending, RunId, Trouble, TroubleKind, Unfinished};
 use super::marked::Owed;
@@ -51,8 +41,18 @@ use super::order::{AbortReason, MigrationOrder, Opening};
 use super::outcome::{Verdict, VerdictKind};
 use super::record::{AppliedMigration, Record};
 use super::seen::DjangoSeen;
-use super::serving::ServingCode;
+use super::serving_code::ServingCode;
 use super::vendor::Vendor;
+use crate::config::AppName;
+use crate::plan::{AppPlan, Blueprint, Migrate};
+use crate::supervise::action::Action;
+use crate::supervise::app_event::{AppEvent, AppEventKind};
+use crate::supervise::context::Context;
+use crate::supervise::ids::GenerationId;
+use crate::supervise::pool::Ending;
+use crate::supervise::process_fact::Exit;
+use crate::supervise::proof::Proof;
+use crate::supervise::time::Moment;
 
 /// How long an answer may take.
 pub(super) const ANSWER: Duration = Duration::from_secs(30);
@@ -64,7 +64,7 @@ pub(super) fn open_limit(migrate: &Migrate) -> Duration {
 
 /// A run under way.
 #[derive(Clone, Debug)]
-pub(in crate::supervise) struct Migration {
+pub(crate) struct Migration {
     pub(super) app: AppName,
     pub(in crate::supervise) run: RunId,
     pub(super) migrate: Arc<Migrate>,

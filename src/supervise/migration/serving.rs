@@ -6,33 +6,21 @@
 //!
 //! Where the release was changed in its place nobody is asked: what a new process would load there is the new code.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::plan::{AppPlan, Blueprint, MigrateCommand};
-
-use super::super::app::{App, Context};
-use super::super::app_event::AppEventKind;
-use super::super::event::{GenerationId, LastWords};
-use super::super::proof::{Answer, Proof};
 use super::order::MigrationOrder;
 use super::outcome::VerdictKind;
 use super::run::{Haste, Migration, Stage};
+use super::serving_code::ServingCode;
+use crate::plan::{AppPlan, MigrateCommand};
+use crate::supervise::app_event::AppEventKind;
+use crate::supervise::context::Context;
+use crate::supervise::process_fact::LastWords;
+use crate::supervise::proof::{Answer, Proof};
+use crate::supervise::state::App;
 
 /// What asks gives itself up a little earlier than it is given up, for its own words say more.
 const SLACK: Duration = Duration::from_secs(10);
-
-/// The code that serves, and what is known of it.
-#[derive(Clone, Debug)]
-pub(in crate::supervise) struct ServingCode {
-    generation: GenerationId,
-    blueprint: Arc<Blueprint>,
-    boot_timeout: Duration,
-    /// What it answered its probe with before.
-    before: Option<Answer>,
-    /// Whether it was started without its databases, and has answered badly since.
-    unasked: bool,
-}
 
 impl App {
     /// What is to be asked after `plan` was migrated, if it can be.

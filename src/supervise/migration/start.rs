@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::app::Context;
-use super::super::app_event::AppEventKind;
 use super::attempt::Attempt;
 use super::fact::{Backend, Opened, Past, Pending, PendingMigration, Trouble};
 use super::judge::counted;
@@ -12,6 +10,8 @@ use super::order::MigrationOrder;
 use super::outcome::{Verdict, VerdictKind};
 use super::report::Report;
 use super::run::{ANSWER, Migration, Session, Stage};
+use crate::supervise::app_event::AppEventKind;
+use crate::supervise::context::Context;
 
 /// `LockDatabase` also ends what a dead run left, and waits for it.
 const LOCK_ANSWER: Duration = Duration::from_secs(60);

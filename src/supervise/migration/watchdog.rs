@@ -2,10 +2,6 @@
 
 use std::time::Duration;
 
-use super::super::app::Context;
-use super::super::app_event::AppEventKind;
-use super::super::event::Exit;
-use super::super::pool::{Climb, Ending, Ladder, StopSignal, delay_after};
 use super::attempt::{Finding, Rules, Sight};
 use super::fact::{Backend, Failure, FailureKind, Look, MigrationFact, Step};
 use super::order::{AbortReason, MigrationOrder};
@@ -15,6 +11,10 @@ use super::run::{ANSWER, Haste, Migration, Stage};
 use super::tell::listed;
 use super::vendor::Vendor;
 use crate::plan::Migrate;
+use crate::supervise::app_event::AppEventKind;
+use crate::supervise::context::Context;
+use crate::supervise::pool::{Climb, Ending, Ladder, StopSignal, delay_after};
+use crate::supervise::process_fact::Exit;
 
 /// Another database side is started after 1 s, 2 s … 30 s.
 const REOPEN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));

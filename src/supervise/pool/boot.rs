@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::supervise::event::{LastWords, Stand};
+use crate::supervise::process_fact::{LastWords, Stand};
 use crate::supervise::time::Moment;
 
 /// What is known of one boot besides its end.

@@ -27,7 +27,7 @@ pub(in crate::supervise) fn delay_after(
 
 /// The delay after failures to boot, one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(in crate::supervise) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
     last_failure: Option<Moment>,
     not_before: Moment,
@@ -87,7 +87,7 @@ impl Backoff {
 
 /// Deaths that are made good at once: a bucket that holds a minute's worth and fills up steadily.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(in crate::supervise) struct Bucket {
+pub(crate) struct Bucket {
     /// Deaths not yet paid for, as the time it takes to pay for them.
     debt_until: Moment,
 }

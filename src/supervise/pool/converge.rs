@@ -7,16 +7,15 @@
 //! - `floor`: our decisions never leave fewer ready workers than this;
 //! - `reserve`: so many workers of the old generation are kept for those the new one does not have ready yet.
 
-use crate::supervise::accepting::Accepting;
-use crate::supervise::action::Action;
-use crate::supervise::app::{App, Context, Generation, Mode, Then};
-use crate::supervise::app_event::{AppEventKind, Cause};
-use crate::supervise::event::{GenerationId, ProcessId};
-use crate::supervise::request::Outcome;
-use crate::supervise::rollout::Phase;
-
+use super::cause::Cause;
 use super::process::Process;
 use super::role::Role;
+use crate::supervise::action::Action;
+use crate::supervise::app_event::AppEventKind;
+use crate::supervise::context::Context;
+use crate::supervise::ids::{GenerationId, ProcessId};
+use crate::supervise::request::Outcome;
+use crate::supervise::state::{Accepting, App, Generation, Mode, Phase, Then};
 
 impl App {
     /// Brings the app nearer to what is wanted.

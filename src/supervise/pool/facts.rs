@@ -1,12 +1,13 @@
 //! What is heard of processes, and what follows for the process and its generation.
 
-use crate::supervise::app::{App, Context};
-use crate::supervise::event::{Exit, LastWords, Observation, ProcessFact, ProcessId, Stand};
-
 use super::failures::Lost;
 use super::process::{Life, Process};
 use super::process_event::{ProcessChange, ProcessEvent};
 use crate::supervise::app_event::AppEventKind;
+use crate::supervise::context::Context;
+use crate::supervise::ids::{GenerationId, ProcessId};
+use crate::supervise::process_fact::{Exit, LastWords, Observation, ProcessFact, Stand};
+use crate::supervise::state::App;
 
 impl App {
     /// Takes a fact about one of its processes.
@@ -80,7 +81,7 @@ impl App {
     }
 
     /// One more worker of this generation serves: how many do, and how many should.
-    fn serves_more(&mut self, id: crate::supervise::event::GenerationId) -> (u32, u32) {
+    fn serves_more(&mut self, id: GenerationId) -> (u32, u32) {
         if let Some(generation) = self.generation_mut(id) {
             generation.backoff.succeeded();
             generation.served = true;

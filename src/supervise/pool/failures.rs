@@ -1,13 +1,13 @@
 //! What is lost unexpectedly, and who pays for it.
 
-use crate::supervise::app::{App, Context};
-use crate::supervise::app_event::AppEventKind;
-use crate::supervise::event::{GenerationId, LastWords};
-use crate::supervise::rollout::Phase;
-use crate::supervise::time::Moment;
-
 use super::process::Process;
 use super::role::Role;
+use crate::supervise::app_event::AppEventKind;
+use crate::supervise::context::Context;
+use crate::supervise::ids::GenerationId;
+use crate::supervise::process_fact::LastWords;
+use crate::supervise::state::{App, Phase};
+use crate::supervise::time::Moment;
 
 /// A process that should have lived on.
 pub(super) struct Lost {

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::supervise::app_event::Cause;
+use super::cause::Cause;
 use crate::supervise::time::Moment;
 
 /// How long a process without anything to finish is given, and each with SIGQUIT or SIGABRT: time for the app's hooks.

@@ -5,6 +5,7 @@
 
 mod boot;
 mod budget;
+mod cause;
 mod converge;
 mod facts;
 mod failures;
@@ -17,6 +18,7 @@ mod start;
 mod time;
 
 pub(super) use budget::{Backoff, Bucket, delay_after};
+pub use cause::Cause;
 pub(super) use ladder::{Climb, Ending, Ladder};
 pub use ladder::{HOOKS_GRACE, StopSignal};
 pub(super) use process::{Life, Process};

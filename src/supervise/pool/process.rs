@@ -18,22 +18,22 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Policy;
-use crate::supervise::app_event::Cause;
-use crate::supervise::event::{GenerationId, LastWords, Observation, ProcessId};
-use crate::supervise::time::Moment;
-use crate::supervise::view::{ProcessView, WorkerState};
-
 use super::boot::Boot;
+use super::cause::Cause;
 use super::ladder::{Climb, Ending, StopSignal};
 use super::role::Role;
+use crate::plan::Policy;
+use crate::supervise::ids::{GenerationId, ProcessId};
+use crate::supervise::process_fact::{LastWords, Observation};
+use crate::supervise::time::Moment;
+use crate::supervise::view::{ProcessView, WorkerState};
 
 /// What a worker gives its idle connections once it has heard that its app stops.
 const STOP_LINGER: Duration = Duration::from_secs(2);
 
 /// A process of an app. What the next ostlerd finds out by itself is not written down.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(in crate::supervise) struct Process {
+pub(crate) struct Process {
     pub(in crate::supervise) id: ProcessId,
     pub(in crate::supervise) role: Role,
     pub(in crate::supervise) generation: GenerationId,

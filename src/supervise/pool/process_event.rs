@@ -8,10 +8,11 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::supervise::app_event::{Cause, Level};
-use crate::supervise::event::{Exit, GenerationId, LastWords, ProcessId};
-
+use super::cause::Cause;
 use super::role::Role;
+use crate::supervise::ids::{GenerationId, ProcessId};
+use crate::supervise::level::Level;
+use crate::supervise::process_fact::{Exit, LastWords};
 
 /// Something that has happened to a process. Programs read it as the event `ROLE_CHANGE` with the fields of the change.
 #[derive(Clone, Debug, PartialEq)]

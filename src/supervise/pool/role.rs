@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::plan::{Policy, Preload};
-use crate::supervise::adopt::Stage;
-
 use super::ladder::Ladder;
+use crate::plan::{Policy, Preload};
+use crate::supervise::inspection::Stage;
 
 /// What a process is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -1,15 +1,15 @@
 //! The processes of which a generation has one each, beside its workers: who is wanted, who is there, and what follows.
 
-use crate::plan::Preload;
-use crate::supervise::app::{App, Context, Generation, Mode};
-use crate::supervise::app_event::Cause;
-use crate::supervise::event::{GenerationId, ProcessId};
-use crate::supervise::time::Moment;
-use crate::supervise::view::BackgroundView;
-
 use super::budget::Backoff;
+use super::cause::Cause;
 use super::process::Process;
 use super::role::Role;
+use crate::plan::Preload;
+use crate::supervise::context::Context;
+use crate::supervise::ids::{GenerationId, ProcessId};
+use crate::supervise::state::{App, Generation, Mode};
+use crate::supervise::time::Moment;
+use crate::supervise::view::BackgroundView;
 
 impl App {
     /// Who may be there now.

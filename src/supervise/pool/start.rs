@@ -1,14 +1,14 @@
 //! How a process comes to be started, whatever it is for.
 
-use crate::plan::Hook;
-use crate::supervise::action::{Action, Start};
-use crate::supervise::app::{App, Context};
-use crate::supervise::event::GenerationId;
-use crate::supervise::hooks::DueHook;
-use crate::supervise::proof::Tolerance;
-
 use super::process::Process;
 use super::role::Role;
+use crate::plan::Hook;
+use crate::supervise::action::{Action, Start};
+use crate::supervise::context::Context;
+use crate::supervise::due_hook::DueHook;
+use crate::supervise::ids::GenerationId;
+use crate::supervise::proof::Tolerance;
+use crate::supervise::state::App;
 
 impl App {
     /// Starts a process of a generation that serves or is brought in.

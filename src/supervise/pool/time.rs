@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use crate::plan::Policy;
-use crate::supervise::action::Action;
-use crate::supervise::app::{App, Context};
-use crate::supervise::app_event::Cause;
-use crate::supervise::event::{GenerationId, ProcessId};
-use crate::supervise::time::Moment;
-
+use super::cause::Cause;
 use super::failures::Lost;
 use super::ladder::StopSignal;
 use super::process::{Life, Process};
 use super::process_event::ProcessChange;
+use crate::plan::Policy;
+use crate::supervise::action::Action;
+use crate::supervise::context::Context;
+use crate::supervise::ids::{GenerationId, ProcessId};
+use crate::supervise::state::App;
+use crate::supervise::time::Moment;
 
 impl App {
     pub(in crate::supervise) fn expire_processes(&mut self, context: &mut Context<'_>) {

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::record::{ReleaseLink, ReleaseRecord, Unproven};
-use super::{LinkFact, LinkOrder, LookAt, Ordered, Switching, Target};
-use crate::supervise::again::Again;
-use crate::supervise::app::{App, Context, Mode};
+use super::{LinkFact, LinkOrder, LookAt};
 use crate::supervise::app_event::AppEventKind;
+use crate::supervise::context::Context;
 use crate::supervise::request::Outcome;
-use crate::supervise::waiting::Purpose;
+use crate::supervise::state::{Again, App, Mode, Ordered, Purpose, Switching, Target};
 
 /// When a link that could not be put back is tried again.
 const AGAIN: Duration = Duration::from_secs(10);

@@ -61,7 +61,7 @@ impl Glance {
 
 /// Follows the load of one app.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Meter {
+pub(crate) struct Meter {
     looked: Option<Moment>,
     /// Since when there have been looks without a long pause.
     since: Option<Moment>,

@@ -12,15 +12,17 @@ mod seen;
 
 use std::time::Duration;
 
-use crate::config::AppName;
-use crate::plan::WorkerRange;
-
-use super::app::{App, Context, Mode};
 use super::app_event::AppEventKind;
-use super::supervisor::{Effects, Supervisor};
+use super::context::Context;
+use super::state::{App, Mode};
+use super::state::{Effects, Supervisor};
 use super::time::Moment;
 use super::view::ScalingView;
-use meter::{Glance, Meter};
+use crate::config::AppName;
+use crate::plan::WorkerRange;
+use meter::Glance;
+
+pub(super) use meter::Meter;
 pub use seen::{AppLoad, LoadLook, MachineMemory, WorkerLoad};
 
 /// So long nobody must have had time before more workers are started, and so much of what there are workers for must there
@@ -56,46 +58,6 @@ const RESERVE: u64 = 20;
 
 /// It is said again after so long that memory holds growth back.
 const SAID: Duration = Duration::from_secs(600);
-
-/// What the load of an app has come to.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Scaling {
-    /// How many workers the load takes; `None` before anything was decided by it.
-    wanted: Option<u32>,
-    meter: Meter,
-    /// When there were last more, and how many there were before.
-    grown: Option<(Moment, u32)>,
-    /// When there were last fewer.
-    shrunk: Option<Moment>,
-    /// How often a worker was missed soon after it had gone.
-    regrets: u32,
-    /// The last change, in words.
-    last: Option<String>,
-    /// Why there are not more, where memory is the reason.
-    held: Option<String>,
-    said_held: Option<Moment>,
-}
-
-impl Scaling {
-    /// How many workers the load takes by this range.
-    pub(super) fn wanted(&self, range: WorkerRange) -> u32 {
-        self.wanted.unwrap_or(range.min).clamp(range.min, range.max)
-    }
-
-    /// The load decides from now on; so many workers there are.
-    pub(super) fn begin_with(&mut self, workers: Option<u32>) {
-        *self = Scaling { wanted: workers, ..Scaling::default() };
-    }
-
-    /// What the next ostlerd must know.
-    pub(super) fn left(&self) -> Option<u32> {
-        self.wanted
-    }
-
-    fn patience(&self, range: WorkerRange) -> Duration {
-        range.idle * (1 << self.regrets)
-    }
-}
 
 impl App {
     /// The range in which the load decides now; `None` where a number was configured, or a person has given one.
