@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tokio::sync::mpsc;
 
-use super::known::{Found, Looked};
+use super::inspected::{InspectedApp, InspectedConfig};
 use super::listeners::Done;
 use super::releases;
 use super::zygote::Newborn;
@@ -23,7 +23,7 @@ pub enum Inbound {
         /// The app.
         app: AppName,
         /// What to run, or why not.
-        looked: Box<Result<Looked, Refusal>>,
+        looked: Box<Result<InspectedApp, Refusal>>,
         /// What has been done for it to files of sockets.
         done: AllDone,
     },
@@ -39,7 +39,7 @@ pub enum Inbound {
         /// What for.
         purpose: ReadPurpose,
         /// What was found of each app, or every problem in words.
-        looked: Result<Found, Refusal>,
+        looked: Result<InspectedConfig, Refusal>,
         /// What has been done for it to files of sockets.
         done: AllDone,
     },

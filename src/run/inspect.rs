@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
+use super::inspection_error::InspectionError;
 use super::launch::LaunchSpec;
 use super::messages::{last_words, shown};
 use super::process::{Children, Process};
 use super::scope::{Alone, Purpose};
 use super::stand;
-use super::unlooked::Unlooked;
 use super::warm::Warm;
 use super::wire::Wire;
 use super::worker_process::start_interpreter;
@@ -100,11 +100,15 @@ pub async fn inspect_within(
 pub(super) async fn inspect_fresh(
     children: &Children,
     inspection: &Inspection,
-) -> Result<Settings, Unlooked> {
+) -> Result<Settings, InspectionError> {
     ask(children, inspection, TIME_OUT).await
 }
 
-async fn ask(children: &Children, inspection: &Inspection, limit: Duration) -> Result<Settings, Unlooked> {
+async fn ask(
+    children: &Children,
+    inspection: &Inspection,
+    limit: Duration,
+) -> Result<Settings, InspectionError> {
     let interpreter = Interpreter::start(children, inspection).map_err(|error| Refusal {
         reason: format!("cannot make a process to read the settings of {}: {error}", inspection.app),
         detail: String::new(),
@@ -112,8 +116,8 @@ async fn ask(children: &Children, inspection: &Inspection, limit: Duration) -> R
     })?;
     match interpreter.told(inspection, limit).await {
         Told::Settings(settings) => Ok(*settings),
-        Told::Failed(refusal) => Err(Unlooked::Refused(refusal)),
-        Told::Hangs(refusal) => Err(Unlooked::Held(refusal)),
+        Told::Failed(refusal) => Err(InspectionError::Refused(refusal)),
+        Told::Hangs(refusal) => Err(InspectionError::Held(refusal)),
     }
 }
 
@@ -123,10 +127,10 @@ pub(super) async fn inspect_warm(
     children: &Children,
     warm: &Warm,
     inspection: &Inspection,
-) -> Option<Result<Settings, Unlooked>> {
+) -> Option<Result<Settings, InspectionError>> {
     match Interpreter::forked(children, warm, inspection).await?.told(inspection, TIME_OUT).await {
         Told::Settings(settings) => Some(Ok(*settings)),
-        Told::Hangs(refusal) => Some(Err(Unlooked::Held(refusal))),
+        Told::Hangs(refusal) => Some(Err(InspectionError::Held(refusal))),
         Told::Failed(_) => None,
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
 //! (an app looked at, by `files`), `link` (release links), then the mechanisms: `worker_process`, `wire`, `speaker` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
-//! `scoreboard` and `board_file`, `signals`, `jobs`, `notify`. A configuration that changes: `watch` and `watched`, `known`, `releases`.
+//! `scoreboard` and `board_file`, `signals`, `jobs`, `notify`. A configuration that changes: `watch` and `watched`, `inspected`, `releases`.
 //! What outlives ostlerd: `state` and `state_writer` (written), `own_file`, `adopt`, `orphans` and `environ` (found again), `handover`, `exec_stop_post`.
 
 mod accept_queue;
@@ -29,9 +29,10 @@ mod hooks;
 pub mod identity;
 pub mod inbox;
 pub mod inspect;
+pub mod inspected;
+mod inspection_error;
 mod jobs;
 pub mod journal;
-pub mod known;
 pub mod launch;
 pub mod launch_fds;
 mod leftovers;
@@ -72,7 +73,6 @@ mod tables;
 mod tcp_socket;
 mod threads;
 pub mod unix_socket;
-mod unlooked;
 mod warm;
 pub mod watch;
 pub mod watched;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::inspect::Inspection;
-use super::known::{AllLooked, Found, Known, Looked};
+use super::inspected::{InspectedApp, InspectedApps, InspectedConfig, InspectionRecord};
+use super::inspection_error::InspectionError;
 use super::process::Children;
-use super::unlooked::Unlooked;
 use super::warm::Interpreters;
 use super::{files, identity, log_file, world};
 use crate::config::{self, App, AppName, Config, Edge, Problems};
@@ -16,7 +16,7 @@ use crate::plan::{self, Account, AppPlan, EnvFile, Facts, Fingerprint, Paths, Re
 use crate::worker::Settings;
 
 /// Reads the configuration and prepares one app of it, from the release that is there now.
-pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Result<Looked, Refusal> {
+pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Result<InspectedApp, Refusal> {
     let config = read_apart(file).await?;
     let Some(app) = config.apps.get(name) else {
         let reason = format!("{name} is no longer in the configuration; `ostler reload` removes it");
@@ -26,26 +26,26 @@ pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Res
 }
 
 /// Reads the configuration and prepares every app of it; one that cannot be refuses them all, but where its files hang, or it is
-/// `known` and configured as it was: that is no fault of the configuration, and its user may have brought it about. Apps that
-/// are `known` keep their release. Where apps run, one without any is refused as well: it is likelier that a folder is not mounted.
+/// in `records` and configured as it was: that is no fault of the configuration, and its user may have brought it about. Apps that
+/// are in `records` keep their release. Where apps run, one without any is refused as well: it is likelier that a folder is not mounted.
 pub(super) async fn all_or_nothing(
     children: &Children,
     file: &Path,
-    known: &BTreeMap<AppName, Known>,
+    records: &BTreeMap<AppName, InspectionRecord>,
     apps_run: bool,
-) -> Result<Found, Refusal> {
+) -> Result<InspectedConfig, Refusal> {
     let config = read_apart(file).await?;
     if config.apps.is_empty() && apps_run {
         return Err(refusal(config::no_app_left(file)));
     }
     let (mut apps, mut held) = (BTreeMap::new(), BTreeMap::new());
-    for (name, looked) in all(children, &config, known).await {
+    for (name, looked) in all(children, &config, records).await {
         match looked {
             Ok(looked) => drop(apps.insert(name, looked)),
-            Err(Unlooked::Held(refusal)) => drop(held.insert(name, refusal)),
-            Err(Unlooked::Refused(refusal)) => {
+            Err(InspectionError::Held(refusal)) => drop(held.insert(name, refusal)),
+            Err(InspectionError::Refused(refusal)) => {
                 let as_it_was =
-                    known.get(&name).is_some_and(|known| config.apps.get(&name) == Some(&known.app));
+                    records.get(&name).is_some_and(|record| config.apps.get(&name) == Some(&record.app));
                 if !as_it_was {
                     return Err(refusal);
                 }
@@ -54,18 +54,22 @@ pub(super) async fn all_or_nothing(
         }
     }
     let (machine, health) = (plan::machine(&config.edge), config.health.clone());
-    Ok(Found { machine, health, apps, held, config: Arc::new(config) })
+    Ok(InspectedConfig { machine, health, apps, held, config: Arc::new(config) })
 }
 
 /// Prepares every app of the configuration, each for itself, a few at a time.
-pub(super) async fn all(children: &Children, config: &Config, known: &BTreeMap<AppName, Known>) -> AllLooked {
-    let is_new = |app: &&App| known.get(&app.name).is_none_or(|known| known.app != **app);
+pub(super) async fn all(
+    children: &Children,
+    config: &Config,
+    records: &BTreeMap<AppName, InspectionRecord>,
+) -> InspectedApps {
+    let is_new = |app: &&App| records.get(&app.name).is_none_or(|record| record.app != **app);
     let (new, others): (Vec<&App>, Vec<&App>) = config.apps.values().partition(is_new);
     let others = others.into_iter().map(|app| (app, Interpreters::fresh(children)));
     let looks = others.chain(Interpreters::among(children, new.into_iter())).map(|(app, interpreters)| {
         let (app, edge) = (app.clone(), config.edge);
-        let known = known.get(&app.name).cloned();
-        async move { (app.name.clone(), app_of(&interpreters, &app, known.as_ref(), &edge).await) }
+        let record = records.get(&app.name).cloned();
+        async move { (app.name.clone(), app_of(&interpreters, &app, record.as_ref(), &edge).await) }
     });
     a_few_at_a_time(looks).await.into_iter().collect()
 }
@@ -122,9 +126,9 @@ pub(super) fn may_run(app: &App) -> Result<(), Refusal> {
 async fn app_of(
     by: &Interpreters,
     app: &App,
-    known: Option<&Known>,
+    record: Option<&InspectionRecord>,
     edge: &Edge,
-) -> Result<Looked, Unlooked> {
+) -> Result<InspectedApp, InspectionError> {
     // Some name it themselves.
     let named = |refusal: Refusal| {
         let own = format!("{}: ", app.name);
@@ -135,7 +139,7 @@ async fn app_of(
         Refusal { reason, ..refusal }
     };
     may_run(app).map_err(named)?;
-    let looked = look(by, app, known).await.map_err(|why| why.map(named))?;
+    let looked = look(by, app, record).await.map_err(|why| why.map(named))?;
     if !app.no_new_privileges && nix::sys::prctl::get_no_new_privs().unwrap_or(false) {
         let app = app.name.as_str();
         tracing::warn!(
@@ -153,41 +157,50 @@ async fn app_of(
 async fn apart<T: Send + 'static>(
     app: &App,
     limit: Duration,
-    look: impl FnOnce(&App) -> Result<T, Unlooked> + Send + 'static,
-) -> Result<T, Unlooked> {
+    look: impl FnOnce(&App) -> Result<T, InspectionError> + Send + 'static,
+) -> Result<T, InspectionError> {
     let (purpose, app) = (app.name.to_string(), app.clone());
     let looked = files::within(purpose, limit, move || look(&app)).await;
-    looked.map_err(|held| Unlooked::Held(held.into()))?
+    looked.map_err(|held| InspectionError::Held(held.into()))?
 }
 
-fn resolve(app: &App) -> Result<Paths, Unlooked> {
+fn resolve(app: &App) -> Result<Paths, InspectionError> {
     Ok(world::resolve(app)?)
 }
 
-async fn look(by: &Interpreters, app: &App, known: Option<&Known>) -> Result<Looked, Unlooked> {
-    let again = known.cloned();
-    let kept = apart(app, files::FEW, move |app| Ok(again.and_then(|known| known.paths(app)))).await?;
+async fn look(
+    by: &Interpreters,
+    app: &App,
+    record: Option<&InspectionRecord>,
+) -> Result<InspectedApp, InspectionError> {
+    let again = record.cloned();
+    let kept = apart(app, files::FEW, move |app| Ok(again.and_then(|record| record.paths(app)))).await?;
     let Some(kept) = kept else {
         let paths = apart(app, files::FEW, resolve).await?;
         return look_in(by, app, None, paths).await;
     };
     let serving = kept.directory.clone();
-    match look_in(by, app, known, kept).await {
+    match look_in(by, app, record, kept).await {
         Ok(looked) => Ok(looked),
-        Err(Unlooked::Held(refusal)) => Err(Unlooked::Held(refusal)),
-        Err(Unlooked::Refused(refusal)) => Err(for_another_release(by, app, &serving, refusal).await),
+        Err(InspectionError::Held(refusal)) => Err(InspectionError::Held(refusal)),
+        Err(InspectionError::Refused(refusal)) => Err(for_another_release(by, app, &serving, refusal).await),
     }
 }
 
 /// What does not fit the release that serves may have been written for the one that the link leads to now.
-async fn for_another_release(by: &Interpreters, app: &App, serving: &Path, refusal: Refusal) -> Unlooked {
+async fn for_another_release(
+    by: &Interpreters,
+    app: &App,
+    serving: &Path,
+    refusal: Refusal,
+) -> InspectionError {
     let now = match apart(app, files::FEW, resolve).await {
         Ok(paths) if paths.directory != serving => paths,
         _ => return refusal.into(),
     };
     let (name, serving, directory) = (&app.name, serving.display(), now.directory.clone());
     match look_in(by, app, None, now).await {
-        Ok(_) => Unlooked::Refused(Refusal::new(format!(
+        Ok(_) => InspectionError::Refused(Refusal::new(format!(
             "the files fit the release that is there now, {}, and not the one that serves, {serving}; \
              `ostler restart {name}` brings in both",
             directory.display()
@@ -200,16 +213,16 @@ async fn for_another_release(by: &Interpreters, app: &App, serving: &Path, refus
 async fn look_in(
     by: &Interpreters,
     app: &App,
-    known: Option<&Known>,
+    record: Option<&InspectionRecord>,
     paths: Paths,
-) -> Result<Looked, Unlooked> {
+) -> Result<InspectedApp, InspectionError> {
     let asked = apart(app, files::FEW, move |app| Asked::about(app, paths)).await?;
-    if let Some(known) = known
-        && asked.inspection == known.inspection
+    if let Some(record) = record
+        && asked.inspection == record.inspection
     {
-        let as_it_is = known.blueprint.release;
-        let (same, _) = asked.clone().decide(app, known.settings.clone(), as_it_is)?;
-        if same.plan.blueprint == known.blueprint {
+        let as_it_is = record.blueprint.release;
+        let (same, _) = asked.clone().decide(app, record.settings.clone(), as_it_is)?;
+        if same.plan.blueprint == record.blueprint {
             return Ok(same);
         }
     }
@@ -243,7 +256,7 @@ struct Asked {
 }
 
 impl Asked {
-    fn about(app: &App, paths: Paths) -> Result<Asked, Unlooked> {
+    fn about(app: &App, paths: Paths) -> Result<Asked, InspectionError> {
         let own = identity::own_account();
         let account = identity::account_of(app, &own)?;
         let as_written = |refusal: Refusal| {
@@ -277,7 +290,7 @@ impl Asked {
         app: &App,
         settings: Settings,
         release: Fingerprint,
-    ) -> Result<(Looked, Vec<String>), Refusal> {
+    ) -> Result<(InspectedApp, Vec<String>), Refusal> {
         let Asked { paths, own, account, env_files, inspection, manage_py } = self;
         let cpus = world::cpus();
         let unprivileged_port = world::unprivileged_port();
@@ -287,7 +300,7 @@ impl Asked {
         let plan = prepared?;
         let Facts { settings, paths, .. } = facts;
         let blueprint = plan.blueprint.clone();
-        let known = Known { app: app.clone(), paths, inspection, settings, blueprint };
-        Ok((Looked { plan, known }, notes))
+        let record = InspectionRecord { app: app.clone(), paths, inspection, settings, blueprint };
+        Ok((InspectedApp { plan, record }, notes))
     }
 }

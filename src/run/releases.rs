@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::inbox::Inbound;
-use super::{files, known};
+use super::{files, inspected};
 use crate::config::AppName;
 use crate::observe::Release;
 use crate::plan::Blueprint;
@@ -64,7 +64,7 @@ impl Releases {
     pub fn look(served: Vec<Served>, inbox: tokio::sync::mpsc::UnboundedSender<Inbound>) {
         let look = |(written, blueprint): Served| async move {
             let (purpose, of) = (format!("release of {}", blueprint.app), blueprint.clone());
-            let look = move || known::release_change(&written, &of.directory, of.release);
+            let look = move || inspected::release_change(&written, &of.directory, of.release);
             let change = files::within(purpose, HANGS, look).await.unwrap_or_else(|held| {
                 let app = blueprint.app.as_str();
                 tracing::warn!(app, "{app}: nothing is known of its release: {held}");

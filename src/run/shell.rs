@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::hooks::Hooks;
 use super::inbox::{AllDone, Outbox};
-use super::known::KnownApps;
+use super::inspected::InspectionRecords;
 use super::limits::{self, Limits};
 use super::listen_queue;
 use super::listeners::{Done, Listeners};
@@ -75,7 +75,7 @@ pub struct Shell {
     answers: BTreeMap<RequestId, Option<oneshot::Sender<Outcome>>>,
     requests: u64,
     outbox: Outbox,
-    known: KnownApps,
+    inspections: InspectionRecords,
     releases: Releases,
     tables: Tables,
     /// What the workers of stopped apps have left, while it is being ended.
@@ -163,7 +163,7 @@ impl Shell {
             answers: BTreeMap::new(),
             requests: 0,
             outbox,
-            known: KnownApps::default(),
+            inspections: InspectionRecords::default(),
             releases: Releases::default(),
             tables: Tables::below(runtime),
             leftovers: JoinSet::new(),

@@ -15,7 +15,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::libc;
 use serde::{Deserialize, Serialize};
 
-use super::known::Known;
+use super::inspected::InspectionRecord;
 use super::listeners::ListenerRecord;
 use super::own_file;
 use crate::config::{AppName, Config};
@@ -64,7 +64,7 @@ pub(super) struct Kept {
     /// The configuration that is in force.
     pub(super) config: Arc<Config>,
     /// How what runs was found.
-    pub(super) known: Vec<Arc<Known>>,
+    pub(super) known: Vec<Arc<InspectionRecord>>,
 }
 
 /// A worker's process.

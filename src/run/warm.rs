@@ -20,10 +20,10 @@ use std::time::Duration;
 use tokio::sync::OnceCell;
 
 use super::inspect::{Inspection, KilledOnDrop, inspect_fresh, inspect_warm};
+use super::inspection_error::InspectionError;
 use super::launch::LaunchSpec;
 use super::process::{Children, Process};
 use super::scope::{Alone, Purpose};
-use super::unlooked::Unlooked;
 use super::wire::Wire;
 use super::worker_process::start_interpreter;
 use super::zygote;
@@ -118,7 +118,7 @@ impl Interpreters {
     }
 
     /// The settings of an app as its own gunicorn reads them, or why they could not be had.
-    pub(super) async fn inspect(&self, inspection: &Inspection) -> Result<Settings, Unlooked> {
+    pub(super) async fn inspect(&self, inspection: &Inspection) -> Result<Settings, InspectionError> {
         if let Some(cell) = self.shared.as_ref().and_then(|shared| shared.cell(AtStart::of(inspection)))
             && let Some(warm) = cell.get_or_init(|| Warm::start(&self.children, inspection)).await
             && let Some(told) = inspect_warm(&self.children, warm, inspection).await

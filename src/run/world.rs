@@ -10,8 +10,8 @@ use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
 use super::files::at;
+use super::inspection_error::InspectionError;
 use super::rights::may_change;
-use super::unlooked::Unlooked;
 use crate::config::{App, open_regular, parse_env_file};
 use crate::plan::{Account, EnvFile, Fingerprint, Paths, Refusal};
 
@@ -211,11 +211,14 @@ fn nanoseconds(seconds: i64, rest: i64) -> u64 {
 /// # Errors
 ///
 /// A file that is missing, unreadable, no file, over 1 MiB, not UTF-8, or not `NAME=value`. No text of it is quoted.
-pub(super) fn read_env_files(files: &[PathBuf], account: Option<&Account>) -> Result<Vec<EnvFile>, Unlooked> {
+pub(super) fn read_env_files(
+    files: &[PathBuf],
+    account: Option<&Account>,
+) -> Result<Vec<EnvFile>, InspectionError> {
     files.iter().map(|file| Ok((file.clone(), read_env_file(file, account)?))).collect()
 }
 
-fn read_env_file(file: &Path, account: Option<&Account>) -> Result<Vec<(String, String)>, Unlooked> {
+fn read_env_file(file: &Path, account: Option<&Account>) -> Result<Vec<(String, String)>, InspectionError> {
     let shown = file.display();
     let refused = |what: &str, remedy: &str| {
         Refusal::new(format!("the file with environment {shown} {what}; {remedy}"))
@@ -226,10 +229,11 @@ fn read_env_file(file: &Path, account: Option<&Account>) -> Result<Vec<(String, 
     };
     at(file);
     let opened = open_regular(file).map_err(|error| match error.kind() {
-        io::ErrorKind::InvalidInput => {
-            Unlooked::Held(refused("is no regular file", "put a file of NAME=value lines in its place"))
-        }
-        io::ErrorKind::WouldBlock => Unlooked::Held(refused("cannot be read", &plain(&error))),
+        io::ErrorKind::InvalidInput => InspectionError::Held(refused(
+            "is no regular file",
+            "put a file of NAME=value lines in its place",
+        )),
+        io::ErrorKind::WouldBlock => InspectionError::Held(refused("cannot be read", &plain(&error))),
         _ => unreadable(error).into(),
     })?;
     let owner = opened.metadata().map_err(unreadable)?.uid();

@@ -6,14 +6,14 @@ use super::Driver;
 use crate::config::AppName;
 use crate::plan::Refusal;
 use crate::run::inbox::{AllDone, Inbound};
-use crate::run::known::{Found, Looked};
+use crate::run::inspected::{InspectedApp, InspectedConfig};
 use crate::run::listeners::Done;
 use crate::supervise::{Event, ReadPurpose};
 
 impl Driver {
     /// What cannot be put in force before the files of sockets are seen to, apart from the loop: they are, and it comes back.
     pub(super) fn once_bound(&mut self, inbound: Inbound) -> Option<Inbound> {
-        let (found, done): (Vec<&Looked>, _) = match &inbound {
+        let (found, done): (Vec<&InspectedApp>, _) = match &inbound {
             Inbound::Prepared { looked, done, .. } => (looked.iter().collect(), done),
             Inbound::Reread { purpose: ReadPurpose::DryRun, .. } => return Some(inbound),
             Inbound::Reread { looked: Ok(found), done, .. } => (found.apps.values().collect(), done),
@@ -41,7 +41,12 @@ impl Driver {
     }
 
     /// The configuration was read: what it needs is had ready, and the core told.
-    pub(super) fn reread(&mut self, purpose: ReadPurpose, looked: Result<Found, Refusal>, done: AllDone) {
+    pub(super) fn reread(
+        &mut self,
+        purpose: ReadPurpose,
+        looked: Result<InspectedConfig, Refusal>,
+        done: AllDone,
+    ) {
         let found = match purpose {
             ReadPurpose::DryRun => looked.map(|found| self.shell.found_dry(found)),
             _ => looked.and_then(|found| self.shell.found(without_unbound(found, &done), done)),
@@ -50,7 +55,12 @@ impl Driver {
     }
 
     /// An app was looked at for a rollout.
-    pub(super) fn prepared(&mut self, app: AppName, looked: Result<Looked, Refusal>, mut done: AllDone) {
+    pub(super) fn prepared(
+        &mut self,
+        app: AppName,
+        looked: Result<InspectedApp, Refusal>,
+        mut done: AllDone,
+    ) {
         let prepared = looked.map(|looked| self.shell.learn(looked));
         let prepared = Box::new(self.shell.bind(&app, prepared, done.remove(&app).unwrap_or_default()));
         self.fact(Event::AppPrepared { app, prepared });
@@ -58,7 +68,7 @@ impl Driver {
 }
 
 /// An app whose Unix sockets cannot be made through its user's doing is held as it is: it costs no other app its change.
-fn without_unbound(mut found: Found, done: &AllDone) -> Found {
+fn without_unbound(mut found: InspectedConfig, done: &AllDone) -> InspectedConfig {
     for (name, done) in done {
         let error = done.iter().find(|it| it.is_of_the_app()).and_then(Done::error);
         if let Some(error) = error

@@ -43,7 +43,7 @@ impl Shell {
     pub(in crate::run) fn learn_owners(&mut self) {
         let users: BTreeMap<String, u32> = local::users().into_iter().collect();
         let owner = |app: &App| match &app.user {
-            Some(user) if !users.contains_key(user) => self.known.latest(app).map(owner_of),
+            Some(user) if !users.contains_key(user) => self.inspections.latest(app).map(owner_of),
             Some(user) => users.get(user).copied(),
             None => Some(geteuid().as_raw()).filter(|own| *own != 0),
         };

@@ -10,7 +10,7 @@ use crate::config::AppName;
 use crate::plan::{self, AppPlan, Blueprint, Plan, Refusal};
 use crate::run::accept_queue;
 use crate::run::inbox::{AllDone, Inbound};
-use crate::run::known::{Found, Looked};
+use crate::run::inspected::{InspectedApp, InspectedConfig};
 use crate::run::prepare;
 use crate::run::releases::{self, Releases, Served};
 use crate::supervise::{ConfigFound, ConfigState, Event, GenerationId, Outcome, ReadPurpose, View};
@@ -94,16 +94,19 @@ impl Shell {
     /// Reads the configuration and looks at every app; those of `keep` keep their release. The driver gets `Reread`.
     pub(super) fn reread(&self, purpose: ReadPurpose, keep: &Plan) {
         let (children, file) = (self.children.clone(), self.config_file.clone());
-        let (inbox, known) = (self.outbox.inbox.clone(), self.known.of(keep));
+        let (inbox, records) = (self.outbox.inbox.clone(), self.inspections.of(keep));
         let apps_run = !self.apps.is_empty();
         tokio::spawn(async move {
-            let looked = prepare::all_or_nothing(&children, &file, &known, apps_run).await;
+            let looked = prepare::all_or_nothing(&children, &file, &records, apps_run).await;
             let _ = inbox.send(Inbound::Reread { purpose, looked, done: AllDone::new() });
         });
     }
 
     /// What a reading has found, to be told and no more.
-    pub(in crate::run) fn found_dry(&self, Found { machine, health, apps, held, .. }: Found) -> ConfigFound {
+    pub(in crate::run) fn found_dry(
+        &self,
+        InspectedConfig { machine, health, apps, held, .. }: InspectedConfig,
+    ) -> ConfigFound {
         let apps = apps.into_iter().map(|(name, looked)| (name, looked.plan)).collect();
         ConfigFound { apps, held, machine, needs_restart: plan::needs_restart(&self.health, &health) }
     }
@@ -111,7 +114,7 @@ impl Shell {
     /// What a reading has found: learnt, and its sockets bound with what was `done` for them.
     pub(in crate::run) fn found(
         &mut self,
-        Found { machine, health, apps, held, config }: Found,
+        InspectedConfig { machine, health, apps, held, config }: InspectedConfig,
         done: AllDone,
     ) -> Result<ConfigFound, Refusal> {
         let needs_restart = plan::needs_restart(&self.health, &health);
@@ -176,11 +179,11 @@ impl Shell {
     }
 
     /// Remembers how an app's plan was found.
-    pub fn learn(&mut self, Looked { plan, known }: Looked) -> AppPlan {
-        let home = self.apps.get(&known.app.name).map(|home| home.blueprint.clone());
+    pub fn learn(&mut self, InspectedApp { plan, record }: InspectedApp) -> AppPlan {
+        let home = self.apps.get(&record.app.name).map(|home| home.blueprint.clone());
         let running = self.workers.values().map(|running| running.blueprint.clone());
         let runs: Vec<Arc<Blueprint>> = running.chain(home).collect();
-        self.known.learn(known, |blueprint| runs.iter().any(|it| **it == *blueprint));
+        self.inspections.learn(record, |blueprint| runs.iter().any(|it| **it == *blueprint));
         plan
     }
 
@@ -190,8 +193,8 @@ impl Shell {
         let rest = view.apps.iter().filter(|app| app.rollout.is_none());
         let served = rest.filter_map(|app| {
             let blueprint = app.blueprint.clone()?;
-            let known = self.known.get(&app.name, &blueprint)?;
-            Some((known.app.directory.clone(), blueprint))
+            let record = self.inspections.get(&app.name, &blueprint)?;
+            Some((record.app.directory.clone(), blueprint))
         });
         let served: Vec<Served> = served.collect();
         if self.releases.asked(&served, asked) {

@@ -12,7 +12,7 @@ use crate::config::{Address, AppName, Config};
 use crate::plan::Blueprint;
 use crate::run::adopt::{self, Living};
 use crate::run::board_file::{self, Left};
-use crate::run::known::KnownApps;
+use crate::run::inspected::InspectionRecords;
 use crate::run::listeners::Listeners;
 use crate::run::listeners::bound::inode_of;
 use crate::run::proc::Stat;
@@ -46,7 +46,7 @@ impl Shell {
             workers: self.workers.iter().filter_map(record).collect(),
             listeners: listeners.collect(),
             config: self.config.clone(),
-            known: self.known.all(),
+            known: self.inspections.all(),
             snapshot,
         }
     }
@@ -54,7 +54,7 @@ impl Shell {
     /// Takes over what lives of what an earlier ostlerd left, with the sockets. Says what was found of each worker. What is
     /// lost of the sockets is to be bound next ([`Shell::bind_what_is_lost`]).
     pub(in crate::run) fn take_over(&mut self, kept: &Kept) -> BTreeMap<ProcessId, Found> {
-        self.known = KnownApps::again(kept.known.clone());
+        self.inspections = InspectionRecords::restore(kept.known.clone());
         let mut living = adopt::living(&self.children, &kept.workers);
         let mut found = BTreeMap::new();
         let roles: BTreeMap<ProcessId, &Role> =

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::inspect::Inspection;
-use super::unlooked::Unlooked;
+use super::inspection_error::InspectionError;
 use super::world;
 use crate::config::{App, AppName, Config, HealthConfig};
 use crate::observe::Release;
@@ -20,18 +20,18 @@ use crate::worker::Settings;
 /// More of an app's earlier answers are not kept than this, beside those of what runs.
 const KEPT: usize = 4;
 
-/// An app that has been looked at: what to run, and how that was found.
+/// An app that was inspected: what to run, and how that was found.
 #[derive(Debug)]
-pub struct Looked {
+pub struct InspectedApp {
     /// What to run.
     pub plan: AppPlan,
     /// How it was found.
-    pub known: Known,
+    pub record: InspectionRecord,
 }
 
-/// One look at an app.
+/// One inspection of an app: what its interpreter was asked, what it said, what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Known {
+pub struct InspectionRecord {
     /// As it was configured.
     pub app: App,
     /// Its release, links resolved.
@@ -44,7 +44,7 @@ pub struct Known {
     pub blueprint: Arc<Blueprint>,
 }
 
-impl Known {
+impl InspectionRecord {
     /// The paths of an app as it is configured now, in the release that runs; `None` where that is another folder by
     /// configuration, or is gone.
     pub(super) fn paths(&self, app: &App) -> Option<Paths> {
@@ -69,18 +69,18 @@ impl Known {
     }
 }
 
-/// What is known of every app.
+/// What is kept of the inspections of every app.
 #[derive(Debug, Default)]
-pub struct KnownApps {
-    apps: BTreeMap<AppName, Vec<Arc<Known>>>,
+pub struct InspectionRecords {
+    apps: BTreeMap<AppName, Vec<Arc<InspectionRecord>>>,
 }
 
-impl KnownApps {
-    /// Keeps what a look found, and of the earlier ones those whose blueprint `runs`.
-    pub fn learn(&mut self, known: Known, runs: impl Fn(&Blueprint) -> bool) {
-        let all = self.apps.entry(known.app.name.clone()).or_default();
-        all.retain(|it| it.blueprint != known.blueprint);
-        all.push(Arc::new(known));
+impl InspectionRecords {
+    /// Keeps what an inspection found, and of the earlier ones those whose blueprint `runs`.
+    pub fn learn(&mut self, record: InspectionRecord, runs: impl Fn(&Blueprint) -> bool) {
+        let all = self.apps.entry(record.app.name.clone()).or_default();
+        all.retain(|it| it.blueprint != record.blueprint);
+        all.push(Arc::new(record));
         let mut old = all.len().saturating_sub(KEPT);
         all.retain(|it| {
             let drop = old > 0 && !runs(&it.blueprint);
@@ -90,34 +90,35 @@ impl KnownApps {
     }
 
     /// What is known of the blueprints of `plan`, by app.
-    pub fn of(&self, plan: &Plan) -> BTreeMap<AppName, Known> {
+    pub fn of(&self, plan: &Plan) -> BTreeMap<AppName, InspectionRecord> {
         let running = plan.apps.iter().filter_map(|(name, app)| Some((name, &app.as_ref().ok()?.blueprint)));
-        let known = running.filter_map(|(name, blueprint)| Some((name.clone(), self.get(name, blueprint)?)));
-        known.map(|(name, known)| (name, known.clone())).collect()
+        let records =
+            running.filter_map(|(name, blueprint)| Some((name.clone(), self.get(name, blueprint)?)));
+        records.map(|(name, record)| (name, record.clone())).collect()
     }
 
     /// All of it, for the next ostlerd.
-    pub(super) fn all(&self) -> Vec<Arc<Known>> {
+    pub(super) fn all(&self) -> Vec<Arc<InspectionRecord>> {
         self.apps.values().flatten().cloned().collect()
     }
 
     /// What an earlier ostlerd knew.
-    pub(super) fn again(all: Vec<Arc<Known>>) -> KnownApps {
-        let mut apps: BTreeMap<AppName, Vec<Arc<Known>>> = BTreeMap::new();
-        for known in all {
-            apps.entry(known.app.name.clone()).or_default().push(known);
+    pub(super) fn restore(all: Vec<Arc<InspectionRecord>>) -> InspectionRecords {
+        let mut apps: BTreeMap<AppName, Vec<Arc<InspectionRecord>>> = BTreeMap::new();
+        for record in all {
+            apps.entry(record.app.name.clone()).or_default().push(record);
         }
-        KnownApps { apps }
+        InspectionRecords { apps }
     }
 
-    /// What came of the last look at an app of this user.
+    /// What came of the last inspection of an app of this user.
     pub(super) fn latest(&self, app: &App) -> Option<&Blueprint> {
         let looks = self.apps.get(&app.name)?;
         looks.iter().rev().find(|it| it.app.user == app.user).map(|it| &*it.blueprint)
     }
 
     /// What is known of one blueprint.
-    pub fn get(&self, app: &AppName, blueprint: &Blueprint) -> Option<&Known> {
+    pub fn get(&self, app: &AppName, blueprint: &Blueprint) -> Option<&InspectionRecord> {
         self.apps.get(app)?.iter().find(|it| *it.blueprint == *blueprint).map(Arc::as_ref)
     }
 }
@@ -132,20 +133,20 @@ pub fn release_change(written: &Path, directory: &Path, release: Fingerprint) ->
     }
 }
 
-/// A whole configuration, looked at without a refusal.
+/// A whole configuration, inspected without a refusal.
 #[derive(Debug)]
-pub struct Found {
+pub struct InspectedConfig {
     /// What holds for the machine.
     pub machine: MachinePolicy,
     /// What health should be.
     pub health: HealthConfig,
     /// Every app but those of `held`.
-    pub apps: BTreeMap<AppName, Looked>,
+    pub apps: BTreeMap<AppName, InspectedApp>,
     /// Apps whose files hang: what of them runs goes on as it is.
     pub held: BTreeMap<AppName, Refusal>,
     /// The files, as they were read.
     pub config: Arc<Config>,
 }
 
-/// Looks found for several apps.
-pub(super) type AllLooked = BTreeMap<AppName, Result<Looked, Unlooked>>;
+/// Several apps, each inspected or not.
+pub(super) type InspectedApps = BTreeMap<AppName, Result<InspectedApp, InspectionError>>;
