@@ -31,7 +31,7 @@ pub use outcome::{answering, end_words, failure};
 pub use output::Output;
 pub use page::host;
 pub use status::{
-    AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, QueueStatus, Release, Status,
+    AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, QueueStatus, ReleaseChange, Status,
     WorkerStatus, ZygoteStatus,
 };
 pub use systemd::line as status_line;

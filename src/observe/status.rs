@@ -269,12 +269,12 @@ pub struct AppFacts {
     /// Connections that wait, of each listener that the kernel tells of.
     pub queues: Vec<QueueStatus>,
     /// Its release.
-    pub release: Release,
+    pub release: ReleaseChange,
 }
 
 /// A release, against what the serving generation was made from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Release {
+pub enum ReleaseChange {
     /// No change is known.
     #[default]
     AsItWas,
@@ -284,14 +284,14 @@ pub enum Release {
     Changed,
 }
 
-impl Release {
+impl ReleaseChange {
     fn note(&self, app: &AppName, generation: Option<GenerationId>) -> Option<String> {
         let generation = generation?;
         let remedy = format!("`ostler restart {app}` brings it in");
         match self {
-            Release::AsItWas => None,
-            Release::Moved(to) => Some(format!("the release is now {}; {remedy}", to.display())),
-            Release::Changed => {
+            ReleaseChange::AsItWas => None,
+            ReleaseChange::Moved(to) => Some(format!("the release is now {}; {remedy}", to.display())),
+            ReleaseChange::Changed => {
                 Some(format!("the release has changed since generation {generation} was made; {remedy}"))
             }
         }

@@ -14,7 +14,7 @@ pub struct Facts {
     /// What the app's gunicorn says of itself; untrusted.
     pub settings: Settings,
     /// The app's paths with the release's link resolved.
-    pub paths: Paths,
+    pub paths: ReleasePaths,
     /// Whom the workers become; `None` where ostlerd is not root and they stay what it is.
     pub account: Option<Account>,
     /// Whom ostlerd itself runs as.
@@ -33,7 +33,7 @@ pub struct Facts {
 
 /// The paths of an app as one release has them: the part through its link resolved, the rest as written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Paths {
+pub struct ReleasePaths {
     /// The release.
     pub directory: PathBuf,
     /// The interpreter, itself not followed: a virtual environment's is a link that must stay one.

@@ -26,7 +26,7 @@ mod tests;
 pub use diff::{AppChange, Effect, KeyChange, diff, effect, needs_restart};
 pub use edge::{keepalive_finding, machine};
 pub use environment::environment;
-pub use facts::{EnvFile, Facts, Paths};
+pub use facts::{EnvFile, Facts, ReleasePaths};
 pub use migrate::{Breaking, Budgets, Database, Migrate, MigrateCommand, NoMigrations, Override};
 pub use prepare::prepare;
 pub use prepare::why_ignored;

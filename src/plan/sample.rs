@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::config::{App, parse_app};
 use crate::worker::Settings;
 
-use super::{Account, AppPlan, Facts, Fingerprint, Paths, prepare};
+use super::{Account, AppPlan, Facts, Fingerprint, ReleasePaths, prepare};
 
 const FILE: &str = "/etc/ostler/apps.d/shop.toml";
 
@@ -75,7 +75,7 @@ pub(super) fn defaults() -> Settings {
 pub(super) fn facts(settings: Settings) -> Facts {
     Facts {
         settings,
-        paths: Paths {
+        paths: ReleasePaths {
             directory: PathBuf::from("/srv/shop/releases/42"),
             python: PathBuf::from("/srv/shop/releases/42/venv/bin/python"),
             env_files: Vec::new(),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::places::Places;
 use super::process::Children;
 use super::warm::Interpreters;
-use super::{health, identity, log_file, prepare, world};
+use super::{health, identity, log_file, prepare, release_files};
 use crate::config::{self, App, AppName, Config, Edge};
 use crate::observe::words::plain;
 use crate::plan::{self, Account, Refusal};
@@ -182,8 +182,8 @@ async fn one(
         let plan = prepare::all_of(by, &seen, edge).await?;
         return Ok(Some(plan.migrations()));
     }
-    let paths = world::resolve(&seen)?;
-    let env_files = world::read_env_files(&paths.env_files, None)?;
+    let paths = release_files::resolve(&seen)?;
+    let env_files = release_files::read_env_files(&paths.env_files, None)?;
     log_file::fits(&seen, &paths)?;
     plan::environment(&seen, &paths.python, account.as_ref().unwrap_or(own), &env_files)?;
     unseen.push(match other {

@@ -11,7 +11,7 @@ use super::state::Kept;
 use super::{handover, holder, listen_queue, memory, migration, scoreboard};
 use crate::config::fuzzing::{Law, is_harmless};
 use crate::config::parse_app;
-use crate::plan::{Account, Facts, Paths, prepare};
+use crate::plan::{Account, Facts, ReleasePaths, prepare};
 use crate::supervise::{Event, Found, Moment, ReleaseRecord, Stage, Supervisor};
 use crate::worker::{Message, SLOT_SIZE, Settings};
 
@@ -82,7 +82,7 @@ fn decided(settings: &Settings) {
         };
         let facts = Facts {
             settings: settings.clone(),
-            paths: Paths {
+            paths: ReleasePaths {
                 directory: app.directory.clone(),
                 python: app.python.clone(),
                 env_files: Vec::new(),

@@ -69,7 +69,7 @@ pub enum Inbound {
     /// The releases were looked at.
     ReleasesLooked {
         /// What was found.
-        found: releases::Found,
+        found: releases::ReleaseChanges,
     },
 }
 

@@ -4,17 +4,16 @@
 //! `ostler restart` or SIGHUP. A reload that finds an app configured as it is takes the release as it was.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::inspect::Inspection;
 use super::inspection_error::InspectionError;
-use super::world;
+use super::release_files;
 use crate::config::{App, AppName, Config, HealthConfig};
-use crate::observe::Release;
-use crate::plan::{AppPlan, Blueprint, Fingerprint, MachinePolicy, Paths, Plan, Refusal};
+use crate::plan::{AppPlan, Blueprint, MachinePolicy, Plan, Refusal, ReleasePaths};
 use crate::worker::Settings;
 
 /// More of an app's earlier answers are not kept than this, beside those of what runs.
@@ -35,7 +34,7 @@ pub struct InspectionRecord {
     /// As it was configured.
     pub app: App,
     /// Its release, links resolved.
-    pub paths: Paths,
+    pub paths: ReleasePaths,
     /// What the interpreter was asked with.
     pub inspection: Inspection,
     /// What it said.
@@ -47,7 +46,7 @@ pub struct InspectionRecord {
 impl InspectionRecord {
     /// The paths of an app as it is configured now, in the release that runs; `None` where that is another folder by
     /// configuration, or is gone.
-    pub(super) fn paths(&self, app: &App) -> Option<Paths> {
+    pub(super) fn paths(&self, app: &App) -> Option<ReleasePaths> {
         super::files::at(&self.paths.directory);
         if app.directory != self.app.directory || !self.paths.directory.is_dir() {
             return None;
@@ -58,9 +57,9 @@ impl InspectionRecord {
                 .chain([(&self.app.python, &self.paths.python)])
                 .chain(self.app.log_file.iter().zip(&self.paths.log_file));
             let known = pairs.find(|(written, _)| *written == path).map(|(_, resolved)| resolved.clone());
-            known.unwrap_or_else(|| world::pin(&app.directory, &self.paths.directory, path))
+            known.unwrap_or_else(|| release_files::pin(&app.directory, &self.paths.directory, path))
         };
-        Some(Paths {
+        Some(ReleasePaths {
             directory: self.paths.directory.clone(),
             python: kept(&app.python),
             env_files: app.env_files.iter().map(kept).collect(),
@@ -120,16 +119,6 @@ impl InspectionRecords {
     /// What is known of one blueprint.
     pub fn get(&self, app: &AppName, blueprint: &Blueprint) -> Option<&InspectionRecord> {
         self.apps.get(app)?.iter().find(|it| *it.blueprint == *blueprint).map(Arc::as_ref)
-    }
-}
-
-/// Looks whether the release of a generation is still what it was made from. Reads many directories: not for the loop.
-pub fn release_change(written: &Path, directory: &Path, release: Fingerprint) -> Release {
-    super::files::at(written);
-    match std::fs::canonicalize(written) {
-        Ok(now) if now != directory => Release::Moved(now),
-        Ok(_) if world::fingerprint(directory) != release => Release::Changed,
-        _ => Release::AsItWas,
     }
 }
 

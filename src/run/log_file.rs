@@ -6,9 +6,9 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use super::files::at;
-use super::world;
+use super::release_files;
 use crate::config::App;
-use crate::plan::{Paths, Refusal};
+use crate::plan::{Refusal, ReleasePaths};
 
 /// What else may be there, with what came of it.
 pub(super) fn unfit(kind: FileType) -> Option<&'static str> {
@@ -29,7 +29,7 @@ pub(super) fn unfit(kind: FileType) -> Option<&'static str> {
 
 /// Whether the workers of an app can be given its log file, as far as its kind says. It is not opened: a reader of a pipe
 /// would notice.
-pub(super) fn fits(app: &App, paths: &Paths) -> Result<(), Refusal> {
+pub(super) fn fits(app: &App, paths: &ReleasePaths) -> Result<(), Refusal> {
     let (Some(written), Some(file)) = (&app.log_file, &paths.log_file) else { return Ok(()) };
     at(file);
     let what = match fs::metadata(file) {
@@ -41,7 +41,7 @@ pub(super) fn fits(app: &App, paths: &Paths) -> Result<(), Refusal> {
     let remedy = "let `log_file` name a file, or leave it out: then the output goes to the journal";
     let Some(what) = what else { return Ok(()) };
     let refusal = Refusal::new(format!("the log file {} {what}; {remedy}", file.display()));
-    Err(world::as_written(refusal, written, file))
+    Err(release_files::as_written(refusal, written, file))
 }
 
 fn no_folder(file: &Path) -> Option<String> {

@@ -1,7 +1,7 @@
 //! The shell: processes, sockets, time. What follows from what happens is decided in `supervise`; here it is only found out and
 //! carried out. Left here: whether systemd ends or restarts ostlerd (`jobs`).
 //!
-//! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `world`
+//! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `release_files`
 //! (an app looked at, by `files`), `link` (release links), then the mechanisms: `worker_process`, `wire`, `speaker` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard` and `board_file`, `signals`, `jobs`, `notify`. A configuration that changes: `watch` and `watched`, `inspected`, `releases`.
 //! What outlives ostlerd: `state` and `state_writer` (written), `own_file`, `adopt`, `orphans` and `environ` (found again), `handover`, `exec_stop_post`.
@@ -43,6 +43,7 @@ pub mod listen_error;
 mod listen_queue;
 pub mod listeners;
 mod log_file;
+mod machine;
 mod mark;
 pub mod memory;
 mod memory_file;
@@ -58,6 +59,7 @@ mod prepare;
 mod proc;
 pub mod process;
 pub mod reaper;
+pub mod release_files;
 pub mod releases;
 mod rights;
 pub mod scope;
@@ -78,7 +80,6 @@ pub mod watch;
 pub mod watched;
 mod wire;
 pub mod worker_process;
-pub mod world;
 mod zygote;
 
 pub use arguments::Arguments;

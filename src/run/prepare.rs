@@ -10,9 +10,9 @@ use super::inspected::{InspectedApp, InspectedApps, InspectedConfig, InspectionR
 use super::inspection_error::InspectionError;
 use super::process::Children;
 use super::warm::Interpreters;
-use super::{files, identity, log_file, world};
+use super::{files, identity, log_file, machine, release_files};
 use crate::config::{self, App, AppName, Config, Edge, Problems};
-use crate::plan::{self, Account, AppPlan, EnvFile, Facts, Fingerprint, Paths, Refusal};
+use crate::plan::{self, Account, AppPlan, EnvFile, Facts, Fingerprint, Refusal, ReleasePaths};
 use crate::worker::Settings;
 
 /// Reads the configuration and prepares one app of it, from the release that is there now.
@@ -79,7 +79,7 @@ pub(super) async fn a_few_at_a_time<T: Send + 'static>(
     mut looks: impl Iterator<Item = impl Future<Output = T> + Send + 'static>,
 ) -> Vec<T> {
     let (mut ended, mut tasks) = (Vec::new(), tokio::task::JoinSet::new());
-    let at_once = world::cpus().max(1) as usize;
+    let at_once = machine::cpus().max(1) as usize;
     loop {
         while tasks.len() < at_once
             && let Some(look) = looks.next()
@@ -164,8 +164,8 @@ async fn apart<T: Send + 'static>(
     looked.map_err(|held| InspectionError::Held(held.into()))?
 }
 
-fn resolve(app: &App) -> Result<Paths, InspectionError> {
-    Ok(world::resolve(app)?)
+fn resolve(app: &App) -> Result<ReleasePaths, InspectionError> {
+    Ok(release_files::resolve(app)?)
 }
 
 async fn look(
@@ -214,7 +214,7 @@ async fn look_in(
     by: &Interpreters,
     app: &App,
     record: Option<&InspectionRecord>,
-    paths: Paths,
+    paths: ReleasePaths,
 ) -> Result<InspectedApp, InspectionError> {
     let asked = apart(app, files::FEW, move |app| Asked::about(app, paths)).await?;
     if let Some(record) = record
@@ -229,12 +229,12 @@ async fn look_in(
     // New workers read the release as it is now, so it is looked at anew for them.
     let pinned = asked.paths.python.clone();
     let interpreter = move |app: &App| {
-        let found = world::interpreter(&pinned);
-        Ok(found.map_err(|refusal| world::as_written(refusal, &app.python, &pinned))?)
+        let found = release_files::interpreter(&pinned);
+        Ok(found.map_err(|refusal| release_files::as_written(refusal, &app.python, &pinned))?)
     };
     apart(app, files::FEW, interpreter).await?;
     let directory = asked.paths.directory.clone();
-    let release = apart(app, files::WHOLE, move |_| Ok(world::fingerprint(&directory)));
+    let release = apart(app, files::WHOLE, move |_| Ok(release_files::fingerprint(&directory)));
     let (settings, release) = tokio::join!(by.inspect(&asked.inspection), release);
     let (settings, release) = (settings?, release?);
     let (looked, notes) = asked.decide(app, settings, release)?;
@@ -247,7 +247,7 @@ async fn look_in(
 /// All that is found without the interpreter.
 #[derive(Clone)]
 struct Asked {
-    paths: Paths,
+    paths: ReleasePaths,
     own: Account,
     account: Option<Account>,
     env_files: Vec<EnvFile>,
@@ -256,18 +256,18 @@ struct Asked {
 }
 
 impl Asked {
-    fn about(app: &App, paths: Paths) -> Result<Asked, InspectionError> {
+    fn about(app: &App, paths: ReleasePaths) -> Result<Asked, InspectionError> {
         let own = identity::own_account();
         let account = identity::account_of(app, &own)?;
         let as_written = |refusal: Refusal| {
             let pairs = app.env_files.iter().zip(&paths.env_files);
             let named = |(_, pinned): &(_, &PathBuf)| refusal.reason.contains(&*pinned.to_string_lossy());
             match pairs.into_iter().find(named) {
-                Some((written, pinned)) => world::as_written(refusal, written, pinned),
+                Some((written, pinned)) => release_files::as_written(refusal, written, pinned),
                 None => refusal,
             }
         };
-        let env_files = world::read_env_files(&paths.env_files, account.as_ref());
+        let env_files = release_files::read_env_files(&paths.env_files, account.as_ref());
         let env_files = env_files.map_err(|why| why.map(as_written))?;
         log_file::fits(app, &paths)?;
         let env = plan::environment(app, &paths.python, account.as_ref().unwrap_or(&own), &env_files)?;
@@ -281,7 +281,7 @@ impl Asked {
             account: account.clone(),
             umask: app.umask.unwrap_or(0o022),
         };
-        let manage_py = world::has_manage_py(&paths.directory);
+        let manage_py = release_files::has_manage_py(&paths.directory);
         Ok(Asked { paths, own, account, env_files, inspection, manage_py })
     }
 
@@ -292,8 +292,8 @@ impl Asked {
         release: Fingerprint,
     ) -> Result<(InspectedApp, Vec<String>), Refusal> {
         let Asked { paths, own, account, env_files, inspection, manage_py } = self;
-        let cpus = world::cpus();
-        let unprivileged_port = world::unprivileged_port();
+        let cpus = machine::cpus();
+        let unprivileged_port = machine::unprivileged_port();
         let facts =
             Facts { settings, paths, account, own, cpus, env_files, release, unprivileged_port, manage_py };
         let (prepared, notes) = plan::prepare(app, &facts);

@@ -4,7 +4,7 @@
 //! moves, nothing is believed that was seen before the link rested. So what serves is never said to be on its way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use super::inbox::Inbound;
-use super::{files, inspected};
+use super::{files, release_files};
 use crate::config::AppName;
-use crate::observe::Release;
-use crate::plan::Blueprint;
+use crate::observe::ReleaseChange;
+use crate::plan::{Blueprint, Fingerprint};
 
 /// A look reads every directory of every release: not more often than this.
 const SELDOM: Duration = Duration::from_secs(10);
@@ -27,15 +27,15 @@ const HANGS: Duration = Duration::from_secs(20);
 const AT_ONCE: usize = 4;
 
 /// What is looked at: the directory as it is configured, and what serves from it.
-pub type Served = (PathBuf, Arc<Blueprint>);
+pub type ServedRelease = (PathBuf, Arc<Blueprint>);
 
 /// What was found, and for which blueprint.
-pub type Found = BTreeMap<AppName, (Arc<Blueprint>, Release)>;
+pub type ReleaseChanges = BTreeMap<AppName, (Arc<Blueprint>, ReleaseChange)>;
 
 /// The last look, and who waits for the next.
 #[derive(Debug, Default)]
 pub struct Releases {
-    found: Found,
+    found: ReleaseChanges,
     looked: Option<Instant>,
     under_way: bool,
     /// Apps whose link has moved since the look that is under way began.
@@ -48,7 +48,7 @@ pub struct Releases {
 
 impl Releases {
     /// Somebody wants to know of what serves now; whether it takes a look.
-    pub fn asked(&mut self, served: &[Served], answer: oneshot::Sender<()>) -> bool {
+    pub fn asked(&mut self, served: &[ServedRelease], answer: oneshot::Sender<()>) -> bool {
         let is_known = served.iter().all(|(_, blueprint)| self.found_of(blueprint).is_some());
         let fresh = is_known && self.looked.is_some_and(|looked| looked.elapsed() < SELDOM);
         match fresh && !self.under_way {
@@ -61,19 +61,20 @@ impl Releases {
     }
 
     /// Looks at each release.
-    pub fn look(served: Vec<Served>, inbox: tokio::sync::mpsc::UnboundedSender<Inbound>) {
-        let look = |(written, blueprint): Served| async move {
+    pub fn look(served: Vec<ServedRelease>, inbox: tokio::sync::mpsc::UnboundedSender<Inbound>) {
+        let look = |(written, blueprint): ServedRelease| async move {
             let (purpose, of) = (format!("release of {}", blueprint.app), blueprint.clone());
-            let look = move || inspected::release_change(&written, &of.directory, of.release);
+            let look = move || change(&written, &of.directory, of.release);
             let change = files::within(purpose, HANGS, look).await.unwrap_or_else(|held| {
                 let app = blueprint.app.as_str();
                 tracing::warn!(app, "{app}: nothing is known of its release: {held}");
-                Release::default()
+                ReleaseChange::default()
             });
             (blueprint.app.clone(), (blueprint, change))
         };
         tokio::spawn(async move {
-            let (mut left, mut looks, mut found) = (served.into_iter(), JoinSet::new(), Found::new());
+            let (mut left, mut looks, mut found) =
+                (served.into_iter(), JoinSet::new(), ReleaseChanges::new());
             loop {
                 while looks.len() < AT_ONCE
                     && let Some(next) = left.next()
@@ -91,7 +92,7 @@ impl Releases {
     }
 
     /// A look has ended.
-    pub fn looked(&mut self, found: Found) {
+    pub fn looked(&mut self, found: ReleaseChanges) {
         self.found = found;
         for app in std::mem::take(&mut self.overtaken) {
             self.found.remove(&app);
@@ -129,14 +130,24 @@ impl Releases {
     }
 
     /// How the release of what serves has changed, as far as is known.
-    pub fn of(&self, serving: &Arc<Blueprint>) -> Release {
+    pub fn of(&self, serving: &Arc<Blueprint>) -> ReleaseChange {
         let rests = !self.moving.contains(&serving.app);
         self.found_of(serving).filter(|_| rests).cloned().unwrap_or_default()
     }
 
-    fn found_of(&self, serving: &Arc<Blueprint>) -> Option<&Release> {
+    fn found_of(&self, serving: &Arc<Blueprint>) -> Option<&ReleaseChange> {
         let found = self.found.get(&serving.app).filter(|(blueprint, _)| Arc::ptr_eq(blueprint, serving));
         found.map(|(_, change)| change)
+    }
+}
+
+/// Looks whether the release of a generation is still what it was made from. Reads many directories: not for the loop.
+fn change(written: &Path, directory: &Path, release: Fingerprint) -> ReleaseChange {
+    files::at(written);
+    match std::fs::canonicalize(written) {
+        Ok(now) if now != directory => ReleaseChange::Moved(now),
+        Ok(_) if release_files::fingerprint(directory) != release => ReleaseChange::Changed,
+        _ => ReleaseChange::AsItWas,
     }
 }
 
@@ -146,17 +157,20 @@ mod tests {
     use crate::plan;
 
     /// What serves: a folder, and a blueprint made from it.
-    fn served(folder: &str) -> Served {
+    fn served(folder: &str) -> ServedRelease {
         let blueprint =
             Blueprint { directory: folder.into(), ..Blueprint::clone(&plan::sample("").blueprint) };
         (PathBuf::from("/srv/shop/current"), Arc::new(blueprint))
     }
 
-    fn moved(to: &str, (_, blueprint): &Served) -> Found {
-        Found::from([(blueprint.app.clone(), (blueprint.clone(), Release::Moved(PathBuf::from(to))))])
+    fn moved(to: &str, (_, blueprint): &ServedRelease) -> ReleaseChanges {
+        ReleaseChanges::from([(
+            blueprint.app.clone(),
+            (blueprint.clone(), ReleaseChange::Moved(PathBuf::from(to))),
+        )])
     }
 
-    fn begin(releases: &mut Releases, served: &Served) -> bool {
+    fn begin(releases: &mut Releases, served: &ServedRelease) -> bool {
         releases.asked(std::slice::from_ref(served), oneshot::channel().0)
     }
 
@@ -166,9 +180,9 @@ mod tests {
         let mut releases = Releases::default();
         assert!(begin(&mut releases, &old));
         releases.looked(moved("/srv/shop/releases/2", &old));
-        assert_eq!(releases.of(&old.1), Release::Moved("/srv/shop/releases/2".into()));
+        assert_eq!(releases.of(&old.1), ReleaseChange::Moved("/srv/shop/releases/2".into()));
         assert!(!begin(&mut releases, &old), "it was looked at just now");
-        assert_eq!(releases.of(&new.1), Release::AsItWas);
+        assert_eq!(releases.of(&new.1), ReleaseChange::AsItWas);
         assert!(begin(&mut releases, &new), "nothing is known of it");
     }
 
@@ -183,16 +197,16 @@ mod tests {
         releases.link_moves(&app);
         releases.link_rests(&app);
         releases.looked(moved("/srv/shop/releases/2", &served));
-        assert_eq!(releases.of(&served.1), Release::AsItWas);
+        assert_eq!(releases.of(&served.1), ReleaseChange::AsItWas);
         // Seen before, and said after.
         assert!(begin(&mut releases, &served));
         releases.looked(moved("/srv/shop/releases/2", &served));
         releases.link_moves(&app);
-        assert_eq!(releases.of(&served.1), Release::AsItWas);
+        assert_eq!(releases.of(&served.1), ReleaseChange::AsItWas);
         releases.link_rests(&app);
-        assert_eq!(releases.of(&served.1), Release::AsItWas);
+        assert_eq!(releases.of(&served.1), ReleaseChange::AsItWas);
         assert!(begin(&mut releases, &served), "it is looked at anew");
         releases.looked(moved("/srv/shop/releases/3", &served));
-        assert_eq!(releases.of(&served.1), Release::Moved("/srv/shop/releases/3".into()));
+        assert_eq!(releases.of(&served.1), ReleaseChange::Moved("/srv/shop/releases/3".into()));
     }
 }

@@ -27,7 +27,7 @@ use super::socket_activation::Passed;
 use super::tables::Tables;
 use super::worker_process::WorkerHandle;
 use crate::config::{AppName, Config, HealthConfig, Listen, counted};
-use crate::observe::{AppFacts, ConfigStatus, Facts, Release};
+use crate::observe::{AppFacts, ConfigStatus, Facts, ReleaseChange};
 use crate::plan::{AppPlan, Blueprint, Prepared, Readiness, Refusal, Resources};
 use crate::supervise::{
     Action, Event, GenerationId, Observation, Outcome, ProcessId, RequestId, Role, Start, StopSignal, View,
@@ -380,7 +380,7 @@ impl Home {
         Home { listeners, scoreboard, blueprint, makes_sockets: false, waiting: Vec::new() }
     }
 
-    fn facts(&self, release: Release) -> AppFacts {
+    fn facts(&self, release: ReleaseChange) -> AppFacts {
         let all = self.listeners.all();
         let listeners = all.iter().map(|bound| bound.name.to_string()).collect();
         AppFacts { listeners, queues: listen_queue::of(all), release }

@@ -55,10 +55,10 @@ pub(super) fn write(folder: &Path) -> Result<(), DemoError> {
 pub(super) const MIGRATION: &str = "goods.0002_stock";
 
 /// A release: files, each with its text.
-pub(super) type Release = Vec<(&'static str, String)>;
+pub(super) type ProjectRelease = Vec<(&'static str, String)>;
 
 /// What is new in the second release.
-pub(super) fn second() -> Release {
+pub(super) fn second() -> ProjectRelease {
     let migration = include_str!("project/goods/migrations/0002_stock.py").to_owned();
     vec![
         ("goods/migrations/0002_stock.py", migration),
@@ -71,7 +71,7 @@ pub(super) fn second() -> Release {
 /// A release that is bad: what is bad about it, what is new in it, and what its traceback has to name.
 pub(super) struct Bad {
     pub(super) what: &'static str,
-    pub(super) release: Release,
+    pub(super) release: ProjectRelease,
     pub(super) names: &'static str,
 }
 
@@ -102,7 +102,7 @@ pub(super) fn bad() -> [Bad; 3] {
 mod tests {
     use super::*;
 
-    fn views(release: &Release) -> &str {
+    fn views(release: &ProjectRelease) -> &str {
         &release.iter().find(|(name, _)| *name == VIEWS_FILE).expect("each changes the views").1
     }
 

@@ -111,7 +111,7 @@ impl Stage {
     }
 
     /// Puts other files in place, each in one step.
-    pub(super) fn deploy(&self, release: &project::Release) -> Result<(), DemoError> {
+    pub(super) fn deploy(&self, release: &project::ProjectRelease) -> Result<(), DemoError> {
         for (name, text) in release {
             let path = self.project().join(name);
             let new = path.with_extension("py.new");

@@ -14,7 +14,7 @@ fn facts_of(app: &App) -> Facts {
     let number = |name: &str| name.bytes().map(u32::from).sum();
     let account = Account { gid: group.map_or(7, number), ..account(user, number(user)) };
     Facts {
-        paths: Paths {
+        paths: ReleasePaths {
             directory: path(&app.directory),
             python: path(&app.python),
             env_files: app.env_files.clone(),

@@ -47,9 +47,9 @@ pub(super) use {history::law_of_history, output::law_of_output, scan::law_of_nam
 use look::Look;
 use opening::Turns;
 
+use super::machine;
 use super::process::Children;
 use super::tables::Tables;
-use super::world;
 use crate::config::AppName;
 use crate::plan::Account;
 use crate::supervise::{
@@ -95,7 +95,7 @@ impl Migrations {
             runtime: runtime.to_owned(),
             tables: Tables::below(runtime),
             patience: Patience::default(),
-            turns: Turns::new(world::cpus()),
+            turns: Turns::new(machine::cpus()),
             facts,
             runs: BTreeMap::new(),
             clerks: BTreeMap::new(),

@@ -12,7 +12,7 @@ use crate::run::accept_queue;
 use crate::run::inbox::{AllDone, Inbound};
 use crate::run::inspected::{InspectedApp, InspectedConfig};
 use crate::run::prepare;
-use crate::run::releases::{self, Releases, Served};
+use crate::run::releases::{self, Releases, ServedRelease};
 use crate::supervise::{ConfigFound, ConfigState, Event, GenerationId, Outcome, ReadPurpose, View};
 
 impl Shell {
@@ -196,14 +196,14 @@ impl Shell {
             let record = self.inspections.get(&app.name, &blueprint)?;
             Some((record.app.directory.clone(), blueprint))
         });
-        let served: Vec<Served> = served.collect();
+        let served: Vec<ServedRelease> = served.collect();
         if self.releases.asked(&served, asked) {
             Releases::look(served, self.outbox.inbox.clone());
         }
     }
 
     /// They were looked at.
-    pub fn releases_looked(&mut self, found: releases::Found) {
+    pub fn releases_looked(&mut self, found: releases::ReleaseChanges) {
         self.releases.looked(found);
     }
 

@@ -1,4 +1,4 @@
-//! What the machine says about an app: its links, its interpreter, its user, its files. No decisions.
+//! What an app's release is on disk: its folder, its interpreter, its files with environment, its fingerprint. No decisions.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -6,14 +6,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::unistd::Pid;
-
 use super::files::at;
 use super::inspection_error::InspectionError;
 use super::rights::may_change;
 use crate::config::{App, open_regular, parse_env_file};
-use crate::plan::{Account, EnvFile, Fingerprint, Paths, Refusal};
+use crate::plan::{Account, EnvFile, Fingerprint, Refusal, ReleasePaths};
 
 /// More than this of a release is not looked at for its fingerprint.
 const FINGERPRINT_ENTRIES: usize = 20_000;
@@ -29,12 +26,12 @@ const ENV_FILE_MOST: u64 = 1024 * 1024;
 /// # Errors
 ///
 /// The directory or the interpreter is not there or is not what it should be.
-pub fn resolve(app: &App) -> Result<Paths, Refusal> {
+pub fn resolve(app: &App) -> Result<ReleasePaths, Refusal> {
     const TRIES: usize = 10;
     for _ in 0..TRIES {
         let directory = resolve_directory(&app.directory)?;
         let pin = |path: &PathBuf| pin(&app.directory, &directory, path);
-        let paths = Paths {
+        let paths = ReleasePaths {
             python: resolve_python(&app.directory, &directory, &app.python)?,
             env_files: app.env_files.iter().map(pin).collect(),
             log_file: app.log_file.as_ref().map(pin),
@@ -142,19 +139,6 @@ pub fn has_manage_py(directory: &Path) -> bool {
     let file = directory.join("manage.py");
     at(&file);
     file.is_file()
-}
-
-/// How many CPUs this process may use, at least 1.
-pub fn cpus() -> u32 {
-    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return 1 };
-    let usable = (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).count();
-    u32::try_from(usable).unwrap_or(1).max(1)
-}
-
-/// The first port that every user may bind.
-pub(super) fn unprivileged_port() -> u16 {
-    let set = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start");
-    set.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(1024)
 }
 
 /// A mark of the release's Python files: names of folders that hold no source are skipped, links are not followed,
