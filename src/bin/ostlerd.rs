@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use ostler::run::{Arguments, Caller, Places, check, exec_stop_post, handover, launch, run};
+use ostler::run::{Arguments, Caller, DaemonPaths, check, exec_stop_post, handover, launch, run};
 
 /// So long the end waits for what is being read or written still.
 const HANGING: Duration = Duration::from_secs(2);
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    let places = places(&arguments);
+    let paths = paths(&arguments);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     // Threads stay: where no process can be made any more, since some app takes them all, one that is there does the work. tokio
     // panics only if there is none.
@@ -49,14 +49,14 @@ fn main() -> ExitCode {
     };
     ostler::observe::init_log(std::env::var("OSTLER_LOG").ok().as_deref());
     if arguments.finish_stop {
-        runtime.block_on(exec_stop_post::finish_stop(&places));
+        runtime.block_on(exec_stop_post::finish_stop(&paths));
         return ExitCode::SUCCESS;
     }
     if arguments.check {
         let caller = if arguments.for_caller { Caller::Person } else { Caller::Ostlerd };
-        return ExitCode::from(runtime.block_on(check(&places, caller)).tell(arguments.json));
+        return ExitCode::from(runtime.block_on(check(&paths, caller)).tell(arguments.json));
     }
-    let ended = runtime.block_on(run(&places));
+    let ended = runtime.block_on(run(&paths));
     // What still hangs then, on a file system that is dead, is left behind.
     runtime.shutdown_timeout(HANGING);
     match ended {
@@ -68,7 +68,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn places(arguments: &Arguments) -> Places {
+fn paths(arguments: &Arguments) -> DaemonPaths {
     let given = |argument: &Option<PathBuf>, variable: &str, file: &str, default: &str| {
         argument.clone().unwrap_or_else(|| match std::env::var_os(variable) {
             // systemd gives a list where the unit names several; the first is ours.
@@ -79,7 +79,7 @@ fn places(arguments: &Arguments) -> Places {
             _ => PathBuf::from(default),
         })
     };
-    Places {
+    DaemonPaths {
         config: given(&arguments.config, "CONFIGURATION_DIRECTORY", "ostler.toml", "/etc/ostler/ostler.toml"),
         runtime: given(&arguments.runtime_dir, "RUNTIME_DIRECTORY", "", "/run/ostler"),
         state: given(&arguments.state_dir, "STATE_DIRECTORY", "", "/var/lib/ostler"),

@@ -10,7 +10,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::places::Places;
+use super::daemon_paths::DaemonPaths;
 use super::process::Children;
 use super::warm::Interpreters;
 use super::{health, identity, log_file, prepare, release_files};
@@ -71,8 +71,8 @@ struct Found {
 }
 
 /// Checks the files, and each app as far as the caller may.
-pub async fn check(places: &Places, caller: Caller) -> Checked<'_> {
-    let file = places.config.as_path();
+pub async fn check(paths: &DaemonPaths, caller: Caller) -> Checked<'_> {
+    let file = paths.config.as_path();
     let own = identity::own_account();
     let wrong = |exit: u8, problem: String| {
         let (apps, proofs, migrations, unchecked, unanswered) = Default::default();

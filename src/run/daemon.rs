@@ -5,11 +5,11 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::daemon_paths::DaemonPaths;
 use super::driver::Driver;
 use super::handover::{self, Handover};
 use super::journal::Journal;
 use super::orphans::Orphans;
-use super::places::Places;
 use super::process::Children;
 use super::scope::{Scopes, end};
 use super::scoreboard::monotonic_now;
@@ -71,7 +71,7 @@ fn words(refusals: &[Refusal]) -> String {
 }
 
 /// Runs until everything has ended as asked.
-pub async fn run(places: &Places) -> Result<(), StartError> {
+pub async fn run(paths: &DaemonPaths) -> Result<(), StartError> {
     // Before anything else: nothing is open but what came with this process, and nobody else reads the environment.
     debug_assert!(threads::is_alone(), "a second thread was started before what was passed is taken over");
     let mut handover = Handover::take();
@@ -79,36 +79,36 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     // The one thread that is always there: see where the runtime is made.
     drop(tokio::task::spawn_blocking(|| ()));
     // Before the files are read: what is changed from here on is noticed.
-    let watch = Watch::begin(&places.config).await;
-    let read = prepare::read(&places.config);
-    if let (Err(problems), false) = (&read, state::path(&places.runtime).exists()) {
+    let watch = Watch::begin(&paths.config).await;
+    let read = prepare::read(&paths.config);
+    if let (Err(problems), false) = (&read, state::path(&paths.runtime).exists()) {
         return Err(StartError::Config(problems.clone()));
     }
-    let control = control_socket(&places.runtime.join("control.sock"), &mut handover)?;
+    let control = control_socket(&paths.runtime.join("control.sock"), &mut handover)?;
     // Not before the runtime directory is ours alone.
-    let left = what_is_left(&places.runtime);
-    let config = in_force(places, read, left.as_ref()).map_err(StartError::Config)?;
-    make_directory(&places.runtime.join("scoreboards"), 0o700)?;
-    make_directory(&places.state, 0o755)?;
+    let left = what_is_left(&paths.runtime);
+    let config = in_force(paths, read, left.as_ref()).map_err(StartError::Config)?;
+    make_directory(&paths.runtime.join("scoreboards"), 0o700)?;
+    make_directory(&paths.state, 0o755)?;
     if left.is_none() {
         // Of generations that are no more: numbers begin anew.
-        Tables::below(&places.runtime).forget_all();
+        Tables::below(&paths.runtime).forget_all();
     }
     let signals = Signals::listen().map_err(failed_to("handle signals in", Path::new("ostlerd")))?;
     handover::let_signals_in();
     let children = Children::new();
     use_scopes(&children);
-    children.use_marks(&places.runtime);
-    let orphans = left.is_none().then(|| Orphans::of(&children, &places.runtime, &config));
+    children.use_marks(&paths.runtime);
+    let orphans = left.is_none().then(|| Orphans::of(&children, &paths.runtime, &config));
     let passed = passed.with_own(handover.sockets, &handover.names);
     let stored = passed.stored();
-    let health = health::open(&config.health, &places.runtime, &passed)?;
+    let health = health::open(&config.health, &paths.runtime, &passed)?;
     Journal::detect().into_iter().for_each(|journal| children.use_journal(journal));
     reaper::take_orphans(&children).map_err(failed_to("take orphans in", Path::new("ostlerd")))?;
 
     let (outbox, inbox) = inbox::pair();
     let changes = outbox.inbox.clone();
-    let mut shell = Shell::new(children, passed, places, &config, outbox);
+    let mut shell = Shell::new(children, passed, paths, &config, outbox);
     let supervisor = match &left {
         Some(left) => {
             let supervisor = go_on(&mut shell, left).await;
@@ -116,7 +116,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
             end_others(shell.children(), &shell.pids()).await;
             supervisor
         }
-        None => begin(&mut shell, places, &config, orphans).await?,
+        None => begin(&mut shell, paths, &config, orphans).await?,
     };
     shell.close_unclaimed(&config);
     shell.learn_owners();
@@ -126,7 +126,7 @@ pub async fn run(places: &Places) -> Result<(), StartError> {
     tokio::spawn(control::serve(control, channels));
     tokio::spawn(watch.run(changes));
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "ostlerd runs {}", counted(config.apps.len(), "app"));
-    let state_writer = StateWriter::new(state::path(&places.runtime));
+    let state_writer = StateWriter::new(state::path(&paths.runtime));
     let mut driver = Driver::new(supervisor, shell, inbox, ends, signals, state_writer).with_stored(stored);
     if let Some(left) = left {
         driver = driver.going_on(left.kept.origin, left.counters.into());
@@ -150,21 +150,21 @@ fn control_socket(path: &Path, handover: &mut Handover) -> Result<control::Bound
 
 /// The configuration to go on with. Where apps run, the last good one outlives files that are bad or name no app.
 fn in_force(
-    places: &Places,
+    paths: &DaemonPaths,
     read: Result<Config, Problems>,
     left: Option<&State>,
 ) -> Result<Config, Problems> {
     let last_good = left.map(|left| &left.kept.config);
     let read = match (read, last_good) {
         (Ok(config), Some(last)) if config.apps.is_empty() && !last.apps.is_empty() => {
-            Err(config::no_app_left(&places.config))
+            Err(config::no_app_left(&paths.config))
         }
         (read, _) => read,
     };
     match (read, last_good) {
         (Ok(config), _) => {
             if config.apps.is_empty() {
-                tracing::info!("{}", config::no_apps_yet(&places.config));
+                tracing::info!("{}", config::no_apps_yet(&paths.config));
             }
             Ok(config)
         }
@@ -204,11 +204,11 @@ async fn go_on(shell: &mut Shell, left: &State) -> Supervisor {
 /// A supervisor for the configuration, with nothing running yet.
 async fn begin(
     shell: &mut Shell,
-    places: &Places,
+    paths: &DaemonPaths,
     config: &Config,
     orphans: Option<Orphans>,
 ) -> Result<Supervisor, StartError> {
-    let (of, state) = (config.clone(), places.state.clone());
+    let (of, state) = (config.clone(), paths.state.clone());
     let put_back = files::within("links".to_owned(), files::WHOLE, move || put_back_all(&of, &state));
     if let Err(held) = put_back.await {
         tracing::error!("{held}");

@@ -12,14 +12,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::adopt::Living;
 use super::daemon;
+use super::daemon_paths::DaemonPaths;
 use super::listeners::Listeners;
-use super::places::Places;
 use super::process::Children;
 use super::scope::end;
 use super::shell::Shell;
 use super::socket_activation::Passed;
 use super::state::{self, State, WorkerRecord};
-use super::unix_socket::{Place, SocketFile};
+use super::unix_socket::{SocketFile, SocketPath};
 use super::{accept_queue, adopt, identity, jobs};
 use crate::config::{Address, AppName, counted};
 use crate::control;
@@ -33,15 +33,15 @@ const MOST: Duration = Duration::from_secs(75);
 const QUEUES: Duration = Duration::from_secs(1);
 
 /// Ends what an ostlerd has left that died while it was being stopped; does nothing where it is started again.
-pub async fn finish_stop(places: &Places) {
+pub async fn finish_stop(paths: &DaemonPaths) {
     let children = Children::new();
     // Somebody may have started another one by hand.
-    if !jobs::is_stop(&children).await || control::is_held(&places.runtime.join("control.sock")) {
+    if !jobs::is_stop(&children).await || control::is_held(&paths.runtime.join("control.sock")) {
         return;
     }
     daemon::use_scopes(&children);
-    match state::read(&state::path(&places.runtime)) {
-        Ok(Some(left)) => finish(&children, &left, &places.runtime).await,
+    match state::read(&state::path(&paths.runtime)) {
+        Ok(Some(left)) => finish(&children, &left, &paths.runtime).await,
         Ok(None) => {}
         Err(error) => tracing::warn!("what ostlerd has left is killed: of its state, {error}"),
     }
@@ -51,9 +51,9 @@ pub async fn finish_stop(places: &Places) {
         }
         scopes.drop_slices();
     }
-    state::remove(&state::path(&places.runtime));
+    state::remove(&state::path(&paths.runtime));
     // Only where it is left: systemd takes the whole directory away, unless the unit says otherwise.
-    let _ = std::fs::remove_dir_all(places.runtime.join("scoreboards"));
+    let _ = std::fs::remove_dir_all(paths.runtime.join("scoreboards"));
 }
 
 /// Lets nobody in any more, and gives the workers time for what they have.
@@ -114,7 +114,7 @@ async fn remove_files(left: &State, runtime: &Path) {
         let owner = owner_of(left, app);
         for record in records {
             if let (Address::Unix(path), Some(file)) = (&record.listen.address, record.file) {
-                drop(SocketFile::again(Place::new(path, &record.listen, owner.as_ref(), runtime), file));
+                drop(SocketFile::again(SocketPath::new(path, &record.listen, owner.as_ref(), runtime), file));
             }
         }
     }

@@ -191,7 +191,7 @@ impl HostTask {
     /// Runs what is handed in; returns when the process and its group are gone.
     pub async fn run(self) {
         let HostTask { app, generation, patience, mut queue, dropped, process, origin } = self;
-        let place = Place { app: app.as_str(), generation: generation.to_string() };
+        let place = LogSubject { app: app.as_str(), generation: generation.to_string() };
         let late = async {
             let _ = dropped.await;
             sleep(patience.end).await;
@@ -219,12 +219,12 @@ impl HostTask {
 }
 
 /// What a line of the log is about.
-struct Place<'a> {
+struct LogSubject<'a> {
     app: &'a str,
     generation: String,
 }
 
-impl Place<'_> {
+impl LogSubject<'_> {
     fn warn(&self, words: &str) {
         tracing::warn!(app = self.app, generation = self.generation, "{words}");
     }
@@ -253,7 +253,7 @@ impl Origin {
 impl Conversation {
     async fn serve(
         &mut self,
-        place: &Place<'_>,
+        place: &LogSubject<'_>,
         queue: &mut mpsc::Receiver<HookOrder>,
         limit: Duration,
     ) -> Result<(), Trouble> {

@@ -14,7 +14,7 @@ use super::accept_queue::{self, ClosedListener};
 pub use super::listen_error::ListenError;
 use super::socket_activation::Passed;
 use super::tcp_socket;
-use super::unix_socket::{Place, SocketFile};
+use super::unix_socket::{SocketFile, SocketPath};
 use crate::config::{Address, Listen};
 use crate::plan::{Account, Blueprint};
 use crate::worker::ListenerAddress;
@@ -125,7 +125,7 @@ impl Listeners {
         }
         let file = match (&name, record.file) {
             (SocketName::Unix(path), Some(file)) => {
-                let place = Place::new(path, &record.listen, owner, &self.runtime_directory);
+                let place = SocketPath::new(path, &record.listen, owner, &self.runtime_directory);
                 Some(SocketFile::again(place, file))
             }
             _ => None,

@@ -117,8 +117,8 @@ impl Scoreboard {
     }
 
     /// The same slot, to be read by whoever waits for its worker.
-    pub(super) fn place(&self, slot: &Slot) -> io::Result<Place> {
-        Ok(Place { file: self.file.try_clone()?, offset: slot.offset() })
+    pub(super) fn place(&self, slot: &Slot) -> io::Result<WatchedSlot> {
+        Ok(WatchedSlot { file: self.file.try_clone()?, offset: slot.offset() })
     }
 
     /// Writes into a worker's slot that its app stops: all that ostlerd ever says there.
@@ -175,12 +175,12 @@ impl Scoreboard {
 
 /// A slot that is watched until its worker serves: of one that an earlier ostlerd started, nothing else says so.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct WatchedSlot {
     file: File,
     offset: u64,
 }
 
-impl Place {
+impl WatchedSlot {
     /// Waits until the worker serves; of one that drains, or writes what no worker does, for ever.
     pub(super) async fn serves(&self) {
         loop {

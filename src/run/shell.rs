@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::daemon_paths::DaemonPaths;
 use super::hooks::Hooks;
 use super::inbox::{AllDone, Outbox};
 use super::inspected::InspectionRecords;
@@ -17,7 +18,6 @@ use super::listen_queue;
 use super::listeners::{Done, Listeners};
 use super::memory_kills::Killings;
 use super::migration::Migrations;
-use super::places::Places;
 use super::proc::rss;
 use super::process::{Children, Gate};
 use super::releases::Releases;
@@ -135,7 +135,7 @@ impl Shell {
     pub fn new(
         children: Children,
         passed: Passed,
-        Places { runtime, state, .. }: &Places,
+        DaemonPaths { runtime, state, .. }: &DaemonPaths,
         config: &Config,
         outbox: Outbox,
     ) -> Self {

@@ -17,11 +17,11 @@ use super::listen_error::ListenError;
 use crate::plan::Account;
 
 mod folder;
-mod place;
 pub(super) mod removal;
+mod socket_path;
 
 use folder::{Folder, Kind};
-pub(super) use place::Place;
+pub(super) use socket_path::SocketPath;
 
 /// The mode of a socket file where the configuration does not say: an edge under another user can connect.
 const MODE: u32 = 0o666;
@@ -32,7 +32,7 @@ pub(super) type Identity = (u64, u64);
 /// The file of a socket that is bound; removed when this is dropped, if it is still the same file.
 #[derive(Debug)]
 pub(super) struct SocketFile {
-    place: Place,
+    place: SocketPath,
     identity: Identity,
     /// Where it was made; `None` of one that an earlier ostlerd has made.
     folder: Option<Arc<Folder>>,
@@ -42,7 +42,7 @@ pub(super) struct SocketFile {
 
 impl SocketFile {
     /// The file of a socket that an earlier ostlerd bound. Where it is another one by now, it is not touched.
-    pub(super) fn again(place: Place, identity: Identity) -> SocketFile {
+    pub(super) fn again(place: SocketPath, identity: Identity) -> SocketFile {
         SocketFile { place, identity, folder: None, kept: false }
     }
 
@@ -71,7 +71,7 @@ impl Drop for SocketFile {
 
 /// Binds a socket at a place; it does not listen yet, so nobody connects before its file has mode and owner.
 pub(super) fn bind_file(
-    place: &Place,
+    place: &SocketPath,
     mode: Option<u32>,
     owner: Option<&Account>,
 ) -> Result<(OwnedFd, SocketFile), ListenError> {
@@ -98,7 +98,7 @@ pub(super) fn bind_file(
 }
 
 /// The file of a socket that is bound already, if there is one: one without a file is found by nobody.
-pub(super) fn file_of(place: &Place) -> Result<Option<SocketFile>, ListenError> {
+pub(super) fn file_of(place: &SocketPath) -> Result<Option<SocketFile>, ListenError> {
     let found =
         place.with(|folder| Ok(folder.look()?.map(|(identity, kind)| (identity, kind, folder.clone()))));
     let file = |(identity, kind, folder)| {
@@ -110,7 +110,7 @@ pub(super) fn file_of(place: &Place) -> Result<Option<SocketFile>, ListenError> 
 
 /// Gives the socket file at a place another mode.
 pub(super) fn set_access(
-    place: &Place,
+    place: &SocketPath,
     mode: Option<u32>,
     owner: Option<&Account>,
 ) -> Result<(), ListenError> {

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use super::inbox::Inbound;
-use super::watched::Places;
+use super::watched::WatchedPaths;
 use super::{files, prepare};
 use crate::config::{Config, open_regular};
 
@@ -58,10 +58,10 @@ pub struct Watch {
     watcher: Option<RecommendedWatcher>,
     /// Paths where something happened; none where anything may have.
     hints: mpsc::UnboundedReceiver<Vec<PathBuf>>,
-    places: Places,
+    places: WatchedPaths,
     contents: Contents,
     /// With what decides what is found there, as it was when that could be looked at.
-    env_files: BTreeMap<PathBuf, Places>,
+    env_files: BTreeMap<PathBuf, WatchedPaths>,
     complained: bool,
 }
 
@@ -95,7 +95,7 @@ impl Watch {
             complained: watcher.is_none(),
             watcher,
             hints,
-            places: Places::default(),
+            places: WatchedPaths::default(),
             contents: Contents::new(),
             env_files: BTreeMap::new(),
         };
@@ -208,8 +208,8 @@ impl Watch {
         true
     }
 
-    fn places_now(&self) -> Places {
-        let mut places = Places::default();
+    fn places_now(&self) -> WatchedPaths {
+        let mut places = WatchedPaths::default();
         places.add(&self.file);
         places.add_whole(&Config::apps_dir(&self.file));
         for file in &app_files(&self.file) {
@@ -219,7 +219,7 @@ impl Watch {
         places
     }
 
-    fn watch(&mut self, places: &Places) {
+    fn watch(&mut self, places: &WatchedPaths) {
         let Some(watcher) = &mut self.watcher else { return };
         for gone in &self.places.directories {
             // Also of those that stay: under the same name there may be another directory now.
@@ -282,8 +282,8 @@ async fn each<T: Send + 'static>(
     looks.join_all().await
 }
 
-fn places_of(file: &Path) -> Places {
-    let mut places = Places::default();
+fn places_of(file: &Path) -> WatchedPaths {
+    let mut places = WatchedPaths::default();
     places.add(file);
     places
 }

@@ -12,7 +12,7 @@ const LINKS_MOST: usize = 40;
 
 /// Directories, and what in them is of interest.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct WatchedPaths {
     /// To be watched, each without those below it.
     pub directories: BTreeSet<PathBuf>,
     /// Names in them that matter: files, links, and what is not there yet.
@@ -21,7 +21,7 @@ pub struct Places {
     whole: BTreeSet<PathBuf>,
 }
 
-impl Places {
+impl WatchedPaths {
     /// Adds what decides what is found under `path`: where it stands, and each link that leads there. What does not
     /// exist is awaited where it would appear.
     ///
@@ -72,7 +72,7 @@ impl Places {
     }
 
     /// Adds what others hold.
-    pub fn merge(&mut self, other: &Places) {
+    pub fn merge(&mut self, other: &WatchedPaths) {
         self.directories.extend(other.directories.iter().cloned());
         self.names.extend(other.names.iter().cloned());
         self.whole.extend(other.whole.iter().cloned());
@@ -101,8 +101,8 @@ mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
 
-    fn places(path: &Path) -> (Places, PathBuf) {
-        let mut places = Places::default();
+    fn places(path: &Path) -> (WatchedPaths, PathBuf) {
+        let mut places = WatchedPaths::default();
         places.add(path);
         (places, path.parent().unwrap().to_owned())
     }
@@ -147,6 +147,6 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         symlink("b", folder.path().join("a")).unwrap();
         symlink("a", folder.path().join("b")).unwrap();
-        assert!(Places::default().add(&folder.path().join("a")).is_none());
+        assert!(WatchedPaths::default().add(&folder.path().join("a")).is_none());
     }
 }

@@ -22,7 +22,7 @@ use super::messages::{last_words, shown};
 use super::paper::{ORDERS, Paper};
 use super::process::{Children, Gate, Process};
 use super::scope::Inhabitants;
-use super::scoreboard::{Place, Scoreboard, Slot};
+use super::scoreboard::{Scoreboard, Slot, WatchedSlot};
 use super::stand;
 use super::wire::{self, Wire};
 use crate::config::AppName;
@@ -313,7 +313,7 @@ impl WorkerWatch {
 pub(super) async fn watch_adopted(
     worker: ProcessId,
     process: Arc<Process>,
-    boots: Option<Place>,
+    boots: Option<WatchedSlot>,
     events: UnboundedSender<Event>,
 ) {
     // Where nobody receives any more there is nobody to tell.

@@ -14,14 +14,14 @@ use crate::config::{Address, AppName, Listen, Origin};
 use crate::plan::Account;
 use crate::run::files;
 use crate::run::socket_activation::Passed;
-use crate::run::unix_socket::{self, Place, SocketFile};
+use crate::run::unix_socket::{self, SocketFile, SocketPath};
 
 /// Something to do to a file.
 #[derive(Debug)]
 pub(in crate::run) struct Order {
     listen: Listen,
     owner: Option<Account>,
-    place: Place,
+    place: SocketPath,
     what: What,
     shuts: u64,
 }
@@ -66,7 +66,7 @@ impl Order {
 }
 
 fn made(
-    place: &Place,
+    place: &SocketPath,
     listen: &Listen,
     owner: Option<&Account>,
     own: Option<OwnedFd>,
@@ -147,7 +147,7 @@ impl Listeners {
     }
 
     fn order(&self, path: &Path, listen: &Listen, owner: Option<&Account>, what: What) -> Order {
-        let place = Place::new(path, listen, owner, &self.runtime_directory);
+        let place = SocketPath::new(path, listen, owner, &self.runtime_directory);
         Order { listen: listen.clone(), owner: owner.cloned(), place, what, shuts: self.shuts }
     }
 

@@ -14,7 +14,7 @@ use crate::supervise::{LinkFact, LinkOrder, LookAt, ReleaseRecord};
 
 /// One app's link, and the file in which is written down what is known of its releases.
 #[derive(Clone, Debug)]
-struct Place {
+struct AppLink {
     app: AppName,
     /// As configured; `None` if the app no longer is.
     directory: Option<PathBuf>,
@@ -25,9 +25,9 @@ impl Shell {
     /// Does what is ordered; the driver hears of it.
     pub(super) fn switch_release(&self, app: AppName, order: LinkOrder) {
         let inbox = self.outbox.inbox.clone();
-        let place = Place::of(&app, &self.config, &self.state_directory);
+        let app_link = AppLink::of(&app, &self.config, &self.state_directory);
         tokio::spawn(async move {
-            let fact = place.done(order).await;
+            let fact = app_link.done(order).await;
             let _ = inbox.send(Inbound::ReleaseLinkObserved { app, fact });
         });
     }
@@ -41,8 +41,8 @@ impl Shell {
 /// Puts back every link that the machine, or an ostlerd of which nothing is left, ended on the way to a release with.
 pub(in crate::run) fn put_back_all(config: &Config, state: &Path) {
     for app in config.apps.keys() {
-        let place = Place::of(app, config, state);
-        let mut record = record::read(&place.file);
+        let app_link = AppLink::of(app, config, state);
+        let mut record = record::read(&app_link.file);
         let Some(unproven) = record.unproven.clone() else { continue };
         let link = Link::from(unproven.link);
         let leads_to = link.leads_to().ok();
@@ -66,16 +66,16 @@ pub(in crate::run) fn put_back_all(config: &Config, state: &Path) {
             }
         }
         record.unproven = None;
-        if let LinkFact::Failed { why, .. } = place.write(&record) {
-            place.remove(&why);
+        if let LinkFact::Failed { why, .. } = app_link.write(&record) {
+            app_link.remove(&why);
         }
     }
 }
 
-impl Place {
-    fn of(app: &AppName, config: &Config, state: &Path) -> Place {
+impl AppLink {
+    fn of(app: &AppName, config: &Config, state: &Path) -> AppLink {
         let directory = config.apps.get(app).map(|it| it.directory.clone());
-        Place { app: app.clone(), directory, file: record::path(state, app.as_str()) }
+        AppLink { app: app.clone(), directory, file: record::path(state, app.as_str()) }
     }
 
     async fn done(self, order: LinkOrder) -> LinkFact {
@@ -83,9 +83,9 @@ impl Place {
         match order {
             LinkOrder::Read => {
                 let record = Box::new(record::read(&self.file));
-                let (place, unproven) = (self, record.unproven.clone());
+                let (app_link, unproven) = (self, record.unproven.clone());
                 let read = move || {
-                    let link = place.directory.as_deref().and_then(|it| Link::of(it).ok());
+                    let link = app_link.directory.as_deref().and_then(|it| Link::of(it).ok());
                     let leads_to = unproven.and_then(|it| Link::from(it.link).leads_to().ok());
                     (link.map(Into::into), leads_to)
                 };
@@ -94,8 +94,8 @@ impl Place {
                 LinkFact::Read { record, link, leads_to }
             }
             LinkOrder::Look(at) => {
-                let (path, place) = (self.directory.clone().unwrap_or_default(), self);
-                let looked = files::within(purpose, files::WHOLE, move || place.look(at)).await;
+                let (path, app_link) = (self.directory.clone().unwrap_or_default(), self);
+                let looked = files::within(purpose, files::WHOLE, move || app_link.look(at)).await;
                 let held = |held: files::Held| (path, held.to_string(), "nothing was changed".to_owned());
                 looked.map_err(held).unwrap_or_else(|(path, why, remedy)| LinkFact::Failed {
                     path,

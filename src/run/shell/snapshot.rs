@@ -16,7 +16,7 @@ use crate::run::inspected::InspectionRecords;
 use crate::run::listeners::Listeners;
 use crate::run::listeners::bound::inode_of;
 use crate::run::proc::Stat;
-use crate::run::scoreboard::{Place, Scoreboard, Slot};
+use crate::run::scoreboard::{Scoreboard, Slot, WatchedSlot};
 use crate::run::socket_activation::Passed;
 use crate::run::state::{Kept, WorkerRecord};
 use crate::run::worker_process::{WorkerHandle, watch_adopted};
@@ -143,7 +143,7 @@ impl Shell {
         (record, role): (&WorkerRecord, Role),
         Living { process }: Living,
         blueprint: Arc<Blueprint>,
-        (slot, boots): (Option<Slot>, Option<Place>),
+        (slot, boots): (Option<Slot>, Option<WatchedSlot>),
         commands: Option<OwnedFd>,
     ) {
         self.memory.watch(&record.app);

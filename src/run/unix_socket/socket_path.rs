@@ -22,7 +22,7 @@ use crate::run::rights::{NotRoots, as_whom, roots_own};
 
 /// A path, and whose rights lead there.
 #[derive(Clone, Debug)]
-pub(in crate::run) struct Place {
+pub(in crate::run) struct SocketPath {
     path: PathBuf,
     rights: Rights,
     /// Below it, missing folders are made.
@@ -39,16 +39,21 @@ enum Rights {
     UsersOrRoots(Account),
 }
 
-impl Place {
+impl SocketPath {
     /// Of the socket `path` that `listen` asks for. `owner` is whom the app runs as; missing folders are made below `ours`.
-    pub(in crate::run) fn new(path: &Path, listen: &Listen, owner: Option<&Account>, ours: &Path) -> Place {
+    pub(in crate::run) fn new(
+        path: &Path,
+        listen: &Listen,
+        owner: Option<&Account>,
+        ours: &Path,
+    ) -> SocketPath {
         let somebody_else = owner.filter(|it| nix::unistd::geteuid().is_root() && it.uid != 0);
         let rights = match (somebody_else, listen.origin) {
             (None, _) => Rights::Own,
             (Some(user), Origin::Code) => Rights::Users(user.clone()),
             (Some(user), Origin::File) => Rights::UsersOrRoots(user.clone()),
         };
-        Place { path: path.to_owned(), rights, ours: ours.to_owned() }
+        SocketPath { path: path.to_owned(), rights, ours: ours.to_owned() }
     }
 
     pub(in crate::run) fn path(&self) -> &Path {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// Where ostlerd finds and keeps its things.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct DaemonPaths {
     /// The main configuration file.
     pub config: PathBuf,
     /// Sockets, scoreboards: gone after a reboot.
