@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use ostler::run::{Arguments, Caller, DaemonPaths, check, exec_stop_post, handover, launch, run};
+use ostler::run::{Arguments, CheckCaller, DaemonPaths, check, exec_stop_post, handover, launch, run};
 
 /// So long the end waits for what is being read or written still.
 const HANGING: Duration = Duration::from_secs(2);
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if arguments.check {
-        let caller = if arguments.for_caller { Caller::Person } else { Caller::Ostlerd };
+        let caller = if arguments.for_caller { CheckCaller::Person } else { CheckCaller::Ostlerd };
         return ExitCode::from(runtime.block_on(check(&paths, caller)).tell(arguments.json));
     }
     let ended = runtime.block_on(run(&paths));

@@ -9,7 +9,7 @@ use super::files;
 use super::listeners::bound::inode_of;
 use super::listeners::{ListenerRecord, Listeners};
 use super::proc::{Stat, cgroup_of};
-use super::process::{Children, Process};
+use super::process::{Children, ProcessHandle};
 use super::scoreboard::Scoreboard;
 use super::socket_activation::Passed;
 use super::state::WorkerRecord;
@@ -22,7 +22,7 @@ pub(super) const SCOREBOARD: i32 = 6;
 /// A worker that lives.
 #[derive(Debug)]
 pub(super) struct Living {
-    pub(super) process: Process,
+    pub(super) process: ProcessHandle,
 }
 
 /// Those of the workers that live. One is the worker it was where its pid, its start and its control group are the same,
@@ -75,7 +75,7 @@ pub(super) fn take_back<'a>(
 }
 
 /// A copy of the socket of this number that a process holds.
-fn socket_of(process: &Process, inode: u64) -> Option<OwnedFd> {
+fn socket_of(process: &ProcessHandle, inode: u64) -> Option<OwnedFd> {
     use std::os::fd::AsFd;
     let wanted = format!("socket:[{inode}]");
     let numbers = fs::read_dir(format!("/proc/{}/fd", process.pid())).ok()?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::launch::LaunchSpec;
-use super::process::{Children, Gate, Process};
+use super::process::{Children, Gate, ProcessHandle};
 use super::scope::Inhabitants;
 use super::worker_process::launch_spec;
 use crate::plan::Blueprint;
@@ -14,7 +14,7 @@ use crate::supervise::GenerationId;
 const FINDER: &str = "/usr/bin/env";
 
 /// What was started: the process, the gate that it waits at, and the control group that it enters.
-pub(super) type Started = (Arc<Process>, Gate, Option<String>);
+pub(super) type Started = (Arc<ProcessHandle>, Gate, Option<String>);
 
 /// Starts the command of this name; the error is words.
 pub(super) fn start(

@@ -24,7 +24,7 @@ const NOT_ALLOWED: u8 = 77;
 
 /// For whom.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Caller {
+pub enum CheckCaller {
     /// For the ostlerd that would run as this user: what it could not do is wrong.
     Ostlerd,
     /// For this user, while ostlerd is root's: what he may not see is said to be unseen.
@@ -33,7 +33,7 @@ pub enum Caller {
 
 /// What was found.
 #[derive(Debug, Serialize)]
-pub struct Checked<'a> {
+pub struct CheckReport<'a> {
     /// Whether nothing is wrong, as far as was seen.
     valid: bool,
     file: &'a Path,
@@ -64,22 +64,22 @@ struct Unseen {
 
 /// All that the apps have shown.
 #[derive(Default)]
-struct Found {
+struct AppFindings {
     refusals: Vec<Refusal>,
     unchecked: Vec<Unseen>,
     migrations: BTreeMap<AppName, String>,
 }
 
 /// Checks the files, and each app as far as the caller may.
-pub async fn check(paths: &DaemonPaths, caller: Caller) -> Checked<'_> {
+pub async fn check(paths: &DaemonPaths, caller: CheckCaller) -> CheckReport<'_> {
     let file = paths.config.as_path();
     let own = identity::own_account();
     let wrong = |exit: u8, problem: String| {
         let (apps, proofs, migrations, unchecked, unanswered) = Default::default();
         let problem = Some(problem);
-        Checked { valid: false, file, apps, proofs, migrations, unanswered, problem, unchecked, exit }
+        CheckReport { valid: false, file, apps, proofs, migrations, unanswered, problem, unchecked, exit }
     };
-    if let (Caller::Person, Some(what)) = (caller, hidden_file(file)) {
+    if let (CheckCaller::Person, Some(what)) = (caller, hidden_file(file)) {
         let remedy = format!("root may read it: sudo ostler check {}", file.display());
         return wrong(NOT_ALLOWED, format!("error: {what}; {remedy}"));
     }
@@ -87,8 +87,8 @@ pub async fn check(paths: &DaemonPaths, caller: Caller) -> Checked<'_> {
         Ok(config) => config,
         Err(problems) => return wrong(CONFIGURATION, problems.to_string()),
     };
-    let Found { refusals, unchecked, migrations } = match caller {
-        Caller::Person if own.uid != 0 => as_far_as_may(&config, &own).await,
+    let AppFindings { refusals, unchecked, migrations } = match caller {
+        CheckCaller::Person if own.uid != 0 => as_far_as_may(&config, &own).await,
         _ => all(&config).await,
     };
     let proofs = config.apps.iter().map(|(name, app)| (name.clone(), app.probe.proof())).collect();
@@ -96,7 +96,7 @@ pub async fn check(paths: &DaemonPaths, caller: Caller) -> Checked<'_> {
     let (valid, apps) = (refusals.is_empty(), config.apps.into_keys().collect());
     let problem = (!valid).then(|| words(&refusals));
     let exit = if valid { 0 } else { CONFIGURATION };
-    Checked { valid, file, apps, proofs, migrations, unanswered, problem, unchecked, exit }
+    CheckReport { valid, file, apps, proofs, migrations, unanswered, problem, unchecked, exit }
 }
 
 /// The first of the files that the caller may not read.
@@ -110,8 +110,8 @@ fn hidden_file(file: &Path) -> Option<String> {
         .or_else(|| apps.into_iter().find_map(|path| hidden(&path)))
 }
 
-async fn all(config: &Config) -> Found {
-    let mut found = Found::default();
+async fn all(config: &Config) -> AppFindings {
+    let mut found = AppFindings::default();
     for (name, looked) in prepare::all(&Children::new(), config, &BTreeMap::new()).await {
         match looked {
             Ok(looked) => drop(found.migrations.insert(name, looked.plan.migrations())),
@@ -121,7 +121,7 @@ async fn all(config: &Config) -> Found {
     found
 }
 
-async fn as_far_as_may(config: &Config, own: &Account) -> Found {
+async fn as_far_as_may(config: &Config, own: &Account) -> AppFindings {
     let interpreters = Interpreters::among(&Children::new(), config.apps.values());
     let looks = interpreters.into_iter().map(|(app, by)| {
         let (edge, app, own) = (config.edge, app.clone(), own.clone());
@@ -133,7 +133,7 @@ async fn as_far_as_may(config: &Config, own: &Account) -> Found {
     });
     let mut looked = prepare::a_few_at_a_time(looks).await;
     looked.sort_by(|(one, ..), (other, ..)| one.cmp(other));
-    let mut found = Found::default();
+    let mut found = AppFindings::default();
     for (name, looked, unseen) in looked {
         match looked {
             Ok(migrations) => found.migrations.extend(migrations.map(|it| (name.clone(), it))),
@@ -231,7 +231,7 @@ pub(super) fn words(refusals: &[Refusal]) -> String {
     text
 }
 
-impl Checked<'_> {
+impl CheckReport<'_> {
     /// Prints it, and gives the exit status.
     pub fn tell(&self, json: bool) -> u8 {
         if json {

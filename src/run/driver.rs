@@ -189,8 +189,8 @@ impl Driver {
                 self.shell.link_rests(&app);
                 self.fact(Event::ReleaseLinkObserved { app, fact });
             }
-            Inbound::Forked { worker, born } => {
-                if let Some(event) = self.shell.forked(worker, born) {
+            Inbound::Forked { worker, forked } => {
+                if let Some(event) = self.shell.forked(worker, forked) {
                     self.fact(event);
                 }
             }

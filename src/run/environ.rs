@@ -33,29 +33,29 @@ const MOST: u64 = 4 * 1024 * 1024;
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// What is being read, by the number of the thread.
-static READING: Mutex<BTreeMap<u64, Reading>> = Mutex::new(BTreeMap::new());
+static READING: Mutex<BTreeMap<u64, EnvironReading>> = Mutex::new(BTreeMap::new());
 
-struct Reading {
+struct EnvironReading {
     user: u32,
-    process: Process,
+    process: ProcessKey,
     began: Instant,
 }
 
 /// Number and start: another process may get the number.
-type Process = (i32, u64);
+type ProcessKey = (i32, u64);
 
 /// Shows the environment of each of these processes that can hold something of this user's; what cannot be read is left out.
 /// Blocks, and not for long.
 pub(super) fn each(user: u32, pids: impl IntoIterator<Item = i32>, mut see: impl FnMut(i32, Vec<u8>)) {
     let may_be = pids.into_iter().filter(|&pid| user == 0 || acts_for(pid, user));
-    let mut left: VecDeque<Process> =
+    let mut left: VecDeque<ProcessKey> =
         may_be.filter_map(|pid| Some((pid, Stat::of(pid)?.start))).filter(|it| !is_hanging(it)).collect();
     while !left.is_empty() && hanging(user) < HANGING_MOST {
         let (tell, told) = sync_channel(1);
         let (batch, number) = (left.clone(), NEXT.fetch_add(1, Ordering::Relaxed));
         let reads = move || {
             for process in batch {
-                reading().insert(number, Reading { user, process, began: Instant::now() });
+                reading().insert(number, EnvironReading { user, process, began: Instant::now() });
                 let environ = read(process.0);
                 reading().remove(&number);
                 // Nobody waits for one that took too long.
@@ -99,7 +99,7 @@ fn acts_for(pid: i32, user: u32) -> bool {
     users_of(pid).is_some_and(|users| users.contains(&user))
 }
 
-impl Reading {
+impl EnvironReading {
     fn hangs(&self) -> bool {
         self.began.elapsed() >= HANGS
     }
@@ -107,11 +107,11 @@ impl Reading {
 
 /// Whether the thread of this number hangs.
 fn is_stuck(number: u64) -> bool {
-    reading().get(&number).is_some_and(Reading::hangs)
+    reading().get(&number).is_some_and(EnvironReading::hangs)
 }
 
 /// Whether a thread hangs at this process.
-fn is_hanging(process: &Process) -> bool {
+fn is_hanging(process: &ProcessKey) -> bool {
     reading().values().any(|it| it.process == *process && it.hangs())
 }
 
@@ -119,7 +119,7 @@ fn hanging(user: u32) -> usize {
     reading().values().filter(|it| it.user == user && it.hangs()).count()
 }
 
-fn reading() -> MutexGuard<'static, BTreeMap<u64, Reading>> {
+fn reading() -> MutexGuard<'static, BTreeMap<u64, EnvironReading>> {
     READING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

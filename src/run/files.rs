@@ -30,15 +30,15 @@ const HANGING_MOST: usize = 4;
 static LOOKING: Mutex<BTreeMap<u64, Looking>> = Mutex::new(BTreeMap::new());
 
 thread_local! {
-    static AT: RefCell<Option<At>> = const { RefCell::new(None) };
+    static AT: RefCell<Option<CurrentPath>> = const { RefCell::new(None) };
 }
 
 /// Where a look is.
-pub(super) type At = Arc<Mutex<PathBuf>>;
+pub(super) type CurrentPath = Arc<Mutex<PathBuf>>;
 
 struct Looking {
     purpose: String,
-    at: At,
+    at: CurrentPath,
     began: Instant,
 }
 
@@ -99,7 +99,7 @@ pub(super) async fn within<T: Send + 'static>(
         return Err(hanging.into_iter().next().expect("there are several"));
     }
     let (answer, answered) = oneshot::channel();
-    let at = At::default();
+    let at = CurrentPath::default();
     let number = begin(Looking { purpose, at: at.clone(), began: Instant::now() });
     let began = apart(move || {
         AT.set(Some(at));
@@ -148,12 +148,12 @@ pub(super) fn at(path: &Path) {
 }
 
 /// Where this thread looks, for one that goes on with it ([`go_on_at`]).
-pub(super) fn here() -> Option<At> {
+pub(super) fn here() -> Option<CurrentPath> {
     AT.with_borrow(Clone::clone)
 }
 
 /// Has this thread say where it looks in the name of another one.
-pub(super) fn go_on_at(at: Option<At>) {
+pub(super) fn go_on_at(at: Option<CurrentPath>) {
     AT.set(at);
 }
 

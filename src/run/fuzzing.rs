@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::messages::{Messages, last_words, shown};
 use super::proc::{cgroup_in, law_of_stat};
-use super::state::Kept;
+use super::state::SavedState;
 use super::{handover, holder, listen_queue, memory, migration, scoreboard};
 use crate::config::fuzzing::{Law, is_harmless};
 use crate::config::parse_app;
@@ -135,9 +135,9 @@ fn slot(bytes: &[u8]) {
 /// `state.json` that is damaged, and what the core makes of it; the first byte is who of the workers is still there.
 fn state(bytes: &[u8]) {
     let Some((there, text)) = bytes.split_first() else { return };
-    let Ok(kept) = serde_json::from_slice::<Kept>(text) else { return };
+    let Ok(kept) = serde_json::from_slice::<SavedState>(text) else { return };
     let written = serde_json::to_vec(&kept).expect("its keys are text");
-    serde_json::from_slice::<Kept>(&written).expect("what is written is read");
+    serde_json::from_slice::<SavedState>(&written).expect("what is written is read");
     let stages = [None, Some(Stage::Empty), Some(Stage::Booting), Some(Stage::Ready), Some(Stage::Draining)];
     let found: BTreeMap<_, _> = kept
         .snapshot
@@ -201,7 +201,7 @@ fn environment(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use super::Kept;
+    use super::SavedState;
 
     /// What an ostlerd of this format has written; if one is not read any more, the format's version has to be raised.
     #[test]
@@ -209,7 +209,7 @@ mod tests {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus/state");
         for file in std::fs::read_dir(folder).unwrap() {
             let path = file.unwrap().path();
-            let read = serde_json::from_slice::<Kept>(&std::fs::read(&path).unwrap()[1..]);
+            let read = serde_json::from_slice::<SavedState>(&std::fs::read(&path).unwrap()[1..]);
             let kept = read.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert!(kept.snapshot.processes().count() > 0, "{}", path.display());
         }

@@ -66,8 +66,8 @@ impl Handover {
             let fd = unsafe { OwnedFd::from_raw_fd(number) };
             let _ = fcntl(&fd, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC));
             match kind_of(&fd, number) {
-                Some(Kept::Listener) => handover.sockets.push(fd),
-                Some(Kept::Lock) => handover.lock = Some(fd),
+                Some(HandedOver::Listener) => handover.sockets.push(fd),
+                Some(HandedOver::Lock) => handover.lock = Some(fd),
                 // Not ours to close: the runtime, or whoever started us, has it.
                 None => std::mem::forget(fd),
             }
@@ -83,7 +83,7 @@ pub(super) fn names_of(text: &str) -> Vec<(u64, String)> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kept {
+enum HandedOver {
     Listener,
     Lock,
 }
@@ -100,12 +100,12 @@ fn is_bound_alone(fd: &impl AsFd) -> bool {
     is_stream && alone && getsockname::<SockaddrStorage>(number).is_ok()
 }
 
-fn kind_of(fd: &impl AsFd, number: i32) -> Option<Kept> {
+fn kind_of(fd: &impl AsFd, number: i32) -> Option<HandedOver> {
     if listens(fd) || is_bound_alone(fd) {
-        return Some(Kept::Listener);
+        return Some(HandedOver::Listener);
     }
     let target = std::fs::read_link(format!("/proc/self/fd/{number}")).ok()?;
-    (target.file_name()? == "ostlerd.lock").then_some(Kept::Lock)
+    (target.file_name()? == "ostlerd.lock").then_some(HandedOver::Lock)
 }
 
 fn open_descriptors() -> Vec<i32> {
@@ -163,7 +163,8 @@ pub(super) fn become_program(program: &Path, names: &[(u64, &str)], sockets: &[u
             let fd = unsafe { std::os::fd::BorrowedFd::borrow_raw(*number) };
             // A listener that refuses cannot be told by its looks from a connection that was reset.
             let is_ours = inode_of(fd).is_some_and(|inode| sockets.contains(&inode));
-            *number > 2 && (is_ours || matches!(kind_of(&fd, *number), Some(Kept::Lock)) || listens(&fd))
+            *number > 2
+                && (is_ours || matches!(kind_of(&fd, *number), Some(HandedOver::Lock)) || listens(&fd))
         })
         .collect();
     set_inherited(&kept, true);

@@ -45,15 +45,15 @@ pub enum HealthError {
 /// Everything of health that is bound. Dropped, it closes the ports and removes the files of Unix sockets.
 #[derive(Debug)]
 pub(super) struct Ports {
-    checks: ClosedListener,
-    agent: ClosedListener,
+    checks: HealthListener,
+    agent: HealthListener,
     token: Option<Token>,
     sources: Option<Sources>,
 }
 
 /// The addresses where one thing is answered.
 #[derive(Debug)]
-struct ClosedListener {
+struct HealthListener {
     wanted: Vec<Listen>,
     listeners: Listeners,
     /// Of the listeners, so many are served.
@@ -67,15 +67,15 @@ struct ClosedListener {
 pub(super) fn open(config: &HealthConfig, runtime: &Path, passed: &Passed) -> Result<Ports, HealthError> {
     let token = config.token_file.as_deref().map(Token::read).transpose()?;
     let default = [Address::Tcp(HEALTH_DEFAULT)];
-    let mut checks = ClosedListener::of(config.listen.as_deref().unwrap_or(&default), runtime);
-    let mut agent = ClosedListener::of(config.agent.as_slice(), runtime);
+    let mut checks = HealthListener::of(config.listen.as_deref().unwrap_or(&default), runtime);
+    let mut agent = HealthListener::of(config.agent.as_slice(), runtime);
     checks.bind(passed)?;
     agent.bind(passed)?;
     Ok(Ports { checks, agent, token, sources: None })
 }
 
-impl ClosedListener {
-    fn of(addresses: &[Address], runtime: &Path) -> ClosedListener {
+impl HealthListener {
+    fn of(addresses: &[Address], runtime: &Path) -> HealthListener {
         let listen = |address: &Address| {
             let (address, origin) = (address.clone(), Origin::File);
             Listen { address, mode: None, backlog: BACKLOG, origin }
@@ -84,7 +84,7 @@ impl ClosedListener {
         // IPv4 first: where it stands beside IPv6's wildcard, that one leaves it the port.
         wanted.sort_by_key(|it| !matches!(it.address, Address::Tcp(address) if address.is_ipv4()));
         let (listeners, missing) = (Listeners::new(runtime), BTreeMap::new());
-        ClosedListener { wanted, listeners, served: 0, missing }
+        HealthListener { wanted, listeners, served: 0, missing }
     }
 
     /// Binds what is missing, each for itself where not all of it can be had.

@@ -17,11 +17,11 @@ use tokio::time::{sleep, timeout};
 use super::launch::LaunchSpec;
 use super::listeners;
 use super::messages::last_words;
-use super::process::{Children, Process};
+use super::process::{Children, ProcessHandle};
 use super::scope::Inhabitants;
 use super::wire::Wire;
 use super::worker_process::{launch_spec, start_interpreter};
-use super::zygote::{self, Parent, Unborn};
+use super::zygote::{self, ForkingWorker, Parent};
 use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::supervise::{GenerationId, HOOKS_GRACE};
@@ -32,25 +32,25 @@ const QUEUE: usize = 1024;
 
 /// How long the process may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct HookPatience {
     /// For one hook; for the first one with the reading of the settings.
     pub hook: Duration,
     /// For its end, with the hooks that still wait.
     pub end: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience { hook: Duration::from_secs(60), end: HOOKS_GRACE }
+impl Default for HookPatience {
+    fn default() -> HookPatience {
+        HookPatience { hook: Duration::from_secs(60), end: HOOKS_GRACE }
     }
 }
 
-/// Where hooks are handed in. Dropped, the process runs what was handed in and ends, within [`Patience::end`].
+/// Where hooks are handed in. Dropped, the process runs what was handed in and ends, within [`HookPatience::end`].
 #[derive(Debug)]
 pub struct HookHost {
     app: AppName,
     /// Empty while it is being forked.
-    process: Arc<OnceLock<Arc<Process>>>,
+    process: Arc<OnceLock<Arc<ProcessHandle>>>,
     queue: mpsc::Sender<HookOrder>,
     behind: bool,
     _wanted: oneshot::Sender<()>,
@@ -61,15 +61,15 @@ pub struct HookHost {
 pub struct HostTask {
     app: AppName,
     generation: GenerationId,
-    patience: Patience,
+    patience: HookPatience,
     queue: mpsc::Receiver<HookOrder>,
     dropped: oneshot::Receiver<()>,
-    process: Arc<OnceLock<Arc<Process>>>,
-    origin: Origin,
+    process: Arc<OnceLock<Arc<ProcessHandle>>>,
+    origin: HostOrigin,
 }
 
 #[derive(Debug)]
-enum Origin {
+enum HostOrigin {
     Started(Conversation),
     Forked(Box<Forked>),
 }
@@ -77,7 +77,7 @@ enum Origin {
 /// What a zygote was told to fork.
 #[derive(Debug)]
 struct Forked {
-    forking: Unborn,
+    forking: ForkingWorker,
     children: Children,
     blueprint: Blueprint,
     cgroup: Option<String>,
@@ -85,13 +85,13 @@ struct Forked {
 
 #[derive(Debug)]
 struct Conversation {
-    process: Arc<Process>,
+    process: Arc<ProcessHandle>,
     wire: Wire,
 }
 
 /// Why no more hooks run for this generation.
 #[derive(Debug, thiserror::Error)]
-enum Trouble {
+enum HookFailure {
     #[error("their process could not be forked: {0}")]
     NotForked(String),
     #[error("their process ended")]
@@ -111,7 +111,7 @@ pub fn start(
     children: &Children,
     generation: GenerationId,
     blueprint: &Blueprint,
-    patience: Patience,
+    patience: HookPatience,
 ) -> Result<(HookHost, HostTask), String> {
     let (app, orders) = (&blueprint.app, orders(generation, blueprint));
     let scope = children.place(app, Inhabitants::Generation(generation));
@@ -123,7 +123,7 @@ pub fn start(
     let (process, wire) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &outputs)
         .map_err(|error| format!("cannot make a process for the hooks of {app}: {error}"))?;
     let conversation = Conversation { process: Arc::new(process), wire };
-    Ok(made((app.clone(), generation), patience, Origin::Started(conversation)))
+    Ok(made((app.clone(), generation), patience, HostOrigin::Started(conversation)))
 }
 
 /// Has the zygote fork it. The error is words; whatever else goes wrong is told later, in the log.
@@ -131,7 +131,7 @@ pub(super) fn fork(
     children: &Children,
     generation: GenerationId,
     blueprint: &Blueprint,
-    patience: Patience,
+    patience: HookPatience,
     Parent { commands, scoreboard, cgroup }: Parent<'_>,
 ) -> Result<(HookHost, HostTask), String> {
     let orders = orders(generation, blueprint);
@@ -140,7 +140,7 @@ pub(super) fn fork(
     let (children, blueprint) = (children.clone(), blueprint.clone());
     let app = blueprint.app.clone();
     let forked = Box::new(Forked { forking, children, blueprint, cgroup });
-    Ok(made((app, generation), patience, Origin::Forked(forked)))
+    Ok(made((app, generation), patience, HostOrigin::Forked(forked)))
 }
 
 fn orders(generation: GenerationId, blueprint: &Blueprint) -> Orders {
@@ -151,8 +151,8 @@ fn orders(generation: GenerationId, blueprint: &Blueprint) -> Orders {
 
 fn made(
     (app, generation): (AppName, GenerationId),
-    patience: Patience,
-    origin: Origin,
+    patience: HookPatience,
+    origin: HostOrigin,
 ) -> (HookHost, HostTask) {
     let (queue, waiting) = mpsc::channel(QUEUE);
     let (wanted, dropped) = oneshot::channel();
@@ -200,19 +200,21 @@ impl HostTask {
         let mut conversation =
             match begun.await.unwrap_or_else(|_| Err("its zygote has made nothing of it".to_owned())) {
                 Ok(conversation) => conversation,
-                Err(words) => return place.no_more(&Trouble::NotForked(words).to_string()),
+                Err(words) => return place.no_more(&HookFailure::NotForked(words).to_string()),
             };
         process.get_or_init(|| conversation.process.clone());
         let ended = tokio::select! {
             ended = conversation.serve(&place, &mut queue, patience.hook) => ended,
-            () = late => Err(Trouble::Late(patience.end)),
+            () = late => Err(HookFailure::Late(patience.end)),
         };
         // What it left running is killed while its group is still its own.
         let _ = conversation.process.kill_group();
         let exit = conversation.process.wait().await;
         match ended {
             Ok(()) => {}
-            Err(late @ Trouble::Late(_)) => place.warn(&format!("the hooks of gunicorn's master: {late}")),
+            Err(late @ HookFailure::Late(_)) => {
+                place.warn(&format!("the hooks of gunicorn's master: {late}"))
+            }
             Err(trouble) => place.no_more(&format!("{trouble} ({exit})")),
         }
     }
@@ -236,15 +238,15 @@ impl LogSubject<'_> {
     }
 }
 
-impl Origin {
+impl HostOrigin {
     /// The process, once it is there. The error is words.
     async fn begin(self) -> Result<Conversation, String> {
         let Forked { forking, children, blueprint, cgroup } = match self {
-            Origin::Started(conversation) => return Ok(conversation),
-            Origin::Forked(forked) => *forked,
+            HostOrigin::Started(conversation) => return Ok(conversation),
+            HostOrigin::Forked(forked) => *forked,
         };
-        let newborn = forking.forked().await?;
-        let ((process, gate), wire) = newborn.process(&children, &blueprint, cgroup.as_deref())?;
+        let forked = forking.forked().await?;
+        let ((process, gate), wire) = forked.process(&children, &blueprint, cgroup.as_deref())?;
         gate.open();
         Ok(Conversation { process: Arc::new(process), wire })
     }
@@ -256,16 +258,16 @@ impl Conversation {
         place: &LogSubject<'_>,
         queue: &mut mpsc::Receiver<HookOrder>,
         limit: Duration,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), HookFailure> {
         loop {
             let order = tokio::select! {
                 order = queue.recv() => order,
-                () = self.process.ended() => return Err(Trouble::Died),
+                () = self.process.ended() => return Err(HookFailure::Died),
             };
             let Some(order) = order else { break };
             let hook = order.hook;
             let answer = timeout(limit, self.ask(&order)).await;
-            if let Some(error) = answer.map_err(|_| Trouble::Hung { hook, limit })?? {
+            if let Some(error) = answer.map_err(|_| HookFailure::Hung { hook, limit })?? {
                 place.warn(&format!("the hook {} failed, and nothing else did: {error}", hook.name()));
             }
         }
@@ -276,7 +278,7 @@ impl Conversation {
     }
 
     /// Has one hook run; what it raised, where it raised something.
-    async fn ask(&mut self, order: &HookOrder) -> Result<Option<String>, Trouble> {
+    async fn ask(&mut self, order: &HookOrder) -> Result<Option<String>, HookFailure> {
         self.wire.renew();
         // Where the process is gone, that is found below, with what it said before.
         self.wire.tell(&order.to_line()).await;
@@ -291,7 +293,7 @@ impl Conversation {
                 match message {
                     Message::Ran(ran) => return Ok(ran.error.map(|error| one_line(&error))),
                     Message::Failed(failed) => {
-                        return Err(Trouble::Failed(one_line(&last_words(&failed).message)));
+                        return Err(HookFailure::Failed(one_line(&last_words(&failed).message)));
                     }
                     Message::Here
                     | Message::Proved(_)
@@ -303,11 +305,11 @@ impl Conversation {
                 }
             }
             if ended {
-                return Err(Trouble::Died);
+                return Err(HookFailure::Died);
             }
             if heard.closed {
                 self.process.ended().await;
-                return Err(Trouble::Died);
+                return Err(HookFailure::Died);
             }
         }
     }

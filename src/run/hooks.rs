@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::hook_host::{self, HookHost, Patience};
+use super::hook_host::{self, HookHost, HookPatience};
 use super::process::Children;
 use super::zygote::Parent;
 use crate::config::AppName;
@@ -15,7 +15,7 @@ use crate::worker::{HookOrder, HookWorker};
 
 /// The processes of all apps.
 #[derive(Debug)]
-pub(super) struct Hooks {
+pub(super) struct HookHosts {
     children: Children,
     hosts: BTreeMap<(AppName, GenerationId), HookHost>,
     tasks: JoinSet<()>,
@@ -23,9 +23,9 @@ pub(super) struct Hooks {
     ended: Option<(ProcessId, i32)>,
 }
 
-impl Hooks {
-    pub(super) fn new(children: Children) -> Hooks {
-        Hooks { children, hosts: BTreeMap::new(), tasks: JoinSet::new(), ended: None }
+impl HookHosts {
+    pub(super) fn new(children: Children) -> HookHosts {
+        HookHosts { children, hosts: BTreeMap::new(), tasks: JoinSet::new(), ended: None }
     }
 
     /// Starts the process of a generation, forked from `parent` where a zygote has loaded the settings.
@@ -37,7 +37,7 @@ impl Hooks {
         first: DueHook,
     ) {
         while self.tasks.try_join_next().is_some() {}
-        let patience = Patience::default();
+        let patience = HookPatience::default();
         let made = match parent {
             Some(parent) => hook_host::fork(&self.children, generation, blueprint, patience, parent),
             None => hook_host::start(&self.children, generation, blueprint, patience),
@@ -83,7 +83,7 @@ impl Hooks {
     pub(super) async fn close(&mut self) {
         self.hosts.clear();
         // Each host kills its own process in time; more than that nobody waits for.
-        let limit = 2 * Patience::default().end;
+        let limit = 2 * HookPatience::default().end;
         let _ = timeout(limit, async { while self.tasks.join_next().await.is_some() {} }).await;
     }
 }

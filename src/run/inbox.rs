@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::inspected::{InspectedApp, InspectedConfig};
 use super::listeners::Done;
 use super::releases;
-use super::zygote::Newborn;
+use super::zygote::ForkedWorker;
 use crate::config::AppName;
 use crate::plan::Refusal;
 use crate::supervise::{Event, GenerationId, LinkFact, ProcessId, ReadPurpose};
@@ -57,7 +57,7 @@ pub enum Inbound {
         /// Which one.
         worker: ProcessId,
         /// What has become of it, or why nothing has.
-        born: Result<Newborn, String>,
+        forked: Result<ForkedWorker, String>,
     },
     /// What a generation's code uses of the database is kept.
     TablesKept {

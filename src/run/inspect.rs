@@ -13,8 +13,8 @@ use tokio::net::unix::pipe;
 use super::inspection_error::InspectionError;
 use super::launch::LaunchSpec;
 use super::messages::{last_words, shown};
-use super::process::{Children, Process};
-use super::scope::{Alone, Purpose};
+use super::process::{Children, ProcessHandle};
+use super::scope::{Alone, ScopePurpose};
 use super::stand;
 use super::warm::Warm;
 use super::wire::Wire;
@@ -172,7 +172,7 @@ fn has_not_answered(
     }
 }
 
-enum Answer {
+enum SettingsAnswer {
     Settings(Box<Settings>),
     Failed(Refusal),
 }
@@ -187,7 +187,7 @@ struct Interpreter {
 /// A process that ends with what it is for, and all of its group and of its scope.
 #[derive(Debug)]
 pub(super) struct KilledOnDrop {
-    pub(super) process: Process,
+    pub(super) process: ProcessHandle,
     pub(super) scope: Alone,
 }
 
@@ -211,7 +211,7 @@ impl Drop for KilledOnDrop {
 
 impl Interpreter {
     fn start(children: &Children, inspection: &Inspection) -> io::Result<Interpreter> {
-        let scope = Alone::of(children, &inspection.app, Purpose::Settings);
+        let scope = Alone::of(children, &inspection.app, ScopePurpose::Settings);
         let title = format!("ostler: {} [settings]", inspection.app);
         let spec = LaunchSpec { scope: scope.place(), ..inspection.launch_spec(title) };
         let orders = inspection.orders();
@@ -248,18 +248,18 @@ impl Interpreter {
         let exit = self.process.end().await;
         let output = self.output_so_far();
         match heard {
-            Some(Some(Answer::Settings(settings))) => Told::Settings(settings),
-            Some(Some(Answer::Failed(refusal))) if refusal.detail.is_empty() => {
+            Some(Some(SettingsAnswer::Settings(settings))) => Told::Settings(settings),
+            Some(Some(SettingsAnswer::Failed(refusal))) if refusal.detail.is_empty() => {
                 Told::Failed(Refusal { detail: output, ..refusal })
             }
-            Some(Some(Answer::Failed(refusal))) => Told::Failed(refusal),
+            Some(Some(SettingsAnswer::Failed(refusal))) => Told::Failed(refusal),
             Some(None) => Told::Failed(ended_without_answer(inspection, exit, output)),
             None => Told::Hangs(has_not_answered(inspection, limit, stand, output)),
         }
     }
 
     /// Listens until there is an answer, or until the process has ended without one.
-    async fn listen(&mut self) -> Option<Answer> {
+    async fn listen(&mut self) -> Option<SettingsAnswer> {
         let (mut control_open, mut output_open) = (true, true);
         let mut buffer = vec![0; 8192];
         loop {
@@ -306,12 +306,12 @@ fn keep_end(kept: &mut Vec<u8>, more: &[u8]) {
     kept.drain(..excess);
 }
 
-fn answer_of(message: Message) -> Option<Answer> {
+fn answer_of(message: Message) -> Option<SettingsAnswer> {
     match message {
-        Message::Settings(settings) => Some(Answer::Settings(settings)),
+        Message::Settings(settings) => Some(SettingsAnswer::Settings(settings)),
         Message::Failed(failed) => {
             let words = last_words(&failed);
-            Some(Answer::Failed(Refusal { detail: words.traceback, ..Refusal::new(words.message) }))
+            Some(SettingsAnswer::Failed(Refusal { detail: words.traceback, ..Refusal::new(words.message) }))
         }
         Message::Here
         | Message::Proved(_)

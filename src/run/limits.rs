@@ -70,22 +70,22 @@ const LIMITS: [Limit; 4] = [
 ];
 
 #[derive(Debug)]
-enum Order {
+enum LimitOrder {
     Set(AppName, Resources),
     Done(oneshot::Sender<()>),
 }
 
 /// The limits of every app.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct AppLimits {
     children: Children,
-    orders: Option<mpsc::UnboundedSender<Order>>,
+    orders: Option<mpsc::UnboundedSender<LimitOrder>>,
 }
 
-impl Limits {
+impl AppLimits {
     /// Nothing is limited.
-    pub(super) fn new(children: Children) -> Limits {
-        Limits { children, orders: None }
+    pub(super) fn new(children: Children) -> AppLimits {
+        AppLimits { children, orders: None }
     }
 
     /// Has these limits put in force, and no others, after what was asked before. What cannot be done is said.
@@ -106,14 +106,14 @@ impl Limits {
             orders
         });
         // The task ends with the last sender.
-        let _ = orders.send(Order::Set(app, resources));
+        let _ = orders.send(LimitOrder::Set(app, resources));
     }
 
     /// Waits until all that was asked is done.
     pub(super) async fn close(&mut self) {
         if let Some(orders) = self.orders.take() {
             let (done, waits) = oneshot::channel();
-            let _ = orders.send(Order::Done(done));
+            let _ = orders.send(LimitOrder::Done(done));
             let _ = waits.await;
         }
     }
@@ -134,12 +134,12 @@ pub(super) fn forget() {
     }
 }
 
-async fn carry_out(mut inbox: mpsc::UnboundedReceiver<Order>, children: Children) {
+async fn carry_out(mut inbox: mpsc::UnboundedReceiver<LimitOrder>, children: Children) {
     while let Some(order) = inbox.recv().await {
         match order {
-            Order::Set(app, resources) => set(&children, &app, &resources).await,
+            LimitOrder::Set(app, resources) => set(&children, &app, &resources).await,
             // Whoever waits may have gone.
-            Order::Done(done) => drop(done.send(())),
+            LimitOrder::Done(done) => drop(done.send(())),
         }
     }
 }

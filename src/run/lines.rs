@@ -2,16 +2,16 @@
 
 /// What is complete of a stream of lines.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(super) struct LineSplitter {
     limit: usize,
     line: Vec<u8>,
     skipping: bool,
 }
 
-impl Lines {
+impl LineSplitter {
     /// Lines of at most `limit` bytes; a longer one is skipped as a whole.
-    pub(super) fn new(limit: usize) -> Lines {
-        Lines { limit, line: Vec::new(), skipping: false }
+    pub(super) fn new(limit: usize) -> LineSplitter {
+        LineSplitter { limit, line: Vec::new(), skipping: false }
     }
 
     /// Takes what was read, and gives the lines that are complete now; `None` for one that was too long. Blank ones

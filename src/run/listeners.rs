@@ -26,7 +26,7 @@ mod refusing;
 pub use bound::{Bound, SocketName};
 use bound::{Entry, failed, inode_of, name_of, start};
 pub use files::Done;
-pub(super) use files::{Order, carry_out};
+pub(super) use files::{FileOrder, carry_out};
 use refusing::entry_of;
 
 /// A connection that sends nothing is handed to a worker after this many seconds all the same.
@@ -82,7 +82,7 @@ impl Listeners {
         owner: Option<&Account>,
         passed: &Passed,
     ) -> Result<(), ListenError> {
-        let done = self.orders(wanted, owner, passed).into_iter().map(Order::carry_out).collect();
+        let done = self.orders(wanted, owner, passed).into_iter().map(FileOrder::carry_out).collect();
         self.bind_with(wanted, passed, done)
     }
 

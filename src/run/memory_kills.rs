@@ -19,10 +19,10 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// What was counted in the slice of each app.
 #[derive(Debug, Default)]
-pub(super) struct Killings(BTreeMap<AppName, Tally>);
+pub(super) struct Killings(BTreeMap<AppName, KillTally>);
 
 #[derive(Debug)]
-struct Tally {
+struct KillTally {
     slice: PathBuf,
     seen: Events,
     /// Counted, and no death is known for it yet.
@@ -45,7 +45,7 @@ impl Killings {
     /// From now on kills in this app's slice are noticed; those before are not its workers' of now.
     pub(super) fn watch(&mut self, app: &AppName) {
         if !self.0.contains_key(app) {
-            self.0.insert(app.clone(), Tally::of(scope::group_of(&crate::plan::slice_of(app))));
+            self.0.insert(app.clone(), KillTally::of(scope::group_of(&crate::plan::slice_of(app))));
         }
     }
 
@@ -68,10 +68,10 @@ impl Killings {
     }
 }
 
-impl Tally {
-    fn of(slice: PathBuf) -> Tally {
+impl KillTally {
+    fn of(slice: PathBuf) -> KillTally {
         let seen = Events::of(&slice);
-        Tally { slice, seen, unclaimed: 0, own_limit: false, since: Instant::now() }
+        KillTally { slice, seen, unclaimed: 0, own_limit: false, since: Instant::now() }
     }
 
     /// Counts; what has waited too long is given up, and returned.
@@ -131,8 +131,8 @@ mod tests {
             fs::write(self.0.path().join("memory.events"), text).unwrap();
         }
 
-        fn tally(&self) -> Tally {
-            Tally::of(self.0.path().to_owned())
+        fn tally(&self) -> KillTally {
+            KillTally::of(self.0.path().to_owned())
         }
     }
 

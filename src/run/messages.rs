@@ -1,6 +1,6 @@
 //! What comes back on the control socket: lines of JSON from a process that is not trusted.
 
-use super::lines::Lines;
+use super::lines::LineSplitter;
 use crate::config::visible;
 use crate::supervise::LastWords;
 use crate::worker::{FailedMessage, LINE_LIMIT, Message};
@@ -14,7 +14,7 @@ const LONGEST_MESSAGE: usize = 4096;
 /// Bytes in, messages out, bounded.
 #[derive(Debug)]
 pub(super) struct Messages {
-    lines: Lines,
+    lines: LineSplitter,
     taken: usize,
     /// How many lines were no message of the contract.
     pub(super) strange: usize,
@@ -22,7 +22,7 @@ pub(super) struct Messages {
 
 impl Default for Messages {
     fn default() -> Self {
-        Messages { lines: Lines::new(LINE_LIMIT), taken: 0, strange: 0 }
+        Messages { lines: LineSplitter::new(LINE_LIMIT), taken: 0, strange: 0 }
     }
 }
 

@@ -83,6 +83,6 @@ pub mod worker_process;
 mod zygote;
 
 pub use arguments::Arguments;
-pub use check::{Caller, check};
+pub use check::{CheckCaller, check};
 pub use daemon::{StartError, run};
 pub use daemon_paths::DaemonPaths;

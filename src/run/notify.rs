@@ -13,7 +13,7 @@ use crate::observe::{Status, status_line};
 
 mod sender;
 
-use sender::{Line, Message, Sender};
+use sender::{NotifyLine, NotifyMessage, Sender};
 
 /// At least so often, also without a watchdog.
 const BEAT: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const BEAT: Duration = Duration::from_secs(10);
 /// The way to systemd, if it listens.
 #[derive(Debug, Default)]
 pub struct Notifier {
-    way: Option<Way>,
+    way: Option<SystemdLink>,
     /// Whether it is, and whether systemd knows.
     is_ready: bool,
     ready: bool,
@@ -34,7 +34,7 @@ pub struct Notifier {
 }
 
 #[derive(Debug)]
-struct Way {
+struct SystemdLink {
     sender: Sender,
     watchdog: bool,
     period: Duration,
@@ -60,7 +60,7 @@ impl Notifier {
     /// `watchdog` is how long the loop may stand still.
     fn over(sender: Sender, watchdog: Option<Duration>) -> Notifier {
         let period = watchdog.map_or(BEAT, |limit| (limit / 4).min(BEAT));
-        let way = Way { sender, watchdog: watchdog.is_some(), period };
+        let way = SystemdLink { sender, watchdog: watchdog.is_some(), period };
         Notifier { way: Some(way), ..Notifier::default() }
     }
 
@@ -69,14 +69,14 @@ impl Notifier {
         let Some(way) = &self.way else { return };
         self.stored.retain(|number| {
             let kept = sockets.iter().any(|(it, _)| it == number);
-            kept || !way.sender.send(Message::Remove(format!("{STORED}{number}")))
+            kept || !way.sender.send(NotifyMessage::Remove(format!("{STORED}{number}")))
         });
         for (number, fd) in sockets {
             let new = !self.stored.contains(number);
             // A copy that cannot be made now is made at a later turn.
             if new
                 && let Ok(copy) = fd.try_clone_to_owned()
-                && way.sender.send(Message::Store(format!("{STORED}{number}"), copy))
+                && way.sender.send(NotifyMessage::Store(format!("{STORED}{number}"), copy))
             {
                 self.stored.insert(*number);
             }
@@ -102,28 +102,28 @@ impl Notifier {
         let reloading = reloading && self.ready && !stopping;
         let mut lines = Vec::new();
         match () {
-            () if stopping && !self.stopping => lines.push(Line::Stopping),
+            () if stopping && !self.stopping => lines.push(NotifyLine::Stopping),
             () if stopping => {}
             () if reloading && !self.reloading => {
-                lines.push(Line::Reloading(i128::from(monotonic_now() / 1000)));
+                lines.push(NotifyLine::Reloading(i128::from(monotonic_now() / 1000)));
             }
             // Of a reload's end as well.
-            () if ready && !self.ready || self.reloading && !reloading => lines.push(Line::Ready),
+            () if ready && !self.ready || self.reloading && !reloading => lines.push(NotifyLine::Ready),
             () => {}
         }
         // What begins counts from now on: its first beat cannot wait for the next one's turn.
         let begins = stopping && !self.stopping || reloading && !self.reloading;
         let due = begins || self.beat.is_none_or(|beat| beat.elapsed() >= way.period);
         if line != self.line {
-            lines.push(Line::Status(line.clone()));
+            lines.push(NotifyLine::Status(line.clone()));
         }
         if due && way.watchdog {
-            lines.push(Line::Watchdog);
+            lines.push(NotifyLine::Watchdog);
         }
         if due && (stopping || reloading || !ready) {
-            lines.push(Line::MoreTime);
+            lines.push(NotifyLine::MoreTime);
         }
-        if lines.is_empty() || !way.sender.send(Message::Lines(lines)) {
+        if lines.is_empty() || !way.sender.send(NotifyMessage::Lines(lines)) {
             return;
         }
         (self.ready, self.reloading, self.stopping, self.line) = (ready, reloading, stopping, line);
@@ -148,22 +148,22 @@ mod tests {
         Status { version, pid: 1, draining: stopping, drain, config, apps: Vec::new() }
     }
 
-    fn pair(watchdog: Option<Duration>) -> (Receiver<Message>, Notifier) {
+    fn pair(watchdog: Option<Duration>) -> (Receiver<NotifyMessage>, Notifier) {
         let (messages, systemd) = sync_channel(1);
         (systemd, Notifier::over(Sender::to(messages), watchdog))
     }
 
     /// The lines of the message that was sent, none if none was.
-    fn sent(systemd: &Receiver<Message>) -> Vec<Line> {
+    fn sent(systemd: &Receiver<NotifyMessage>) -> Vec<NotifyLine> {
         match systemd.try_recv() {
-            Ok(Message::Lines(lines)) => lines,
+            Ok(NotifyMessage::Lines(lines)) => lines,
             Ok(other) => panic!("{other:?}"),
             Err(_) => Vec::new(),
         }
     }
 
-    fn no_apps() -> Line {
-        Line::Status("no apps yet: put one into apps.d".to_owned())
+    fn no_apps() -> NotifyLine {
+        NotifyLine::Status("no apps yet: put one into apps.d".to_owned())
     }
 
     #[test]
@@ -171,33 +171,35 @@ mod tests {
         let (systemd, mut notifier) = pair(None);
         notifier.is_ready();
         notifier.tell(&status(false), false);
-        assert_eq!(sent(&systemd), [Line::Ready, no_apps()]);
+        assert_eq!(sent(&systemd), [NotifyLine::Ready, no_apps()]);
         notifier.tell(&status(false), false);
         assert_eq!(sent(&systemd), []);
         notifier.tell(&status(true), false);
-        let line = Line::Status("stopping: no apps yet: put one into apps.d".to_owned());
-        assert_eq!(sent(&systemd), [Line::Stopping, line, Line::MoreTime]);
+        let line = NotifyLine::Status("stopping: no apps yet: put one into apps.d".to_owned());
+        assert_eq!(sent(&systemd), [NotifyLine::Stopping, line, NotifyLine::MoreTime]);
     }
 
     #[test]
     fn a_reload_has_a_beginning_an_end_and_as_much_time_as_it_takes() {
         let (systemd, mut notifier) = pair(Some(Duration::from_nanos(1)));
         notifier.tell(&status(false), true);
-        assert_eq!(sent(&systemd), [no_apps(), Line::Watchdog, Line::MoreTime]);
+        assert_eq!(sent(&systemd), [no_apps(), NotifyLine::Watchdog, NotifyLine::MoreTime]);
         notifier.is_ready();
         notifier.tell(&status(false), true);
-        assert_eq!(sent(&systemd), [Line::Ready, Line::Watchdog]);
+        assert_eq!(sent(&systemd), [NotifyLine::Ready, NotifyLine::Watchdog]);
         let before = i128::from(monotonic_now() / 1000);
         notifier.tell(&status(false), true);
         let lines = sent(&systemd);
-        let [Line::Reloading(since), Line::Watchdog, Line::MoreTime] = lines[..] else { panic!("{lines:?}") };
+        let [NotifyLine::Reloading(since), NotifyLine::Watchdog, NotifyLine::MoreTime] = lines[..] else {
+            panic!("{lines:?}")
+        };
         assert!((before..=i128::from(monotonic_now() / 1000)).contains(&since), "{since}");
         notifier.tell(&status(false), true);
-        assert_eq!(sent(&systemd), [Line::Watchdog, Line::MoreTime]);
+        assert_eq!(sent(&systemd), [NotifyLine::Watchdog, NotifyLine::MoreTime]);
         notifier.tell(&status(false), false);
-        assert_eq!(sent(&systemd), [Line::Ready, Line::Watchdog]);
+        assert_eq!(sent(&systemd), [NotifyLine::Ready, NotifyLine::Watchdog]);
         notifier.tell(&status(true), true);
-        assert_eq!(sent(&systemd).first(), Some(&Line::Stopping));
+        assert_eq!(sent(&systemd).first(), Some(&NotifyLine::Stopping));
     }
 
     #[test]
@@ -206,7 +208,7 @@ mod tests {
         notifier.tell(&status(true), false);
         sent(&systemd);
         notifier.tell(&status(true), false);
-        assert_eq!(sent(&systemd), [Line::Watchdog, Line::MoreTime]);
+        assert_eq!(sent(&systemd), [NotifyLine::Watchdog, NotifyLine::MoreTime]);
     }
 
     #[test]
@@ -215,12 +217,12 @@ mod tests {
         let (systemd, mut notifier) = pair(None);
         let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         notifier.keep_sockets(&[(7, socket.as_fd())]);
-        let Ok(Message::Store(name, _)) = systemd.try_recv() else { panic!("it is not stored") };
+        let Ok(NotifyMessage::Store(name, _)) = systemd.try_recv() else { panic!("it is not stored") };
         assert_eq!(name, "ostler-listen-7");
         notifier.keep_sockets(&[(7, socket.as_fd())]);
         assert!(systemd.try_recv().is_err());
         notifier.keep_sockets(&[]);
-        let Ok(Message::Remove(name)) = systemd.try_recv() else { panic!("it is not removed") };
+        let Ok(NotifyMessage::Remove(name)) = systemd.try_recv() else { panic!("it is not removed") };
         assert_eq!(name, "ostler-listen-7");
     }
 
@@ -234,13 +236,13 @@ mod tests {
         notifier.tell(&status(false), false);
         notifier.tell(&status(true), false);
         notifier.keep_sockets(&[(8, socket.as_fd())]);
-        assert_eq!(sent(&systemd), [Line::Ready, no_apps()]);
+        assert_eq!(sent(&systemd), [NotifyLine::Ready, no_apps()]);
         assert!(systemd.try_recv().is_err());
         notifier.tell(&status(true), false);
-        assert_eq!(sent(&systemd).first(), Some(&Line::Stopping));
+        assert_eq!(sent(&systemd).first(), Some(&NotifyLine::Stopping));
         notifier.keep_sockets(&[(8, socket.as_fd())]);
-        assert!(matches!(systemd.try_recv(), Ok(Message::Remove(name)) if name.ends_with("-7")));
+        assert!(matches!(systemd.try_recv(), Ok(NotifyMessage::Remove(name)) if name.ends_with("-7")));
         notifier.keep_sockets(&[(8, socket.as_fd())]);
-        assert!(matches!(systemd.try_recv(), Ok(Message::Store(name, _)) if name.ends_with("-8")));
+        assert!(matches!(systemd.try_recv(), Ok(NotifyMessage::Store(name, _)) if name.ends_with("-8")));
     }
 }

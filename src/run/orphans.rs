@@ -1,6 +1,6 @@
 //! Workers that an earlier ostlerd left, where what it knew of them is lost or of no use.
 //!
-//! They are known by what no other user can forge ([`Proof`]); whoever only looks like one is let alone, and the port that
+//! They are known by what no other user can forge ([`OwnershipProof`]); whoever only looks like one is let alone, and the port that
 //! he holds is in use. What they serve of their own app's addresses is taken from them, so that clients wait and are not
 //! turned away; they finish what they have; and then they end. Only after that is anything started.
 
@@ -14,13 +14,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::listeners;
 use super::proc;
-use super::process::{Children, Process};
+use super::process::{Children, ProcessHandle};
 use crate::config::{AppName, Config, Listen, agreed, counted};
 use crate::supervise::StopSignal;
 
 mod proof;
 
-use proof::Proof;
+use proof::OwnershipProof;
 
 /// So long they may take: their own time is not known either, and clients wait.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,7 +32,7 @@ pub(super) struct Orphans(Vec<Orphan>);
 #[derive(Debug)]
 struct Orphan {
     app: AppName,
-    process: Process,
+    process: ProcessHandle,
     /// Copies of what it listens on.
     sockets: Vec<OwnedFd>,
 }
@@ -40,7 +40,9 @@ struct Orphan {
 impl Orphans {
     /// Finds them.
     pub(super) fn of(children: &Children, runtime_directory: &Path, config: &Config) -> Orphans {
-        let Some(proof) = Proof::new(children, runtime_directory, config) else { return Orphans(Vec::new()) };
+        let Some(proof) = OwnershipProof::new(children, runtime_directory, config) else {
+            return Orphans(Vec::new());
+        };
         let orphan = |pid| {
             let proven = proof.of(pid)?;
             // Asked once more with the pidfd open: from then on nothing can be mistaken for it.
@@ -90,7 +92,7 @@ impl Orphans {
 }
 
 /// The sockets that a process listens on. Only what is a socket is taken: to look at a file may take for ever.
-fn listening(process: &Process) -> Vec<OwnedFd> {
+fn listening(process: &ProcessHandle) -> Vec<OwnedFd> {
     let folder = fs::read_dir(format!("/proc/{}/fd", process.pid())).into_iter().flatten();
     let number = |entry: fs::DirEntry| {
         let target = fs::read_link(entry.path()).ok()?;

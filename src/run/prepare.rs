@@ -216,7 +216,7 @@ async fn look_in(
     record: Option<&InspectionRecord>,
     paths: ReleasePaths,
 ) -> Result<InspectedApp, InspectionError> {
-    let asked = apart(app, files::FEW, move |app| Asked::about(app, paths)).await?;
+    let asked = apart(app, files::FEW, move |app| InspectionFacts::about(app, paths)).await?;
     if let Some(record) = record
         && asked.inspection == record.inspection
     {
@@ -246,7 +246,7 @@ async fn look_in(
 
 /// All that is found without the interpreter.
 #[derive(Clone)]
-struct Asked {
+struct InspectionFacts {
     paths: ReleasePaths,
     own: Account,
     account: Option<Account>,
@@ -255,8 +255,8 @@ struct Asked {
     manage_py: bool,
 }
 
-impl Asked {
-    fn about(app: &App, paths: ReleasePaths) -> Result<Asked, InspectionError> {
+impl InspectionFacts {
+    fn about(app: &App, paths: ReleasePaths) -> Result<InspectionFacts, InspectionError> {
         let own = identity::own_account();
         let account = identity::account_of(app, &own)?;
         let as_written = |refusal: Refusal| {
@@ -282,7 +282,7 @@ impl Asked {
             umask: app.umask.unwrap_or(0o022),
         };
         let manage_py = release_files::has_manage_py(&paths.directory);
-        Ok(Asked { paths, own, account, env_files, inspection, manage_py })
+        Ok(InspectionFacts { paths, own, account, env_files, inspection, manage_py })
     }
 
     fn decide(
@@ -291,7 +291,7 @@ impl Asked {
         settings: Settings,
         release: Fingerprint,
     ) -> Result<(InspectedApp, Vec<String>), Refusal> {
-        let Asked { paths, own, account, env_files, inspection, manage_py } = self;
+        let InspectionFacts { paths, own, account, env_files, inspection, manage_py } = self;
         let cpus = machine::cpus();
         let unprivileged_port = machine::unprivileged_port();
         let facts =

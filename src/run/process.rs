@@ -31,10 +31,10 @@ use crate::supervise::{Exit, StopSignal};
 /// The children that are watched by somebody, and how new ones are started. Clones are the same set, and may
 /// be held by any task.
 #[derive(Clone, Debug)]
-pub struct Children(Arc<Shared>);
+pub struct Children(Arc<ChildSet>);
 
 #[derive(Debug)]
-struct Shared {
+struct ChildSet {
     launcher: PathBuf,
     watched: Mutex<BTreeSet<i32>>,
     takes_orphans: OnceLock<()>,
@@ -59,14 +59,14 @@ impl Children {
     /// Children that another `ostlerd` launches.
     pub fn launched_by(launcher: PathBuf) -> Children {
         let (watched, takes_orphans, scopes, journal, runtime_directory) = Default::default();
-        Children(Arc::new(Shared { launcher, watched, takes_orphans, scopes, journal, runtime_directory }))
+        Children(Arc::new(ChildSet { launcher, watched, takes_orphans, scopes, journal, runtime_directory }))
     }
 
     /// Starts a program in a session of its own with each of `fds` at the number beside it, and no others.
     ///
     /// An error means that no process was made. That the program itself could not be run is told on
     /// descriptor 5 and by an exit with 126 or 127.
-    pub fn spawn(&self, spec: &LaunchSpec, fds: &[(BorrowedFd<'_>, i32)]) -> io::Result<Process> {
+    pub fn spawn(&self, spec: &LaunchSpec, fds: &[(BorrowedFd<'_>, i32)]) -> io::Result<ProcessHandle> {
         let (process, gate) = self.spawn_held(spec, fds)?;
         gate.open();
         Ok(process)
@@ -77,7 +77,7 @@ impl Children {
         &self,
         spec: &LaunchSpec,
         fds: &[(BorrowedFd<'_>, i32)],
-    ) -> io::Result<(Process, Gate)> {
+    ) -> io::Result<(ProcessHandle, Gate)> {
         if fds.len() >= launch_fds::MOST {
             let words = format!("{} descriptors are too many: at most {}", fds.len(), launch_fds::MOST - 1);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
@@ -96,7 +96,7 @@ impl Children {
         // Unreaped, the number is still this child's when its pidfd is made; std never reaps on drop.
         let pid = child.id() as i32;
         self.watched().insert(pid);
-        let process = Process::of(pid, self.clone()).inspect_err(|_| {
+        let process = ProcessHandle::of(pid, self.clone()).inspect_err(|_| {
             let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
             let _ = wait_id(libc::P_PID, pid as u32, libc::WEXITED);
             self.watched().remove(&pid);
@@ -106,8 +106,8 @@ impl Children {
 
     /// Takes over a process that an earlier ostlerd started, if `is_it` still says so once it can no more be
     /// mistaken for another.
-    pub(super) fn adopt(&self, pid: i32, is_it: impl Fn() -> bool) -> io::Result<Option<Process>> {
-        let process = match Process::of(pid, self.clone()) {
+    pub(super) fn adopt(&self, pid: i32, is_it: impl Fn() -> bool) -> io::Result<Option<ProcessHandle>> {
+        let process = match ProcessHandle::of(pid, self.clone()) {
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
             process => process?,
         };
@@ -207,20 +207,20 @@ impl Gate {
 
 /// A child, or a process that an earlier ostlerd started. Dropped before it has ended, it goes on, and is reaped as an orphan later.
 #[derive(Debug)]
-pub struct Process {
+pub struct ProcessHandle {
     pid: i32,
     pidfd: AsyncFd<OwnedFd>,
     exit: OnceLock<Exit>,
     children: Children,
 }
 
-impl Process {
-    fn of(pid: i32, children: Children) -> io::Result<Process> {
+impl ProcessHandle {
+    fn of(pid: i32, children: Children) -> io::Result<ProcessHandle> {
         let number = rustix::process::Pid::from_raw(pid).ok_or(Errno::ESRCH)?;
         let pidfd = pidfd_open(number, PidfdFlags::empty())?;
         // SAFETY: the descriptor is owned by what is registered, and so stays open and the same.
         let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?;
-        Ok(Process { pid, pidfd, exit: OnceLock::new(), children })
+        Ok(ProcessHandle { pid, pidfd, exit: OnceLock::new(), children })
     }
 
     /// The process's number, to be shown and looked up; never to be signalled by.
@@ -312,7 +312,11 @@ impl Process {
     }
 
     /// Another process, if `is_it` says so once it can no more be mistaken for a third.
-    pub(super) fn adopt_beside(&self, pid: i32, is_it: impl Fn() -> bool) -> io::Result<Option<Process>> {
+    pub(super) fn adopt_beside(
+        &self,
+        pid: i32,
+        is_it: impl Fn() -> bool,
+    ) -> io::Result<Option<ProcessHandle>> {
         self.children.adopt(pid, is_it)
     }
 
@@ -347,7 +351,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ProcessHandle {
     fn drop(&mut self) {
         if self.exit.get().is_none() {
             self.children.watched().remove(&self.pid);

@@ -68,7 +68,7 @@ impl From<Errno> for NotRoots {
 /// The folder `path`, where all of the way to it is root's: no folder or link of it can be changed by anybody else, so it is
 /// the same folder for whoever follows the path next. Missing folders are made where `make` says so.
 pub(super) fn roots_own(path: &Path, make: bool) -> Result<OwnedFd, NotRoots> {
-    let mut way = Way::at_root()?;
+    let mut way = PathWalk::at_root()?;
     let mut rest: VecDeque<OsString> = parts(path);
     let mut links = 0;
     while let Some(part) = rest.pop_front() {
@@ -95,7 +95,7 @@ pub(super) fn roots_own(path: &Path, make: bool) -> Result<OwnedFd, NotRoots> {
                 }
                 let target = PathBuf::from(readlinkat(&found, "")?);
                 if target.is_absolute() {
-                    way = Way::at_root()?;
+                    way = PathWalk::at_root()?;
                 }
                 let mut more = parts(&target);
                 more.append(&mut rest);
@@ -122,7 +122,7 @@ fn parts(path: &Path) -> VecDeque<OsString> {
 }
 
 /// How far a path has been followed.
-struct Way {
+struct PathWalk {
     at: OwnedFd,
     path: PathBuf,
     /// Whether others may make files here, as in /tmp, but not touch those of root's.
@@ -131,12 +131,12 @@ struct Way {
 
 const FOLDER: OFlag = OFlag::O_PATH.union(OFlag::O_CLOEXEC).union(OFlag::O_NOFOLLOW);
 
-impl Way {
-    fn at_root() -> Result<Way, NotRoots> {
+impl PathWalk {
+    fn at_root() -> Result<PathWalk, NotRoots> {
         let at = open("/", FOLDER, Mode::empty())?;
         let path = PathBuf::from("/");
         let is_shared = is_shared(&fstat(&at)?, &path)?;
-        Ok(Way { at, path, is_shared })
+        Ok(PathWalk { at, path, is_shared })
     }
 
     fn step(&self, part: &OsString) -> Result<OwnedFd, Errno> {
@@ -144,10 +144,10 @@ impl Way {
         openat(&self.at, part.as_os_str(), FOLDER, Mode::empty())
     }
 
-    fn into(self, at: OwnedFd, stat: &FileStat, part: &OsString) -> Result<Way, NotRoots> {
+    fn into(self, at: OwnedFd, stat: &FileStat, part: &OsString) -> Result<PathWalk, NotRoots> {
         let path = self.path.join(part);
         let is_shared = is_shared(stat, &path)?;
-        Ok(Way { at, path, is_shared })
+        Ok(PathWalk { at, path, is_shared })
     }
 
     fn up(&mut self) -> Result<(), NotRoots> {

@@ -25,8 +25,8 @@ mod group;
 mod left;
 
 pub(super) use alone::Alone;
-pub use alone::Purpose;
-pub use group::Group;
+pub use alone::ScopePurpose;
+pub use group::ControlGroup;
 pub(super) use left::{end, end_left};
 
 /// Where control groups of version 2 are, as systemd mounts them.
@@ -45,7 +45,7 @@ pub enum Inhabitants {
     /// The commands that run after a rollout, one after the other.
     PostDeploy,
     /// One process of no generation, with its number: each of them has a scope of its own.
-    Alone(Purpose, u64),
+    Alone(ScopePurpose, u64),
 }
 
 /// A scope that a process is to be in before its program runs; made where it is not there yet.
@@ -66,7 +66,7 @@ pub struct Place {
 impl Place {
     /// Its control group as `/proc/PID/cgroup` names it.
     pub(super) fn cgroup(&self) -> String {
-        Group::new(self.group.clone()).cgroup()
+        ControlGroup::new(self.group.clone()).cgroup()
     }
 }
 
@@ -133,14 +133,14 @@ impl Scopes {
     }
 
     /// The place for a process that works for several apps.
-    fn place_of_several(&self, purpose: Purpose, number: u64) -> Place {
+    fn place_of_several(&self, purpose: ScopePurpose, number: u64) -> Place {
         let (unit, slice) = (format!("{SLICE}-{}-{number}.scope", purpose.name()), format!("{SLICE}.slice"));
         let group = Path::new(ROOT).join(&slice).join(&unit);
         Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
     }
 
     /// The scopes of an app's generations that hold processes.
-    pub(super) fn of_generations(&self, app: &AppName) -> Vec<Group> {
+    pub(super) fn of_generations(&self, app: &AppName) -> Vec<ControlGroup> {
         // Of the generation that is no number.
         let any = scope_of(app, "g");
         let begins = any.trim_end_matches(".scope");
@@ -150,11 +150,11 @@ impl Scopes {
         };
         let items = fs::read_dir(group_of(&slice_of(app))).into_iter().flatten().flatten();
         let scopes = items.filter(|item| item.file_name().to_str().is_some_and(is_one));
-        scopes.map(|item| Group::new(item.path())).filter(|group| !group.is_empty()).collect()
+        scopes.map(|item| ControlGroup::new(item.path())).filter(|group| !group.is_empty()).collect()
     }
 
     /// Every scope that holds processes: those of an ostlerd that has died, where this one has started nothing yet.
-    pub fn inhabited(&self) -> Vec<Group> {
+    pub fn inhabited(&self) -> Vec<ControlGroup> {
         let slice = Path::new(ROOT).join(format!("{SLICE}.slice"));
         let below = |folder: &Path, ending: &str| -> Vec<PathBuf> {
             let items = fs::read_dir(folder).into_iter().flatten().flatten().map(|item| item.path());
@@ -163,13 +163,13 @@ impl Scopes {
         let several = below(&slice, "scope");
         let of_apps = below(&slice, "slice").into_iter().flat_map(|app| below(&app, "scope"));
         let scopes = several.into_iter().chain(of_apps);
-        scopes.map(Group::new).filter(|group| !group.is_empty()).collect()
+        scopes.map(ControlGroup::new).filter(|group| !group.is_empty()).collect()
     }
 
     /// Takes the empty slices away: systemd leaves them when their scopes are gone. Does not wait.
     pub fn drop_slices(&self) {
         let slice = Path::new(ROOT).join(format!("{SLICE}.slice"));
-        if !slice.exists() || !Group::new(slice).is_empty() {
+        if !slice.exists() || !ControlGroup::new(slice).is_empty() {
             return;
         }
         let mut command = Command::new("/usr/bin/systemctl");
@@ -216,11 +216,11 @@ mod tests {
         let group = "/sys/fs/cgroup/ostler.slice/ostler-shop.slice/ostler-shop-g7.scope";
         assert_eq!(place.group, Path::new(group));
         assert_eq!(scopes().place(&app, Inhabitants::Migration).unit, "ostler-shop-migrate.scope");
-        let database = scopes().place(&app, Inhabitants::Alone(Purpose::Database, 3));
+        let database = scopes().place(&app, Inhabitants::Alone(ScopePurpose::Database, 3));
         assert_eq!(database.unit, "ostler-shop-database-3.scope");
         assert_eq!(database.slice, "ostler-shop.slice");
         // No app has a scope of this name: those have a letter behind the app's name.
-        let several = scopes().place_of_several(Purpose::Settings, 3);
+        let several = scopes().place_of_several(ScopePurpose::Settings, 3);
         assert_eq!(several.unit, "ostler-settings-3.scope");
         assert_eq!(several.group, Path::new("/sys/fs/cgroup/ostler.slice/ostler-settings-3.scope"));
     }

@@ -10,10 +10,10 @@ use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::daemon_paths::DaemonPaths;
-use super::hooks::Hooks;
+use super::hooks::HookHosts;
 use super::inbox::{AllDone, Outbox};
 use super::inspected::InspectionRecords;
-use super::limits::{self, Limits};
+use super::limits::{self, AppLimits};
 use super::listen_queue;
 use super::listeners::{Done, Listeners};
 use super::memory_kills::Killings;
@@ -46,7 +46,7 @@ mod snapshot;
 pub(super) mod sockets;
 mod spawns;
 
-pub(super) use effects::Effect;
+pub(super) use effects::DeferredEffect;
 
 /// Memory is read with every look while a worker is so young: it grows fast then.
 const YOUTH: Duration = Duration::from_secs(6);
@@ -60,17 +60,17 @@ pub struct Shell {
     state_directory: PathBuf,
     config_file: PathBuf,
     config: Arc<Config>,
-    effects: Vec<Effect>,
+    effects: Vec<DeferredEffect>,
     config_status: ConfigStatus,
     configured_owners: BTreeMap<AppName, u32>,
     health: HealthConfig,
     readiness: BTreeMap<AppName, Readiness>,
-    apps: BTreeMap<AppName, Home>,
+    apps: BTreeMap<AppName, RunningApp>,
     workers: BTreeMap<ProcessId, Running>,
-    forking: BTreeMap<ProcessId, Expected>,
-    hooks: Hooks,
+    forking: BTreeMap<ProcessId, ExpectedFork>,
+    hooks: HookHosts,
     migrations: Migrations,
-    limits: Limits,
+    limits: AppLimits,
     memory: Killings,
     answers: BTreeMap<RequestId, Option<oneshot::Sender<Outcome>>>,
     requests: u64,
@@ -84,7 +84,7 @@ pub struct Shell {
 
 /// What belongs to an app as long as it runs.
 #[derive(Debug)]
-struct Home {
+struct RunningApp {
     listeners: Listeners,
     scoreboard: Scoreboard,
     blueprint: Arc<Blueprint>,
@@ -119,7 +119,7 @@ struct Running {
 
 /// A worker that a zygote was told to fork.
 #[derive(Debug)]
-struct Expected {
+struct ExpectedFork {
     blueprint: Arc<Blueprint>,
     zygote: ProcessId,
     slot: Slot,
@@ -142,9 +142,9 @@ impl Shell {
         let facts = outbox.facts.clone();
         let file = config.file.display().to_string();
         Shell {
-            hooks: Hooks::new(children.clone()),
+            hooks: HookHosts::new(children.clone()),
             migrations: Migrations::new(children.clone(), state, runtime, facts),
-            limits: Limits::new(children.clone()),
+            limits: AppLimits::new(children.clone()),
             memory: Killings::default(),
             children,
             passed: Arc::new(passed),
@@ -176,11 +176,11 @@ impl Shell {
             Action::Prepare { app } => self.prepare(app),
             Action::ReadConfig { purpose, keep } => self.reread(purpose, &keep),
             Action::CheckSuccessor => self.check_successor(),
-            Action::Leave(way) => self.effects.push(Effect::Leave(way)),
+            Action::Leave(way) => self.effects.push(DeferredEffect::Leave(way)),
             Action::TellConfig(state) => self.config_is(state),
             Action::SwitchRelease { app, order } => {
                 self.releases.link_moves(&app);
-                self.effects.push(Effect::SwitchRelease(app, order));
+                self.effects.push(DeferredEffect::SwitchRelease(app, order));
             }
             Action::StartProcess(start) => {
                 if let Some(start) = self.held_back(start) {
@@ -188,10 +188,12 @@ impl Shell {
                 }
             }
             Action::AskWhere { process } => self.ask_where(process),
-            Action::AdmitWorker { worker } => self.effects.push(Effect::Admit(worker)),
+            Action::AdmitWorker { worker } => self.effects.push(DeferredEffect::Admit(worker)),
             Action::Limit { app, resources } => self.limits.set(app, resources),
-            Action::SignalProcess { process, signal } => self.effects.push(Effect::Signal(process, signal)),
-            Action::HurryWorker { worker } => self.effects.push(Effect::Hurry(worker)),
+            Action::SignalProcess { process, signal } => {
+                self.effects.push(DeferredEffect::Signal(process, signal))
+            }
+            Action::HurryWorker { worker } => self.effects.push(DeferredEffect::Hurry(worker)),
             Action::Migrate { app, run, order } => self.migrations.perform(app, run, order),
             Action::StopAccepting { app } => self.stop_accepting(app),
             Action::RefuseConnections { app } => self.refuse_connections(&app),
@@ -238,7 +240,7 @@ impl Shell {
                 ))
             })?;
             let listeners = Listeners::new(&self.runtime_directory);
-            self.apps.insert(app.clone(), Home::new(listeners, scoreboard, blueprint.clone()));
+            self.apps.insert(app.clone(), RunningApp::new(listeners, scoreboard, blueprint.clone()));
         }
         let home = self.apps.get_mut(app).expect("it was just made");
         match home.listeners.bind_with(&blueprint.listen, &self.passed, done) {
@@ -338,7 +340,7 @@ impl Shell {
     pub fn facts(&self, view: &View) -> Facts {
         let serving: BTreeMap<&AppName, &Arc<Blueprint>> =
             view.apps.iter().filter_map(|app| Some((&app.name, app.blueprint.as_ref()?))).collect();
-        let facts = |(name, home): (&AppName, &Home)| {
+        let facts = |(name, home): (&AppName, &RunningApp)| {
             let release = serving.get(name).map(|blueprint| self.releases.of(blueprint));
             (name.clone(), home.facts(release.unwrap_or_default()))
         };
@@ -375,9 +377,9 @@ impl Shell {
     }
 }
 
-impl Home {
-    fn new(listeners: Listeners, scoreboard: Scoreboard, blueprint: Arc<Blueprint>) -> Home {
-        Home { listeners, scoreboard, blueprint, makes_sockets: false, waiting: Vec::new() }
+impl RunningApp {
+    fn new(listeners: Listeners, scoreboard: Scoreboard, blueprint: Arc<Blueprint>) -> RunningApp {
+        RunningApp { listeners, scoreboard, blueprint, makes_sockets: false, waiting: Vec::new() }
     }
 
     fn facts(&self, release: ReleaseChange) -> AppFacts {

@@ -7,7 +7,7 @@ use nix::libc;
 
 use super::paper::Paper;
 use super::proc;
-use super::process::Process;
+use super::process::ProcessHandle;
 use crate::observe::traceback::stands_in;
 use crate::supervise::Stand;
 
@@ -19,7 +19,7 @@ const STACKS: i32 = 5;
 const TASKS: i32 = 6;
 
 /// Where it stands; nothing where it cannot say so.
-pub(super) async fn of(process: &Process, paper: &Paper, directory: &Path) -> Option<Stand> {
+pub(super) async fn of(process: &ProcessHandle, paper: &Paper, directory: &Path) -> Option<Stand> {
     let Some(stacks) = written(process, paper, STACKS).await else { return not_begun(process) };
     if let Some(at) = stands_in(&stacks, directory) {
         return Some(Stand { at, stacks });
@@ -32,7 +32,7 @@ pub(super) async fn of(process: &Process, paper: &Paper, directory: &Path) -> Op
 }
 
 /// What it writes at this signal. One that does not take the signal would die of it.
-async fn written(process: &Process, paper: &Paper, signal: i32) -> Option<String> {
+async fn written(process: &ProcessHandle, paper: &Paper, signal: i32) -> Option<String> {
     let signal = libc::SIGRTMIN() + signal;
     if !proc::catches(process.pid(), signal) || !paper.is_ready_for(process.pid()).ok()? {
         return None;
@@ -43,7 +43,7 @@ async fn written(process: &Process, paper: &Paper, signal: i32) -> Option<String
 }
 
 /// It runs, and nothing of the shim's does: it is somewhere before that.
-fn not_begun(process: &Process) -> Option<Stand> {
+fn not_begun(process: &ProcessHandle) -> Option<Stand> {
     let begun = proc::catches(process.pid(), libc::SIGRTMIN() + STACKS);
     let at = "its interpreter's own start, before any code of the app (site, .pth files, sitecustomize)";
     (!begun).then(|| Stand { at: at.to_owned(), stacks: String::new() })

@@ -36,7 +36,7 @@ const LEAST_ROOM: u64 = 64 * 1024;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct State {
     pub(super) header: Header,
-    pub(super) kept: Kept,
+    pub(super) kept: SavedState,
     /// As of the last change of the rest.
     pub(super) counters: CountersRecord,
 }
@@ -55,7 +55,7 @@ pub(super) struct Header {
 
 /// What is written anew when it changes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct SavedState {
     /// The origin of every moment, nanoseconds of `CLOCK_MONOTONIC`.
     pub(super) origin: u64,
     pub(super) snapshot: Snapshot,
@@ -152,10 +152,10 @@ pub(super) fn read(path: &Path) -> Result<Option<State>, Unusable> {
 /// Understands the text of the file.
 pub(super) fn parse(text: &[u8]) -> Result<State, Unusable> {
     #[derive(Deserialize)]
-    struct Head {
+    struct StateHead {
         header: Header,
     }
-    let head: Head = serde_json::from_slice(text).map_err(Unusable::Damaged)?;
+    let head: StateHead = serde_json::from_slice(text).map_err(Unusable::Damaged)?;
     head.header.check()?;
     serde_json::from_slice(text).map_err(Unusable::Damaged)
 }

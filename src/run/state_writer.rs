@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use super::shell::Effect;
-use super::state::{self, Header, Kept, State};
+use super::shell::DeferredEffect;
+use super::state::{self, Header, SavedState, State};
 use crate::observe::CountersRecord;
 
 /// Writes the state, one version at a time.
@@ -19,7 +19,7 @@ use crate::observe::CountersRecord;
 pub(super) struct StateWriter {
     path: PathBuf,
     /// What stands in the file.
-    written: Option<Arc<Kept>>,
+    written: Option<Arc<SavedState>>,
     writing: Option<Writing>,
     /// Whether the last attempt failed; it has been said.
     failed: bool,
@@ -27,9 +27,9 @@ pub(super) struct StateWriter {
 
 #[derive(Debug)]
 struct Writing {
-    what: Arc<Kept>,
+    what: Arc<SavedState>,
     task: JoinHandle<io::Result<()>>,
-    then: Vec<Effect>,
+    then: Vec<DeferredEffect>,
 }
 
 impl StateWriter {
@@ -51,15 +51,15 @@ impl StateWriter {
     /// [`StateWriter::done`] gives it.
     pub(super) fn keep(
         &mut self,
-        kept: Kept,
+        kept: SavedState,
         counters: impl FnOnce() -> CountersRecord,
-        then: Vec<Effect>,
-    ) -> Vec<Effect> {
+        then: Vec<DeferredEffect>,
+    ) -> Vec<DeferredEffect> {
         if self.written.as_deref() == Some(&kept) {
             return then;
         }
         let what = Arc::new(kept);
-        let state = State { header: Header::own(), kept: Kept::clone(&what), counters: counters() };
+        let state = State { header: Header::own(), kept: SavedState::clone(&what), counters: counters() };
         let path = self.path.clone();
         let task = tokio::task::spawn_blocking(move || state::write(&path, &state));
         self.writing = Some(Writing { what, task, then });
@@ -67,7 +67,7 @@ impl StateWriter {
     }
 
     /// Waits for the version that is being written, for ever where there is none; returns what may be done now.
-    pub(super) async fn done(&mut self) -> Vec<Effect> {
+    pub(super) async fn done(&mut self) -> Vec<DeferredEffect> {
         let Some(writing) = &mut self.writing else { return std::future::pending().await };
         let result = (&mut writing.task).await.unwrap_or_else(|error| Err(io::Error::other(error)));
         let Some(Writing { what, then, .. }) = self.writing.take() else { return Vec::new() };

@@ -20,7 +20,7 @@ mod folder;
 pub(super) mod removal;
 mod socket_path;
 
-use folder::{Folder, Kind};
+use folder::{FileKind, Folder};
 pub(super) use socket_path::SocketPath;
 
 /// The mode of a socket file where the configuration does not say: an edge under another user can connect.
@@ -86,7 +86,7 @@ pub(super) fn bind_file(
         // By its path and not by the folder's descriptor: it is the name that the socket has from then on, for whoever asks
         // the kernel. The rights are those with which the folder was opened.
         bind(fd.as_raw_fd(), &address).map_err(|error| folder.failed("make the socket file", error))?;
-        let Some((identity, Kind::Socket)) = folder.look()? else {
+        let Some((identity, FileKind::Socket)) = folder.look()? else {
             return Err(
                 folder.failed("find the socket file, its directory has been exchanged", Errno::ENOENT)
             );
@@ -103,7 +103,7 @@ pub(super) fn file_of(place: &SocketPath) -> Result<Option<SocketFile>, ListenEr
         place.with(|folder| Ok(folder.look()?.map(|(identity, kind)| (identity, kind, folder.clone()))));
     let file = |(identity, kind, folder)| {
         let file = SocketFile { place: place.clone(), identity, folder: Some(folder), kept: false };
-        (kind == Kind::Socket).then_some(file)
+        (kind == FileKind::Socket).then_some(file)
     };
     found.map(|found| found.and_then(file))
 }
@@ -122,7 +122,7 @@ fn clear_stale(folder: &Folder) -> Result<(), ListenError> {
     let path = folder.path().to_owned();
     let identity = match folder.look()? {
         None => return Ok(()),
-        Some((identity, Kind::Socket)) => identity,
+        Some((identity, FileKind::Socket)) => identity,
         Some((_, kind)) => return Err(ListenError::InTheWay { path, kind: kind.word() }),
     };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

@@ -22,8 +22,8 @@ use tokio::sync::OnceCell;
 use super::inspect::{Inspection, KilledOnDrop, inspect_fresh, inspect_warm};
 use super::inspection_error::InspectionError;
 use super::launch::LaunchSpec;
-use super::process::{Children, Process};
-use super::scope::{Alone, Purpose};
+use super::process::{Children, ProcessHandle};
+use super::scope::{Alone, ScopePurpose};
 use super::wire::Wire;
 use super::worker_process::start_interpreter;
 use super::zygote;
@@ -65,15 +65,15 @@ const TITLE: usize = 80;
 #[derive(Clone, Debug)]
 pub(super) struct Interpreters {
     pub(super) children: Children,
-    shared: Option<Arc<Shared>>,
+    shared: Option<Arc<WarmSlots>>,
 }
 
 /// Warm interpreters of one program and one user. They end with it.
 #[derive(Debug, Default)]
-struct Shared(Mutex<Vec<(AtStart, Option<Cell>)>>);
+struct WarmSlots(Mutex<Vec<(AtStart, Option<WarmCell>)>>);
 
 /// Started by the first who needs it; empty where it is of no use.
-type Cell = Arc<OnceCell<Option<Warm>>>;
+type WarmCell = Arc<OnceCell<Option<Warm>>>;
 
 /// All that may make a difference to an interpreter's start.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +111,7 @@ impl Interpreters {
             alike.entry((&app.python, &app.user, &app.group)).or_default().push(app);
         }
         let shared = alike.into_values().flat_map(|apps| {
-            let shared = (apps.len() > 1).then(Arc::<Shared>::default);
+            let shared = (apps.len() > 1).then(Arc::<WarmSlots>::default);
             apps.into_iter().map(move |app| (app, shared.clone()))
         });
         shared.map(|(app, shared)| (app, Interpreters { children: children.clone(), shared })).collect()
@@ -129,19 +129,19 @@ impl Interpreters {
     }
 }
 
-impl Shared {
+impl WarmSlots {
     /// That for interpreters which start so: none for the first of its kind, beside others, as there may be no second.
-    fn cell(&self, at_start: AtStart) -> Option<Cell> {
+    fn cell(&self, at_start: AtStart) -> Option<WarmCell> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let started = all.iter().filter(|(_, cell)| cell.is_some()).count();
         let may_start = started < MOST;
         if let Some((_, cell)) = all.iter_mut().find(|(it, _)| *it == at_start) {
             if cell.is_none() && may_start {
-                *cell = Some(Cell::default());
+                *cell = Some(WarmCell::default());
             }
             return cell.clone();
         }
-        let cell = all.is_empty().then(Cell::default);
+        let cell = all.is_empty().then(WarmCell::default);
         all.push((at_start, cell.clone()));
         cell
     }
@@ -182,7 +182,7 @@ impl Warm {
                 .map(|(name, value)| (name.clone(), value.clone())),
         );
         let surroundings = Surroundings { env: env.clone(), directory: "/".into(), ..first.surroundings() };
-        let scope = Alone::of_several(children, Purpose::Settings);
+        let scope = Alone::of_several(children, ScopePurpose::Settings);
         let spec = LaunchSpec {
             env,
             scope: scope.place(),
@@ -216,7 +216,7 @@ impl Warm {
         children: &Children,
         orders: &Orders,
         output: BorrowedFd<'_>,
-    ) -> Option<(Process, Wire)> {
+    ) -> Option<(ProcessHandle, Wire)> {
         if !self.forks.load(Ordering::Relaxed) {
             return None;
         }
@@ -224,20 +224,20 @@ impl Warm {
             let forking = zygote::fork_with(self.wire.control.as_fd(), orders, output, &[]).ok()?;
             forking.forked().await.ok()
         };
-        let Ok(newborn) = tokio::time::timeout(LIMIT, forked).await else {
+        let Ok(forked) = tokio::time::timeout(LIMIT, forked).await else {
             // Something has stopped it: nobody else is to wait for it.
             self.forks.store(false, Ordering::Relaxed);
             return None;
         };
         let of = (&*self.at_start.python, self.at_start.account.as_ref());
-        let ((process, gate), wire) = newborn?.process_of(children, of, self.cgroup.as_deref()).ok()?;
+        let ((process, gate), wire) = forked?.process_of(children, of, self.cgroup.as_deref()).ok()?;
         gate.open();
         Some((process, wire))
     }
 }
 
 /// Waits until it says that it can fork.
-async fn ready(process: &Process, wire: &mut Wire) -> Result<(), String> {
+async fn ready(process: &ProcessHandle, wire: &mut Wire) -> Result<(), String> {
     loop {
         let ended = tokio::select! {
             biased;

@@ -18,7 +18,7 @@ use super::launch::CONTROL;
 use super::listeners::bound::inode_of;
 use super::messages::Messages;
 use super::paper::Paper;
-use super::process::Process;
+use super::process::ProcessHandle;
 use super::speaker::receive;
 use crate::worker::{FailedMessage, Message, Stage};
 
@@ -42,7 +42,7 @@ pub(super) struct Wire {
 }
 
 /// What could be read at once.
-pub(super) struct Heard {
+pub(super) struct Received {
     pub(super) messages: Vec<Message>,
     /// Nothing more will come, or be listened to.
     pub(super) closed: bool,
@@ -93,8 +93,8 @@ impl Wire {
 
     /// Reads what is there and does not wait: a descendant of the worker may hold the socket open for ever.
     /// The last time, the kernel is asked and not the event loop, which may not have heard of the last bytes yet.
-    pub(super) fn hear(&mut self, process: &Process, last: bool) -> Heard {
-        let mut heard = Heard { messages: Vec::new(), closed: false };
+    pub(super) fn hear(&mut self, process: &ProcessHandle, last: bool) -> Received {
+        let mut heard = Received { messages: Vec::new(), closed: false };
         while !heard.closed {
             let read = if last {
                 receive(self.control.as_fd(), READ_MOST)
@@ -107,7 +107,7 @@ impl Wire {
                     // Children of an app that has been heard may hold the socket too, and are not listened to.
                     if !self.known {
                         self.send_away(process, pid);
-                        heard = Heard { messages: vec![self.refusal(process.pid(), pid)], closed: true };
+                        heard = Received { messages: vec![self.refusal(process.pid(), pid)], closed: true };
                     }
                 }
                 Ok((bytes, _)) => {
@@ -138,7 +138,7 @@ impl Wire {
     }
 
     /// Ends what speaks for the process that was started, as far as it is certain who that is.
-    fn send_away(&self, process: &Process, speaker: i32) {
+    fn send_away(&self, process: &ProcessHandle, speaker: i32) {
         let is_it = || holds(speaker, self.other_end);
         if let Ok(Some(speaker)) = process.adopt_beside(speaker, is_it) {
             let _ = speaker.kill_group();

@@ -20,7 +20,7 @@ use super::listeners::bound::Bound;
 use super::memory_file;
 use super::messages::{last_words, shown};
 use super::paper::{ORDERS, Paper};
-use super::process::{Children, Gate, Process};
+use super::process::{Children, Gate, ProcessHandle};
 use super::scope::Inhabitants;
 use super::scoreboard::{Scoreboard, Slot, WatchedSlot};
 use super::stand;
@@ -77,7 +77,7 @@ pub struct Admission {
 pub struct WorkerHandle {
     /// Its name.
     pub worker: ProcessId,
-    process: Arc<Process>,
+    process: Arc<ProcessHandle>,
     control: Weak<UnixStream>,
     paper: Weak<Paper>,
 }
@@ -88,7 +88,7 @@ pub struct WorkerHandle {
 pub struct WorkerWatch {
     app: AppName,
     worker: ProcessId,
-    process: Arc<Process>,
+    process: Arc<ProcessHandle>,
     wire: Wire,
     /// Where what the app's models use of the database goes, if that was asked for.
     tables: Option<oneshot::Sender<String>>,
@@ -125,7 +125,7 @@ pub fn start(
 pub(super) fn started(
     worker: ProcessId,
     blueprint: &Blueprint,
-    (process, wire): (Process, Wire),
+    (process, wire): (ProcessHandle, Wire),
     gate: Gate,
     cgroup: Option<String>,
 ) -> StartedWorker {
@@ -194,7 +194,7 @@ pub(super) fn start_interpreter(
     spec: &LaunchSpec,
     (bundle, orders): (&[u8], &[u8]),
     others: &[(BorrowedFd<'_>, i32)],
-) -> io::Result<(Process, Wire)> {
+) -> io::Result<(ProcessHandle, Wire)> {
     let ((process, gate), wire) = start_held(children, spec, (bundle, orders), others, None)?;
     gate.open();
     Ok((process, wire))
@@ -208,7 +208,7 @@ pub(super) fn start_held(
     (bundle, orders): (&[u8], &[u8]),
     others: &[(BorrowedFd<'_>, i32)],
     our_end: Option<i32>,
-) -> io::Result<((Process, Gate), Wire)> {
+) -> io::Result<((ProcessHandle, Gate), Wire)> {
     let shim = memory_file::sealed("ostler-shim", bundle)?;
     let paper = Paper::with(orders)?;
     let (ours, theirs) = wire::sockets()?;
@@ -222,7 +222,7 @@ pub(super) fn start_held(
 
 impl WorkerHandle {
     /// A handle on a worker that an earlier ostlerd started. Its control socket has gone with that one.
-    pub(super) fn adopted(worker: ProcessId, process: Arc<Process>) -> WorkerHandle {
+    pub(super) fn adopted(worker: ProcessId, process: Arc<ProcessHandle>) -> WorkerHandle {
         WorkerHandle { worker, process, control: Weak::new(), paper: Weak::new() }
     }
 
@@ -312,7 +312,7 @@ impl WorkerWatch {
 /// Hears of a worker that an earlier ostlerd started: that it serves, where its slot does not say so yet, and of its end.
 pub(super) async fn watch_adopted(
     worker: ProcessId,
-    process: Arc<Process>,
+    process: Arc<ProcessHandle>,
     boots: Option<WatchedSlot>,
     events: UnboundedSender<Event>,
 ) {
@@ -359,7 +359,7 @@ pub(super) fn proof(ProvedMessage { urls, probe }: ProvedMessage) -> Proof {
 }
 
 /// Waits for the next thing that may be heard; whether the process has ended.
-async fn next(process: &Process, wire: &Wire, closed: bool) -> bool {
+async fn next(process: &ProcessHandle, wire: &Wire, closed: bool) -> bool {
     tokio::select! {
         biased;
         readable = wire.control.readable(), if !closed => readable.is_err(),

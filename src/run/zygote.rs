@@ -26,7 +26,7 @@ use super::listeners::bound::Bound;
 use super::messages::{Messages, last_words};
 use super::paper::Paper;
 use super::proc::{cgroup_of, users_of};
-use super::process::{Children, Gate, Process};
+use super::process::{Children, Gate, ProcessHandle};
 use super::scope::Inhabitants;
 use super::scoreboard::{Scoreboard, Slot};
 use super::speaker;
@@ -44,7 +44,7 @@ const GREETING_MOST: usize = 16 * 1024;
 
 /// A worker that is being forked.
 #[derive(Debug)]
-pub(super) struct Unborn {
+pub(super) struct ForkingWorker {
     control: UnixStream,
     paper: Paper,
     /// The other end, as the kernel numbers it.
@@ -53,7 +53,7 @@ pub(super) struct Unborn {
 
 /// A worker that says that it is there.
 #[derive(Debug)]
-pub struct Newborn {
+pub struct ForkedWorker {
     control: UnixStream,
     paper: Paper,
     other_end: u64,
@@ -103,7 +103,7 @@ pub(super) fn start(
 }
 
 /// Where a zygote of an earlier ostlerd is commanded, by a copy of what that one has left with it.
-pub(super) fn commands_of(process: &Process) -> Option<OwnedFd> {
+pub(super) fn commands_of(process: &ProcessHandle) -> Option<OwnedFd> {
     let fd = process.descriptor(OUR_END).ok()?;
     if getsockopt(&fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream) {
         return Some(fd);
@@ -118,7 +118,7 @@ pub(super) fn fork(
     orders: &Orders,
     scoreboard: &Scoreboard,
     sockets: &[&Bound],
-) -> io::Result<Unborn> {
+) -> io::Result<ForkingWorker> {
     let sockets: Vec<_> = sockets.iter().map(|bound| bound.fd.as_fd()).collect();
     fork_with(commands, orders, scoreboard.fd(), &sockets)
 }
@@ -129,20 +129,20 @@ pub(super) fn fork_with(
     orders: &Orders,
     third: BorrowedFd<'_>,
     others: &[BorrowedFd<'_>],
-) -> io::Result<Unborn> {
+) -> io::Result<ForkingWorker> {
     let paper = Paper::with(&orders.to_json())?;
     let (control, theirs) = wire::sockets()?;
     let other_end = wire::number_of(theirs.as_fd())?;
     let mut fds = vec![paper.as_fd(), theirs.as_fd(), third];
     fds.extend(others);
     launch_fds::send(commands, &fds)?;
-    Ok(Unborn { control, paper, other_end })
+    Ok(ForkingWorker { control, paper, other_end })
 }
 
-impl Unborn {
+impl ForkingWorker {
     /// Waits until the worker is there. The error is words for `SpawnFailed`.
-    pub(super) async fn forked(self) -> Result<Newborn, String> {
-        let Unborn { control, paper, other_end } = self;
+    pub(super) async fn forked(self) -> Result<ForkedWorker, String> {
+        let ForkingWorker { control, paper, other_end } = self;
         loop {
             let readable = control.readable().await;
             readable.map_err(|error| format!("its control socket cannot be read: {error}"))?;
@@ -151,7 +151,7 @@ impl Unborn {
                 Err(error) => return Err(format!("its control socket cannot be read: {error}")),
                 Ok(Greeting::End) => return Err("its zygote has ended, or has made nothing of it".to_owned()),
                 Ok(Greeting::Failed(words)) => return Err(words),
-                Ok(Greeting::Forked(pid)) => return Ok(Newborn { control, paper, other_end, pid }),
+                Ok(Greeting::Forked(pid)) => return Ok(ForkedWorker { control, paper, other_end, pid }),
                 Ok(Greeting::Strange) => return Err("what has been forked does not say so".to_owned()),
             }
         }
@@ -179,7 +179,7 @@ fn greeting(control: BorrowedFd<'_>) -> io::Result<Greeting> {
     })
 }
 
-impl Newborn {
+impl ForkedWorker {
     /// The worker, if its process is what it has to be: `cgroup` is its zygote's. The error is words for `SpawnFailed`.
     pub(super) fn known(
         self,
@@ -199,7 +199,7 @@ impl Newborn {
         children: &Children,
         blueprint: &Blueprint,
         cgroup: Option<&str>,
-    ) -> Result<((Process, Gate), Wire), String> {
+    ) -> Result<((ProcessHandle, Gate), Wire), String> {
         self.process_of(children, (&blueprint.python, blueprint.account.as_ref()), cgroup)
     }
 
@@ -209,8 +209,8 @@ impl Newborn {
         children: &Children,
         (python, account): (&Path, Option<&Account>),
         cgroup: Option<&str>,
-    ) -> Result<((Process, Gate), Wire), String> {
-        let Newborn { control, paper, other_end, pid } = self;
+    ) -> Result<((ProcessHandle, Gate), Wire), String> {
+        let ForkedWorker { control, paper, other_end, pid } = self;
         let uid = account.map_or(geteuid().as_raw(), |account| account.uid);
         let is_it = || {
             wire::holds(pid, other_end)

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ostler::run::hook_host::{HookHost, Patience, start};
+use ostler::run::hook_host::{HookHost, HookPatience, start};
 use ostler::supervise::GenerationId;
 use ostler::worker::{Hook, HookOrder};
 use tokio::task::JoinHandle;
@@ -20,7 +20,7 @@ open('notes', 'a').write('end of file\\n')";
 const LONG: Duration = Duration::from_secs(60);
 const SHORT: Duration = Duration::from_millis(50);
 
-fn host(app: &App, patience: Patience) -> (HookHost, JoinHandle<()>) {
+fn host(app: &App, patience: HookPatience) -> (HookHost, JoinHandle<()>) {
     let (host, task) = start(&children(), GenerationId(3), &app.blueprint, patience).unwrap();
     (host, tokio::spawn(task.run()))
 }
@@ -38,7 +38,7 @@ fn notes(app: &App) -> String {
 #[tokio::test]
 async fn hooks_that_wait_run_in_order_before_the_end() {
     let app = App::new(OBEDIENT, &[]);
-    let (mut host, task) = host(&app, Patience { hook: LONG, end: LONG });
+    let (mut host, task) = host(&app, HookPatience { hook: LONG, end: LONG });
     for hook in Hook::ALL {
         host.tell(HookOrder::new(hook, 2));
     }
@@ -58,7 +58,7 @@ async fn a_hook_that_hangs_is_killed_with_all_that_it_started() {
                 os.rename('child', 'notes')\n\
                 time.sleep(600)";
     let app = App::new(code, &[]);
-    let (mut host, task) = host(&app, Patience { hook: SHORT, end: LONG });
+    let (mut host, task) = host(&app, HookPatience { hook: SHORT, end: LONG });
     until("it has a child", || !notes(&app).is_empty()).await;
     host.tell(HookOrder::new(Hook::OnStarting, 2));
     soon(task).await.unwrap();
@@ -72,7 +72,7 @@ async fn a_hook_that_hangs_is_killed_with_all_that_it_started() {
 #[tokio::test]
 async fn a_host_that_does_not_end_is_killed() {
     let app = App::new("open('notes', 'w').write('here')\nwhile True: time.sleep(600)", &[]);
-    let (mut host, task) = host(&app, Patience { hook: LONG, end: SHORT });
+    let (mut host, task) = host(&app, HookPatience { hook: LONG, end: SHORT });
     until("it runs", || !notes(&app).is_empty()).await;
     host.tell(HookOrder::new(Hook::OnExit, 2));
     let pid = started(&host).await;
@@ -89,7 +89,7 @@ async fn a_host_that_ends_by_itself_is_reaped_at_once() {
         "control.close(); time.sleep(1)",
     ] {
         let app = App::new(code, &[]);
-        let (mut host, task) = host(&app, Patience { hook: LONG, end: LONG });
+        let (mut host, task) = host(&app, HookPatience { hook: LONG, end: LONG });
         host.tell(HookOrder::new(Hook::OnStarting, 2));
         soon(task).await.unwrap();
     }
@@ -98,7 +98,7 @@ async fn a_host_that_ends_by_itself_is_reaped_at_once() {
 #[tokio::test]
 async fn a_host_may_answer_for_ever() {
     let app = App::new(OBEDIENT, &[]);
-    let (mut host, task) = host(&app, Patience { hook: LONG, end: LONG });
+    let (mut host, task) = host(&app, HookPatience { hook: LONG, end: LONG });
     // More than a worker may say in its whole life.
     for round in 0..20 {
         for _ in 0..500 {

@@ -3,13 +3,13 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::Signal;
-use ostler::run::process::{Children, Process};
+use ostler::run::process::{Children, ProcessHandle};
 use ostler::supervise::{Exit, StopSignal};
 
 use crate::support::{children, end, lives, python, run, shell, soon, until};
 
 /// Starts a program and waits for the line that it writes on descriptor 5.
-fn started(children: &Children, code: &str) -> (Process, String) {
+fn started(children: &Children, code: &str) -> (ProcessHandle, String) {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let process = children.spawn(&python(code), &[(theirs.as_fd(), 5)]).unwrap();
     drop(theirs);

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ostler::plan::Account;
 use ostler::run::launch::LaunchSpec;
-use ostler::run::process::{Children, Process};
+use ostler::run::process::{Children, ProcessHandle};
 use ostler::supervise::Exit;
 
 use crate::program;
@@ -102,7 +102,7 @@ pub(crate) fn script(folder: &Path, name: &str, code: &str) -> PathBuf {
 }
 
 /// Ends a process that a test leaves.
-pub(crate) async fn end(process: &Process) -> Exit {
+pub(crate) async fn end(process: &ProcessHandle) -> Exit {
     process.kill_group().unwrap();
     soon(process.wait()).await
 }

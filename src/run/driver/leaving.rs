@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Driver;
 use crate::run::health::Ports;
-use crate::run::shell::{Effect, Shell};
+use crate::run::shell::{DeferredEffect, Shell};
 use crate::run::{handover, jobs};
 use crate::supervise::{Event, HandoverBy, Moment, Outcome, Stayed, View};
 
@@ -33,10 +33,10 @@ impl Driver {
         self.put_in_effect(at_once);
     }
 
-    pub(super) fn put_in_effect(&mut self, effects: Vec<Effect>) {
+    pub(super) fn put_in_effect(&mut self, effects: Vec<DeferredEffect>) {
         for effect in effects {
             match effect {
-                Effect::Leave(way) => self.leaves = Some(way),
+                DeferredEffect::Leave(way) => self.leaves = Some(way),
                 effect => self.shell.effect(effect),
             }
         }

@@ -1,6 +1,6 @@
 //! What has to be done to files for an app's Unix sockets, apart from the loop: their file system may not answer.
 //!
-//! The loop asks for [`Order`]s, which a thread carries out, and puts what is [`Done`] in place. What comes after the app was
+//! The loop asks for [`FileOrder`]s, which a thread carries out, and puts what is [`Done`] in place. What comes after the app was
 //! told to stop is dropped, and its file with it.
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,16 +18,16 @@ use crate::run::unix_socket::{self, SocketFile, SocketPath};
 
 /// Something to do to a file.
 #[derive(Debug)]
-pub(in crate::run) struct Order {
+pub(in crate::run) struct FileOrder {
     listen: Listen,
     owner: Option<Account>,
     place: SocketPath,
-    what: What,
+    what: FileTask,
     shuts: u64,
 }
 
 #[derive(Debug)]
-enum What {
+enum FileTask {
     /// To make a socket, unless this one is there and has its file.
     Make(Option<OwnedFd>),
     /// To give a socket's file another mode.
@@ -51,13 +51,13 @@ pub(super) enum Made {
     Access,
 }
 
-impl Order {
+impl FileOrder {
     /// Does it. It may take for ever.
     pub(super) fn carry_out(self) -> Done {
-        let Order { listen, owner, place, what, shuts } = self;
+        let FileOrder { listen, owner, place, what, shuts } = self;
         let done = match what {
-            What::Make(own) => made(&place, &listen, owner.as_ref(), own),
-            What::Access => {
+            FileTask::Make(own) => made(&place, &listen, owner.as_ref(), own),
+            FileTask::Access => {
                 unix_socket::set_access(&place, listen.mode, owner.as_ref()).map(|()| Made::Access)
             }
         };
@@ -81,7 +81,7 @@ fn made(
 }
 
 /// Carries out orders of an app where they may hang.
-pub(in crate::run) async fn carry_out(app: &AppName, orders: Vec<Order>) -> Vec<Done> {
+pub(in crate::run) async fn carry_out(app: &AppName, orders: Vec<FileOrder>) -> Vec<Done> {
     let mut all = Vec::with_capacity(orders.len());
     for order in orders {
         let (listen, shuts, path) = (order.listen.clone(), order.shuts, order.place.path().to_owned());
@@ -100,7 +100,7 @@ impl Done {
     }
 
     /// Whether it is what came of an order like this one.
-    pub(in crate::run) fn is_of(&self, order: &Order) -> bool {
+    pub(in crate::run) fn is_of(&self, order: &FileOrder) -> bool {
         self.listen.address == order.listen.address
     }
 
@@ -123,12 +123,14 @@ impl Listeners {
         wanted: &[Listen],
         owner: Option<&Account>,
         passed: &Passed,
-    ) -> Vec<Order> {
+    ) -> Vec<FileOrder> {
         let order = |listen: &Listen| {
             let Address::Unix(path) = &listen.address else { return None };
             let what = match self.bound.iter().find(|it| it.listen.address == listen.address) {
-                None => What::Make(passed.own_at(&listen.address)),
-                Some(bound) if bound.listen.mode != listen.mode && !bound.is_to_be_replaced() => What::Access,
+                None => FileTask::Make(passed.own_at(&listen.address)),
+                Some(bound) if bound.listen.mode != listen.mode && !bound.is_to_be_replaced() => {
+                    FileTask::Access
+                }
                 Some(_) => return None,
             };
             Some(self.order(path, listen, owner, what))
@@ -137,18 +139,18 @@ impl Listeners {
     }
 
     /// What is to be done to files for sockets that are to be replaced.
-    pub(in crate::run) fn replacements(&self, owner: Option<&Account>) -> Vec<Order> {
+    pub(in crate::run) fn replacements(&self, owner: Option<&Account>) -> Vec<FileOrder> {
         let replaced = self.bound.iter().filter(|bound| bound.is_to_be_replaced());
         let order = |bound: &Bound| {
             let Address::Unix(path) = &bound.listen.address else { return None };
-            Some(self.order(path, &bound.listen, owner, What::Make(None)))
+            Some(self.order(path, &bound.listen, owner, FileTask::Make(None)))
         };
         replaced.filter_map(order).collect()
     }
 
-    fn order(&self, path: &Path, listen: &Listen, owner: Option<&Account>, what: What) -> Order {
+    fn order(&self, path: &Path, listen: &Listen, owner: Option<&Account>, what: FileTask) -> FileOrder {
         let place = SocketPath::new(path, listen, owner, &self.runtime_directory);
-        Order { listen: listen.clone(), owner: owner.cloned(), place, what, shuts: self.shuts }
+        FileOrder { listen: listen.clone(), owner: owner.cloned(), place, what, shuts: self.shuts }
     }
 
     /// Puts what was made for sockets that are to be replaced in their place; gives back the rest.

@@ -16,7 +16,7 @@ use crate::config::Address;
 
 /// What came of refusing.
 #[derive(Debug, Default)]
-pub(in crate::run) struct Refusal {
+pub(in crate::run) struct RefusingOutcome {
     /// Whether something was open before.
     pub(in crate::run) is_new: bool,
     /// Whether connections wait all the same, at sockets of systemd's.
@@ -27,8 +27,8 @@ pub(in crate::run) struct Refusal {
 
 impl Listeners {
     /// Has connections refused, and resets those that wait. Unix sockets are to be replaced.
-    pub(in crate::run) fn refuse(&mut self) -> Refusal {
-        let mut refusal = Refusal::default();
+    pub(in crate::run) fn refuse(&mut self) -> RefusingOutcome {
+        let mut refusal = RefusingOutcome::default();
         for bound in &mut self.bound {
             if let Address::Systemd(_) = bound.listen.address {
                 refusal.waits = true;

@@ -21,13 +21,13 @@ use tokio::time::{Instant, sleep};
 use super::containment::Containment;
 use super::log::Log;
 use super::name::MARK;
-use super::output::Output;
+use super::output::OutputReader;
 use super::speech::Speech;
 use super::{bounded, failing, path};
 use crate::migrate::{RunMessage, bundle};
 use crate::plan::Blueprint;
 use crate::run::launch::LaunchSpec;
-use crate::run::process::{Children, Process, named};
+use crate::run::process::{Children, ProcessHandle, named};
 use crate::run::scope::{self, Inhabitants};
 use crate::run::worker_process::{launch_spec, start_interpreter};
 use crate::supervise::{Exit, Failure, Step, StopSignal};
@@ -41,7 +41,7 @@ const WORK: Duration = Duration::from_millis(5);
 
 /// What is run.
 #[derive(Clone, Debug)]
-pub(super) enum What {
+pub(super) enum CommandProgram {
     /// The bundle's mode `run`, with these orders.
     Django(Vec<u8>),
     /// A program with its arguments.
@@ -50,7 +50,7 @@ pub(super) enum What {
 
 /// What a command tells while it runs.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum CommandUpdate {
     Step(Step),
     Wrote,
     /// Its processes have used processor time.
@@ -59,7 +59,7 @@ pub(super) enum Heard {
 
 /// How a command ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(super) struct CommandEnd {
     pub(super) exit: Exit,
     pub(super) failure: Option<Failure>,
     /// The last lines of its output.
@@ -69,10 +69,10 @@ pub(super) struct Ended {
 /// The title of a command that runs after a rollout.
 pub(super) const POST_DEPLOY: &str = "post_deploy";
 
-/// A command that was started, to be run as a task: [`Command::run`].
+/// A command that was started, to be run as a task: [`CommandRun::run`].
 #[derive(Debug)]
-pub(super) struct Command {
-    process: Arc<Process>,
+pub(super) struct CommandRun {
+    process: Arc<ProcessHandle>,
     containment: Containment,
     reader: Reader,
     app: String,
@@ -82,7 +82,7 @@ pub(super) struct Command {
 struct Reader {
     control: Option<Arc<UnixStream>>,
     speech: Speech<RunMessage>,
-    output: Output,
+    output: OutputReader,
     failure: Option<Failure>,
 }
 
@@ -90,14 +90,14 @@ struct Reader {
 pub(super) async fn start(
     children: &Children,
     blueprint: &Arc<Blueprint>,
-    what: &What,
+    what: &CommandProgram,
     (title, mark): (&'static str, &str),
     env: BTreeMap<String, String>,
-) -> Result<Command, String> {
+) -> Result<CommandRun, String> {
     // Before anything is made for it: the search takes its time.
     let program = match what {
-        What::Django(_) => None,
-        What::Other(argv) => Some(path::find(argv, blueprint).await?),
+        CommandProgram::Django(_) => None,
+        CommandProgram::Other(argv) => Some(path::find(argv, blueprint).await?),
     };
     let (ours, theirs) = io::pipe().map_err(|error| format!("cannot make a pipe: {error}"))?;
     let output = [(theirs.as_fd(), 1), (theirs.as_fd(), 2)];
@@ -106,7 +106,7 @@ pub(super) async fn start(
     let receiver = pipe::Receiver::from_owned_fd(ours.into()).map_err(failed)?;
     let inhabitants = if title == POST_DEPLOY { Inhabitants::PostDeploy } else { Inhabitants::Migration };
     let scope = children.place(&blueprint.app, inhabitants);
-    let group = scope.as_ref().map(|place| scope::Group::new(place.group.clone()));
+    let group = scope.as_ref().map(|place| scope::ControlGroup::new(place.group.clone()));
     let marked = |spec: LaunchSpec| {
         let mut spec = LaunchSpec { log_file: None, scope, ..spec };
         spec.env.extend(env);
@@ -114,13 +114,13 @@ pub(super) async fn start(
         spec
     };
     let (process, control) = match what {
-        What::Django(orders) => {
+        CommandProgram::Django(orders) => {
             let spec = marked(launch_spec(blueprint, format!("ostler: {} [{title}]", blueprint.app)));
             let (process, wire) =
                 start_interpreter(children, &spec, (&bundle(), orders), &output).map_err(failed)?;
             (process, Some(wire.control))
         }
-        What::Other(argv) => {
+        CommandProgram::Other(argv) => {
             let spec = launch_spec(blueprint, String::new());
             let program = program.expect("a command has been looked for");
             let spec = marked(LaunchSpec { program, argv: argv.clone(), ..spec });
@@ -129,7 +129,8 @@ pub(super) async fn start(
     };
     let process = Arc::new(process);
     let log = Log::of_command(children, blueprint, title);
-    let reader = Reader { control, speech: Speech::new(), output: Output::new(receiver, log), failure: None };
+    let reader =
+        Reader { control, speech: Speech::new(), output: OutputReader::new(receiver, log), failure: None };
     let containment = match group {
         Some(group) => Containment::scope(process.clone(), group),
         None => {
@@ -138,18 +139,18 @@ pub(super) async fn start(
         }
     };
     let app = blueprint.app.to_string();
-    Ok(Command { process, containment, reader, app })
+    Ok(CommandRun { process, containment, reader, app })
 }
 
-impl Command {
+impl CommandRun {
     /// Tells what is heard, and sends the signals of the ladder as they come; where none can come any more, the command is
     /// killed. Returns when the command, and every process that it left, is gone.
     pub(super) async fn run(
         self,
         signals: &mut mpsc::UnboundedReceiver<StopSignal>,
-        mut tell: impl FnMut(Heard),
-    ) -> Ended {
-        let Command { process, mut containment, mut reader, app } = self;
+        mut tell: impl FnMut(CommandUpdate),
+    ) -> CommandEnd {
+        let CommandRun { process, mut containment, mut reader, app } = self;
         let worked = Notify::new();
         let life = live(&process, signals, &mut containment, &worked);
         let left = tokio::select! {
@@ -165,13 +166,13 @@ impl Command {
         let exit = process.wait().await;
         let last = reader.output.last_lines(50);
         let failure = reader.failure.or_else(|| failing::failure(exit, &last));
-        Ended { exit, failure, lines: reader.output.end() }
+        CommandEnd { exit, failure, lines: reader.output.end() }
     }
 }
 
 /// Returns when nobody is left: whom the command left behind and who had to be killed for that.
 async fn live(
-    process: &Process,
+    process: &ProcessHandle,
     signals: &mut mpsc::UnboundedReceiver<StopSignal>,
     containment: &mut Containment,
     worked: &Notify,
@@ -218,7 +219,7 @@ async fn only_killed(signals: &mut mpsc::UnboundedReceiver<StopSignal>) {
 }
 
 impl Reader {
-    async fn listen(&mut self, tell: &mut impl FnMut(Heard), worked: &Notify) -> Infallible {
+    async fn listen(&mut self, tell: &mut impl FnMut(CommandUpdate), worked: &Notify) -> Infallible {
         loop {
             let Reader { control, speech, output, .. } = self;
             let heard = async {
@@ -230,11 +231,11 @@ impl Reader {
             let messages = tokio::select! {
                 messages = heard => messages,
                 () = output.wrote() => {
-                    tell(Heard::Wrote);
+                    tell(CommandUpdate::Wrote);
                     continue;
                 }
                 () = worked.notified() => {
-                    tell(Heard::Worked);
+                    tell(CommandUpdate::Worked);
                     continue;
                 }
             };
@@ -243,7 +244,7 @@ impl Reader {
     }
 
     /// What was said and written last, and not read yet.
-    fn rest(&mut self, tell: &mut impl FnMut(Heard)) {
+    fn rest(&mut self, tell: &mut impl FnMut(CommandUpdate)) {
         if let Some(control) = &self.control {
             let messages = self.speech.rest(control);
             self.take(messages, tell);
@@ -257,12 +258,12 @@ impl Reader {
         }
     }
 
-    fn take(&mut self, messages: Vec<RunMessage>, tell: &mut impl FnMut(Heard)) {
+    fn take(&mut self, messages: Vec<RunMessage>, tell: &mut impl FnMut(CommandUpdate)) {
         for message in messages {
             match message {
                 RunMessage::Step(mut step) => {
                     bounded::step(&mut step);
-                    tell(Heard::Step(step));
+                    tell(CommandUpdate::Step(step));
                 }
                 RunMessage::Failed(mut failure) => {
                     bounded::failure(&mut failure);

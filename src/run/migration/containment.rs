@@ -16,8 +16,8 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, timeout_at};
 
-use super::scan::{self, Found};
-use crate::run::process::Process;
+use super::scan::{self, ScannedProcess};
+use crate::run::process::ProcessHandle;
 use crate::run::scope;
 
 /// More than these are killed without being named.
@@ -27,7 +27,7 @@ const MOST_NAMED: usize = 20;
 #[derive(Debug)]
 pub enum Containment {
     /// The first process's group, and whoever else is found by the marks.
-    Group(Group),
+    Group(ProcessGroup),
     /// A scope of systemd's, which the first process enters before its program runs.
     Scope(Scoped),
 }
@@ -35,14 +35,14 @@ pub enum Containment {
 /// See [`Containment::Scope`].
 #[derive(Debug)]
 pub struct Scoped {
-    first: Arc<Process>,
-    scope: scope::Group,
+    first: Arc<ProcessHandle>,
+    scope: scope::ControlGroup,
 }
 
 /// See [`Containment::Group`].
 #[derive(Debug)]
-pub struct Group {
-    first: Arc<Process>,
+pub struct ProcessGroup {
+    first: Arc<ProcessHandle>,
     user: u32,
     mark: String,
     /// Found before, by number and start: they stay members when their parents die.
@@ -53,18 +53,19 @@ pub struct Group {
 
 impl Containment {
     /// What `first` begins as `user`; `mark` is `NAME=value` in its environment. `first` is not reaped as long as this is used.
-    pub fn group(first: Arc<Process>, user: u32, mark: String) -> Containment {
-        Containment::Group(Group { first, user, mark, known: BTreeMap::new(), used: Duration::ZERO })
+    pub fn group(first: Arc<ProcessHandle>, user: u32, mark: String) -> Containment {
+        Containment::Group(ProcessGroup { first, user, mark, known: BTreeMap::new(), used: Duration::ZERO })
     }
 
     /// Everything in the scope that `first` was started for. `first` is not reaped as long as this is used.
-    pub fn scope(first: Arc<Process>, scope: scope::Group) -> Containment {
+    pub fn scope(first: Arc<ProcessHandle>, scope: scope::ControlGroup) -> Containment {
         Containment::Scope(Scoped { first, scope })
     }
 
     /// Sends a signal to the process group.
     pub fn signal(&self, signal: Signal) -> io::Result<()> {
-        let (Containment::Group(Group { first, .. }) | Containment::Scope(Scoped { first, .. })) = self;
+        let (Containment::Group(ProcessGroup { first, .. }) | Containment::Scope(Scoped { first, .. })) =
+            self;
         first.signal_group(signal)
     }
 
@@ -148,7 +149,7 @@ impl Scoped {
     }
 }
 
-impl Group {
+impl ProcessGroup {
     async fn members(&mut self) -> Vec<Member> {
         let (first, user, mark) = (self.first.pid(), self.user, self.mark.clone());
         let known = std::mem::take(&mut self.known);
@@ -168,7 +169,7 @@ pub(in crate::run) struct Member {
 }
 
 impl Member {
-    pub(in crate::run) fn of(found: Found) -> Option<Member> {
+    pub(in crate::run) fn of(found: ScannedProcess) -> Option<Member> {
         let pidfd = pidfd_open(rustix::process::Pid::from_raw(found.pid)?, PidfdFlags::empty()).ok()?;
         // Only now it is sure whom the descriptor holds.
         scan::is_still(&found).then(|| Member { pidfd, words: found.words })

@@ -19,14 +19,14 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::bounded;
 use super::log::Log;
 use super::opening::OpenLimit;
-use super::output::Output;
+use super::output::OutputReader;
 use super::speech::Speech;
 use crate::config::counted;
 use crate::migrate::{Orders, WatchMessage, WatchOrder, bundle};
 use crate::plan::Blueprint;
 use crate::run::launch::LaunchSpec;
-use crate::run::process::{Children, Process};
-use crate::run::scope::{Alone, Purpose};
+use crate::run::process::{Children, ProcessHandle};
+use crate::run::scope::{Alone, ScopePurpose};
 use crate::run::worker_process::{launch_spec, start_interpreter};
 use crate::supervise::{MigrationFact, StopSignal, Trouble, TroubleKind};
 
@@ -39,7 +39,7 @@ const UNREAD_MOST: usize = 4 * 1024 * 1024;
 /// How long the database side may be silent while it owes an answer. A little less than the core waits for it, so that its
 /// last words are told.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct DatabasePatience {
     /// For the lock, between two words of who has it: what a dead run left is ended first.
     pub lock: Duration,
     /// For anything else; the contract has it answer within 5 s.
@@ -50,9 +50,9 @@ pub struct Patience {
     pub end: Duration,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience {
+impl Default for DatabasePatience {
+    fn default() -> DatabasePatience {
+        DatabasePatience {
             lock: Duration::from_secs(58),
             answer: Duration::from_secs(15),
             beat: Duration::from_secs(5),
@@ -63,24 +63,24 @@ impl Default for Patience {
 
 /// Tells the database side what to do. Dropped, it ends.
 #[derive(Clone, Debug)]
-pub(super) struct Database {
+pub(super) struct DatabaseHandle {
     orders: mpsc::UnboundedSender<WatchOrder>,
 }
 
 /// Hears of the database side: [`DatabaseTask::run`].
 #[derive(Debug)]
 pub(super) struct DatabaseTask {
-    process: Arc<Process>,
+    process: Arc<ProcessHandle>,
     scope: Alone,
-    patience: Patience,
+    patience: DatabasePatience,
     /// How long it may take to open.
     opens: OpenLimit,
     orders: mpsc::UnboundedReceiver<WatchOrder>,
     control: Arc<UnixStream>,
     speech: Speech<WatchMessage>,
-    output: Output,
+    output: OutputReader,
     unsent: Vec<u8>,
-    owed: BTreeSet<Owed>,
+    owed: BTreeSet<OwedAnswer>,
     heard: Instant,
     /// When it last gave a sign of life, where it does.
     beat: Option<Instant>,
@@ -88,7 +88,7 @@ pub(super) struct DatabaseTask {
 
 /// What it has been asked and not answered yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Owed {
+enum OwedAnswer {
     Opened,
     Locked,
     Looks,
@@ -99,9 +99,9 @@ enum Owed {
 }
 
 /// A database side to be: what it is told before it is there waits for it.
-pub(super) fn database() -> (Database, mpsc::UnboundedReceiver<WatchOrder>) {
+pub(super) fn database() -> (DatabaseHandle, mpsc::UnboundedReceiver<WatchOrder>) {
     let (sender, orders) = mpsc::unbounded_channel();
-    (Database { orders: sender }, orders)
+    (DatabaseHandle { orders: sender }, orders)
 }
 
 /// Starts the app's interpreter as its user. The error is words.
@@ -109,7 +109,7 @@ pub(super) fn start(
     children: &Children,
     blueprint: &Blueprint,
     orders: &Orders,
-    (patience, opens): (Patience, OpenLimit),
+    (patience, opens): (DatabasePatience, OpenLimit),
     told: mpsc::UnboundedReceiver<WatchOrder>,
 ) -> Result<DatabaseTask, String> {
     let app = &blueprint.app;
@@ -117,7 +117,7 @@ pub(super) fn start(
     let (ours, theirs) = io::pipe().map_err(failed)?;
     let receiver = pipe::Receiver::from_owned_fd(ours.into()).map_err(failed)?;
     let spec = launch_spec(blueprint, format!("ostler: {app} [database]"));
-    let scope = Alone::of(children, app, Purpose::Database);
+    let scope = Alone::of(children, app, ScopePurpose::Database);
     let spec = LaunchSpec { log_file: None, scope: scope.place(), ..spec };
     let output = [(theirs.as_fd(), 1), (theirs.as_fd(), 2)];
     let (process, wire) =
@@ -131,15 +131,15 @@ pub(super) fn start(
         orders: told,
         control: wire.control,
         speech: Speech::new(),
-        output: Output::new(receiver, log),
+        output: OutputReader::new(receiver, log),
         unsent: Vec::new(),
-        owed: [Owed::Opened].into(),
+        owed: [OwedAnswer::Opened].into(),
         heard: Instant::now(),
         beat: None,
     })
 }
 
-impl Database {
+impl DatabaseHandle {
     /// Tells it; `false` where it has ended.
     pub(super) fn tell(&self, order: WatchOrder) -> bool {
         self.orders.send(order).is_ok()
@@ -147,7 +147,7 @@ impl Database {
 }
 
 /// Why a conversation ended.
-enum End {
+enum ConversationEnd {
     /// Nobody wants it any more.
     Unwanted,
     Failed(Trouble),
@@ -162,8 +162,8 @@ impl DatabaseTask {
         self.orders.close();
         let patience = self.patience.end;
         match end {
-            End::Failed(trouble) => tell(MigrationFact::DatabaseFailed(trouble)),
-            End::Unwanted => {
+            ConversationEnd::Failed(trouble) => tell(MigrationFact::DatabaseFailed(trouble)),
+            ConversationEnd::Unwanted => {
                 // Where it does not read, it is killed below.
                 let _ = nix::sys::socket::shutdown(
                     std::os::fd::AsRawFd::as_raw_fd(&self.control),
@@ -185,7 +185,7 @@ impl DatabaseTask {
         self.scope.end().await;
     }
 
-    async fn converse(&mut self, tell: &mut impl FnMut(MigrationFact)) -> End {
+    async fn converse(&mut self, tell: &mut impl FnMut(MigrationFact)) -> ConversationEnd {
         loop {
             let due = self.due();
             let late = async {
@@ -197,7 +197,7 @@ impl DatabaseTask {
             tokio::select! {
                 biased;
                 order = self.orders.recv() => {
-                    let Some(order) = order else { return End::Unwanted };
+                    let Some(order) = order else { return ConversationEnd::Unwanted };
                     if let Err(end) = self.order(&order) {
                         return end;
                     }
@@ -214,8 +214,8 @@ impl DatabaseTask {
                 () = writable(&self.control), if !self.unsent.is_empty() => self.send(),
                 () = self.output.wrote() => {}
                 () = late => {
-                    if !self.owed.contains(&Owed::Opened) || !self.opens.goes_on(self.process.pid()) {
-                        return End::Failed(self.silent().await);
+                    if !self.owed.contains(&OwedAnswer::Opened) || !self.opens.goes_on(self.process.pid()) {
+                        return ConversationEnd::Failed(self.silent().await);
                     }
                     tell(MigrationFact::Opening);
                 }
@@ -235,43 +235,45 @@ impl DatabaseTask {
     /// For how long it may be silent.
     fn limit(&self) -> Option<Duration> {
         let owes = |owed| self.owed.contains(&owed);
-        if owes(Owed::Opened) {
+        if owes(OwedAnswer::Opened) {
             Some(self.opens.limit())
-        } else if owes(Owed::Locked) {
+        } else if owes(OwedAnswer::Locked) {
             Some(self.patience.lock)
         } else {
             // Rollbacks are waited for as long as they take, by whoever asked.
-            let others = self.owed.iter().any(|owed| *owed != Owed::BackendsGone);
+            let others = self.owed.iter().any(|owed| *owed != OwedAnswer::BackendsGone);
             others.then_some(self.patience.answer)
         }
     }
 
-    fn order(&mut self, order: &WatchOrder) -> Result<(), End> {
+    fn order(&mut self, order: &WatchOrder) -> Result<(), ConversationEnd> {
         let owed = match order {
-            WatchOrder::Lock { .. } => Owed::Locked,
-            WatchOrder::Look { every_seconds, .. } if *every_seconds > 0.0 => Owed::Looks,
+            WatchOrder::Lock { .. } => OwedAnswer::Locked,
+            WatchOrder::Look { every_seconds, .. } if *every_seconds > 0.0 => OwedAnswer::Looks,
             WatchOrder::Look { .. } => {
-                self.owed.remove(&Owed::Looks);
+                self.owed.remove(&OwedAnswer::Looks);
                 return self.queue(order);
             }
-            WatchOrder::Cancel => Owed::Cancelled,
-            WatchOrder::EndBackends => Owed::BackendsGone,
-            WatchOrder::Verify { .. } => Owed::Verified,
-            WatchOrder::Resolve => Owed::Resolved,
-            WatchOrder::Quit => return Err(End::Unwanted),
+            WatchOrder::Cancel => OwedAnswer::Cancelled,
+            WatchOrder::EndBackends => OwedAnswer::BackendsGone,
+            WatchOrder::Verify { .. } => OwedAnswer::Verified,
+            WatchOrder::Resolve => OwedAnswer::Resolved,
+            WatchOrder::Quit => return Err(ConversationEnd::Unwanted),
         };
-        if !self.owed.contains(&Owed::Opened) {
+        if !self.owed.contains(&OwedAnswer::Opened) {
             self.heard = Instant::now();
         }
         self.owed.insert(owed);
         self.queue(order)
     }
 
-    fn queue(&mut self, order: &WatchOrder) -> Result<(), End> {
+    fn queue(&mut self, order: &WatchOrder) -> Result<(), ConversationEnd> {
         self.unsent.extend(order.to_line());
         self.send();
         if self.unsent.len() > UNREAD_MOST {
-            return Err(End::Failed(broken("the database side does not read what it is told".to_owned())));
+            return Err(ConversationEnd::Failed(broken(
+                "the database side does not read what it is told".to_owned(),
+            )));
         }
         Ok(())
     }
@@ -288,19 +290,23 @@ impl DatabaseTask {
     }
 
     /// What nobody asked for is left out.
-    fn take(&mut self, messages: Vec<WatchMessage>, tell: &mut impl FnMut(MigrationFact)) -> Option<End> {
+    fn take(
+        &mut self,
+        messages: Vec<WatchMessage>,
+        tell: &mut impl FnMut(MigrationFact),
+    ) -> Option<ConversationEnd> {
         for mut message in messages {
             bounded::watch_message(&mut message);
             self.beat = self.beat.map(|_| Instant::now());
             let answers = match &message {
-                WatchMessage::Opened(_) => Owed::Opened,
-                WatchMessage::Busy { .. } | WatchMessage::Locked { .. } => Owed::Locked,
-                WatchMessage::Look(_) => Owed::Looks,
-                WatchMessage::Cancelled { .. } => Owed::Cancelled,
-                WatchMessage::BackendsGone => Owed::BackendsGone,
-                WatchMessage::Verified(_) => Owed::Verified,
-                WatchMessage::Resolved { .. } => Owed::Resolved,
-                WatchMessage::Failed(trouble) => return Some(End::Failed(trouble.clone())),
+                WatchMessage::Opened(_) => OwedAnswer::Opened,
+                WatchMessage::Busy { .. } | WatchMessage::Locked { .. } => OwedAnswer::Locked,
+                WatchMessage::Look(_) => OwedAnswer::Looks,
+                WatchMessage::Cancelled { .. } => OwedAnswer::Cancelled,
+                WatchMessage::BackendsGone => OwedAnswer::BackendsGone,
+                WatchMessage::Verified(_) => OwedAnswer::Verified,
+                WatchMessage::Resolved { .. } => OwedAnswer::Resolved,
+                WatchMessage::Failed(trouble) => return Some(ConversationEnd::Failed(trouble.clone())),
                 WatchMessage::Alive => {
                     self.beat = Some(Instant::now());
                     continue;
@@ -314,7 +320,7 @@ impl DatabaseTask {
             if !again {
                 self.owed.remove(&answers);
             }
-            if answers == Owed::Opened {
+            if answers == OwedAnswer::Opened {
                 self.opens.is_open();
             }
             tell(fact(message)?);
@@ -322,7 +328,7 @@ impl DatabaseTask {
         None
     }
 
-    fn died(&mut self) -> End {
+    fn died(&mut self) -> ConversationEnd {
         self.output.rest();
         let last = self.output.last_lines(50);
         let below = if last.trim().is_empty() { "it wrote nothing" } else { "what it wrote follows" };
@@ -330,7 +336,7 @@ impl DatabaseTask {
             0 => String::new(),
             count => format!(" (and {} on its control socket, none of its messages)", counted(count, "line")),
         };
-        End::Failed(Trouble {
+        ConversationEnd::Failed(Trouble {
             traceback: bounded::end_of(&last),
             ..broken(format!("the database side ended unasked; {below}{strange}"))
         })
@@ -341,7 +347,7 @@ impl DatabaseTask {
         let words = if self.beat_due().is_some_and(|due| Instant::now() >= due) {
             let limit = self.patience.beat;
             format!("the database side stands still: it has given no sign of life for {limit:?}")
-        } else if self.owed.contains(&Owed::Opened) {
+        } else if self.owed.contains(&OwedAnswer::Opened) {
             // Its stacks are the last that it writes.
             let _ = self.process.stop(StopSignal::Stacks);
             let _ = timeout(STACKS, async {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::plan::{Blueprint, ProcessLimits};
 use crate::run::launch::LaunchSpec;
 use crate::run::process::Children;
-use crate::run::scope::{Alone, Purpose};
+use crate::run::scope::{Alone, ScopePurpose};
 
 /// So many lines may come at once, and so many a second in the long run.
 const BURST: u32 = 500;
@@ -138,7 +138,7 @@ fn appender(
         account: blueprint.account.clone(),
         log_file: Some(file.to_owned()),
         no_new_privs: true,
-        scope: Alone::of(children, &blueprint.app, Purpose::Log).place(),
+        scope: Alone::of(children, &blueprint.app, ScopePurpose::Log).place(),
     };
     let (theirs, ours) = io::pipe()?;
     let flags = nix::fcntl::OFlag::O_NONBLOCK;

@@ -1,7 +1,7 @@
 //! Migrations, done: the processes, what they say, and the history.
 //!
 //! Read in this order: `run` (one run, order by order), `opening` and `database` (its database side), `command` with `containment` and
-//! `scan` (what is run, and all its processes), `output` and `log`, `serving`, `history` with `past`; `look` answers who only asks.
+//! `scan` (what is run, and all its processes), `output` and `log`, `serving`, `history` with `past`; `pending` answers who only asks.
 
 mod bounded;
 mod command;
@@ -12,13 +12,13 @@ mod failing;
 mod guards;
 mod history;
 mod log;
-mod look;
 mod name;
 mod opening;
 mod orphans;
 mod output;
 mod pace;
 mod path;
+mod pending;
 mod run;
 pub(in crate::run) mod scan;
 mod serving;
@@ -34,8 +34,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-pub use containment::{Containment, Group, Scoped};
-pub use database::Patience;
+pub use containment::{Containment, ProcessGroup, Scoped};
+pub use database::DatabasePatience;
 pub use history::{History, HistoryError};
 pub use name::{MARK, RunName};
 
@@ -44,8 +44,8 @@ pub(super) use bounded::{law_of_command, law_of_database};
 #[cfg(any(test, fuzzing))]
 pub(super) use {history::law_of_history, output::law_of_output, scan::law_of_names};
 
-use look::Look;
 use opening::Turns;
+use pending::PendingCheck;
 
 use super::machine;
 use super::process::Children;
@@ -69,7 +69,7 @@ pub struct Migrations {
     state: PathBuf,
     runtime: PathBuf,
     tables: Tables,
-    patience: Patience,
+    patience: DatabasePatience,
     turns: Turns,
     facts: mpsc::UnboundedSender<Event>,
     runs: BTreeMap<RunId, Run>,
@@ -94,7 +94,7 @@ impl Migrations {
             state: state.to_owned(),
             runtime: runtime.to_owned(),
             tables: Tables::below(runtime),
-            patience: Patience::default(),
+            patience: DatabasePatience::default(),
             turns: Turns::new(machine::cpus()),
             facts,
             runs: BTreeMap::new(),
@@ -104,7 +104,7 @@ impl Migrations {
     }
 
     /// The same, with another patience.
-    pub fn with_patience(self, patience: Patience) -> Migrations {
+    pub fn with_patience(self, patience: DatabasePatience) -> Migrations {
         Migrations { patience, ..self }
     }
 
@@ -213,10 +213,10 @@ impl Migrations {
     }
 
     /// For who asks what is pending; the configuration is read anew for him.
-    pub(super) fn look(&self, config: &Path, app: &AppName, serving: Option<GenerationId>) -> Look {
+    pub(super) fn look(&self, config: &Path, app: &AppName, serving: Option<GenerationId>) -> PendingCheck {
         let (children, locks) = (self.children.clone(), self.runtime.join(LOCKS));
         let serving = serving.map(|generation| self.tables.serving(app, generation));
-        Look { children, config: config.to_owned(), locks, serving }
+        PendingCheck { children, config: config.to_owned(), locks, serving }
     }
 
     /// Answers what the history of an app holds.

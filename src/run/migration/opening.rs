@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
-use super::database::{self, Database, DatabaseTask, Patience};
+use super::database::{self, DatabaseHandle, DatabasePatience, DatabaseTask};
 use crate::migrate::{Orders, WatchOrder};
 use crate::plan::Blueprint;
 use crate::run::proc;
@@ -78,10 +78,10 @@ impl OpenLimit {
 pub(super) fn open(
     (children, blueprint): (Children, Arc<Blueprint>),
     orders: Orders,
-    (patience, limit): (Patience, Duration),
+    (patience, limit): (DatabasePatience, Duration),
     turns: Turns,
     mut tell: impl FnMut(MigrationFact) + Send + 'static,
-) -> (Database, impl Future<Output = ()> + Send + 'static) {
+) -> (DatabaseHandle, impl Future<Output = ()> + Send + 'static) {
     let (database, mut told) = database::database();
     let task = async move {
         let Some(turn) = turn(&turns, &mut told, &mut tell).await else { return };

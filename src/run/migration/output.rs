@@ -22,18 +22,18 @@ const REST_MOST: usize = 1024 * 1024;
 
 /// The reading side of a command's output.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(super) struct OutputReader {
     pipe: Option<pipe::Receiver>,
     pace: Pace,
     buffer: Vec<u8>,
-    lines: Text,
+    lines: LineBuffer,
     told: Option<Instant>,
 }
 
-impl Output {
-    pub(super) fn new(pipe: pipe::Receiver, log: Log) -> Output {
-        let (pace, lines) = (Pace::new(), Text::new(log));
-        Output { pipe: Some(pipe), pace, buffer: vec![0; 64 * 1024], lines, told: None }
+impl OutputReader {
+    pub(super) fn new(pipe: pipe::Receiver, log: Log) -> OutputReader {
+        let (pace, lines) = (Pace::new(), LineBuffer::new(log));
+        OutputReader { pipe: Some(pipe), pace, buffer: vec![0; 64 * 1024], lines, told: None }
     }
 
     /// Reads on; returns where something was written that is worth telling, and never where nothing more comes. It may
@@ -96,7 +96,7 @@ impl Output {
 
 /// Lines out of bytes.
 #[derive(Debug)]
-struct Text {
+struct LineBuffer {
     kept: VecDeque<String>,
     line: Vec<u8>,
     more: bool,
@@ -104,9 +104,9 @@ struct Text {
     log: Log,
 }
 
-impl Text {
-    fn new(log: Log) -> Text {
-        Text { kept: VecDeque::new(), line: Vec::new(), more: false, returned: false, log }
+impl LineBuffer {
+    fn new(log: Log) -> LineBuffer {
+        LineBuffer { kept: VecDeque::new(), line: Vec::new(), more: false, returned: false, log }
     }
 
     fn take(&mut self, bytes: &[u8]) {
@@ -168,7 +168,7 @@ impl Text {
 #[cfg(any(test, fuzzing))]
 pub(in crate::run) fn law_of_output(bytes: &[u8]) {
     let lines = |size: usize| {
-        let mut text = Text::new(Log::nowhere());
+        let mut text = LineBuffer::new(Log::nowhere());
         bytes.chunks(size).for_each(|part| text.take(part));
         text.end_partial();
         Vec::from(text.kept)
@@ -187,7 +187,7 @@ mod tests {
     use super::*;
 
     fn lines(parts: &[&[u8]]) -> Vec<String> {
-        let mut text = Text::new(Log::nowhere());
+        let mut text = LineBuffer::new(Log::nowhere());
         parts.iter().for_each(|part| text.take(part));
         text.end_partial();
         text.kept.into()

@@ -9,8 +9,8 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use super::command::{self, Heard, What};
-use super::database::{Database, Patience};
+use super::command::{self, CommandProgram, CommandUpdate};
+use super::database::{DatabaseHandle, DatabasePatience};
 use super::guards;
 use super::name::RunName;
 use super::opening::{self, Turns};
@@ -74,7 +74,7 @@ enum Side {
     /// No database is known: the command is watched alone.
     None,
     /// It was started; it may have ended.
-    Started(Database),
+    Started(DatabaseHandle),
     /// It could not be started, or was closed.
     Closed,
 }
@@ -112,7 +112,7 @@ impl Run {
     pub(super) fn open_database(
         &mut self,
         index: usize,
-        (patience, turns): (Patience, Turns),
+        (patience, turns): (DatabasePatience, Turns),
         tasks: &mut JoinSet<()>,
     ) {
         self.index = index;
@@ -204,12 +204,15 @@ impl Run {
             MigrateCommand::Django | MigrateCommand::DjangoApp { .. } => {
                 let mut orders = self.orders(Mode::Run);
                 orders.unchecked = !checks;
-                (What::Django(orders.to_json()), BTreeMap::new())
+                (CommandProgram::Django(orders.to_json()), BTreeMap::new())
             }
             MigrateCommand::Other(argv) => {
                 let env = &self.opening.blueprint.env;
                 let lock_timeout = self.opening.migrate.budgets.lock_timeout;
-                (What::Other(argv.clone()), guards::of(env, &self.name.tag, &self.opened, lock_timeout))
+                (
+                    CommandProgram::Other(argv.clone()),
+                    guards::of(env, &self.name.tag, &self.opened, lock_timeout),
+                )
             }
         };
         let (children, blueprint) = (self.children.clone(), self.opening.blueprint.clone());
@@ -236,9 +239,9 @@ impl Run {
             let ended = command
                 .run(&mut taken, move |told| {
                     heard.tell(match told {
-                        Heard::Step(step) => MigrationFact::Progressed(step),
-                        Heard::Wrote => MigrationFact::Wrote,
-                        Heard::Worked => MigrationFact::Worked,
+                        CommandUpdate::Step(step) => MigrationFact::Progressed(step),
+                        CommandUpdate::Wrote => MigrationFact::Wrote,
+                        CommandUpdate::Worked => MigrationFact::Worked,
                     });
                 })
                 .await;
@@ -319,7 +322,7 @@ impl Run {
         tasks.spawn(async move {
             let (mut exit, mut words) = (Exit::Code(0), String::new());
             for argv in &opening.migrate.post_deploy {
-                let what = What::Other(argv.clone());
+                let what = CommandProgram::Other(argv.clone());
                 let names = (command::POST_DEPLOY, mark.as_str());
                 let env = BTreeMap::new();
                 match command::start(&children, &opening.blueprint, &what, names, env).await {
@@ -340,7 +343,7 @@ impl Run {
     }
 }
 
-fn look(database: Option<&Database>, every_seconds: f64, place: u32) {
+fn look(database: Option<&DatabaseHandle>, every_seconds: f64, place: u32) {
     if let Some(database) = database {
         // Where it has ended, that has been told.
         database.tell(WatchOrder::Look { every_seconds, place });

@@ -12,7 +12,7 @@ const LOOKS: usize = 5;
 const BETWEEN_PROGRAMS: Duration = Duration::from_millis(10);
 /// A process that belongs to the command.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::run) struct Found {
+pub(in crate::run) struct ScannedProcess {
     pub(in crate::run) pid: i32,
     /// In ticks since the machine's start: with the number, its identity.
     pub(super) start: u64,
@@ -25,7 +25,7 @@ pub(in crate::run) struct Found {
 
 /// All that live of the command of `user` whose first process is `first`: its group and session, those with `mark` in their
 /// environment, those `known` from before, and the descendants of all of these.
-pub(super) fn take(first: i32, (user, mark): (u32, &str), known: &BTreeMap<i32, u64>) -> Vec<Found> {
+pub(super) fn take(first: i32, (user, mark): (u32, &str), known: &BTreeMap<i32, u64>) -> Vec<ScannedProcess> {
     let all = everybody();
     // Nobody who is older than the first process is of its making; where it is gone, nothing is known of that.
     let since = all.get(&first).map_or(0, |stat| stat.start);
@@ -51,10 +51,10 @@ fn with_descendants(all: &BTreeMap<i32, Stat>, mut inside: BTreeSet<i32>) -> BTr
     }
 }
 
-fn living(all: &BTreeMap<i32, Stat>, pids: BTreeSet<i32>) -> Vec<Found> {
+fn living(all: &BTreeMap<i32, Stat>, pids: BTreeSet<i32>) -> Vec<ScannedProcess> {
     let found = |pid: i32| {
         let stat = all.get(&pid).filter(|stat| stat.lives)?;
-        Some(Found {
+        Some(ScannedProcess {
             pid,
             start: stat.start,
             session: stat.session,
@@ -72,7 +72,7 @@ pub(in crate::run) fn left_behind(
     until: u64,
     sessions: &BTreeSet<i32>,
     is_orphan: impl Fn(i32) -> bool,
-) -> Vec<Found> {
+) -> Vec<ScannedProcess> {
     let all = everybody();
     let own = i32::try_from(std::process::id()).unwrap_or(0);
     let may_be = others(&all).filter(|(_, stat)| stat.start <= until || sessions.contains(&stat.session));
@@ -83,7 +83,7 @@ pub(in crate::run) fn left_behind(
 }
 
 /// All of this user's that live and have such a variable in their environment, and the descendants of these.
-pub(super) fn marked(user: u32, is_mark: impl Fn(&[u8]) -> bool) -> Vec<Found> {
+pub(super) fn marked(user: u32, is_mark: impl Fn(&[u8]) -> bool) -> Vec<ScannedProcess> {
     let all = everybody();
     let inside = carriers(user, others(&all).map(|(pid, _)| pid).collect(), is_mark);
     living(&all, with_descendants(&all, inside))
@@ -99,7 +99,7 @@ fn named(pid: i32, stat: &Stat) -> String {
 }
 
 /// Whether the number is still that process's, and it lives.
-pub(super) fn is_still(found: &Found) -> bool {
+pub(super) fn is_still(found: &ScannedProcess) -> bool {
     Stat::of(found.pid).is_some_and(|stat| stat.start == found.start && stat.lives)
 }
 

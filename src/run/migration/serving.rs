@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::plan::Blueprint;
 use crate::run::memory_file;
 use crate::run::messages::last_words;
-use crate::run::process::{Children, Process};
+use crate::run::process::{Children, ProcessHandle};
 use crate::run::scope::Inhabitants;
 use crate::run::wire::Wire;
 use crate::run::worker_process::{
@@ -36,7 +36,7 @@ pub(super) async fn ask(
     within: Duration,
 ) -> Result<Proof, LastWords> {
     let of = |message: String| LastWords { message, traceback: String::new() };
-    let mut asked = Asked::start(children, generation, blueprint)
+    let mut asked = AskedWorker::start(children, generation, blueprint)
         .map_err(|error| of(format!("another process of it could not be made: {error}")))?;
     match timeout(within, asked.listen()).await {
         Ok(Ok(answer)) => {
@@ -54,20 +54,24 @@ pub(super) async fn ask(
     }
 }
 
-struct Asked {
-    process: Process,
+struct AskedWorker {
+    process: ProcessHandle,
     wire: Wire,
 }
 
-impl Drop for Asked {
+impl Drop for AskedWorker {
     fn drop(&mut self) {
         // One that has ended needs none.
         let _ = self.process.kill_group();
     }
 }
 
-impl Asked {
-    fn start(children: &Children, generation: GenerationId, blueprint: &Blueprint) -> io::Result<Asked> {
+impl AskedWorker {
+    fn start(
+        children: &Children,
+        generation: GenerationId,
+        blueprint: &Blueprint,
+    ) -> io::Result<AskedWorker> {
         let (listener, port) = own_socket()?;
         let slot = memory_file::of_one_size("ostler-slot", &[0; SLOT_SIZE])?;
         let mut orders = Orders::worker(blueprint.app.as_str(), 0, generation.0, Slot::at(0));
@@ -87,7 +91,7 @@ impl Asked {
         let mut fds = vec![(slot.as_fd(), SCOREBOARD), (listener.as_fd(), FIRST_LISTENER)];
         fds.extend(stream.iter().flat_map(|stream| stream.outputs()));
         let (process, wire) = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &fds)?;
-        Ok(Asked { process, wire })
+        Ok(AskedWorker { process, wire })
     }
 
     /// Lets it end by itself, as a worker does that is not needed: with the app's own end.

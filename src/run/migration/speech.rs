@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 
 use super::pace::Pace;
 use crate::migrate::LINE_LIMIT;
-use crate::run::lines::Lines;
+use crate::run::lines::LineSplitter;
 
 /// The most that is read after the end of the process: what it said last.
 const REST_MOST: usize = 4 * LINE_LIMIT;
@@ -16,7 +16,7 @@ const REST_MOST: usize = 4 * LINE_LIMIT;
 /// The reading side of a control socket.
 #[derive(Debug)]
 pub(super) struct Speech<M> {
-    lines: Lines,
+    lines: LineSplitter,
     pace: Pace,
     closed: bool,
     /// How many lines were no message of the contract.
@@ -26,7 +26,7 @@ pub(super) struct Speech<M> {
 
 impl<M: DeserializeOwned> Speech<M> {
     pub(super) fn new() -> Self {
-        let (lines, pace) = (Lines::new(LINE_LIMIT), Pace::new());
+        let (lines, pace) = (LineSplitter::new(LINE_LIMIT), Pace::new());
         Speech { lines, pace, closed: false, strange: 0, of: PhantomData }
     }
 

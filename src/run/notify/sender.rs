@@ -24,7 +24,7 @@ const EXTENSION_MICROSECONDS: u32 = 60_000_000;
 
 /// One line of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum NotifyLine {
     Ready,
     /// With the monotonic clock at the reload's beginning, in microseconds.
     Reloading(i128),
@@ -34,43 +34,43 @@ pub(super) enum Line {
     MoreTime,
 }
 
-impl Line {
+impl NotifyLine {
     fn states(&self) -> Vec<NotifyState<'_>> {
         match self {
-            Line::Ready => vec![NotifyState::Ready],
-            Line::Reloading(since) => vec![NotifyState::Reloading, NotifyState::MonotonicUsec(*since)],
-            Line::Stopping => vec![NotifyState::Stopping],
-            Line::Status(text) => vec![NotifyState::Status(text)],
-            Line::Watchdog => vec![NotifyState::Watchdog],
-            Line::MoreTime => vec![NotifyState::ExtendTimeoutUsec(EXTENSION_MICROSECONDS)],
+            NotifyLine::Ready => vec![NotifyState::Ready],
+            NotifyLine::Reloading(since) => vec![NotifyState::Reloading, NotifyState::MonotonicUsec(*since)],
+            NotifyLine::Stopping => vec![NotifyState::Stopping],
+            NotifyLine::Status(text) => vec![NotifyState::Status(text)],
+            NotifyLine::Watchdog => vec![NotifyState::Watchdog],
+            NotifyLine::MoreTime => vec![NotifyState::ExtendTimeoutUsec(EXTENSION_MICROSECONDS)],
         }
     }
 }
 
 /// What is sent at once.
 #[derive(Debug)]
-pub(super) enum Message {
+pub(super) enum NotifyMessage {
     /// How ostlerd is.
-    Lines(Vec<Line>),
+    Lines(Vec<NotifyLine>),
     /// A descriptor for systemd's store, under this name.
     Store(String, OwnedFd),
     /// Out of the store with what has this name.
     Remove(String),
 }
 
-impl Message {
+impl NotifyMessage {
     fn send(&self) -> std::io::Result<()> {
         match self {
-            Message::Lines(lines) => {
-                sd_notify::notify(&lines.iter().flat_map(Line::states).collect::<Vec<_>>())
+            NotifyMessage::Lines(lines) => {
+                sd_notify::notify(&lines.iter().flat_map(NotifyLine::states).collect::<Vec<_>>())
             }
-            Message::Store(name, fd) => {
+            NotifyMessage::Store(name, fd) => {
                 // Without FDPOLL=0 systemd throws away a socket that refuses connections: to it, that looks broken.
                 let states =
                     [NotifyState::FdStore, NotifyState::Custom("FDPOLL=0"), NotifyState::FdName(name)];
                 sd_notify::notify_with_fds(&states, &[fd.as_fd()])
             }
-            Message::Remove(name) => {
+            NotifyMessage::Remove(name) => {
                 sd_notify::notify(&[NotifyState::FdStoreRemove, NotifyState::FdName(name)])
             }
         }
@@ -80,7 +80,7 @@ impl Message {
 /// The way to that thread.
 #[derive(Debug)]
 pub(super) struct Sender {
-    messages: Option<SyncSender<Message>>,
+    messages: Option<SyncSender<NotifyMessage>>,
     ended: Receiver<()>,
 }
 
@@ -97,13 +97,13 @@ impl Sender {
     }
 
     /// Gives a message to the thread; false if there is no room.
-    pub(super) fn send(&self, message: Message) -> bool {
+    pub(super) fn send(&self, message: NotifyMessage) -> bool {
         self.messages.as_ref().is_some_and(|messages| messages.try_send(message).is_ok())
     }
 
     /// A way that ends in a test.
     #[cfg(test)]
-    pub(super) fn to(messages: SyncSender<Message>) -> Sender {
+    pub(super) fn to(messages: SyncSender<NotifyMessage>) -> Sender {
         let (_, ended) = sync_channel(0);
         Sender { messages: Some(messages), ended }
     }
@@ -119,7 +119,7 @@ impl Drop for Sender {
     }
 }
 
-fn send_all(waiting: &Receiver<Message>) {
+fn send_all(waiting: &Receiver<NotifyMessage>) {
     for message in waiting {
         let mut pause = FIRST_PAUSE;
         while let Err(error) = message.send() {

@@ -26,8 +26,8 @@ const SHARED: [&str; 2] = ["user", "pid"];
 
 /// What the workers of the apps have.
 #[derive(Debug)]
-pub(super) struct Proof {
-    apps: Vec<Expected>,
+pub(super) struct OwnershipProof {
+    apps: Vec<ExpectedApp>,
     folder: PathBuf,
     namespaces: [PathBuf; SHARED.len()],
     own: u32,
@@ -36,7 +36,7 @@ pub(super) struct Proof {
 
 /// What those of one app have.
 #[derive(Debug)]
-struct Expected {
+struct ExpectedApp {
     app: AppName,
     /// `None` of an app that is not configured any more.
     uid: Option<u32>,
@@ -53,14 +53,18 @@ pub(super) struct Proven {
     started: u64,
 }
 
-impl Proof {
-    pub(super) fn new(children: &Children, runtime_directory: &Path, config: &Config) -> Option<Proof> {
+impl OwnershipProof {
+    pub(super) fn new(
+        children: &Children,
+        runtime_directory: &Path,
+        config: &Config,
+    ) -> Option<OwnershipProof> {
         let folder = runtime_directory.join("scoreboards");
         let own = identity::own_account();
         let expected = |app: &AppName, uid| {
             let (name, value) = Mark::of(runtime_directory, app).variable();
             let board = board_at(&folder.join(app.as_str()));
-            Expected { app: app.clone(), uid, board, mark: format!("{name}={value}") }
+            ExpectedApp { app: app.clone(), uid, board, mark: format!("{name}={value}") }
         };
         let configured = config.apps.values().map(|app| {
             let account = identity::account_of(app, &own).ok();
@@ -71,7 +75,13 @@ impl Proof {
         let gone = names.filter(|name| !config.apps.contains_key(name)).map(|name| expected(&name, None));
         let apps = configured.chain(gone).collect();
         let namespaces = namespaces("self")?;
-        Some(Proof { apps, folder, namespaces, own: own.uid, in_scopes: children.scopes().is_some() })
+        Some(OwnershipProof {
+            apps,
+            folder,
+            namespaces,
+            own: own.uid,
+            in_scopes: children.scopes().is_some(),
+        })
     }
 
     /// Whose this process is, where it proves that.
@@ -87,7 +97,7 @@ impl Proof {
         if !self.is_private(&board) {
             return None;
         }
-        let is_one = |it: &&Expected| match it.uid {
+        let is_one = |it: &&ExpectedApp| match it.uid {
             Some(wanted) => uid == wanted && self.is_of(pid, it, &name, &board),
             None => it.board == Some(identity_of(&board)),
         };
@@ -95,7 +105,7 @@ impl Proof {
         Some(Proven { app: found.app.clone(), started: stat.start })
     }
 
-    fn is_of(&self, pid: i32, expected: &Expected, name: &Path, board: &Statx) -> bool {
+    fn is_of(&self, pid: i32, expected: &ExpectedApp, name: &Path, board: &Statx) -> bool {
         if self.in_scopes {
             return is_in_scope(pid, &expected.app);
         }

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Group, Inhabitants, Place, end};
+use super::{ControlGroup, Inhabitants, Place, end};
 use crate::config::AppName;
 use crate::run::process::Children;
 
@@ -12,7 +12,7 @@ static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// What such a process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum ScopePurpose {
     /// It watches one of the app's databases.
     Database,
     /// It reads the app's settings.
@@ -21,12 +21,12 @@ pub enum Purpose {
     Log,
 }
 
-impl Purpose {
+impl ScopePurpose {
     pub(super) fn name(self) -> &'static str {
         match self {
-            Purpose::Database => "database",
-            Purpose::Settings => "settings",
-            Purpose::Log => "log",
+            ScopePurpose::Database => "database",
+            ScopePurpose::Settings => "settings",
+            ScopePurpose::Log => "log",
         }
     }
 }
@@ -37,13 +37,13 @@ pub(in crate::run) struct Alone(Option<Place>);
 
 impl Alone {
     /// For a process of an app.
-    pub(in crate::run) fn of(children: &Children, app: &AppName, purpose: Purpose) -> Alone {
+    pub(in crate::run) fn of(children: &Children, app: &AppName, purpose: ScopePurpose) -> Alone {
         let number = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
         Alone(children.place(app, Inhabitants::Alone(purpose, number)))
     }
 
     /// For a process that works for several apps: it is in none of their slices.
-    pub(in crate::run) fn of_several(children: &Children, purpose: Purpose) -> Alone {
+    pub(in crate::run) fn of_several(children: &Children, purpose: ScopePurpose) -> Alone {
         let number = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
         Alone(children.scopes().map(|scopes| scopes.place_of_several(purpose, number)))
     }
@@ -75,7 +75,7 @@ impl Alone {
         }
     }
 
-    fn group(&self) -> Option<Group> {
-        self.0.as_ref().map(|place| Group::new(place.group.clone()))
+    fn group(&self) -> Option<ControlGroup> {
+        self.0.as_ref().map(|place| ControlGroup::new(place.group.clone()))
     }
 }

@@ -58,7 +58,7 @@ fn join_beside(first: &mut Child, place: &Place) -> Result<(), String> {
     let began = Instant::now();
     while began.elapsed() < LIMIT {
         // The group may be there before its process: it is looked at who is in it, and then nobody takes it away.
-        if group::Group::new(place.group.clone()).members().contains(&(first.id() as i32)) {
+        if group::ControlGroup::new(place.group.clone()).members().contains(&(first.id() as i32)) {
             return match group::join(&place.group) {
                 Ok(true) => Ok(()),
                 Ok(false) => Err("it was gone at once".to_owned()),

@@ -16,14 +16,14 @@ const AGAIN: Duration = Duration::from_millis(100);
 
 /// The control group of a scope. One that is not there is empty: systemd takes it away with its last process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Group {
+pub struct ControlGroup {
     path: PathBuf,
 }
 
-impl Group {
+impl ControlGroup {
     /// The group at this path.
-    pub fn new(path: PathBuf) -> Group {
-        Group { path }
+    pub fn new(path: PathBuf) -> ControlGroup {
+        ControlGroup { path }
     }
 
     /// Its control group as `/proc/PID/cgroup` names it.
@@ -173,7 +173,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_group_that_is_not_there_is_empty_and_ended() {
-        let group = Group::new(PathBuf::from("/sys/fs/cgroup/ostler.slice/no-such.scope"));
+        let group = ControlGroup::new(PathBuf::from("/sys/fs/cgroup/ostler.slice/no-such.scope"));
         assert!(group.is_empty());
         assert_eq!(group.members(), Vec::<i32>::new());
         group.kill().expect("there is nothing to kill");

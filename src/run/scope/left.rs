@@ -5,7 +5,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::Group;
+use super::ControlGroup;
 use crate::run::process::Children;
 
 /// From SIGTERM to SIGKILL.
@@ -18,7 +18,7 @@ const LEFTOVERS: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Ends all that is in a scope, once ostlerd watches nobody there any more.
-pub(in crate::run) async fn end_left(group: Group, children: Children) {
+pub(in crate::run) async fn end_left(group: ControlGroup, children: Children) {
     let until = Instant::now() + ENDING;
     while group.members().iter().any(|pid| children.is_watched(*pid)) {
         if group.wait_empty(Instant::now() + LOOK).await || Instant::now() >= until {
@@ -37,7 +37,7 @@ pub(in crate::run) async fn end_left(group: Group, children: Children) {
 }
 
 /// Kills what is in a scope, and says so where it cannot be killed.
-pub(in crate::run) async fn end(group: &Group) {
+pub(in crate::run) async fn end(group: &ControlGroup) {
     match group.kill_all(Instant::now() + LEFTOVERS).await {
         Ok(true) => {}
         Ok(false) => tracing::error!("{}: {:?} cannot be killed", group.name(), group.members()),

@@ -6,7 +6,7 @@ use crate::supervise::{HandoverBy, LinkOrder, ProcessId, StopSignal};
 
 /// Something to do to a worker, or to a link; of a worker that has gone meanwhile nothing is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::run) enum Effect {
+pub(in crate::run) enum DeferredEffect {
     /// Lets its program run.
     Release(ProcessId),
     /// Lets it take clients.
@@ -23,39 +23,41 @@ pub(in crate::run) enum Effect {
 
 impl Shell {
     /// What is to be done, in order; the caller sees to it that it is.
-    pub(in crate::run) fn take_effects(&mut self) -> Vec<Effect> {
+    pub(in crate::run) fn take_effects(&mut self) -> Vec<DeferredEffect> {
         std::mem::take(&mut self.effects)
     }
 
-    pub(in crate::run) fn effect(&mut self, effect: Effect) {
+    pub(in crate::run) fn effect(&mut self, effect: DeferredEffect) {
         let worker = match effect {
-            Effect::SwitchRelease(app, order) => return self.switch_release(app, order),
-            Effect::Release(worker) | Effect::Admit(worker) | Effect::Signal(worker, _) => worker,
-            Effect::Hurry(worker) => worker,
-            Effect::Leave(_) => return,
+            DeferredEffect::SwitchRelease(app, order) => return self.switch_release(app, order),
+            DeferredEffect::Release(worker)
+            | DeferredEffect::Admit(worker)
+            | DeferredEffect::Signal(worker, _) => worker,
+            DeferredEffect::Hurry(worker) => worker,
+            DeferredEffect::Leave(_) => return,
         };
-        if let Effect::Signal(..) = effect {
+        if let DeferredEffect::Signal(..) = effect {
             self.give_up(worker);
         }
         let Some(running) = self.workers.get_mut(&worker) else { return };
         let (what, done) = match effect {
-            Effect::Release(_) => {
+            DeferredEffect::Release(_) => {
                 if let Some(gate) = running.gate.take() {
                     gate.open();
                 }
                 return;
             }
-            Effect::Admit(_) => ("admitted", running.handle.admit()),
-            Effect::Signal(_, signal) => {
+            DeferredEffect::Admit(_) => ("admitted", running.handle.admit()),
+            DeferredEffect::Signal(_, signal) => {
                 running.killed |= signal == StopSignal::Kill;
                 ("signalled", running.handle.signal(signal))
             }
-            Effect::Hurry(_) => {
+            DeferredEffect::Hurry(_) => {
                 let board = self.apps.get(&running.blueprint.app).map(|home| &home.scoreboard);
                 let told = board.zip(running.slot.as_ref()).map(|(board, slot)| board.hurry(slot));
                 ("told that its app stops", told.unwrap_or(Ok(())))
             }
-            Effect::SwitchRelease(..) | Effect::Leave(_) => return,
+            DeferredEffect::SwitchRelease(..) | DeferredEffect::Leave(_) => return,
         };
         if let Err(error) = done {
             let app = running.blueprint.app.as_str();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
-use super::{Home, Running, Shell};
+use super::{Running, RunningApp, Shell};
 use crate::config::AppName;
 use crate::run::scoreboard::monotonic_now;
 use crate::run::{listen_queue, memory};
@@ -33,7 +33,7 @@ impl Shell {
     }
 }
 
-fn one(home: &Home, running: &Running, now: u64) -> Option<WorkerLoad> {
+fn one(home: &RunningApp, running: &Running, now: u64) -> Option<WorkerLoad> {
     let seen = home.scoreboard.read(running.slot.as_ref()?, now)?;
     // Where requests are bounded, they say how busy it is.
     let cpu = match running.blueprint.capacity {

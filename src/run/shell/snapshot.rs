@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Home, Running, Shell};
+use super::{Running, RunningApp, Shell};
 use crate::config::{Address, AppName, Config};
 use crate::plan::Blueprint;
 use crate::run::adopt::{self, Living};
@@ -18,14 +18,14 @@ use crate::run::listeners::bound::inode_of;
 use crate::run::proc::Stat;
 use crate::run::scoreboard::{Scoreboard, Slot, WatchedSlot};
 use crate::run::socket_activation::Passed;
-use crate::run::state::{Kept, WorkerRecord};
+use crate::run::state::{SavedState, WorkerRecord};
 use crate::run::worker_process::{WorkerHandle, watch_adopted};
 use crate::run::zygote;
 use crate::supervise::{Found, GenerationId, ProcessId, Role, Snapshot, Stage};
 
 impl Shell {
     /// Everything that the next ostlerd needs, beside the counters.
-    pub(in crate::run) fn kept(&self, origin: u64, snapshot: Snapshot) -> Kept {
+    pub(in crate::run) fn kept(&self, origin: u64, snapshot: Snapshot) -> SavedState {
         let known: BTreeMap<ProcessId, (&AppName, GenerationId)> =
             snapshot.processes().map(|(app, process, generation, _)| (process, (app, generation))).collect();
         let record = |(id, running): (&ProcessId, &Running)| {
@@ -41,7 +41,7 @@ impl Shell {
             })
         };
         let listeners = self.apps.iter().map(|(name, home)| (name.clone(), home.listeners.records()));
-        Kept {
+        SavedState {
             origin,
             workers: self.workers.iter().filter_map(record).collect(),
             listeners: listeners.collect(),
@@ -53,7 +53,7 @@ impl Shell {
 
     /// Takes over what lives of what an earlier ostlerd left, with the sockets. Says what was found of each worker. What is
     /// lost of the sockets is to be bound next ([`Shell::bind_what_is_lost`]).
-    pub(in crate::run) fn take_over(&mut self, kept: &Kept) -> BTreeMap<ProcessId, Found> {
+    pub(in crate::run) fn take_over(&mut self, kept: &SavedState) -> BTreeMap<ProcessId, Found> {
         self.inspections = InspectionRecords::restore(kept.known.clone());
         let mut living = adopt::living(&self.children, &kept.workers);
         let mut found = BTreeMap::new();
@@ -104,7 +104,7 @@ impl Shell {
             }
             match scoreboard.or_else(|_| Scoreboard::create(&path)) {
                 Ok(scoreboard) => {
-                    let home = Home::new(listeners, scoreboard, first.clone());
+                    let home = RunningApp::new(listeners, scoreboard, first.clone());
                     self.apps.insert(app.clone(), home);
                 }
                 Err(error) => {

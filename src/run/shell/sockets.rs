@@ -10,13 +10,13 @@ use crate::run::accept_queue::ClosedListener;
 use crate::run::files;
 use crate::run::inbox::{AllDone, Inbound};
 use crate::run::listeners::bound::SocketName;
-use crate::run::listeners::{Done, Listeners, Order, carry_out};
+use crate::run::listeners::{Done, FileOrder, Listeners, carry_out};
 use crate::run::unix_socket::removal;
 use crate::supervise::{Exit, ProcessFact, ProcessId, Start};
 
 impl Shell {
     /// What is to be done to files before an app can be bound, beside what is done already.
-    pub(in crate::run) fn socket_orders(&self, blueprint: &Blueprint, done: &AllDone) -> Vec<Order> {
+    pub(in crate::run) fn socket_orders(&self, blueprint: &Blueprint, done: &AllDone) -> Vec<FileOrder> {
         let done = done.get(&blueprint.app).map(Vec::as_slice).unwrap_or_default();
         let (listen, owner) = (&blueprint.listen, blueprint.account.as_ref());
         let mut orders = match self.apps.get(&blueprint.app) {
@@ -30,7 +30,7 @@ impl Shell {
     /// Carries out orders, and sends the driver what is to be done `then`.
     pub(in crate::run) fn carry_out(
         &self,
-        orders: BTreeMap<AppName, Vec<Order>>,
+        orders: BTreeMap<AppName, Vec<FileOrder>>,
         mut done: AllDone,
         then: impl FnOnce(AllDone) -> Inbound + Send + 'static,
     ) {
@@ -105,7 +105,7 @@ impl Shell {
         }
     }
 
-    fn make_sockets(&mut self, app: &AppName, orders: Vec<Order>) {
+    fn make_sockets(&mut self, app: &AppName, orders: Vec<FileOrder>) {
         if let Some(home) = self.apps.get_mut(app) {
             home.makes_sockets = true;
         }

@@ -4,8 +4,8 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::effects::Effect;
-use super::{Expected, Home, Running, Shell, snapshot};
+use super::effects::DeferredEffect;
+use super::{ExpectedFork, Running, RunningApp, Shell, snapshot};
 use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::run::background;
@@ -14,7 +14,7 @@ use crate::run::inbox::Inbound;
 use crate::run::process::Gate;
 use crate::run::scoreboard::Slot;
 use crate::run::worker_process::{self, Admission, StartedWorker, WorkerHandle, watch_adopted};
-use crate::run::zygote::{self, Newborn, Parent};
+use crate::run::zygote::{self, ForkedWorker, Parent};
 use crate::supervise::{DueHook, Event, Exit, GenerationId, ProcessFact, ProcessId, Role, Start};
 
 impl Shell {
@@ -100,14 +100,14 @@ impl Shell {
             Ok(forking) => {
                 let inbox = self.outbox.inbox.clone();
                 let task = tokio::spawn(async move {
-                    let born = forking.forked().await;
+                    let forked = forking.forked().await;
                     // The driver outlives its tasks.
-                    let _ = inbox.send(Inbound::Forked { worker: process, born });
+                    let _ = inbox.send(Inbound::Forked { worker: process, forked });
                 });
                 let waiting = task.abort_handle();
                 let tells = admission.tables;
                 self.forking
-                    .insert(process, Expected { blueprint, zygote, slot, generation, tells, waiting });
+                    .insert(process, ExpectedFork { blueprint, zygote, slot, generation, tells, waiting });
                 Ok(())
             }
             Err(error) => {
@@ -121,12 +121,12 @@ impl Shell {
     pub(in crate::run) fn forked(
         &mut self,
         worker: ProcessId,
-        born: Result<Newborn, String>,
+        forked: Result<ForkedWorker, String>,
     ) -> Option<Event> {
         // Of one that was given up nothing is kept: it ends with its control socket.
-        let Expected { blueprint, zygote, slot, generation, tells, .. } = self.forking.remove(&worker)?;
+        let ExpectedFork { blueprint, zygote, slot, generation, tells, .. } = self.forking.remove(&worker)?;
         let cgroup = self.workers.get(&zygote).and_then(|running| running.cgroup.clone());
-        let known = born.and_then(|it| it.known(&self.children, worker, &blueprint, cgroup));
+        let known = forked.and_then(|it| it.known(&self.children, worker, &blueprint, cgroup));
         match known {
             Ok(mut started) => {
                 if tells {
@@ -147,7 +147,9 @@ impl Shell {
         if self.give_up_waiting(worker) {
             return;
         }
-        let Some(Expected { blueprint, slot, waiting, .. }) = self.forking.remove(&worker) else { return };
+        let Some(ExpectedFork { blueprint, slot, waiting, .. }) = self.forking.remove(&worker) else {
+            return;
+        };
         waiting.abort();
         self.release(&blueprint, slot);
         self.report(ProcessFact::Exited(Exit::Unknown).of(worker));
@@ -160,7 +162,7 @@ impl Shell {
     }
 
     /// The app's sockets, bound and open, and a place on its scoreboard. Unix sockets were made before ([`Shell::held_back`]).
-    fn home_and_slot(&mut self, blueprint: &Blueprint) -> Result<(&mut Home, Slot), String> {
+    fn home_and_slot(&mut self, blueprint: &Blueprint) -> Result<(&mut RunningApp, Slot), String> {
         let passed = self.passed();
         let home = self.apps.get_mut(&blueprint.app).ok_or("its listeners are closed")?;
         home.listeners.open_again().map_err(|it| it.to_string())?;
@@ -229,6 +231,6 @@ impl Shell {
             sane: now,
         };
         self.workers.insert(id, running);
-        self.effects.push(Effect::Release(id));
+        self.effects.push(DeferredEffect::Release(id));
     }
 }

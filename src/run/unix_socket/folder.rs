@@ -29,29 +29,29 @@ pub(in crate::run) struct Folder {
 
 /// What is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     Socket,
     Directory,
     Link,
     File,
 }
 
-impl Kind {
-    fn of(stat: &FileStat) -> Kind {
+impl FileKind {
+    fn of(stat: &FileStat) -> FileKind {
         match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
-            SFlag::S_IFSOCK => Kind::Socket,
-            SFlag::S_IFDIR => Kind::Directory,
-            SFlag::S_IFLNK => Kind::Link,
-            _ => Kind::File,
+            SFlag::S_IFSOCK => FileKind::Socket,
+            SFlag::S_IFDIR => FileKind::Directory,
+            SFlag::S_IFLNK => FileKind::Link,
+            _ => FileKind::File,
         }
     }
 
     pub(super) fn word(self) -> &'static str {
         match self {
-            Kind::Socket => "socket",
-            Kind::Directory => "directory",
-            Kind::Link => "link",
-            Kind::File => "file",
+            FileKind::Socket => "socket",
+            FileKind::Directory => "directory",
+            FileKind::Link => "link",
+            FileKind::File => "file",
         }
     }
 }
@@ -81,10 +81,10 @@ impl Folder {
     }
 
     /// What the name is now.
-    pub(super) fn look(&self) -> Result<Option<(Identity, Kind)>, ListenError> {
+    pub(super) fn look(&self) -> Result<Option<(Identity, FileKind)>, ListenError> {
         files::at(&self.path);
         match fstatat(&self.fd, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(((stat.st_dev, stat.st_ino), Kind::of(&stat)))),
+            Ok(stat) => Ok(Some(((stat.st_dev, stat.st_ino), FileKind::of(&stat)))),
             Err(Errno::ENOENT) => Ok(None),
             Err(error) => Err(self.failed("look at the path", error)),
         }
@@ -111,7 +111,7 @@ impl Folder {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file = openat(&self.fd, self.name.as_os_str(), flags, Mode::empty())?;
         let stat = fstat(&file)?;
-        if Kind::of(&stat) != Kind::Socket {
+        if FileKind::of(&stat) != FileKind::Socket {
             return Err(Errno::ENOTSOCK);
         }
         if let Some(owner) = owner.filter(|_| nix::unistd::geteuid().is_root())

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ostler::run::migration::Patience;
+use ostler::run::migration::DatabasePatience;
 use ostler::supervise::{MigrationFact, MigrationOrder, RunId, StopSignal, Trouble, TroubleKind};
 
 use super::Rig;
@@ -82,15 +82,15 @@ async fn closing_ends_the_database_side_and_one_that_does_not_end_is_killed() {
 async fn one_that_is_silent_is_told_and_killed() {
     let short = Duration::from_millis(300);
     let generous = Duration::from_secs(60);
-    let patience = Patience { lock: generous, answer: generous, beat: generous, end: generous };
+    let patience = DatabasePatience { lock: generous, answer: generous, beat: generous, end: generous };
     // It never opens; it opens and never answers; it is stopped.
     let never = "def watch(): time.sleep(600)";
     let mute = "def answer(order, do): pass";
     let stopped = "def answer(order, do): os.kill(os.getpid(), signal.SIGSTOP)";
     for (code, opens, patience) in [
         (never, short, patience),
-        (mute, generous, Patience { lock: short, ..patience }),
-        (stopped, generous, Patience { lock: short, ..patience }),
+        (mute, generous, DatabasePatience { lock: short, ..patience }),
+        (stopped, generous, DatabasePatience { lock: short, ..patience }),
     ] {
         let mut rig = Rig::django(&format!("open('pid', 'w').write(str(os.getpid()))\n{code}"))
             .patient(patience)
@@ -172,7 +172,7 @@ async fn as_many_as_there_are_processors_are_opened_at_once_and_who_hangs_holds_
 #[tokio::test]
 async fn one_that_gave_signs_of_life_and_stands_still_is_told_though_it_owes_no_answer() {
     let code = "def answer(order, do):\n    say(event='alive')\n    os.kill(os.getpid(), signal.SIGSTOP)";
-    let patience = Patience { beat: Duration::from_millis(300), ..Patience::default() };
+    let patience = DatabasePatience { beat: Duration::from_millis(300), ..DatabasePatience::default() };
     let mut rig = Rig::django(&format!("open('pid', 'w').write(str(os.getpid()))\n{code}")).patient(patience);
     assert!(matches!(rig.open().await, MigrationFact::Opened(_)));
     // What a rollback is waited for is waited for without end.
@@ -187,7 +187,7 @@ async fn one_that_gave_signs_of_life_and_stands_still_is_told_though_it_owes_no_
 async fn a_rollback_is_waited_for_as_long_as_it_takes() {
     let code = "def answer(order, do):\n    if do == 'end_backends':\n        time.sleep(1)\n        say(event='backends_gone')";
     let patience = Duration::from_millis(200);
-    let patience = Patience { lock: patience, answer: patience, ..Patience::default() };
+    let patience = DatabasePatience { lock: patience, answer: patience, ..DatabasePatience::default() };
     let mut rig = Rig::django(code).patient(patience);
     rig.open().await;
     rig.abort(StopSignal::EndBackends);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ostler::config::AppName;
 use ostler::plan::{Blueprint, Budgets, Database, Migrate, MigrateCommand};
-use ostler::run::migration::{History, MARK, Migrations, Patience};
+use ostler::run::migration::{DatabasePatience, History, MARK, Migrations};
 use ostler::supervise::{
     Event, Exit, Failure, MigrationFact, MigrationOrder, Opening, Record, RunId, StopSignal,
 };
@@ -112,7 +112,7 @@ impl Rig {
         self
     }
 
-    pub(super) fn patient(self, patience: Patience) -> Rig {
+    pub(super) fn patient(self, patience: DatabasePatience) -> Rig {
         Rig { migrations: self.migrations.with_patience(patience), ..self }
     }
 

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use ostler::run::scope::Group;
+use ostler::run::scope::ControlGroup;
 
 use super::unit::drop_in;
 use crate::harness::until;
@@ -52,7 +52,7 @@ fn workers_that_crash_all_at_once_come_back_in_a_scope() {
     put_shop(&machine, "workers = 3");
     start(&machine);
     let before = machine.processes("ostler-shop-g1.scope");
-    Group::new(machine.cgroup("ostler.slice/ostler-shop.slice/ostler-shop-g1.scope"))
+    ControlGroup::new(machine.cgroup("ostler.slice/ostler-shop.slice/ostler-shop-g1.scope"))
         .kill()
         .expect("it is there");
     until("three others serve", || {
@@ -136,7 +136,7 @@ async fn nothing_gets_out_of_a_scope_and_its_end_is_the_end_of_all() {
     let scope = "systemd-run --scope --quiet --collect --slice=ostler-shop.slice -p Delegate=yes \
                  --unit=ostler-shop-migrate.scope sh /srv/escape.sh";
     let mut first = machine.command(&["sh", "-c", scope]).spawn().expect("sh starts");
-    let group = Group::new(machine.cgroup("ostler.slice/ostler-shop.slice/ostler-shop-migrate.scope"));
+    let group = ControlGroup::new(machine.cgroup("ostler.slice/ostler-shop.slice/ostler-shop-migrate.scope"));
     until("all have slipped away", || (group.members().len() >= 5).then_some(()));
     assert_eq!(
         machine.sh("cat /proc/[0-9]*/comm 2>/dev/null | grep -x sleep").exits(0).out.lines().count(),

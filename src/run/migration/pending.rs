@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
-use super::database::Patience;
+use super::database::DatabasePatience;
 use super::name::RunName;
 use super::opening::{self, Turns};
 use crate::config::AppName;
@@ -18,7 +18,7 @@ use crate::supervise::{MigrationFact, Opened, Outcome, RunId, Trouble, TroubleKi
 
 /// Whom to ask, and where.
 #[derive(Clone, Debug)]
-pub(in crate::run) struct Look {
+pub(in crate::run) struct PendingCheck {
     pub(in crate::run) children: Children,
     pub(in crate::run) config: PathBuf,
     pub(in crate::run) locks: PathBuf,
@@ -26,7 +26,7 @@ pub(in crate::run) struct Look {
     pub(in crate::run) serving: Option<Serving>,
 }
 
-impl Look {
+impl PendingCheck {
     /// What each database of the app lacks, by the release that is on disk now.
     pub(in crate::run) async fn pending(&self, app: &AppName) -> Outcome {
         let plan = match prepare::one(&self.children, &self.config, app).await {
@@ -74,7 +74,7 @@ impl Look {
         let broken = |message| Trouble { kind: TroubleKind::Broken, message, traceback: String::new() };
         let (facts, mut told) = mpsc::unbounded_channel();
         let whose = (self.children.clone(), blueprint.clone());
-        let limits = (Patience::default(), migrate.budgets.open_timeout);
+        let limits = (DatabasePatience::default(), migrate.budgets.open_timeout);
         // Whoever asks waits for nobody else.
         let (side, task) =
             opening::open(whose, orders, limits, Turns::new(1), move |fact| drop(facts.send(fact)));
