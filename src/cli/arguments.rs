@@ -99,13 +99,13 @@ pub(super) enum Verb {
     /// A whole file with comments, on standard output; what does not fit is said on standard error too. It is made from
     /// what ostlerd knows: listeners, worker classes, keep-alive, time limits, where health is answered, `static`.
     #[command(after_help = super::edge::examples())]
-    Edge(Box<Edge>),
+    Edge(Box<EdgeArguments>),
     /// Make a small Django project, run it in the foreground, and say what to try
     Demo(Demo),
 }
 
 #[derive(Clone, Debug, Args)]
-pub(super) struct Edge {
+pub(super) struct EdgeArguments {
     /// The program in front
     #[arg(value_enum)]
     pub(super) program: &'static Program,

@@ -42,7 +42,7 @@ pub(super) enum CommandVerb {
     /// `ostler restart` does the same before its rollout. Shows each step, and exits 0 when all is applied or nothing was
     /// pending, 1 when it did not succeed (the reason, what is left behind and what to do are on standard error), 75 when it
     /// could not begin. Interrupting the command does not interrupt the migration: --abort does.
-    Migrate(Migrate),
+    Migrate(MigrateArguments),
     /// Keep N workers of an app, until the configuration says otherwise; `auto` takes that back
     Scale {
         /// The app
@@ -88,7 +88,7 @@ pub(super) enum CommandVerb {
 }
 
 #[derive(Clone, Debug, Args)]
-pub(super) struct Migrate {
+pub(super) struct MigrateArguments {
     /// The app
     pub(super) app: String,
     /// Only say what is pending, and change nothing
@@ -119,7 +119,14 @@ impl CommandVerb {
             CommandVerb::Rollback { app, accept_breakage } => {
                 Command::Rollback { app: app_name(&app)?, accept_breakage }
             }
-            CommandVerb::Migrate(Migrate { app, plan, history, abort, resolve, accept_breakage }) => {
+            CommandVerb::Migrate(MigrateArguments {
+                app,
+                plan,
+                history,
+                abort,
+                resolve,
+                accept_breakage,
+            }) => {
                 let app = app_name(&app)?;
                 match () {
                     () if plan => Command::MigrationPlan { app },

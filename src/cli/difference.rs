@@ -2,7 +2,7 @@
 
 use crate::plan::{AppChange, Effect};
 
-use super::screen::{Ink, Screen, plain};
+use super::screen::{Colour, Screen, plain};
 
 /// A line per app with what would be caused, and below it a line per key.
 ///
@@ -15,8 +15,8 @@ pub(super) fn render(changes: &[AppChange], screen: Screen) -> String {
     let mut lines = Vec::new();
     for AppChange { app, effect, keys, migrates, migrations } in changes {
         let ink = match effect {
-            Effect::Nothing | Effect::Stopped => Ink::Faint,
-            _ => Ink::Green,
+            Effect::Nothing | Effect::Stopped => Colour::Faint,
+            _ => Colour::Green,
         };
         lines.push(format!("{app}: {}", screen.paint(ink, &effect.to_string())));
         if *migrates {

@@ -15,8 +15,8 @@ use super::client::{Client, ClientError, Feed};
 use super::difference;
 use super::error::VerbError;
 use super::live::Picture;
+use super::screen::{Colour, Screen, complain, one_line, plain, say};
 use super::screen::{How, set_off};
-use super::screen::{Ink, Screen, complain, one_line, plain, say};
 use super::sentence::sentence;
 use super::verdict;
 use crate::control::protocol::{Line, exit};
@@ -142,7 +142,7 @@ impl Show {
             (Show::Json, _) => say(text),
             (Show::Lines { screen, begun }, Line::Event(event)) => {
                 let seconds = format!("{:6.1}s", begun.elapsed().as_secs_f64());
-                say(&format!("{}  {}", screen.paint(Ink::Faint, &seconds), sentence(*screen, event)))
+                say(&format!("{}  {}", screen.paint(Colour::Faint, &seconds), sentence(*screen, event)))
             }
             (Show::Live { picture, .. }, Line::Event(event)) => {
                 picture.follow(event);
@@ -184,7 +184,7 @@ impl Show {
             Show::Lines { screen, .. } | Show::Live { screen, .. } => screen,
         };
         if let Outcome::Done { message, .. } = outcome {
-            return say(&screen.paint(Ink::Green, &one_line(message)));
+            return say(&screen.paint(Colour::Green, &one_line(message)));
         }
         if let Outcome::Planned { changes, needs_restart } = outcome {
             for key in needs_restart {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::import::{Given, Look, Source, import};
+use super::import::{FileAccess, Overrides, SourceFile, import};
 use super::screen::{Screen, plain, set_off};
 use super::{follow, history, progress, sentence, table};
 use crate::config::fuzzing::{Law, is_harmless};
@@ -78,14 +78,14 @@ fn imported(bytes: &[u8]) {
     let Some((kind, rest)) = bytes.split_first() else { return };
     let text = String::from_utf8_lossy(rest);
     let path = PATHS[usize::from(*kind) % PATHS.len()];
-    let source = |path: &str, text: &str| Source { path: path.into(), text: text.to_owned() };
+    let source = |path: &str, text: &str| SourceFile { path: path.into(), text: text.to_owned() };
     let (first, more) = text.split_once('\0').unwrap_or((&text, ""));
     let sources = match more {
         "" => vec![source(path, first)],
         more => vec![source(path, first), source("/srv/gunicorn.conf.py", more)],
     };
     let say = |bit: u8, text: &str| (kind & bit != 0).then(|| text.to_owned());
-    let given = Given {
+    let given = Overrides {
         name: say(16, "shop"),
         app: say(32, "shop.wsgi"),
         python: say(64, "/v/bin/python"),
@@ -96,7 +96,7 @@ fn imported(bytes: &[u8]) {
     };
     let exists = |path: &Path| path == Path::new("/srv/shop/venv/bin/python");
     let read = |path: &Path| (path == Path::new("/srv/start.sh")).then(|| more.to_owned());
-    match import(&sources, &given, &Look { exists: &exists, read: &read }) {
+    match import(&sources, &given, &FileAccess { exists: &exists, read: &read }) {
         Ok(imported) => {
             assert!(is_harmless(&imported.text), "{:?}", imported.text);
             assert!(!imported.text.contains(['\u{e000}', '\u{e001}']), "{}", imported.text);

@@ -4,7 +4,7 @@ use crate::config::counted;
 use crate::observe::{backend, time};
 use crate::supervise::{HistoryEntry, Record, Verdict};
 
-use super::screen::{Ink, Screen, one_line};
+use super::screen::{Colour, Screen, one_line};
 use super::verdict;
 
 /// Every run, newest last.
@@ -61,19 +61,19 @@ fn entry(run: &HistoryEntry, screen: Screen, lines: &mut Vec<String>) {
     lines.extend(leftovers.flat_map(verdict::leftover).map(|line| format!("  {line}")));
 }
 
-fn ending(record: &Record) -> (String, Ink) {
+fn ending(record: &Record) -> (String, Colour) {
     let took = time(record.seconds);
     match &record.verdict {
-        _ if record.resolved => ("resolved: a person said so".to_owned(), Ink::Green),
-        None => ("under way, or ostlerd did not live to see its end".to_owned(), Ink::Yellow),
+        _ if record.resolved => ("resolved: a person said so".to_owned(), Colour::Green),
+        None => ("under way, or ostlerd did not live to see its end".to_owned(), Colour::Yellow),
         // Of what was applied the names are told; else what it was run for.
         Some(Verdict { kind, reason, applied, .. })
             if kind.is_good() && applied.is_empty() && !reason.is_empty() =>
         {
-            (format!("{kind}, {took}: {}", one_line(reason)), Ink::Green)
+            (format!("{kind}, {took}: {}", one_line(reason)), Colour::Green)
         }
-        Some(Verdict { kind, .. }) if kind.is_good() => (format!("{kind}, {took}"), Ink::Green),
-        Some(Verdict { kind, reason, .. }) => (format!("{kind}, {took}: {}", one_line(reason)), Ink::Red),
+        Some(Verdict { kind, .. }) if kind.is_good() => (format!("{kind}, {took}"), Colour::Green),
+        Some(Verdict { kind, reason, .. }) => (format!("{kind}, {took}: {}", one_line(reason)), Colour::Red),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::supervise::{Breakage, LockNote, Opened, Outlook, Owed, Pending, Vendor};
 
-use super::screen::{Ink, Screen, one_line};
+use super::screen::{Colour, Screen, one_line};
 
 /// Each database with what is pending, its guards, and what should be known before it is migrated.
 ///
@@ -16,12 +16,12 @@ pub(super) fn render(databases: &[(String, Opened)], screen: Screen) -> String {
     let mut lines = Vec::new();
     for (name, opened) in databases {
         if let Some(why) = &opened.seen.none {
-            lines.push(format!("{}: nothing to migrate", screen.paint(Ink::Bold, &one_line(name))));
+            lines.push(format!("{}: nothing to migrate", screen.paint(Colour::Bold, &one_line(name))));
             lines.push(format!("  {}", one_line(why)));
             warnings(opened, screen, &mut lines);
             continue;
         }
-        lines.push(format!("{}: {}", screen.paint(Ink::Bold, &one_line(name)), vendor(opened)));
+        lines.push(format!("{}: {}", screen.paint(Colour::Bold, &one_line(name)), vendor(opened)));
         if let Some(settings) = &opened.seen.settings {
             lines.push(format!("  settings: {}", one_line(settings)));
         }
@@ -50,7 +50,7 @@ fn warnings(opened: &Opened, screen: Screen, lines: &mut Vec<String>) {
     let unwatched = opened.unwatched.iter().map(|why| format!("unwatched: {why}"));
     let more = opened.warnings.iter().cloned().chain(opened.seen.warnings());
     for words in unwatched.chain(more.map(|warning| format!("warning: {warning}"))) {
-        lines.push(format!("  {}", screen.paint(Ink::Yellow, &one_line(&words))));
+        lines.push(format!("  {}", screen.paint(Colour::Yellow, &one_line(&words))));
     }
 }
 
@@ -96,12 +96,13 @@ fn verdict(outlook: &Outlook, name: &str) -> &'static str {
 /// What would break, each with how it is done without; what cannot be told; what is locked.
 fn foreseen(outlook: &Outlook, screen: Screen, lines: &mut Vec<String>) {
     for breakage in &outlook.breaks {
-        let (word, ink) = if breakage.certain { ("breaks", Ink::Red) } else { ("may break", Ink::Yellow) };
+        let (word, ink) =
+            if breakage.certain { ("breaks", Colour::Red) } else { ("may break", Colour::Yellow) };
         lines.push(format!("  {} {}", screen.paint(ink, word), one_line(&breakage.words())));
         lines.push(format!("    {}", one_line(&breakage.remedy)));
     }
     for words in &outlook.untold {
-        lines.push(format!("  {}", screen.paint(Ink::Yellow, &one_line(words))));
+        lines.push(format!("  {}", screen.paint(Colour::Yellow, &one_line(words))));
     }
     for LockNote { migration, operation, words } in &outlook.locks {
         lines.push(format!("  locks: {}", one_line(&format!("{migration} ({operation}): {words}"))));
@@ -120,7 +121,7 @@ fn table(pending: &Pending, screen: Screen, lines: &mut Vec<String>) {
         let width =
             names.iter().map(|name| name.chars().count()).chain([COLUMNS[0].len()]).max().unwrap_or(0);
         let head = format!("{:<width$}  {}  {}  {}", COLUMNS[0], COLUMNS[1], COLUMNS[2], COLUMNS[3]);
-        lines.push(format!("  {}", screen.paint(Ink::Faint, &head)));
+        lines.push(format!("  {}", screen.paint(Colour::Faint, &head)));
         for (name, migration) in names.iter().zip(&pending.migrations) {
             let atomic = if migration.atomic { "yes" } else { "no" };
             let code = verdict(&pending.outlook, &migration.name);
@@ -129,7 +130,7 @@ fn table(pending: &Pending, screen: Screen, lines: &mut Vec<String>) {
     }
     if !pending.ahead.is_empty() {
         let words = format!("the database is ahead of the code: {}", pending.ahead.join(", "));
-        lines.push(format!("  {}", screen.paint(Ink::Yellow, &one_line(&words))));
+        lines.push(format!("  {}", screen.paint(Colour::Yellow, &one_line(&words))));
     }
 }
 

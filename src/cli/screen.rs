@@ -32,27 +32,27 @@ impl Screen {
     }
 
     /// `text` in `ink`.
-    pub(super) fn paint(self, ink: Ink, text: &str) -> String {
+    pub(super) fn paint(self, ink: Colour, text: &str) -> String {
         if self.colour { format!("\x1b[{}m{text}\x1b[0m", ink as u8) } else { text.to_owned() }
     }
 }
 
-impl From<Tone> for Ink {
-    fn from(tone: Tone) -> Ink {
+impl From<Tone> for Colour {
+    fn from(tone: Tone) -> Colour {
         match tone {
-            Tone::Plain => Ink::Plain,
-            Tone::Good => Ink::Green,
-            Tone::Busy => Ink::Cyan,
-            Tone::Warn => Ink::Yellow,
-            Tone::Bad => Ink::Red,
-            Tone::Faint => Ink::Faint,
+            Tone::Plain => Colour::Plain,
+            Tone::Good => Colour::Green,
+            Tone::Busy => Colour::Cyan,
+            Tone::Warn => Colour::Yellow,
+            Tone::Bad => Colour::Red,
+            Tone::Faint => Colour::Faint,
         }
     }
 }
 
 /// A colour, by its escape code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+pub(super) enum Colour {
     Plain = 0,
     Bold = 1,
     Faint = 2,

@@ -7,7 +7,7 @@ use crate::observe::words::{app_word, drain_words, worker_tone, worker_word, zyg
 use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, notes};
 use crate::supervise::{LastWords, WorkerState};
 
-use super::screen::{Ink, Screen, bytes, duration, one_line, plain};
+use super::screen::{Colour, Screen, bytes, duration, one_line, plain};
 use super::verdict;
 
 /// So many lines of a traceback are enough for a first look.
@@ -18,9 +18,9 @@ pub(super) fn render(status: &Status, screen: Screen, whole: bool) -> String {
     let mut page = Page { screen, whole, text: String::new() };
     page.config(&status.config);
     let daemon = format!("ostlerd {}, pid {}, {}", status.version, status.pid, status.config.file);
-    page.line(0, &screen.paint(Ink::Faint, &one_line(&daemon)));
+    page.line(0, &screen.paint(Colour::Faint, &one_line(&daemon)));
     if let Some(drain) = &status.drain {
-        page.line(0, &screen.paint(Ink::Yellow, &drain_words(drain)));
+        page.line(0, &screen.paint(Colour::Yellow, &drain_words(drain)));
     }
     if status.apps.is_empty() {
         page.line(0, "no apps yet: put one into apps.d");
@@ -54,14 +54,14 @@ impl Page {
             self.text.push('\n');
         }
         for words in &config.unanswered {
-            self.line(0, &self.screen.paint(Ink::Yellow, &one_line(words)));
+            self.line(0, &self.screen.paint(Colour::Yellow, &one_line(words)));
             self.text.push('\n');
         }
         if config.valid {
             return;
         }
         let headline = "the configuration's files are refused; what ran before goes on";
-        self.line(0, &self.screen.paint(Ink::Red, headline));
+        self.line(0, &self.screen.paint(Colour::Red, headline));
         self.block(config.problem.as_deref().unwrap_or("no reason was given"), usize::MAX);
         self.text.push('\n');
     }
@@ -124,11 +124,11 @@ impl Page {
         let text = plain(text);
         let lines: Vec<&str> = text.trim_end().lines().collect();
         for line in lines.iter().take(most) {
-            self.line(2, &format!("{} {line}", self.screen.paint(Ink::Faint, "│")));
+            self.line(2, &format!("{} {line}", self.screen.paint(Colour::Faint, "│")));
         }
         if let Some(left) = lines.len().checked_sub(most).filter(|left| *left > 0) {
             let more = format!("│ … {} more: `ostler status --verbose`", counted(left, "line"));
-            self.line(2, &self.screen.paint(Ink::Faint, &more));
+            self.line(2, &self.screen.paint(Colour::Faint, &more));
         }
     }
 
@@ -150,7 +150,7 @@ impl Page {
                     format!("{cell:>width$}")
                 };
                 match (number, column) {
-                    (0, _) => self.screen.paint(Ink::Faint, &padded),
+                    (0, _) => self.screen.paint(Colour::Faint, &padded),
                     (_, STATE) => self.screen.paint(worker_tone(workers[number - 1].state).into(), &padded),
                     _ => padded,
                 }
@@ -185,7 +185,7 @@ fn headline(app: &AppStatus, widest: usize, screen: Screen) -> String {
     let ready = app.workers.iter().filter(|worker| worker.state == WorkerState::Ready).count();
     let (word, tone) = app_word(app.state);
     let mut parts = vec![
-        screen.paint(Ink::Bold, &format!("{:<widest$}", app.name.as_str())),
+        screen.paint(Colour::Bold, &format!("{:<widest$}", app.name.as_str())),
         screen.paint(tone.into(), word),
     ];
     parts.extend(app.generation.map(|id| id.to_string()));

@@ -11,7 +11,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::task::JoinHandle;
 
 use super::error::DemoError;
-use super::stage::Stage;
+use super::files::DemoFiles;
 use crate::cli::client::{Client, ClientError};
 use crate::observe::AppStatus;
 use crate::supervise::AppState;
@@ -22,7 +22,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Where its log goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Output {
+pub(super) enum LogTarget {
     Terminal,
     LogFile,
 }
@@ -36,16 +36,16 @@ pub(super) struct Ostlerd {
 }
 
 impl Ostlerd {
-    pub(super) fn start(stage: &Stage, output: Output) -> Result<Ostlerd, DemoError> {
+    pub(super) fn start(files: &DemoFiles, output: LogTarget) -> Result<Ostlerd, DemoError> {
         let path = beside();
         let failed = |source| DemoError::NoDaemon { path: path.clone(), source };
         let mut command = Command::new(&path);
-        command.arg("--config").arg(stage.config_file());
-        command.arg("--runtime-dir").arg(stage.runtime_dir());
-        command.arg("--state-dir").arg(stage.state_dir());
+        command.arg("--config").arg(files.config_file());
+        command.arg("--runtime-dir").arg(files.runtime_dir());
+        command.arg("--state-dir").arg(files.state_dir());
         command.stdin(Stdio::null()).process_group(0);
-        if output == Output::LogFile {
-            let log = stage.log_file();
+        if output == LogTarget::LogFile {
+            let log = files.log_file();
             let file =
                 File::create(&log).map_err(|source| DemoError::File { what: "make", path: log, source })?;
             command.stdout(file.try_clone().map_err(failed)?).stderr(file);

@@ -41,7 +41,7 @@ impl fmt::Display for Loss {
 
 /// What became of all requests.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct RequestTally {
     pub(super) requests: u64,
     pub(super) lost: u64,
     /// The first few losses.
@@ -53,7 +53,7 @@ pub(super) struct Tally {
 pub(super) struct Load {
     stop: Arc<AtomicBool>,
     sent: Arc<AtomicU64>,
-    threads: Vec<JoinHandle<Tally>>,
+    threads: Vec<JoinHandle<RequestTally>>,
 }
 
 impl Load {
@@ -73,9 +73,9 @@ impl Load {
         self.sent.load(Ordering::Relaxed)
     }
 
-    pub(super) fn stop(mut self) -> Tally {
+    pub(super) fn stop(mut self) -> RequestTally {
         self.stop.store(true, Ordering::Relaxed);
-        let mut all = Tally::default();
+        let mut all = RequestTally::default();
         for thread in self.threads.drain(..) {
             let part = thread.join().expect("the load's threads do not panic");
             all.requests += part.requests;
@@ -93,8 +93,8 @@ impl Drop for Load {
     }
 }
 
-fn ask_until(stop: &AtomicBool, sent: &AtomicU64, address: SocketAddr) -> Tally {
-    let mut tally = Tally::default();
+fn ask_until(stop: &AtomicBool, sent: &AtomicU64, address: SocketAddr) -> RequestTally {
+    let mut tally = RequestTally::default();
     while !stop.load(Ordering::Relaxed) {
         tally.requests += 1;
         if let Err(loss) = fetch(address, "/") {

@@ -1,15 +1,15 @@
 //! `ostler demo`: a small Django project, made and run for a first look; with `--once`, a play that judges itself.
 //!
-//! `stage` makes the folder, with `python` the virtual environment, and the configuration; `daemon` runs the `ostlerd` that lies
+//! `files` makes the folder, with `python` the virtual environment, and the configuration; `daemon` runs the `ostlerd` that lies
 //! beside this command; `load` sends requests and classifies what is lost; `once` is the play.
 
 mod daemon;
 mod error;
+mod files;
 mod load;
 mod once;
 mod project;
 mod python;
-mod stage;
 
 use serde_json::json;
 
@@ -17,10 +17,10 @@ use super::arguments::Demo;
 use super::client::Client;
 use super::screen::{complain, plain, say};
 use crate::config::counted;
-use daemon::{Ostlerd, Output};
+use daemon::{LogTarget, Ostlerd};
 pub(super) use error::DemoError;
+use files::DemoFiles;
 use once::interrupted;
-use stage::Stage;
 
 /// Gives the demonstration; the exit status is 1 where the play fails.
 pub(super) async fn run(arguments: Demo, json: bool) -> Result<u8, DemoError> {
@@ -28,7 +28,7 @@ pub(super) async fn run(arguments: Demo, json: bool) -> Result<u8, DemoError> {
         return in_the_foreground(&make(arguments, json).await?, json).await;
     }
     let played = match make(arguments, json).await {
-        Ok(stage) => judged(&stage, json).await,
+        Ok(files) => judged(&files, json).await,
         Err(error) => Err(error),
     };
     match played {
@@ -52,21 +52,21 @@ pub(super) async fn run(arguments: Demo, json: bool) -> Result<u8, DemoError> {
     }
 }
 
-async fn make(arguments: Demo, json: bool) -> Result<Stage, DemoError> {
+async fn make(arguments: Demo, json: bool) -> Result<DemoFiles, DemoError> {
     daemon::is_there()?;
     tokio::select! {
         biased;
         () = interrupted() => Err(DemoError::Interrupted),
-        made = tokio::task::spawn_blocking(move || Stage::make(&arguments, json)) => {
+        made = tokio::task::spawn_blocking(move || DemoFiles::make(&arguments, json)) => {
             made.map_err(|panic| DemoError::Play(panic.to_string()))?
         }
     }
 }
 
 /// Plays it, and leaves nothing behind.
-async fn judged(stage: &Stage, json: bool) -> Result<u64, DemoError> {
-    let played = once::play(stage, json).await;
-    let left = stage.sweep();
+async fn judged(files: &DemoFiles, json: bool) -> Result<u64, DemoError> {
+    let played = once::play(files, json).await;
+    let left = files.sweep();
     let played = match played {
         Ok(_) if left > 0 => {
             Err(DemoError::Play(format!("{} left after ostlerd had ended", counted(left, "process"))))
@@ -74,7 +74,7 @@ async fn judged(stage: &Stage, json: bool) -> Result<u64, DemoError> {
         played => played,
     };
     if played.is_err()
-        && let Some(log) = stage.end_of_log()
+        && let Some(log) = files.end_of_log()
     {
         complain(&format!("the end of ostlerd's log:\n{}", plain(&log)));
     }
@@ -82,15 +82,15 @@ async fn judged(stage: &Stage, json: bool) -> Result<u64, DemoError> {
 }
 
 /// Runs it until Ctrl-C, or until ostlerd ends by itself.
-async fn in_the_foreground(stage: &Stage, json: bool) -> Result<u8, DemoError> {
-    let mut ostlerd = Ostlerd::start(stage, Output::Terminal)?;
-    let client = Client::new(&stage.socket());
+async fn in_the_foreground(files: &DemoFiles, json: bool) -> Result<u8, DemoError> {
+    let mut ostlerd = Ostlerd::start(files, LogTarget::Terminal)?;
+    let client = Client::new(&files.socket());
     let served = tokio::select! {
         biased;
         () = interrupted() => Err(DemoError::Interrupted),
         served = async {
             ostlerd.until_serving(&client).await?;
-            invite(stage, json)?;
+            invite(files, json)?;
             ostlerd.until_ended().await
         } => served,
     };
@@ -99,26 +99,26 @@ async fn in_the_foreground(stage: &Stage, json: bool) -> Result<u8, DemoError> {
         complain("\nstopping: the workers finish what they have");
     }
     let stopped = ostlerd.stop().await;
-    stage.sweep();
+    files.sweep();
     if interrupted { stopped.map(|()| 0) } else { served.map(|()| 0) }
 }
 
-fn invite(stage: &Stage, json: bool) -> Result<(), DemoError> {
-    let (url, socket) = (stage.url(), stage.socket());
+fn invite(files: &DemoFiles, json: bool) -> Result<(), DemoError> {
+    let (url, socket) = (files.url(), files.socket());
     if json {
-        say(&json!({"url": url, "socket": socket, "directory": stage.project()}).to_string())?;
+        say(&json!({"url": url, "socket": socket, "directory": files.project()}).to_string())?;
         return Ok(());
     }
     let command = std::env::current_exe().unwrap_or_else(|_| "ostler".into());
     let command = command.display();
-    let end = if stage.is_kept() { "stops it." } else { "stops it and removes the folder." };
+    let end = if files.is_kept() { "stops it." } else { "stops it and removes the folder." };
     say(&format!(
         "\nA small Django shop is at {url}\n\nTry this in another terminal:\n\n  \
          export OSTLER_SOCKET={}\n  {command} status\n  {command} events\n\n  \
          $EDITOR {}      # change VERSION, or break it\n  {command} restart shop\n  {command} scale shop 4\n\n\
          Ctrl-C {end}\n",
         socket.display(),
-        stage.views().display(),
+        files.views().display(),
     ))?;
     Ok(())
 }

@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::daemon::{Ostlerd, Output};
+use super::daemon::{LogTarget, Ostlerd};
 use super::error::DemoError;
-use super::load::{Load, Tally, fetch};
+use super::files::DemoFiles;
+use super::load::{Load, RequestTally, fetch};
 use super::project;
 use super::project::Bad;
-use super::stage::Stage;
 use crate::cli::client::Client;
 use crate::cli::follow;
 use crate::cli::screen::How;
-use crate::cli::screen::{Ink, Screen, complain, say};
+use crate::cli::screen::{Colour, Screen, complain, say};
 use crate::cli::table;
 use crate::config::counted;
 use crate::supervise::{Command, LastWords, Outcome};
@@ -27,9 +27,9 @@ const LOOKS: usize = 20;
 const LAST_OLD_ANSWER: Duration = Duration::from_secs(5);
 
 /// Plays it all; the number of requests, none of them lost.
-pub(super) async fn play(stage: &Stage, json: bool) -> Result<u64, DemoError> {
-    let mut ostlerd = Ostlerd::start(stage, Output::LogFile)?;
-    let scenes = Scenes { stage, client: Client::new(&stage.socket()), json };
+pub(super) async fn play(files: &DemoFiles, json: bool) -> Result<u64, DemoError> {
+    let mut ostlerd = Ostlerd::start(files, LogTarget::LogFile)?;
+    let scenes = Scenes { files, client: Client::new(&files.socket()), json };
     let played = tokio::select! {
         biased;
         () = interrupted() => Err(DemoError::Interrupted),
@@ -42,7 +42,7 @@ pub(super) async fn play(stage: &Stage, json: bool) -> Result<u64, DemoError> {
 }
 
 struct Scenes<'a> {
-    stage: &'a Stage,
+    files: &'a DemoFiles,
     client: Client,
     json: bool,
 }
@@ -50,11 +50,11 @@ struct Scenes<'a> {
 impl Scenes<'_> {
     async fn play(&self, ostlerd: &mut Ostlerd) -> Result<u64, DemoError> {
         ostlerd.until_serving(&self.client).await?;
-        self.title(&format!("ostlerd runs a small Django shop at {}", self.stage.url()))?;
+        self.title(&format!("ostlerd runs a small Django shop at {}", self.files.url()))?;
         self.page_says(project::FIRST).await?;
         self.show_status().await?;
 
-        let load = Load::start(self.stage.address());
+        let load = Load::start(self.files.address());
         self.steady(&load).await?;
         self.deploy_a_new_release().await?;
         self.steady(&load).await?;
@@ -68,7 +68,7 @@ impl Scenes<'_> {
 
     async fn deploy_a_new_release(&self) -> Result<(), DemoError> {
         self.title("a new release with a migration, under load: ostler restart shop")?;
-        self.stage.deploy(&project::second())?;
+        self.files.deploy(&project::second())?;
         match self.restart().await? {
             Outcome::Done { .. } => {
                 self.is_migrated().await?;
@@ -80,9 +80,9 @@ impl Scenes<'_> {
 
     async fn deploy_a_bad_release(&self, bad: Bad) -> Result<(), DemoError> {
         self.title(&format!("{}, under load: ostler restart shop", bad.what))?;
-        self.stage.deploy(&bad.release)?;
+        self.files.deploy(&bad.release)?;
         let outcome = self.restart().await;
-        self.stage.deploy(&project::second())?;
+        self.files.deploy(&project::second())?;
         match outcome? {
             Outcome::RolledBack { last_words, serving: Some(_), .. } if says(&last_words, bad.names) => {}
             Outcome::RolledBack { last_words, .. } => {
@@ -120,7 +120,7 @@ impl Scenes<'_> {
     async fn page_says(&self, text: &str) -> Result<(), DemoError> {
         let (begun, mut in_a_row) = (Instant::now(), 0);
         while in_a_row < LOOKS {
-            let page = fetch(self.stage.address(), "/")
+            let page = fetch(self.files.address(), "/")
                 .map_err(|loss| DemoError::Play(format!("a look at the page was lost: {loss}")))?;
             if page.contains(text) {
                 in_a_row += 1;
@@ -158,7 +158,7 @@ impl Scenes<'_> {
     }
 
     fn title(&self, text: &str) -> Result<(), DemoError> {
-        self.tell(&format!("\n{}", Screen::stdout().paint(Ink::Bold, &format!("== {text}"))))
+        self.tell(&format!("\n{}", Screen::stdout().paint(Colour::Bold, &format!("== {text}"))))
     }
 
     fn tell(&self, text: &str) -> Result<(), DemoError> {
@@ -175,7 +175,7 @@ fn says(words: &LastWords, name: &str) -> bool {
     words.traceback.contains("Traceback") && words.traceback.contains(name)
 }
 
-fn none_lost(tally: Tally) -> Result<u64, DemoError> {
+fn none_lost(tally: RequestTally) -> Result<u64, DemoError> {
     if tally.lost == 0 {
         return Ok(tally.requests);
     }

@@ -2,7 +2,7 @@
 
 use super::draft::{Python, base};
 use super::error::ImportError;
-use super::reading::Reading;
+use super::reading::ImportContext;
 use super::{gunicorn, script};
 
 const SHELLS: [&str; 6] = ["sh", "bash", "dash", "zsh", "ash", "ksh"];
@@ -38,7 +38,7 @@ const ENVIRONMENTS: [&str; 9] =
 const USERS: [&str; 7] = ["sudo", "runuser", "su", "gosu", "su-exec", "setuidgid", "chpst"];
 
 /// Takes the command apart; true where it was gunicorn, and the draft has it now.
-pub(super) fn run(reading: &mut Reading<'_>, words: Vec<String>) -> Result<bool, ImportError> {
+pub(super) fn run(reading: &mut ImportContext<'_>, words: Vec<String>) -> Result<bool, ImportError> {
     let mut rest = words.as_slice();
     while let Some((first, after)) = rest.split_first() {
         let name = base(first);
@@ -144,7 +144,7 @@ fn until_gunicorn(words: &[String]) -> &[String] {
 }
 
 /// `sh -c LINE`, or a script.
-fn shell(reading: &mut Reading<'_>, words: &[String]) -> Result<bool, ImportError> {
+fn shell(reading: &mut ImportContext<'_>, words: &[String]) -> Result<bool, ImportError> {
     let line =
         words.iter().position(|word| word.starts_with('-') && !word.starts_with("--") && word.ends_with('c'));
     if let Some(line) = line.and_then(|at| words.get(at + 1)) {
@@ -157,7 +157,7 @@ fn shell(reading: &mut Reading<'_>, words: &[String]) -> Result<bool, ImportErro
 }
 
 /// A script that can be read is read; false where it cannot.
-fn enter(reading: &mut Reading<'_>, file: &str) -> Result<bool, ImportError> {
+fn enter(reading: &mut ImportContext<'_>, file: &str) -> Result<bool, ImportError> {
     let path = reading.draft.absolute(file);
     let Some(text) = (reading.look.read)(path.as_ref()) else {
         let remedy = format!("give {path} itself, or the line of it that starts gunicorn");
@@ -171,7 +171,7 @@ fn enter(reading: &mut Reading<'_>, file: &str) -> Result<bool, ImportError> {
 }
 
 /// `env [-i] [-u NAME] A=b …`
-fn env<'w>(reading: &mut Reading<'_>, words: &'w [String]) -> &'w [String] {
+fn env<'w>(reading: &mut ImportContext<'_>, words: &'w [String]) -> &'w [String] {
     let mut rest = behind_flags(words, &["-u", "--unset", "-C", "--chdir"]);
     while let Some((word, after)) = rest.split_first() {
         let Some((name, value)) = word.split_once('=') else { break };
@@ -182,7 +182,7 @@ fn env<'w>(reading: &mut Reading<'_>, words: &'w [String]) -> &'w [String] {
 }
 
 /// `sudo -u shop …`, `gosu shop …`, `su shop -c …`
-fn user(reading: &mut Reading<'_>, name: &str, words: &[String]) -> Result<bool, ImportError> {
+fn user(reading: &mut ImportContext<'_>, name: &str, words: &[String]) -> Result<bool, ImportError> {
     const FLAGS: [&str; 6] = ["-u", "--user", "-g", "--group", "-s", "--shell"];
     let flag = words.iter().position(|word| word == "-u" || word == "--user");
     let line = words.iter().position(|word| word == "-c");
@@ -212,7 +212,7 @@ fn user(reading: &mut Reading<'_>, name: &str, words: &[String]) -> Result<bool,
 }
 
 /// Why nothing can be made of a command that is not gunicorn's: what is known of the program, and what would do.
-pub(super) fn not_gunicorn(reading: &Reading<'_>, what: &str, program: &str) -> ImportError {
+pub(super) fn not_gunicorn(reading: &ImportContext<'_>, what: &str, program: &str) -> ImportError {
     let what = format!("{what} but {program:?}");
     match crate::config::own_program(base(program)) {
         Some(served) => reading.error(
@@ -224,7 +224,7 @@ pub(super) fn not_gunicorn(reading: &Reading<'_>, what: &str, program: &str) -> 
 }
 
 /// A program that starts a server by itself: what it serves has to be said by whoever imports it.
-fn own(reading: &mut Reading<'_>, first: &str, after: &[String]) -> bool {
+fn own(reading: &mut ImportContext<'_>, first: &str, after: &[String]) -> bool {
     let known = crate::config::own_program(base(first));
     if reading.given.app.is_none() || known.is_none() {
         return false;
@@ -241,7 +241,7 @@ fn own(reading: &mut Reading<'_>, first: &str, after: &[String]) -> bool {
 }
 
 /// A program that is not known: a script to look into, or a wrapper to name.
-fn other(reading: &mut Reading<'_>, first: &str, after: &[String]) -> Result<bool, ImportError> {
+fn other(reading: &mut ImportContext<'_>, first: &str, after: &[String]) -> Result<bool, ImportError> {
     let path = reading.draft.absolute(first);
     let behind = until_gunicorn(after);
     if behind.is_empty() {

@@ -5,8 +5,8 @@
 
 use super::draft::{Draft, absolute, base};
 use super::flags::ignored;
-use super::input::Source;
-use super::reading::Reading;
+use super::input::SourceFile;
+use super::reading::ImportContext;
 use super::scan::{Conf, scan};
 
 /// The settings that have no effect, as gunicorn calls them.
@@ -27,7 +27,7 @@ const IGNORED: [&str; 13] = [
 ];
 
 /// A file that the command line names: `-c FILE`, `-c file:FILE`, `-c python:MODULE`.
-pub(super) fn named(reading: &mut Reading<'_>, value: &str) {
+pub(super) fn named(reading: &mut ImportContext<'_>, value: &str) {
     let (directory, started_in) = (reading.draft.directory.clone(), reading.draft.started_in.clone());
     let plain = value.strip_prefix("file:").unwrap_or(value);
     let path = absolute(plain, started_in.as_deref());
@@ -44,7 +44,7 @@ pub(super) fn named(reading: &mut Reading<'_>, value: &str) {
 }
 
 /// A file that was given itself: looked at where it is the one that the command line names, and named where none is.
-pub(super) fn given(draft: &mut Draft, source: &Source) {
+pub(super) fn given(draft: &mut Draft, source: &SourceFile) {
     let path = source.path.display().to_string();
     let conf = scan(base(&path), &source.text);
     let named = draft.args.iter().any(|arg| arg == "-c") || draft.conf.as_ref().is_some_and(|it| it.known);

@@ -34,7 +34,7 @@ pub(super) struct Draft {
     pub(super) started_in: Option<String>,
     /// Lines that ran migrations.
     pub(super) ran_migrations: Vec<String>,
-    pub(super) notes: Vec<Note>,
+    pub(super) notes: Vec<DraftNote>,
 }
 
 /// What is known of the interpreter.
@@ -53,7 +53,7 @@ pub(super) enum Python {
 
 /// Something that is not in the app's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Note {
+pub(crate) struct DraftNote {
     /// As it stood.
     pub(crate) what: String,
     /// Why not, or what to do.
@@ -74,7 +74,7 @@ impl Draft {
     }
 
     fn note(&mut self, what: &str, why: String, todo: bool) {
-        let note = Note { what: holes::plain(what), why, todo };
+        let note = DraftNote { what: holes::plain(what), why, todo };
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }

@@ -1,7 +1,7 @@
 //! gunicorn's options, 20.1 to 27: what each is called, and whether it takes a value.
 
 /// An option, its short form where it has one.
-pub(super) struct Flag {
+pub(super) struct KnownFlag {
     pub(super) short: Option<char>,
     pub(super) long: &'static str,
     pub(super) takes: Takes,
@@ -15,19 +15,19 @@ pub(super) enum Takes {
     PerhapsValue,
 }
 
-const fn value(long: &'static str) -> Flag {
-    Flag { short: None, long, takes: Takes::Value }
+const fn value(long: &'static str) -> KnownFlag {
+    KnownFlag { short: None, long, takes: Takes::Value }
 }
 
-const fn short(letter: char, long: &'static str) -> Flag {
-    Flag { short: Some(letter), long, takes: Takes::Value }
+const fn short(letter: char, long: &'static str) -> KnownFlag {
+    KnownFlag { short: Some(letter), long, takes: Takes::Value }
 }
 
-const fn plain(long: &'static str) -> Flag {
-    Flag { short: None, long, takes: Takes::Nothing }
+const fn plain(long: &'static str) -> KnownFlag {
+    KnownFlag { short: None, long, takes: Takes::Nothing }
 }
 
-pub(super) const FLAGS: &[Flag] = &[
+pub(super) const FLAGS: &[KnownFlag] = &[
     short('b', "bind"),
     short('c', "config"),
     short('e', "env"),
@@ -39,11 +39,11 @@ pub(super) const FLAGS: &[Flag] = &[
     short('t', "timeout"),
     short('u', "user"),
     short('w', "workers"),
-    Flag { short: Some('D'), long: "daemon", takes: Takes::Nothing },
-    Flag { short: Some('R'), long: "enable-stdio-inheritance", takes: Takes::Nothing },
-    Flag { short: Some('h'), long: "help", takes: Takes::Nothing },
-    Flag { short: Some('v'), long: "version", takes: Takes::Nothing },
-    Flag { short: None, long: "proxy-protocol", takes: Takes::PerhapsValue },
+    KnownFlag { short: Some('D'), long: "daemon", takes: Takes::Nothing },
+    KnownFlag { short: Some('R'), long: "enable-stdio-inheritance", takes: Takes::Nothing },
+    KnownFlag { short: Some('h'), long: "help", takes: Takes::Nothing },
+    KnownFlag { short: Some('v'), long: "version", takes: Takes::Nothing },
+    KnownFlag { short: None, long: "proxy-protocol", takes: Takes::PerhapsValue },
     plain("capture-output"),
     plain("casefold-http-method"),
     plain("check-config"),
@@ -130,7 +130,7 @@ pub(super) const FLAGS: &[Flag] = &[
 ];
 
 /// An option by its long name or an unambiguous beginning of it, as argparse takes it.
-pub(super) fn long(name: &str) -> Option<&'static Flag> {
+pub(super) fn long(name: &str) -> Option<&'static KnownFlag> {
     if let Some(exact) = FLAGS.iter().find(|flag| flag.long == name) {
         return Some(exact);
     }
@@ -142,7 +142,7 @@ pub(super) fn long(name: &str) -> Option<&'static Flag> {
 }
 
 /// An option by its letter.
-pub(super) fn letter(letter: char) -> Option<&'static Flag> {
+pub(super) fn letter(letter: char) -> Option<&'static KnownFlag> {
     FLAGS.iter().find(|flag| flag.short == Some(letter))
 }
 

@@ -3,12 +3,12 @@
 use super::conf;
 use super::draft::{absolute, base};
 use super::error::ImportError;
-use super::flags::{self, Flag, Takes, ignored};
-use super::reading::Reading;
+use super::flags::{self, KnownFlag, Takes, ignored};
+use super::reading::ImportContext;
 use super::scan::scan;
 
 /// Reads the words behind `gunicorn`.
-pub(super) fn read(reading: &mut Reading<'_>, words: &[String]) -> Result<(), ImportError> {
+pub(super) fn read(reading: &mut ImportContext<'_>, words: &[String]) -> Result<(), ImportError> {
     reading.draft.started_in = reading.draft.directory.clone();
     let mut positional: Vec<&String> = Vec::new();
     let mut at = 0;
@@ -65,8 +65,8 @@ pub(super) fn read(reading: &mut Reading<'_>, words: &[String]) -> Result<(), Im
 }
 
 enum Parsed {
-    Letters(Vec<&'static Flag>),
-    Option(&'static Flag, Option<String>),
+    Letters(Vec<&'static KnownFlag>),
+    Option(&'static KnownFlag, Option<String>),
     Unknown,
 }
 
@@ -97,7 +97,7 @@ fn is_number(word: &str) -> bool {
     word.parse::<f64>().is_ok()
 }
 
-fn option(reading: &mut Reading<'_>, flag: &Flag, value: &str) {
+fn option(reading: &mut ImportContext<'_>, flag: &KnownFlag, value: &str) {
     let draft = &mut reading.draft;
     let shown = format!("--{} {value}", flag.long);
     let shown = shown.trim_end();
@@ -168,7 +168,7 @@ fn option(reading: &mut Reading<'_>, flag: &Flag, value: &str) {
 }
 
 /// What gunicorn would have found by itself: a file of its own in the directory.
-fn defaults(reading: &mut Reading<'_>) {
+fn defaults(reading: &mut ImportContext<'_>) {
     let named = reading.draft.args.iter().any(|arg| arg == "-c");
     let Some(directory) = reading.draft.started_in.clone() else { return };
     if named || reading.draft.conf.is_some() {

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// A file, as it was read.
 #[derive(Clone, Debug)]
-pub(in crate::cli) struct Source {
+pub(in crate::cli) struct SourceFile {
     pub(in crate::cli) path: PathBuf,
     pub(in crate::cli) text: String,
 }
 
 /// What the command line says; it wins over what the files say.
 #[derive(Clone, Debug, Default)]
-pub(in crate::cli) struct Given {
+pub(in crate::cli) struct Overrides {
     pub(in crate::cli) name: Option<String>,
     pub(in crate::cli) app: Option<String>,
     pub(in crate::cli) python: Option<String>,
@@ -24,7 +24,7 @@ pub(in crate::cli) struct Given {
 }
 
 /// What may be asked of the machine.
-pub(in crate::cli) struct Look<'a> {
+pub(in crate::cli) struct FileAccess<'a> {
     /// Whether there is such a file or folder.
     pub(in crate::cli) exists: &'a dyn Fn(&Path) -> bool,
     /// The text of a file, where it is one and can be read.

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::draft::{Draft, absolute};
-use super::input::Look;
+use super::input::FileAccess;
 
 const SETTINGS: &str = "DJANGO_SETTINGS_MODULE";
 /// What an app's module says that is Django's.
@@ -11,7 +11,7 @@ const DJANGO: [&str; 3] = [SETTINGS, "django.core.wsgi", "django.core.asgi"];
 
 /// What ostlerd will make of the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Migrations {
+pub(super) enum MigrationsGuess {
     /// `directory` has a manage.py.
     ManagePy,
     /// The app says that it is Django's.
@@ -20,18 +20,18 @@ pub(super) enum Migrations {
     Unknown,
 }
 
-impl Migrations {
+impl MigrationsGuess {
     /// What is known, in one line.
     pub(super) fn words(self) -> &'static str {
         match self {
-            Migrations::ManagePy => {
+            MigrationsGuess::ManagePy => {
                 "directory has a manage.py: Django's migrate runs before each rollout, and not where [migrate] has \
                  enabled = false"
             }
-            Migrations::Django => {
+            MigrationsGuess::Django => {
                 "the app loads Django: Django's migrate runs before each rollout, and not where [migrate] has enabled = false"
             }
-            Migrations::Unknown => {
+            MigrationsGuess::Unknown => {
                 "Django's migrate runs before each rollout if the app loads Django; `ostler check` asks its interpreter"
             }
         }
@@ -45,14 +45,14 @@ pub(super) fn is_migrate(line: &str) -> bool {
 }
 
 /// Says what becomes of the lines that ran them.
-pub(super) fn settle(draft: &mut Draft, python: &str, look: &Look<'_>) -> Migrations {
+pub(super) fn settle(draft: &mut Draft, python: &str, look: &FileAccess<'_>) -> MigrationsGuess {
     let found = found(draft, python, look);
     for line in std::mem::take(&mut draft.ran_migrations) {
         match found {
-            Migrations::ManagePy | Migrations::Django => {
+            MigrationsGuess::ManagePy | MigrationsGuess::Django => {
                 draft.left_out(line, "ostlerd runs a Django project's migrations itself, before each rollout");
             }
-            Migrations::Unknown => draft.leave_to_owner(
+            MigrationsGuess::Unknown => draft.leave_to_owner(
                 line,
                 "ostlerd runs Django's migrations itself, before each rollout, if the app loads Django: `ostler check` \
                  says whether; if it says none, name what runs them as `command` in [migrate]",
@@ -62,10 +62,10 @@ pub(super) fn settle(draft: &mut Draft, python: &str, look: &Look<'_>) -> Migrat
     found
 }
 
-fn found(draft: &Draft, python: &str, look: &Look<'_>) -> Migrations {
+fn found(draft: &Draft, python: &str, look: &FileAccess<'_>) -> MigrationsGuess {
     let there = |path: &str| (look.exists)(Path::new(path));
     if there(&absolute("manage.py", draft.directory.as_deref())) {
-        return Migrations::ManagePy;
+        return MigrationsGuess::ManagePy;
     }
     let module = draft.app.as_deref().unwrap_or_default().split(':').next().unwrap_or_default();
     let module = module.replace('.', "/");
@@ -81,9 +81,9 @@ fn found(draft: &Draft, python: &str, look: &Look<'_>) -> Migrations {
         || elsewhere
         || texts.any(|text| DJANGO.iter().any(|it| text.contains(it)))
     {
-        Migrations::Django
+        MigrationsGuess::Django
     } else {
-        Migrations::Unknown
+        MigrationsGuess::Unknown
     }
 }
 

@@ -1,6 +1,6 @@
 //! What people have, turned into an app's file: a systemd unit, a Procfile, a section of supervisord's, a start script.
 //!
-//! Pure: the files come in as text, and what is asked of the machine goes through [`Look`]. Read in this order:
+//! Pure: the files come in as text, and what is asked of the machine goes through [`FileAccess`]. Read in this order:
 //! `input` is what comes in; `source` tells the kinds apart; `unit`, `supervisor` and `procfile` each fill the [`draft::Draft`] and find the command;
 //! `shell` and `words` take a command line apart; `command` finds gunicorn in it, behind whatever it is wrapped in;
 //! `flags` and `gunicorn` read gunicorn's own arguments, `scan` and `conf` its gunicorn.conf.py; `settle` decides what is still open;
@@ -37,9 +37,9 @@ mod words;
 mod tests;
 
 pub(super) use arguments::Import;
-pub(super) use draft::Note;
+pub(super) use draft::DraftNote;
 pub(super) use error::ImportError;
-pub(super) use input::{Given, Look, Source};
+pub(super) use input::{FileAccess, Overrides, SourceFile};
 pub(super) use text::Imported;
 
 /// Reads the files and makes an app of them.
@@ -47,7 +47,11 @@ pub(super) use text::Imported;
 /// # Errors
 ///
 /// A file that is of no known kind or broken, values that nobody said, or an app that ostlerd would refuse.
-pub(super) fn import(sources: &[Source], given: &Given, look: &Look<'_>) -> Result<Imported, ImportError> {
+pub(super) fn import(
+    sources: &[SourceFile],
+    given: &Overrides,
+    look: &FileAccess<'_>,
+) -> Result<Imported, ImportError> {
     let draft = source::read(sources, given, look)?;
     let settled = settle::settle(draft, given, look)?;
     text::write(settled)

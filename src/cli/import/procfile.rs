@@ -2,9 +2,9 @@
 
 use super::draft::absolute;
 use super::error::ImportError;
-use super::input::Source;
+use super::input::SourceFile;
 use super::migrations::is_migrate;
-use super::reading::Reading;
+use super::reading::ImportContext;
 use super::script;
 
 /// The name and the command of a line.
@@ -16,7 +16,7 @@ pub(super) fn entry(line: &str) -> Option<(&str, &str)> {
 }
 
 /// The process `web`, else the only one with gunicorn.
-pub(super) fn read(reading: &mut Reading<'_>, source: &Source) -> Result<(), ImportError> {
+pub(super) fn read(reading: &mut ImportContext<'_>, source: &SourceFile) -> Result<(), ImportError> {
     let entries: Vec<(&str, &str)> = source.text.lines().filter_map(|line| entry(line.trim())).collect();
     let with: Vec<&(&str, &str)> =
         entries.iter().filter(|(_, command)| command.contains("gunicorn")).collect();

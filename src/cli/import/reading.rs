@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use super::draft::Draft;
 use super::error::ImportError;
-use super::input::{Given, Look};
+use super::input::{FileAccess, Overrides};
 
 /// More wrappers and scripts, one in the other, nobody has.
 const DEEPEST: u8 = 16;
 
 /// What all readers work with.
-pub(super) struct Reading<'a> {
-    pub(super) given: &'a Given,
-    pub(super) look: &'a Look<'a>,
+pub(super) struct ImportContext<'a> {
+    pub(super) given: &'a Overrides,
+    pub(super) look: &'a FileAccess<'a>,
     /// The file, for messages.
     pub(super) place: String,
     pub(super) draft: Draft,
@@ -22,7 +22,7 @@ pub(super) struct Reading<'a> {
     pub(super) depth: u8,
 }
 
-impl Reading<'_> {
+impl ImportContext<'_> {
     /// The value of a variable, as far as anybody has said it.
     pub(super) fn value(&self, name: &str) -> Option<String> {
         let said = self.given.set.get(name);

@@ -3,8 +3,8 @@
 use super::draft::{Python, base};
 use super::error::ImportError;
 use super::migrations::is_migrate;
-use super::reading::Reading;
-use super::shell::{self, Piece, Step, Word};
+use super::reading::ImportContext;
+use super::shell::{self, Piece, SimpleCommand, Word};
 use super::{command, holes};
 
 const SCRIPT: [&str; 10] = ["if", "for", "while", "until", "case", "function", "{", "!", "[[", "select"];
@@ -12,7 +12,7 @@ const QUIET: [&str; 11] =
     ["set", "ulimit", "umask", "echo", "printf", "true", ":", "mkdir", "test", "[", "trap"];
 
 /// Reads shell text; the command in it that is gunicorn goes on in [`command`].
-pub(super) fn read(reading: &mut Reading<'_>, text: &str) -> Result<(), ImportError> {
+pub(super) fn read(reading: &mut ImportContext<'_>, text: &str) -> Result<(), ImportError> {
     const REMEDY: &str = "give the one line of it that starts gunicorn, as a Procfile: `web: gunicorn …`";
     reading.deeper()?;
     let steps = shell::parse(text).map_err(|slip| reading.error(slip, REMEDY))?;
@@ -56,7 +56,7 @@ pub(super) fn read(reading: &mut Reading<'_>, text: &str) -> Result<(), ImportEr
 }
 
 /// The step's words, its assignments taken; `None` where nothing is left.
-fn words(reading: &mut Reading<'_>, step: &Step) -> Option<Vec<String>> {
+fn words(reading: &mut ImportContext<'_>, step: &SimpleCommand) -> Option<Vec<String>> {
     let mut rest = step.words.as_slice();
     let mut local = Vec::new();
     while let Some((word, after)) = rest.split_first() {
@@ -94,7 +94,7 @@ fn assignment(word: &Word) -> Option<(String, Word)> {
 }
 
 /// Whether the step only prepared something for those after it.
-fn prepares(reading: &mut Reading<'_>, words: &[String], shown: &str) -> bool {
+fn prepares(reading: &mut ImportContext<'_>, words: &[String], shown: &str) -> bool {
     match words[0].as_str() {
         "cd" => {
             let to = reading.draft.absolute(words.get(1).map_or("", String::as_str));
@@ -134,7 +134,7 @@ fn prepares(reading: &mut Reading<'_>, words: &[String], shown: &str) -> bool {
     true
 }
 
-fn redirects(reading: &mut Reading<'_>, step: &Step) {
+fn redirects(reading: &mut ImportContext<'_>, step: &SimpleCommand) {
     for (mark, to) in &step.redirects {
         let to = to.joined(&|name| reading.value(name));
         if mark.contains(">&") || to == "/dev/null" || base(&to).starts_with("std") {
@@ -148,7 +148,7 @@ fn redirects(reading: &mut Reading<'_>, step: &Step) {
 }
 
 /// The step as it stood, more or less.
-fn shown(step: &Step) -> String {
+fn shown(step: &SimpleCommand) -> String {
     let word = |word: &Word| word.joined(&|_| None);
     step.words.iter().map(word).collect::<Vec<_>>().join(" ")
 }

@@ -6,8 +6,8 @@ use crate::config::{Address, AppName};
 
 use super::draft::{Draft, Python, absolute, base};
 use super::error::{ImportError, Need};
-use super::input::{Given, Look};
-use super::migrations::{self, Migrations};
+use super::input::{FileAccess, Overrides};
+use super::migrations::{self, MigrationsGuess};
 use super::{conf, holes};
 
 /// Names of units and modules that say nothing about the app.
@@ -22,11 +22,15 @@ pub(super) struct Settled {
     pub(super) draft: Draft,
     pub(super) python: String,
     /// Which migrations ostlerd runs.
-    pub(super) migrations: Migrations,
+    pub(super) migrations: MigrationsGuess,
 }
 
 /// Fills in, and asks for all that is missing at once.
-pub(super) fn settle(mut draft: Draft, given: &Given, look: &Look<'_>) -> Result<Settled, ImportError> {
+pub(super) fn settle(
+    mut draft: Draft,
+    given: &Overrides,
+    look: &FileAccess<'_>,
+) -> Result<Settled, ImportError> {
     let mut needs = Vec::new();
     say(&mut draft, given);
     own_paths(&mut draft);
@@ -125,7 +129,7 @@ fn class(draft: &mut Draft) {
 }
 
 /// What the command line says, and after it gunicorn.conf.py.
-fn say(draft: &mut Draft, given: &Given) {
+fn say(draft: &mut Draft, given: &Overrides) {
     if let Some(directory) = &given.directory {
         draft.directory = Some(directory.clone());
     }
@@ -167,7 +171,7 @@ fn own_paths(draft: &mut Draft) {
 }
 
 /// The interpreter.
-fn python(draft: &Draft, given: &Given, look: &Look<'_>) -> Result<String, Need> {
+fn python(draft: &Draft, given: &Overrides, look: &FileAccess<'_>) -> Result<String, Need> {
     const OPTION: &str = "--python /srv/shop/venv/bin/python";
     let need = |what: String, option: &str| Need { what, option: option.to_owned() };
     if let Some(python) = &given.python {
@@ -206,7 +210,7 @@ fn python(draft: &Draft, given: &Given, look: &Look<'_>) -> Result<String, Need>
 }
 
 /// In the folders of the app's own PATH, or of its VIRTUAL_ENV.
-fn in_path(draft: &Draft, program: &str, look: &Look<'_>) -> Option<String> {
+fn in_path(draft: &Draft, program: &str, look: &FileAccess<'_>) -> Option<String> {
     let own = draft.env.get("VIRTUAL_ENV").map(|venv| format!("{venv}/bin"));
     let path = draft.env.get("PATH").map(String::as_str).unwrap_or_default();
     let folders = own.iter().map(String::as_str).chain(path.split(':')).filter(|it| it.starts_with('/'));
@@ -217,7 +221,7 @@ fn in_path(draft: &Draft, program: &str, look: &Look<'_>) -> Option<String> {
 
 /// The interpreter beside a virtual environment's script, as it was called: what the script's first line names is where
 /// the environment was made, which may be the old release behind a link. Elsewhere the one that the script names.
-fn interpreter(script: &str, look: &Look<'_>) -> String {
+fn interpreter(script: &str, look: &FileAccess<'_>) -> String {
     let beside = script.rsplit_once('/').map(|(bin, _)| (bin, format!("{bin}/python")));
     let environment = |bin: &str| {
         let root = bin.rsplit_once('/').map_or("", |(root, _)| root);
@@ -338,7 +342,7 @@ fn open(draft: &Draft, python: &str) -> Vec<Need> {
 }
 
 /// What was given; else the file's name, without what says nothing; else the module's, or the folder's.
-fn name(draft: &Draft, given: &Given) -> Result<AppName, String> {
+fn name(draft: &Draft, given: &Overrides) -> Result<AppName, String> {
     if let Some(name) = &given.name {
         return name.parse().map_err(|why: String| format!("`--name`: {why}"));
     }

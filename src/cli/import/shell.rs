@@ -5,11 +5,11 @@
 //! of a Procfile has its `&&` besides. Not read, and told so: 4 that decide (`if`, `while`), one with a text in it (`<<`).
 
 use super::holes::hole;
-use super::words::{Slip, UNCLOSED};
+use super::words::{LineError, UNCLOSED};
 
 /// A simple command.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Step {
+pub(super) struct SimpleCommand {
     pub(super) words: Vec<Word>,
     /// Where its output goes.
     pub(super) redirects: Vec<(String, Word)>,
@@ -32,10 +32,10 @@ const REDIRECTS: [&str; 11] = ["2>&1", "1>&2", "&>>", "&>", "2>>", "2>", "1>>", 
 const OPERATORS: [&str; 8] = ["&&", "||", ";;", ";", "|", "&", "\n", "\r"];
 
 /// Takes a line or a whole script apart.
-pub(super) fn parse(text: &str) -> Result<Vec<Step>, Slip> {
+pub(super) fn parse(text: &str) -> Result<Vec<SimpleCommand>, LineError> {
     let letters: Vec<char> = text.replace("\\\n", " ").chars().collect();
     let mut steps = Vec::new();
-    let mut step = Step::default();
+    let mut step = SimpleCommand::default();
     let mut redirect: Option<String> = None;
     let mut at = 0;
     while at < letters.len() {
@@ -69,14 +69,14 @@ pub(super) fn parse(text: &str) -> Result<Vec<Step>, Slip> {
     Ok(steps)
 }
 
-fn finish(steps: &mut Vec<Step>, step: &mut Step) {
+fn finish(steps: &mut Vec<SimpleCommand>, step: &mut SimpleCommand) {
     let done = std::mem::take(step);
     if !done.words.is_empty() || !done.redirects.is_empty() {
         steps.push(done);
     }
 }
 
-fn word(letters: &[char], from: usize) -> Result<(Word, usize), Slip> {
+fn word(letters: &[char], from: usize) -> Result<(Word, usize), LineError> {
     let mut word = Word::default();
     let mut quoted = false;
     let mut at = from;
@@ -128,7 +128,7 @@ fn word(letters: &[char], from: usize) -> Result<(Word, usize), Slip> {
 }
 
 /// What stands behind a `$`: a name, `{…}` without its braces, `(…)` with its own; and where it ends.
-fn variable(letters: &[char], from: usize) -> Result<(Option<String>, usize), Slip> {
+fn variable(letters: &[char], from: usize) -> Result<(Option<String>, usize), LineError> {
     let name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
     match letters.get(from) {
         Some('{') => {
@@ -148,7 +148,7 @@ fn variable(letters: &[char], from: usize) -> Result<(Option<String>, usize), Sl
     }
 }
 
-fn closing(letters: &[char], from: usize, open: char, close: char) -> Result<usize, Slip> {
+fn closing(letters: &[char], from: usize, open: char, close: char) -> Result<usize, LineError> {
     let mut depth = 0usize;
     for (at, letter) in letters.iter().enumerate().skip(from) {
         if *letter == open {

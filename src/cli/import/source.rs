@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::draft::{Draft, base};
 use super::error::ImportError;
-use super::input::{Given, Look, Source};
-use super::reading::Reading;
+use super::input::{FileAccess, Overrides, SourceFile};
+use super::reading::ImportContext;
 use super::{conf, flags, holes, procfile, scan, script, supervisor, unit};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum SourceKind {
     Unit,
     Socket,
     Supervisor,
@@ -20,8 +20,12 @@ enum Kind {
 }
 
 /// Reads every file into one draft.
-pub(super) fn read(sources: &[Source], given: &Given, look: &Look<'_>) -> Result<Draft, ImportError> {
-    let mut reading = Reading {
+pub(super) fn read(
+    sources: &[SourceFile],
+    given: &Overrides,
+    look: &FileAccess<'_>,
+) -> Result<Draft, ImportError> {
+    let mut reading = ImportContext {
         given,
         look,
         place: String::new(),
@@ -34,13 +38,13 @@ pub(super) fn read(sources: &[Source], given: &Given, look: &Look<'_>) -> Result
     let mut confs = Vec::new();
     let mut main = None;
     for source in sources {
-        let source = Source { path: source.path.clone(), text: holes::clean(&source.text) };
+        let source = SourceFile { path: source.path.clone(), text: holes::clean(&source.text) };
         let place = source.path.display().to_string();
         reading.draft.from.push(place.clone());
         match kind(&source) {
-            Some(Kind::Unit) => units.push(source),
-            Some(Kind::Socket) => sockets.push(source),
-            Some(Kind::Conf) => confs.push(source),
+            Some(SourceKind::Unit) => units.push(source),
+            Some(SourceKind::Socket) => sockets.push(source),
+            Some(SourceKind::Conf) => confs.push(source),
             Some(kind) if main.is_none() => main = Some((kind, source)),
             Some(_) => {
                 let remedy = "import one at a time; only units with their drop-ins and sockets go together";
@@ -76,47 +80,47 @@ pub(super) fn read(sources: &[Source], given: &Given, look: &Look<'_>) -> Result
     Ok(reading.draft)
 }
 
-fn one(reading: &mut Reading<'_>, kind: Kind, source: &Source) -> Result<(), ImportError> {
+fn one(reading: &mut ImportContext<'_>, kind: SourceKind, source: &SourceFile) -> Result<(), ImportError> {
     reading.place = source.path.display().to_string();
     match kind {
-        Kind::Supervisor => supervisor::read(reading, source),
-        Kind::Procfile => procfile::read(reading, source),
+        SourceKind::Supervisor => supervisor::read(reading, source),
+        SourceKind::Procfile => procfile::read(reading, source),
         _ => script::read(reading, &source.text),
     }
 }
 
-fn kind(source: &Source) -> Option<Kind> {
+fn kind(source: &SourceFile) -> Option<SourceKind> {
     let text = &source.text;
     let path = source.path.to_string_lossy().into_owned();
     let has = |head: &str| text.lines().any(|line| line.trim() == head);
     let section = |head: &str| text.lines().any(|line| line.trim_start().starts_with(head));
     if has("[Service]") {
-        return Some(Kind::Unit);
+        return Some(SourceKind::Unit);
     }
     if has("[Socket]") {
-        return Some(Kind::Socket);
+        return Some(SourceKind::Socket);
     }
     if section("[program:") || section("[fcgi-program:") {
-        return Some(Kind::Supervisor);
+        return Some(SourceKind::Supervisor);
     }
     if path.ends_with(".py") {
-        return Some(Kind::Conf);
+        return Some(SourceKind::Conf);
     }
     if text.starts_with("#!") {
-        return Some(Kind::Script);
+        return Some(SourceKind::Script);
     }
     // `gunicorn.conf`, `shop.gunicorn`: gunicorn reads a file of any name as Python.
     let settings = scan::scan(base(&path), text).settings;
     let starts = |line: &str| !line.trim_start().starts_with('#') && line.contains("gunicorn ");
     let sets = settings.keys().any(|name| flags::is_setting(name)) && !text.lines().any(starts);
     if sets && base(&path).contains("gunicorn") {
-        return Some(Kind::Conf);
+        return Some(SourceKind::Conf);
     }
     let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     if base(&path).starts_with("Procfile")
         || lines().next().is_some_and(|line| procfile::entry(line).is_some())
     {
-        return Some(Kind::Procfile);
+        return Some(SourceKind::Procfile);
     }
-    text.contains("gunicorn").then_some(Kind::Line)
+    text.contains("gunicorn").then_some(SourceKind::Line)
 }

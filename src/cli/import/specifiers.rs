@@ -1,7 +1,7 @@
 //! What `%n` and the like stand for in the system's units.
 
 use super::holes::hole;
-use super::reading::Reading;
+use super::reading::ImportContext;
 
 /// Those of one unit.
 pub(super) struct Specifiers {
@@ -11,7 +11,7 @@ pub(super) struct Specifiers {
 
 impl Specifiers {
     /// The text with each replaced; a hole for what only the running system knows.
-    pub(super) fn expand(&self, text: &str, reading: &Reading<'_>) -> String {
+    pub(super) fn expand(&self, text: &str, reading: &ImportContext<'_>) -> String {
         let stem = self.unit.trim_end_matches(".service");
         let (prefix, instance) = stem.split_once('@').unwrap_or((stem, ""));
         let mut expanded = String::new();

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::error::ImportError;
 use super::holes::hole;
-use super::input::Source;
-use super::reading::Reading;
+use super::input::SourceFile;
+use super::reading::ImportContext;
 use super::{command, words};
 
 const DONE: &str = "ostlerd starts, watches and replaces workers itself";
@@ -31,10 +31,11 @@ const LEFT: &[(&str, &str)] = &[
 ];
 
 /// Reads the program that starts gunicorn; where there are several, the one that `--name` names.
-pub(super) fn read(reading: &mut Reading<'_>, source: &Source) -> Result<(), ImportError> {
+pub(super) fn read(reading: &mut ImportContext<'_>, source: &SourceFile) -> Result<(), ImportError> {
     let programs = programs(&source.text);
     let wanted = reading.given.name.as_deref();
-    let with: Vec<&Program> = programs.iter().filter(|it| it.get("command").contains("gunicorn")).collect();
+    let with: Vec<&SupervisorProgram> =
+        programs.iter().filter(|it| it.get("command").contains("gunicorn")).collect();
     let named = programs.iter().find(|program| Some(program.name.as_str()) == wanted);
     let program = match (named, with.as_slice()) {
         (Some(program), _) => program,
@@ -67,7 +68,7 @@ pub(super) fn read(reading: &mut Reading<'_>, source: &Source) -> Result<(), Imp
     }
 }
 
-fn take(reading: &mut Reading<'_>, key: &str, value: &str) -> Result<(), ImportError> {
+fn take(reading: &mut ImportContext<'_>, key: &str, value: &str) -> Result<(), ImportError> {
     let draft = &mut reading.draft;
     match key {
         "command" => {}
@@ -109,12 +110,12 @@ fn take(reading: &mut Reading<'_>, key: &str, value: &str) -> Result<(), ImportE
     Ok(())
 }
 
-struct Program {
+struct SupervisorProgram {
     name: String,
     keys: BTreeMap<String, String>,
 }
 
-impl Program {
+impl SupervisorProgram {
     fn get(&self, key: &str) -> &str {
         self.keys.get(key).map_or("", String::as_str)
     }
@@ -124,8 +125,8 @@ impl Program {
 ///
 /// By hand: of the crates, rust-ini takes a line that goes on after a comment for a key, and configparser ends
 /// `unix:/run/a;b.sock` at its `;`.
-fn programs(text: &str) -> Vec<Program> {
-    let mut programs: Vec<Program> = Vec::new();
+fn programs(text: &str) -> Vec<SupervisorProgram> {
+    let mut programs: Vec<SupervisorProgram> = Vec::new();
     let mut within = false;
     let mut last: Option<String> = None;
     for line in text.lines() {
@@ -140,7 +141,9 @@ fn programs(text: &str) -> Vec<Program> {
             let name = section.strip_prefix("program:").or_else(|| section.strip_prefix("fcgi-program:"));
             within = name.is_some();
             last = None;
-            programs.extend(name.map(|name| Program { name: name.trim().to_owned(), keys: BTreeMap::new() }));
+            programs.extend(
+                name.map(|name| SupervisorProgram { name: name.trim().to_owned(), keys: BTreeMap::new() }),
+            );
         } else if let (true, Some(program)) = (within, programs.last_mut()) {
             let continues = line.starts_with(char::is_whitespace);
             if let (true, Some(value)) = (continues, last.as_ref().and_then(|key| program.keys.get_mut(key)))
@@ -158,7 +161,12 @@ fn programs(text: &str) -> Vec<Program> {
 }
 
 /// `%(program_name)s`, `%(here)s`, `%(ENV_HOME)s`, and `%%`.
-fn expand(reading: &Reading<'_>, program: &Program, source: &Source, value: &str) -> String {
+fn expand(
+    reading: &ImportContext<'_>,
+    program: &SupervisorProgram,
+    source: &SourceFile,
+    value: &str,
+) -> String {
     let mut expanded = String::new();
     let mut rest = value;
     while let Some((before, after)) = rest.split_once('%') {

@@ -4,9 +4,9 @@ use std::path::Path;
 
 use crate::config::{AppName, ProbeConfig, is_hidden, parse_app};
 
-use super::draft::{Draft, Note};
+use super::draft::{Draft, DraftNote};
 use super::error::ImportError;
-use super::migrations::Migrations;
+use super::migrations::MigrationsGuess;
 use super::settle::Settled;
 
 /// An app's file, and what its owner should know.
@@ -16,7 +16,7 @@ pub(in crate::cli) struct Imported {
     /// The file, comments included.
     pub(in crate::cli) text: String,
     /// What is not in it, and why; those with something to do first.
-    pub(in crate::cli) notes: Vec<Note>,
+    pub(in crate::cli) notes: Vec<DraftNote>,
 }
 
 /// Writes it, and reads it again as ostlerd would.
@@ -25,7 +25,9 @@ pub(super) fn write(settled: Settled) -> Result<Imported, ImportError> {
     draft.notes.sort_by_key(|note| !note.todo);
     if draft.user.as_deref() == Some("root") {
         let why = "a hole in the app is then a hole in the machine: give it a user of its own";
-        draft.notes.insert(0, Note { what: "user = \"root\"".to_owned(), why: why.to_owned(), todo: true });
+        draft
+            .notes
+            .insert(0, DraftNote { what: "user = \"root\"".to_owned(), why: why.to_owned(), todo: true });
     }
     let text = page(&name, &draft, &python, migrations);
     let file = format!("{name}.toml");
@@ -37,8 +39,8 @@ pub(super) fn write(settled: Settled) -> Result<Imported, ImportError> {
     }
 }
 
-fn page(name: &AppName, draft: &Draft, python: &str, migrations: Migrations) -> String {
-    let mut page = Page::default();
+fn page(name: &AppName, draft: &Draft, python: &str, migrations: MigrationsGuess) -> String {
+    let mut page = AppFileText::default();
     let from = draft.from.join(", ");
     page.comment(&format!("{name}: imported from {from} by ostler {}", env!("CARGO_PKG_VERSION")));
     page.text.push('\n');
@@ -76,11 +78,11 @@ fn page(name: &AppName, draft: &Draft, python: &str, migrations: Migrations) -> 
 }
 
 #[derive(Default)]
-struct Page {
+struct AppFileText {
     text: String,
 }
 
-impl Page {
+impl AppFileText {
     fn key(&mut self, name: &str, value: &str) {
         self.text.push_str(&format!("{name} = {value}\n"));
     }
@@ -102,20 +104,20 @@ impl Page {
         self.text.push_str(&format!("# {line}\n"));
     }
 
-    fn advice(&mut self, migrations: Migrations) {
+    fn advice(&mut self, migrations: MigrationsGuess) {
         self.text.push('\n');
         self.comment(&format!("proof: {}", ProbeConfig::default().proof()));
         self.comment(&format!("migrations: {}", migrations.words()));
         self.comment("[probe]                 # recommended: a page that shows that the app works");
         self.comment("path = \"/healthz\"");
         self.comment("host = \"shop.example.com\"");
-        if migrations != Migrations::Unknown {
+        if migrations != MigrationsGuess::Unknown {
             self.comment("[migrate]");
             self.comment("enabled = false         # where something else runs them");
         }
     }
 
-    fn notes<'n>(&mut self, title: &str, notes: impl Iterator<Item = &'n Note>) {
+    fn notes<'n>(&mut self, title: &str, notes: impl Iterator<Item = &'n DraftNote>) {
         let mut first = true;
         for note in notes {
             if first {

@@ -3,14 +3,14 @@
 use super::draft::base;
 use super::error::ImportError;
 use super::holes::hole;
-use super::input::Source;
+use super::input::SourceFile;
 use super::migrations::is_migrate;
-use super::reading::Reading;
+use super::reading::ImportContext;
 use super::specifiers::Specifiers;
 use super::{command, unit_keys, words};
 
 /// `Key=value` of a section, in the order of the files.
-struct Line {
+struct UnitLine {
     section: String,
     key: String,
     value: String,
@@ -19,11 +19,11 @@ struct Line {
 
 /// Reads the unit: `units` are it and its drop-ins, `sockets` the .socket units that belong to it.
 pub(super) fn read(
-    reading: &mut Reading<'_>,
-    units: &[Source],
-    sockets: &[Source],
+    reading: &mut ImportContext<'_>,
+    units: &[SourceFile],
+    sockets: &[SourceFile],
 ) -> Result<(), ImportError> {
-    let lines: Vec<Line> = units.iter().flat_map(lines).collect();
+    let lines: Vec<UnitLine> = units.iter().flat_map(lines).collect();
     let unit = name(&units[0]);
     reading.place = units[0].path.display().to_string();
     reading.draft.name = unit.as_deref().map(|unit| unit.trim_end_matches(".service").to_owned());
@@ -44,7 +44,7 @@ pub(super) fn read(
 }
 
 /// Joined over lines that end in a backslash; comments left out.
-fn lines(source: &Source) -> Vec<Line> {
+fn lines(source: &SourceFile) -> Vec<UnitLine> {
     let mut found = Vec::new();
     let mut section = String::new();
     let mut held = String::new();
@@ -65,14 +65,14 @@ fn lines(source: &Source) -> Vec<Line> {
         } else if let Some((key, value)) = whole.split_once('=') {
             let place = format!("{}:{}", source.path.display(), index + 1);
             let (key, value) = (key.trim().to_owned(), value.trim().to_owned());
-            found.push(Line { section: section.clone(), key, value, place });
+            found.push(UnitLine { section: section.clone(), key, value, place });
         }
     }
     found
 }
 
 /// The unit's name: the file's, or what `systemctl cat` says above it.
-fn name(source: &Source) -> Option<String> {
+fn name(source: &SourceFile) -> Option<String> {
     let said = source.text.lines().next().and_then(|line| line.strip_prefix("# /"));
     let path = source.path.to_string_lossy();
     let name = base(said.unwrap_or(&path)).trim();
@@ -80,8 +80,8 @@ fn name(source: &Source) -> Option<String> {
 }
 
 fn service(
-    reading: &mut Reading<'_>,
-    line: &Line,
+    reading: &mut ImportContext<'_>,
+    line: &UnitLine,
     names: &Specifiers,
     starts: &mut Vec<(String, String)>,
 ) -> Result<(), ImportError> {
@@ -153,7 +153,7 @@ fn service(
     Ok(())
 }
 
-fn before(reading: &mut Reading<'_>, value: &str) {
+fn before(reading: &mut ImportContext<'_>, value: &str) {
     let shown = format!("ExecStartPre={value}");
     let draft = &mut reading.draft;
     if is_migrate(value) {
@@ -171,7 +171,7 @@ fn before(reading: &mut Reading<'_>, value: &str) {
     }
 }
 
-fn around(reading: &mut Reading<'_>, line: &Line) {
+fn around(reading: &mut ImportContext<'_>, line: &UnitLine) {
     const KNOWN: [&str; 11] = [
         "network",
         "postgresql",
@@ -199,7 +199,7 @@ fn around(reading: &mut Reading<'_>, line: &Line) {
     }
 }
 
-fn listens(reading: &mut Reading<'_>, socket: &Source, names: &Specifiers) {
+fn listens(reading: &mut ImportContext<'_>, socket: &SourceFile, names: &Specifiers) {
     let unit = base(&socket.path.to_string_lossy()).to_owned();
     for line in lines(socket).into_iter().filter(|line| line.section == "Socket") {
         let value = names.expand(&line.value, reading);
@@ -227,7 +227,7 @@ fn listens(reading: &mut Reading<'_>, socket: &Source, names: &Specifiers) {
 }
 
 fn start(
-    reading: &mut Reading<'_>,
+    reading: &mut ImportContext<'_>,
     starts: &[(String, String)],
     names: &Specifiers,
 ) -> Result<(), ImportError> {
@@ -284,7 +284,7 @@ fn start(
 }
 
 /// The variables of environment files count on the command line; they stay where they are.
-fn load_files(reading: &mut Reading<'_>) {
+fn load_files(reading: &mut ImportContext<'_>) {
     for file in reading.draft.env_files.clone() {
         let Some(text) = (reading.look.read)(file.as_ref()) else { continue };
         if let Ok(pairs) = crate::config::parse_env_file(&text, file.as_ref()) {
@@ -294,7 +294,7 @@ fn load_files(reading: &mut Reading<'_>) {
 }
 
 /// `$NAME` as a word of its own becomes several, `${NAME}` anywhere its value, `$$` a `$`.
-fn variables(word: &str, reading: &Reading<'_>) -> Vec<String> {
+fn variables(word: &str, reading: &ImportContext<'_>) -> Vec<String> {
     let name = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let value = |name: &str| reading.value(name).unwrap_or_else(|| hole(name));
     if let Some(alone) = word.strip_prefix('$').filter(|rest| name(rest)) {

@@ -4,12 +4,12 @@
 //! shell's, so that the crate `shlex` reads either of them otherwise.
 
 /// What is wrong with a line.
-pub(super) type Slip = &'static str;
+pub(super) type LineError = &'static str;
 
-pub(super) const UNCLOSED: Slip = "a quote is not closed";
+pub(super) const UNCLOSED: LineError = "a quote is not closed";
 
 /// As systemd does: both quotes hold a word together and both know C's escapes; a backslash outside knows them too.
-pub(super) fn systemd(line: &str) -> Result<Vec<String>, Slip> {
+pub(super) fn systemd(line: &str) -> Result<Vec<String>, LineError> {
     split(line, false, |letters, quote| match letters.next() {
         None if quote.is_none() => Ok(String::new()),
         None => Err(UNCLOSED),
@@ -18,7 +18,7 @@ pub(super) fn systemd(line: &str) -> Result<Vec<String>, Slip> {
 }
 
 /// As Python's shlex does, which supervisord uses: a backslash takes the next letter as it is, but not in single quotes.
-pub(super) fn shlex(line: &str) -> Result<Vec<String>, Slip> {
+pub(super) fn shlex(line: &str) -> Result<Vec<String>, LineError> {
     split(line, true, |letters, quote| match letters.next() {
         Some(letter) if quote.is_some() && !"\"\\".contains(letter) => Ok(format!("\\{letter}")),
         Some(letter) => Ok(letter.to_string()),
@@ -31,8 +31,8 @@ type Letters<'l> = std::iter::Peekable<std::str::Chars<'l>>;
 fn split(
     line: &str,
     plain_in_single: bool,
-    mut backslash: impl FnMut(&mut Letters<'_>, Option<char>) -> Result<String, Slip>,
-) -> Result<Vec<String>, Slip> {
+    mut backslash: impl FnMut(&mut Letters<'_>, Option<char>) -> Result<String, LineError>,
+) -> Result<Vec<String>, LineError> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote: Option<char> = None;

@@ -4,14 +4,14 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
-use super::program::{self, Program};
-use super::{Lines, Logs};
+use super::program::{self, LogProgram};
+use super::{LineLimit, Logs};
 use crate::cli::error::VerbError;
 use crate::cli::screen::complain;
 use crate::config::{AppName, open_regular};
 use crate::control::protocol::exit;
 
-const TAIL: Program = Program { name: "tail", of: "coreutils" };
+const TAIL: LogProgram = LogProgram { name: "tail", of: "coreutils" };
 
 pub(super) async fn show(app: &AppName, path: &Path, wanted: &Logs, json: bool) -> Result<u8, VerbError> {
     let shown = path.display();
@@ -35,8 +35,8 @@ pub(super) async fn show(app: &AppName, path: &Path, wanted: &Logs, json: bool) 
         }
     }
     let mut arguments = vec![match wanted.lines {
-        Some(Lines::All) => "--lines=+1".to_owned(),
-        Some(Lines::Last(lines)) => format!("--lines={lines}"),
+        Some(LineLimit::All) => "--lines=+1".to_owned(),
+        Some(LineLimit::Last(lines)) => format!("--lines={lines}"),
         None => "--lines=10".to_owned(),
     }];
     if wanted.follow {

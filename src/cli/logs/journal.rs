@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::program::{self, Program};
-use super::{Lines, Logs, Process};
+use super::program::{self, LogProgram};
+use super::{LineLimit, Logs, ProcessFilter};
 use crate::cli::error::VerbError;
 use crate::cli::screen::{complain, plain};
 use crate::config::AppName;
@@ -14,7 +14,7 @@ use crate::control::protocol::exit;
 use crate::observe::Status;
 use crate::plan::{scope_of, slice_of};
 
-const JOURNALCTL: Program = Program { name: "journalctl", of: "systemd" };
+const JOURNALCTL: LogProgram = LogProgram { name: "journalctl", of: "systemd" };
 
 /// Where journald keeps its files, on the disk and in memory; each machine has a folder there.
 const FOLDERS: [&str; 2] = ["/var/log/journal", "/run/log/journal"];
@@ -44,8 +44,8 @@ pub(super) async fn show(
     }
     let mut arguments = base(&matches, wanted);
     match (wanted.lines, &wanted.since) {
-        (Some(Lines::Last(lines)), _) => arguments.push(format!("--lines={lines}")),
-        (Some(Lines::All), _) | (None, Some(_)) => arguments.push("--lines=all".to_owned()),
+        (Some(LineLimit::Last(lines)), _) => arguments.push(format!("--lines={lines}")),
+        (Some(LineLimit::All), _) | (None, Some(_)) => arguments.push("--lines=all".to_owned()),
         (None, None) => arguments.push("--lines=10".to_owned()),
     }
     if wanted.follow {
@@ -68,17 +68,17 @@ fn base(matches: &[String], wanted: &Logs) -> Vec<String> {
 /// What journalctl is to look for. Fields that begin with `_` are journald's own: no other program can pass for the app.
 fn matches(
     app: &AppName,
-    process: Option<Process>,
+    process: Option<ProcessFilter>,
     status: Option<&Status>,
 ) -> Result<Vec<String>, VerbError> {
     let slice = format!("_SYSTEMD_SLICE={}", slice_of(app));
     // Without scopes, and of a process that had ended before journald looked, the writer's unit is that of ostlerd.
     let service = ["_SYSTEMD_UNIT=ostler.service".to_owned(), format!("SYSLOG_IDENTIFIER={app}")];
     Ok(match process {
-        Some(Process::Generation(number)) => {
+        Some(ProcessFilter::Generation(number)) => {
             vec![format!("_SYSTEMD_UNIT={}", scope_of(app, &format!("g{number}")))]
         }
-        Some(Process::Worker(number)) => {
+        Some(ProcessFilter::Worker(number)) => {
             let pid = format!("_PID={}", pid_of(app, number, status)?);
             let [unit, name] = service;
             vec![slice, pid.clone(), "+".to_owned(), unit, name, pid]
@@ -90,10 +90,10 @@ fn matches(
     })
 }
 
-fn name_of(process: Process) -> String {
+fn name_of(process: ProcessFilter) -> String {
     match process {
-        Process::Worker(number) => format!("w{number}"),
-        Process::Generation(number) => format!("g{number}"),
+        ProcessFilter::Worker(number) => format!("w{number}"),
+        ProcessFilter::Generation(number) => format!("g{number}"),
     }
 }
 
@@ -161,9 +161,9 @@ mod tests {
                 "SYSLOG_IDENTIFIER=my-shop"
             ]
         );
-        let one = matches(&app, Some(Process::Generation(3)), None).unwrap();
+        let one = matches(&app, Some(ProcessFilter::Generation(3)), None).unwrap();
         assert_eq!(one, [r"_SYSTEMD_UNIT=ostler-my\x2dshop-g3.scope"]);
-        let unknown = matches(&app, Some(Process::Worker(3)), None).unwrap_err();
+        let unknown = matches(&app, Some(ProcessFilter::Worker(3)), None).unwrap_err();
         assert!(unknown.to_string().contains("only a running ostlerd knows"), "{unknown}");
     }
 }

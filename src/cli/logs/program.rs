@@ -13,13 +13,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::error::VerbError;
 use crate::control::protocol::exit;
 
-pub(super) struct Program {
+pub(super) struct LogProgram {
     pub(super) name: &'static str,
     /// What brings it.
     pub(super) of: &'static str,
 }
 
-impl Program {
+impl LogProgram {
     /// Why it cannot be run.
     pub(super) fn missing(&self, error: &io::Error) -> VerbError {
         let (name, of) = (self.name, self.of);
@@ -32,7 +32,7 @@ impl Program {
 }
 
 /// Runs it to its end, or to that of the one who reads.
-pub(super) async fn run(program: &Program, arguments: &[String]) -> Result<u8, VerbError> {
+pub(super) async fn run(program: &LogProgram, arguments: &[String]) -> Result<u8, VerbError> {
     let mut terminated = signal(SignalKind::terminate())?;
     let mut child = Command::new(program.name)
         .args(arguments)

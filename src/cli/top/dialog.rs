@@ -4,7 +4,7 @@ use crate::config::{AppName, WORKERS_MOST};
 use crate::observe::AppRow;
 use crate::supervise::{Command, ScaleTo};
 
-use super::key::Key;
+use super::key::KeyPress;
 
 /// A text that is longer than the screen: the first line in sight, as far as it is known how many there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,14 +16,14 @@ impl Leaf {
     }
 
     /// Moves in it.
-    pub(super) fn go(&mut self, key: Key) {
+    pub(super) fn go(&mut self, key: KeyPress) {
         self.0 = match key {
-            Key::Up => self.0.saturating_sub(1),
-            Key::Down => self.0.saturating_add(1),
-            Key::PageUp => self.0.saturating_sub(10),
-            Key::PageDown => self.0.saturating_add(10),
-            Key::Home => 0,
-            Key::End => usize::MAX,
+            KeyPress::Up => self.0.saturating_sub(1),
+            KeyPress::Down => self.0.saturating_add(1),
+            KeyPress::PageUp => self.0.saturating_sub(10),
+            KeyPress::PageDown => self.0.saturating_add(10),
+            KeyPress::Home => 0,
+            KeyPress::End => usize::MAX,
             _ => self.0,
         };
     }
@@ -50,7 +50,7 @@ pub(super) enum Dialog {
 
 /// What a key makes of a dialog.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum DialogAction {
     Stay,
     Close,
     Ask(Command),
@@ -107,34 +107,36 @@ impl Dialog {
     }
 
     /// What a key does here.
-    pub(super) fn key(&mut self, key: Key) -> Verdict {
+    pub(super) fn key(&mut self, key: KeyPress) -> DialogAction {
         match (self, key) {
-            (Dialog::Confirm(change, ..), Key::Char('y' | 'Y')) => Verdict::Do(change.clone()),
-            (Dialog::Confirm(..), Key::Char('n' | 'N' | 'q') | Key::Escape) => Verdict::Close,
-            (Dialog::Confirm(..), _) => Verdict::Stay,
-            (Dialog::Number(..), Key::Escape | Key::Char('q')) => Verdict::Close,
-            (Dialog::Number(app, _, typed), Key::Enter) => match typed.parse() {
+            (Dialog::Confirm(change, ..), KeyPress::Char('y' | 'Y')) => DialogAction::Do(change.clone()),
+            (Dialog::Confirm(..), KeyPress::Char('n' | 'N' | 'q') | KeyPress::Escape) => DialogAction::Close,
+            (Dialog::Confirm(..), _) => DialogAction::Stay,
+            (Dialog::Number(..), KeyPress::Escape | KeyPress::Char('q')) => DialogAction::Close,
+            (Dialog::Number(app, _, typed), KeyPress::Enter) => match typed.parse() {
                 Ok(workers) if (1..=i64::from(WORKERS_MOST)).contains(&workers) => {
-                    Verdict::Ask(Command::Scale { app: app.clone(), workers: ScaleTo::Count(workers) })
+                    DialogAction::Ask(Command::Scale { app: app.clone(), workers: ScaleTo::Count(workers) })
                 }
-                _ => Verdict::Stay,
+                _ => DialogAction::Stay,
             },
-            (Dialog::Number(_, _, typed), Key::Backspace) => {
+            (Dialog::Number(_, _, typed), KeyPress::Backspace) => {
                 typed.pop();
-                Verdict::Stay
+                DialogAction::Stay
             }
-            (Dialog::Number(_, _, typed), Key::Char(digit)) => {
+            (Dialog::Number(_, _, typed), KeyPress::Char(digit)) => {
                 if digit.is_ascii_digit() && typed.len() < 4 {
                     typed.push(digit);
                 }
-                Verdict::Stay
+                DialogAction::Stay
             }
-            (Dialog::Number(..), _) => Verdict::Stay,
-            (Dialog::Help, _) => Verdict::Close,
-            (Dialog::Words(..), Key::Escape | Key::Enter | Key::Char('q' | 'e')) => Verdict::Close,
+            (Dialog::Number(..), _) => DialogAction::Stay,
+            (Dialog::Help, _) => DialogAction::Close,
+            (Dialog::Words(..), KeyPress::Escape | KeyPress::Enter | KeyPress::Char('q' | 'e')) => {
+                DialogAction::Close
+            }
             (Dialog::Words(_, leaf), key) => {
                 leaf.go(key);
-                Verdict::Stay
+                DialogAction::Stay
             }
         }
     }

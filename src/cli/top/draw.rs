@@ -37,7 +37,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, top: &mut Top, colour: bool, now: Dura
         buffer.set_stringn(area.x, area.y, "too small; q quits", area.width.into(), ink.strong());
         return;
     }
-    let mut lines = Lines { buffer, left: Rect { height: area.height - 2, ..area } };
+    let mut lines = LinePainter { buffer, left: Rect { height: area.height - 2, ..area } };
     header(&mut lines, top, ink, now);
     match top.leaf {
         Some(_) => boxes::leaf(lines.buffer, lines.left, ink, top),
@@ -51,12 +51,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, top: &mut Top, colour: bool, now: Dura
 }
 
 /// Lines from top to bottom, for as long as there is room.
-struct Lines<'a> {
+struct LinePainter<'a> {
     buffer: &'a mut Buffer,
     left: Rect,
 }
 
-impl Lines<'_> {
+impl LinePainter<'_> {
     fn line(&mut self, text: &str, style: Style) {
         if self.left.height > 0 {
             let line = self.take(1);
@@ -81,7 +81,7 @@ pub(super) fn cut(text: &str, width: u16) -> String {
     }
 }
 
-fn header(lines: &mut Lines<'_>, top: &Top, ink: Ink, now: Duration) {
+fn header(lines: &mut LinePainter<'_>, top: &Top, ink: Ink, now: Duration) {
     if let Some((why, since)) = &top.lost {
         let since = duration(now.saturating_sub(*since).as_secs_f64().floor());
         let alarm = Ink { dim: false, ..ink };
@@ -98,7 +98,7 @@ fn header(lines: &mut Lines<'_>, top: &Top, ink: Ink, now: Duration) {
     }
 }
 
-fn lists(lines: &mut Lines<'_>, top: &Top, ink: Ink) {
+fn lists(lines: &mut LinePainter<'_>, top: &Top, ink: Ink) {
     let apps = &top.board.apps;
     let Some(app) = top.app() else { return };
     lines.take(1);
@@ -127,7 +127,7 @@ fn lists(lines: &mut Lines<'_>, top: &Top, ink: Ink) {
 }
 
 /// What is known of the selected app beside its row, and how it went in the last minute.
-fn about(lines: &mut Lines<'_>, app: &AppRow, ink: Ink, has_keys: bool) {
+fn about(lines: &mut LinePainter<'_>, app: &AppRow, ink: Ink, has_keys: bool) {
     let title = if has_keys { ink.strong() } else { ink.of(Tone::Plain) };
     let most = app.course.iter().flatten().copied().fold(0.0, f64::max);
     let room = usize::from(lines.left.width).saturating_sub(app.name.as_str().len() + 44).min(60);
@@ -141,7 +141,7 @@ fn about(lines: &mut Lines<'_>, app: &AppRow, ink: Ink, has_keys: bool) {
     }
 }
 
-fn rest(lines: &mut Lines<'_>, ink: Ink, count: usize, what: &str) {
+fn rest(lines: &mut LinePainter<'_>, ink: Ink, count: usize, what: &str) {
     if count > 0 {
         let plural = if count == 1 { "" } else { "s" };
         lines.line(&format!("  … {count} more {what}{plural} below"), ink.of(Tone::Faint));

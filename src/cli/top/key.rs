@@ -4,7 +4,7 @@ use ratatui::crossterm::event::{Event, KeyCode, KeyEventKind, KeyModifiers};
 
 /// A key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Key {
+pub(super) enum KeyPress {
     Up,
     Down,
     PageUp,
@@ -21,28 +21,28 @@ pub(super) enum Key {
 }
 
 /// The key of an event; `None` for what is none, such as text that is pasted.
-pub(super) fn key(event: &Event) -> Option<Key> {
+pub(super) fn key(event: &Event) -> Option<KeyPress> {
     let Event::Key(event) = event else { return None };
     if event.kind == KeyEventKind::Release {
         return None;
     }
     let control = event.modifiers.contains(KeyModifiers::CONTROL);
     Some(match event.code {
-        KeyCode::Char('c') if control => Key::Interrupt,
-        KeyCode::Char('d') if control => Key::PageDown,
-        KeyCode::Char('u') if control => Key::PageUp,
+        KeyCode::Char('c') if control => KeyPress::Interrupt,
+        KeyCode::Char('d') if control => KeyPress::PageDown,
+        KeyCode::Char('u') if control => KeyPress::PageUp,
         KeyCode::Char(_) if control || event.modifiers.contains(KeyModifiers::ALT) => return None,
-        KeyCode::Up | KeyCode::Char('k') => Key::Up,
-        KeyCode::Down | KeyCode::Char('j') => Key::Down,
-        KeyCode::PageUp => Key::PageUp,
-        KeyCode::PageDown | KeyCode::Char(' ') => Key::PageDown,
-        KeyCode::Home | KeyCode::Char('g') => Key::Home,
-        KeyCode::End | KeyCode::Char('G') => Key::End,
-        KeyCode::Enter => Key::Enter,
-        KeyCode::Tab | KeyCode::BackTab => Key::Tab,
-        KeyCode::Esc => Key::Escape,
-        KeyCode::Backspace => Key::Backspace,
-        KeyCode::Char(c) => Key::Char(c),
+        KeyCode::Up | KeyCode::Char('k') => KeyPress::Up,
+        KeyCode::Down | KeyCode::Char('j') => KeyPress::Down,
+        KeyCode::PageUp => KeyPress::PageUp,
+        KeyCode::PageDown | KeyCode::Char(' ') => KeyPress::PageDown,
+        KeyCode::Home | KeyCode::Char('g') => KeyPress::Home,
+        KeyCode::End | KeyCode::Char('G') => KeyPress::End,
+        KeyCode::Enter => KeyPress::Enter,
+        KeyCode::Tab | KeyCode::BackTab => KeyPress::Tab,
+        KeyCode::Esc => KeyPress::Escape,
+        KeyCode::Backspace => KeyPress::Backspace,
+        KeyCode::Char(c) => KeyPress::Char(c),
         _ => return None,
     })
 }

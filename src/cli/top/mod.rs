@@ -1,12 +1,12 @@
 //! `ostler top`: the picture, live, with keys for what is done most.
 //!
 //! Read in this order: `state` (what is shown, and what a key does), `dialog`, `draw` with `table` and `boxes`; then
-//! `terminal` and `errand`, which touch the world.
+//! `terminal` and `change`, which touch the world.
 
 mod boxes;
+mod change;
 mod dialog;
 mod draw;
-mod errand;
 mod ink;
 mod key;
 mod state;
@@ -27,8 +27,8 @@ use crate::observe::Status;
 use super::client::{Client, ClientError};
 use super::error::VerbError;
 use super::screen::{Screen, complain, one_line};
-use state::{Effect, Top};
-use terminal::{Said, Stage};
+use state::{KeyEffect, Top};
+use terminal::{Said, TopTerminal};
 
 /// How often a picture is taken.
 const PERIOD: Duration = Duration::from_secs(1);
@@ -50,9 +50,9 @@ pub(super) async fn run(client: &Client, screen: Screen) -> Result<u8, VerbError
     let began = Instant::now();
     let mut top = Top::default();
     top.seen(&first, Duration::ZERO);
-    let mut stage = Stage::open()?;
-    let status = watch(client, screen, &mut top, &mut stage, began).await;
-    stage.leave().await;
+    let mut terminal = TopTerminal::open()?;
+    let status = watch(client, screen, &mut top, &mut terminal, began).await;
+    terminal.leave().await;
     for what in top.unfinished() {
         complain(&format!("ostler: the {what} goes on; watch it with `ostler events`"));
     }
@@ -63,7 +63,7 @@ async fn watch(
     client: &Client,
     screen: Screen,
     top: &mut Top,
-    stage: &mut Stage,
+    terminal: &mut TopTerminal,
     began: Instant,
 ) -> Result<u8, VerbError> {
     let (mut terminated, mut hung_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
@@ -74,8 +74,8 @@ async fn watch(
     tasks.spawn(look(client.clone(), taken));
     let mut stale = true;
     loop {
-        if stale && stage.is_free() {
-            stage.draw(|frame| draw::draw(frame, top, screen.colour, began.elapsed()))?;
+        if stale && terminal.is_free() {
+            terminal.draw(|frame| draw::draw(frame, top, screen.colour, began.elapsed()))?;
             stale = false;
         }
         tokio::select! {
@@ -83,24 +83,24 @@ async fn watch(
             _ = terminated.recv() => return Ok(TERMINATED),
             _ = hung_up.recv() => return Ok(HUNG_UP),
             _ = interrupted.recv() => return Ok(0),
-            said = stage.said() => match said {
+            said = terminal.said() => match said {
                 Said::Drawn => {}
                 Said::Gone => return Ok(HUNG_UP),
                 Said::Event(event) => {
                     stale = true;
                     match key::key(&event).map(|key| top.key(key)) {
-                        Some(Effect::Quit) => return Ok(0),
-                        Some(Effect::Command(number, command)) => {
-                            tasks.spawn(errand::run(number, client.clone(), command, telling.clone()));
+                        Some(KeyEffect::Quit) => return Ok(0),
+                        Some(KeyEffect::Command(number, command)) => {
+                            tasks.spawn(change::run(number, client.clone(), command, telling.clone()));
                         }
-                        Some(Effect::Nothing) | None => {}
+                        Some(KeyEffect::Nothing) | None => {}
                     }
                 }
             },
             Some(it) = heard.recv() => match it {
                 // Shown with the next picture.
-                errand::Heard::Step(number, event) => top.step(number, &event),
-                errand::Heard::End(number, ending) => {
+                change::ChangeUpdate::Step(number, event) => top.step(number, &event),
+                change::ChangeUpdate::End(number, ending) => {
                     top.ended(number, ending);
                     stale = true;
                 }

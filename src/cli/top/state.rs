@@ -1,4 +1,4 @@
-//! What `ostler top` shows and what a key does to it. Pure: pictures, keys and endings in, wishes out.
+//! What `ostler top` shows and what a key does to it. Pure: pictures, keys and endings in, effects out.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::observe::words::Tone;
 use crate::observe::{AppRow, Board, Status, Trend};
 use crate::supervise::{AppEvent, Command, ScaleTo};
 
-use super::dialog::{Dialog, Leaf, Verdict};
-use super::errand::Ending;
-use super::key::Key;
+use super::change::ChangeEnd;
+use super::dialog::{Dialog, DialogAction, Leaf};
+use super::key::KeyPress;
 
 /// What follows from a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(super) enum KeyEffect {
     /// Another picture at most.
     Nothing,
     /// The end.
@@ -33,7 +33,7 @@ pub(super) enum Pane {
 
 /// A change under way.
 #[derive(Clone, Debug)]
-pub(super) struct Errand {
+pub(super) struct ChangeUnderWay {
     number: u64,
     /// What it is, `restart of shop`.
     pub(super) what: String,
@@ -56,8 +56,8 @@ pub(super) struct Top {
     pub(super) leaf: Option<Leaf>,
     pub(super) dialog: Option<Dialog>,
     /// How the last change went.
-    pub(super) ending: Option<Ending>,
-    errands: Vec<Errand>,
+    pub(super) ending: Option<ChangeEnd>,
+    changes: Vec<ChangeUnderWay>,
     next: u64,
 }
 
@@ -85,19 +85,19 @@ impl Top {
 
     /// A step of a change.
     pub(super) fn step(&mut self, number: u64, event: &AppEvent) {
-        let errand = self.errands.iter_mut().find(|errand| errand.number == number);
-        if let Some(errand) = errand.filter(|it| it.app.as_ref().is_none_or(|app| *app == event.app)) {
-            errand.progress.note(&event.kind);
+        let change = self.changes.iter_mut().find(|change| change.number == number);
+        if let Some(change) = change.filter(|it| it.app.as_ref().is_none_or(|app| *app == event.app)) {
+            change.progress.note(&event.kind);
         }
     }
 
     /// The end of a change.
-    pub(super) fn ended(&mut self, number: u64, mut ending: Ending) {
-        if let Some(at) = self.errands.iter().position(|errand| errand.number == number) {
-            let errand = self.errands.remove(at);
+    pub(super) fn ended(&mut self, number: u64, mut ending: ChangeEnd) {
+        if let Some(at) = self.changes.iter().position(|change| change.number == number) {
+            let change = self.changes.remove(at);
             // What is said of the machine names what it is about by itself.
-            if errand.app.is_some() {
-                ending.words = format!("{}: {}", errand.what, ending.words);
+            if change.app.is_some() {
+                ending.words = format!("{}: {}", change.what, ending.words);
             }
         }
         self.ending = Some(ending);
@@ -117,9 +117,9 @@ impl Top {
 
     /// What is under way, in words.
     pub(super) fn under_way(&self) -> Option<String> {
-        let newest = self.errands.last()?;
+        let newest = self.changes.last()?;
         let words = newest.progress.words();
-        let more = match self.errands.len() {
+        let more = match self.changes.len() {
             1 => String::new(),
             several => format!(" (and {} more)", several - 1),
         };
@@ -128,45 +128,45 @@ impl Top {
 
     /// What goes on without us.
     pub(super) fn unfinished(&self) -> Vec<&str> {
-        self.errands.iter().map(|errand| errand.what.as_str()).collect()
+        self.changes.iter().map(|change| change.what.as_str()).collect()
     }
 
     /// What a key does.
-    pub(super) fn key(&mut self, key: Key) -> Effect {
-        if key == Key::Interrupt {
-            return Effect::Quit;
+    pub(super) fn key(&mut self, key: KeyPress) -> KeyEffect {
+        if key == KeyPress::Interrupt {
+            return KeyEffect::Quit;
         }
         if let Some(dialog) = &mut self.dialog {
             match dialog.key(key) {
-                Verdict::Stay => {}
-                Verdict::Close => self.dialog = None,
-                Verdict::Ask(change) => self.dialog = Some(self.confirm(change)),
-                Verdict::Do(change) => {
+                DialogAction::Stay => {}
+                DialogAction::Close => self.dialog = None,
+                DialogAction::Ask(change) => self.dialog = Some(self.confirm(change)),
+                DialogAction::Do(change) => {
                     self.dialog = None;
                     return self.begin(change);
                 }
             }
-            return Effect::Nothing;
+            return KeyEffect::Nothing;
         }
         match key {
-            Key::Char('q') => return Effect::Quit,
-            Key::Escape => (self.leaf, self.ending) = (None, None),
-            Key::Char('?') => self.dialog = Some(Dialog::help()),
-            Key::Char('r') => self.of_app(|app| Command::restart(app.name.clone())),
-            Key::Char('+' | '=') => self.scale_by(1),
-            Key::Char('-') => self.scale_by(-1),
-            Key::Char('s') => {
+            KeyPress::Char('q') => return KeyEffect::Quit,
+            KeyPress::Escape => (self.leaf, self.ending) = (None, None),
+            KeyPress::Char('?') => self.dialog = Some(Dialog::help()),
+            KeyPress::Char('r') => self.of_app(|app| Command::restart(app.name.clone())),
+            KeyPress::Char('+' | '=') => self.scale_by(1),
+            KeyPress::Char('-') => self.scale_by(-1),
+            KeyPress::Char('s') => {
                 self.dialog = self.app().map(|app| Dialog::number(app.name.clone(), app.wanted));
             }
-            Key::Char('d') => self.dialog = Some(self.confirm(Command::Drain { length: None })),
-            Key::Char('e') => self.explain(),
-            Key::Char('u') => self.dialog = Some(self.confirm(Command::Undrain)),
-            Key::Enter if self.leaf.is_some() => self.leaf = None,
-            Key::Enter => self.leaf = self.app().map(|_| Leaf::default()),
-            Key::Tab => self.pane = if self.pane == Pane::Apps { Pane::Workers } else { Pane::Apps },
+            KeyPress::Char('d') => self.dialog = Some(self.confirm(Command::Drain { length: None })),
+            KeyPress::Char('e') => self.explain(),
+            KeyPress::Char('u') => self.dialog = Some(self.confirm(Command::Undrain)),
+            KeyPress::Enter if self.leaf.is_some() => self.leaf = None,
+            KeyPress::Enter => self.leaf = self.app().map(|_| Leaf::default()),
+            KeyPress::Tab => self.pane = if self.pane == Pane::Apps { Pane::Workers } else { Pane::Apps },
             _ => self.go(key),
         }
-        Effect::Nothing
+        KeyEffect::Nothing
     }
 
     /// How the last change went, or what is wrong with the app, with all its words.
@@ -177,7 +177,7 @@ impl Top {
         }
     }
 
-    fn begin(&mut self, change: Command) -> Effect {
+    fn begin(&mut self, change: Command) -> KeyEffect {
         let app = change.app().cloned();
         let what = match (&change, &app) {
             (Command::Restart { app, .. }, _) => format!("restart of {app}"),
@@ -187,15 +187,15 @@ impl Top {
             (Command::Undrain, _) => "end of the drain".to_owned(),
             (_, _) => "drain".to_owned(),
         };
-        if let Some(errand) = self.errands.iter().find(|errand| errand.app == app && errand.what == what) {
-            let words = format!("{} is under way already", errand.what);
-            self.ending = Some(Ending { tone: Tone::Warn, words, more: None });
-            return Effect::Nothing;
+        if let Some(change) = self.changes.iter().find(|change| change.app == app && change.what == what) {
+            let words = format!("{} is under way already", change.what);
+            self.ending = Some(ChangeEnd { tone: Tone::Warn, words, more: None });
+            return KeyEffect::Nothing;
         }
         self.next += 1;
         self.ending = None;
-        self.errands.push(Errand { number: self.next, what, app, progress: Progress::default() });
-        Effect::Command(self.next, change)
+        self.changes.push(ChangeUnderWay { number: self.next, what, app, progress: Progress::default() });
+        KeyEffect::Command(self.next, change)
     }
 
     fn of_app(&mut self, change: impl FnOnce(&AppRow) -> Command) {
@@ -207,7 +207,7 @@ impl Top {
         let workers = i64::from(app.wanted) + more;
         if workers < 1 {
             let words = format!("{} keeps 1 worker at least; `ostler stop {}` stops it", app.name, app.name);
-            self.ending = Some(Ending { tone: Tone::Warn, words, more: None });
+            self.ending = Some(ChangeEnd { tone: Tone::Warn, words, more: None });
             return;
         }
         self.of_app(|app| Command::Scale { app: app.name.clone(), workers: ScaleTo::Count(workers) });
@@ -218,7 +218,7 @@ impl Top {
         Dialog::confirm(change.clone(), app, self.draining)
     }
 
-    fn go(&mut self, key: Key) {
+    fn go(&mut self, key: KeyPress) {
         if let Some(leaf) = &mut self.leaf {
             leaf.go(key);
             return;
@@ -229,12 +229,12 @@ impl Top {
         };
         let Some(last) = count.checked_sub(1) else { return };
         let to = match key {
-            Key::Up => at.saturating_sub(1),
-            Key::Down => at + 1,
-            Key::PageUp => at.saturating_sub(10),
-            Key::PageDown => at + 10,
-            Key::Home => 0,
-            Key::End => last,
+            KeyPress::Up => at.saturating_sub(1),
+            KeyPress::Down => at + 1,
+            KeyPress::PageUp => at.saturating_sub(10),
+            KeyPress::PageDown => at + 10,
+            KeyPress::Home => 0,
+            KeyPress::End => last,
             _ => return,
         };
         match self.pane {

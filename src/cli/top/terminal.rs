@@ -55,7 +55,7 @@ impl Write for Sheet {
 }
 
 /// The terminal while it is ours. Given back when dropped.
-pub(super) struct Stage {
+pub(super) struct TopTerminal {
     terminal: Terminal<CrosstermBackend<Sheet>>,
     sheet: Sheet,
     frames: SyncSender<Vec<u8>>,
@@ -65,13 +65,13 @@ pub(super) struct Stage {
     left: bool,
 }
 
-impl Stage {
+impl TopTerminal {
     /// Takes the terminal over.
     ///
     /// # Errors
     ///
     /// Where standard output is none, or its settings cannot be changed.
-    pub(super) fn open() -> io::Result<Stage> {
+    pub(super) fn open() -> io::Result<TopTerminal> {
         let sheet = Sheet::default();
         let area = area()?;
         let options = TerminalOptions { viewport: Viewport::Fixed(area) };
@@ -101,10 +101,10 @@ impl Stage {
                 }
             }
         });
-        let mut stage = Stage { terminal, sheet, frames, said, busy: false, left: false };
-        queue!(stage.sheet, EnterAlternateScreen, EnableBracketedPaste, Hide, Clear(ClearType::All))?;
-        stage.send();
-        Ok(stage)
+        let mut opened = TopTerminal { terminal, sheet, frames, said, busy: false, left: false };
+        queue!(opened.sheet, EnterAlternateScreen, EnableBracketedPaste, Hide, Clear(ClearType::All))?;
+        opened.send();
+        Ok(opened)
     }
 
     /// What the terminal says next. Safe to cancel.
@@ -172,7 +172,7 @@ impl Stage {
     }
 }
 
-impl Drop for Stage {
+impl Drop for TopTerminal {
     fn drop(&mut self) {
         if !self.left {
             give_back();

@@ -1,4 +1,4 @@
-//! The whole of `ostler top` but the terminal: pictures and keys in, screens and wishes out.
+//! The whole of `ostler top` but the terminal: pictures and keys in, screens and effects out.
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -6,11 +6,11 @@ use ratatui::buffer::Buffer;
 use ratatui::crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use ratatui::style::Color;
 
+use super::change::ChangeEnd;
 use super::dialog::Dialog;
 use super::draw::draw;
-use super::errand::Ending;
-use super::key::{Key, key};
-use super::state::{Effect, Pane, Top};
+use super::key::{KeyPress, key};
+use super::state::{KeyEffect, Pane, Top};
 use crate::observe::words::Tone;
 use crate::observe::{AppHealth, AppStatus, ConfigStatus, Status, WorkerStatus};
 use crate::supervise::{
@@ -92,20 +92,20 @@ fn screen(top: &mut Top, width: u16, height: u16) -> String {
     (1..height).map(line).collect::<Vec<_>>().join("\n")
 }
 
-fn press(top: &mut Top, keys: &str) -> Effect {
-    let mut wish = Effect::Nothing;
+fn press(top: &mut Top, keys: &str) -> KeyEffect {
+    let mut effect = KeyEffect::Nothing;
     for c in keys.chars() {
-        wish = top.key(match c {
-            '\n' => Key::Enter,
-            '\t' => Key::Tab,
-            '\x1b' => Key::Escape,
-            '\x08' => Key::Backspace,
-            'j' => Key::Down,
-            'k' => Key::Up,
-            c => Key::Char(c),
+        effect = top.key(match c {
+            '\n' => KeyPress::Enter,
+            '\t' => KeyPress::Tab,
+            '\x1b' => KeyPress::Escape,
+            '\x08' => KeyPress::Backspace,
+            'j' => KeyPress::Down,
+            'k' => KeyPress::Up,
+            c => KeyPress::Char(c),
         });
     }
-    wish
+    effect
 }
 
 #[test]
@@ -157,11 +157,11 @@ fn of_200_workers_the_selected_one_is_in_sight_and_the_rest_is_counted() {
     press(&mut top, "\t");
     assert!(screen(&mut top, 80, 24).contains("> w0 "));
     for _ in 0..150 {
-        top.key(Key::Down);
+        top.key(KeyPress::Down);
     }
     let shown = screen(&mut top, 80, 24);
     assert!(shown.contains("> w150 ") && shown.contains(" more workers below"), "{shown}");
-    top.key(Key::End);
+    top.key(KeyPress::End);
     let shown = screen(&mut top, 80, 24);
     assert!(shown.contains("> w199 ") && !shown.contains("more workers"), "{shown}");
 }
@@ -171,7 +171,7 @@ fn of_30_apps_the_selected_one_is_in_sight_with_its_workers() {
     let apps = (0..30).map(|number| app(&format!("app{number:02}"), vec![worker(number, 1)])).collect();
     let mut top = top_of(apps);
     for _ in 0..20 {
-        top.key(Key::Down);
+        top.key(KeyPress::Down);
     }
     let shown = screen(&mut top, 80, 24);
     assert!(
@@ -205,35 +205,35 @@ fn the_picture_stays_while_ostlerd_is_away_and_goes_on_when_it_is_back() {
 fn nothing_is_changed_without_a_yes_to_a_question_that_names_it() {
     let name = || "shop".parse().unwrap();
     let mut top = shop();
-    assert_eq!(press(&mut top, "jr"), Effect::Nothing);
+    assert_eq!(press(&mut top, "jr"), KeyEffect::Nothing);
     let shown = screen(&mut top, 80, 24);
     assert!(shown.contains("Restart shop?") && shown.contains("the 2 old ones"), "{shown}");
     for keys in ["\n", "r", "j", "\t", " "] {
-        assert_eq!(press(&mut top, keys), Effect::Nothing);
+        assert_eq!(press(&mut top, keys), KeyEffect::Nothing);
     }
-    assert_eq!(press(&mut top, "n"), Effect::Nothing);
-    assert_eq!(press(&mut top, "y"), Effect::Nothing, "the question is gone");
-    assert_eq!(press(&mut top, "ry"), Effect::Command(1, Command::restart(name())));
+    assert_eq!(press(&mut top, "n"), KeyEffect::Nothing);
+    assert_eq!(press(&mut top, "y"), KeyEffect::Nothing, "the question is gone");
+    assert_eq!(press(&mut top, "ry"), KeyEffect::Command(1, Command::restart(name())));
     assert_eq!(
         press(&mut top, "+y"),
-        Effect::Command(2, Command::Scale { app: name(), workers: ScaleTo::Count(3) })
+        KeyEffect::Command(2, Command::Scale { app: name(), workers: ScaleTo::Count(3) })
     );
     assert_eq!(
         press(&mut top, "s12\x083\ny"),
-        Effect::Command(3, Command::Scale { app: name(), workers: ScaleTo::Count(13) })
+        KeyEffect::Command(3, Command::Scale { app: name(), workers: ScaleTo::Count(13) })
     );
-    assert_eq!(press(&mut top, "s0\n\x1b"), Effect::Nothing, "no number of workers");
-    assert_eq!(press(&mut top, "dy"), Effect::Command(4, Command::Drain { length: None }));
-    assert_eq!(press(&mut top, "uy"), Effect::Command(5, Command::Undrain));
-    assert_eq!(press(&mut top, "ry"), Effect::Nothing, "it is under way already");
+    assert_eq!(press(&mut top, "s0\n\x1b"), KeyEffect::Nothing, "no number of workers");
+    assert_eq!(press(&mut top, "dy"), KeyEffect::Command(4, Command::Drain { length: None }));
+    assert_eq!(press(&mut top, "uy"), KeyEffect::Command(5, Command::Undrain));
+    assert_eq!(press(&mut top, "ry"), KeyEffect::Nothing, "it is under way already");
     assert_eq!(top.unfinished().len(), 5);
-    assert_eq!(press(&mut top, "q"), Effect::Quit);
+    assert_eq!(press(&mut top, "q"), KeyEffect::Quit);
 }
 
 #[test]
 fn the_last_worker_is_not_scaled_away() {
     let mut top = shop();
-    assert_eq!(press(&mut top, "-y"), Effect::Nothing);
+    assert_eq!(press(&mut top, "-y"), KeyEffect::Nothing);
     assert!(screen(&mut top, 80, 24).contains("blog keeps 1 worker at least; `ostler stop blog` stops it"));
 }
 
@@ -242,12 +242,12 @@ fn ctrl_c_ends_it_from_anywhere_and_what_is_pasted_is_no_key() {
     let mut top = shop();
     for keys in ["r", "\x1bs", "\x1b?"] {
         press(&mut top, keys);
-        assert_eq!(top.clone().key(Key::Interrupt), Effect::Quit);
+        assert_eq!(top.clone().key(KeyPress::Interrupt), KeyEffect::Quit);
     }
     assert_eq!(key(&Event::Paste("ry".into())), None);
     assert_eq!(key(&Event::Resize(1, 1)), None);
     let control = |c| Event::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL));
-    assert_eq!(key(&control('c')), Some(Key::Interrupt));
+    assert_eq!(key(&control('c')), Some(KeyPress::Interrupt));
     assert_eq!(key(&control('r')), None);
 }
 
@@ -256,14 +256,15 @@ fn a_failed_restart_says_why_and_shows_the_traceback_on_demand() {
     let mut top = shop();
     press(&mut top, "ry");
     let more = format!("rolled back\n\n{}E: no module", "line\n".repeat(60));
-    let ending = Ending { tone: Tone::Bad, words: "rolled back: it did not boot".into(), more: Some(more) };
+    let ending =
+        ChangeEnd { tone: Tone::Bad, words: "rolled back: it did not boot".into(), more: Some(more) };
     top.ended(1, ending);
     let shown = screen(&mut top, 80, 24);
     assert!(shown.contains("restart of blog: rolled back: it did not boot (e: more)"), "{shown}");
     press(&mut top, "e");
     let shown = screen(&mut top, 80, 24);
     assert!(shown.contains("E: no module") && !shown.contains("rolled back"), "the end tells most: {shown}");
-    top.key(Key::Home);
+    top.key(KeyPress::Home);
     assert!(screen(&mut top, 80, 24).contains("rolled back"));
     press(&mut top, "\x1b");
     assert_eq!(top.dialog, None);

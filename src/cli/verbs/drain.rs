@@ -9,14 +9,14 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::cli::client::Client;
 use crate::cli::error::VerbError;
 use crate::cli::follow::{explanation, next, still_read};
-use crate::cli::screen::{Ink, Screen, complain, duration, one_line, say};
+use crate::cli::screen::{Colour, Screen, complain, duration, one_line, say};
 use crate::control::protocol::{Line, exit};
 use crate::supervise::{Command, Outcome, interrupted};
 
 const REDRAW: Duration = Duration::from_millis(200);
 
 /// How the wait is shown.
-enum Show {
+enum DrainDisplay {
     Json,
     Line,
     Live(ProgressBar),
@@ -26,9 +26,9 @@ enum Show {
 pub(super) async fn run(client: &Client, command: &Command, json: bool) -> Result<u8, VerbError> {
     let screen = Screen::stdout();
     let show = match (json, screen.live) {
-        (true, _) => Show::Json,
-        (false, true) => Show::Live(bar()?),
-        (false, false) => Show::Line,
+        (true, _) => DrainDisplay::Json,
+        (false, true) => DrainDisplay::Live(bar()?),
+        (false, false) => DrainDisplay::Line,
     };
     tokio::select! {
         biased;
@@ -45,7 +45,7 @@ pub(super) async fn run(client: &Client, command: &Command, json: bool) -> Resul
     }
 }
 
-async fn to_the_end(client: &Client, command: &Command, show: &Show) -> Result<Outcome, VerbError> {
+async fn to_the_end(client: &Client, command: &Command, show: &DrainDisplay) -> Result<Outcome, VerbError> {
     let mut feed = client.command(command).await?;
     // A drain that is joined began earlier: only the status knows when.
     let (status, _) = client.status().await?;
@@ -66,7 +66,7 @@ async fn to_the_end(client: &Client, command: &Command, show: &Show) -> Result<O
             let why = "ostlerd went away before the edge had noticed; look with `ostler status`";
             return Err(VerbError::said(exit::UNREACHABLE, why));
         };
-        if let Show::Json = show {
+        if let DrainDisplay::Json = show {
             still_read(say(&text))?;
         }
         match Line::parse(&text) {
@@ -80,7 +80,7 @@ async fn to_the_end(client: &Client, command: &Command, show: &Show) -> Result<O
 fn finish(outcome: &Outcome, screen: Screen, json: bool) -> Result<u8, VerbError> {
     match outcome {
         Outcome::Done { message, .. } if !json => {
-            still_read(say(&screen.paint(Ink::Green, &one_line(message))))?
+            still_read(say(&screen.paint(Colour::Green, &one_line(message))))?
         }
         Outcome::Done { .. } => {}
         _ => complain(&explanation(outcome, None, false)),
@@ -93,10 +93,10 @@ fn bar() -> io::Result<ProgressBar> {
     Ok(ProgressBar::with_draw_target(None, ProgressDrawTarget::stdout()).with_style(style))
 }
 
-impl Show {
+impl DrainDisplay {
     fn begin(&self, wait: f64) -> io::Result<()> {
         match self {
-            Show::Line if wait > 0.0 => {
+            DrainDisplay::Line if wait > 0.0 => {
                 say(&format!("draining: readiness fails; the edge notices within {}", duration(wait)))
             }
             _ => Ok(()),
@@ -104,7 +104,7 @@ impl Show {
     }
 
     fn count_down(&self, left: Duration) {
-        if let Show::Live(bar) = self {
+        if let DrainDisplay::Live(bar) = self {
             let left = duration(left.as_secs_f64().ceil());
             bar.set_message(format!("draining: readiness fails; the edge stops sending within {left}"));
             bar.tick();
@@ -112,7 +112,7 @@ impl Show {
     }
 
     fn end(&self) {
-        if let Show::Live(bar) = self {
+        if let DrainDisplay::Live(bar) = self {
             bar.finish_and_clear();
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::cli::arguments::{Common, Edge};
+use crate::cli::arguments::{Common, EdgeArguments};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::config_file;
 use crate::cli::edge::{Printed, Tls, Wanted, print};
@@ -14,7 +14,7 @@ use crate::plan::{self, Served};
 use crate::supervise::{Command, Outcome};
 
 /// Prints it; 64 where what is asked for cannot be.
-pub(super) async fn run(client: &Client, arguments: Edge, common: &Common) -> Result<u8, VerbError> {
+pub(super) async fn run(client: &Client, arguments: EdgeArguments, common: &Common) -> Result<u8, VerbError> {
     let (served, source) = match &arguments.config {
         Some(file) => {
             let config = config_file::load(file).map_err(|why| VerbError::said(exit::CONFIGURATION, why))?;
@@ -63,7 +63,7 @@ async fn ask(client: &Client) -> Result<Served, VerbError> {
     }
 }
 
-fn wanted(arguments: Edge, source: String) -> Wanted {
+fn wanted(arguments: EdgeArguments, source: String) -> Wanted {
     let tls = match (arguments.no_tls, arguments.cert) {
         (true, _) => Tls::Off,
         (false, Some(cert)) => Tls::Files { cert, key: arguments.key },

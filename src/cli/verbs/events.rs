@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::cli::client::{Client, ClientError};
 use crate::cli::error::VerbError;
-use crate::cli::screen::{Ink, Screen, plain, say};
+use crate::cli::screen::{Colour, Screen, plain, say};
 use crate::cli::sentence::sentence;
 use crate::control::protocol::{Line, exit};
 
@@ -24,7 +24,8 @@ pub(super) async fn run(client: &Client, json: bool) -> Result<u8, VerbError> {
             say(&line)?;
             continue;
         }
-        let now = screen.paint(Ink::Faint, &humantime::format_rfc3339_millis(SystemTime::now()).to_string());
+        let now =
+            screen.paint(Colour::Faint, &humantime::format_rfc3339_millis(SystemTime::now()).to_string());
         match Line::parse(&line) {
             Line::Event(event) => say(&format!("{now}  {}", sentence(screen, &event)))?,
             Line::Lagged(missed) => {

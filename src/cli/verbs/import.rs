@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use crate::cli::error::VerbError;
-use crate::cli::import::{Given, Import, Imported, Look, Note, Source, import};
+use crate::cli::import::{DraftNote, FileAccess, Import, Imported, Overrides, SourceFile, import};
 use crate::cli::screen::{complain, plain, say};
 use crate::config::Config;
 use crate::control::protocol::exit;
@@ -19,7 +19,7 @@ const LONGEST: u64 = 1024 * 1024;
 /// Prints the app's file, or writes it.
 pub(super) fn run(arguments: &Import, json: bool) -> Result<u8, VerbError> {
     let sources = sources(&arguments.files)?;
-    let given = Given {
+    let given = Overrides {
         name: arguments.name.clone(),
         app: arguments.app.clone(),
         python: arguments.python.clone(),
@@ -28,7 +28,7 @@ pub(super) fn run(arguments: &Import, json: bool) -> Result<u8, VerbError> {
         listen: arguments.listen.clone(),
         set: arguments.set.iter().cloned().collect(),
     };
-    let look = Look { exists: &|path| path.exists(), read: &|path| beside(path) };
+    let look = FileAccess { exists: &|path| path.exists(), read: &|path| beside(path) };
     let imported = import(&sources, &given, &look)
         .map_err(|error| VerbError::said(exit::FAILED, plain(&error.to_string())))?;
     let written = match arguments.write {
@@ -36,7 +36,7 @@ pub(super) fn run(arguments: &Import, json: bool) -> Result<u8, VerbError> {
         false => None,
     };
     if json {
-        let note = |note: &Note| json!({"what": note.what, "why": note.why, "todo": note.todo});
+        let note = |note: &DraftNote| json!({"what": note.what, "why": note.why, "todo": note.todo});
         let notes: Vec<_> = imported.notes.iter().map(note).collect();
         let answer = json!({"app": imported.name, "text": imported.text, "notes": notes, "written": written});
         say(&answer.to_string())?;
@@ -61,7 +61,7 @@ pub(super) fn run(arguments: &Import, json: bool) -> Result<u8, VerbError> {
     Ok(0)
 }
 
-fn sources(files: &[PathBuf]) -> Result<Vec<Source>, VerbError> {
+fn sources(files: &[PathBuf]) -> Result<Vec<SourceFile>, VerbError> {
     let mut sources = Vec::new();
     for file in files {
         let text = match file.as_os_str() == "-" {
@@ -73,7 +73,7 @@ fn sources(files: &[PathBuf]) -> Result<Vec<Source>, VerbError> {
         })?;
         // What is relative in it is relative to its folder.
         let path = std::path::absolute(file).ok().filter(|_| file.as_os_str() != "-");
-        sources.push(Source { path: path.unwrap_or_else(|| PathBuf::from("standard input")), text });
+        sources.push(SourceFile { path: path.unwrap_or_else(|| PathBuf::from("standard input")), text });
     }
     Ok(sources)
 }

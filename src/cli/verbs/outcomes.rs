@@ -17,18 +17,18 @@ use crate::supervise::{
 
 /// What becomes of a worker that is started.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Boot {
+enum BootOutcome {
     Comes,
     Fails,
     /// The first of its generation comes, the others fail.
     OneComes,
 }
 
-/// An app of two workers, and the world around it.
-struct World {
+/// An app of two workers, its core, and what the shell would answer.
+struct SimulatedShop {
     core: Supervisor,
     now: Moment,
-    boot: Boot,
+    boot: BootOutcome,
     /// What the release looks like to whoever prepares it.
     prepared: Prepared,
     workers: BTreeMap<ProcessId, GenerationId>,
@@ -50,15 +50,16 @@ fn refused() -> Prepared {
     Err(Refusal::new("shop: there is no user shop on this machine"))
 }
 
-impl World {
-    fn begin(boot: Boot, prepared: Prepared) -> World {
+impl SimulatedShop {
+    fn begin(boot: BootOutcome, prepared: Prepared) -> SimulatedShop {
         let plan = Plan { apps: BTreeMap::from([(shop(), prepared.clone())]), ..Plan::default() };
         let core = Supervisor::new(plan, 7);
         let (workers, answers) = Default::default();
-        let mut world = World { core, now: Moment::ZERO, boot, prepared, workers, requests: 0, answers };
-        world.tell(Event::TimePassed);
-        world.rest();
-        world
+        let mut simulated =
+            SimulatedShop { core, now: Moment::ZERO, boot, prepared, workers, requests: 0, answers };
+        simulated.tell(Event::TimePassed);
+        simulated.rest();
+        simulated
     }
 
     fn tell(&mut self, event: Event) {
@@ -79,7 +80,7 @@ impl World {
             Action::StartProcess(Start { process: worker, generation, hold, .. }) => {
                 let first = !self.workers.values().any(|it| *it == generation);
                 self.workers.insert(worker, generation);
-                let comes = self.boot == Boot::Comes || self.boot == Boot::OneComes && first;
+                let comes = self.boot == BootOutcome::Comes || self.boot == BootOutcome::OneComes && first;
                 if comes {
                     let loaded = ProcessFact::Loaded.of(worker);
                     return events.push(if hold { loaded } else { ProcessFact::Ready.of(worker) });
@@ -135,13 +136,13 @@ impl World {
         self.answers.remove(&id).unwrap_or_else(|| panic!("no answer: {:#?}", self.status()))
     }
 
-    fn restart(&mut self, boot: Boot, prepared: Prepared) -> &mut World {
+    fn restart(&mut self, boot: BootOutcome, prepared: Prepared) -> &mut SimulatedShop {
         (self.boot, self.prepared) = (boot, prepared);
         self.ask(Command::restart(shop()));
         self
     }
 
-    fn stop_and_start(&mut self, boot: Boot, prepared: Prepared) -> &mut World {
+    fn stop_and_start(&mut self, boot: BootOutcome, prepared: Prepared) -> &mut SimulatedShop {
         (self.boot, self.prepared) = (boot, prepared);
         self.ask(Command::Stop { app: shop() });
         self.ask(Command::Start { app: shop() });
@@ -149,8 +150,8 @@ impl World {
     }
 
     /// A worker that serves dies, and its replacements fail.
-    fn worker_dies(&mut self) -> &mut World {
-        self.boot = Boot::Fails;
+    fn worker_dies(&mut self) -> &mut SimulatedShop {
+        self.boot = BootOutcome::Fails;
         let worker = *self.workers.keys().next().expect("one serves");
         self.workers.remove(&worker);
         self.tell(ProcessFact::Exited(Exit::Signal(9)).of(worker));
@@ -159,7 +160,7 @@ impl World {
     }
 
     /// The same world under the next ostlerd.
-    fn adopted(&self) -> World {
+    fn adopted(&self) -> SimulatedShop {
         let alive = Found { alive: true, stage: Some(Stage::Ready) };
         let found = self.workers.keys().map(|worker| (*worker, alive)).collect();
         let snapshot = serde_json::to_string(&self.core.snapshot()).expect("it is data");
@@ -167,11 +168,18 @@ impl World {
         let core = Supervisor::adopt(snapshot, &found, self.now, 8);
         let (workers, prepared) = (self.workers.clone(), self.prepared.clone());
         let answers = BTreeMap::new();
-        let mut world =
-            World { core, now: self.now, boot: self.boot, prepared, workers, requests: 1000, answers };
-        world.tell(Event::TimePassed);
-        world.rest();
-        world
+        let mut simulated = SimulatedShop {
+            core,
+            now: self.now,
+            boot: self.boot,
+            prepared,
+            workers,
+            requests: 1000,
+            answers,
+        };
+        simulated.tell(Event::TimePassed);
+        simulated.rest();
+        simulated
     }
 
     fn status(&self) -> Status {
@@ -189,9 +197,9 @@ fn unmigrated(run: RunId) -> Event {
 
 /// What is said, now and under the next ostlerd: state, `wait`, both exit statuses, systemd's line.
 #[track_caller]
-fn says(world: &World, state: AppState, waits: &str, red: bool, line: &str) {
-    for (world, when) in [(world, "now"), (&world.adopted(), "adopted")] {
-        let status = world.status();
+fn says(simulated: &SimulatedShop, state: AppState, waits: &str, red: bool, line: &str) {
+    for (simulated, when) in [(simulated, "now"), (&simulated.adopted(), "adopted")] {
+        let status = simulated.status();
         let app = &status.apps[0];
         assert_eq!(app.state, state, "{when}: {app:#?}");
         assert_eq!(end_words(app), waits, "{when}");
@@ -209,18 +217,18 @@ const NOPE: &str = "No module named 'nope'";
 
 #[test]
 fn a_first_start_is_told_as_it_ended() {
-    let serves = World::begin(Boot::Comes, Ok(release(1, "")));
+    let serves = SimulatedShop::begin(BootOutcome::Comes, Ok(release(1, "")));
     says(&serves, AppState::Serving, "shop: generation g1 serves", false, "1 app serves");
 
-    let fails = World::begin(Boot::Fails, Ok(release(1, "")));
+    let fails = SimulatedShop::begin(BootOutcome::Fails, Ok(release(1, "")));
     let line = format!("0 of 1 app serves; shop: failed: {NOPE}");
     says(&fails, AppState::Failed, &format!("shop: {NOPE}; nothing serves"), true, &line);
 
-    let one = World::begin(Boot::OneComes, Ok(release(1, "")));
+    let one = SimulatedShop::begin(BootOutcome::OneComes, Ok(release(1, "")));
     let words = format!("shop: {NOPE}; generation g1 serves with 1 of 2 workers");
     says(&one, AppState::Degraded, &words, true, &format!("1 app serves; shop: too few workers: {NOPE}"));
 
-    let refused = World::begin(Boot::Comes, refused());
+    let refused = SimulatedShop::begin(BootOutcome::Comes, refused());
     let why = "there is no user shop on this machine";
     let line = format!("0 of 1 app serves; shop: failed: {why}");
     says(&refused, AppState::Failed, &format!("shop: {why}; nothing serves"), true, &line);
@@ -229,42 +237,42 @@ fn a_first_start_is_told_as_it_ended() {
 #[test]
 fn a_start_that_has_failed_once_is_under_way_until_it_is_given_up() {
     let plan = Plan { apps: BTreeMap::from([(shop(), Ok(release(1, "")))]), ..Plan::default() };
-    let mut world = World::begin(Boot::Fails, Ok(release(1, "")));
-    (world.core, world.now) = (Supervisor::new(plan, 7), Moment::ZERO);
-    world.tell(Event::TimePassed);
-    let app = world.status().apps.remove(0);
+    let mut simulated = SimulatedShop::begin(BootOutcome::Fails, Ok(release(1, "")));
+    (simulated.core, simulated.now) = (Supervisor::new(plan, 7), Moment::ZERO);
+    simulated.tell(Event::TimePassed);
+    let app = simulated.status().apps.remove(0);
     assert_eq!((app.state, app.problem.as_deref()), (AppState::Starting, Some(NOPE)));
-    world.boot = Boot::Comes;
-    world.rest();
-    says(&world, AppState::Serving, "shop: generation g1 serves", false, "1 app serves");
+    simulated.boot = BootOutcome::Comes;
+    simulated.rest();
+    says(&simulated, AppState::Serving, "shop: generation g1 serves", false, "1 app serves");
 }
 
 #[test]
 fn a_failed_start_that_comes_up_later_has_not_failed() {
-    let mut world = World::begin(Boot::Fails, Ok(release(1, "")));
-    world.boot = Boot::Comes;
-    world.now = world.now + Duration::from_secs(60);
-    world.tell(Event::TimePassed);
-    says(&world, AppState::Serving, "shop: generation g1 serves", false, "1 app serves");
+    let mut simulated = SimulatedShop::begin(BootOutcome::Fails, Ok(release(1, "")));
+    simulated.boot = BootOutcome::Comes;
+    simulated.now = simulated.now + Duration::from_secs(60);
+    simulated.tell(Event::TimePassed);
+    says(&simulated, AppState::Serving, "shop: generation g1 serves", false, "1 app serves");
 }
 
 #[test]
 fn a_rollout_is_told_as_it_ended() {
-    let begin = || World::begin(Boot::Comes, Ok(release(1, "")));
+    let begin = || SimulatedShop::begin(BootOutcome::Comes, Ok(release(1, "")));
     let mut good = begin();
-    good.restart(Boot::Comes, Ok(release(2, "")));
+    good.restart(BootOutcome::Comes, Ok(release(2, "")));
     says(&good, AppState::Serving, "shop: generation g2 serves", false, "1 app serves");
 
     let mut bad = begin();
-    bad.restart(Boot::Fails, Ok(release(2, "")));
+    bad.restart(BootOutcome::Fails, Ok(release(2, "")));
     let words = format!("shop: {NOPE}; generation g1 goes on serving");
     let line = format!("1 app serves; shop: the last rollout to g2 was rolled back: {NOPE}");
     says(&bad, AppState::Serving, &words, true, &line);
-    bad.restart(Boot::Comes, Ok(release(3, "")));
+    bad.restart(BootOutcome::Comes, Ok(release(3, "")));
     says(&bad, AppState::Serving, "shop: generation g3 serves", false, "1 app serves");
 
     let mut never = begin();
-    never.restart(Boot::Comes, refused());
+    never.restart(BootOutcome::Comes, refused());
     let why = "there is no user shop on this machine";
     let words = format!("shop: {why}; generation g1 goes on serving");
     says(
@@ -275,19 +283,19 @@ fn a_rollout_is_told_as_it_ended() {
         &format!("1 app serves; shop: the last rollout did not begin: {why}"),
     );
 
-    let mut over_a_failed_start = World::begin(Boot::Fails, Ok(release(1, "")));
-    over_a_failed_start.restart(Boot::Fails, Ok(release(2, "")));
+    let mut over_a_failed_start = SimulatedShop::begin(BootOutcome::Fails, Ok(release(1, "")));
+    over_a_failed_start.restart(BootOutcome::Fails, Ok(release(2, "")));
     let line = format!("0 of 1 app serves; shop: failed: {NOPE}");
     says(&over_a_failed_start, AppState::Failed, &format!("shop: {NOPE}; nothing serves"), true, &line);
-    over_a_failed_start.restart(Boot::Comes, Ok(release(3, "")));
+    over_a_failed_start.restart(BootOutcome::Comes, Ok(release(3, "")));
     says(&over_a_failed_start, AppState::Serving, "shop: generation g3 serves", false, "1 app serves");
 }
 
 #[test]
 fn a_migration_that_fails_is_told_with_what_serves() {
-    let mut world = World::begin(Boot::Comes, Ok(release(1, "")));
-    world.restart(Boot::Comes, Ok(release(2, "[migrate]\nenabled = true\ncommand = [\"x\"]\n")));
-    let app = world.status().apps.remove(0);
+    let mut simulated = SimulatedShop::begin(BootOutcome::Comes, Ok(release(1, "")));
+    simulated.restart(BootOutcome::Comes, Ok(release(2, "[migrate]\nenabled = true\ncommand = [\"x\"]\n")));
+    let app = simulated.status().apps.remove(0);
     let words = end_words(&app);
     assert!(
         words.starts_with("shop: migration ") && words.ends_with("; generation g1 goes on serving"),
@@ -295,33 +303,33 @@ fn a_migration_that_fails_is_told_with_what_serves() {
     );
     assert!(failure(&app).is_some());
     // Of a start without a migration, it is no failure any more.
-    world.stop_and_start(Boot::Comes, Ok(release(3, "")));
-    assert_eq!(end_words(&world.status().apps[0]), "shop: generation g2 serves");
-    assert!(status::is_well(&world.status()), "{:#?}", world.status());
+    simulated.stop_and_start(BootOutcome::Comes, Ok(release(3, "")));
+    assert_eq!(end_words(&simulated.status().apps[0]), "shop: generation g2 serves");
+    assert!(status::is_well(&simulated.status()), "{:#?}", simulated.status());
 }
 
 #[test]
 fn a_stop_and_a_start_leave_nothing_of_what_failed_before() {
-    let mut bad = World::begin(Boot::Comes, Ok(release(1, "")));
-    bad.restart(Boot::Fails, Ok(release(2, "")));
+    let mut bad = SimulatedShop::begin(BootOutcome::Comes, Ok(release(1, "")));
+    bad.restart(BootOutcome::Fails, Ok(release(2, "")));
     bad.ask(Command::Stop { app: shop() });
     says(&bad, AppState::Stopped, "shop: stopped", false, "0 of 1 app serves; shop: stopped");
-    bad.boot = Boot::Comes;
+    bad.boot = BootOutcome::Comes;
     bad.prepared = Ok(release(1, ""));
     bad.ask(Command::Start { app: shop() });
     says(&bad, AppState::Serving, "shop: generation g3 serves", false, "1 app serves");
 
-    let mut never = World::begin(Boot::Fails, Ok(release(1, "")));
-    never.stop_and_start(Boot::Comes, Ok(release(2, "")));
+    let mut never = SimulatedShop::begin(BootOutcome::Fails, Ok(release(1, "")));
+    never.stop_and_start(BootOutcome::Comes, Ok(release(2, "")));
     says(&never, AppState::Serving, "shop: generation g2 serves", false, "1 app serves");
-    never.stop_and_start(Boot::Fails, Ok(release(3, "")));
+    never.stop_and_start(BootOutcome::Fails, Ok(release(3, "")));
     let line = format!("0 of 1 app serves; shop: failed: {NOPE}");
     says(&never, AppState::Failed, &format!("shop: {NOPE}; nothing serves"), true, &line);
 
-    let mut refused_start = World::begin(Boot::Comes, refused());
-    refused_start.stop_and_start(Boot::Comes, Ok(release(1, "")));
+    let mut refused_start = SimulatedShop::begin(BootOutcome::Comes, refused());
+    refused_start.stop_and_start(BootOutcome::Comes, Ok(release(1, "")));
     says(&refused_start, AppState::Serving, "shop: generation g1 serves", false, "1 app serves");
-    refused_start.stop_and_start(Boot::Comes, refused());
+    refused_start.stop_and_start(BootOutcome::Comes, refused());
     let why = "there is no user shop on this machine";
     let line = "0 of 1 app serves; shop: stopped";
     says(&refused_start, AppState::Stopped, &format!("shop: {why}; nothing serves"), true, line);
@@ -329,7 +337,7 @@ fn a_stop_and_a_start_leave_nothing_of_what_failed_before() {
 
 #[test]
 fn what_dies_later_is_told_beside_how_the_rollout_ended() {
-    let mut few = World::begin(Boot::Comes, Ok(release(1, "")));
+    let mut few = SimulatedShop::begin(BootOutcome::Comes, Ok(release(1, "")));
     few.worker_dies();
     let words = format!("shop: generation g1 serves with 1 of 2 workers: {NOPE}");
     says(&few, AppState::Degraded, &words, false, &format!("1 app serves; shop: too few workers: {NOPE}"));
@@ -342,22 +350,22 @@ fn what_dies_later_is_told_beside_how_the_rollout_ended() {
 #[test]
 fn a_command_that_waits_is_told_the_same() {
     let told = |boot, prepared| {
-        let mut world = World::begin(Boot::Comes, Ok(release(1, "")));
-        (world.boot, world.prepared) = (boot, prepared);
-        let restarted = world.ask(Command::restart(shop()));
-        world.ask(Command::Stop { app: shop() });
-        let started = world.ask(Command::Start { app: shop() });
+        let mut simulated = SimulatedShop::begin(BootOutcome::Comes, Ok(release(1, "")));
+        (simulated.boot, simulated.prepared) = (boot, prepared);
+        let restarted = simulated.ask(Command::restart(shop()));
+        simulated.ask(Command::Stop { app: shop() });
+        let started = simulated.ask(Command::Start { app: shop() });
         [restarted, started].map(|outcome| (outcome.to_string(), outcome.exit_status()))
     };
-    let [restarted, started] = told(Boot::Comes, Ok(release(2, "")));
+    let [restarted, started] = told(BootOutcome::Comes, Ok(release(2, "")));
     assert_eq!(restarted, ("shop: generation g2 serves".to_owned(), 0));
     assert_eq!(started, ("shop: started; 2 workers of generation g3 serve".to_owned(), 0));
-    let [restarted, started] = told(Boot::Fails, Ok(release(2, "")));
+    let [restarted, started] = told(BootOutcome::Fails, Ok(release(2, "")));
     assert_eq!(restarted, (format!("rolled back: {NOPE}; generation g1 goes on serving"), 1));
     assert_eq!(started, (format!("failed: {NOPE}; no earlier generation serves"), 1));
-    let [restarted, started] = told(Boot::OneComes, Ok(release(2, "")));
+    let [restarted, started] = told(BootOutcome::OneComes, Ok(release(2, "")));
     assert_eq!(restarted.1, 1);
     assert_eq!(started, (format!("failed: {NOPE}; 1 of 2 workers serve; no earlier generation serves"), 1));
-    let [restarted, started] = told(Boot::Comes, refused());
+    let [restarted, started] = told(BootOutcome::Comes, refused());
     assert_eq!((restarted.1, started.1), (78, 78));
 }

@@ -58,7 +58,7 @@ pub(super) fn is_under_way(app: &AppStatus) -> bool {
 fn tell(apps: &[&AppStatus], json: bool) -> Result<u8, VerbError> {
     let mut code = 0;
     for app in apps {
-        let end = End { app: &app.name, generation: answering(app), reason: failure(app) };
+        let end = AppEnd { app: &app.name, generation: answering(app), reason: failure(app) };
         if end.reason.is_some() {
             code = exit::FAILED;
         }
@@ -73,7 +73,7 @@ fn tell(apps: &[&AppStatus], json: bool) -> Result<u8, VerbError> {
 
 /// How it stands with an app of which nothing is under way.
 #[derive(Serialize)]
-struct End<'a> {
+struct AppEnd<'a> {
     app: &'a AppName,
     /// What serves; none where nothing does.
     generation: Option<GenerationId>,

@@ -1,6 +1,6 @@
 //! gunicorn's command line, and what it is wrapped in.
 
-use super::{Given, Place, as_shop, has, keys, line, text};
+use super::{Overrides, Place, as_shop, has, keys, line, text};
 
 #[test]
 fn what_ostler_has_keys_for_leaves_the_arguments() {
@@ -89,7 +89,7 @@ fn whoever_is_become_is_the_user() {
         "setuidgid shop gunicorn shop.wsgi",
     ] {
         let unit = format!("[Service]\nWorkingDirectory=/srv\nExecStart=/bin/sh -c \"{command}\"\n");
-        let given = Given { python: Some("/v/bin/python".to_owned()), ..Given::default() };
+        let given = Overrides { python: Some("/v/bin/python".to_owned()), ..Overrides::default() };
         let text = text(Place::default().import("/etc/systemd/system/shop.service", &unit, &given));
         assert!(text.contains("user = \"shop\""), "{command}\n{text}");
     }
@@ -102,7 +102,7 @@ fn a_variable_is_asked_for_unless_its_default_or_value_is_known() {
     has(&text(line("gunicorn shop.wsgi -b 0.0.0.0:${PORT:-8001}")), &["listen = \"0.0.0.0:8001\""]);
     has(&text(line("PORT=8002; gunicorn shop.wsgi -b 0.0.0.0:\"$PORT\"")), &["listen = \"0.0.0.0:8002\""]);
     let set = [("PORT", "8003"), ("(nproc)", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let given = Given { set: set.into(), python: Some("/v/bin/python".to_owned()), ..as_shop() };
+    let given = Overrides { set: set.into(), python: Some("/v/bin/python".to_owned()), ..as_shop() };
     let procfile = "web: gunicorn shop.wsgi -b 0.0.0.0:$PORT -w `nproc`";
     let text = text(Place::default().import("/srv/shop/Procfile", procfile, &given));
     has(&text, &["listen = \"0.0.0.0:8003\"", "workers = 2"]);
@@ -124,7 +124,7 @@ fn prefixes_of_systemds_are_no_part_of_the_program() {
             "[Service]\nUser=x\nWorkingDirectory=/srv\nEnvironment=\"OPTIONS=-w 2 -t 9\"\nExecStart={exec}\n"
         );
         let text =
-            text(Place::default().import("/etc/systemd/system/shop.service", &unit, &Given::default()));
+            text(Place::default().import("/etc/systemd/system/shop.service", &unit, &Overrides::default()));
         assert!(text.contains(part), "{exec}\n{text}");
     }
 }
@@ -138,7 +138,7 @@ fn the_interpreter_is_the_one_that_gunicorns_script_names() {
         ("#!/usr/bin/env python3\n", "/usr/bin/python3"),
     ] {
         let place = Place::default().with("/usr/local/bin/gunicorn", script);
-        let text = text(place.import("/etc/systemd/system/shop.service", unit, &Given::default()));
+        let text = text(place.import("/etc/systemd/system/shop.service", unit, &Overrides::default()));
         assert!(text.contains(&format!("python = \"{python}\"")), "{script}\n{text}");
     }
 }
@@ -158,6 +158,6 @@ fn addresses_that_gunicorn_takes_from_systemd_are_asked_for() {
 #[test]
 fn nothing_that_is_said_breaks_out_of_a_comment() {
     let unit = "[Service]\nUser=x\nWorkingDirectory=/srv\nColour=\u{b}user = 1\u{2028}x\nExecStart=/v/bin/gunicorn \"shop.wsgi\" \"a\\nuser = 'root'\"\n";
-    let text = text(Place::default().import("/etc/systemd/system/shop.service", unit, &Given::default()));
+    let text = text(Place::default().import("/etc/systemd/system/shop.service", unit, &Overrides::default()));
     assert_eq!(keys(&text).iter().filter(|line| line.starts_with("user")).count(), 1, "{text}");
 }

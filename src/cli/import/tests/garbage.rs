@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::{Given, Place};
+use super::{Overrides, Place};
 
 const SEEDS: [(&str, &str); 5] = [
     (
@@ -98,9 +98,9 @@ fn mutated(random: &mut Rng, text: &str) -> String {
     letters.into_iter().collect()
 }
 
-fn given(random: &mut Rng) -> Given {
+fn given(random: &mut Rng) -> Overrides {
     let say = |random: &mut Rng, text: &str| (random.usize(..2) == 0).then(|| text.to_owned());
-    Given {
+    Overrides {
         name: say(random, "shop"),
         app: say(random, "shop.wsgi"),
         python: say(random, "/v/bin/python"),
@@ -149,7 +149,9 @@ fn wrappers_without_end_are_an_error() {
         let _ = super::line(&format!("{endless} gunicorn shop.wsgi"));
     }
     let loops = Place::default().with("/srv/a.sh", "#!/bin/sh\nexec ./a.sh # gunicorn\n");
-    let error =
-        loops.import("/srv/Procfile", "web: ./a.sh # gunicorn", &Given::default()).unwrap_err().to_string();
+    let error = loops
+        .import("/srv/Procfile", "web: ./a.sh # gunicorn", &Overrides::default())
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("call each other without an end"), "{error}");
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Given, Place, as_shop, has, keys, text};
+use super::{Overrides, Place, as_shop, has, keys, text};
 use crate::config::parse_app;
 
 const UNIT: &str = r#"
@@ -43,7 +43,7 @@ WantedBy=multi-user.target
 #[test]
 fn a_unit_becomes_the_apps_file() {
     let imported =
-        Place::default().import("/etc/systemd/system/gunicorn-shop.service", UNIT, &Given::default());
+        Place::default().import("/etc/systemd/system/gunicorn-shop.service", UNIT, &Overrides::default());
     let text = text(imported);
     assert_eq!(
         keys(&text),
@@ -105,7 +105,7 @@ fn the_name_is_the_units_without_the_word_gunicorn() {
     ] {
         let lines = "[Service]\nUser=x\nWorkingDirectory=/srv/blog\nExecStart=/v/bin/gunicorn blog.wsgi\n";
         let imported =
-            Place::default().import(&format!("/etc/systemd/system/{unit}"), lines, &Given::default());
+            Place::default().import(&format!("/etc/systemd/system/{unit}"), lines, &Overrides::default());
         assert_eq!(imported.expect("it is a unit").name.as_str(), name, "{unit}");
     }
 }
@@ -116,7 +116,7 @@ fn drop_ins_and_what_systemctl_cat_prints_count() {
         "# /etc/systemd/system/gunicorn-shop.service\n{UNIT}\n# /etc/systemd/system/gunicorn-shop.service.d/o.conf\n\
          [Service]\nExecStart=\nExecStart=-/srv/shop/venv/bin/gunicorn shop.asgi\nEnvironment=\n"
     );
-    let imported = Place::default().import("standard input", &cat, &Given::default());
+    let imported = Place::default().import("standard input", &cat, &Overrides::default());
     let text = text(imported);
     has(&text, &["# shop: imported from", "app = \"shop.asgi\"", "listen = \"127.0.0.1:8000\""]);
     assert!(!text.contains("[env]"), "{text}");
@@ -127,7 +127,7 @@ fn a_socket_unit_is_where_the_app_listens() {
     let unit = "[Service]\nUser=x\nWorkingDirectory=/srv/shop\nExecStart=/v/bin/gunicorn shop.wsgi\n";
     let socket = "[Socket]\nListenStream=/run/gunicorn.sock\nListenStream=8000\nSocketMode=0660\n[Install]\n";
     let files = [("/etc/systemd/system/shop.service", unit), ("/etc/systemd/system/shop.socket", socket)];
-    let text = text(Place::default().import_all(&files, &Given::default()));
+    let text = text(Place::default().import_all(&files, &Overrides::default()));
     has(
         &text,
         &["listen = [\"unix:/run/gunicorn.sock\", \"[::]:8000\"]", "socket_mode = 0o660", "# - shop.socket:"],
@@ -138,11 +138,12 @@ fn a_socket_unit_is_where_the_app_listens() {
 fn a_template_takes_its_instance_from_the_name_or_asks() {
     let unit = "[Service]\nUser=%i\nWorkingDirectory=/srv/%i\nExecStart=/v/bin/gunicorn %i.wsgi\n";
     let place = Place::default();
-    let imported = place.import("/etc/systemd/system/gunicorn@shop.service", unit, &Given::default());
+    let imported = place.import("/etc/systemd/system/gunicorn@shop.service", unit, &Overrides::default());
     has(&text(imported), &["user = \"shop\"", "directory = \"/srv/shop\"", "app = \"shop.wsgi\""]);
-    let asked = place.import("/etc/systemd/system/gunicorn@.service", unit, &Given::default()).unwrap_err();
+    let asked =
+        place.import("/etc/systemd/system/gunicorn@.service", unit, &Overrides::default()).unwrap_err();
     has(&asked.to_string(), &["--set '%i=VALUE'"]);
-    let said = Given { set: [("%i".to_owned(), "blog".to_owned())].into(), ..Given::default() };
+    let said = Overrides { set: [("%i".to_owned(), "blog".to_owned())].into(), ..Overrides::default() };
     let imported = place.import("/etc/systemd/system/gunicorn@.service", unit, &said);
     has(&text(imported), &["user = \"blog\""]);
 }
@@ -151,7 +152,7 @@ fn a_template_takes_its_instance_from_the_name_or_asks() {
 fn what_no_file_says_is_asked_for_all_at_once() {
     let unit = "[Service]\nExecStart=gunicorn -w $WORKERS shop.wsgi\n";
     let error =
-        Place::default().import("/etc/systemd/system/shop.service", unit, &Given::default()).unwrap_err();
+        Place::default().import("/etc/systemd/system/shop.service", unit, &Overrides::default()).unwrap_err();
     has(
         &error.to_string(),
         &[
@@ -205,7 +206,7 @@ redirect_stderr=true
 [program:celery]
 command=/srv/shop/venv/bin/celery -A shop worker
 "#;
-    let given = Given { set: [("WORKERS".to_owned(), "5".to_owned())].into(), ..Given::default() };
+    let given = Overrides { set: [("WORKERS".to_owned(), "5".to_owned())].into(), ..Overrides::default() };
     let text = text(Place::default().import("/etc/supervisor/conf.d/shop.conf", section, &given));
     assert_eq!(
         keys(&text),
@@ -234,9 +235,9 @@ fn of_several_programs_one_is_named() {
     };
     let both = program("shop") + &program("blog");
     let place = Place::default();
-    let error = place.import("/etc/supervisord.conf", &both, &Given::default()).unwrap_err();
+    let error = place.import("/etc/supervisord.conf", &both, &Overrides::default()).unwrap_err();
     has(&error.to_string(), &["2 programs", "shop, blog", "--name"]);
-    let blog = Given { name: Some("blog".to_owned()), ..Given::default() };
+    let blog = Overrides { name: Some("blog".to_owned()), ..Overrides::default() };
     has(&text(place.import("/etc/supervisord.conf", &both, &blog)), &["app = \"blog.wsgi\""]);
 }
 
@@ -276,7 +277,8 @@ exec ../bin/gunicorn ${DJANGO_WSGI_MODULE}:application \
 fn a_start_script_is_followed_step_by_step() {
     let supervisor = "[program:hello]\ncommand = /webapps/hello_django/bin/gunicorn_start\n";
     let place = Place::default().with("/webapps/hello_django/bin/gunicorn_start", START);
-    let given = Given { set: [("GROUP".to_owned(), "webapps".to_owned())].into(), ..Given::default() };
+    let given =
+        Overrides { set: [("GROUP".to_owned(), "webapps".to_owned())].into(), ..Overrides::default() };
     let text = text(place.import("/etc/supervisor/conf.d/hello.conf", supervisor, &given));
     assert_eq!(
         keys(&text),
@@ -294,7 +296,8 @@ fn a_start_script_is_followed_step_by_step() {
             "PYTHONPATH = \"/webapps/hello_django/hello\"",
         ]
     );
-    let asked = place.import("/etc/supervisor/conf.d/hello.conf", supervisor, &Given::default()).unwrap_err();
+    let asked =
+        place.import("/etc/supervisor/conf.d/hello.conf", supervisor, &Overrides::default()).unwrap_err();
     has(&asked.to_string(), &["--set GROUP=VALUE"]);
 }
 
@@ -315,7 +318,7 @@ def pre_fork(server, worker):
 "#;
     let unit = "[Service]\nWorkingDirectory=/srv/shop\nExecStart=/v/bin/gunicorn -c conf/gunicorn.conf.py\n";
     let place = Place::default().with("/srv/shop/conf/gunicorn.conf.py", conf);
-    let text = text(place.import("/etc/systemd/system/shop.service", unit, &Given::default()));
+    let text = text(place.import("/etc/systemd/system/shop.service", unit, &Overrides::default()));
     assert_eq!(
         keys(&text),
         [
@@ -333,11 +336,11 @@ def pre_fork(server, worker):
 
 #[test]
 fn gunicorns_own_file_alone_is_enough_where_the_rest_is_said() {
-    let given = Given {
+    let given = Overrides {
         directory: Some("/srv/shop".to_owned()),
         python: Some("/v/bin/python".to_owned()),
         user: Some("shop".to_owned()),
-        ..Given::default()
+        ..Overrides::default()
     };
     let conf = "wsgi_app = \"shop.wsgi\"\nbind = [\"127.0.0.1:8000\"]\n";
     let text = text(Place::default().import("/srv/shop/gunicorn.conf.py", conf, &given));
@@ -365,7 +368,7 @@ fn what_is_none_of_them_is_refused_with_its_name() {
 fn an_app_that_ostlerd_would_refuse_is_an_error_and_no_file() {
     let unit = "[Service]\nUser=a:b\nWorkingDirectory=/srv\nExecStart=/v/bin/gunicorn shop.wsgi\n";
     let error =
-        Place::default().import("/etc/systemd/system/shop.service", unit, &Given::default()).unwrap_err();
+        Place::default().import("/etc/systemd/system/shop.service", unit, &Overrides::default()).unwrap_err();
     has(&error.to_string(), &["makes no app that could run", "user", "a:b"]);
 }
 
@@ -374,7 +377,7 @@ fn a_character_that_nobody_sees_is_written_as_an_escape_and_stays_what_it_is() {
     let folder = "/srv/sh\u{ad}op\u{fe0f}";
     let unit =
         format!("[Service]\nUser=shop\nWorkingDirectory={folder}\nExecStart=/v/bin/gunicorn shop.wsgi\n");
-    let imported = Place::default().import("/etc/systemd/system/shop.service", &unit, &Given::default());
+    let imported = Place::default().import("/etc/systemd/system/shop.service", &unit, &Overrides::default());
     let text = text(imported);
     has(&text, &[r#"directory = "/srv/sh\U000000ADop\U0000FE0F""#]);
     // As a person gets it who has it printed.

@@ -8,7 +8,7 @@ mod releases;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Given, ImportError, Imported, Look, Source, import};
+use super::{FileAccess, ImportError, Imported, Overrides, SourceFile, import};
 
 /// A machine with these files.
 #[derive(Clone, Debug, Default)]
@@ -20,22 +20,22 @@ impl Place {
         self
     }
 
-    fn import(&self, path: &str, text: &str, given: &Given) -> Result<Imported, ImportError> {
+    fn import(&self, path: &str, text: &str, given: &Overrides) -> Result<Imported, ImportError> {
         self.import_all(&[(path, text)], given)
     }
 
-    fn import_all(&self, files: &[(&str, &str)], given: &Given) -> Result<Imported, ImportError> {
-        let source = |(path, text): &(&str, &str)| Source { path: path.into(), text: (*text).to_owned() };
-        let sources: Vec<Source> = files.iter().map(source).collect();
+    fn import_all(&self, files: &[(&str, &str)], given: &Overrides) -> Result<Imported, ImportError> {
+        let source = |(path, text): &(&str, &str)| SourceFile { path: path.into(), text: (*text).to_owned() };
+        let sources: Vec<SourceFile> = files.iter().map(source).collect();
         let exists = |path: &Path| self.0.contains_key(&path.display().to_string());
         let read = |path: &Path| self.0.get(&path.display().to_string()).cloned();
-        import(&sources, given, &Look { exists: &exists, read: &read })
+        import(&sources, given, &FileAccess { exists: &exists, read: &read })
     }
 }
 
 /// The user that a Procfile does not know.
-fn as_shop() -> Given {
-    Given { user: Some("shop".to_owned()), ..Given::default() }
+fn as_shop() -> Overrides {
+    Overrides { user: Some("shop".to_owned()), ..Overrides::default() }
 }
 
 /// A line `web: …` in a release with a virtual environment, run as `shop`.

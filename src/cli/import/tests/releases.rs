@@ -1,6 +1,6 @@
 //! Releases behind a link: what is imported belongs to whichever release the link leads to. And what ostlerd cannot run.
 
-use super::{Given, Place, as_shop, has, keys, line, text};
+use super::{Overrides, Place, as_shop, has, keys, line, text};
 
 /// contrib/netbox.service of NetBox 4.
 const NETBOX: &str = "[Unit]\nDescription=NetBox WSGI Service\nAfter=network-online.target\nWants=network-online.target\n\n\
@@ -24,7 +24,7 @@ fn netbox() -> Place {
 
 #[test]
 fn netbox_stays_with_the_release_that_its_link_leads_to() {
-    let text = text(netbox().import("/etc/systemd/system/netbox.service", NETBOX, &Given::default()));
+    let text = text(netbox().import("/etc/systemd/system/netbox.service", NETBOX, &Overrides::default()));
     assert_eq!(
         keys(&text),
         [
@@ -71,14 +71,16 @@ fn what_is_said_of_migrations_is_what_ostlerd_does() {
             false,
         ),
     ] {
-        let text = text(place.import(unit, &ran, &Given::default()));
+        let text = text(place.import(unit, &ran, &Overrides::default()));
         has(&text, &[words, RUNS]);
         let (todo, left) = text.split_once("# Left out").expect("something is left out");
         let line = "netbox/manage.py migrate: ostlerd runs";
         assert_eq!(left.contains(line), is_known, "{text}");
         assert_eq!(todo.contains(line), !is_known, "{text}");
     }
-    assert!(!super::text(netbox().import(unit, NETBOX, &Given::default())).contains("runs no migrations"));
+    assert!(
+        !super::text(netbox().import(unit, NETBOX, &Overrides::default())).contains("runs no migrations")
+    );
 }
 
 #[test]
@@ -117,7 +119,7 @@ fn the_interpreter_of_a_script_outside_of_an_environment_is_the_one_that_it_name
         .with("/opt/tools/bin/python", "")
         .with("/opt/tools/bin/gunicorn", "#!/opt/py/bin/python3.12\n");
     let unit = "[Service]\nUser=x\nWorkingDirectory=/srv\nExecStart=/opt/tools/bin/gunicorn shop.wsgi\n";
-    let text = text(place.import("/etc/systemd/system/shop.service", unit, &Given::default()));
+    let text = text(place.import("/etc/systemd/system/shop.service", unit, &Overrides::default()));
     has(&text, &["python = \"/opt/py/bin/python3.12\""]);
 }
 
@@ -128,7 +130,7 @@ fn gunicorns_own_file_may_have_any_name() {
     let text = text(place.import(
         "/srv/shop/gunicorn.conf",
         conf,
-        &Given { directory: Some("/srv/shop".into()), ..as_shop() },
+        &Overrides { directory: Some("/srv/shop".into()), ..as_shop() },
     ));
     has(&text, &["app = \"shop.wsgi\"", "args = [\"-c\", \"gunicorn.conf\"]", "reload in gunicorn.conf"]);
     let files = [
@@ -150,10 +152,10 @@ fn a_program_that_starts_its_own_server_is_named_and_imported_with_the_app_that_
         has(&error, &["starts its server by itself", "--app", known]);
         let unit = format!("[Service]\nUser=x\nWorkingDirectory=/srv/shop\nExecStart={command}\n");
         let place = Place::default().with("/srv/shop/venv/bin/python", "");
-        let import = |given: &Given| place.import("/etc/systemd/system/shop.service", &unit, given);
-        let error = import(&Given::default()).expect_err("it is no gunicorn").to_string();
+        let import = |given: &Overrides| place.import("/etc/systemd/system/shop.service", &unit, given);
+        let error = import(&Overrides::default()).expect_err("it is no gunicorn").to_string();
         has(&error, &["starts its server by itself", "--app", known]);
-        let given = Given { app: Some("a.wsgi:app".into()), ..Given::default() };
+        let given = Overrides { app: Some("a.wsgi:app".into()), ..Overrides::default() };
         has(
             &text(import(&given)),
             &["app = \"a.wsgi:app\"", "/srv/shop/venv/bin/python", "# To do:", command],

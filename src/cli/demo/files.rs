@@ -21,28 +21,28 @@ const REQUIREMENTS: [&str; 2] = ["Django>=4.2", "gunicorn>=23"];
 
 /// Everything that the demonstration has on disk, and its port.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct DemoFiles {
     folder: PathBuf,
     /// Short, since a socket's path may have 107 bytes; always temporary.
-    runtime: Folder,
+    runtime: TempFolder,
     kept: bool,
     address: SocketAddr,
 }
 
 /// A temporary folder, removed when dropped.
 #[derive(Debug)]
-struct Folder(PathBuf);
+struct TempFolder(PathBuf);
 
-impl Drop for Folder {
+impl Drop for TempFolder {
     fn drop(&mut self) {
         // What cannot be removed is left to the machine's own cleaning of /tmp.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
 
-impl Stage {
+impl DemoFiles {
     /// Makes everything up to a migrated database. Blocks: the virtual environment takes a while.
-    pub(super) fn make(arguments: &Demo, json: bool) -> Result<Stage, DemoError> {
+    pub(super) fn make(arguments: &Demo, json: bool) -> Result<DemoFiles, DemoError> {
         // The shop's user must be able to read what root makes here.
         umask(Mode::from_bits_truncate(0o022));
         let runtime = temporary()?;
@@ -54,15 +54,15 @@ impl Stage {
             None => runtime.0.clone(),
         };
         let address = free_port().map_err(failed_to("find a free port for", &folder))?;
-        let stage = Stage { folder, runtime, kept: arguments.dir.is_some(), address };
-        stage.refuse_a_foreign_project()?;
+        let files = DemoFiles { folder, runtime, kept: arguments.dir.is_some(), address };
+        files.refuse_a_foreign_project()?;
         let python = python::find(arguments.python.as_deref())?;
-        stage.make_venv(&python, json)?;
-        stage.make_project()?;
-        stage.manage(&["migrate"])?;
-        let user = stage.choose_user(json)?;
-        stage.configure(user.as_deref())?;
-        Ok(stage)
+        files.make_venv(&python, json)?;
+        files.make_project()?;
+        files.manage(&["migrate"])?;
+        let user = files.choose_user(json)?;
+        files.configure(user.as_deref())?;
+        Ok(files)
     }
 
     pub(super) fn project(&self) -> PathBuf {
@@ -252,10 +252,10 @@ fn tell(json: bool, text: &str) -> io::Result<()> {
     say(text)
 }
 
-fn temporary() -> Result<Folder, DemoError> {
+fn temporary() -> Result<TempFolder, DemoError> {
     let template = std::env::temp_dir().join("ostler-demo-XXXXXX");
     let path = mkdtemp(&template).map_err(|errno| failed_to("make", &template)(errno.into()))?;
-    let folder = Folder(path);
+    let folder = TempFolder(path);
     let open = Permissions::from_mode(0o755);
     fs::set_permissions(&folder.0, open).map_err(failed_to("open", &folder.0))?;
     Ok(folder)

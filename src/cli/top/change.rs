@@ -12,7 +12,7 @@ use crate::supervise::{AppEvent, Command, Outcome};
 
 /// How a change went.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ending {
+pub(super) struct ChangeEnd {
     /// How it is to be taken.
     pub(super) tone: Tone,
     /// In one sentence.
@@ -23,28 +23,28 @@ pub(super) struct Ending {
 
 /// What is heard of a change; the number is the one that it was given.
 #[derive(Debug)]
-pub(super) enum Heard {
+pub(super) enum ChangeUpdate {
     /// A step of it.
     Step(u64, AppEvent),
     /// Its end.
-    End(u64, Ending),
+    End(u64, ChangeEnd),
 }
 
 /// Asks for `change` and tells what happens, up to the end.
-pub(super) async fn run(number: u64, client: Client, change: Command, heard: mpsc::Sender<Heard>) {
+pub(super) async fn run(number: u64, client: Client, change: Command, heard: mpsc::Sender<ChangeUpdate>) {
     let ending = match to_the_end(number, &client, &change, &heard).await {
         Ok(outcome) => of(&outcome, change.app()),
-        Err(words) => Ending { tone: Tone::Bad, words, more: None },
+        Err(words) => ChangeEnd { tone: Tone::Bad, words, more: None },
     };
     // Where nobody listens any more, nobody wants to know.
-    let _ = heard.send(Heard::End(number, ending)).await;
+    let _ = heard.send(ChangeUpdate::End(number, ending)).await;
 }
 
 async fn to_the_end(
     number: u64,
     client: &Client,
     change: &Command,
-    heard: &mpsc::Sender<Heard>,
+    heard: &mpsc::Sender<ChangeUpdate>,
 ) -> Result<Outcome, String> {
     let mut feed = client.command(change).await.map_err(|error| one_line(&error.to_string()))?;
     loop {
@@ -56,7 +56,7 @@ async fn to_the_end(
         };
         match Line::parse(&text) {
             Line::Event(event) => {
-                let _ = heard.send(Heard::Step(number, event)).await;
+                let _ = heard.send(ChangeUpdate::Step(number, event)).await;
             }
             Line::Outcome(outcome) => return Ok(outcome),
             Line::Error(message, _) => return Err(one_line(&message)),
@@ -65,14 +65,14 @@ async fn to_the_end(
     }
 }
 
-fn of(outcome: &Outcome, app: Option<&AppName>) -> Ending {
+fn of(outcome: &Outcome, app: Option<&AppName>) -> ChangeEnd {
     if let Outcome::Done { message, .. } = outcome {
-        return Ending { tone: Tone::Good, words: one_line(message), more: None };
+        return ChangeEnd { tone: Tone::Good, words: one_line(message), more: None };
     }
     let all = explanation(outcome, app, false);
     let all = all.strip_prefix("ostler: ").unwrap_or(&all);
     let more = all.contains("\n\n").then(|| all.to_owned());
-    Ending { tone: Tone::Bad, words: one_line(all.lines().next().unwrap_or_default()), more }
+    ChangeEnd { tone: Tone::Bad, words: one_line(all.lines().next().unwrap_or_default()), more }
 }
 
 #[cfg(test)]
