@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 use crate::observe::Status;
 
 use crate::control::commands::{Sent, sent};
-use crate::control::protocol::{Refusal, exit};
+use crate::control::protocol::{RequestRefusal, exit};
 use crate::supervise::Command;
 
 /// ostlerd answers from memory; one that takes this long hangs.
@@ -162,8 +162,8 @@ impl Client {
         }
         let code = response.status();
         let body = response.into_body().collect().await.map_err(|error| self.broken(&error))?.to_bytes();
-        match serde_json::from_slice::<Refusal>(&body) {
-            Ok(Refusal { error, exit }) => Err(ClientError::Refused { message: error, exit }),
+        match serde_json::from_slice::<RequestRefusal>(&body) {
+            Ok(RequestRefusal { error, exit }) => Err(ClientError::Refused { message: error, exit }),
             Err(_) => Err(self.broken(&format_args!("HTTP status {code}"))),
         }
     }

@@ -19,7 +19,7 @@ use super::screen::{Colour, Screen, complain, one_line, plain, say};
 use super::screen::{How, set_off};
 use super::sentence::sentence;
 use super::verdict;
-use crate::control::protocol::{Line, exit};
+use crate::control::protocol::{StreamLine, exit};
 
 /// How often a live picture of a migration is taken: its progress is in no event.
 const GLANCE: Duration = Duration::from_millis(500);
@@ -87,16 +87,16 @@ async fn to_the_end(
                 "ostlerd went away before it said how this went; look with `ostler status`",
             ));
         };
-        let line = Line::parse(&text);
+        let line = StreamLine::parse(&text);
         still_read(show.step(&text, &line))?;
         match line {
-            Line::Outcome(outcome) => {
+            StreamLine::Outcome(outcome) => {
                 show.end();
                 still_read(show.outcome(&outcome, command.app(), verbose))?;
                 return Ok(outcome);
             }
-            Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
-            Line::Event(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+            StreamLine::Error(message, exit) => return Err(VerbError::said(exit, message)),
+            StreamLine::Event(_) | StreamLine::Lagged(_) | StreamLine::Unknown(_) => {}
         }
     }
 }
@@ -137,23 +137,23 @@ pub(super) fn still_read(written: io::Result<()>) -> io::Result<()> {
 }
 
 impl Show {
-    fn step(&mut self, text: &str, line: &Line) -> io::Result<()> {
+    fn step(&mut self, text: &str, line: &StreamLine) -> io::Result<()> {
         match (self, line) {
             (Show::Json, _) => say(text),
-            (Show::Lines { screen, begun }, Line::Event(event)) => {
+            (Show::Lines { screen, begun }, StreamLine::Event(event)) => {
                 let seconds = format!("{:6.1}s", begun.elapsed().as_secs_f64());
                 say(&format!("{}  {}", screen.paint(Colour::Faint, &seconds), sentence(*screen, event)))
             }
-            (Show::Live { picture, .. }, Line::Event(event)) => {
+            (Show::Live { picture, .. }, StreamLine::Event(event)) => {
                 picture.follow(event);
                 Ok(())
             }
-            (Show::Lines { .. }, Line::Lagged(missed)) => say(&missed_words(*missed)),
-            (Show::Live { picture, .. }, Line::Lagged(missed)) => {
+            (Show::Lines { .. }, StreamLine::Lagged(missed)) => say(&missed_words(*missed)),
+            (Show::Live { picture, .. }, StreamLine::Lagged(missed)) => {
                 picture.note(&missed_words(*missed));
                 Ok(())
             }
-            (_, Line::Outcome(_) | Line::Error(..) | Line::Unknown(_)) => Ok(()),
+            (_, StreamLine::Outcome(_) | StreamLine::Error(..) | StreamLine::Unknown(_)) => Ok(()),
         }
     }
 

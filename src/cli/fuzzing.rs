@@ -8,7 +8,7 @@ use super::screen::{Screen, plain, set_off};
 use super::{follow, history, progress, sentence, table};
 use crate::config::fuzzing::{Law, is_harmless};
 use crate::config::parse_app;
-use crate::control::Line;
+use crate::control::StreamLine;
 use crate::control::protocol::line;
 use crate::observe::Status;
 use crate::supervise::HistoryEntry;
@@ -28,23 +28,24 @@ const PLAIN: Screen = Screen { live: false, colour: false };
 fn answered(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut progress = progress::Progress::default();
-    match Line::parse(&text) {
-        Line::Event(event) => {
+    match StreamLine::parse(&text) {
+        StreamLine::Event(event) => {
             let said = sentence::sentence(PLAIN, &event);
             assert!(is_harmless(&said) && !said.contains('\n'), "{said:?}");
             progress.note(&event.kind);
-            let again = Line::parse(std::str::from_utf8(&line(&event)).expect("it is JSON").trim_end());
-            assert!(matches!(again, Line::Event(_)), "{again:?}");
+            let again = StreamLine::parse(std::str::from_utf8(&line(&event)).expect("it is JSON").trim_end());
+            assert!(matches!(again, StreamLine::Event(_)), "{again:?}");
         }
-        Line::Outcome(outcome) => {
+        StreamLine::Outcome(outcome) => {
             for whole in [true, false] {
                 let said = follow::explanation(&outcome, None, whole);
                 assert!(is_harmless(&said), "{said:?}");
             }
-            let again = Line::parse(std::str::from_utf8(&line(&outcome)).expect("it is JSON").trim_end());
-            assert!(matches!(again, Line::Outcome(_)), "{again:?}");
+            let again =
+                StreamLine::parse(std::str::from_utf8(&line(&outcome)).expect("it is JSON").trim_end());
+            assert!(matches!(again, StreamLine::Outcome(_)), "{again:?}");
         }
-        Line::Lagged(_) | Line::Error(..) | Line::Unknown(_) => {}
+        StreamLine::Lagged(_) | StreamLine::Error(..) | StreamLine::Unknown(_) => {}
     }
     let off = set_off(&text);
     assert!(is_harmless(&off) && off.lines().all(|line| line.starts_with("    ")), "{off:?}");

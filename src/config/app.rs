@@ -9,8 +9,8 @@ use toml::de::{DeTable, DeValue};
 use super::address::address;
 use super::check::{Checker, Field};
 use super::error::{Fault, Place, Problem};
-use super::key::{Kind, Shape, keys};
-use super::kinds::{AbsolutePath, Flag, List, Mode, Number, One, Sub, Text, With};
+use super::key::{KeyKind, Shape, keys};
+use super::kinds::{AbsolutePath, FileMode, Flag, List, Number, One, ParsedText, Sub, With};
 use super::limits::LIMITS;
 use super::limits::{self, Limits};
 use super::migrate::MIGRATE;
@@ -42,20 +42,20 @@ keys! {
         /// the app's interpreter, absolute: that of an environment with gunicorn 20.1 to 27
         python: PathBuf = AbsolutePath, [required], "\"/srv/shop/venv/bin/python\"", Rollout;
         /// `module:attribute`, as for gunicorn
-        entry("app"): String = Text(names::entry), [required], "\"shop.wsgi:application\"", Rollout;
+        entry("app"): String = ParsedText(names::entry), [required], "\"shop.wsgi:application\"", Rollout;
         /// `"127.0.0.1:8000"`, `"[::1]:8000"`, `"unix:/path"`, `"systemd:NAME"`, or a list of them. `"[::]:8000"` takes IPv4
         /// too if the kernel's `net.ipv6.bindv6only` is 0, its default, and no IPv4 listener for the port stands beside it
         listen: Vec<Address> = With(listen),
             [unset "gunicorn's `bind`, with the rights of the app's user alone: see [ostler-security(7)](ostler-security.7.md)"],
             "[\"127.0.0.1:8000\"]", Rollout;
         /// the mode of Unix sockets
-        socket_mode: Option<u32> = Mode, [unset "`0o666`"], "0o660", Rollout;
+        socket_mode: Option<u32> = FileMode, [unset "`0o666`"], "0o660", Rollout;
         /// length of the kernel's accept queue
         backlog: Option<u32> = Number(1..=65_535), [unset "gunicorn's `backlog`"], "2048", Rollout;
         /// the user that the workers run as; root only if it is `"root"`
-        user: Option<String> = Text(names::login), [unset "required if ostlerd is root"], "\"shop\"", Rollout;
+        user: Option<String> = ParsedText(names::login), [unset "required if ostlerd is root"], "\"shop\"", Rollout;
         /// their primary group
-        group: Option<String> = Text(names::login), [unset "the user's"], "\"shop\"", Rollout;
+        group: Option<String> = ParsedText(names::login), [unset "the user's"], "\"shop\"", Rollout;
         /// a number; `"auto"`: twice the processors and one; or a range such as `{ min = 2, max = 16 }`: as many as the load
         /// needs, see [ostler-scaling(7)](ostler-scaling.7.md). A range has `min` and `max`, and may have `idle`: one worker
         /// less when there has been too little to do for that time, `"5m"`
@@ -69,7 +69,7 @@ keys! {
         /// files of `NAME=value` lines; `env` wins
         env_files: Vec<PathBuf> = List(AbsolutePath), [unset "none"], "[\"/etc/ostler/shop.env\"]", Rollout;
         /// the mask of files that workers make
-        umask: Option<u32> = Mode, [unset "gunicorn's `umask` if it is set, else `0o022`"], "0o022", Rollout;
+        umask: Option<u32> = FileMode, [unset "gunicorn's `umask` if it is set, else `0o022`"], "0o022", Rollout;
         /// `true`: the app is loaded once, by a process from which the workers are forked. Open threads and connections in
         /// `post_fork` instead of the import: the log names those of the import. See
         /// [ostler-gunicorn(7)](ostler-gunicorn.7.md#preload), also for apps with a `gunicorn.conf.py`
@@ -106,7 +106,7 @@ keys! {
 }
 
 /// An app that was looked at; `app` is `None` where it has a problem.
-pub(super) struct Checked {
+pub(super) struct CheckedApp {
     pub(super) name: AppName,
     pub(super) place: Place,
     pub(super) listen: Vec<(Address, Place)>,
@@ -114,7 +114,12 @@ pub(super) struct Checked {
 }
 
 /// Checks the table of one app, `place` being where it begins.
-pub(super) fn check(checker: &mut Checker<'_>, name: AppName, table: &DeTable<'_>, place: Place) -> Checked {
+pub(super) fn check(
+    checker: &mut Checker<'_>,
+    name: AppName,
+    table: &DeTable<'_>,
+    place: Place,
+) -> CheckedApp {
     let before = checker.problems.len();
     let section = checker.section(&APP, table, place.clone());
     let mut app = App::read(checker, &section, name.clone(), checker.source.file.to_owned());
@@ -133,7 +138,7 @@ pub(super) fn check(checker: &mut Checker<'_>, name: AppName, table: &DeTable<'_
     }
     let listen = section.field("listen", "").map(|field| placed(checker, &field)).unwrap_or_default();
     let good = checker.problems.len() == before;
-    Checked { name, place, listen, app: good.then_some(app) }
+    CheckedApp { name, place, listen, app: good.then_some(app) }
 }
 
 fn no_user(place: Place, name: &AppName) -> Problem {
@@ -147,7 +152,7 @@ fn listen(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<Addres
         let help = "name one, or leave the key out where gunicorn's configuration has a bind";
         checker.fault(field, field.value, Fault::new("is an empty list", "must name an address", help));
     }
-    List(Text(address)).check(checker, field)
+    List(ParsedText(address)).check(checker, field)
 }
 
 /// The good addresses with their places; what is wanted twice is found where all apps are known.
@@ -168,7 +173,7 @@ fn args(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<String>>
         checker.fault(field, field.value, Fault::new("is a string", rule, help));
         return None;
     }
-    List(Text(names::argument)).check(checker, field)
+    List(ParsedText(names::argument)).check(checker, field)
 }
 
 fn env(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<BTreeMap<String, String>> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::app::{self, App, Checked};
+use super::app::{self, App, CheckedApp};
 use super::belongs;
 use super::check::{Checker, Field};
 use super::edge::EDGE;
@@ -33,7 +33,7 @@ pub(super) fn app_file(
     text: &str,
     (file, main): (&Path, &Path),
     is_root: bool,
-) -> (Option<Checked>, Vec<Problem>) {
+) -> (Option<CheckedApp>, Vec<Problem>) {
     let source = Source { file, text };
     let mut checker = Checker::new(source, main, is_root, belongs::judge);
     let checked = checker.parse().map(|table| app::check(&mut checker, name.clone(), &table, source.whole()));
@@ -48,7 +48,7 @@ keys! {
     #[derive(Default)]
     pub(super) struct Main of {} {
         /// `[apps.NAME]`: an app, with the keys of an app's file
-        apps: Vec<Checked> = With(apps), [section], "{ shop = { directory = \"/srv/shop/current\", … } }", Within;
+        apps: Vec<CheckedApp> = With(apps), [section], "{ shop = { directory = \"/srv/shop/current\", … } }", Within;
         /// what stands in front of this machine
         edge: Edge = Sub(&EDGE, Edge::read), [section], "{ preset = \"alb\" }", Within;
         /// where load balancers ask
@@ -69,7 +69,7 @@ pub(super) fn main_file(text: &str, file: &Path, is_root: bool) -> (Main, Vec<Pr
 }
 
 /// The apps that stand in the main file itself.
-fn apps(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<Checked>> {
+fn apps(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<CheckedApp>> {
     let mut apps = Vec::new();
     for (key, value) in checker.table(field)? {
         let place = checker.source.place(key.span());
@@ -91,11 +91,11 @@ pub(super) fn no_name(place: Place, rule: &str) -> Problem {
 }
 
 /// Puts the apps together and finds what is wrong between them.
-pub(super) fn assemble(checked: Vec<Checked>) -> (BTreeMap<AppName, App>, Vec<Problem>) {
+pub(super) fn assemble(checked: Vec<CheckedApp>) -> (BTreeMap<AppName, App>, Vec<Problem>) {
     let mut problems = clashes(&checked);
     let mut apps = BTreeMap::new();
     let mut seen: BTreeMap<AppName, Place> = BTreeMap::new();
-    for Checked { name, place, app, .. } in checked {
+    for CheckedApp { name, place, app, .. } in checked {
         if let Some(first) = seen.get(&name) {
             problems.push(
                 Problem::new(place, format!("app `{name}` is defined twice"))
@@ -111,7 +111,7 @@ pub(super) fn assemble(checked: Vec<Checked>) -> (BTreeMap<AppName, App>, Vec<Pr
 }
 
 /// Every address that is wanted more than once.
-fn clashes(checked: &[Checked]) -> Vec<Problem> {
+fn clashes(checked: &[CheckedApp]) -> Vec<Problem> {
     let mut taken: Vec<(&AppName, &Address, &Place)> = Vec::new();
     let mut problems = Vec::new();
     for app in checked {

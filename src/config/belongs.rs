@@ -17,7 +17,7 @@ static OF_THE_MACHINE: [&Shape; 2] = [&keys::EDGE, &keys::HEALTH];
 static OF_AN_APP: [&Shape; 4] = [&keys::LIMITS, &keys::ROLLOUT, &keys::PROBE, &keys::MIGRATE];
 
 /// The place of a key that is known elsewhere. Reads: `max_rss` belongs under `[limits]`, not under `[rollout]`.
-struct Home {
+struct RightPlace {
     /// `max_rss` or `[limits]`.
     subject: String,
     place: String,
@@ -83,7 +83,7 @@ fn known_somewhere() -> Vec<&'static str> {
     inner.chain(sections.map(|it| it.title)).chain(keys::APP.names()).collect()
 }
 
-fn home(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<Home> {
+fn home(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<RightPlace> {
     match is_machine(shape) {
         true => home_from_machine(shape, key, standing),
         false => home_from_app(shape, key, standing),
@@ -109,13 +109,13 @@ fn owners(sections: &[&Shape], key: &str) -> Option<String> {
     })
 }
 
-fn home_from_app(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<Home> {
+fn home_from_app(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<RightPlace> {
     let main = match standing.is_main() {
         true => "at the top of this file".to_owned(),
         false => format!("in {}", standing.main.display()),
     };
     let not_an_app = if standing.is_main() { "under [apps.NAME]" } else { "in an app's file" };
-    let simple = |place: String| Home {
+    let simple = |place: String| RightPlace {
         subject: format!("`{key}`"),
         place,
         not: here(shape),
@@ -127,7 +127,7 @@ fn home_from_app(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<Hom
     }
     if OF_AN_APP.iter().any(|it| it.title == key) {
         let line = if standing.is_main() { format!("[apps.NAME.{key}]") } else { format!("[{key}]") };
-        return Some(Home {
+        return Some(RightPlace {
             subject: format!("[{key}]"),
             not: format!("to [{}]", shape.title),
             help: format!("write {line} on a line of its own"),
@@ -138,11 +138,11 @@ fn home_from_app(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<Hom
         let place =
             if standing.is_main() { "directly under [apps.NAME]" } else { "above the first [section]" };
         let help = "move it up: what follows a [section] belongs to it, until the next one".to_owned();
-        return Some(Home { help, ..simple(place.to_owned()) });
+        return Some(RightPlace { help, ..simple(place.to_owned()) });
     }
     if keys::WORKERS.has(key) {
         let help = "write for example workers = { min = 2, max = 16 }".to_owned();
-        return Some(Home { help, ..simple("to the range of `workers`".to_owned()) });
+        return Some(RightPlace { help, ..simple("to the range of `workers`".to_owned()) });
     }
     let rule = "it is about the whole machine";
     if OF_THE_MACHINE.iter().any(|it| it.title == key) {
@@ -153,15 +153,15 @@ fn home_from_app(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<Hom
             _ => "move it there",
         };
         let (subject, not) = (format!("[{key}]"), not_an_app.to_owned());
-        return Some(Home { subject, not, rule, help: help.to_owned(), ..simple(main) });
+        return Some(RightPlace { subject, not, rule, help: help.to_owned(), ..simple(main) });
     }
     let owners = owners(&OF_THE_MACHINE, key)?;
-    Some(Home { not: not_an_app.to_owned(), rule, ..simple(format!("{main}, under {owners}")) })
+    Some(RightPlace { not: not_an_app.to_owned(), rule, ..simple(format!("{main}, under {owners}")) })
 }
 
-fn home_from_machine(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<Home> {
+fn home_from_machine(shape: &Shape, key: &str, standing: Standing<'_>) -> Option<RightPlace> {
     let apps = standing.main.parent().unwrap_or(Path::new("/")).join("apps.d/NAME.toml");
-    let of_an_app = |subject: String, place: &str, table: &str| Home {
+    let of_an_app = |subject: String, place: &str, table: &str| RightPlace {
         subject,
         place: place.to_owned(),
         not: "to the main file".to_owned(),
@@ -173,21 +173,21 @@ fn home_from_machine(shape: &Shape, key: &str, standing: Standing<'_>) -> Option
             true => {
                 let help =
                     format!("move it into {}, or write [apps.NAME.{key}] in this file", apps.display());
-                Home { help, ..of_an_app(format!("[{key}]"), "to an app", "") }
+                RightPlace { help, ..of_an_app(format!("[{key}]"), "to an app", "") }
             }
             false => of_an_app(format!("`{key}`"), "to an app", "[apps.NAME]"),
         })
     };
     let machine = || {
         if OF_THE_MACHINE.iter().any(|it| it.title == key) {
-            return Some(Home {
+            return Some(RightPlace {
                 not: format!("to [{}]", shape.title),
                 help: format!("write [{key}] on a line of its own"),
                 ..of_an_app(format!("[{key}]"), "to the main file itself", "")
             });
         }
         let owners = owners(&OF_THE_MACHINE, key)?;
-        Some(Home {
+        Some(RightPlace {
             place: format!("under {owners}"),
             not: here(shape),
             help: "move it there".to_owned(),

@@ -36,7 +36,7 @@ pub(super) struct UnknownKey {
 }
 
 /// Judges a key that a table does not have, by all tables that there are.
-pub(super) type Judge = fn(&Shape, &str, &DeValue<'_>, Standing<'_>) -> UnknownKey;
+pub(super) type UnknownKeyJudge = fn(&Shape, &str, &DeValue<'_>, Standing<'_>) -> UnknownKey;
 
 /// The problems of one file, as they are found.
 pub(super) struct Checker<'s> {
@@ -45,7 +45,7 @@ pub(super) struct Checker<'s> {
     main: &'s Path,
     /// Whether ostlerd runs as root.
     pub(super) is_root: bool,
-    judge: Judge,
+    judge: UnknownKeyJudge,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -66,7 +66,12 @@ pub(super) struct Field<'t, 'i> {
 }
 
 impl<'s> Checker<'s> {
-    pub(super) fn new(source: Source<'s>, main: &'s Path, is_root: bool, judge: Judge) -> Checker<'s> {
+    pub(super) fn new(
+        source: Source<'s>,
+        main: &'s Path,
+        is_root: bool,
+        judge: UnknownKeyJudge,
+    ) -> Checker<'s> {
         Checker { source, main, is_root, judge, problems: Vec::new() }
     }
 

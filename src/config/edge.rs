@@ -8,7 +8,7 @@ use toml::de::DeValue;
 
 use super::error::Fault;
 use super::key::{Shape, keys};
-use super::kinds::{Text, Time};
+use super::kinds::{ParsedText, Time};
 use super::meant::closest;
 use super::source::shortened;
 use super::values;
@@ -25,7 +25,7 @@ keys! {
         /// `"alb"`, `"nlb"`, `"gcp"`, `"haproxy"`, `"haproxy-agent"`, `"traefik"`, `"caddy"`, `"nginx"` or `"none"`: how
         /// long it goes on sending requests after health checks have begun to fail, and for how long it uses idle
         /// connections; see [ostler-edge(7)](ostler-edge.7.md#the-edges-delay)
-        preset: Preset = Text(preset), [default Preset::None], "\"alb\"", InPlace;
+        preset: Preset = ParsedText(preset), [default Preset::None], "\"alb\"", InPlace;
         /// that time itself, up to `"1h"`: for as long a machine that drains goes on serving
         delay: Option<Duration> = Time::within(Duration::ZERO..=HOUR), [unset "the preset's"], "\"8s\"", InPlace;
     }

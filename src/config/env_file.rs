@@ -35,9 +35,9 @@ fn place(file: &Path, line: usize) -> Place {
     Place { file: file.to_owned(), spot: Some(Spot { line, column: 1, text, indent: 0, width }) }
 }
 
-type Slip = (&'static str, &'static str);
+type EnvFileFault = (&'static str, &'static str);
 
-fn variable(line: &str) -> Result<(String, String), Slip> {
+fn variable(line: &str) -> Result<(String, String), EnvFileFault> {
     let line = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t'])).unwrap_or(line);
     let (name, value) =
         line.split_once('=').ok_or(("a line without `=`", "write NAME=value, or # before a comment"))?;
@@ -66,16 +66,16 @@ fn variable(line: &str) -> Result<(String, String), Slip> {
     Ok((name.to_owned(), value))
 }
 
-const UNCLOSED: Slip =
+const UNCLOSED: EnvFileFault =
     ("a quote that is not closed on its line", "close it, or quote the value with the other kind");
 
-fn single_quoted(rest: &str) -> Result<String, Slip> {
+fn single_quoted(rest: &str) -> Result<String, EnvFileFault> {
     let (inside, after) = rest.split_once('\'').ok_or(UNCLOSED)?;
     nothing_after(after)?;
     Ok(inside.to_owned())
 }
 
-fn double_quoted(rest: &str) -> Result<String, Slip> {
+fn double_quoted(rest: &str) -> Result<String, EnvFileFault> {
     let mut inside = String::new();
     let mut letters = rest.chars();
     while let Some(letter) = letters.next() {
@@ -96,7 +96,7 @@ fn double_quoted(rest: &str) -> Result<String, Slip> {
     Err(UNCLOSED)
 }
 
-fn nothing_after(rest: &str) -> Result<(), Slip> {
+fn nothing_after(rest: &str) -> Result<(), EnvFileFault> {
     let rest = rest.trim_start();
     if rest.is_empty() || rest.starts_with('#') {
         return Ok(());

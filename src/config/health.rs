@@ -10,8 +10,8 @@ use toml::de::DeValue;
 use super::address::address;
 use super::check::{Checker, Field};
 use super::error::Fault;
-use super::key::{Kind, Shape, keys};
-use super::kinds::{AbsolutePath, List, Text};
+use super::key::{KeyKind, Shape, keys};
+use super::kinds::{AbsolutePath, List, ParsedText};
 use super::source::shortened;
 use super::types::Address;
 use super::values::{self, Read};
@@ -28,16 +28,16 @@ keys! {
     pub struct HealthConfig {
         /// where checks are answered: addresses as for an app, or `[]` for nowhere
         // Unless the file says so, they are answered there only if that is free.
-        listen: Option<Vec<Address>> = Listeners, [unset "`[\"127.0.0.1:9180\"]`"], "[\"127.0.0.1:9180\"]", Restart;
+        listen: Option<Vec<Address>> = HealthListeners, [unset "`[\"127.0.0.1:9180\"]`"], "[\"127.0.0.1:9180\"]", Restart;
         /// where HAProxy's agent-check is answered
-        agent: Option<Address> = Text(address), [unset "nowhere"], "\"127.0.0.1:9181\"", Restart;
+        agent: Option<Address> = ParsedText(address), [unset "nowhere"], "\"127.0.0.1:9181\"", Restart;
         /// the file that keepalived tracks
         track_file: Option<PathBuf> = AbsolutePath, [unset "none"], "\"/run/ostler/keepalived\"", Restart;
         /// a file with a token of 16 characters or more, with which others than this machine see details
         token_file: Option<PathBuf> = AbsolutePath, [unset "none"], "\"/etc/ostler/health.token\"", Restart;
         /// `"warn"`, or `"fail"`: an app that has been saturated (all its workers busy) for 10 s is not ready, until it
         /// has not been for 10 s
-        saturation: Saturation = Text(saturation), [default Saturation::Warn], "\"warn\"", Restart;
+        saturation: Saturation = ParsedText(saturation), [default Saturation::Warn], "\"warn\"", Restart;
     }
 }
 
@@ -61,13 +61,13 @@ impl fmt::Display for Saturation {
 }
 
 /// Addresses of which none has another's sockets.
-struct Listeners;
+struct HealthListeners;
 
-impl Kind for Listeners {
+impl KeyKind for HealthListeners {
     type Value = Vec<Address>;
 
     fn check(&self, checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<Address>> {
-        let listen = List(Text(address)).check(checker, field)?;
+        let listen = List(ParsedText(address)).check(checker, field)?;
         let twice =
             |(at, address): &(usize, &Address)| listen[..*at].iter().any(|other| other.clashes_with(address));
         if let Some((_, second)) = listen.iter().enumerate().find(twice) {
@@ -79,7 +79,7 @@ impl Kind for Listeners {
     }
 
     fn show(&self, addresses: &Self::Value) -> String {
-        List(Text(address)).show(addresses)
+        List(ParsedText(address)).show(addresses)
     }
 }
 

@@ -61,7 +61,7 @@ impl Shape {
 }
 
 /// What a key may be: how it is read, and written.
-pub(super) trait Kind {
+pub(super) trait KeyKind {
     type Value;
 
     /// The key's value; `None` if it is bad, which is reported.
@@ -79,12 +79,12 @@ pub(super) trait Kind {
 }
 
 /// A field of what a table is read into: of the key's own type, or optional.
-pub(super) trait Slot<T> {
+pub(super) trait KeyField<T> {
     fn settled(read: Option<T>, default: Self) -> Self;
     fn value(&self) -> Option<&T>;
 }
 
-impl<T> Slot<T> for T {
+impl<T> KeyField<T> for T {
     fn settled(read: Option<T>, default: T) -> T {
         read.unwrap_or(default)
     }
@@ -94,7 +94,7 @@ impl<T> Slot<T> for T {
     }
 }
 
-impl<T> Slot<T> for Option<T> {
+impl<T> KeyField<T> for Option<T> {
     fn settled(read: Option<T>, default: Option<T>) -> Option<T> {
         read.or(default)
     }
@@ -161,8 +161,8 @@ macro_rules! keys {
                         let (name, example) = (keys!(@name $field $($name)?), $example);
                         keys!(@require $default checker section name example);
                         let field = section.field(name, example);
-                        let read = field.and_then(|it| $crate::config::key::Kind::check(&$kind, checker, &it));
-                        <$Type as $crate::config::key::Slot<_>>::settled(read, keys!(@value $default))
+                        let read = field.and_then(|it| $crate::config::key::KeyKind::check(&$kind, checker, &it));
+                        <$Type as $crate::config::key::KeyField<_>>::settled(read, keys!(@value $default))
                     },)+
                 }
             }
@@ -172,8 +172,8 @@ macro_rules! keys {
             pub(crate) fn told(&self) -> Vec<(&'static str, Option<String>)> {
                 vec![$((
                     keys!(@name $field $($name)?),
-                    <$Type as $crate::config::key::Slot<_>>::value(&self.$field)
-                        .map(|value| $crate::config::key::Kind::show(&$kind, value)),
+                    <$Type as $crate::config::key::KeyField<_>>::value(&self.$field)
+                        .map(|value| $crate::config::key::KeyKind::show(&$kind, value)),
                 )),+]
             }
         }
@@ -195,7 +195,7 @@ macro_rules! keys {
     (@value $other:tt) => { Default::default() };
 
     (@words [default $value:expr] $kind:expr) => {
-        format!("`{}`", $crate::config::key::Kind::written(&$kind, &$value))
+        format!("`{}`", $crate::config::key::KeyKind::written(&$kind, &$value))
     };
     (@words [default $value:expr, $words:literal] $kind:expr) => { $words.to_owned() };
     (@words [unset $words:literal] $kind:expr) => { $words.to_owned() };

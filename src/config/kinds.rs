@@ -9,7 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::check::{Checker, Field, Section};
-use super::key::{Kind, Shape};
+use super::key::{KeyKind, Shape};
 use super::values::{self, Read};
 use super::{error::Fault, plural::size_words, source::shortened};
 
@@ -23,7 +23,7 @@ pub(super) trait One {
     fn show(&self, value: &Self::Value) -> String;
 }
 
-impl<K: One> Kind for K {
+impl<K: One> KeyKind for K {
     type Value = K::Value;
 
     fn check(&self, checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<K::Value> {
@@ -56,9 +56,9 @@ impl One for Flag {
 }
 
 /// A text of a grammar of its own, and the reader of that.
-pub(super) struct Text<T>(pub(super) fn(&DeValue<'_>) -> Read<T>);
+pub(super) struct ParsedText<T>(pub(super) fn(&DeValue<'_>) -> Read<T>);
 
-impl<T: fmt::Display> One for Text<T> {
+impl<T: fmt::Display> One for ParsedText<T> {
     type Value = T;
     const QUOTED: bool = true;
 
@@ -122,9 +122,9 @@ impl<N: PartialOrd + fmt::Display + TryFrom<i128>> One for Number<N> {
 }
 
 /// Permission bits, in octal.
-pub(super) struct Mode;
+pub(super) struct FileMode;
 
-impl One for Mode {
+impl One for FileMode {
     type Value = u32;
 
     fn read(&self, value: &DeValue<'_>) -> Read<u32> {
@@ -188,7 +188,7 @@ pub(super) struct List<K>(pub(super) K);
 /// More than any list needs.
 const LIST_MOST: usize = 256;
 
-impl<K: One> Kind for List<K> {
+impl<K: One> KeyKind for List<K> {
     type Value = Vec<K::Value>;
 
     fn check(&self, checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Self::Value> {
@@ -218,7 +218,7 @@ impl<K: One> Kind for List<K> {
 /// A section of its own, and the reader of that.
 pub(super) struct Sub<T>(pub(super) &'static Shape, pub(super) fn(&mut Checker<'_>, &Section<'_, '_>) -> T);
 
-impl<T> Kind for Sub<T> {
+impl<T> KeyKind for Sub<T> {
     type Value = T;
 
     fn check(&self, checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<T> {
@@ -232,7 +232,7 @@ impl<T> Kind for Sub<T> {
 /// What only a function of its own can read.
 pub(super) struct With<T>(pub(super) fn(&mut Checker<'_>, &Field<'_, '_>) -> Option<T>);
 
-impl<T> Kind for With<T> {
+impl<T> KeyKind for With<T> {
     type Value = T;
 
     fn check(&self, checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<T> {

@@ -12,8 +12,8 @@ use super::budgets::{self, Budgets, Override};
 use super::check::{Checker, Field, Section};
 use super::database_url::DatabaseUrl;
 use super::error::Fault;
-use super::key::{Kind, Shape, keys};
-use super::kinds::{Flag, List, Text, With};
+use super::key::{KeyKind, Shape, keys};
+use super::kinds::{Flag, List, ParsedText, With};
 use super::source::shortened;
 use super::values::{self, Read};
 
@@ -43,7 +43,7 @@ keys! {
             "\"env:DATABASE_URL\"", InPlace;
         /// what happens to a migration that [breaks the code that serves](ostler-migrations.7.md#what-the-old-code-must-tolerate):
         /// `"refuse"`, or `"warn"`: run it and print a warning
-        breaking: Breaking = Text(Breaking::read), [default Breaking::Refuse], "\"warn\"", InPlace;
+        breaking: Breaking = ParsedText(Breaking::read), [default Breaking::Refuse], "\"warn\"", InPlace;
         /// other limits for one migration, in a table of its own; see below
         overrides("override"): BTreeMap<String, Override> = With(budgets::overrides), [section],
             "{ \"shop.0007_price\" = { timeout = \"30m\" } }", InPlace;
@@ -130,7 +130,7 @@ pub(super) fn words(value: &DeValue<'_>, before: &str) -> Result<Vec<String>, Fa
 }
 
 fn database(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<String>> {
-    let names = List(Text(alias)).check(checker, field)?;
+    let names = List(ParsedText(alias)).check(checker, field)?;
     let twice = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name));
     let (what, rule) = match (twice, field.value.get_ref().as_array()) {
         (Some((_, name)), _) => (format!("has {name:?} twice"), "each is migrated once"),

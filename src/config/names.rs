@@ -4,9 +4,7 @@ use toml::de::DeValue;
 
 use super::error::Fault;
 use super::source::shortened;
-use super::values::{any_text, text, wrong_type};
-
-type Read<T> = Result<T, Fault>;
+use super::values::{Read, any_text, text, wrong_type};
 
 fn is(text: &str) -> String {
     format!("is {:?}", shortened(text, 120))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::key::{Shape, keys};
-use super::kinds::{Flag, Text, Time};
+use super::kinds::{Flag, ParsedText, Time};
 use super::names;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,12 +20,12 @@ keys! {
         /// `false`: no probe
         enabled: bool = Flag, [default true], "false", Rollout;
         /// path and query; with it any 2xx or 3xx is good, and everything else refuses the worker
-        path: Option<String> = Text(names::url_path), [unset "`/`, by the milder rule above"], "\"/healthz\"", Rollout;
+        path: Option<String> = ParsedText(names::url_path), [unset "`/`, by the milder rule above"], "\"/healthz\"", Rollout;
         /// the `Host` header
-        host: Option<String> = Text(names::host),
+        host: Option<String> = ParsedText(names::host),
             [unset "the first name of Django's `ALLOWED_HOSTS`, else `\"localhost\"`"], "\"shop.example.com\"", Rollout;
         /// `"http"` or `"https"`, which the app sees as `X-Forwarded-Proto`
-        scheme: String = Text(names::scheme), [default "http".to_owned()], "\"https\"", Rollout;
+        scheme: String = ParsedText(names::scheme), [default "http".to_owned()], "\"https\"", Rollout;
         /// how long the answer may take
         timeout: Duration = Time::within(Duration::from_millis(100)..=600 * SECOND), [default 10 * SECOND], "\"10s\"", Rollout;
     }

@@ -14,7 +14,7 @@ use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 use tokio::net::unix::UCred;
 use tokio::sync::Semaphore;
 
-use super::places::Caller;
+use super::places::ConnectionOwner;
 use crate::config::AppName;
 use crate::supervise::Permission;
 
@@ -34,23 +34,23 @@ pub(super) fn is_master(uid: u32) -> bool {
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
+pub(super) struct ClientIdentity {
     pub(super) uid: u32,
     pub(super) master: bool,
     pub(super) member: bool,
 }
 
-impl Identity {
+impl ClientIdentity {
     /// The client with these credentials. Groups are looked up off the loop, for that may ask the network, and only of
     /// whom nothing else gives the right to look.
-    pub(super) async fn of(caller: Caller, credentials: UCred) -> Identity {
+    pub(super) async fn of(caller: ConnectionOwner, credentials: UCred) -> ClientIdentity {
         let (uid, gid) = (credentials.uid(), credentials.gid());
         match caller {
-            Caller::Master => Identity { uid, master: true, member: true },
-            Caller::Owner(_) => Identity { uid, master: false, member: false },
-            Caller::Other(_) => {
+            ConnectionOwner::Master => ClientIdentity { uid, master: true, member: true },
+            ConnectionOwner::Owner(_) => ClientIdentity { uid, master: false, member: false },
+            ConnectionOwner::Other(_) => {
                 let member = tokio::time::timeout(GROUP_LOOKUP, looked_up(uid, gid)).await.unwrap_or(false);
-                Identity { uid, master: false, member }
+                ClientIdentity { uid, master: false, member }
             }
         }
     }
@@ -127,10 +127,10 @@ fn is_member(uid: u32, gid: u32) -> bool {
 mod tests {
     use super::*;
 
-    const MASTER: Identity = Identity { uid: 0, master: true, member: true };
-    const MEMBER: Identity = Identity { uid: 1001, master: false, member: true };
-    const OWNER: Identity = Identity { uid: 2001, master: false, member: false };
-    const STRANGER: Identity = Identity { uid: 3001, master: false, member: false };
+    const MASTER: ClientIdentity = ClientIdentity { uid: 0, master: true, member: true };
+    const MEMBER: ClientIdentity = ClientIdentity { uid: 1001, master: false, member: true };
+    const OWNER: ClientIdentity = ClientIdentity { uid: 2001, master: false, member: false };
+    const STRANGER: ClientIdentity = ClientIdentity { uid: 3001, master: false, member: false };
 
     fn name(text: &str) -> AppName {
         text.parse().unwrap()

@@ -13,14 +13,14 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, get
 
 /// The control socket, bound. Dropped, it removes its file and lets go of the runtime directory.
 #[derive(Debug)]
-pub struct Bound {
+pub struct ControlSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
     // Held for life: two ostlerds that start at once must not both find the other's socket stale.
     _lock: Flock<File>,
 }
 
-impl Drop for Bound {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
         // Before the lock is let go, so that it is never a successor's file that is removed.
         let _ = std::fs::remove_file(&self.path);
@@ -66,7 +66,7 @@ fn pid_words(pid: Option<i32>) -> String {
 /// # Errors
 ///
 /// [`BindError::Held`] where another ostlerd lives there; the others name the file that is in the way.
-pub fn bind(path: &Path) -> Result<Bound, BindError> {
+pub fn bind(path: &Path) -> Result<ControlSocket, BindError> {
     let directory = path.parent().unwrap_or(Path::new("."));
     make_directory(directory)?;
     let lock = lock(&directory.join("ostlerd.lock"), path)?;
@@ -76,7 +76,7 @@ pub fn bind(path: &Path) -> Result<Bound, BindError> {
     // Open to all, because an app's own user need not be in any group of ours: who may do what is decided by the
     // credentials that the kernel gives for each connection, not by the file's mode.
     std::fs::set_permissions(path, Permissions::from_mode(0o666)).map_err(failed_to("chmod", path))?;
-    Ok(Bound { listener, path: path.to_owned(), _lock: lock })
+    Ok(ControlSocket { listener, path: path.to_owned(), _lock: lock })
 }
 
 /// The control socket at `path` as this very process held it before it was re-executed: nobody who connects meanwhile is
@@ -85,13 +85,13 @@ pub fn bind(path: &Path) -> Result<Bound, BindError> {
 /// # Errors
 ///
 /// The descriptors are not what they should be.
-pub fn take_over(path: &Path, listener: OwnedFd, lock: OwnedFd) -> Result<Bound, BindError> {
+pub fn take_over(path: &Path, listener: OwnedFd, lock: OwnedFd) -> Result<ControlSocket, BindError> {
     let listener = UnixListener::from(listener);
     listener.set_nonblocking(true).map_err(failed_to("set up", path))?;
     // It is locked already, by this very descriptor; saying so again changes nothing.
     let lock = Flock::lock(File::from(lock), FlockArg::LockExclusiveNonblock)
         .map_err(|(_, errno)| failed_to("lock the directory of", path)(errno.into()))?;
-    Ok(Bound { listener, path: path.to_owned(), _lock: lock })
+    Ok(ControlSocket { listener, path: path.to_owned(), _lock: lock })
 }
 
 /// Whether an ostlerd lives in the runtime directory of this control socket.

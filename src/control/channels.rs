@@ -19,7 +19,7 @@ const KEPT_EVENTS: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct Channels {
     /// Commands, to be taken one by one.
-    pub commands: mpsc::Sender<Given>,
+    pub commands: mpsc::Sender<GivenCommand>,
     /// The latest picture.
     pub status: watch::Receiver<Arc<Status>>,
     /// What happens, as it happens.
@@ -34,7 +34,7 @@ pub struct Channels {
 #[derive(Debug)]
 pub struct ChannelEnds {
     /// Each must be answered once. AppEvent about it is to be sent before its answer.
-    pub commands: mpsc::Receiver<Given>,
+    pub commands: mpsc::Receiver<GivenCommand>,
     /// Set whenever the picture changes.
     pub status: watch::Sender<Arc<Status>>,
     /// Sending fails while nobody listens, which is no error.
@@ -47,7 +47,7 @@ pub struct ChannelEnds {
 
 /// A command and where its answer goes. Whoever gave it may be gone by then: a failed send is no error.
 #[derive(Debug)]
-pub struct Given {
+pub struct GivenCommand {
     /// What is asked for.
     pub command: Command,
     /// Takes the one answer; dropped unanswered, the caller is told that ostlerd ended.

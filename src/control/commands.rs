@@ -62,7 +62,7 @@ pub(crate) fn sent(command: &Command) -> Option<Sent> {
 
 /// What a path stands for.
 #[derive(Debug)]
-pub(super) enum Found<'a> {
+pub(super) enum Route<'a> {
     /// A command, and the name of its app, which there may not be.
     Command(&'static CommandRow, Option<&'a str>),
     /// It is asked for with another method.
@@ -70,12 +70,12 @@ pub(super) enum Found<'a> {
     Nothing,
 }
 
-pub(super) fn find<'a>(method: &str, path: &'a str) -> Found<'a> {
+pub(super) fn find<'a>(method: &str, path: &'a str) -> Route<'a> {
     let mut rows = COMMANDS.iter().filter_map(|row| Some((row, matches(row, path)?)));
     match rows.next() {
-        Some((row, name)) if row.method == method => Found::Command(row, name),
-        Some(_) => Found::OtherMethod,
-        None => Found::Nothing,
+        Some((row, name)) if row.method == method => Route::Command(row, name),
+        Some(_) => Route::OtherMethod,
+        None => Route::Nothing,
     }
 }
 

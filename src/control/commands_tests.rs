@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::super::access::Identity;
+use super::super::access::ClientIdentity;
 use super::super::channels::channels;
 use super::super::server::converse;
 use super::*;
@@ -63,12 +63,12 @@ fn every_command_has_one_row_and_every_row_a_command() {
 fn every_command_arrives_as_it_was_sent() {
     for command in each() {
         let sent = sent(&command).unwrap();
-        let Found::Command(row, name) = find(sent.method, &sent.path) else { panic!("{sent:?}") };
+        let Route::Command(row, name) = find(sent.method, &sent.path) else { panic!("{sent:?}") };
         assert_eq!(name, command.app().map(AppName::as_str));
         assert!(!row.body.is_empty() || sent.body.is_empty(), "nobody would read it: {sent:?}");
         assert_eq!(read(row, command.app(), &sent.body), Ok(command));
         let other = if sent.method == "GET" { "POST" } else { "GET" };
-        assert!(matches!(find(other, &sent.path), Found::OtherMethod));
+        assert!(matches!(find(other, &sent.path), Route::OtherMethod));
     }
 }
 
@@ -97,7 +97,7 @@ fn what_only_signals_ask_for_does_not_go_over_the_socket() {
 
 #[test]
 fn an_app_in_the_body_is_not_taken_for_that_of_the_path() {
-    let Found::Command(row, _) = find("POST", "/v1/apps/shop/restart") else { panic!() };
+    let Route::Command(row, _) = find("POST", "/v1/apps/shop/restart") else { panic!() };
     for body in [r#"{"app": "blog"}"#, r#"{"command": "stop"}"#] {
         assert!(read(row, Some(&shop()), body.as_bytes()).unwrap_err().contains("stands in the path"));
     }
@@ -108,7 +108,7 @@ fn every_command_is_given_by_who_may_and_by_nobody_else() {
     let picture = include_str!("../../tests/fuzz/corpus/status/seed.json");
     let status: Status = serde_json::from_str(picture).unwrap();
     let owners = BTreeMap::from([(shop(), 2001), ("blog".parse().unwrap(), 2002)]);
-    let identity = |uid, master, member| Identity { uid, master, member };
+    let identity = |uid, master, member| ClientIdentity { uid, master, member };
     let root =
         (identity(0, true, true), &[Permission::Look, Permission::ChangeApp, Permission::ChangeMachine][..]);
     let people = [

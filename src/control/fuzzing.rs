@@ -1,6 +1,6 @@
 //! Law of the control socket, for any bytes at all: `src/fuzzing` says who tries it.
 
-use super::access::Identity;
+use super::access::ClientIdentity;
 use super::server;
 use crate::config::fuzzing::Law;
 use crate::observe::Status;
@@ -16,7 +16,7 @@ fn request(bytes: &[u8]) {
     for master in [true, false] {
         let (channels, mut ends) = super::channels(status.clone());
         ends.looks.close();
-        let client = Identity { uid: 4711, master, member: false };
+        let client = ClientIdentity { uid: 4711, master, member: false };
         let said = conversation(bytes, |stream| server::converse(stream, client, channels));
         if !master {
             assert!(ends.commands.try_recv().is_err(), "a stranger has changed something");

@@ -16,7 +16,7 @@ mod routes;
 mod server;
 mod stream;
 
-pub use bind::{BindError, Bound, bind, is_held, take_over};
-pub use channels::{ChannelEnds, Channels, Given, channels};
-pub use protocol::Line;
+pub use bind::{BindError, ControlSocket, bind, is_held, take_over};
+pub use channels::{ChannelEnds, Channels, GivenCommand, channels};
+pub use protocol::StreamLine;
 pub use server::serve;

@@ -16,7 +16,7 @@ const OF_EACH_OTHER: usize = 12;
 /// Whose a connection is, by the credentials that the kernel gives. Somebody may own many users (`/etc/subuid`), so what
 /// is kept for one is never reached by the number of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Caller {
+pub(super) enum ConnectionOwner {
     /// Root, or ostlerd's own user.
     Master,
     /// The user of an app.
@@ -27,41 +27,43 @@ pub(super) enum Caller {
 
 /// Who is there.
 #[derive(Debug)]
-pub(super) struct Places {
+pub(super) struct ConnectionPlaces {
     times: usize,
-    taken: BTreeMap<Caller, usize>,
+    taken: BTreeMap<ConnectionOwner, usize>,
     by_others: usize,
 }
 
-impl Places {
+impl ConnectionPlaces {
     /// All free, so many times as many as the table says.
-    pub(super) fn new(times: usize) -> Places {
-        Places { times, taken: BTreeMap::new(), by_others: 0 }
+    pub(super) fn new(times: usize) -> ConnectionPlaces {
+        ConnectionPlaces { times, taken: BTreeMap::new(), by_others: 0 }
     }
 
     /// Takes a place, to be given back with the same caller; false where there is none for that one.
-    pub(super) fn take(&mut self, caller: Caller) -> bool {
+    pub(super) fn take(&mut self, caller: ConnectionOwner) -> bool {
         let held = self.taken.get(&caller).copied().unwrap_or_default();
         let is_free = match caller {
-            Caller::Master => held < self.times * OF_MASTERS,
-            Caller::Owner(_) => held < self.times * OF_EACH_OWNER,
-            Caller::Other(_) => held < self.times * OF_EACH_OTHER && self.by_others < self.times * OF_OTHERS,
+            ConnectionOwner::Master => held < self.times * OF_MASTERS,
+            ConnectionOwner::Owner(_) => held < self.times * OF_EACH_OWNER,
+            ConnectionOwner::Other(_) => {
+                held < self.times * OF_EACH_OTHER && self.by_others < self.times * OF_OTHERS
+            }
         };
         if is_free {
             self.taken.insert(caller, held + 1);
-            self.by_others += usize::from(matches!(caller, Caller::Other(_)));
+            self.by_others += usize::from(matches!(caller, ConnectionOwner::Other(_)));
         }
         is_free
     }
 
     /// A connection has ended.
-    pub(super) fn give_back(&mut self, caller: Caller) {
+    pub(super) fn give_back(&mut self, caller: ConnectionOwner) {
         let Some(held) = self.taken.get_mut(&caller) else { return };
         *held -= 1;
         if *held == 0 {
             self.taken.remove(&caller);
         }
-        self.by_others -= usize::from(matches!(caller, Caller::Other(_)));
+        self.by_others -= usize::from(matches!(caller, ConnectionOwner::Other(_)));
     }
 }
 
@@ -69,37 +71,37 @@ impl Places {
 mod tests {
     use super::*;
 
-    fn most(places: &mut Places, caller: Caller) -> usize {
+    fn most(places: &mut ConnectionPlaces, caller: ConnectionOwner) -> usize {
         (0..1000).take_while(|_| places.take(caller)).count()
     }
 
     #[test]
     fn one_user_cannot_take_the_places_of_all() {
-        let mut places = Places::new(1);
-        assert_eq!(most(&mut places, Caller::Other(61_234)), OF_EACH_OTHER);
-        assert!(places.take(Caller::Other(61_235)));
+        let mut places = ConnectionPlaces::new(1);
+        assert_eq!(most(&mut places, ConnectionOwner::Other(61_234)), OF_EACH_OTHER);
+        assert!(places.take(ConnectionOwner::Other(61_235)));
     }
 
     #[test]
     fn whatever_others_hold_root_and_the_users_of_apps_get_in() {
-        let mut places = Places::new(1);
-        let held: usize = (0..1000).map(|uid| most(&mut places, Caller::Other(uid))).sum();
+        let mut places = ConnectionPlaces::new(1);
+        let held: usize = (0..1000).map(|uid| most(&mut places, ConnectionOwner::Other(uid))).sum();
         assert_eq!(held, OF_OTHERS);
-        assert_eq!(most(&mut places, Caller::Owner(2001)), OF_EACH_OWNER);
-        assert_eq!(most(&mut places, Caller::Owner(2002)), OF_EACH_OWNER);
-        assert_eq!(most(&mut places, Caller::Master), OF_MASTERS);
+        assert_eq!(most(&mut places, ConnectionOwner::Owner(2001)), OF_EACH_OWNER);
+        assert_eq!(most(&mut places, ConnectionOwner::Owner(2002)), OF_EACH_OWNER);
+        assert_eq!(most(&mut places, ConnectionOwner::Master), OF_MASTERS);
     }
 
     #[test]
     fn what_is_given_back_is_free_again_and_nothing_is_kept_of_who_has_left() {
-        let mut places = Places::new(1);
-        for caller in [Caller::Master, Caller::Owner(1), Caller::Other(1)] {
+        let mut places = ConnectionPlaces::new(1);
+        for caller in [ConnectionOwner::Master, ConnectionOwner::Owner(1), ConnectionOwner::Other(1)] {
             let taken = most(&mut places, caller);
             (0..taken).for_each(|_| places.give_back(caller));
             assert_eq!(most(&mut places, caller), taken, "{caller:?}");
             (0..taken).for_each(|_| places.give_back(caller));
         }
-        places.give_back(Caller::Master);
+        places.give_back(ConnectionOwner::Master);
         assert!(places.taken.is_empty() && places.by_others == 0);
     }
 }

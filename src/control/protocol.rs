@@ -31,7 +31,7 @@ pub(crate) mod exit {
 
 /// Why a request was not done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Refusal {
+pub(crate) struct RequestRefusal {
     /// A sentence: the value, the rule, the remedy.
     pub(crate) error: String,
     /// The exit status of the command that asked.
@@ -52,7 +52,7 @@ pub(crate) struct Lagged {
 
 /// One line of a stream, understood.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Line {
+pub enum StreamLine {
     /// Something happened.
     Event(AppEvent),
     /// The end of a command.
@@ -65,21 +65,21 @@ pub enum Line {
     Unknown(String),
 }
 
-impl Line {
+impl StreamLine {
     /// Reads one line; never fails, since a newer ostlerd may say more than this version knows.
-    pub fn parse(text: &str) -> Line {
+    pub fn parse(text: &str) -> StreamLine {
         if let Ok(event) = serde_json::from_str::<AppEvent>(text) {
-            return Line::Event(event);
+            return StreamLine::Event(event);
         }
         if let Ok(outcome) = serde_json::from_str::<Outcome>(text) {
-            return Line::Outcome(outcome);
+            return StreamLine::Outcome(outcome);
         }
         if let Ok(Lagged { lagged }) = serde_json::from_str(text) {
-            return Line::Lagged(lagged);
+            return StreamLine::Lagged(lagged);
         }
-        match serde_json::from_str::<Refusal>(text) {
-            Ok(refusal) => Line::Error(refusal.error, refusal.exit),
-            Err(_) => Line::Unknown(text.to_owned()),
+        match serde_json::from_str::<RequestRefusal>(text) {
+            Ok(refusal) => StreamLine::Error(refusal.error, refusal.exit),
+            Err(_) => StreamLine::Unknown(text.to_owned()),
         }
     }
 }
@@ -153,7 +153,10 @@ mod tests {
         for kind in happenings {
             let event = AppEvent { app: "shop".parse().unwrap(), kind };
             let text = line(&event);
-            assert_eq!(Line::parse(std::str::from_utf8(&text).unwrap().trim_end()), Line::Event(event));
+            assert_eq!(
+                StreamLine::parse(std::str::from_utf8(&text).unwrap().trim_end()),
+                StreamLine::Event(event)
+            );
         }
     }
 
@@ -161,15 +164,15 @@ mod tests {
     fn outcomes_and_errors_survive_the_wire() {
         let outcome = Outcome::Refused { reason: "busy".into() };
         let text = line(&outcome);
-        assert_eq!(Line::parse(std::str::from_utf8(&text).unwrap()), Line::Outcome(outcome));
-        assert_eq!(Line::parse(r#"{"lagged": 5}"#), Line::Lagged(5));
-        assert_eq!(Line::parse(r#"{"error": "no", "exit": 77}"#), Line::Error("no".into(), 77));
+        assert_eq!(StreamLine::parse(std::str::from_utf8(&text).unwrap()), StreamLine::Outcome(outcome));
+        assert_eq!(StreamLine::parse(r#"{"lagged": 5}"#), StreamLine::Lagged(5));
+        assert_eq!(StreamLine::parse(r#"{"error": "no", "exit": 77}"#), StreamLine::Error("no".into(), 77));
     }
 
     #[test]
     fn a_line_of_a_newer_ostlerd_is_kept_as_it_is() {
         let text = r#"{"app": "shop", "event": "worker_danced"}"#;
-        assert_eq!(Line::parse(text), Line::Unknown(text.to_owned()));
-        assert_eq!(Line::parse("garbage"), Line::Unknown("garbage".to_owned()));
+        assert_eq!(StreamLine::parse(text), StreamLine::Unknown(text.to_owned()));
+        assert_eq!(StreamLine::parse("garbage"), StreamLine::Unknown("garbage".to_owned()));
     }
 }

@@ -14,11 +14,11 @@ use tokio::sync::oneshot;
 use crate::config::AppName;
 use crate::supervise::{Command, CommandRow, Permission};
 
-use super::access::Identity;
-use super::channels::{Channels, Given};
-use super::commands::{self, Found};
-use super::protocol::{Refusal, exit, line, no_such_app};
-use super::stream::{self, Lines};
+use super::access::ClientIdentity;
+use super::channels::{Channels, GivenCommand};
+use super::commands::{self, Route};
+use super::protocol::{RequestRefusal, exit, line, no_such_app};
+use super::stream::{self, LineBody};
 
 /// The largest body that is read.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -29,17 +29,21 @@ const LOOK_TIME: Duration = Duration::from_secs(2);
 /// How long a body may take to arrive.
 const BODY_TIME: Duration = Duration::from_secs(10);
 
-pub(super) type Reply = Response<Either<Full<Bytes>, Lines>>;
+pub(super) type HttpReply = Response<Either<Full<Bytes>, LineBody>>;
 
 /// A request that is answered with an error.
-struct Refused(StatusCode, Refusal);
+struct Refused(StatusCode, RequestRefusal);
 
 fn refuse<T>(status: StatusCode, exit: u8, error: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused(status, Refusal { error: error.into(), exit }))
+    Err(Refused(status, RequestRefusal { error: error.into(), exit }))
 }
 
 /// Answers one request; whatever it is, there is an answer.
-pub(super) async fn answer(request: Request<Incoming>, client: Identity, channels: Channels) -> Reply {
+pub(super) async fn answer(
+    request: Request<Incoming>,
+    client: ClientIdentity,
+    channels: Channels,
+) -> HttpReply {
     match route(request, client, &channels).await {
         Ok(reply) => reply,
         Err(Refused(status, refusal)) => {
@@ -53,7 +57,11 @@ pub(super) async fn answer(request: Request<Incoming>, client: Identity, channel
     }
 }
 
-async fn route(request: Request<Incoming>, client: Identity, channels: &Channels) -> Result<Reply, Refused> {
+async fn route(
+    request: Request<Incoming>,
+    client: ClientIdentity,
+    channels: &Channels,
+) -> Result<HttpReply, Refused> {
     let path = request.uri().path().to_owned();
     match (request.method(), path.as_str()) {
         (&Method::GET, "/v1/status") => {
@@ -70,9 +78,9 @@ async fn route(request: Request<Incoming>, client: Identity, channels: &Channels
         }
         (_, "/v1/status" | "/v1/events") => wrong_method(request.method(), &path),
         (method, _) => match commands::find(method.as_str(), &path) {
-            Found::Command(row, name) => command(row, name, request, client, channels).await,
-            Found::OtherMethod => wrong_method(method, &path),
-            Found::Nothing => unknown(&path),
+            Route::Command(row, name) => command(row, name, request, client, channels).await,
+            Route::OtherMethod => wrong_method(method, &path),
+            Route::Nothing => unknown(&path),
         },
     }
 }
@@ -82,9 +90,9 @@ async fn command(
     row: &CommandRow,
     name: Option<&str>,
     request: Request<Incoming>,
-    client: Identity,
+    client: ClientIdentity,
     channels: &Channels,
-) -> Result<Reply, Refused> {
+) -> Result<HttpReply, Refused> {
     let app = match name {
         Some(name) => {
             admit(client, Permission::Look, "look", None, channels)?;
@@ -101,7 +109,7 @@ async fn command(
 }
 
 fn admit(
-    client: Identity,
+    client: ClientIdentity,
     permission: Permission,
     what: &str,
     app: Option<&AppName>,
@@ -165,12 +173,12 @@ async fn body(request: Request<Incoming>) -> Result<Bytes, Refused> {
     }
 }
 
-fn give(command: Command, channels: &Channels) -> Result<Reply, Refused> {
+fn give(command: Command, channels: &Channels) -> Result<HttpReply, Refused> {
     // Subscribed before the command is given, so that nothing it leads to is missed.
     let events = channels.events.subscribe();
     let app = command.app().cloned();
     let (answer, outcome) = oneshot::channel();
-    match channels.commands.try_send(Given { command, answer }) {
+    match channels.commands.try_send(GivenCommand { command, answer }) {
         Ok(()) => Ok(streamed(stream::change(app, events, outcome))),
         Err(TrySendError::Full(_)) => refuse(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -185,15 +193,15 @@ fn give(command: Command, channels: &Channels) -> Result<Reply, Refused> {
     }
 }
 
-fn whole(value: &impl Serialize) -> Reply {
+fn whole(value: &impl Serialize) -> HttpReply {
     with_type(Either::Left(Full::new(line(value))), "application/json")
 }
 
-fn streamed(lines: Lines) -> Reply {
+fn streamed(lines: LineBody) -> HttpReply {
     with_type(Either::Right(lines), "application/x-ndjson")
 }
 
-fn with_type(body: Either<Full<Bytes>, Lines>, kind: &'static str) -> Reply {
+fn with_type(body: Either<Full<Bytes>, LineBody>, kind: &'static str) -> HttpReply {
     let mut reply = Response::new(body);
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     reply.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

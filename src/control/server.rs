@@ -15,10 +15,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::task::{Id, JoinError, JoinSet};
 
-use super::access::{Identity, is_master};
-use super::bind::Bound;
+use super::access::{ClientIdentity, is_master};
+use super::bind::ControlSocket;
 use super::channels::Channels;
-use super::places::{Caller, Places};
+use super::places::{ConnectionOwner, ConnectionPlaces};
 use super::routes;
 
 /// The largest request head.
@@ -49,9 +49,9 @@ const BUSY: &[u8] =
 /// # Errors
 ///
 /// Returns only where the socket cannot be handed to the runtime.
-pub async fn serve(bound: Bound, channels: Channels) -> std::io::Result<Infallible> {
+pub async fn serve(bound: ControlSocket, channels: Channels) -> std::io::Result<Infallible> {
     let listener = tokio::net::UnixListener::from_std(bound.listener.try_clone()?)?;
-    let (mut served, mut turned_away) = (Connections::new(1), Connections::new(TURNED_AWAY));
+    let (mut served, mut turned_away) = (ClientConnections::new(1), ClientConnections::new(TURNED_AWAY));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -77,7 +77,7 @@ pub async fn serve(bound: Bound, channels: Channels) -> std::io::Result<Infallib
         if served.take(caller) {
             let channels = channels.clone();
             served.begin(caller, async move {
-                let client = Identity::of(caller, credentials).await;
+                let client = ClientIdentity::of(caller, credentials).await;
                 converse(stream, client, channels).await;
             });
         } else if turned_away.take(caller) {
@@ -86,37 +86,41 @@ pub async fn serve(bound: Bound, channels: Channels) -> std::io::Result<Infallib
     }
 }
 
-fn caller(uid: u32, channels: &Channels) -> Caller {
+fn caller(uid: u32, channels: &Channels) -> ConnectionOwner {
     if is_master(uid) {
-        Caller::Master
+        ConnectionOwner::Master
     } else if channels.owners.borrow().values().any(|owner| *owner == uid) {
-        Caller::Owner(uid)
+        ConnectionOwner::Owner(uid)
     } else {
-        Caller::Other(uid)
+        ConnectionOwner::Other(uid)
     }
 }
 
 /// Connections that are open, each with its place.
-struct Connections {
+struct ClientConnections {
     tasks: JoinSet<()>,
-    callers: HashMap<Id, Caller>,
-    places: Places,
+    callers: HashMap<Id, ConnectionOwner>,
+    places: ConnectionPlaces,
 }
 
-impl Connections {
-    fn new(times: usize) -> Connections {
-        Connections { tasks: JoinSet::new(), callers: HashMap::new(), places: Places::new(times) }
+impl ClientConnections {
+    fn new(times: usize) -> ClientConnections {
+        ClientConnections {
+            tasks: JoinSet::new(),
+            callers: HashMap::new(),
+            places: ConnectionPlaces::new(times),
+        }
     }
 
     /// Takes a place; those of connections that have just ended are free.
-    fn take(&mut self, caller: Caller) -> bool {
+    fn take(&mut self, caller: ConnectionOwner) -> bool {
         while let Some(ended) = self.tasks.try_join_next_with_id() {
             self.forget(ended);
         }
         self.places.take(caller)
     }
 
-    fn begin(&mut self, caller: Caller, task: impl Future<Output = ()> + Send + 'static) {
+    fn begin(&mut self, caller: ConnectionOwner, task: impl Future<Output = ()> + Send + 'static) {
         self.callers.insert(self.tasks.spawn(task).id(), caller);
     }
 
@@ -150,7 +154,7 @@ async fn turn_away(mut stream: UnixStream) {
 }
 
 /// One request, one answer: nothing is kept alive that somebody could forget.
-pub(super) async fn converse<S>(stream: S, client: Identity, channels: Channels)
+pub(super) async fn converse<S>(stream: S, client: ClientIdentity, channels: Channels)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -12,16 +12,16 @@ use tokio::sync::{mpsc, oneshot};
 use crate::config::AppName;
 use crate::supervise::{AppEvent, Outcome};
 
-use super::protocol::{Lagged, Refusal, exit, line};
+use super::protocol::{Lagged, RequestRefusal, exit, line};
 
 /// Lines that may wait for a slow reader here; the channel keeps more, and counts what it drops.
 const WAITING_LINES: usize = 16;
 
 /// A body of lines, ended by whoever feeds it.
 #[derive(Debug)]
-pub(super) struct Lines(mpsc::Receiver<Bytes>);
+pub(super) struct LineBody(mpsc::Receiver<Bytes>);
 
-impl Body for Lines {
+impl Body for LineBody {
     type Data = Bytes;
     type Error = Infallible;
 
@@ -34,7 +34,7 @@ impl Body for Lines {
 }
 
 /// All events, for as long as somebody reads.
-pub(super) fn events(mut events: broadcast::Receiver<AppEvent>) -> Lines {
+pub(super) fn events(mut events: broadcast::Receiver<AppEvent>) -> LineBody {
     let (lines, body) = mpsc::channel(WAITING_LINES);
     tokio::spawn(async move {
         loop {
@@ -52,7 +52,7 @@ pub(super) fn events(mut events: broadcast::Receiver<AppEvent>) -> Lines {
             }
         }
     });
-    Lines(body)
+    LineBody(body)
 }
 
 /// The events of `app` (about every app, for `None`) up to the answer, and the answer as the last line.
@@ -62,10 +62,10 @@ pub(super) fn change(
     app: Option<AppName>,
     events: broadcast::Receiver<AppEvent>,
     answer: oneshot::Receiver<Outcome>,
-) -> Lines {
+) -> LineBody {
     let (lines, body) = mpsc::channel(WAITING_LINES);
     tokio::spawn(follow(app, events, answer, lines));
-    Lines(body)
+    LineBody(body)
 }
 
 async fn follow(
@@ -104,7 +104,7 @@ async fn follow(
     }
     let last = match outcome {
         Ok(outcome) => line(&outcome),
-        Err(_) => line(&Refusal {
+        Err(_) => line(&RequestRefusal {
             error: "ostlerd ends and will not say how this went; look with `ostler status`".to_owned(),
             exit: exit::UNREACHABLE,
         }),

@@ -76,5 +76,6 @@ mod orders;
 pub use bundle::bundle;
 pub use message::{LINE_LIMIT, RunMessage, WatchMessage, WatchOrder};
 pub use orders::{
-    DatabaseOrder, DjangoOrder, Guards, MarkerOrder, Mode, Names, Orders, OverrideOrder, Serving,
+    DatabaseOrder, DjangoOrder, Guards, MarkerOrder, MigrateMode, MigrateOrders, Names, OverrideOrder,
+    Serving,
 };

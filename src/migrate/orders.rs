@@ -12,10 +12,10 @@ const CONTRACT: u64 = 1;
 
 /// The content of descriptor 4.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Orders {
+pub struct MigrateOrders {
     contract: u64,
     /// Which of the two programs.
-    pub mode: Mode,
+    pub mode: MigrateMode,
     /// The app's name.
     pub app: String,
     /// By what the run's connections are known.
@@ -88,7 +88,7 @@ pub struct Serving {
 /// The two programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
+pub enum MigrateMode {
     /// The database side.
     Watch,
     /// Django's `migrate`.
@@ -121,20 +121,20 @@ pub struct OverrideOrder {
     pub lock_timeout_seconds: f64,
 }
 
-impl Orders {
+impl MigrateOrders {
     /// Orders for one database of `migrate`.
     pub fn new(
-        mode: Mode,
+        mode: MigrateMode,
         names: Names<'_>,
         migrate: &Migrate,
         database: &Database,
         lock_file: &Path,
-    ) -> Orders {
+    ) -> MigrateOrders {
         let own = |(name, own): (&String, &crate::plan::Override)| {
             let lock_timeout_seconds = own.lock_timeout?.as_secs_f64();
             Some((name.clone(), OverrideOrder { lock_timeout_seconds }))
         };
-        Orders {
+        MigrateOrders {
             contract: CONTRACT,
             mode,
             app: names.blueprint.app.to_string(),
@@ -172,14 +172,14 @@ impl Orders {
     }
 
     /// The same, where the entries that `migrate` leaves out are to be looked at as well.
-    pub fn beyond(self, migrate: &Migrate) -> Orders {
+    pub fn beyond(self, migrate: &Migrate) -> MigrateOrders {
         let alias = |it: &Database| match it {
             Database::Alias(alias) => Some(alias.clone()),
             Database::Url(_) => None,
         };
         let migrated =
             migrate.command.is_django().then(|| migrate.databases.iter().filter_map(alias).collect());
-        Orders { migrated, ..self }
+        MigrateOrders { migrated, ..self }
     }
 
     /// The content of descriptor 4.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Facts;
+use super::ShellFacts;
 use super::words::{Tone, bytes, duration};
 use crate::config::counted;
 use crate::supervise::{AppView, BackgroundView, GenerationId, ProcessId, Role, WorkerState};
@@ -43,7 +43,7 @@ pub enum BackgroundState {
 }
 
 /// What runs, then what waits.
-pub(super) fn of(app: &AppView, facts: &Facts) -> Vec<BackgroundStatus> {
+pub(super) fn of(app: &AppView, facts: &ShellFacts) -> Vec<BackgroundStatus> {
     let there = app.processes.iter().filter_map(|process| {
         let Role::Background(name) = &process.role else { return None };
         let runs = process.state == WorkerState::Ready;

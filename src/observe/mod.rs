@@ -31,8 +31,8 @@ pub use outcome::{answering, end_words, failure};
 pub use output::Output;
 pub use page::host;
 pub use status::{
-    AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, Facts, QueueStatus, ReleaseChange, Status,
-    WorkerStatus, ZygoteStatus,
+    AppFacts, AppHealth, AppStatus, ConfigStatus, DrainStatus, QueueStatus, ReleaseChange, ShellFacts,
+    Status, WorkerStatus, ZygoteStatus,
 };
 pub use systemd::line as status_line;
 pub use trend::Trend;

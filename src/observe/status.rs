@@ -246,7 +246,7 @@ pub struct ZygoteStatus {
 
 /// What the shell adds to the view.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
+pub struct ShellFacts {
     /// The process of each worker.
     pub pids: BTreeMap<ProcessId, i32>,
     /// Resident memory of those that the core has not been told of yet.
@@ -300,7 +300,7 @@ impl ReleaseChange {
 
 impl Status {
     /// The picture that `view` and `facts` give together.
-    pub fn new(view: &View, facts: &Facts) -> Status {
+    pub fn new(view: &View, facts: &ShellFacts) -> Status {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -317,7 +317,7 @@ impl Status {
     }
 }
 
-fn app_status(app: &AppView, facts: &Facts) -> AppStatus {
+fn app_status(app: &AppView, facts: &ShellFacts) -> AppStatus {
     let known = facts.apps.get(&app.name).cloned().unwrap_or_default();
     let blueprint = app.blueprint.as_deref();
     let readiness = app.readiness.or(facts.readiness.get(&app.name).copied()).unwrap_or_default();
@@ -375,7 +375,7 @@ fn app_status(app: &AppView, facts: &Facts) -> AppStatus {
     }
 }
 
-fn zygote(process: &ProcessView, facts: &Facts) -> Option<ZygoteStatus> {
+fn zygote(process: &ProcessView, facts: &ShellFacts) -> Option<ZygoteStatus> {
     let Role::Zygote(loads) = process.role else { return None };
     Some(ZygoteStatus {
         id: process.id,

@@ -21,7 +21,7 @@ const KEPT: usize = 60;
 pub struct Trend {
     last: Option<Duration>,
     workers: BTreeMap<ProcessId, Worker>,
-    apps: BTreeMap<AppName, App>,
+    apps: BTreeMap<AppName, AppTrend>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ struct Worker {
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
-struct App {
+struct AppTrend {
     /// Requests that were seen to finish, by workers that are gone too.
     total: u64,
     counted: Counted,
@@ -122,7 +122,7 @@ impl Trend {
     }
 }
 
-impl App {
+impl AppTrend {
     fn seen(&mut self, finished: u64, last: Option<Duration>, now: Duration) {
         self.total = self.total.saturating_add(finished);
         self.counted.read(now, self.total);

@@ -32,7 +32,7 @@ pub use prepare::prepare;
 pub use prepare::why_ignored;
 #[cfg(any(test, feature = "testing"))]
 pub use sample::sample;
-pub use served::{Seen, Served, ServedApp, served};
+pub use served::{SeenApp, Served, ServedApp, served};
 pub use sockets::bind_address;
 pub use types::{
     Account, AppPlan, Believes, Blueprint, Fingerprint, Hook, Keeps, MachinePolicy, Plan, Policy, Preload,

@@ -54,7 +54,7 @@ pub struct ServedApp {
 
 /// What is known of an app that was looked at.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct SeenApp {
     /// What runs.
     pub plan: AppPlan,
     /// What its interpreter says.
@@ -64,7 +64,7 @@ pub struct Seen {
 }
 
 /// What `config` and a look at its apps come to.
-pub fn served(config: &Config, health: &HealthConfig, seen: &BTreeMap<AppName, Seen>) -> Served {
+pub fn served(config: &Config, health: &HealthConfig, seen: &BTreeMap<AppName, SeenApp>) -> Served {
     let checks = health.listen.clone().unwrap_or_else(|| vec![Address::Tcp(HEALTH_DEFAULT)]);
     Served {
         apps: config.apps.values().map(|app| served_app(app, seen.get(&app.name))).collect(),
@@ -76,7 +76,7 @@ pub fn served(config: &Config, health: &HealthConfig, seen: &BTreeMap<AppName, S
     }
 }
 
-fn served_app(app: &App, seen: Option<&Seen>) -> ServedApp {
+fn served_app(app: &App, seen: Option<&SeenApp>) -> ServedApp {
     let blueprint = seen.map(|seen| &seen.plan.blueprint);
     let policy = seen.map(|seen| &seen.plan.policy);
     let listen = match (seen, blueprint) {

@@ -172,14 +172,14 @@ impl Preload {
     fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Preload, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Written {
+        enum WrittenPreload {
             Flag(bool),
             Word(Preload),
         }
-        Ok(match Written::deserialize(from)? {
-            Written::Flag(true) => Preload::App,
-            Written::Flag(false) => Preload::Nothing,
-            Written::Word(preload) => preload,
+        Ok(match WrittenPreload::deserialize(from)? {
+            WrittenPreload::Flag(true) => Preload::App,
+            WrittenPreload::Flag(false) => Preload::Nothing,
+            WrittenPreload::Word(preload) => preload,
         })
     }
 }

@@ -138,7 +138,10 @@ pub async fn run(paths: &DaemonPaths) -> Result<(), StartError> {
 }
 
 /// The control socket: as it was before this process was re-executed, or bound.
-fn control_socket(path: &Path, handover: &mut Handover) -> Result<control::Bound, control::BindError> {
+fn control_socket(
+    path: &Path,
+    handover: &mut Handover,
+) -> Result<control::ControlSocket, control::BindError> {
     let address = Address::Unix(path.to_owned());
     // It may be there more than once; the copies are closed with the rest.
     let held = handover.sockets.iter().position(|fd| listeners::bound::is_at(fd.as_fd(), &address));

@@ -15,7 +15,7 @@ use super::shell::Shell;
 use super::signals::Signals;
 use super::state_writer::StateWriter;
 use crate::config::Saturation;
-use crate::control::{ChannelEnds, Given};
+use crate::control::{ChannelEnds, GivenCommand};
 use crate::observe::health::{Pulse, Sources, Vitals};
 use crate::observe::{Counters, Status};
 use crate::supervise::{Action, Command, Event, HandoverBy, Moment, ProcessFact, Supervisor};
@@ -199,7 +199,7 @@ impl Driver {
         }
     }
 
-    fn given(&mut self, Given { command, answer }: Given) {
+    fn given(&mut self, GivenCommand { command, answer }: GivenCommand) {
         match command {
             Command::MigrationPlan { app } => return self.shell.tell_pending(app, &self.view(), answer),
             Command::MigrationHistory { app } => return self.shell.tell_history(&app, answer),

@@ -72,8 +72,8 @@ impl Slot {
     }
 
     /// The same in a worker's orders.
-    pub(super) fn order(&self) -> crate::worker::Slot {
-        crate::worker::Slot::at(u64::from(self.0))
+    pub(super) fn order(&self) -> crate::worker::SlotRange {
+        crate::worker::SlotRange::at(u64::from(self.0))
     }
 }
 

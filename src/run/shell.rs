@@ -27,7 +27,7 @@ use super::socket_activation::Passed;
 use super::tables::Tables;
 use super::worker_process::WorkerHandle;
 use crate::config::{AppName, Config, HealthConfig, Listen, counted};
-use crate::observe::{AppFacts, ConfigStatus, Facts, ReleaseChange};
+use crate::observe::{AppFacts, ConfigStatus, ReleaseChange, ShellFacts};
 use crate::plan::{AppPlan, Blueprint, Prepared, Readiness, Refusal, Resources};
 use crate::supervise::{
     Action, Event, GenerationId, Observation, Outcome, ProcessId, RequestId, Role, Start, StopSignal, View,
@@ -337,7 +337,7 @@ impl Shell {
     }
 
     /// What the picture needs beyond the core's view.
-    pub fn facts(&self, view: &View) -> Facts {
+    pub fn facts(&self, view: &View) -> ShellFacts {
         let serving: BTreeMap<&AppName, &Arc<Blueprint>> =
             view.apps.iter().filter_map(|app| Some((&app.name, app.blueprint.as_ref()?))).collect();
         let facts = |(name, home): (&AppName, &RunningApp)| {
@@ -350,7 +350,7 @@ impl Shell {
         let unseen = view.apps.iter().flat_map(|app| &app.processes).filter(|it| it.rss.is_none());
         let memory = unseen.filter_map(|it| Some((it.id, rss(self.workers.get(&it.id)?.handle.pid())?)));
         let journal = self.children.journal().is_some();
-        Facts { pids: self.pids(), memory: memory.collect(), apps, config, readiness, journal }
+        ShellFacts { pids: self.pids(), memory: memory.collect(), apps, config, readiness, journal }
     }
 
     /// The end: kills what is left of every worker, lets the last hooks run, and removes what was made in the runtime

@@ -29,7 +29,7 @@ use super::worker_process::start_interpreter;
 use super::zygote;
 use crate::config::App;
 use crate::plan::Account;
-use crate::worker::{Message, Mode, Orders, Settings, Surroundings, bundle};
+use crate::worker::{Message, Orders, Settings, ShimMode, Surroundings, bundle};
 
 /// How long one may take to be ready, and a fork to say that it is there.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -190,7 +190,7 @@ impl Warm {
             ..first.launch_spec(format!("{:TITLE$}", "ostler: apps [settings]"))
         };
         let mut orders = Orders::inspect("apps", None, Vec::new());
-        (orders.mode, orders.surroundings) = (Mode::Warm, Some(surroundings));
+        (orders.mode, orders.surroundings) = (ShimMode::Warm, Some(surroundings));
         let nothing = std::fs::File::options().write(true).open("/dev/null").ok()?;
         let outputs = [(nothing.as_fd(), 1), (nothing.as_fd(), 2)];
         let started = start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &outputs);

@@ -34,7 +34,7 @@ use super::wire::{self, Wire};
 use super::worker_process::{self, Admission, SCOREBOARD, StartedWorker};
 use crate::plan::{Account, Blueprint, Preload};
 use crate::supervise::{GenerationId, ProcessId};
-use crate::worker::{HookOrder, Message, Mode, Orders, bundle};
+use crate::worker::{HookOrder, Message, Orders, ShimMode, bundle};
 
 /// The number at which a zygote holds our end of its control socket.
 const OUR_END: i32 = 7;
@@ -82,7 +82,7 @@ pub(super) fn start(
 ) -> Result<(StartedWorker, OwnedFd), String> {
     let mut orders = worker_process::orders((zygote, generation), blueprint, Admission::default(), &[], slot);
     // Its workers answer the probe, each for itself.
-    let mode = if blueprint.preload == Preload::App { Mode::Zygote } else { Mode::Settings };
+    let mode = if blueprint.preload == Preload::App { ShimMode::Zygote } else { ShimMode::Settings };
     (orders.mode, orders.probe, orders.begin) = (mode, None, before);
     orders.addresses = listeners::orders_of(blueprint);
     let title = format!("ostler: {} [zygote {generation}]", blueprint.app);

@@ -25,7 +25,7 @@ const DAY: f64 = 86_400.0;
 pub struct Orders {
     contract: u64,
     /// Serve, or only tell the settings.
-    pub mode: Mode,
+    pub mode: ShimMode,
     /// The app's name.
     pub app: String,
     /// The worker's number, never reused.
@@ -45,7 +45,7 @@ pub struct Orders {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub begin: Option<HookOrder>,
     /// The worker's part of the scoreboard.
-    pub slot: Slot,
+    pub slot: SlotRange,
     /// Whether to wait for admission once loaded.
     pub hold: bool,
     /// The request that the worker has to answer well before it takes requests.
@@ -65,7 +65,7 @@ pub struct Orders {
 /// What the process is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Mode {
+pub enum ShimMode {
     /// Run one worker.
     Worker,
     /// Load the settings, send them, exit 0.
@@ -119,14 +119,14 @@ pub enum ListenerAddress {
 
 /// Where the worker's slot lies on the scoreboard, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Slot {
+pub struct SlotRange {
     /// From the scoreboard's start.
     pub offset: u64,
     /// Its size.
     pub size: u64,
 }
 
-impl Slot {
+impl SlotRange {
     /// The slot with this index.
     pub fn at(index: u64) -> Self {
         let size = SLOT_SIZE as u64;
@@ -165,7 +165,7 @@ impl Orders {
     pub fn inspect(app: &str, entry: Option<String>, args: Vec<String>) -> Self {
         Self {
             contract: CONTRACT,
-            mode: Mode::Inspect,
+            mode: ShimMode::Inspect,
             app: app.to_owned(),
             worker: 0,
             generation: 0,
@@ -174,7 +174,7 @@ impl Orders {
             listeners: Vec::new(),
             addresses: Vec::new(),
             begin: None,
-            slot: Slot::at(0),
+            slot: SlotRange::at(0),
             hold: false,
             probe: None,
             tables: false,
@@ -191,12 +191,12 @@ impl Orders {
         args: Vec<String>,
         addresses: Vec<ListenerAddress>,
     ) -> Self {
-        Self { mode: Mode::Hooks, generation, addresses, ..Self::inspect(app, entry, args) }
+        Self { mode: ShimMode::Hooks, generation, addresses, ..Self::inspect(app, entry, args) }
     }
 
     /// Orders to run worker `worker` of `generation` on slot `slot`; the rest is for the caller to fill in.
-    pub fn worker(app: &str, worker: u64, generation: u64, slot: Slot) -> Self {
-        Self { mode: Mode::Worker, worker, generation, slot, ..Self::inspect(app, None, Vec::new()) }
+    pub fn worker(app: &str, worker: u64, generation: u64, slot: SlotRange) -> Self {
+        Self { mode: ShimMode::Worker, worker, generation, slot, ..Self::inspect(app, None, Vec::new()) }
     }
 
     /// The content of descriptor 4.

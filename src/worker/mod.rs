@@ -140,8 +140,8 @@ use serde::{Deserialize, Serialize};
 pub use class::{Answers, Believes, Keeps, Traits, WorkerClass};
 pub use hook::{Hook, HookOrder, HookWorker};
 pub use message::{
-    AnswerMessage, FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Mode,
-    Orders, ProbeOrder, ProvedMessage, ROOM, RanMessage, Slot, Stage, Surroundings, TablesMessage,
+    AnswerMessage, FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Orders,
+    ProbeOrder, ProvedMessage, ROOM, RanMessage, ShimMode, SlotRange, Stage, Surroundings, TablesMessage,
     ToleranceOrder,
 };
 

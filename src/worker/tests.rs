@@ -27,7 +27,7 @@ fn every_module_imports_only_earlier_ones() {
 
 #[test]
 fn orders_have_the_shape_of_the_contract() {
-    let mut orders = Orders::worker("shop", 17, 3, Slot::at(1));
+    let mut orders = Orders::worker("shop", 17, 3, SlotRange::at(1));
     orders.entry = Some("shop.wsgi:application".to_owned());
     orders.args = vec!["-k".to_owned(), "gthread".to_owned()];
     orders.listeners = vec![

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use ostler::config::AppName;
-use ostler::control::Given;
+use ostler::control::GivenCommand;
 use ostler::observe::{AppStatus, ConfigStatus, Status};
 use ostler::supervise::{
     AppEvent, AppEventKind, AppState, Command as Asked, GenerationId, LastWords, Leftover, Opened, Outcome,
@@ -110,7 +110,7 @@ impl Fake {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async move {
                 let answering = async move {
-                    while let Some(Given { command, answer }) = taken.recv().await {
+                    while let Some(GivenCommand { command, answer }) = taken.recv().await {
                         let _ = given.send(command.clone());
                         answer_command(&command, answer, &events_back, &hold);
                     }

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
-use ostler::control::Line;
+use ostler::control::StreamLine;
 use ostler::supervise::{AppEventKind, Command, Outcome, ScaleTo};
 use serde_json::Value;
 
@@ -199,10 +199,10 @@ fn a_change_is_told_in_order_and_about_its_own_app_alone() {
     let fake = Fake::start();
     let answer = fake.exchange(b"POST /v1/apps/shop/restart HTTP/1.0\r\n\r\n");
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let lines: Vec<Line> = body.lines().map(Line::parse).collect();
-    assert!(matches!(&lines[0], Line::Event(first) if first.app == name("shop")));
-    assert_eq!(lines[1..3], [Line::Event(ready("shop", 1)), Line::Event(ready("shop", 2))]);
-    assert!(matches!(&lines[3], Line::Outcome(Outcome::Done { .. })));
+    let lines: Vec<StreamLine> = body.lines().map(StreamLine::parse).collect();
+    assert!(matches!(&lines[0], StreamLine::Event(first) if first.app == name("shop")));
+    assert_eq!(lines[1..3], [StreamLine::Event(ready("shop", 1)), StreamLine::Event(ready("shop", 2))]);
+    assert!(matches!(&lines[3], StreamLine::Outcome(Outcome::Done { .. })));
     assert_eq!(lines.len(), 4);
 }
 
@@ -239,9 +239,9 @@ fn a_slow_reader_is_told_how_much_it_missed() {
         let kind = AppEventKind::PrepareFailed { reason: reason.clone(), detail: String::new() };
         fake.events.send(event("shop", kind)).unwrap();
     }
-    let lines = BufReader::new(stream).lines().map(|line| Line::parse(&line.unwrap()));
+    let lines = BufReader::new(stream).lines().map(|line| StreamLine::parse(&line.unwrap()));
     let missed = lines.into_iter().find_map(|line| match line {
-        Line::Lagged(missed) => Some(missed),
+        StreamLine::Lagged(missed) => Some(missed),
         _ => None,
     });
     assert!(missed.unwrap() > 0);

@@ -6,7 +6,7 @@ use crate::cli::client::Client;
 use crate::cli::follow::{explanation, next};
 use crate::cli::screen::one_line;
 use crate::config::AppName;
-use crate::control::protocol::Line;
+use crate::control::protocol::StreamLine;
 use crate::observe::words::Tone;
 use crate::supervise::{AppEvent, Command, Outcome};
 
@@ -54,13 +54,13 @@ async fn to_the_end(
                 "ostlerd went away before it said how this went; it is below as soon as it is back".into()
             );
         };
-        match Line::parse(&text) {
-            Line::Event(event) => {
+        match StreamLine::parse(&text) {
+            StreamLine::Event(event) => {
                 let _ = heard.send(ChangeUpdate::Step(number, event)).await;
             }
-            Line::Outcome(outcome) => return Ok(outcome),
-            Line::Error(message, _) => return Err(one_line(&message)),
-            Line::Lagged(_) | Line::Unknown(_) => {}
+            StreamLine::Outcome(outcome) => return Ok(outcome),
+            StreamLine::Error(message, _) => return Err(one_line(&message)),
+            StreamLine::Lagged(_) | StreamLine::Unknown(_) => {}
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::cli::client::Client;
 use crate::cli::error::VerbError;
 use crate::cli::follow::{explanation, next, still_read};
 use crate::cli::screen::{Colour, Screen, complain, duration, one_line, say};
-use crate::control::protocol::{Line, exit};
+use crate::control::protocol::{StreamLine, exit};
 use crate::supervise::{Command, Outcome, interrupted};
 
 const REDRAW: Duration = Duration::from_millis(200);
@@ -69,10 +69,10 @@ async fn to_the_end(client: &Client, command: &Command, show: &DrainDisplay) -> 
         if let DrainDisplay::Json = show {
             still_read(say(&text))?;
         }
-        match Line::parse(&text) {
-            Line::Outcome(outcome) => return Ok(outcome),
-            Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
-            Line::Event(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+        match StreamLine::parse(&text) {
+            StreamLine::Outcome(outcome) => return Ok(outcome),
+            StreamLine::Error(message, exit) => return Err(VerbError::said(exit, message)),
+            StreamLine::Event(_) | StreamLine::Lagged(_) | StreamLine::Unknown(_) => {}
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::edge::{Printed, Tls, Wanted, print};
 use crate::cli::error::VerbError;
 use crate::cli::follow::{explanation, next};
 use crate::cli::screen::{complain, plain, say};
-use crate::control::protocol::{Line, exit};
+use crate::control::protocol::{StreamLine, exit};
 use crate::plan::{self, Served};
 use crate::supervise::{Command, Outcome};
 
@@ -52,13 +52,13 @@ async fn ask(client: &Client) -> Result<Served, VerbError> {
         let Some(text) = next(&mut feed).await? else {
             return Err(VerbError::said(exit::UNREACHABLE, "ostlerd went away before it answered"));
         };
-        match Line::parse(&text) {
-            Line::Outcome(Outcome::Served { served }) => return Ok(*served),
-            Line::Outcome(other) => {
+        match StreamLine::parse(&text) {
+            StreamLine::Outcome(Outcome::Served { served }) => return Ok(*served),
+            StreamLine::Outcome(other) => {
                 return Err(VerbError::said(other.exit_status(), explanation(&other, None, false)));
             }
-            Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
-            Line::Event(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+            StreamLine::Error(message, exit) => return Err(VerbError::said(exit, message)),
+            StreamLine::Event(_) | StreamLine::Lagged(_) | StreamLine::Unknown(_) => {}
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::cli::client::{Client, ClientError};
 use crate::cli::error::VerbError;
 use crate::cli::screen::{Colour, Screen, plain, say};
 use crate::cli::sentence::sentence;
-use crate::control::protocol::{Line, exit};
+use crate::control::protocol::{StreamLine, exit};
 
 /// Prints every line until ostlerd goes away (69) or the reader does.
 pub(super) async fn run(client: &Client, json: bool) -> Result<u8, VerbError> {
@@ -26,12 +26,12 @@ pub(super) async fn run(client: &Client, json: bool) -> Result<u8, VerbError> {
         }
         let now =
             screen.paint(Colour::Faint, &humantime::format_rfc3339_millis(SystemTime::now()).to_string());
-        match Line::parse(&line) {
-            Line::Event(event) => say(&format!("{now}  {}", sentence(screen, &event)))?,
-            Line::Lagged(missed) => {
+        match StreamLine::parse(&line) {
+            StreamLine::Event(event) => say(&format!("{now}  {}", sentence(screen, &event)))?,
+            StreamLine::Lagged(missed) => {
                 say(&format!("{now}  ({missed} events were missed: this reader is too slow)"))?
             }
-            Line::Outcome(_) | Line::Error(..) | Line::Unknown(_) => {
+            StreamLine::Outcome(_) | StreamLine::Error(..) | StreamLine::Unknown(_) => {
                 say(&format!("{now}  {}", plain(&line)))?
             }
         }

@@ -6,7 +6,7 @@ use crate::cli::follow::{explanation, next, still_read};
 use crate::cli::screen::How;
 use crate::cli::screen::{Screen, complain, say};
 use crate::cli::{history, pending};
-use crate::control::protocol::{Line, exit};
+use crate::control::protocol::{StreamLine, exit};
 use crate::supervise::{Command, Outcome};
 
 /// Asks for a picture and prints it; what happens meanwhile is no part of it.
@@ -16,10 +16,10 @@ pub(super) async fn shown(client: &Client, command: &Command, how: How) -> Resul
         let Some(text) = next(&mut feed).await? else {
             return Err(VerbError::said(exit::UNREACHABLE, "ostlerd went away before it answered"));
         };
-        match Line::parse(&text) {
-            Line::Outcome(outcome) => break (outcome, text),
-            Line::Error(message, exit) => return Err(VerbError::said(exit, message)),
-            Line::Event(_) | Line::Lagged(_) | Line::Unknown(_) => {}
+        match StreamLine::parse(&text) {
+            StreamLine::Outcome(outcome) => break (outcome, text),
+            StreamLine::Error(message, exit) => return Err(VerbError::said(exit, message)),
+            StreamLine::Event(_) | StreamLine::Lagged(_) | StreamLine::Unknown(_) => {}
         }
     };
     let screen = Screen::stdout();

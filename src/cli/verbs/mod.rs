@@ -23,7 +23,7 @@ use super::error::VerbError;
 use super::follow::follow;
 use super::logs;
 use super::screen::{How, complain, plain, say};
-use crate::control::protocol::{Refusal, exit};
+use crate::control::protocol::{RequestRefusal, exit};
 use crate::supervise::Command;
 
 /// Does what the arguments say; gives the exit status.
@@ -46,7 +46,7 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
         // Whoever read this has seen enough.
         Err(VerbError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => 0,
         Err(error) => {
-            let refusal = Refusal { error: error.to_string(), exit: error.exit_status() };
+            let refusal = RequestRefusal { error: error.to_string(), exit: error.exit_status() };
             if common.how.json {
                 let text = serde_json::to_string(&refusal).expect("a refusal is text and a number");
                 // Standard error says it as well.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{status, wait};
 use crate::config::AppName;
-use crate::observe::{Facts, Status, end_words, failure, notes, status_line};
+use crate::observe::{ShellFacts, Status, end_words, failure, notes, status_line};
 use crate::plan::{self, AppPlan, Blueprint, Plan, Prepared, Refusal};
 use crate::supervise::{
     Action, AppState, Command, Event, Exit, Found, GenerationId, LastWords, LinkFact, LinkOrder,
@@ -183,7 +183,7 @@ impl SimulatedShop {
     }
 
     fn status(&self) -> Status {
-        let mut facts = Facts::default();
+        let mut facts = ShellFacts::default();
         facts.config.valid = true;
         Status::new(&self.core.view(self.now), &facts)
     }

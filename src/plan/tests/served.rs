@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config::{Address, Config, Edge, HEALTH_DEFAULT, HealthConfig, Preset};
-use crate::plan::{Seen, Served, served};
+use crate::plan::{SeenApp, Served, served};
 
 fn config(more: &str) -> Config {
     let app = listening(more);
@@ -22,7 +22,7 @@ fn seen(config: &Config, settings: Settings, listeners: &[&str]) -> Served {
     let app = config.apps.values().next().unwrap();
     let (plan, _) = planned(app, &facts(settings.clone()));
     let listeners = listeners.iter().map(|text| text.parse().unwrap()).collect();
-    let seen = Seen { plan, settings: Some(settings), listeners };
+    let seen = SeenApp { plan, settings: Some(settings), listeners };
     served(config, &config.health, &[(app.name.clone(), seen)].into())
 }
 

@@ -22,7 +22,7 @@ use super::opening::OpenLimit;
 use super::output::OutputReader;
 use super::speech::Speech;
 use crate::config::counted;
-use crate::migrate::{Orders, WatchMessage, WatchOrder, bundle};
+use crate::migrate::{MigrateOrders, WatchMessage, WatchOrder, bundle};
 use crate::plan::Blueprint;
 use crate::run::launch::LaunchSpec;
 use crate::run::process::{Children, ProcessHandle};
@@ -108,7 +108,7 @@ pub(super) fn database() -> (DatabaseHandle, mpsc::UnboundedReceiver<WatchOrder>
 pub(super) fn start(
     children: &Children,
     blueprint: &Blueprint,
-    orders: &Orders,
+    orders: &MigrateOrders,
     (patience, opens): (DatabasePatience, OpenLimit),
     told: mpsc::UnboundedReceiver<WatchOrder>,
 ) -> Result<DatabaseTask, String> {

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::database::{self, DatabaseHandle, DatabasePatience, DatabaseTask};
-use crate::migrate::{Orders, WatchOrder};
+use crate::migrate::{MigrateOrders, WatchOrder};
 use crate::plan::Blueprint;
 use crate::run::proc;
 use crate::run::process::Children;
@@ -77,7 +77,7 @@ impl OpenLimit {
 /// Opens a database when its turn comes. What is heard of it is told, first of all that it waits.
 pub(super) fn open(
     (children, blueprint): (Children, Arc<Blueprint>),
-    orders: Orders,
+    orders: MigrateOrders,
     (patience, limit): (DatabasePatience, Duration),
     turns: Turns,
     mut tell: impl FnMut(MigrationFact) + Send + 'static,

@@ -10,7 +10,7 @@ use super::database::DatabasePatience;
 use super::name::RunName;
 use super::opening::{self, Turns};
 use crate::config::AppName;
-use crate::migrate::{Mode, Names, Orders, Serving};
+use crate::migrate::{MigrateMode, MigrateOrders, Names, Serving};
 use crate::plan::{Blueprint, Database, Migrate, Refusal};
 use crate::run::prepare;
 use crate::run::process::Children;
@@ -66,7 +66,7 @@ impl PendingCheck {
         let RunName { tag, host, .. } = &RunName::new(app, RunId(0), SystemTime::now());
         let names = Names { tag, blueprint, host };
         let lock_file: &Path = &self.locks.join(app.as_str());
-        let mut orders = Orders::new(Mode::Watch, names, migrate, database, lock_file);
+        let mut orders = MigrateOrders::new(MigrateMode::Watch, names, migrate, database, lock_file);
         (orders.serving, orders.plan) = (self.serving.clone(), true);
         if Some(database) == migrate.databases.first() {
             orders = orders.beyond(migrate);

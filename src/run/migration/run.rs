@@ -17,7 +17,7 @@ use super::opening::{self, Turns};
 use super::orphans;
 use super::serving;
 use crate::config::AppName;
-use crate::migrate::{Mode, Names, Orders, Serving, WatchOrder};
+use crate::migrate::{MigrateMode, MigrateOrders, Names, Serving, WatchOrder};
 use crate::plan::{Blueprint, MigrateCommand};
 use crate::run::process::Children;
 use crate::supervise::{
@@ -123,7 +123,7 @@ impl Run {
             return self.reporter.tell(MigrationFact::Opened(Opened { unwatched, ..Opened::default() }));
         }
         super::make_lock_file(&self.lock_file, blueprint.account.as_ref());
-        let mut orders = self.orders(Mode::Watch);
+        let mut orders = self.orders(MigrateMode::Watch);
         orders.serving = self.serving.clone();
         // Once in a run, and before it changes anything.
         if index == 0 && self.outputs.is_empty() && !self.is_running() {
@@ -137,12 +137,12 @@ impl Run {
         self.database = Side::Started(side);
     }
 
-    fn orders(&self, mode: Mode) -> Orders {
+    fn orders(&self, mode: MigrateMode) -> MigrateOrders {
         let Opening { blueprint, migrate, .. } = &self.opening;
         let database = &migrate.databases[self.index];
         let RunName { tag, host, .. } = &self.name;
         let names = Names { tag, blueprint, host };
-        Orders::new(mode, names, migrate, database, &self.lock_file)
+        MigrateOrders::new(mode, names, migrate, database, &self.lock_file)
     }
 
     fn failed(&self, message: String) {
@@ -202,7 +202,7 @@ impl Run {
     pub(super) fn run_migration(&mut self, checks: bool, tasks: &mut JoinSet<()>) {
         let (what, env) = match &self.opening.migrate.command {
             MigrateCommand::Django | MigrateCommand::DjangoApp { .. } => {
-                let mut orders = self.orders(Mode::Run);
+                let mut orders = self.orders(MigrateMode::Run);
                 orders.unchecked = !checks;
                 (CommandProgram::Django(orders.to_json()), BTreeMap::new())
             }

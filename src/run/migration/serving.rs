@@ -22,7 +22,7 @@ use crate::run::worker_process::{
 };
 use crate::run::{launch::LaunchSpec, stand};
 use crate::supervise::{Exit, GenerationId, LastWords, Proof, Tolerance};
-use crate::worker::{ListenerAddress, ListenerOrder, Message, Orders, SLOT_SIZE, Slot, bundle};
+use crate::worker::{ListenerAddress, ListenerOrder, Message, Orders, SLOT_SIZE, SlotRange, bundle};
 
 /// How long it may take to end once it has answered.
 const END: Duration = Duration::from_secs(5);
@@ -74,7 +74,7 @@ impl AskedWorker {
     ) -> io::Result<AskedWorker> {
         let (listener, port) = own_socket()?;
         let slot = memory_file::of_one_size("ostler-slot", &[0; SLOT_SIZE])?;
-        let mut orders = Orders::worker(blueprint.app.as_str(), 0, generation.0, Slot::at(0));
+        let mut orders = Orders::worker(blueprint.app.as_str(), 0, generation.0, SlotRange::at(0));
         orders.entry = Some(blueprint.entry.clone());
         orders.args = blueprint.args.clone();
         let address = ListenerAddress::Inet(Ipv4Addr::LOCALHOST.to_string(), port);

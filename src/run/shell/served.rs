@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Shell;
 use crate::config::Address;
-use crate::plan::{self, Plan, Seen};
+use crate::plan::{self, Plan, SeenApp};
 use crate::supervise::Outcome;
 
 impl Shell {
@@ -16,7 +16,7 @@ impl Shell {
             let settings = self.inspections.get(&name, &plan.blueprint).map(|record| record.settings.clone());
             let bound = self.apps.get(&name).map(|home| home.listeners.all()).unwrap_or_default();
             let listeners = bound.iter().filter_map(|it| it.name.to_string().parse::<Address>().ok());
-            seen.insert(name, Seen { plan, settings, listeners: listeners.collect() });
+            seen.insert(name, SeenApp { plan, settings, listeners: listeners.collect() });
         }
         let served = Box::new(plan::served(&self.config, &self.health, &seen));
         Outcome::Served { served }
