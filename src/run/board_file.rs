@@ -29,7 +29,7 @@ const LONGEST: u64 = 64;
 const NAME_MOST: usize = 249;
 
 /// Which file it is: device and inode.
-pub(super) type Identity = (u64, u64);
+pub(super) type BoardFileId = (u64, u64);
 
 /// Makes the memory, all zeros and of `size` bytes for ever, and the note at `path`. Whatever was there before is removed,
 /// so that workers of an earlier ostlerd never write into this one.
@@ -70,7 +70,7 @@ pub(super) fn is_memory(file: &File) -> bool {
     fcntl(file, FcntlArg::F_GET_SEALS).is_ok()
 }
 
-pub(super) fn identity(file: &File) -> io::Result<Identity> {
+pub(super) fn identity(file: &File) -> io::Result<BoardFileId> {
     let meta = file.metadata()?;
     Ok((major(meta.dev()) << 32 | minor(meta.dev()), meta.ino()))
 }
@@ -81,7 +81,7 @@ pub(super) enum Left {
     /// A file that an ostlerd before this way has made.
     File(File),
     /// Memory, to be found where somebody has it open.
-    Memory(Identity),
+    Memory(BoardFileId),
 }
 
 /// What an earlier ostlerd has left at `path`.
@@ -99,7 +99,7 @@ pub(super) fn left(path: &Path) -> io::Result<Left> {
     Ok(noted(&text).map_or(Left::File(file), Left::Memory))
 }
 
-fn noted(text: &str) -> Option<Identity> {
+fn noted(text: &str) -> Option<BoardFileId> {
     let mut words = text.trim_end().strip_prefix(NOTE)?.split_ascii_whitespace().map(str::parse);
     Some((words.next()?.ok()?, words.next()?.ok()?)).filter(|_| words.next().is_none())
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::time::{ClockId, clock_gettime};
 
-use super::board_file::{self, Identity};
+use super::board_file::{self, BoardFileId};
 use crate::supervise::{Observation, Stage};
 use crate::worker::{CONTRACT, SLOT_SIZE};
 
@@ -102,7 +102,7 @@ impl Scoreboard {
     }
 
     /// Whether it is the memory of this note.
-    pub(super) fn is(&self, identity: Identity) -> bool {
+    pub(super) fn is(&self, identity: BoardFileId) -> bool {
         board_file::identity(&self.file).is_ok_and(|own| own == identity)
     }
 

@@ -27,13 +27,13 @@ pub(super) use socket_path::SocketPath;
 const MODE: u32 = 0o666;
 
 /// Device and inode of a file.
-pub(super) type Identity = (u64, u64);
+pub(super) type SocketFileId = (u64, u64);
 
 /// The file of a socket that is bound; removed when this is dropped, if it is still the same file.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     place: SocketPath,
-    identity: Identity,
+    identity: SocketFileId,
     /// Where it was made; `None` of one that an earlier ostlerd has made.
     folder: Option<Arc<Folder>>,
     /// Whether the file stays when the socket is closed.
@@ -42,12 +42,12 @@ pub(super) struct SocketFile {
 
 impl SocketFile {
     /// The file of a socket that an earlier ostlerd bound. Where it is another one by now, it is not touched.
-    pub(super) fn again(place: SocketPath, identity: Identity) -> SocketFile {
+    pub(super) fn again(place: SocketPath, identity: SocketFileId) -> SocketFile {
         SocketFile { place, identity, folder: None, kept: false }
     }
 
     /// Device and inode.
-    pub(super) fn identity(&self) -> Identity {
+    pub(super) fn identity(&self) -> SocketFileId {
         self.identity
     }
 

@@ -20,7 +20,7 @@ use super::messages::Messages;
 use super::paper::Paper;
 use super::process::ProcessHandle;
 use super::speaker::receive;
-use crate::worker::{FailedMessage, Message, Stage};
+use crate::worker::{FailedMessage, Message, FailureStage};
 
 /// So much is read at once.
 const READ_MOST: usize = 8192;
@@ -153,7 +153,7 @@ impl Wire {
              would leave it running: if it is a script, write `exec` before its last command, as in \
              `exec /path/to/python \"$@\"`; else name the interpreter itself"
         );
-        Message::Failed(FailedMessage { stage: Stage::Boot, message, traceback: String::new() })
+        Message::Failed(FailedMessage { stage: FailureStage::Boot, message, traceback: String::new() })
     }
 }
 

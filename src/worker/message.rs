@@ -278,7 +278,7 @@ pub struct RanMessage {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct FailedMessage {
     /// Where it failed.
-    pub stage: Stage,
+    pub stage: FailureStage,
     /// One sentence.
     pub message: String,
     /// Its traceback, or the probe's answer; may be empty.
@@ -289,7 +289,7 @@ pub struct FailedMessage {
 /// Where a worker failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Stage {
+pub enum FailureStage {
     /// gunicorn's settings, or gunicorn itself.
     Settings,
     /// The app's import.

@@ -141,7 +141,7 @@ pub use class::{Answers, Believes, Keeps, Traits, WorkerClass};
 pub use hook::{Hook, HookOrder, HookWorker};
 pub use message::{
     AnswerMessage, FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Orders,
-    ProbeOrder, ProvedMessage, ROOM, RanMessage, ShimMode, SlotRange, Stage, Surroundings, TablesMessage,
+    ProbeOrder, ProvedMessage, ROOM, RanMessage, ShimMode, SlotRange, FailureStage, Surroundings, TablesMessage,
     ToleranceOrder,
 };
 

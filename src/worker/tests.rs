@@ -96,7 +96,7 @@ fn messages_are_read_as_they_are_sent() {
     assert_eq!(Message::parse(b"{\"event\": \"ready\"}").unwrap(), Message::Ready);
     let failed = br#"{"stage": "import", "message": "no", "traceback": "a\nb", "event": "failed"}"#;
     let expected =
-        FailedMessage { stage: Stage::Import, message: "no".to_owned(), traceback: "a\nb".to_owned() };
+        FailedMessage { stage: FailureStage::Import, message: "no".to_owned(), traceback: "a\nb".to_owned() };
     assert_eq!(Message::parse(failed).unwrap(), Message::Failed(expected));
 }
 
@@ -107,7 +107,7 @@ fn a_stage_from_the_future_is_still_a_failure() {
     else {
         panic!("not a failure");
     };
-    assert_eq!(failed.stage, Stage::Unknown);
+    assert_eq!(failed.stage, FailureStage::Unknown);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Statx};
 
 use super::super::adopt::SCOREBOARD;
-use super::super::board_file::{self, Identity, Left};
+use super::super::board_file::{self, BoardFileId, Left};
 use super::super::environ;
 use super::super::files;
 use super::super::identity;
@@ -41,7 +41,7 @@ struct ExpectedApp {
     /// `None` of an app that is not configured any more.
     uid: Option<u32>,
     /// The scoreboard that is there now.
-    board: Option<Identity>,
+    board: Option<BoardFileId>,
     /// The mark in the environment, for a directory that was moved away.
     mark: String,
 }
@@ -129,14 +129,14 @@ impl OwnershipProof {
 }
 
 /// Which scoreboard is the app's: the memory that is noted there, or the file itself.
-fn board_at(path: &Path) -> Option<Identity> {
+fn board_at(path: &Path) -> Option<BoardFileId> {
     match board_file::left(path).ok()? {
         Left::Memory(identity) => Some(identity),
         Left::File(file) => board_file::identity(&file).ok(),
     }
 }
 
-fn identity_of(board: &Statx) -> Identity {
+fn identity_of(board: &Statx) -> BoardFileId {
     (u64::from(board.stx_dev_major) << 32 | u64::from(board.stx_dev_minor), board.stx_ino)
 }
 

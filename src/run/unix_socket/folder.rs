@@ -11,7 +11,7 @@ use nix::sys::socket::UnixAddr;
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
 
-use super::{Identity, failed};
+use super::{SocketFileId, failed};
 use crate::plan::Account;
 use crate::run::files;
 use crate::run::listen_error::ListenError;
@@ -81,7 +81,7 @@ impl Folder {
     }
 
     /// What the name is now.
-    pub(super) fn look(&self) -> Result<Option<(Identity, FileKind)>, ListenError> {
+    pub(super) fn look(&self) -> Result<Option<(SocketFileId, FileKind)>, ListenError> {
         files::at(&self.path);
         match fstatat(&self.fd, self.name.as_os_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(((stat.st_dev, stat.st_ino), FileKind::of(&stat)))),
@@ -91,7 +91,7 @@ impl Folder {
     }
 
     /// Removes the file, if it is still this one.
-    pub(super) fn remove(&self, identity: Identity) -> Result<(), ListenError> {
+    pub(super) fn remove(&self, identity: SocketFileId) -> Result<(), ListenError> {
         if self.look()?.is_none_or(|(found, _)| found != identity) {
             return Ok(());
         }
