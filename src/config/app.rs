@@ -26,12 +26,12 @@ use super::workers::{self, WORKERS_MOST, Workers};
 use super::{names, static_files};
 
 /// One app, before its first `[section]`.
-pub(super) static APP: Shape = Shape { title: "", groups: &[App::KEYS] };
+pub(super) static APP: Shape = Shape { title: "", groups: &[AppConfig::KEYS] };
 
 keys! {
     /// One app as configured; `None` where the file does not say (gunicorn's own settings or a default decide).
     #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-    pub struct App of {
+    pub struct AppConfig of {
         /// Its name.
         name: AppName,
         /// The file that it stands in.
@@ -110,7 +110,7 @@ pub(super) struct CheckedApp {
     pub(super) name: AppName,
     pub(super) place: Place,
     pub(super) listen: Vec<(Address, Place)>,
-    pub(super) app: Option<App>,
+    pub(super) app: Option<AppConfig>,
 }
 
 /// Checks the table of one app, `place` being where it begins.
@@ -122,7 +122,7 @@ pub(super) fn check(
 ) -> CheckedApp {
     let before = checker.problems.len();
     let section = checker.section(&APP, table, place.clone());
-    let mut app = App::read(checker, &section, name.clone(), checker.source.file.to_owned());
+    let mut app = AppConfig::read(checker, &section, name.clone(), checker.source.file.to_owned());
     let migrate = section.field("migrate", "").and_then(|field| field.value.get_ref().as_table());
     if !migrate.is_some_and(|table| table.contains_key("open_timeout")) {
         app.migrate.budgets.open_timeout = app.rollout.boot_timeout;

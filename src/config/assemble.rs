@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::app::{self, App, CheckedApp};
+use super::app::{self, AppConfig, CheckedApp};
 use super::belongs;
 use super::check::{Checker, Field};
 use super::edge::EDGE;
@@ -19,7 +19,7 @@ use super::types::{Address, AppName};
 /// Text of one app's file to its type: what `load` does for a file of `apps.d`, without the file.
 ///
 /// `is_root` is whether ostlerd runs as root, where `user` is required.
-pub fn parse_app(name: &AppName, text: &str, file: &Path, is_root: bool) -> Result<App, Problems> {
+pub fn parse_app(name: &AppName, text: &str, file: &Path, is_root: bool) -> Result<AppConfig, Problems> {
     let folder = file.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
     let (checked, problems) = app_file(name, text, (file, &folder.join("ostler.toml")), is_root);
     let (apps, more) = assemble(checked.into_iter().collect());
@@ -91,7 +91,7 @@ pub(super) fn no_name(place: Place, rule: &str) -> Problem {
 }
 
 /// Puts the apps together and finds what is wrong between them.
-pub(super) fn assemble(checked: Vec<CheckedApp>) -> (BTreeMap<AppName, App>, Vec<Problem>) {
+pub(super) fn assemble(checked: Vec<CheckedApp>) -> (BTreeMap<AppName, AppConfig>, Vec<Problem>) {
     let mut problems = clashes(&checked);
     let mut apps = BTreeMap::new();
     let mut seen: BTreeMap<AppName, Place> = BTreeMap::new();
@@ -149,9 +149,9 @@ fn clash(name: &AppName, address: &Address, place: &Place, first: (&AppName, &Ad
 
 /// The apps, or all problems file by file, in the order of their lines.
 pub(super) fn finish(
-    apps: BTreeMap<AppName, App>,
+    apps: BTreeMap<AppName, AppConfig>,
     mut problems: Vec<Problem>,
-) -> Result<BTreeMap<AppName, App>, Problems> {
+) -> Result<BTreeMap<AppName, AppConfig>, Problems> {
     if problems.is_empty() {
         return Ok(apps);
     }

@@ -3,7 +3,7 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
-use super::app::App;
+use super::app::AppConfig;
 use super::source::shortened;
 
 /// Worker classes by a part of their dotted names, and what takes their place.
@@ -65,7 +65,7 @@ pub fn own_program(name: &str) -> Option<&'static str> {
 }
 
 /// What of an app is known not to run, before anything is started: why, and what to do.
-pub fn cannot_run(app: &App) -> Option<String> {
+pub fn cannot_run(app: &AppConfig) -> Option<String> {
     let name = app.python.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let served = match name.as_str() {
         "gunicorn" => Some("`app` names the app, and gunicorn's arguments are `args`".to_owned()),

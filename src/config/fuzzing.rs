@@ -28,7 +28,10 @@ fn app_toml(bytes: &[u8]) {
             Ok(app) => {
                 // The next ostlerd reads it from the state.
                 let kept = serde_json::to_vec(&app).expect("its keys are text");
-                assert_eq!(serde_json::from_slice::<super::App>(&kept).expect("as it was written"), app);
+                assert_eq!(
+                    serde_json::from_slice::<super::AppConfig>(&kept).expect("as it was written"),
+                    app
+                );
             }
             Err(problems) => {
                 assert!(!problems.is_empty());

@@ -43,7 +43,7 @@ mod workers;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use app::App;
+pub use app::AppConfig;
 pub use assemble::parse_app;
 pub use breaking::Breaking;
 pub use budgets::{Budgets, Override};

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::app::App;
+use super::app::AppConfig;
 use super::edge::Edge;
 use super::health::HealthConfig;
 use super::types::AppName;
@@ -16,7 +16,7 @@ pub struct Config {
     /// The main file.
     pub file: PathBuf,
     /// Every app, from the main file and from `apps.d`.
-    pub apps: BTreeMap<AppName, App>,
+    pub apps: BTreeMap<AppName, AppConfig>,
     /// `[edge]`.
     pub edge: Edge,
     /// `[health]` of the main file.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::config::{App, env_name_fault, shortened};
+use crate::config::{AppConfig, env_name_fault, shortened};
 
 use super::facts::EnvFile;
 use super::types::{Account, Refusal};
@@ -23,7 +23,7 @@ const TOTAL_MOST: usize = 1024 * 1024;
 ///
 /// A variable, or all of them together, longer than the kernel takes; a reserved or malformed name.
 pub fn environment(
-    app: &App,
+    app: &AppConfig,
     python: &Path,
     account: &Account,
     env_files: &[EnvFile],

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::config::{App, DatabaseUrl, MigrateConfig, is_database_url, shortened};
+use crate::config::{AppConfig, DatabaseUrl, MigrateConfig, is_database_url, shortened};
 
 use super::facts::Facts;
 use super::migrate::{Database, Migrate, MigrateCommand, NoMigrations};
@@ -15,7 +15,7 @@ use super::types::Refusal;
 ///
 /// The database's URL is to be found in a variable that is not set, or that holds none.
 pub(super) fn migration(
-    app: &App,
+    app: &AppConfig,
     facts: &Facts,
     env: &BTreeMap<String, String>,
     notes: &mut Vec<String>,
@@ -62,7 +62,7 @@ pub(super) fn migration(
 }
 
 /// Why nothing is run; `None` where something is.
-pub(super) fn why_none(app: &App, facts: &Facts) -> Option<NoMigrations> {
+pub(super) fn why_none(app: &AppConfig, facts: &Facts) -> Option<NoMigrations> {
     let config = &app.migrate;
     match config.enabled {
         Some(false) => return Some(NoMigrations::Off),
@@ -80,7 +80,7 @@ pub(super) fn why_none(app: &App, facts: &Facts) -> Option<NoMigrations> {
 }
 
 /// The URL itself.
-fn url(app: &App, url: &DatabaseUrl, env: &BTreeMap<String, String>) -> Result<String, Refusal> {
+fn url(app: &AppConfig, url: &DatabaseUrl, env: &BTreeMap<String, String>) -> Result<String, Refusal> {
     let name = match url {
         DatabaseUrl::Text(text) => return Ok(text.clone()),
         DatabaseUrl::Env(name) => name,

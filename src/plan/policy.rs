@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{App, WORKERS_MOST, Workers, words};
+use crate::config::{AppConfig, WORKERS_MOST, Workers, words};
 use crate::worker::{Settings, WorkerClass};
 
 use super::facts::Facts;
@@ -13,7 +13,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 const REQUESTS_MOST: u64 = 1_000_000_000;
 
 /// The app's policy. What gunicorn says is bounded: no number of its can stall or flood the machine.
-pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut Vec<String>) -> Policy {
+pub(super) fn policy(app: &AppConfig, facts: &Facts, class: WorkerClass, notes: &mut Vec<String>) -> Policy {
     let settings = &facts.settings;
     let mut notes = Bounds { app: app.name.as_str(), notes };
     let limits = &app.limits;
@@ -53,12 +53,12 @@ pub(super) fn policy(app: &App, facts: &Facts, class: WorkerClass, notes: &mut V
     }
 }
 
-fn range(app: &App) -> Option<WorkerRange> {
+fn range(app: &AppConfig) -> Option<WorkerRange> {
     let Some(Workers::Range(range)) = app.workers else { return None };
     Some(range)
 }
 
-fn workers(app: &App, facts: &Facts, notes: &mut Bounds<'_>) -> u32 {
+fn workers(app: &AppConfig, facts: &Facts, notes: &mut Bounds<'_>) -> u32 {
     let Settings { workers, workers_set, .. } = facts.settings;
     match app.workers {
         Some(Workers::Count(count)) => count,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::config::{App, ProbeConfig, shortened};
+use crate::config::{AppConfig, ProbeConfig, shortened};
 use crate::worker::{Answers, Hook, Settings, WorkerClass};
 
 use super::environment::environment;
@@ -22,13 +22,13 @@ const THREADS_MOST: u32 = 100_000;
 ///
 /// The configuration's word counts first, then gunicorn's own settings, then a default. The settings come from
 /// the app's interpreter and are trusted in nothing: every number is bounded, every text shortened.
-pub fn prepare(app: &App, facts: &Facts) -> (Prepared, Vec<String>) {
+pub fn prepare(app: &AppConfig, facts: &Facts) -> (Prepared, Vec<String>) {
     let mut notes = Vec::new();
     let prepared = decide(app, facts, &mut notes);
     (prepared, notes)
 }
 
-fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
+fn decide(app: &AppConfig, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
     let settings = &facts.settings;
     let account = facts.account.as_ref().unwrap_or(&facts.own);
     let class = support::class(app.name.as_str(), settings, notes)?;
@@ -62,7 +62,7 @@ fn decide(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
     Ok(AppPlan { blueprint: Arc::new(blueprint), policy, migrate })
 }
 
-fn commands(app: &App) -> BTreeMap<String, Vec<String>> {
+fn commands(app: &AppConfig) -> BTreeMap<String, Vec<String>> {
     app.processes.iter().map(|(name, process)| (name.clone(), process.command.clone())).collect()
 }
 
@@ -86,7 +86,7 @@ fn capacity(class: WorkerClass, settings: &Settings) -> Option<u32> {
     }
 }
 
-fn preload(app: &App, settings: &Settings) -> Preload {
+fn preload(app: &AppConfig, settings: &Settings) -> Preload {
     match app.preload.unwrap_or(settings.preload_app) {
         true => Preload::App,
         false if settings.conf.is_some() => Preload::Settings,
@@ -94,7 +94,7 @@ fn preload(app: &App, settings: &Settings) -> Preload {
     }
 }
 
-fn umask(app: &App, settings: &Settings) -> u32 {
+fn umask(app: &AppConfig, settings: &Settings) -> u32 {
     app.umask.unwrap_or(if settings.umask_set { settings.umask & 0o777 } else { 0o022 })
 }
 
@@ -106,7 +106,7 @@ fn hooks(settings: &Settings) -> Vec<Hook> {
 }
 
 /// A note for each of gunicorn's settings that has no effect here, or another one than its writer may expect.
-fn not_followed(app: &App, facts: &Facts, account: &Account, notes: &mut Vec<String>) {
+fn not_followed(app: &AppConfig, facts: &Facts, account: &Account, notes: &mut Vec<String>) {
     let name = &app.name;
     let settings = &facts.settings;
     for setting in settings.ignored.iter().take(NOTES_MOST) {

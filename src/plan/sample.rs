@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::config::{App, parse_app};
+use crate::config::{AppConfig, parse_app};
 use crate::worker::Settings;
 
 use super::{Account, AppPlan, Facts, Fingerprint, ReleasePaths, prepare};
@@ -15,7 +15,7 @@ pub fn sample(more: &str) -> AppPlan {
 }
 
 /// An app that says what it must, and `more`.
-pub(super) fn app(more: &str) -> App {
+pub(super) fn app(more: &str) -> AppConfig {
     let text = format!(
         "directory = \"/srv/shop/current\"\npython = \"/srv/shop/current/venv/bin/python\"\n\
          app = \"shop.wsgi:application\"\nuser = \"shop\"\n{more}"
@@ -25,7 +25,7 @@ pub(super) fn app(more: &str) -> App {
 }
 
 /// The same, listening.
-pub(super) fn listening(more: &str) -> App {
+pub(super) fn listening(more: &str) -> AppConfig {
     app(&format!("listen = [\"127.0.0.1:8000\", \"unix:/run/ostler/shop.sock\"]\n{more}"))
 }
 
@@ -92,7 +92,7 @@ pub(super) fn facts(settings: Settings) -> Facts {
 }
 
 #[track_caller]
-pub(super) fn planned(app: &App, facts: &Facts) -> (AppPlan, Vec<String>) {
+pub(super) fn planned(app: &AppConfig, facts: &Facts) -> (AppPlan, Vec<String>) {
     let (prepared, notes) = prepare(app, facts);
     (prepared.unwrap_or_else(|refusal| panic!("{refusal}")), notes)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Address, App, AppName, Config, HEALTH_DEFAULT, HealthConfig, Preset};
+use crate::config::{Address, AppConfig, AppName, Config, HEALTH_DEFAULT, HealthConfig, Preset};
 use crate::worker::{Settings, WorkerClass};
 
 use super::edge::machine;
@@ -76,7 +76,7 @@ pub fn served(config: &Config, health: &HealthConfig, seen: &BTreeMap<AppName, S
     }
 }
 
-fn served_app(app: &App, seen: Option<&SeenApp>) -> ServedApp {
+fn served_app(app: &AppConfig, seen: Option<&SeenApp>) -> ServedApp {
     let blueprint = seen.map(|seen| &seen.plan.blueprint);
     let policy = seen.map(|seen| &seen.plan.policy);
     let listen = match (seen, blueprint) {

@@ -4,7 +4,7 @@
 //! gunicorn's `bind` may be the word of the app's own code, and what the interpreter says of where it comes from is the code's
 //! word as well. So what does not stand in the app's file counts with the rights of the app's user alone.
 
-use crate::config::{Address, App, Listen, Origin, shortened};
+use crate::config::{Address, AppConfig, Listen, Origin, shortened};
 use crate::worker::Settings;
 
 use super::facts::Facts;
@@ -16,7 +16,11 @@ const BACKLOG_MOST: u32 = 65_535;
 const BINDS_MOST: usize = 64;
 
 /// The app's sockets in order, each with its mode and backlog.
-pub(super) fn sockets(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Result<Vec<Listen>, Refusal> {
+pub(super) fn sockets(
+    app: &AppConfig,
+    facts: &Facts,
+    notes: &mut Vec<String>,
+) -> Result<Vec<Listen>, Refusal> {
     let settings = &facts.settings;
     let addresses = match app.listen.is_empty() {
         false => app.listen.iter().map(|address| (address.clone(), Origin::File)).collect(),
@@ -36,7 +40,7 @@ pub(super) fn sockets(app: &App, facts: &Facts, notes: &mut Vec<String>) -> Resu
     Ok(addresses.into_iter().map(listen).collect())
 }
 
-fn backlog(app: &App, settings: &Settings, notes: &mut Vec<String>) -> u32 {
+fn backlog(app: &AppConfig, settings: &Settings, notes: &mut Vec<String>) -> u32 {
     let asked = settings.backlog;
     if (1..=BACKLOG_MOST).contains(&asked) {
         return asked;
@@ -49,7 +53,7 @@ fn backlog(app: &App, settings: &Settings, notes: &mut Vec<String>) -> u32 {
     used
 }
 
-fn binds(app: &App, facts: &Facts) -> Result<Vec<(Address, Origin)>, Refusal> {
+fn binds(app: &AppConfig, facts: &Facts) -> Result<Vec<(Address, Origin)>, Refusal> {
     let (name, settings) = (&app.name, &facts.settings);
     let in_file = binds_in_file(app);
     if !settings.bind_set || settings.bind.is_empty() {
@@ -88,7 +92,7 @@ fn binds(app: &App, facts: &Facts) -> Result<Vec<(Address, Origin)>, Refusal> {
 }
 
 /// What `env` of the app's file has gunicorn bind; `args` may not say so.
-fn binds_in_file(app: &App) -> Vec<Address> {
+fn binds_in_file(app: &AppConfig) -> Vec<Address> {
     let env = |name: &str| app.env.get(name).map(String::as_str).unwrap_or_default();
     let words = env("GUNICORN_CMD_ARGS").split_whitespace();
     let words: Vec<&str> = words.map(|word| word.trim_matches(['"', '\''])).collect();
@@ -100,7 +104,7 @@ fn binds_in_file(app: &App) -> Vec<Address> {
 }
 
 /// Whether an address may be the word of the app's code: root binds nothing that the app's user could not bind himself.
-fn may_be_of_code(app: &App, facts: &Facts, address: &Address) -> Result<(), Refusal> {
+fn may_be_of_code(app: &AppConfig, facts: &Facts, address: &Address) -> Result<(), Refusal> {
     let why = match (address, &facts.account) {
         (Address::Systemd(_), _) => "sockets of systemd's are had by `listen` alone".to_owned(),
         (Address::Tcp(it), Some(user)) if user.uid != 0 && it.port() < facts.unprivileged_port => format!(

@@ -278,8 +278,8 @@ impl Default for Readiness {
     }
 }
 
-impl From<&crate::config::App> for Readiness {
-    fn from(app: &crate::config::App) -> Self {
+impl From<&crate::config::AppConfig> for Readiness {
+    fn from(app: &crate::config::AppConfig) -> Self {
         Readiness { optional: app.optional, min_ready: app.min_ready }
     }
 }

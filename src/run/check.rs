@@ -14,7 +14,7 @@ use super::daemon_paths::DaemonPaths;
 use super::process::Children;
 use super::warm::Interpreters;
 use super::{health, identity, log_file, prepare, release_files};
-use crate::config::{self, App, AppName, Config, Edge};
+use crate::config::{self, AppConfig, AppName, Config, Edge};
 use crate::observe::words::plain;
 use crate::plan::{self, Account, Refusal};
 
@@ -152,7 +152,7 @@ async fn as_far_as_may(config: &Config, own: &Account) -> AppFindings {
 async fn one(
     by: &Interpreters,
     edge: &Edge,
-    app: &App,
+    app: &AppConfig,
     own: &Account,
     unseen: &mut Vec<String>,
 ) -> Result<Option<String>, Refusal> {
@@ -161,7 +161,7 @@ async fn one(
         Some(user) => Some(identity::account(user, app.group.as_deref())?),
         None => None,
     };
-    let mut seen = App { user: None, group: None, ..app.clone() };
+    let mut seen = AppConfig { user: None, group: None, ..app.clone() };
     let (there, python) = (hidden(&app.directory, enter), hidden(&app.python, look));
     unseen.extend([&there, &python].into_iter().flatten().cloned());
     let files = seen.env_files.len();

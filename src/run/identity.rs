@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::unistd::{Group, Uid, User, getegid, geteuid, getgrouplist, getgroups};
 
-use crate::config::App;
+use crate::config::AppConfig;
 use crate::plan::{Account, Refusal};
 
 pub(super) mod local;
@@ -15,7 +15,7 @@ pub(super) mod local;
 /// # Errors
 ///
 /// An unknown user or group, or one that an ostlerd that is not root cannot become.
-pub fn account_of(app: &App, own: &Account) -> Result<Option<Account>, Refusal> {
+pub fn account_of(app: &AppConfig, own: &Account) -> Result<Option<Account>, Refusal> {
     if own.uid == 0 {
         let Some(user) = &app.user else {
             return Err(Refusal::new(format!(

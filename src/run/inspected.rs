@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::inspect::Inspection;
 use super::inspection_error::InspectionError;
 use super::release_files;
-use crate::config::{App, AppName, Config, HealthConfig};
+use crate::config::{AppConfig, AppName, Config, HealthConfig};
 use crate::plan::{AppPlan, Blueprint, MachinePolicy, Plan, Refusal, ReleasePaths};
 use crate::worker::Settings;
 
@@ -32,7 +32,7 @@ pub struct InspectedApp {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InspectionRecord {
     /// As it was configured.
-    pub app: App,
+    pub app: AppConfig,
     /// Its release, links resolved.
     pub paths: ReleasePaths,
     /// What the interpreter was asked with.
@@ -46,7 +46,7 @@ pub struct InspectionRecord {
 impl InspectionRecord {
     /// The paths of an app as it is configured now, in the release that runs; `None` where that is another folder by
     /// configuration, or is gone.
-    pub(super) fn paths(&self, app: &App) -> Option<ReleasePaths> {
+    pub(super) fn paths(&self, app: &AppConfig) -> Option<ReleasePaths> {
         super::files::at(&self.paths.directory);
         if app.directory != self.app.directory || !self.paths.directory.is_dir() {
             return None;
@@ -111,7 +111,7 @@ impl InspectionRecords {
     }
 
     /// What came of the last inspection of an app of this user.
-    pub(super) fn latest(&self, app: &App) -> Option<&Blueprint> {
+    pub(super) fn latest(&self, app: &AppConfig) -> Option<&Blueprint> {
         let looks = self.apps.get(&app.name)?;
         looks.iter().rev().find(|it| it.app.user == app.user).map(|it| &*it.blueprint)
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::files::at;
 use super::release_files;
-use crate::config::App;
+use crate::config::AppConfig;
 use crate::plan::{Refusal, ReleasePaths};
 
 /// What else may be there, with what came of it.
@@ -29,7 +29,7 @@ pub(super) fn unfit(kind: FileType) -> Option<&'static str> {
 
 /// Whether the workers of an app can be given its log file, as far as its kind says. It is not opened: a reader of a pipe
 /// would notice.
-pub(super) fn fits(app: &App, paths: &ReleasePaths) -> Result<(), Refusal> {
+pub(super) fn fits(app: &AppConfig, paths: &ReleasePaths) -> Result<(), Refusal> {
     let (Some(written), Some(file)) = (&app.log_file, &paths.log_file) else { return Ok(()) };
     at(file);
     let what = match fs::metadata(file) {

@@ -11,7 +11,7 @@ use super::inspection_error::InspectionError;
 use super::process::Children;
 use super::warm::Interpreters;
 use super::{files, identity, log_file, machine, release_files};
-use crate::config::{self, App, AppName, Config, Edge, Problems};
+use crate::config::{self, AppConfig, AppName, Config, Edge, Problems};
 use crate::plan::{self, Account, AppPlan, EnvFile, Facts, Fingerprint, Refusal, ReleasePaths};
 use crate::worker::Settings;
 
@@ -63,8 +63,8 @@ pub(super) async fn all(
     config: &Config,
     records: &BTreeMap<AppName, InspectionRecord>,
 ) -> InspectedApps {
-    let is_new = |app: &&App| records.get(&app.name).is_none_or(|record| record.app != **app);
-    let (new, others): (Vec<&App>, Vec<&App>) = config.apps.values().partition(is_new);
+    let is_new = |app: &&AppConfig| records.get(&app.name).is_none_or(|record| record.app != **app);
+    let (new, others): (Vec<&AppConfig>, Vec<&AppConfig>) = config.apps.values().partition(is_new);
     let others = others.into_iter().map(|app| (app, Interpreters::fresh(children)));
     let looks = others.chain(Interpreters::among(children, new.into_iter())).map(|(app, interpreters)| {
         let (app, edge) = (app.clone(), config.edge);
@@ -114,18 +114,18 @@ fn refusal(problems: Problems) -> Refusal {
 }
 
 /// Looks at one app from nothing, and keeps nothing of what it finds.
-pub(super) async fn all_of(by: &Interpreters, app: &App, edge: &Edge) -> Result<AppPlan, Refusal> {
+pub(super) async fn all_of(by: &Interpreters, app: &AppConfig, edge: &Edge) -> Result<AppPlan, Refusal> {
     Ok(app_of(by, app, None, edge).await?.plan)
 }
 
 /// What is known not to run is not tried: its interpreter would say less.
-pub(super) fn may_run(app: &App) -> Result<(), Refusal> {
+pub(super) fn may_run(app: &AppConfig) -> Result<(), Refusal> {
     config::cannot_run(app).map_or(Ok(()), |why| Err(Refusal::new(why)))
 }
 
 async fn app_of(
     by: &Interpreters,
-    app: &App,
+    app: &AppConfig,
     record: Option<&InspectionRecord>,
     edge: &Edge,
 ) -> Result<InspectedApp, InspectionError> {
@@ -155,22 +155,22 @@ async fn app_of(
 
 /// What belongs to the app may hang.
 async fn apart<T: Send + 'static>(
-    app: &App,
+    app: &AppConfig,
     limit: Duration,
-    look: impl FnOnce(&App) -> Result<T, InspectionError> + Send + 'static,
+    look: impl FnOnce(&AppConfig) -> Result<T, InspectionError> + Send + 'static,
 ) -> Result<T, InspectionError> {
     let (purpose, app) = (app.name.to_string(), app.clone());
     let looked = files::within(purpose, limit, move || look(&app)).await;
     looked.map_err(|held| InspectionError::Held(held.into()))?
 }
 
-fn resolve(app: &App) -> Result<ReleasePaths, InspectionError> {
+fn resolve(app: &AppConfig) -> Result<ReleasePaths, InspectionError> {
     Ok(release_files::resolve(app)?)
 }
 
 async fn look(
     by: &Interpreters,
-    app: &App,
+    app: &AppConfig,
     record: Option<&InspectionRecord>,
 ) -> Result<InspectedApp, InspectionError> {
     let again = record.cloned();
@@ -190,7 +190,7 @@ async fn look(
 /// What does not fit the release that serves may have been written for the one that the link leads to now.
 async fn for_another_release(
     by: &Interpreters,
-    app: &App,
+    app: &AppConfig,
     serving: &Path,
     refusal: Refusal,
 ) -> InspectionError {
@@ -212,7 +212,7 @@ async fn for_another_release(
 
 async fn look_in(
     by: &Interpreters,
-    app: &App,
+    app: &AppConfig,
     record: Option<&InspectionRecord>,
     paths: ReleasePaths,
 ) -> Result<InspectedApp, InspectionError> {
@@ -228,7 +228,7 @@ async fn look_in(
     }
     // New workers read the release as it is now, so it is looked at anew for them.
     let pinned = asked.paths.python.clone();
-    let interpreter = move |app: &App| {
+    let interpreter = move |app: &AppConfig| {
         let found = release_files::interpreter(&pinned);
         Ok(found.map_err(|refusal| release_files::as_written(refusal, &app.python, &pinned))?)
     };
@@ -256,7 +256,7 @@ struct InspectionFacts {
 }
 
 impl InspectionFacts {
-    fn about(app: &App, paths: ReleasePaths) -> Result<InspectionFacts, InspectionError> {
+    fn about(app: &AppConfig, paths: ReleasePaths) -> Result<InspectionFacts, InspectionError> {
         let own = identity::own_account();
         let account = identity::account_of(app, &own)?;
         let as_written = |refusal: Refusal| {
@@ -287,7 +287,7 @@ impl InspectionFacts {
 
     fn decide(
         self,
-        app: &App,
+        app: &AppConfig,
         settings: Settings,
         release: Fingerprint,
     ) -> Result<(InspectedApp, Vec<String>), Refusal> {

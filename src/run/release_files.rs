@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::files::at;
 use super::inspection_error::InspectionError;
 use super::rights::may_change;
-use crate::config::{App, open_regular, parse_env_file};
+use crate::config::{AppConfig, open_regular, parse_env_file};
 use crate::plan::{Account, EnvFile, Fingerprint, Refusal, ReleasePaths};
 
 /// More than this of a release is not looked at for its fingerprint.
@@ -26,7 +26,7 @@ const ENV_FILE_MOST: u64 = 1024 * 1024;
 /// # Errors
 ///
 /// The directory or the interpreter is not there or is not what it should be.
-pub fn resolve(app: &App) -> Result<ReleasePaths, Refusal> {
+pub fn resolve(app: &AppConfig) -> Result<ReleasePaths, Refusal> {
     const TRIES: usize = 10;
     for _ in 0..TRIES {
         let directory = resolve_directory(&app.directory)?;

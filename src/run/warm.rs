@@ -27,7 +27,7 @@ use super::scope::{Alone, ScopePurpose};
 use super::wire::Wire;
 use super::worker_process::start_interpreter;
 use super::zygote;
-use crate::config::App;
+use crate::config::AppConfig;
 use crate::plan::Account;
 use crate::worker::{Message, Orders, Settings, ShimMode, Surroundings, bundle};
 
@@ -104,9 +104,9 @@ impl Interpreters {
     /// warm interpreter ends when the last of them has been looked at.
     pub(super) fn among<'a>(
         children: &Children,
-        apps: impl Iterator<Item = &'a App>,
-    ) -> Vec<(&'a App, Interpreters)> {
-        let mut alike: BTreeMap<_, Vec<&App>> = BTreeMap::new();
+        apps: impl Iterator<Item = &'a AppConfig>,
+    ) -> Vec<(&'a AppConfig, Interpreters)> {
+        let mut alike: BTreeMap<_, Vec<&AppConfig>> = BTreeMap::new();
         for app in apps {
             alike.entry((&app.python, &app.user, &app.group)).or_default().push(app);
         }

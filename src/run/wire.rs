@@ -20,7 +20,7 @@ use super::messages::Messages;
 use super::paper::Paper;
 use super::process::ProcessHandle;
 use super::speaker::receive;
-use crate::worker::{FailedMessage, Message, FailureStage};
+use crate::worker::{FailedMessage, FailureStage, Message};
 
 /// So much is read at once.
 const READ_MOST: usize = 8192;

@@ -140,9 +140,9 @@ use serde::{Deserialize, Serialize};
 pub use class::{Answers, Believes, Keeps, Traits, WorkerClass};
 pub use hook::{Hook, HookOrder, HookWorker};
 pub use message::{
-    AnswerMessage, FailedMessage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message, MessageError, Orders,
-    ProbeOrder, ProvedMessage, ROOM, RanMessage, ShimMode, SlotRange, FailureStage, Surroundings, TablesMessage,
-    ToleranceOrder,
+    AnswerMessage, FailedMessage, FailureStage, LINE_LIMIT, ListenerAddress, ListenerOrder, Message,
+    MessageError, Orders, ProbeOrder, ProvedMessage, ROOM, RanMessage, ShimMode, SlotRange, Surroundings,
+    TablesMessage, ToleranceOrder,
 };
 
 /// The text for `python -c`: it takes the bundle and the orders from their descriptors and begins.

@@ -26,7 +26,7 @@ pub(crate) fn file(shape: &Shape, key: &str, value: Option<&str>) -> String {
 
 /// What the file is read as.
 pub(crate) enum Read {
-    App(Box<App>),
+    App(Box<AppConfig>),
     Machine(Edge, HealthConfig),
 }
 

@@ -28,12 +28,12 @@ listen = "127.0.0.1:8000"
 user = "shop"
 "#;
 
-fn parse(text: &str) -> Result<App, Problems> {
+fn parse(text: &str) -> Result<AppConfig, Problems> {
     parse_app(&"shop".parse().unwrap(), text, Path::new(SHOP), true)
 }
 
 /// The app of `ENOUGH` with `more` on top of it.
-fn accepted(more: &str) -> App {
+fn accepted(more: &str) -> AppConfig {
     parse(&format!("{ENOUGH}{more}")).unwrap_or_else(|problems| panic!("{more}:\n{problems}"))
 }
 
@@ -48,7 +48,7 @@ fn refused_instead(key: &str, line: &str) -> String {
     one(parse(&lines.collect::<Vec<_>>().join("\n")), line)
 }
 
-fn one(result: Result<App, Problems>, what: &str) -> String {
+fn one(result: Result<AppConfig, Problems>, what: &str) -> String {
     let problems = result.err().unwrap_or_else(|| panic!("accepted: {what}"));
     assert_eq!(problems.len(), 1, "{what}:\n{problems}");
     problems.to_string()

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn plan(app: &App, facts: &Facts) -> Plan {
+fn plan(app: &AppConfig, facts: &Facts) -> Plan {
     Plan { apps: BTreeMap::from([(app.name.clone(), Ok(planned(app, facts).0))]), ..Plan::default() }
 }
 
@@ -52,7 +52,7 @@ fn told(before: &str, after: &str) -> (Effect, Vec<String>) {
     let facts = Facts { manage_py: true, ..facts(defaults()) };
     let text =
         |text: &str| listening(&format!("env = {{ URL = \"mysql://u:geheim@h/{}\" }}\n{text}", text.len()));
-    let same = |app: &App| {
+    let same = |app: &AppConfig| {
         let mut app = planned(app, &facts).0;
         let mut blueprint = (*app.blueprint).clone();
         blueprint.env.clear();

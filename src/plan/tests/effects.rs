@@ -8,7 +8,7 @@ use crate::config::{Change, Key, Shape};
 use super::*;
 
 /// The facts of a machine that has all that the app names.
-fn facts_of(app: &App) -> Facts {
+fn facts_of(app: &AppConfig) -> Facts {
     let path = PathBuf::clone;
     let (user, group) = (app.user.as_deref().unwrap_or("root"), app.group.as_deref());
     let number = |name: &str| name.bytes().map(u32::from).sum();
@@ -41,7 +41,7 @@ fn another(shape: &Shape, key: &Key) -> Option<&'static str> {
     })
 }
 
-fn plan_of(app: &App) -> Plan {
+fn plan_of(app: &AppConfig) -> Plan {
     let mut app = app.clone();
     // The mode of Unix sockets is told of those that there are.
     app.listen.push("unix:/run/ostler/shop.sock".parse().unwrap());

@@ -1,6 +1,6 @@
 use super::*;
 
-fn env_of(app: &App, files: &[EnvFile]) -> Result<BTreeMap<String, String>, Refusal> {
+fn env_of(app: &AppConfig, files: &[EnvFile]) -> Result<BTreeMap<String, String>, Refusal> {
     environment(app, Path::new("/srv/shop/releases/42/venv/bin/python"), &account("shop", 1001), files)
 }
 

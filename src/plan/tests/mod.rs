@@ -13,7 +13,7 @@ mod settings;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::config::App;
+use crate::config::AppConfig;
 use crate::worker::{DjangoFound, Settings};
 
 use super::sample::{account, app, defaults, facts, listening, planned};
@@ -21,7 +21,7 @@ use super::*;
 
 /// The reason of a refusal, which is one line.
 #[track_caller]
-fn reason(app: &App, facts: &Facts) -> String {
+fn reason(app: &AppConfig, facts: &Facts) -> String {
     let reason = prepare(app, facts).0.expect_err("accepted").reason;
     assert!(!reason.contains('\n'), "{reason}");
     reason

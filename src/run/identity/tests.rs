@@ -4,7 +4,7 @@ use crate::config::parse_app;
 
 use super::*;
 
-fn app(more: &str) -> App {
+fn app(more: &str) -> AppConfig {
     let text = format!("directory = \"/srv\"\npython = \"/usr/bin/python3\"\napp = \"shop\"\n{more}");
     parse_app(&"shop".parse().unwrap(), &text, Path::new("/etc/shop.toml"), false)
         .unwrap_or_else(|problems| panic!("{problems}"))

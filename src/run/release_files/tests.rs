@@ -40,7 +40,7 @@ impl Shop {
         fs::rename(new, self.path("current")).unwrap();
     }
 
-    fn app(&self, directory: &str, python: &str, more: &str) -> App {
+    fn app(&self, directory: &str, python: &str, more: &str) -> AppConfig {
         let text = format!(
             "directory = {:?}\npython = {:?}\napp = \"shop.wsgi\"\n{more}",
             self.path(directory),

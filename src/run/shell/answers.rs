@@ -6,7 +6,7 @@ use nix::unistd::geteuid;
 use tokio::sync::oneshot;
 
 use super::Shell;
-use crate::config::{App, AppName};
+use crate::config::{AppConfig, AppName};
 use crate::plan::Blueprint;
 use crate::run::identity::local;
 use crate::supervise::{Outcome, RequestId};
@@ -42,7 +42,7 @@ impl Shell {
     /// prepared last.
     pub(in crate::run) fn learn_owners(&mut self) {
         let users: BTreeMap<String, u32> = local::users().into_iter().collect();
-        let owner = |app: &App| match &app.user {
+        let owner = |app: &AppConfig| match &app.user {
             Some(user) if !users.contains_key(user) => self.inspections.latest(app).map(owner_of),
             Some(user) => users.get(user).copied(),
             None => Some(geteuid().as_raw()).filter(|own| *own != 0),
