@@ -12,7 +12,7 @@ use super::{handover, holder, listen_queue, memory, migration, scoreboard};
 use crate::config::fuzzing::{Law, is_harmless};
 use crate::config::parse_app;
 use crate::plan::{Account, Facts, ReleasePaths, prepare};
-use crate::supervise::{Event, Found, Moment, ReleaseRecord, Stage, Supervisor};
+use crate::supervise::{Event, FoundProcess, Moment, ReleaseRecord, SlotStage, Supervisor};
 use crate::worker::{Message, SLOT_SIZE, Settings};
 
 /// What holds for any bytes, by name.
@@ -125,7 +125,7 @@ fn slot(bytes: &[u8]) {
     head.copy_from_slice(&page[..16]);
     let stage = scoreboard::stage(&head);
     if let Some(seen) = scoreboard::observe(&page, now) {
-        assert!(!matches!(stage, None | Some(Stage::Empty)), "{stage:?}");
+        assert!(!matches!(stage, None | Some(SlotStage::Empty)), "{stage:?}");
         assert!(seen.in_flight <= 504 + (1 << 20), "{seen:?}");
         let most = Duration::from_nanos(now);
         assert!(seen.beat_age <= most && seen.oldest_request.is_none_or(|age| age <= most), "{seen:?}");
@@ -138,14 +138,20 @@ fn state(bytes: &[u8]) {
     let Ok(kept) = serde_json::from_slice::<SavedState>(text) else { return };
     let written = serde_json::to_vec(&kept).expect("its keys are text");
     serde_json::from_slice::<SavedState>(&written).expect("what is written is read");
-    let stages = [None, Some(Stage::Empty), Some(Stage::Booting), Some(Stage::Ready), Some(Stage::Draining)];
+    let stages = [
+        None,
+        Some(SlotStage::Empty),
+        Some(SlotStage::Booting),
+        Some(SlotStage::Ready),
+        Some(SlotStage::Draining),
+    ];
     let found: BTreeMap<_, _> = kept
         .snapshot
         .processes()
         .enumerate()
         .map(|(at, (_, worker, ..))| {
             let alive = there.rotate_left(at as u32 % 8) & 1 == 1;
-            (worker, Found { alive, stage: stages[(at + usize::from(*there)) % stages.len()] })
+            (worker, FoundProcess { alive, stage: stages[(at + usize::from(*there)) % stages.len()] })
         })
         .collect();
     let mut now = Moment::at(Duration::from_nanos(kept.origin));

@@ -15,7 +15,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use nix::time::{ClockId, clock_gettime};
 
 use super::board_file::{self, BoardFileId};
-use crate::supervise::{Observation, Stage};
+use crate::supervise::{Observation, SlotStage};
 use crate::worker::{CONTRACT, SLOT_SIZE};
 
 /// Where the table of requests in flight begins.
@@ -112,7 +112,7 @@ impl Scoreboard {
     }
 
     /// How far a worker has come; `None` where its slot holds what no worker writes.
-    pub(super) fn stage(&self, slot: &Slot) -> Option<Stage> {
+    pub(super) fn stage(&self, slot: &Slot) -> Option<SlotStage> {
         stage_at(&self.file, slot.offset())
     }
 
@@ -185,30 +185,30 @@ impl WatchedSlot {
     pub(super) async fn serves(&self) {
         loop {
             match stage_at(&self.file, self.offset) {
-                Some(Stage::Ready) => return,
-                Some(Stage::Empty | Stage::Booting) => tokio::time::sleep(BOOT_PAUSE).await,
+                Some(SlotStage::Ready) => return,
+                Some(SlotStage::Empty | SlotStage::Booting) => tokio::time::sleep(BOOT_PAUSE).await,
                 _ => std::future::pending().await,
             }
         }
     }
 }
 
-fn stage_at(file: &File, offset: u64) -> Option<Stage> {
+fn stage_at(file: &File, offset: u64) -> Option<SlotStage> {
     let mut head = [0; 16];
     file.read_exact_at(&mut head, offset).ok()?;
     stage(&head)
 }
 
 /// How far a worker has come, by the beginning of its slot.
-pub(super) fn stage(head: &[u8; 16]) -> Option<Stage> {
+pub(super) fn stage(head: &[u8; 16]) -> Option<SlotStage> {
     let (contract, state) = head.split_at(8);
     let number = |bytes: &[u8]| u64::from_ne_bytes(bytes.try_into().expect("eight bytes"));
     Some(match (number(contract), number(state)) {
-        (0, 0) => Stage::Empty,
-        (CONTRACT, 0 | 1) => Stage::Booting,
-        (CONTRACT, 2) => Stage::Loaded,
-        (CONTRACT, 3) => Stage::Ready,
-        (CONTRACT, 4) => Stage::Draining,
+        (0, 0) => SlotStage::Empty,
+        (CONTRACT, 0 | 1) => SlotStage::Booting,
+        (CONTRACT, 2) => SlotStage::Loaded,
+        (CONTRACT, 3) => SlotStage::Ready,
+        (CONTRACT, 4) => SlotStage::Draining,
         _ => return None,
     })
 }

@@ -28,7 +28,7 @@ use super::wire::{self, Wire};
 use crate::config::AppName;
 use crate::plan::{Blueprint, Probe};
 use crate::supervise::{
-    Answer, Event, GenerationId, ProcessFact, ProcessId, Proof, Stand, StopSignal, Tolerance,
+    Event, GenerationId, ProbeAnswer, ProcessFact, ProcessId, Proof, Stand, StopSignal, Tolerance,
 };
 use crate::worker::{
     BOOTSTRAP, ListenerOrder, Message, Orders, ProbeOrder, ProvedMessage, ToleranceOrder, bundle,
@@ -347,7 +347,7 @@ fn hand_on(to: Option<oneshot::Sender<String>>, text: Option<String>) {
 }
 
 pub(super) fn proof(ProvedMessage { urls, probe }: ProvedMessage) -> Proof {
-    let answer = probe.map(|it| Answer {
+    let answer = probe.map(|it| ProbeAnswer {
         path: shown(&it.path, PATH_MOST),
         status: it.status,
         took: Duration::from_secs_f64(it.seconds),

@@ -24,17 +24,24 @@ use std::collections::BTreeMap;
 use super::action::Action;
 use super::context::Context;
 use super::ids::ProcessId;
-use super::inspection::{Found, Stage};
+use super::inspection::{FoundProcess, SlotStage};
 use super::pool::{Cause, Ending, Life, Process, Role, StopSignal};
 use super::process_fact::Exit;
 use super::random::Random;
 use super::snapshot::{AppLeft, Snapshot};
-use super::state::{Accepting, App, Deploy, Effects, HeldLinks, Looks, Mode, Phase, Supervisor, Wanted};
+use super::state::{
+    Accepting, App, Deploy, Effects, HeldLinks, Looks, Mode, RolloutPhase, Supervisor, WantedPlan,
+};
 use super::time::Moment;
 
 impl Supervisor {
     /// A supervisor that goes on with what an earlier one left. `now` counts from the same origin as under that one.
-    pub fn adopt(snapshot: Snapshot, found: &BTreeMap<ProcessId, Found>, now: Moment, seed: u64) -> Self {
+    pub fn adopt(
+        snapshot: Snapshot,
+        found: &BTreeMap<ProcessId, FoundProcess>,
+        now: Moment,
+        seed: u64,
+    ) -> Self {
         let owed = if snapshot.deploys { snapshot.running().cloned().collect() } else { Vec::new() };
         let mut supervisor = Supervisor {
             apps: BTreeMap::new(),
@@ -68,13 +75,20 @@ impl Supervisor {
 }
 
 impl App {
-    fn take_over(&mut self, context: &mut Context<'_>, left: AppLeft, found: &BTreeMap<ProcessId, Found>) {
+    fn take_over(
+        &mut self,
+        context: &mut Context<'_>,
+        left: AppLeft,
+        found: &BTreeMap<ProcessId, FoundProcess>,
+    ) {
         self.mode = left.mode;
         self.serving = left.serving;
         self.rollout = left.rollout;
-        if let Some(rollout) = self.rollout.as_mut().filter(|it| matches!(it.phase, Phase::Settling { .. })) {
+        if let Some(rollout) =
+            self.rollout.as_mut().filter(|it| matches!(it.phase, RolloutPhase::Settling { .. }))
+        {
             // What nobody has watched does not count.
-            rollout.phase = Phase::Replacing;
+            rollout.phase = RolloutPhase::Replacing;
         }
         self.bucket = left.bucket;
         self.backoffs = left.backoffs.into_iter().collect();
@@ -88,7 +102,7 @@ impl App {
         // Whether the shell was told before is not known.
         self.settled = false;
         self.accepting = Accepting::Unknown;
-        let gone = Found { alive: false, stage: None };
+        let gone = FoundProcess { alive: false, stage: None };
         let found = |id: ProcessId| found.get(&id).copied().unwrap_or(gone);
         // Who serves first: by that it is judged whether a release is to be given up. And whoever is gone is not
         // there while that is judged of another.
@@ -108,15 +122,15 @@ impl App {
         self.databases.problem = left.migration_problem;
         self.databases.last_plan = left.last_plan;
         self.databases.post_deploy = left.post_deploy;
-        let asks = left.unasked.clone().map(|plan| Wanted::of(plan, false));
+        let asks = left.unasked.clone().map(|plan| WantedPlan::of(plan, false));
         self.databases.unasked = left.unasked;
         self.migrate_anew(context, left.wanted.or(asks));
     }
 
     /// A migration that was under way is begun anew: its first step is to sweep what the old one left behind, and to find
     /// out what it has done.
-    fn migrate_anew(&mut self, context: &mut Context<'_>, wanted: Option<Wanted>) {
-        if let (Some(Wanted { plan, rolls_out, .. }), Mode::Running) = (wanted, &self.mode) {
+    fn migrate_anew(&mut self, context: &mut Context<'_>, wanted: Option<WantedPlan>) {
+        if let (Some(WantedPlan { plan, rolls_out, .. }), Mode::Running) = (wanted, &self.mode) {
             match rolls_out {
                 true => self.roll_out(context, plan, Vec::new()),
                 false => self.migrate_only(context, plan, Vec::new()),
@@ -124,14 +138,19 @@ impl App {
         }
     }
 
-    fn find(&mut self, context: &mut Context<'_>, id: ProcessId, Found { alive, stage }: Found) {
+    fn find(
+        &mut self,
+        context: &mut Context<'_>,
+        id: ProcessId,
+        FoundProcess { alive, stage }: FoundProcess,
+    ) {
         let Some(process) = self.processes.get_mut(&id) else { return };
         match &process.life {
             Life::Held { .. } | Life::Booting { hold: true, .. } => self.end_orphan(context, id, alive),
             life @ (Life::Booting { .. } | Life::Ready) => {
                 if !process.role.goes_on(*life == Life::Ready, stage) {
                     self.end_orphan(context, id, alive);
-                } else if stage == Some(Stage::Ready) {
+                } else if stage == Some(SlotStage::Ready) {
                     self.is_up(context, id);
                 }
             }
@@ -139,12 +158,12 @@ impl App {
                 self.end_orphan(context, id, alive)
             }
             Life::Ending { was_ready, ending } if alive && ending.drains() => match stage {
-                Some(Stage::Ready) if *was_ready => process.life = Life::Ready,
-                Some(Stage::Ready) => {
+                Some(SlotStage::Ready) if *was_ready => process.life = Life::Ready,
+                Some(SlotStage::Ready) => {
                     process.life = Life::Booting { hold: false, until: context.now };
                     self.is_up(context, id);
                 }
-                Some(Stage::Draining) | None => {}
+                Some(SlotStage::Draining) | None => {}
                 Some(_) => self.end_orphan(context, id, alive),
             },
             Life::Ending { ending: Ending { signal: signal @ StopSignal::Kill, .. }, .. } if alive => {

@@ -13,7 +13,7 @@ use super::app_event::AppEventKind;
 use super::context::Context;
 use super::migration::{Migration, Verdict, VerdictKind};
 use super::pool::delay_after;
-use super::state::{Again, App, Mode, Wanted};
+use super::state::{Again, App, Mode, WantedPlan};
 use super::time::Moment;
 
 /// What could not begin is tried again after 2 s, 4 s … 30 s, as a worker that does not boot.
@@ -39,12 +39,12 @@ impl App {
     }
 
     /// Whether `wanted` is brought in although its databases have not answered.
-    pub(super) fn starts_unasked(&self, wanted: &Wanted, ended: &Migration) -> bool {
+    pub(super) fn starts_unasked(&self, wanted: &WantedPlan, ended: &Migration) -> bool {
         let newest = self.mode == Mode::Running && self.databases.queued.is_none();
         wanted.rolls_out && newest && self.serving.is_none() && ended.could_not_ask()
     }
 
-    pub(super) fn start_unasked(&mut self, context: &mut Context<'_>, wanted: Wanted, reason: String) {
+    pub(super) fn start_unasked(&mut self, context: &mut Context<'_>, wanted: WantedPlan, reason: String) {
         self.announce(context, AppEventKind::StartedWithoutDatabase { reason });
         self.databases.unasked = Some(wanted.plan.clone());
         self.ask_later(context);
@@ -53,7 +53,12 @@ impl App {
 
     /// A migration has ended badly: if that was not one that has asked the databases of what serves unasked, they are asked
     /// again.
-    pub(super) fn still_unasked(&mut self, context: &mut Context<'_>, wanted: &Wanted, ended: &Migration) {
+    pub(super) fn still_unasked(
+        &mut self,
+        context: &mut Context<'_>,
+        wanted: &WantedPlan,
+        ended: &Migration,
+    ) {
         let of_this = |plan: &AppPlan| plan.blueprint == wanted.plan.blueprint;
         if self.databases.unasked.as_ref().is_some_and(of_this) && !ended.could_not_ask() {
             self.databases.unasked = None;
@@ -81,7 +86,7 @@ impl App {
         let Some(again) = self.databases.again.take_if(|_| due) else { return };
         let (waiters, only) = Default::default();
         let Again { plan, rolls_out, .. } = again;
-        self.begin_migration(context, Wanted { plan, rolls_out, waiters, only });
+        self.begin_migration(context, WantedPlan { plan, rolls_out, waiters, only });
         self.databases.failures = again.failures;
         if let Some(begun) = &mut self.databases.migrating {
             begun.migration.failed_for = again.failed_for;

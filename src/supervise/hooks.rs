@@ -21,7 +21,7 @@ use super::context::Context;
 use super::due_hook::DueHook;
 use super::ids::{GenerationId, ProcessId};
 use super::pool::Process;
-use super::state::{App, Hooks, Host};
+use super::state::{App, HookProcess, Hooks};
 
 impl App {
     /// A generation is about to start its first worker.
@@ -33,7 +33,7 @@ impl App {
         workers: u32,
     ) {
         self.hooks.workers = workers;
-        let host = Some(Host { generation, beside: None });
+        let host = Some(HookProcess { generation, beside: None });
         let before = match replaces {
             true => std::mem::replace(&mut self.hooks.incoming, host),
             false => std::mem::replace(&mut self.hooks.current, host),
@@ -132,16 +132,16 @@ impl App {
     }
 
     fn run_hook(&mut self, context: &mut Context<'_>, host: Option<GenerationId>, due: DueHook) {
-        let is_there = |it: &&Host| Some(it.generation) == host && it.beside.is_some();
+        let is_there = |it: &&HookProcess| Some(it.generation) == host && it.beside.is_some();
         let hosts = self.hooks.current.iter().chain(&self.hooks.incoming);
-        if let Some(Host { generation, .. }) = hosts.into_iter().find(is_there) {
+        if let Some(HookProcess { generation, .. }) = hosts.into_iter().find(is_there) {
             let (app, generation) = (self.name.clone(), *generation);
             context.actions.push(Action::RunHook { app, generation, due });
         }
     }
 
-    fn end_hooks(&self, context: &mut Context<'_>, host: Option<Host>) {
-        if let Some(Host { generation, beside: Some(_) }) = host {
+    fn end_hooks(&self, context: &mut Context<'_>, host: Option<HookProcess>) {
+        if let Some(HookProcess { generation, beside: Some(_) }) = host {
             context.actions.push(Action::EndHooks { app: self.name.clone(), generation });
         }
     }

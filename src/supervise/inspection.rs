@@ -2,16 +2,16 @@
 
 /// What was found of a worker that an earlier ostlerd started; one of which nothing was found is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundProcess {
     /// Whether its process lives.
     pub alive: bool,
     /// What its slot of the scoreboard says; `None` where that makes no sense.
-    pub stage: Option<Stage>,
+    pub stage: Option<SlotStage>,
 }
 
 /// How far a worker has come, by its slot of the scoreboard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum SlotStage {
     /// Nothing was written yet.
     Empty,
     /// It loads the app.

@@ -19,7 +19,7 @@ use super::migration::{
     AbortReason, Errand, LastMigration, Migration, MigrationFact, Task, Verdict, VerdictKind,
 };
 use super::request::{Outcome, RequestId};
-use super::state::{App, Migrating, Mode, Wanted};
+use super::state::{App, Migrating, Mode, WantedPlan};
 use super::view::LastRollout;
 
 impl App {
@@ -27,7 +27,7 @@ impl App {
     pub(super) fn roll_out(&mut self, context: &mut Context<'_>, plan: AppPlan, waiters: Vec<RequestId>) {
         self.refusal = None;
         self.mode = Mode::Running;
-        self.want(context, Wanted { plan, rolls_out: true, waiters, only: Vec::new() });
+        self.want(context, WantedPlan { plan, rolls_out: true, waiters, only: Vec::new() });
     }
 
     /// Has the databases brought up to date with `plan`, and nothing else.
@@ -41,7 +41,7 @@ impl App {
             || self.databases.migrating.as_ref().is_some_and(|it| it.wanted.has(&plan))
             || self.databases.queued.as_ref().is_some_and(|it| it.has(&plan))
         {
-            return self.want(context, Wanted { plan, rolls_out: false, waiters: Vec::new(), only });
+            return self.want(context, WantedPlan { plan, rolls_out: false, waiters: Vec::new(), only });
         } else {
             let reason = format!("the databases of {} are being worked on; try again then", self.name);
             Outcome::Refused { reason }
@@ -49,7 +49,7 @@ impl App {
         self.answer_all(context, only, &outcome);
     }
 
-    fn want(&mut self, context: &mut Context<'_>, wanted: Wanted) {
+    fn want(&mut self, context: &mut Context<'_>, wanted: WantedPlan) {
         let accepts = self.accepts_breakage(&wanted);
         if let Some(queued) = self.databases.queued.as_mut().filter(|it| it.has(&wanted.plan)) {
             queued.join(wanted);
@@ -88,11 +88,11 @@ impl App {
     }
 
     /// Whether somebody who waits for it wants it although it breaks the code that serves.
-    fn accepts_breakage(&self, wanted: &Wanted) -> bool {
+    fn accepts_breakage(&self, wanted: &WantedPlan) -> bool {
         wanted.waiters.iter().chain(&wanted.only).any(|id| self.databases.accepting.contains(id))
     }
 
-    pub(super) fn begin_migration(&mut self, context: &mut Context<'_>, wanted: Wanted) {
+    pub(super) fn begin_migration(&mut self, context: &mut Context<'_>, wanted: WantedPlan) {
         let Some(migrate) = wanted.plan.migrate.clone() else { return };
         if self.databases.unasked.is_none() {
             self.databases.problem = None;

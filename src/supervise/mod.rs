@@ -61,7 +61,7 @@ pub use due_hook::DueHook;
 pub use event::Event;
 pub use handover::{HandoverBy, Stayed};
 pub use ids::{GenerationId, ProcessId};
-pub use inspection::{Found, Stage};
+pub use inspection::{FoundProcess, SlotStage};
 pub use level::Level;
 pub use migration::{
     AbortReason, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind, HistoryEntry,
@@ -72,7 +72,7 @@ pub use migration::{
 };
 pub use pool::{Cause, HOOKS_GRACE, ProcessChange, ProcessEvent, Role, StopSignal};
 pub use process_fact::{Exit, LastWords, Observation, ProcessFact, Stand};
-pub use proof::{Answer, Proof, Tolerance};
+pub use proof::{ProbeAnswer, Proof, Tolerance};
 pub use random::Random;
 pub use release::{LinkFact, LinkOrder, LookAt, Named, ReleaseLink, ReleaseRecord, Unproven};
 pub use request::{Outcome, RequestId};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::plan::Policy;
 
-use super::state::{App, Mode, Phase, Purpose};
+use super::state::{App, Mode, Purpose, RolloutPhase};
 use super::time::Moment;
 use super::view::{AppState, AppView, PhaseView, RolloutView};
 
@@ -106,9 +106,9 @@ impl App {
         Some(RolloutView {
             generation: Some(rollout.generation.id),
             phase: match rollout.phase {
-                Phase::Replacing => PhaseView::Replacing,
-                Phase::Settling { .. } => PhaseView::Settling,
-                Phase::RollingBack { .. } => PhaseView::RollingBack,
+                RolloutPhase::Replacing => PhaseView::Replacing,
+                RolloutPhase::Settling { .. } => PhaseView::Settling,
+                RolloutPhase::RollingBack { .. } => PhaseView::RollingBack,
             },
             ready: self.workers().filter(of).count() as u32,
             wanted: self.wanted(&rollout.generation.policy),
@@ -137,7 +137,7 @@ impl App {
     /// The next moment at which time alone changes something.
     pub(super) fn deadline(&self) -> Option<Moment> {
         let settle = self.rollout.as_ref().and_then(|rollout| match rollout.phase {
-            Phase::Settling { until } => Some(until),
+            RolloutPhase::Settling { until } => Some(until),
             _ => None,
         });
         self.process_deadline()

@@ -14,12 +14,12 @@ pub struct Proof {
     /// How many URLs of Django's are loaded; `None` if the app is not Django's.
     pub urls: Option<u32>,
     /// Its answer to the probe; `None` if there was none.
-    pub answer: Option<Answer>,
+    pub answer: Option<ProbeAnswer>,
 }
 
 /// An answer to the probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
+pub struct ProbeAnswer {
     /// The path that was asked for.
     pub path: String,
     /// The status, if there was one.
@@ -50,10 +50,10 @@ impl Tolerance {
     pub const ALL: Tolerance = Tolerance { errors: true, late: true };
 
     /// What a new generation may do, beside one that serves and has answered so: nothing worse.
-    pub(super) fn beside(probe: &Probe, serving: Option<&Answer>) -> Tolerance {
+    pub(super) fn beside(probe: &Probe, serving: Option<&ProbeAnswer>) -> Tolerance {
         match serving.filter(|answer| answer.path == probe.path) {
             // Nobody knows how it answers, or it does no better.
-            None | Some(Answer { good: false, .. }) => Tolerance::ALL,
+            None | Some(ProbeAnswer { good: false, .. }) => Tolerance::ALL,
             // What takes half of the time may take all of it on a busy machine.
             Some(answer) => Tolerance { errors: false, late: answer.took >= probe.timeout / 2 },
         }
@@ -68,7 +68,7 @@ impl fmt::Display for Proof {
             None => write!(f, "loaded")?,
         }
         match &self.answer {
-            Some(Answer { path, status: Some(status), took, good: true, .. }) => {
+            Some(ProbeAnswer { path, status: Some(status), took, good: true, .. }) => {
                 write!(f, ", {path} answered {status} in {:.2} s", took.as_secs_f64())
             }
             Some(answer) => write!(f, ", {}", answer.message),
@@ -101,19 +101,19 @@ mod tests {
         Probe { path, host: None, scheme, timeout: Duration::from_secs(10), asked: false }
     }
 
-    fn answer(good: bool, took: u64) -> Answer {
+    fn answer(good: bool, took: u64) -> ProbeAnswer {
         let (path, took) = ("/".to_owned(), Duration::from_secs(took));
-        Answer { path, status: Some(200), took, late: false, good, message: String::new() }
+        ProbeAnswer { path, status: Some(200), took, late: false, good, message: String::new() }
     }
 
     #[test]
     fn a_new_generation_may_do_nothing_worse_than_the_one_that_serves() {
-        let beside = |answer: Answer| Tolerance::beside(&probe(), Some(&answer));
+        let beside = |answer: ProbeAnswer| Tolerance::beside(&probe(), Some(&answer));
         assert_eq!(Tolerance::beside(&probe(), None), Tolerance::ALL, "nobody knows");
         assert_eq!(beside(answer(false, 0)), Tolerance::ALL);
         assert_eq!(beside(answer(true, 1)), Tolerance::NONE);
         assert_eq!(beside(answer(true, 5)), Tolerance { errors: false, late: true });
-        let elsewhere = Answer { path: "/healthz".to_owned(), ..answer(true, 0) };
+        let elsewhere = ProbeAnswer { path: "/healthz".to_owned(), ..answer(true, 0) };
         assert_eq!(beside(elsewhere), Tolerance::ALL, "that says nothing of this path");
     }
 
@@ -122,7 +122,7 @@ mod tests {
         let shown = Proof { urls: Some(1), answer: Some(answer(true, 2)) };
         assert_eq!(shown.to_string(), "loaded 1 URL, / answered 200 in 2.00 s");
         let message = "the probe of / answered 500".to_owned();
-        let bad = Answer { message, ..answer(false, 0) };
+        let bad = ProbeAnswer { message, ..answer(false, 0) };
         assert_eq!(
             Proof { urls: None, answer: Some(bad) }.to_string(),
             "loaded, the probe of / answered 500"

@@ -3,7 +3,7 @@
 use super::app_event::AppEventKind;
 use super::context::Context;
 use super::ids::{GenerationId, ProcessId};
-use super::proof::{Answer, Proof, Tolerance};
+use super::proof::{ProbeAnswer, Proof, Tolerance};
 use super::state::App;
 
 impl App {
@@ -42,7 +42,7 @@ impl App {
         self.announce(
             context,
             match shown.answer {
-                Some(Answer { good: false, message, .. }) => {
+                Some(ProbeAnswer { good: false, message, .. }) => {
                     AppEventKind::ProbeTolerated { generation, beside, message }
                 }
                 _ => AppEventKind::Proved { generation, proof },

@@ -19,7 +19,7 @@ use crate::plan::{Plan, Refusal};
 use super::action::Action;
 use super::config_found::{ConfigFound, ConfigState, ReadPurpose};
 use super::request::{Outcome, RequestId};
-use super::state::{App, Effects, Look, Reading, Reload, Supervisor, Then};
+use super::state::{App, DueLook, Effects, Reading, Reload, Supervisor, Then};
 
 impl Supervisor {
     /// Somebody wants the configuration's files in force, or to know what that would change.
@@ -49,13 +49,13 @@ impl Supervisor {
         // An app that was stopped or removed meanwhile has no use for its look.
         let apps = &self.apps;
         self.looks.due.retain(|look| match look {
-            Look::App(app) => apps.get(app).is_some_and(|it| it.preparing.is_some()),
-            Look::Config(_) => true,
+            DueLook::App(app) => apps.get(app).is_some_and(|it| it.preparing.is_some()),
+            DueLook::Config(_) => true,
         });
         while let Some(look) = self.looks.next() {
             effects.actions.push(match look {
-                Look::App(app) => Action::Prepare { app },
-                Look::Config(Reading { purpose, .. }) => {
+                DueLook::App(app) => Action::Prepare { app },
+                DueLook::Config(Reading { purpose, .. }) => {
                     if !self.apps.values().any(|app| app.release.moves_back() || app.returns()) {
                         self.links.read_anew();
                     }

@@ -19,7 +19,7 @@ use super::context::Context;
 use super::pool::{Backoff, Cause};
 use super::process_fact::LastWords;
 use super::request::{Outcome, RequestId};
-use super::state::{App, Generation, Mode, Phase, Preparing, Purpose, Rollout, Waiting};
+use super::state::{App, Generation, Mode, Preparing, Purpose, Rollout, RolloutPhase, Waiting};
 use super::view::LastRollout;
 
 impl App {
@@ -119,7 +119,7 @@ impl App {
             self.supersede(context, &generation);
             self.rollout = Some(Rollout {
                 generation,
-                phase: Phase::Replacing,
+                phase: RolloutPhase::Replacing,
                 started: context.now,
                 failures: 0,
                 ready_before,
@@ -141,12 +141,12 @@ impl App {
             self.end(context, worker, Cause::Rollout);
         }
         let reason = match &rollout.phase {
-            Phase::RollingBack { words } => words.message.clone(),
+            RolloutPhase::RollingBack { words } => words.message.clone(),
             _ => format!("superseded by the rollout to generation {}", by.id),
         };
         for id in rollout.waiters {
             let outcome = match &rollout.phase {
-                Phase::RollingBack { words } => self.rolled_back_outcome(words.clone()),
+                RolloutPhase::RollingBack { words } => self.rolled_back_outcome(words.clone()),
                 _ => Outcome::Refused { reason: reason.clone() },
             };
             self.answer(context, id, outcome);
@@ -158,7 +158,7 @@ impl App {
         let Some(rollout) = &mut self.rollout else { return };
         let generation = rollout.generation.id;
         let to = self.serving.as_ref().filter(|serving| serving.served).map(|serving| serving.id);
-        rollout.phase = Phase::RollingBack { words: words.clone() };
+        rollout.phase = RolloutPhase::RollingBack { words: words.clone() };
         if let Some(serving) = &mut self.serving {
             // What it failed at before has no bearing on whether it can be filled up again.
             serving.backoff = Backoff::default();
@@ -178,7 +178,7 @@ impl App {
     /// The old generation serves again as far as it can.
     pub(super) fn finish_rollback(&mut self, context: &mut Context<'_>) {
         let Some(rollout) = self.rollout.take() else { return };
-        let Phase::RollingBack { words } = rollout.phase else { return };
+        let RolloutPhase::RollingBack { words } = rollout.phase else { return };
         let generation = rollout.generation.id;
         let serving = self.answering();
         let reason = words.message.clone();

@@ -16,7 +16,7 @@ use super::ids::{GenerationId, ProcessId};
 use super::migration::{LastMigration, Opening};
 use super::pool::{Backoff, Bucket, Process, Role};
 use super::process_fact::LastWords;
-use super::state::{App, Drain, Generation, Mode, Rollout, Supervisor, Wanted};
+use super::state::{App, Drain, Generation, Mode, Rollout, Supervisor, WantedPlan};
 use super::view::LastRollout;
 
 /// What an ostlerd leaves to the next one. Moments count from the same origin under both.
@@ -49,7 +49,7 @@ pub(super) struct AppLeft {
     pub(super) last_rollout: Option<LastRollout>,
     pub(super) last_words: Option<LastWords>,
     /// What the migration is for that is under way, or waits.
-    pub(super) wanted: Option<Wanted>,
+    pub(super) wanted: Option<WantedPlan>,
     pub(super) last_migration: Option<LastMigration>,
     pub(super) migration_problem: Option<String>,
     pub(super) last_plan: Option<AppPlan>,
@@ -121,7 +121,7 @@ impl App {
             last_rollout: self.last_rollout.clone(),
             last_words: self.last_words.clone(),
             // One that stops is not to be brought in any more, though its migration may not have ended yet.
-            wanted: self.databases.newest().filter(|_| self.mode == Mode::Running).map(Wanted::left),
+            wanted: self.databases.newest().filter(|_| self.mode == Mode::Running).map(WantedPlan::left),
             last_migration: self.databases.last.clone(),
             migration_problem: self.databases.problem.clone(),
             last_plan: self.databases.last_plan.clone(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ostler::supervise::{
-    Exit, Found, Moment, ProcessFact, ProcessId, Role, Snapshot, Stage, StopSignal, Supervisor,
+    Exit, FoundProcess, Moment, ProcessFact, ProcessId, Role, SlotStage, Snapshot, StopSignal, Supervisor,
 };
 use serde_json::Value;
 
@@ -48,19 +48,19 @@ pub(crate) fn falls(scenario: &Scenario, rng: &Rng) -> Vec<Fall> {
 }
 
 /// What the slot and the process of a worker say to whoever looks; whether it ever `began`.
-pub(crate) fn found(process: Option<&Process>, began: bool, now: Moment) -> Found {
-    let last = if began { Stage::Booting } else { Stage::Empty };
-    let Some(process) = process else { return Found { alive: false, stage: Some(last) } };
+pub(crate) fn found(process: Option<&Process>, began: bool, now: Moment) -> FoundProcess {
+    let last = if began { SlotStage::Booting } else { SlotStage::Empty };
+    let Some(process) = process else { return FoundProcess { alive: false, stage: Some(last) } };
     let stage = match process.stage {
         // It has no slot.
-        _ if process.is_command => return Found { alive: true, stage: None },
-        _ if process.draining => Stage::Draining,
-        At::Loading if now.since(process.started) < Duration::from_millis(80) => Stage::Empty,
-        At::Loading => Stage::Booting,
-        At::Waiting => Stage::Loaded,
-        At::Serving => Stage::Ready,
+        _ if process.is_command => return FoundProcess { alive: true, stage: None },
+        _ if process.draining => SlotStage::Draining,
+        At::Loading if now.since(process.started) < Duration::from_millis(80) => SlotStage::Empty,
+        At::Loading => SlotStage::Booting,
+        At::Waiting => SlotStage::Loaded,
+        At::Serving => SlotStage::Ready,
     };
-    Found { alive: true, stage: Some(stage) }
+    FoundProcess { alive: true, stage: Some(stage) }
 }
 
 /// Loses some of an app's processes.
@@ -71,7 +71,7 @@ fn forget(app: &mut Value, which: impl Fn(&mut Vec<Value>)) {
 /// The core after a fall, from the text of the file and what is found.
 pub(crate) fn risen(
     snapshot: &Snapshot,
-    found: &BTreeMap<ProcessId, Found>,
+    found: &BTreeMap<ProcessId, FoundProcess>,
     now: Moment,
     seed: u64,
     flaw: Option<Flaw>,
@@ -85,7 +85,7 @@ pub(crate) fn risen(
     Supervisor::adopt(snapshot, &found, now, seed)
 }
 
-fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<ProcessId, Found>) {
+fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<ProcessId, FoundProcess>) {
     match flaw {
         Flaw::Load(misjudged) => misjudged.leaves(file),
         Flaw::ForgetsNumbers => file["next_process"] = 0.into(),
@@ -117,7 +117,7 @@ fn single_is_found(
     now: Moment,
     id: ProcessId,
     is_left: bool,
-    (alive, stage): (bool, Option<Stage>),
+    (alive, stage): (bool, Option<SlotStage>),
 ) {
     if !is_left {
         drop(ledger.processes.remove(&id));
@@ -129,7 +129,7 @@ fn single_is_found(
         }
         known.signals.clear();
         known.hung = false;
-        known.ready = (stage == Some(Stage::Ready)).then_some(now);
+        known.ready = (stage == Some(SlotStage::Ready)).then_some(now);
     }
 }
 
@@ -138,7 +138,7 @@ pub(crate) fn put_right(
     ledger: &mut Ledger,
     now: Moment,
     snapshot: &Snapshot,
-    found: &BTreeMap<ProcessId, Found>,
+    found: &BTreeMap<ProcessId, FoundProcess>,
 ) {
     // The next one counts its own requests anew.
     ledger.asked.retain(|id, asked| asked.answers > 0 && !id.is_own());
@@ -169,18 +169,19 @@ pub(crate) fn put_right(
         }
         let unheard = known.ready.is_none()
             && known.signals.is_empty()
-            && ((known.hold && !known.admitted) || matches!(stage, Some(Stage::Empty | Stage::Loaded)));
+            && ((known.hold && !known.admitted)
+                || matches!(stage, Some(SlotStage::Empty | SlotStage::Loaded)));
         if !alive && (unheard || !left.contains(&id)) {
             ledger.processes.remove(&id);
             continue;
         }
-        let untold = stage.is_some_and(|stage| stage != Stage::Draining);
+        let untold = stage.is_some_and(|stage| stage != SlotStage::Draining);
         if alive && untold && known.drains() {
             known.signals.clear();
             // It serves after all, and is heard of anew.
             known.ready = None;
         }
-        if alive && stage == Some(Stage::Ready) && (!known.hold || known.admitted) {
+        if alive && stage == Some(SlotStage::Ready) && (!known.hold || known.admitted) {
             ledger.hear(now, &ProcessFact::Ready.of(id));
         }
         if !alive {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ostler::plan::{Blueprint, Plan, Preload};
 use ostler::supervise::{
-    Action, AppEvent, AppEventKind, Cause, Event, Found, LinkOrder, Moment, PhaseView, ProcessChange,
+    Action, AppEvent, AppEventKind, Cause, Event, FoundProcess, LinkOrder, Moment, PhaseView, ProcessChange,
     ProcessEvent, ProcessFact, ProcessId, Role, RolloutView, Snapshot, Start, StopSignal, Supervisor,
     Tolerance, View,
 };
@@ -132,7 +132,7 @@ impl Subject {
     pub(crate) fn rise(
         &mut self,
         snapshot: &Snapshot,
-        found: &BTreeMap<ProcessId, Found>,
+        found: &BTreeMap<ProcessId, FoundProcess>,
         now: Moment,
         seed: u64,
     ) {

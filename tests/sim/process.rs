@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ostler::plan::Blueprint;
-use ostler::supervise::{Answer, Moment, Observation, ProcessId, Proof, StopSignal, Tolerance};
+use ostler::supervise::{Moment, Observation, ProbeAnswer, ProcessId, Proof, StopSignal, Tolerance};
 
 use crate::rng::Rng;
 use crate::scenario::Faults;
@@ -23,7 +23,7 @@ pub(crate) enum Release {
 pub(crate) fn shown(blueprint: &Blueprint, tolerate: Tolerance, calm: bool) -> Option<(Proof, bool)> {
     let (probe, version) = (blueprint.probe.as_ref()?, blueprint.release.files);
     let (good, late) = (calm || version % 9 != 3, !calm && version % 18 == 3);
-    let answer = Answer {
+    let answer = ProbeAnswer {
         path: probe.path.clone(),
         status: (!late).then_some(if good { 200 } else { 500 }),
         took: if late { probe.timeout } else { Duration::from_millis(20) },

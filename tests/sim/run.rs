@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use ostler::supervise::{Action, Event, Found, HandoverBy, MigrationOrder, Moment, ProcessId, View};
+use ostler::supervise::{Action, Event, FoundProcess, HandoverBy, MigrationOrder, Moment, ProcessId, View};
 
 use crate::crash::{Fall, falls, put_right};
 use crate::flaw::{Flaw, Subject};
@@ -278,7 +278,7 @@ impl Run {
         self.pass(until);
         self.world.ostlerd_rises();
         let now = self.now;
-        let found: BTreeMap<ProcessId, Found> =
+        let found: BTreeMap<ProcessId, FoundProcess> =
             snapshot.processes().map(|(_, id, ..)| (id, self.world.found(id))).collect();
         put_right(&mut self.ledger, now, snapshot, &found);
         self.subject.rise(snapshot, &found, now, self.steps);

@@ -340,7 +340,7 @@ impl World {
     }
 
     /// What is found of a worker.
-    pub(crate) fn found(&self, worker: ProcessId) -> ostler::supervise::Found {
+    pub(crate) fn found(&self, worker: ProcessId) -> ostler::supervise::FoundProcess {
         crate::crash::found(self.processes.get(&worker), self.begun.contains(&worker), self.now)
     }
 

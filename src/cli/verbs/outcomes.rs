@@ -10,8 +10,8 @@ use crate::config::AppName;
 use crate::observe::{ShellFacts, Status, end_words, failure, notes, status_line};
 use crate::plan::{self, AppPlan, Blueprint, Plan, Prepared, Refusal};
 use crate::supervise::{
-    Action, AppState, Command, Event, Exit, Found, GenerationId, LastWords, LinkFact, LinkOrder,
-    MigrationFact, Moment, Outcome, ProcessFact, ProcessId, RequestId, RunId, Stage, Start, Supervisor,
+    Action, AppState, Command, Event, Exit, FoundProcess, GenerationId, LastWords, LinkFact, LinkOrder,
+    MigrationFact, Moment, Outcome, ProcessFact, ProcessId, RequestId, RunId, SlotStage, Start, Supervisor,
     Trouble,
 };
 
@@ -161,7 +161,7 @@ impl SimulatedShop {
 
     /// The same world under the next ostlerd.
     fn adopted(&self) -> SimulatedShop {
-        let alive = Found { alive: true, stage: Some(Stage::Ready) };
+        let alive = FoundProcess { alive: true, stage: Some(SlotStage::Ready) };
         let found = self.workers.keys().map(|worker| (*worker, alive)).collect();
         let snapshot = serde_json::to_string(&self.core.snapshot()).expect("it is data");
         let snapshot = serde_json::from_str(&snapshot).expect("it was written by us");

@@ -21,7 +21,7 @@ use crate::run::socket_activation::Passed;
 use crate::run::state::{SavedState, WorkerRecord};
 use crate::run::worker_process::{WorkerHandle, watch_adopted};
 use crate::run::zygote;
-use crate::supervise::{Found, GenerationId, ProcessId, Role, Snapshot, Stage};
+use crate::supervise::{FoundProcess, GenerationId, ProcessId, Role, SlotStage, Snapshot};
 
 impl Shell {
     /// Everything that the next ostlerd needs, beside the counters.
@@ -53,7 +53,7 @@ impl Shell {
 
     /// Takes over what lives of what an earlier ostlerd left, with the sockets. Says what was found of each worker. What is
     /// lost of the sockets is to be bound next ([`Shell::bind_what_is_lost`]).
-    pub(in crate::run) fn take_over(&mut self, kept: &SavedState) -> BTreeMap<ProcessId, Found> {
+    pub(in crate::run) fn take_over(&mut self, kept: &SavedState) -> BTreeMap<ProcessId, FoundProcess> {
         self.inspections = InspectionRecords::restore(kept.known.clone());
         let mut living = adopt::living(&self.children, &kept.workers);
         let mut found = BTreeMap::new();
@@ -87,10 +87,10 @@ impl Shell {
                 let commands = commands.and_then(|it| zygote::commands_of(&it.process));
                 // A zygote that cannot be commanded is of no use.
                 let stage = stage.filter(|_| !is_zygote || commands.is_some());
-                found.insert(record.id, Found { alive, stage });
+                found.insert(record.id, FoundProcess { alive, stage });
                 match living.remove(&record.id) {
                     Some(living) => {
-                        let boots = matches!(stage, Some(Stage::Empty | Stage::Booting));
+                        let boots = matches!(stage, Some(SlotStage::Empty | SlotStage::Booting));
                         let place = slot.as_ref().zip(scoreboard.as_ref().ok()).filter(|_| boots);
                         let place = place.and_then(|(slot, scoreboard)| scoreboard.place(slot).ok());
                         self.adopt((record, role.clone()), living, blueprint, (slot, place), commands);
@@ -118,7 +118,7 @@ impl Shell {
         }
         for (_, worker, ..) in kept.snapshot.processes() {
             // Nothing is known of the process of a worker that was still to be forked: it has not begun.
-            found.entry(worker).or_insert(Found { alive: false, stage: Some(Stage::Empty) });
+            found.entry(worker).or_insert(FoundProcess { alive: false, stage: Some(SlotStage::Empty) });
         }
         found
     }
@@ -127,10 +127,10 @@ impl Shell {
         &mut self,
         workers: &[&WorkerRecord],
         living: &mut BTreeMap<ProcessId, Living>,
-        found: &mut BTreeMap<ProcessId, Found>,
+        found: &mut BTreeMap<ProcessId, FoundProcess>,
     ) {
         for record in workers {
-            found.insert(record.id, Found { alive: living.contains_key(&record.id), stage: None });
+            found.insert(record.id, FoundProcess { alive: living.contains_key(&record.id), stage: None });
             if let Some(Living { process }) = living.remove(&record.id) {
                 // Whatever it is, nobody knows how to drain it in time.
                 let _ = process.kill_group();

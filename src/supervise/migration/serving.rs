@@ -16,7 +16,7 @@ use crate::plan::{AppPlan, MigrateCommand};
 use crate::supervise::app_event::AppEventKind;
 use crate::supervise::context::Context;
 use crate::supervise::process_fact::LastWords;
-use crate::supervise::proof::{Answer, Proof};
+use crate::supervise::proof::{ProbeAnswer, Proof};
 use crate::supervise::state::App;
 
 /// What asks gives itself up a little earlier than it is given up, for its own words say more.
@@ -83,13 +83,13 @@ impl Migration {
 }
 
 /// Whether it goes on, or why not; `None` if its answer says nothing of that: it was as bad before.
-fn judged(before: Option<&Answer>, answer: Result<Proof, LastWords>) -> Option<Option<LastWords>> {
+fn judged(before: Option<&ProbeAnswer>, answer: Result<Proof, LastWords>) -> Option<Option<LastWords>> {
     let proof = match answer {
         Ok(proof) => proof,
         Err(words) => return Some(Some(words)),
     };
     match proof.answer {
-        Some(Answer { good: false, message, .. }) => {
+        Some(ProbeAnswer { good: false, message, .. }) => {
             let was_good = before.is_some_and(|it| it.good);
             was_good.then_some(Some(LastWords { message, traceback: String::new() }))
         }
@@ -101,10 +101,10 @@ fn judged(before: Option<&Answer>, answer: Result<Proof, LastWords>) -> Option<O
 mod tests {
     use super::*;
 
-    fn answer(good: bool) -> Answer {
+    fn answer(good: bool) -> ProbeAnswer {
         let (path, message) = ("/".to_owned(), if good { "" } else { "the probe of / answered 500" });
         let took = Duration::from_millis(20);
-        Answer { path, status: Some(200), took, late: false, good, message: message.to_owned() }
+        ProbeAnswer { path, status: Some(200), took, late: false, good, message: message.to_owned() }
     }
 
     #[test]

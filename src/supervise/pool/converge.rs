@@ -15,7 +15,7 @@ use crate::supervise::app_event::AppEventKind;
 use crate::supervise::context::Context;
 use crate::supervise::ids::{GenerationId, ProcessId};
 use crate::supervise::request::Outcome;
-use crate::supervise::state::{Accepting, App, Generation, Mode, Phase, Then};
+use crate::supervise::state::{Accepting, App, Generation, Mode, RolloutPhase, Then};
 
 impl App {
     /// Brings the app nearer to what is wanted.
@@ -47,14 +47,14 @@ impl App {
         let wanted = self.wanted(&target.policy) as usize;
         let full = self.count(|it| it.generation == target.id && it.is_ready()) >= wanted;
         match (&rollout.phase, full) {
-            (Phase::Replacing, true) => {
+            (RolloutPhase::Replacing, true) => {
                 let (generation, settle) = (target.id, target.policy.rollout.settle);
-                self.set_phase(Phase::Settling { until: context.now + settle });
+                self.set_phase(RolloutPhase::Settling { until: context.now + settle });
                 self.announce(context, AppEventKind::RolloutSettling { generation, settle });
             }
-            (Phase::Settling { .. }, false) => self.set_phase(Phase::Replacing),
-            (Phase::Settling { until }, true) if context.now >= *until => self.commit(context),
-            (Phase::RollingBack { .. }, _) if self.is_back() => self.finish_rollback(context),
+            (RolloutPhase::Settling { .. }, false) => self.set_phase(RolloutPhase::Replacing),
+            (RolloutPhase::Settling { until }, true) if context.now >= *until => self.commit(context),
+            (RolloutPhase::RollingBack { .. }, _) if self.is_back() => self.finish_rollback(context),
             _ => {}
         }
     }
@@ -70,7 +70,7 @@ impl App {
         }
     }
 
-    fn set_phase(&mut self, phase: Phase) {
+    fn set_phase(&mut self, phase: RolloutPhase) {
         if let Some(rollout) = &mut self.rollout {
             rollout.phase = phase;
         }

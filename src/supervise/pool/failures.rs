@@ -6,7 +6,7 @@ use crate::supervise::app_event::AppEventKind;
 use crate::supervise::context::Context;
 use crate::supervise::ids::GenerationId;
 use crate::supervise::process_fact::LastWords;
-use crate::supervise::state::{App, Phase};
+use crate::supervise::state::{App, RolloutPhase};
 use crate::supervise::time::Moment;
 
 /// A process that should have lived on.
@@ -56,7 +56,7 @@ impl App {
 
     fn count_failure(&mut self, context: &mut Context<'_>, generation: GenerationId, words: LastWords) {
         let Some(rollout) = &mut self.rollout else { return };
-        if rollout.generation.id != generation || matches!(rollout.phase, Phase::RollingBack { .. }) {
+        if rollout.generation.id != generation || matches!(rollout.phase, RolloutPhase::RollingBack { .. }) {
             return;
         }
         rollout.failures += 1;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::ladder::Ladder;
 use crate::plan::{Policy, Preload};
-use crate::supervise::inspection::Stage;
+use crate::supervise::inspection::SlotStage;
 
 /// What a process is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -130,14 +130,14 @@ impl Role {
     }
 
     /// Whether the next ostlerd can use one that was found at this stage; `ready` is whether it was up before.
-    pub(in crate::supervise) fn goes_on(&self, ready: bool, stage: Option<Stage>) -> bool {
+    pub(in crate::supervise) fn goes_on(&self, ready: bool, stage: Option<SlotStage>) -> bool {
         match self {
             Role::Web if ready => true,
             // Nobody has heard whether it was let in, or it has been told to go.
-            Role::Web => !matches!(stage, Some(Stage::Empty | Stage::Loaded | Stage::Draining)),
+            Role::Web => !matches!(stage, Some(SlotStage::Empty | SlotStage::Loaded | SlotStage::Draining)),
             Role::Background(_) => true,
-            Role::Zygote(_) if ready => stage == Some(Stage::Ready),
-            Role::Zygote(_) => matches!(stage, Some(Stage::Booting | Stage::Ready)),
+            Role::Zygote(_) if ready => stage == Some(SlotStage::Ready),
+            Role::Zygote(_) => matches!(stage, Some(SlotStage::Booting | SlotStage::Ready)),
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::supervise::time::Moment;
 
 /// A plan whose databases are to be brought up to date, and for whom.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Wanted {
+pub(crate) struct WantedPlan {
     pub(crate) plan: AppPlan,
     /// Whether the plan is rolled out then.
     pub(crate) rolls_out: bool,
@@ -26,7 +26,7 @@ pub(crate) struct Wanted {
 #[derive(Clone, Debug)]
 pub(crate) struct Migrating {
     pub(crate) migration: Migration,
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: WantedPlan,
     /// Who asked for its end.
     pub(crate) aborters: Vec<RequestId>,
 }
@@ -36,7 +36,7 @@ pub(crate) struct Migrating {
 pub(crate) struct Databases {
     pub(crate) migrating: Option<Migrating>,
     /// What is wanted once nothing is done to the databases.
-    pub(crate) queued: Option<Wanted>,
+    pub(crate) queued: Option<WantedPlan>,
     pub(crate) errand: Option<Errand>,
     /// What is tried again, if nothing serves.
     pub(crate) again: Option<Again>,
@@ -55,22 +55,22 @@ pub(crate) struct Databases {
     pub(crate) last_plan: Option<AppPlan>,
 }
 
-impl Wanted {
+impl WantedPlan {
     /// What nobody waits for.
-    pub(crate) fn of(plan: AppPlan, rolls_out: bool) -> Wanted {
-        Wanted { plan, rolls_out, waiters: Vec::new(), only: Vec::new() }
+    pub(crate) fn of(plan: AppPlan, rolls_out: bool) -> WantedPlan {
+        WantedPlan { plan, rolls_out, waiters: Vec::new(), only: Vec::new() }
     }
 
     /// The same for the next ostlerd: who waits goes with the one that they asked.
-    pub(crate) fn left(&self) -> Wanted {
-        Wanted::of(self.plan.clone(), self.rolls_out)
+    pub(crate) fn left(&self) -> WantedPlan {
+        WantedPlan::of(self.plan.clone(), self.rolls_out)
     }
 
     pub(crate) fn has(&self, plan: &AppPlan) -> bool {
         self.plan.blueprint == plan.blueprint && self.plan.migrate == plan.migrate
     }
 
-    pub(crate) fn join(&mut self, other: Wanted) {
+    pub(crate) fn join(&mut self, other: WantedPlan) {
         self.plan.policy = other.plan.policy;
         self.rolls_out |= other.rolls_out;
         self.waiters.extend(other.waiters);
@@ -85,24 +85,24 @@ impl Databases {
     }
 
     /// The newest plan that will be rolled out after a migration.
-    pub(crate) fn wanted(&self) -> Option<&Wanted> {
+    pub(crate) fn wanted(&self) -> Option<&WantedPlan> {
         let running = self.migrating.as_ref().map(|it| &it.wanted);
         self.queued.as_ref().or(running).filter(|it| it.rolls_out)
     }
 
     /// The newest plan that waits for a migration, rolled out after it or not.
-    pub(crate) fn newest(&self) -> Option<&Wanted> {
+    pub(crate) fn newest(&self) -> Option<&WantedPlan> {
         self.queued.as_ref().or(self.migrating.as_ref().map(|it| &it.wanted))
     }
 
     /// The same, to be joined.
-    pub(crate) fn wanted_mut(&mut self) -> Option<&mut Wanted> {
+    pub(crate) fn wanted_mut(&mut self) -> Option<&mut WantedPlan> {
         let running = self.migrating.as_mut().map(|it| &mut it.wanted);
         self.queued.as_mut().or(running).filter(|it| it.rolls_out)
     }
 
     /// Every plan that waits for a migration.
-    pub(crate) fn plans_mut(&mut self) -> impl Iterator<Item = &mut Wanted> {
+    pub(crate) fn plans_mut(&mut self) -> impl Iterator<Item = &mut WantedPlan> {
         self.migrating.as_mut().map(|it| &mut it.wanted).into_iter().chain(self.queued.as_mut())
     }
 

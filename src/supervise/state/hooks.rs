@@ -5,8 +5,8 @@ use crate::supervise::ids::{GenerationId, ProcessId};
 /// The processes of one app's hooks, from its start to its stop.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Hooks {
-    pub(crate) current: Option<Host>,
-    pub(crate) incoming: Option<Host>,
+    pub(crate) current: Option<HookProcess>,
+    pub(crate) incoming: Option<HookProcess>,
     /// How many workers are wanted.
     pub(crate) workers: u32,
     /// Whether `when_ready` has run.
@@ -15,7 +15,7 @@ pub(crate) struct Hooks {
 
 /// The process of one generation's hooks.
 #[derive(Clone, Debug)]
-pub(crate) struct Host {
+pub(crate) struct HookProcess {
     pub(crate) generation: GenerationId,
     /// The worker beside which it was started.
     pub(crate) beside: Option<ProcessId>,
@@ -23,7 +23,7 @@ pub(crate) struct Host {
 
 impl Hooks {
     /// Where hooks about a worker of `generation` run: in its own process, or in that of what serves now.
-    pub(crate) fn host(&mut self, generation: GenerationId) -> Option<&mut Host> {
+    pub(crate) fn host(&mut self, generation: GenerationId) -> Option<&mut HookProcess> {
         self.incoming.as_mut().filter(|host| host.generation == generation).or(self.current.as_mut())
     }
 

@@ -17,7 +17,7 @@ pub(crate) struct Reading {
 
 /// Something to look at.
 #[derive(Clone, Debug)]
-pub(crate) enum Look {
+pub(crate) enum DueLook {
     App(AppName),
     Config(Reading),
 }
@@ -25,7 +25,7 @@ pub(crate) enum Look {
 /// What is looked at, and what is to be.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Looks {
-    pub(crate) due: VecDeque<Look>,
+    pub(crate) due: VecDeque<DueLook>,
     pub(crate) reading: Option<Reading>,
     /// Apps that are looked at; one that was stopped and started again may be more than once.
     pub(crate) looking: BTreeMap<AppName, u32>,
@@ -48,13 +48,13 @@ impl Looks {
     /// The first reading after an adoption: what has changed while nobody looked follows, as any change does.
     pub(crate) fn first(id: RequestId) -> Looks {
         let reading = Reading { purpose: ReadPurpose::Reload, waiters: vec![id], first: true };
-        Looks { due: VecDeque::from([Look::Config(reading)]), ..Looks::default() }
+        Looks { due: VecDeque::from([DueLook::Config(reading)]), ..Looks::default() }
     }
 
     pub(crate) fn readings(&self) -> impl Iterator<Item = &Reading> {
         let due = self.due.iter().filter_map(|look| match look {
-            Look::Config(reading) => Some(reading),
-            Look::App(_) => None,
+            DueLook::Config(reading) => Some(reading),
+            DueLook::App(_) => None,
         });
         self.reading.iter().chain(due)
     }
@@ -66,38 +66,38 @@ impl Looks {
 
     pub(crate) fn read(&mut self, id: RequestId, purpose: ReadPurpose) {
         let same = self.due.iter_mut().find_map(|look| match look {
-            Look::Config(reading) if reading.purpose == purpose => Some(reading),
+            DueLook::Config(reading) if reading.purpose == purpose => Some(reading),
             _ => None,
         });
         match same {
             Some(reading) => reading.waiters.push(id),
             None => {
                 let reading = Reading { purpose, waiters: vec![id], first: false };
-                self.due.push_back(Look::Config(reading));
+                self.due.push_back(DueLook::Config(reading));
             }
         }
     }
 
     pub(crate) fn look_at(&mut self, app: AppName) {
-        let is_due = |look: &Look| matches!(look, Look::App(name) if *name == app);
+        let is_due = |look: &DueLook| matches!(look, DueLook::App(name) if *name == app);
         if !self.due.iter().any(is_due) {
-            self.due.push_back(Look::App(app));
+            self.due.push_back(DueLook::App(app));
         }
     }
 
     /// What may begin now. A reading waits for every look that has begun before it, and the other way round.
-    pub(crate) fn next(&mut self) -> Option<Look> {
-        let may_begin = |look: &Look| match look {
-            Look::App(_) => true,
-            Look::Config(_) => self.looking.is_empty(),
+    pub(crate) fn next(&mut self) -> Option<DueLook> {
+        let may_begin = |look: &DueLook| match look {
+            DueLook::App(_) => true,
+            DueLook::Config(_) => self.looking.is_empty(),
         };
         if self.reading.is_some() || !self.due.front().is_some_and(may_begin) {
             return None;
         }
         let look = self.due.pop_front()?;
         match &look {
-            Look::App(app) => *self.looking.entry(app.clone()).or_default() += 1,
-            Look::Config(reading) => self.reading = Some(reading.clone()),
+            DueLook::App(app) => *self.looking.entry(app.clone()).or_default() += 1,
+            DueLook::Config(reading) => self.reading = Some(reading.clone()),
         }
         Some(look)
     }

@@ -10,7 +10,7 @@ use crate::supervise::time::Moment;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Rollout {
     pub(crate) generation: Generation,
-    pub(crate) phase: Phase,
+    pub(crate) phase: RolloutPhase,
     pub(crate) started: Moment,
     pub(crate) failures: u32,
     /// How many workers served when it began.
@@ -23,7 +23,7 @@ pub(crate) struct Rollout {
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Phase {
+pub(crate) enum RolloutPhase {
     Replacing,
     Settling { until: Moment },
     RollingBack { words: LastWords },
@@ -31,7 +31,7 @@ pub(crate) enum Phase {
 
 impl Rollout {
     pub(crate) fn is_rolling_back(&self) -> bool {
-        matches!(self.phase, Phase::RollingBack { .. })
+        matches!(self.phase, RolloutPhase::RollingBack { .. })
     }
 
     /// The same for the next ostlerd: who waits goes with the one that they asked.
