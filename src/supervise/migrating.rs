@@ -16,7 +16,7 @@ use crate::plan::AppPlan;
 use super::app_event::AppEventKind;
 use super::context::Context;
 use super::migration::{
-    AbortReason, Errand, LastMigration, Migration, MigrationFact, Task, Verdict, VerdictKind,
+    AbortReason, FollowUp, LastMigration, Migration, MigrationFact, Task, Verdict, VerdictKind,
 };
 use super::request::{Outcome, RequestId};
 use super::state::{App, Migrating, Mode, WantedPlan};
@@ -118,8 +118,8 @@ impl App {
     pub(super) fn migration_heard(&mut self, context: &mut Context<'_>, fact: MigrationFact) {
         if let Some(migrating) = &mut self.databases.migrating {
             migrating.migration.heard(context, fact);
-        } else if let Some(errand) = &mut self.databases.errand {
-            errand.heard(context, fact);
+        } else if let Some(follow_up) = &mut self.databases.follow_up {
+            follow_up.heard(context, fact);
         }
         self.follow_databases(context);
     }
@@ -128,8 +128,8 @@ impl App {
         if let Some(migrating) = &mut self.databases.migrating {
             migrating.migration.expire(context);
         }
-        if let Some(errand) = &mut self.databases.errand {
-            errand.expire(context);
+        if let Some(follow_up) = &mut self.databases.follow_up {
+            follow_up.expire(context);
         }
         self.follow_databases(context);
         self.begin_again(context);
@@ -140,8 +140,8 @@ impl App {
         if let Some(over) = self.databases.migrating.take_if(|it| it.migration.is_over()) {
             self.migrated(context, over);
         }
-        if let Some(over) = self.databases.errand.take_if(|it| it.ended().is_some()) {
-            self.errand_ended(context, over);
+        if let Some(over) = self.databases.follow_up.take_if(|it| it.ended().is_some()) {
+            self.follow_up_ended(context, over);
         }
         self.begin_what_waits(context);
     }
@@ -155,7 +155,7 @@ impl App {
         } else if let Some(opening) = self.databases.post_deploy.take() {
             self.announce(context, AppEventKind::PostDeployStarted);
             let run = context.next_run();
-            self.databases.errand = Some(Errand::begin(context, run, opening, Task::PostDeploy, Vec::new()));
+            self.databases.follow_up = Some(FollowUp::begin(context, run, opening, Task::PostDeploy, vec![]));
         }
     }
 
@@ -219,9 +219,9 @@ impl App {
         if let Some(migrating) = &mut self.databases.migrating {
             migrating.aborters.push(id);
             migrating.migration.abort(context, AbortReason::Asked);
-        } else if let Some(errand) = self.databases.errand.as_mut().filter(|it| it.task == Task::PostDeploy) {
-            errand.waiters.push(id);
-            errand.abort(context);
+        } else if let Some(follow_up) = self.databases.follow_up.as_mut().filter(|it| it.is_post_deploy()) {
+            follow_up.waiters.push(id);
+            follow_up.abort(context);
         } else if self.databases.again.take().is_some() {
             let message = match self.databases.unasked.take() {
                 Some(_) => format!("{}: its databases are not asked again until the next rollout", self.name),
@@ -249,8 +249,8 @@ impl App {
             interrupted.append(&mut migrating.wanted.only);
             migrating.migration.abort(context, AbortReason::Stopping);
         }
-        if let Some(errand) = &mut databases.errand {
-            errand.abort(context);
+        if let Some(follow_up) = &mut databases.follow_up {
+            follow_up.abort(context);
         }
         interrupted
     }
@@ -260,8 +260,8 @@ impl App {
         if let Some(migrating) = &mut self.databases.migrating {
             migrating.migration.kill(context);
         }
-        if let Some(errand) = &mut self.databases.errand {
-            errand.kill(context);
+        if let Some(follow_up) = &mut self.databases.follow_up {
+            follow_up.kill(context);
         }
         self.follow_databases(context);
     }

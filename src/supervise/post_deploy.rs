@@ -2,37 +2,37 @@
 
 use super::app_event::AppEventKind;
 use super::context::Context;
-use super::migration::{Ended, Errand, LastMigration, Opening, Task, VerdictKind};
+use super::migration::{FollowUp, FollowUpEnd, LastMigration, Opening, Task, VerdictKind};
 use super::request::{Outcome, RequestId};
 use super::state::App;
 
 impl App {
-    /// An errand is over.
-    pub(super) fn errand_ended(&mut self, context: &mut Context<'_>, errand: Errand) {
-        let Some(ended) = errand.ended().cloned() else { return };
-        let took = context.now.since(errand.began());
-        let outcome = match (errand.task, ended) {
-            (Task::PostDeploy, Ended::Well) => {
+    /// A follow-up is over.
+    pub(super) fn follow_up_ended(&mut self, context: &mut Context<'_>, follow_up: FollowUp) {
+        let Some(ended) = follow_up.ended().cloned() else { return };
+        let took = context.now.since(follow_up.began());
+        let outcome = match (follow_up.task, ended) {
+            (Task::PostDeploy, FollowUpEnd::Well) => {
                 self.announce(context, AppEventKind::PostDeployEnded { took });
                 self.done("post_deploy had ended well already")
             }
-            (Task::PostDeploy, Ended::Badly { words }) => {
+            (Task::PostDeploy, FollowUpEnd::Badly { words }) => {
                 self.databases.problem = Some(format!("post_deploy failed: {words}"));
                 self.announce(context, AppEventKind::PostDeployFailed { words });
                 self.done("post_deploy was ended")
             }
-            (Task::Resolve { .. }, Ended::Well) => {
+            (Task::Resolve { .. }, FollowUpEnd::Well) => {
                 (self.databases.problem, self.databases.last) = (None, None);
                 self.announce(context, AppEventKind::MigrationResolved);
                 self.done("resolved: migrations run again")
             }
-            (Task::Resolve { .. }, Ended::Badly { words }) => Outcome::Refused { reason: words },
-            (_, Ended::NothingToResolve) => {
+            (Task::Resolve { .. }, FollowUpEnd::Badly { words }) => Outcome::Refused { reason: words },
+            (_, FollowUpEnd::NothingToResolve) => {
                 let reason = format!("the last migration of {} left nothing to resolve", self.name);
                 Outcome::Invalid { reason }
             }
         };
-        self.answer_all(context, errand.waiters, &outcome);
+        self.answer_all(context, follow_up.waiters, &outcome);
     }
 
     fn done(&self, words: &str) -> Outcome {
@@ -53,8 +53,8 @@ impl App {
     /// A person says that the database is put right.
     pub(super) fn resolve_migration(&mut self, context: &mut Context<'_>, id: RequestId) {
         let databases = &mut self.databases;
-        if let Some(errand) = databases.errand.as_mut().filter(|it| it.task != Task::PostDeploy) {
-            return errand.waiters.push(id);
+        if let Some(follow_up) = databases.follow_up.as_mut().filter(|it| !it.is_post_deploy()) {
+            return follow_up.waiters.push(id);
         }
         if !databases.is_idle() {
             let reason = format!("{}: a migration is under way; try again when it has ended", self.name);
@@ -73,6 +73,7 @@ impl App {
             return self.answer(context, id, Outcome::Invalid { reason });
         };
         let run = context.next_run();
-        self.databases.errand = Some(Errand::begin(context, run, opening, Task::Resolve { known }, vec![id]));
+        self.databases.follow_up =
+            Some(FollowUp::begin(context, run, opening, Task::Resolve { known }, vec![id]));
     }
 }

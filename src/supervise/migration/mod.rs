@@ -2,14 +2,14 @@
 //!
 //! The words first: `fact`, `report` and `marked` (in), `order` (out), `outcome`, `record` with `past`, `view`. Then the state machine, from `run`, which
 //! has the picture of it: `start` with `outlook`, `watchdog` with `attempt`, `finish` with `judge` and `remedy`, `serving`, `clock`, `picture`, `tell`;
-//! and `errand`. What hangs on a migration in its app is in `migrating`, beside this folder.
+//! and `follow_up`. What hangs on a migration in its app is in `migrating`, beside this folder.
 
 mod attempt;
 mod breaking;
 mod clock;
-mod errand;
 mod fact;
 mod finish;
+mod follow_up;
 mod judge;
 mod marked;
 mod order;
@@ -31,7 +31,7 @@ mod vendor;
 mod view;
 mod watchdog;
 
-pub(super) use errand::{Ended, Errand, Task};
+pub(super) use follow_up::{FollowUp, FollowUpEnd, Task};
 pub(super) use run::Migration;
 pub(super) use tell::tell;
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::again::Again;
 use crate::plan::AppPlan;
-use crate::supervise::migration::{Errand, LastMigration, Migration, MigrationView, Opening, RunId, Task};
+use crate::supervise::migration::{FollowUp, LastMigration, Migration, MigrationView, Opening, RunId};
 use crate::supervise::request::RequestId;
 use crate::supervise::time::Moment;
 
@@ -37,7 +37,7 @@ pub(crate) struct Databases {
     pub(crate) migrating: Option<Migrating>,
     /// What is wanted once nothing is done to the databases.
     pub(crate) queued: Option<WantedPlan>,
-    pub(crate) errand: Option<Errand>,
+    pub(crate) follow_up: Option<FollowUp>,
     /// What is tried again, if nothing serves.
     pub(crate) again: Option<Again>,
     /// What serves although its databases have not answered since it was started: they are asked until they do.
@@ -81,7 +81,7 @@ impl WantedPlan {
 impl Databases {
     /// Whether nothing is done to the databases now.
     pub(crate) fn is_idle(&self) -> bool {
-        self.migrating.is_none() && self.errand.is_none()
+        self.migrating.is_none() && self.follow_up.is_none()
     }
 
     /// The newest plan that will be rolled out after a migration.
@@ -108,24 +108,24 @@ impl Databases {
 
     /// What is to be run after the rollout, also where it runs already.
     pub(crate) fn owed_post_deploy(&self) -> Option<&Opening> {
-        let runs = self.errand.as_ref().filter(|it| it.task == Task::PostDeploy);
+        let runs = self.follow_up.as_ref().filter(|it| it.is_post_deploy());
         self.post_deploy.as_ref().or(runs.map(|it| &it.opening))
     }
 
     /// The run that is under way.
     pub(crate) fn run(&self) -> Option<RunId> {
         let migration = self.migrating.as_ref().map(|it| it.migration.run);
-        migration.or(self.errand.as_ref().map(|it| it.run))
+        migration.or(self.follow_up.as_ref().map(|it| it.run))
     }
 
     pub(crate) fn migration_view(&self, now: Moment) -> Option<MigrationView> {
         let migration = self.migrating.as_ref().map(|it| it.migration.view(now));
-        migration.or_else(|| self.errand.as_ref().and_then(|it| it.view(now)))
+        migration.or_else(|| self.follow_up.as_ref().and_then(|it| it.view(now)))
     }
 
     pub(crate) fn deadline(&self) -> Option<Moment> {
         let migration = self.migrating.as_ref().and_then(|it| it.migration.deadline());
-        let errand = self.errand.as_ref().and_then(Errand::deadline);
-        migration.into_iter().chain(errand).min()
+        let follow_up = self.follow_up.as_ref().and_then(FollowUp::deadline);
+        migration.into_iter().chain(follow_up).min()
     }
 }

@@ -21,9 +21,9 @@ use crate::supervise::process_fact::Exit;
 use crate::supervise::request::RequestId;
 use crate::supervise::time::Moment;
 
-/// An errand under way.
+/// A follow-up under way.
 #[derive(Clone, Debug)]
-pub(crate) struct Errand {
+pub(crate) struct FollowUp {
     app: AppName,
     pub(in crate::supervise) run: RunId,
     pub(in crate::supervise) task: Task,
@@ -31,7 +31,7 @@ pub(crate) struct Errand {
     pub(in crate::supervise) waiters: Vec<RequestId>,
     pub(in crate::supervise) opening: Opening,
     began: Moment,
-    stage: Stage,
+    stage: FollowUpStage,
     due: Moment,
     given_up: bool,
     /// Whether the history has something that no database keeps.
@@ -53,7 +53,7 @@ pub(in crate::supervise) enum Task {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Stage {
+enum FollowUpStage {
     Opening,
     /// The database side of the database with this index is started.
     Connecting(usize),
@@ -62,12 +62,12 @@ enum Stage {
     Writing,
     Running,
     Ending(Ending<()>),
-    Over(Ended),
+    Over(FollowUpEnd),
 }
 
 /// What came of it.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::supervise) enum Ended {
+pub(in crate::supervise) enum FollowUpEnd {
     Well,
     /// There is nothing that a person could have put right.
     NothingToResolve,
@@ -76,58 +76,80 @@ pub(in crate::supervise) enum Ended {
     },
 }
 
-impl Errand {
+impl FollowUp {
     pub(in crate::supervise) fn begin(
         context: &mut Context<'_>,
         run: RunId,
         opening: Opening,
         task: Task,
         waiters: Vec<RequestId>,
-    ) -> Errand {
+    ) -> FollowUp {
         let app = opening.blueprint.app.clone();
         let due = context.now + ANSWER;
-        let (began, stage) = (context.now, Stage::Opening);
+        let (began, stage) = (context.now, FollowUpStage::Opening);
         let given_up = false;
         let (unmarked, found, asked) = (false, false, None);
-        let errand =
-            Errand { app, run, task, waiters, opening, began, stage, due, given_up, unmarked, found, asked };
-        errand.order(context, MigrationOrder::Open(errand.opening.clone()));
-        errand
+        let follow_up = FollowUp {
+            app,
+            run,
+            task,
+            waiters,
+            opening,
+            began,
+            stage,
+            due,
+            given_up,
+            unmarked,
+            found,
+            asked,
+        };
+        follow_up.order(context, MigrationOrder::Open(follow_up.opening.clone()));
+        follow_up
+    }
+
+    pub(in crate::supervise) fn is_post_deploy(&self) -> bool {
+        self.task == Task::PostDeploy
     }
 
     pub(in crate::supervise) fn heard(&mut self, context: &mut Context<'_>, fact: MigrationFact) {
         match (&self.stage, fact) {
-            (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(context, &past),
-            (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => {
+            (FollowUpStage::Opening, MigrationFact::PastRead(past)) => self.past_read(context, &past),
+            (FollowUpStage::Opening, MigrationFact::DatabaseFailed(trouble)) => {
                 self.end(context, bad(trouble.message))
             }
-            (Stage::Connecting(index), MigrationFact::Opened(_)) => {
+            (FollowUpStage::Connecting(index), MigrationFact::Opened(_)) => {
                 let index = *index;
                 self.order(context, MigrationOrder::ResolveDatabase);
-                (self.stage, self.due) = (Stage::Asking(index), context.now + ANSWER);
+                (self.stage, self.due) = (FollowUpStage::Asking(index), context.now + ANSWER);
             }
-            (Stage::Connecting(_), MigrationFact::Opening) => {
+            (FollowUpStage::Connecting(_), MigrationFact::Opening) => {
                 self.due = context.now + open_limit(&self.opening.migrate);
             }
-            (Stage::Asking(index), MigrationFact::Resolved { holder, cleared }) => {
+            (FollowUpStage::Asking(index), MigrationFact::Resolved { holder, cleared }) => {
                 let index = *index;
                 self.order(context, MigrationOrder::CloseDatabase);
                 self.resolved(context, index, holder, cleared.is_empty());
             }
-            (Stage::Connecting(_) | Stage::Asking(_), MigrationFact::DatabaseFailed(trouble)) => {
+            (
+                FollowUpStage::Connecting(_) | FollowUpStage::Asking(_),
+                MigrationFact::DatabaseFailed(trouble),
+            ) => {
                 self.unasked(context, &trouble.message);
             }
-            (Stage::Writing, MigrationFact::Recorded) => self.end(context, Ended::Well),
-            (Stage::Writing, MigrationFact::RecordFailed { reason }) => {
+            (FollowUpStage::Writing, MigrationFact::Recorded) => self.end(context, FollowUpEnd::Well),
+            (FollowUpStage::Writing, MigrationFact::RecordFailed { reason }) => {
                 self.end(context, bad(format!("it could not be written to the history: {reason}")));
             }
-            (Stage::Running, MigrationFact::PostDeployEnded { exit: Exit::Code(0), .. }) => {
-                self.end(context, Ended::Well);
+            (FollowUpStage::Running, MigrationFact::PostDeployEnded { exit: Exit::Code(0), .. }) => {
+                self.end(context, FollowUpEnd::Well);
             }
-            (Stage::Running | Stage::Ending(_), MigrationFact::PostDeployEnded { exit, words }) => {
+            (
+                FollowUpStage::Running | FollowUpStage::Ending(_),
+                MigrationFact::PostDeployEnded { exit, words },
+            ) => {
                 self.end(context, bad(format!("{exit}: {words}")));
             }
-            (Stage::Running | Stage::Ending(_), MigrationFact::SpawnFailed { reason }) => {
+            (FollowUpStage::Running | FollowUpStage::Ending(_), MigrationFact::SpawnFailed { reason }) => {
                 self.end(context, bad(format!("it could not be started: {reason}")));
             }
             _ => {}
@@ -144,7 +166,7 @@ impl Errand {
             Task::PostDeploy => {
                 self.order(context, MigrationOrder::PostDeploy);
                 let limit = self.opening.migrate.budgets.timeout_total;
-                (self.stage, self.due) = (Stage::Running, context.now + limit);
+                (self.stage, self.due) = (FollowUpStage::Running, context.now + limit);
             }
         }
     }
@@ -155,12 +177,12 @@ impl Errand {
         let keeps = migrate.marker && migrate.command.is_django();
         if keeps && index < migrate.databases.len() {
             self.order(context, MigrationOrder::OpenDatabase { index });
-            (self.stage, self.due) = (Stage::Connecting(index), context.now + open_limit(migrate));
+            (self.stage, self.due) = (FollowUpStage::Connecting(index), context.now + open_limit(migrate));
             self.asked = Some(index);
         } else if self.found {
             self.write(context);
         } else {
-            self.end(context, Ended::NothingToResolve);
+            self.end(context, FollowUpEnd::NothingToResolve);
         }
     }
 
@@ -190,42 +212,45 @@ impl Errand {
         let database = self.opening.migrate.databases.first().map_or("none".to_owned(), ToString::to_string);
         let record = Record { database, resolved: true, ..Record::default() };
         self.order(context, MigrationOrder::RecordMigration(Box::new(record)));
-        (self.stage, self.due) = (Stage::Writing, context.now + ANSWER);
+        (self.stage, self.due) = (FollowUpStage::Writing, context.now + ANSWER);
     }
 
     /// It is to end: the app stops, or somebody asks.
     pub(in crate::supervise) fn abort(&mut self, context: &mut Context<'_>) {
         self.given_up = true;
         match self.stage {
-            Stage::Running => self.begin_end(context, StopSignal::Terminate),
-            Stage::Opening | Stage::Connecting(_) | Stage::Asking(_) => {
+            FollowUpStage::Running => self.begin_end(context, StopSignal::Terminate),
+            FollowUpStage::Opening | FollowUpStage::Connecting(_) | FollowUpStage::Asking(_) => {
                 self.end(context, bad("it was ended before it began".to_owned()));
             }
-            Stage::Writing | Stage::Ending(_) | Stage::Over(_) => {}
+            FollowUpStage::Writing | FollowUpStage::Ending(_) | FollowUpStage::Over(_) => {}
         }
     }
 
     /// The daemon leaves at once.
     pub(in crate::supervise) fn kill(&mut self, context: &mut Context<'_>) {
         match self.stage {
-            Stage::Running => self.begin_end(context, StopSignal::Kill),
-            Stage::Ending(ref ending) if ending.signal < StopSignal::Kill => {
+            FollowUpStage::Running => self.begin_end(context, StopSignal::Kill),
+            FollowUpStage::Ending(ref ending) if ending.signal < StopSignal::Kill => {
                 self.begin_end(context, StopSignal::Kill);
             }
-            Stage::Opening | Stage::Connecting(_) | Stage::Asking(_) | Stage::Writing => {
+            FollowUpStage::Opening
+            | FollowUpStage::Connecting(_)
+            | FollowUpStage::Asking(_)
+            | FollowUpStage::Writing => {
                 self.end(context, bad("ostlerd was ended at once".to_owned()));
             }
-            Stage::Ending(_) | Stage::Over(_) => {}
+            FollowUpStage::Ending(_) | FollowUpStage::Over(_) => {}
         }
     }
 
     fn begin_end(&mut self, context: &mut Context<'_>, first: StopSignal) {
         self.order(context, MigrationOrder::Abort(first));
-        self.stage = Stage::Ending(Ending::at(context.now, (), first, Ladder::COMMAND));
+        self.stage = FollowUpStage::Ending(Ending::at(context.now, (), first, Ladder::COMMAND));
     }
 
     fn climb(&mut self, context: &mut Context<'_>) {
-        let Stage::Ending(ending) = &mut self.stage else { return };
+        let FollowUpStage::Ending(ending) = &mut self.stage else { return };
         match ending.climb(context.now, Ladder::COMMAND) {
             None => {}
             Some(Climb::To(signal)) => self.order(context, MigrationOrder::Abort(signal)),
@@ -238,30 +263,30 @@ impl Errand {
             return;
         }
         match self.stage {
-            Stage::Opening | Stage::Writing => {
+            FollowUpStage::Opening | FollowUpStage::Writing => {
                 let words = format!("the history did not answer within {} s", ANSWER.as_secs());
                 self.end(context, bad(words));
             }
-            Stage::Connecting(_) | Stage::Asking(_) => {
+            FollowUpStage::Connecting(_) | FollowUpStage::Asking(_) => {
                 self.unasked(context, "the database side did not answer in time")
             }
-            Stage::Running => self.begin_end(context, StopSignal::Terminate),
-            Stage::Ending(_) => self.climb(context),
-            Stage::Over(_) => {}
+            FollowUpStage::Running => self.begin_end(context, StopSignal::Terminate),
+            FollowUpStage::Ending(_) => self.climb(context),
+            FollowUpStage::Over(_) => {}
         }
     }
 
     pub(in crate::supervise) fn deadline(&self) -> Option<Moment> {
         match &self.stage {
-            Stage::Over(_) => None,
-            Stage::Ending(ending) => ending.next,
+            FollowUpStage::Over(_) => None,
+            FollowUpStage::Ending(ending) => ending.next,
             _ => Some(self.due),
         }
     }
 
     /// As a migration is shown; a resolution only once a database is asked.
     pub(in crate::supervise) fn view(&self, now: Moment) -> Option<MigrationView> {
-        if self.task != Task::PostDeploy && self.asked.is_none() {
+        if !self.is_post_deploy() && self.asked.is_none() {
             return None;
         }
         let database = self.asked.and_then(|index| self.opening.migrate.databases.get(index));
@@ -293,20 +318,20 @@ impl Errand {
     }
 
     /// What came of it, where it is over.
-    pub(in crate::supervise) fn ended(&self) -> Option<&Ended> {
+    pub(in crate::supervise) fn ended(&self) -> Option<&FollowUpEnd> {
         match &self.stage {
-            Stage::Over(ended) => Some(ended),
+            FollowUpStage::Over(ended) => Some(ended),
             _ => None,
         }
     }
 
-    fn end(&mut self, context: &mut Context<'_>, ended: Ended) {
+    fn end(&mut self, context: &mut Context<'_>, ended: FollowUpEnd) {
         self.order(context, MigrationOrder::Close);
         let ended = match ended {
-            Ended::Badly { words } if self.given_up => bad(format!("{words} (it was to end)")),
+            FollowUpEnd::Badly { words } if self.given_up => bad(format!("{words} (it was to end)")),
             ended => ended,
         };
-        self.stage = Stage::Over(ended);
+        self.stage = FollowUpStage::Over(ended);
     }
 
     fn order(&self, context: &mut Context<'_>, order: MigrationOrder) {
@@ -314,6 +339,6 @@ impl Errand {
     }
 }
 
-fn bad(words: String) -> Ended {
-    Ended::Badly { words }
+fn bad(words: String) -> FollowUpEnd {
+    FollowUpEnd::Badly { words }
 }
