@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::supervise::{Backend, Failure, Look, Marks, Opened, Pending, Report, Step, Trouble};
+use crate::supervise::{
+    Backend, CommandFailure, DatabaseLook, Marks, Opened, Pending, Report, Step, Trouble,
+};
 
 /// The longest line that is read, without its newline.
 pub const LINE_LIMIT: usize = 1024 * 1024;
@@ -82,7 +84,7 @@ pub enum WatchMessage {
         marks: Box<Marks>,
     },
     /// A look.
-    Look(Box<Look>),
+    Look(Box<DatabaseLook>),
     /// Backends were cancelled.
     Cancelled {
         /// How many.
@@ -112,7 +114,7 @@ pub enum RunMessage {
     /// It is somewhere new.
     Step(Step),
     /// It fails.
-    Failed(Failure),
+    Failed(CommandFailure),
 }
 
 #[cfg(test)]

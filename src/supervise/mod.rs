@@ -64,8 +64,8 @@ pub use ids::{GenerationId, ProcessId};
 pub use inspection::{FoundProcess, SlotStage};
 pub use level::Level;
 pub use migration::{
-    AbortReason, AppliedMigration, Backend, Breakage, DjangoSeen, Failure, FailureKind, HistoryEntry,
-    Language, LastMigration, Leftover, LockNote, Look, Marked, Marks, MigrationFact, MigrationOrder,
+    AbortReason, AppliedMigration, Backend, Breakage, CommandFailure, DatabaseLook, DjangoSeen, FailureKind,
+    HistoryEntry, Language, LastMigration, Leftover, LockNote, Marked, Marks, MigrationFact, MigrationOrder,
     MigrationPhase, MigrationView, Opened, Opening, OtherDatabase, Outlook, Owed, Past, Pending,
     PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor,
     Verdict, VerdictKind,

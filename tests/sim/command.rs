@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ostler::plan::MigrateCommand;
 use ostler::supervise::{
-    Backend, Exit, Failure, FailureKind, Look, MigrationFact, Moment, PendingMigration, RunId, Step,
-    StopSignal, Vendor,
+    Backend, CommandFailure, DatabaseLook, Exit, FailureKind, MigrationFact, Moment, PendingMigration, RunId,
+    Step, StopSignal, Vendor,
 };
 
 use crate::databases::{Databases, Later};
@@ -46,7 +46,7 @@ impl Command {
     }
 
     /// How it ends after the last migration: its fate awaits it there where nothing was pending.
-    fn comes_after(&self) -> (Exit, Option<Failure>) {
+    fn comes_after(&self) -> (Exit, Option<CommandFailure>) {
         match self.fate.filter(|_| self.of == 0) {
             Some((_, Fate::Fails(kind))) => (Exit::Code(1), Some(failed(kind))),
             Some((_, Fate::Crashes)) => (Exit::Signal(9), None),
@@ -161,7 +161,7 @@ impl Databases {
         run: RunId,
         attempt: u32,
         exit: Exit,
-        failure: Option<Failure>,
+        failure: Option<CommandFailure>,
     ) -> Option<MigrationFact> {
         let (half, slow) = (self.rng.chance(0.4), self.rng.chance(0.05));
         let rollback = if slow { self.rng.millis(20_000, 100_000) } else { self.rng.millis(0, 3000) };
@@ -255,7 +255,7 @@ impl Databases {
         let fate = command.and_then(Command::is_at_fate);
         let since = current.map(|(_, since)| now.since(*since)).unwrap_or_default();
         let idle = fate == Some(Fate::Hangs(false));
-        let look = Look {
+        let look = DatabaseLook {
             place: it.place,
             concurrent: false,
             maintenance: Vec::new(),
@@ -279,6 +279,6 @@ impl Databases {
     }
 }
 
-fn failed(kind: FailureKind) -> Failure {
-    Failure { kind, message: format!("{kind:?}"), ..Failure::default() }
+fn failed(kind: FailureKind) -> CommandFailure {
+    CommandFailure { kind, message: format!("{kind:?}"), ..CommandFailure::default() }
 }

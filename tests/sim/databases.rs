@@ -7,8 +7,8 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::plan::{Blueprint, Migrate, MigrateCommand};
 use ostler::supervise::{
-    Backend, Exit, Failure, LastWords, MigrationFact, MigrationOrder, Moment, Opened, Past, Pending, Proof,
-    Record, Report, RunId, Trouble, TroubleKind, Verdict, VerdictKind,
+    Backend, CommandFailure, Exit, LastWords, MigrationFact, MigrationOrder, Moment, Opened, Past, Pending,
+    Proof, Record, Report, RunId, Trouble, TroubleKind, Verdict, VerdictKind,
 };
 
 use crate::command::Command;
@@ -44,7 +44,7 @@ pub(crate) enum Later {
     Look(u64),
     Lock(u64),
     Command(u32),
-    Dies(u32, Exit, Option<Failure>),
+    Dies(u32, Exit, Option<CommandFailure>),
 }
 
 #[derive(Clone, Debug)]

@@ -3,8 +3,8 @@
 use crate::migrate::WatchMessage;
 use crate::run::messages::shown;
 use crate::supervise::{
-    Backend, Breakage, DjangoSeen, Failure, Leftover, LockNote, Look, Marked, Marks, Opened, Outlook,
-    Pending, PendingMigration, Report, Step, Trouble,
+    Backend, Breakage, CommandFailure, DatabaseLook, DjangoSeen, Leftover, LockNote, Marked, Marks, Opened,
+    Outlook, Pending, PendingMigration, Report, Step, Trouble,
 };
 
 /// Texts of one line.
@@ -105,7 +105,7 @@ fn backend(it: &mut Backend) {
     text(&mut it.query);
 }
 
-fn look(it: &mut Look) {
+fn look(it: &mut DatabaseLook) {
     list(&mut it.blockers, LIST, backend);
     list(&mut it.maintenance, LIST, backend);
     it.doing.iter_mut().for_each(text);
@@ -144,7 +144,7 @@ fn trouble(it: &mut Trouble) {
 }
 
 /// Cuts what `run` says of its failure.
-pub(super) fn failure(it: &mut Failure) {
+pub(super) fn failure(it: &mut CommandFailure) {
     text(&mut it.message);
     if it.message.is_empty() {
         "it failed and did not say why".clone_into(&mut it.message);

@@ -30,7 +30,7 @@ use crate::run::launch::LaunchSpec;
 use crate::run::process::{Children, ProcessHandle, named};
 use crate::run::scope::{self, Inhabitants};
 use crate::run::worker_process::{launch_spec, start_interpreter};
-use crate::supervise::{Exit, Failure, Step, StopSignal};
+use crate::supervise::{CommandFailure, Exit, Step, StopSignal};
 
 /// What the first process leaves behind has so long to end by itself.
 const MOMENT: Duration = Duration::from_secs(2);
@@ -61,7 +61,7 @@ pub(super) enum CommandUpdate {
 #[derive(Debug)]
 pub(super) struct CommandEnd {
     pub(super) exit: Exit,
-    pub(super) failure: Option<Failure>,
+    pub(super) failure: Option<CommandFailure>,
     /// The last lines of its output.
     pub(super) lines: Vec<String>,
 }
@@ -83,7 +83,7 @@ struct Reader {
     control: Option<Arc<UnixStream>>,
     speech: Speech<RunMessage>,
     output: OutputReader,
-    failure: Option<Failure>,
+    failure: Option<CommandFailure>,
 }
 
 /// Starts a command of the app; `mark` is in its environment, as is `env` beside the app's own. The error is words.

@@ -1,7 +1,7 @@
 //! Why a command failed that does not say so itself: from its exit and its last lines.
 
 use super::bounded;
-use crate::supervise::{Exit, Failure, FailureKind};
+use crate::supervise::{CommandFailure, Exit, FailureKind};
 
 /// What databases and their drivers say, and what it means. The first that is found counts.
 const TELLTALES: [(&str, FailureKind); 16] = [
@@ -27,7 +27,7 @@ const TELLTALES: [(&str, FailureKind); 16] = [
 const OURS: &str = "ostler: ";
 
 /// `None` where the exit is a good one.
-pub(super) fn failure(exit: Exit, last: &str) -> Option<Failure> {
+pub(super) fn failure(exit: Exit, last: &str) -> Option<CommandFailure> {
     if exit == Exit::Code(0) {
         return None;
     }
@@ -36,7 +36,8 @@ pub(super) fn failure(exit: Exit, last: &str) -> Option<Failure> {
     let line = last.lines().rev().find(said).unwrap_or_default().trim();
     let message = if line.is_empty() { exit.to_string() } else { format!("{exit}: {line}") };
     let kind = kind.unwrap_or_default();
-    let mut failure = Failure { kind, message, traceback: bounded::end_of(last), ..Failure::default() };
+    let mut failure =
+        CommandFailure { kind, message, traceback: bounded::end_of(last), ..CommandFailure::default() };
     bounded::failure(&mut failure);
     Some(failure)
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::plan::{Budgets, Migrate};
 
 use super::super::time::Moment;
-use super::fact::{Look, Step};
+use super::fact::{DatabaseLook, Step};
 use super::order::AbortReason;
 use super::record::AppliedMigration;
-use super::remedy::Place;
+use super::remedy::StoppedAt;
 use super::vendor::Vendor;
 
 /// The server ends an atomic migration's wait for a lock itself after `lock_timeout`; where it has not by then, the
@@ -24,8 +24,8 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 /// The command, from its start to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
-    pub(super) at: Option<At>,
-    pub(super) look: Look,
+    pub(super) at: Option<CurrentMigration>,
+    pub(super) look: DatabaseLook,
     pub(super) applied: Vec<AppliedMigration>,
     /// Where it is, of all places of all tries: each step is another.
     pub(super) place: u32,
@@ -46,7 +46,7 @@ pub(super) struct Attempt {
 
 /// The migration that is being applied.
 #[derive(Clone, Debug)]
-pub(super) struct At {
+pub(super) struct CurrentMigration {
     pub(super) name: String,
     pub(super) number: u32,
     pub(super) of: u32,
@@ -55,13 +55,13 @@ pub(super) struct At {
     pub(super) step: Step,
 }
 
-impl At {
-    pub(super) fn place(&self) -> Place<'_> {
+impl CurrentMigration {
+    pub(super) fn place(&self) -> StoppedAt<'_> {
         let runs = match &self.step {
             Step::Operation { runs, .. } => *runs,
             _ => None,
         };
-        Place { name: &self.name, atomic: self.atomic, runs }
+        StoppedAt { name: &self.name, atomic: self.atomic, runs }
     }
 }
 
@@ -115,7 +115,7 @@ impl Attempt {
     pub(super) fn started(now: Moment, place: u32) -> Attempt {
         Attempt {
             at: None,
-            look: Look::default(),
+            look: DatabaseLook::default(),
             applied: Vec::new(),
             place,
             looked: now,
@@ -134,7 +134,7 @@ impl Attempt {
         self.warned.stall = false;
     }
 
-    pub(super) fn looked(&mut self, now: Moment, look: Look) {
+    pub(super) fn looked(&mut self, now: Moment, look: DatabaseLook) {
         self.looked = now;
         if look.working {
             self.alive(now);
@@ -152,7 +152,7 @@ impl Attempt {
 
     /// What was seen of the locks was seen of a place that is left.
     fn forget_locks(&mut self) {
-        let Look { waiting, concurrent, blockers, blocked, harm, maintenance, .. } = &mut self.look;
+        let DatabaseLook { waiting, concurrent, blockers, blocked, harm, maintenance, .. } = &mut self.look;
         (*waiting, *concurrent, *blocked, *harm) = (None, false, 0, None);
         blockers.clear();
         maintenance.clear();
@@ -169,7 +169,7 @@ impl Attempt {
             Step::Migration { name, number, of, atomic } => {
                 let (name, number, of, atomic) = (name.clone(), *number, *of, *atomic);
                 self.warned.timeout = false;
-                self.at = Some(At { name, number, of, atomic, since: now, step });
+                self.at = Some(CurrentMigration { name, number, of, atomic, since: now, step });
             }
             Step::Applied { seconds } => {
                 if let Some(at) = self.at.take() {

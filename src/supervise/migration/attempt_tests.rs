@@ -36,12 +36,12 @@ fn applying(atomic: bool) -> Attempt {
 
 /// It works, and is looked at, up to this moment.
 fn busy_until(attempt: &mut Attempt, now: Moment) {
-    see(attempt, now, Look { working: true, ..Look::default() });
+    see(attempt, now, DatabaseLook { working: true, ..DatabaseLook::default() });
 }
 
 /// A look at the place where it is.
-fn see(attempt: &mut Attempt, now: Moment, look: Look) {
-    attempt.looked(now, Look { place: attempt.place, backends: 1, ..look });
+fn see(attempt: &mut Attempt, now: Moment, look: DatabaseLook) {
+    attempt.looked(now, DatabaseLook { place: attempt.place, backends: 1, ..look });
 }
 
 #[test]
@@ -51,13 +51,17 @@ fn harm_ends_whatever_is_under_way() {
     {
         let mut attempt = applying(atomic);
         let rules = rules(&migrate, vendor, Sight::Watched);
-        see(&mut attempt, at(1), Look { harm: Some(Duration::from_millis(2900)), ..Look::default() });
+        see(
+            &mut attempt,
+            at(1),
+            DatabaseLook { harm: Some(Duration::from_millis(2900)), ..DatabaseLook::default() },
+        );
         assert_eq!(attempt.judge(at(1), &rules), None);
-        see(&mut attempt, at(2), Look { harm: Some(secs(3)), ..Look::default() });
+        see(&mut attempt, at(2), DatabaseLook { harm: Some(secs(3)), ..DatabaseLook::default() });
         assert_eq!(attempt.judge(at(2), &rules), Some(Finding::Abort(AbortReason::Hold(secs(3)))));
         // Where it waits itself, it harms by its place in the queue.
         let waiting = Some(Duration::from_millis(800));
-        see(&mut attempt, at(3), Look { harm: Some(secs(3)), waiting, ..Look::default() });
+        see(&mut attempt, at(3), DatabaseLook { harm: Some(secs(3)), waiting, ..DatabaseLook::default() });
         assert_eq!(attempt.judge(at(3), &rules), Some(Finding::Abort(AbortReason::Harm(secs(3)))));
     }
 }
@@ -74,7 +78,7 @@ fn one_that_does_not_tell_how_far_it_is_is_not_ended_for_its_time() {
     unseen.progressed(at(0), Step::Unseen { words: "no apply_migration".to_owned() });
     busy_until(&mut unseen, late);
     assert!(matches!(unseen.judge(late, &rules), Some(Finding::Warn(_))));
-    see(&mut unseen, late, Look { harm: Some(secs(3)), ..Look::default() });
+    see(&mut unseen, late, DatabaseLook { harm: Some(secs(3)), ..DatabaseLook::default() });
     assert_eq!(unseen.judge(late, &rules), Some(Finding::Abort(AbortReason::Hold(secs(3)))));
 }
 
@@ -84,7 +88,8 @@ fn a_wait_for_a_lock_is_short_where_it_is_atomic_and_longer_where_not() {
     let rules = rules(&migrate, Vendor::Postgresql, Sight::Watched);
     for (atomic, limit) in [(true, 3), (false, 60)] {
         let mut attempt = applying(atomic);
-        let waiting = |seconds| Look { waiting: Some(secs(seconds)), working: true, ..Look::default() };
+        let waiting =
+            |seconds| DatabaseLook { waiting: Some(secs(seconds)), working: true, ..DatabaseLook::default() };
         see(&mut attempt, at(1), waiting(limit - 1));
         assert_eq!(attempt.judge(at(1), &rules), None);
         see(&mut attempt, at(2), waiting(limit));
@@ -128,7 +133,7 @@ fn a_stall_is_said_at_half_its_time_and_ended_where_somebody_sees_it_and_that_un
     for (sight, vendor, atomic, ends) in cases {
         let rules = rules(&migrate, vendor, sight);
         let mut attempt = applying(atomic);
-        let seen = |attempt: &mut Attempt, now| see(attempt, now, Look::default());
+        let seen = |attempt: &mut Attempt, now| see(attempt, now, DatabaseLook::default());
         seen(&mut attempt, at(60));
         assert!(matches!(attempt.judge(at(60), &rules), Some(Finding::Warn(_))));
         seen(&mut attempt, at(119));
@@ -174,7 +179,12 @@ fn a_deadline_leads_to_a_finding() {
 fn a_look_judges_only_the_place_that_it_was_taken_of() {
     let migrate = migrate();
     let rules = rules(&migrate, Vendor::Postgresql, Sight::Watched);
-    let waiting = |place| Look { place, waiting: Some(secs(50)), harm: Some(secs(50)), ..Look::default() };
+    let waiting = |place| DatabaseLook {
+        place,
+        waiting: Some(secs(50)),
+        harm: Some(secs(50)),
+        ..DatabaseLook::default()
+    };
     let next = |attempt: &mut Attempt| {
         let name = "shop.0008_weight".to_owned();
         attempt.progressed(at(51), Step::Applied { seconds: 51.0 });
@@ -205,8 +215,12 @@ fn a_look_judges_only_the_place_that_it_was_taken_of() {
 #[test]
 fn a_concurrent_index_waits_as_long_as_nobody_waits_behind_it() {
     let mut migrate = migrate();
-    let wait =
-        |seconds| Look { waiting: Some(secs(seconds)), concurrent: true, working: true, ..Look::default() };
+    let wait = |seconds| DatabaseLook {
+        waiting: Some(secs(seconds)),
+        concurrent: true,
+        working: true,
+        ..DatabaseLook::default()
+    };
     let mut attempt = applying(false);
     for seconds in [59, 60, 600, 6000] {
         let rules = rules(&migrate, Vendor::Postgresql, Sight::Watched);
@@ -216,7 +230,7 @@ fn a_concurrent_index_waits_as_long_as_nobody_waits_behind_it() {
         assert!(!matches!(said, Some(Finding::Abort(_))), "{said:?}");
     }
     let mut harms = applying(false);
-    see(&mut harms, at(1), Look { blocked: 1, harm: Some(secs(3)), ..wait(60) });
+    see(&mut harms, at(1), DatabaseLook { blocked: 1, harm: Some(secs(3)), ..wait(60) });
     let rules_of = rules(&migrate, Vendor::Postgresql, Sight::Watched);
     assert!(matches!(harms.judge(at(1), &rules_of), Some(Finding::Abort(AbortReason::Harm(_)))));
     // Unless somebody has said how long this very one may.
@@ -231,7 +245,7 @@ fn a_concurrent_index_waits_as_long_as_nobody_waits_behind_it() {
 #[test]
 fn no_time_counts_as_long_as_nobody_is_served_and_nobody_else_is_connected() {
     let migrate = migrate();
-    let alone = Look { working: true, clients: Some(0), ..Look::default() };
+    let alone = DatabaseLook { working: true, clients: Some(0), ..DatabaseLook::default() };
     for (serves, clients, ends) in
         [(false, Some(0), false), (true, Some(0), true), (false, Some(1), true), (false, None, true)]
     {
@@ -239,7 +253,7 @@ fn no_time_counts_as_long_as_nobody_is_served_and_nobody_else_is_connected() {
         let mut attempt = applying(true);
         let mut ended = false;
         for now in (0..4000).step_by(10) {
-            see(&mut attempt, at(now), Look { clients, ..alone.clone() });
+            see(&mut attempt, at(now), DatabaseLook { clients, ..alone.clone() });
             ended |= attempt.judge(at(now), &rules).is_some();
             assert!(attempt.due(&rules).is_some_and(|due| due > at(now)) || ended);
         }
@@ -250,7 +264,7 @@ fn no_time_counts_as_long_as_nobody_is_served_and_nobody_else_is_connected() {
     let mut attempt = applying(true);
     see(&mut attempt, at(3000), alone.clone());
     for (now, ends) in [(3010, false), (3299, false), (3300, true)] {
-        see(&mut attempt, at(now), Look { clients: Some(1), ..alone.clone() });
+        see(&mut attempt, at(now), DatabaseLook { clients: Some(1), ..alone.clone() });
         assert_eq!(attempt.judge(at(now), &rules).is_some(), ends, "{now}");
     }
 }
@@ -260,7 +274,7 @@ fn a_step_without_a_connection_is_said_to_be_unwatched_once() {
     let migrate = migrate();
     let rules = rules(&migrate, Vendor::Postgresql, Sight::Watched);
     let mut attempt = applying(true);
-    let nobody = |attempt: &Attempt| Look { place: attempt.place, ..Look::default() };
+    let nobody = |attempt: &Attempt| DatabaseLook { place: attempt.place, ..DatabaseLook::default() };
     for (now, said) in [(1, false), (3, false), (4, true), (5, false)] {
         let look = nobody(&attempt);
         attempt.looked(at(now), look);
@@ -272,7 +286,8 @@ fn a_step_without_a_connection_is_said_to_be_unwatched_once() {
 #[test]
 fn the_lock_timeout_of_the_server_counts_where_nobody_has_set_one() {
     let mut migrate = migrate();
-    let wait = |seconds| Look { waiting: Some(secs(seconds)), working: true, ..Look::default() };
+    let wait =
+        |seconds| DatabaseLook { waiting: Some(secs(seconds)), working: true, ..DatabaseLook::default() };
     let ends = |migrate: &Migrate, seconds| {
         let lock_timeout = Some(secs(5));
         let rules = Rules { lock_timeout, ..rules(migrate, Vendor::Postgresql, Sight::Watched) };

@@ -67,7 +67,7 @@ pub enum MigrationFact {
     /// Its processes have used processor time.
     Worked,
     /// A look at the database.
-    Looked(Look),
+    Looked(DatabaseLook),
     /// The answer to the rung `Cancel`: how many backends were cancelled.
     Cancelled {
         /// None where all were idle in a transaction, or none was there.
@@ -78,7 +78,7 @@ pub enum MigrationFact {
         /// How the command itself ended.
         exit: Exit,
         /// What it said of its failure, where it failed.
-        failure: Option<Failure>,
+        failure: Option<CommandFailure>,
     },
     /// The answer to the rung `EndBackends`: no tagged backend is left.
     BackendsGone,
@@ -274,7 +274,7 @@ pub enum Language {
 
 /// One look at the database.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Look {
+pub struct DatabaseLook {
     /// Of which place of the run it was taken, as [`MigrationOrder::Watch`](super::order::MigrationOrder::Watch) said: the
     /// locks of another are not judged.
     #[serde(default)]
@@ -336,7 +336,7 @@ pub struct Backend {
 
 /// Why the command failed, as its own process said.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct CommandFailure {
     /// What kind of failure.
     #[serde(default)]
     pub kind: FailureKind,

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::attempt::At;
+use super::attempt::CurrentMigration;
 use super::fact::{Step, Trouble, TroubleKind};
 use super::judge::{Case, Judgement, Seen, judge};
 use super::order::MigrationOrder;
 use super::outcome::{Verdict, VerdictKind};
 use super::record::{AppliedMigration, RungTaken};
 use super::report::Report;
-use super::run::{ANSWER, Haste, Migration, Stage};
+use super::run::{ANSWER, Haste, Migration, RunStage};
 use crate::supervise::app_event::AppEventKind;
 use crate::supervise::context::Context;
 use crate::supervise::pool::{StopSignal, delay_after};
@@ -30,7 +30,7 @@ impl Migration {
     /// No process of the command is left: now its backends may be ended. After a clean exit there is none.
     pub(super) fn end_backends(&mut self, context: &mut Context<'_>) {
         self.order(context, MigrationOrder::Abort(StopSignal::EndBackends));
-        self.enter(context.now, Stage::EndingBackends { since: context.now }, ROLLBACK_USUAL);
+        self.enter(context.now, RunStage::EndingBackends { since: context.now }, ROLLBACK_USUAL);
     }
 
     /// A rollback takes as long as it takes; only one that nobody can wait for is left to itself.
@@ -48,7 +48,7 @@ impl Migration {
     }
 
     pub(super) fn backends_gone(&mut self, context: &mut Context<'_>) {
-        let Stage::EndingBackends { since } = self.stage else { return };
+        let RunStage::EndingBackends { since } = self.stage else { return };
         if self.session.ending.is_some() {
             let seconds = context.now.since(since).as_secs_f64();
             self.session.record.rungs.push(RungTaken { rung: StopSignal::EndBackends, seconds });
@@ -59,7 +59,7 @@ impl Migration {
         let pending = self.session.pending.clone();
         let (at, failed) = (self.at(), !self.ended_well());
         self.order(context, MigrationOrder::VerifyDatabase { pending, at, failed });
-        self.enter(context.now, Stage::Verifying, ANSWER);
+        self.enter(context.now, RunStage::Verifying, ANSWER);
     }
 
     fn at(&self) -> Option<(String, Step)> {
@@ -81,7 +81,7 @@ impl Migration {
         }
         let comes_back = trouble.kind == TroubleKind::Unreachable && context.now.since(since) < REOPEN_FOR;
         if comes_back && self.haste == Haste::None {
-            return self.enter(context.now, Stage::Reopening { asked: false }, REOPEN_EVERY);
+            return self.enter(context.now, RunStage::Reopening { asked: false }, REOPEN_EVERY);
         }
         self.unjudgeable(context, &trouble.message);
     }
@@ -91,7 +91,7 @@ impl Migration {
         self.session.lost.get_or_insert(context.now);
         self.session.open = true;
         self.order(context, MigrationOrder::OpenDatabase { index });
-        self.enter(context.now, Stage::Reopening { asked: true }, self.open_limit());
+        self.enter(context.now, RunStage::Reopening { asked: true }, self.open_limit());
     }
 
     pub(super) fn verified(&mut self, context: &mut Context<'_>, report: &Report) {
@@ -144,7 +144,7 @@ impl Migration {
             pending: &session.pending.migrations,
             own: session.pending.own.as_deref(),
             earlier: &session.earlier,
-            at: at.map(At::place),
+            at: at.map(CurrentMigration::place),
             exit,
             failure,
             aborted: session.ending.as_ref().map(|it| it.cause),
@@ -176,7 +176,7 @@ impl Migration {
         let reason = met.reason.clone();
         self.announce(context, AppEventKind::MigrationRetry { attempt, delay, reason });
         self.session.verdict = Some(met);
-        (self.stage, self.due) = (Stage::Waiting, Some(context.now + delay));
+        (self.stage, self.due) = (RunStage::Waiting, Some(context.now + delay));
     }
 
     /// The verdict on the database at hand: it goes into the history where the run did.
@@ -196,7 +196,7 @@ impl Migration {
         }
         let record = Box::new(session.record.clone());
         self.order(context, MigrationOrder::RecordMigration(record));
-        self.enter(context.now, Stage::Recording, ANSWER);
+        self.enter(context.now, RunStage::Recording, ANSWER);
     }
 
     pub(super) fn finish_database(&mut self, context: &mut Context<'_>) {
@@ -252,7 +252,7 @@ impl Migration {
             self.order(context, MigrationOrder::KeepCurrent);
         }
         self.order(context, MigrationOrder::Close);
-        (self.stage, self.due) = (Stage::Over, None);
+        (self.stage, self.due) = (RunStage::Over, None);
         let (database, verdict) = self.outcome();
         self.announce(context, AppEventKind::MigrationEnded { database, verdict });
     }

@@ -14,10 +14,10 @@
 //!
 //! Who held a lock that others waited for is not tried again: it would hold it again.
 
-use super::fact::{Backend, Failure, FailureKind, PendingMigration};
+use super::fact::{Backend, CommandFailure, FailureKind, PendingMigration};
 use super::order::AbortReason;
 use super::outcome::{Verdict, VerdictKind};
-use super::remedy::{Place, remedy};
+use super::remedy::{StoppedAt, remedy};
 use super::report::Report;
 use super::tell::listed;
 use super::vendor::Vendor;
@@ -37,9 +37,9 @@ pub(super) struct Case<'a> {
     /// What earlier attempts of the same run applied.
     pub(super) earlier: &'a [String],
     /// The migration under way when it ended.
-    pub(super) at: Option<Place<'a>>,
+    pub(super) at: Option<StoppedAt<'a>>,
     pub(super) exit: Exit,
-    pub(super) failure: Option<&'a Failure>,
+    pub(super) failure: Option<&'a CommandFailure>,
     pub(super) aborted: Option<AbortReason>,
     /// Who was seen to hold the lock that it waited for, last.
     pub(super) blockers: &'a [Backend],
@@ -217,7 +217,7 @@ impl Case<'_> {
     /// Why it ended as it did, and where it was then.
     fn cause(&self) -> String {
         // What failed says itself which migration it was in, where it knows.
-        let says = |at: &Place<'_>| self.failure.is_some_and(|it| it.message.starts_with(at.name));
+        let says = |at: &StoppedAt<'_>| self.failure.is_some_and(|it| it.message.starts_with(at.name));
         let named = self.at.filter(|at| self.aborted.is_some() || !says(at));
         let what = named.map_or(String::new(), |at| format!("{}: ", at.name));
         let cause = match (self.aborted, self.failure) {

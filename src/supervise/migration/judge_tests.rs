@@ -34,8 +34,8 @@ fn left(removed: bool) -> Leftover {
 /// Every combination of what can be known of a run of two migrations.
 fn every_case(mut look: impl FnMut(&Case<'_>, Option<&Report>)) {
     let pending = pending(2);
-    let lock = Failure { kind: FailureKind::Lock, ..Failure::default() };
-    let wrong = Failure { kind: FailureKind::Migration, ..Failure::default() };
+    let lock = CommandFailure { kind: FailureKind::Lock, ..CommandFailure::default() };
+    let wrong = CommandFailure { kind: FailureKind::Migration, ..CommandFailure::default() };
     let before = vec!["shop.0000_x".to_owned()];
     let lists = [None, Some(names(0)), Some(names(1)), Some(names(2))];
     let leftovers = [vec![], vec![left(true)], vec![left(false)], vec![left(true), left(false)]];
@@ -125,13 +125,14 @@ fn what_is_tried_again_was_seen_to_be_clean() {
 fn the_reason_says_what_where_and_why() {
     let (pending, report) = (pending(3), Report { recorded: Some(names(1)), ..Report::default() });
     let message = "column x does not exist".to_owned();
-    let failure = Failure { message, traceback: "Traceback…".to_owned(), ..Failure::default() };
+    let failure =
+        CommandFailure { message, traceback: "Traceback…".to_owned(), ..CommandFailure::default() };
     let case = Case {
         vendor: Vendor::Postgresql,
         own: None,
         pending: &pending,
         earlier: &[],
-        at: Some(Place { name: "shop.0002_x", atomic: true, runs: None }),
+        at: Some(StoppedAt { name: "shop.0002_x", atomic: true, runs: None }),
         exit: Exit::Code(1),
         failure: Some(&failure),
         aborted: None,
@@ -160,7 +161,8 @@ fn the_reason_says_what_where_and_why() {
 #[test]
 fn the_reason_names_who_held_the_lock_and_which_limit_to_raise() {
     let (pending, report) = (pending(1), Report { recorded: Some(Vec::new()), ..Report::default() });
-    let failure = |kind| Failure { kind, message: "lock timeout".to_owned(), ..Failure::default() };
+    let failure =
+        |kind| CommandFailure { kind, message: "lock timeout".to_owned(), ..CommandFailure::default() };
     let (lock, wrong) = (failure(FailureKind::Lock), failure(FailureKind::Migration));
     let holder = Backend { pid: 4711, application: "psql".to_owned(), seconds: 180, ..Backend::default() };
     let blockers = [holder];
@@ -180,7 +182,7 @@ fn the_reason_names_who_held_the_lock_and_which_limit_to_raise() {
         let verdict = judge(&case).last();
         (verdict.reason, verdict.elsewhere)
     };
-    let at = Some(Place { name: "shop.0001_x", atomic: true, runs: None });
+    let at = Some(StoppedAt { name: "shop.0001_x", atomic: true, runs: None });
     let held = "; the lock was held by psql (pid 4711, open for 180 s)";
     assert_eq!(said(Some(&lock), None, at), (format!("shop.0001_x: lock timeout{held}"), true));
     assert!(said(None, Some(LOCK_WAIT), at).0.ends_with(held));
@@ -201,9 +203,9 @@ fn the_reason_names_who_held_the_lock_and_which_limit_to_raise() {
 fn there_is_a_migration_to_correct_only_where_one_was_under_way_and_failed_by_itself() {
     let (pending, report) = (pending(1), Report { recorded: Some(Vec::new()), ..Report::default() });
     let told = "shop.0001_x, operation 1 of 2 (Raw SQL operation): ProgrammingError: no such column";
-    let failure = |kind| Failure { kind, message: told.to_owned(), ..Failure::default() };
+    let failure = |kind| CommandFailure { kind, message: told.to_owned(), ..CommandFailure::default() };
     let (wrong, full) = (failure(FailureKind::Migration), failure(FailureKind::Full));
-    let at = Some(Place { name: "shop.0001_x", atomic: true, runs: None });
+    let at = Some(StoppedAt { name: "shop.0001_x", atomic: true, runs: None });
     let judged = |at, exit, failure, aborted| {
         let case = Case {
             vendor: Vendor::Postgresql,
@@ -235,8 +237,8 @@ fn there_is_a_migration_to_correct_only_where_one_was_under_way_and_failed_by_it
 
 #[test]
 fn a_migrate_that_is_not_djangos_own_and_fails_is_never_said_to_have_changed_nothing() {
-    let lock = Failure { kind: FailureKind::Lock, ..Failure::default() };
-    let wrong = Failure { kind: FailureKind::Migration, ..Failure::default() };
+    let lock = CommandFailure { kind: FailureKind::Lock, ..CommandFailure::default() };
+    let wrong = CommandFailure { kind: FailureKind::Migration, ..CommandFailure::default() };
     let report = Report { recorded: Some(Vec::new()), ..Report::default() };
     for (failure, count) in [&lock, &wrong].into_iter().flat_map(|it| [(it, 0), (it, 2)]) {
         let pending = pending(count);
@@ -261,11 +263,11 @@ fn a_migrate_that_is_not_djangos_own_and_fails_is_never_said_to_have_changed_not
 
 #[test]
 fn a_run_for_what_hangs_on_the_command_alone_is_applied_or_failed_and_owed() {
-    let wrong = Failure {
+    let wrong = CommandFailure {
         kind: FailureKind::Migration,
         message: "after the last migration (post_migrate): ValueError: x".to_owned(),
         traceback: "Traceback".to_owned(),
-        ..Failure::default()
+        ..CommandFailure::default()
     };
     let report = Report { recorded: Some(Vec::new()), ..Report::default() };
     let case = |exit, failure| Case {
@@ -291,7 +293,7 @@ fn a_run_for_what_hangs_on_the_command_alone_is_applied_or_failed_and_owed() {
         let said = verdict.reason.contains(words) && verdict.reason.contains("(post_migrate) is owed");
         assert!(said && verdict.detail.is_empty() == failure.is_none(), "{verdict:?}");
     }
-    let lock = Failure { kind: FailureKind::Lock, ..Failure::default() };
+    let lock = CommandFailure { kind: FailureKind::Lock, ..CommandFailure::default() };
     let Judgement { verdict, again, .. } = judge(&case(Exit::Code(1), Some(&lock)));
     assert_eq!((verdict.kind, again), (Retryable, true));
 }

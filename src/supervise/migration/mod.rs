@@ -36,8 +36,8 @@ pub(super) use run::Migration;
 pub(super) use tell::tell;
 
 pub use fact::{
-    Backend, Failure, FailureKind, Language, Look, MigrationFact, Opened, Past, Pending, PendingMigration,
-    RunId, Step, Trouble, TroubleKind, Unfinished,
+    Backend, CommandFailure, DatabaseLook, FailureKind, Language, MigrationFact, Opened, Past, Pending,
+    PendingMigration, RunId, Step, Trouble, TroubleKind, Unfinished,
 };
 pub use marked::{Marked, Marks, Owed};
 pub use order::{AbortReason, MigrationOrder, Opening};

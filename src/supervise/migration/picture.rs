@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::super::time::Moment;
 use super::fact::Step;
-use super::run::{Migration, Stage};
+use super::run::{Migration, RunStage};
 use super::view::{MigrationPhase, MigrationView};
 
 impl Migration {
     /// How it is now.
     pub(in crate::supervise) fn view(&self, now: Moment) -> MigrationView {
         let session = &self.session;
-        let runs = self.stage == Stage::Running;
+        let runs = self.stage == RunStage::Running;
         let attempt = session.attempt.as_ref().filter(|_| runs);
         let at = attempt.and_then(|it| it.at.as_ref());
         let look = attempt.map(|it| &it.look);
@@ -44,17 +44,19 @@ impl Migration {
 
     fn phase(&self, now: Moment) -> MigrationPhase {
         match &self.stage {
-            Stage::Locking { holder: Some(holder), .. } => MigrationPhase::Busy { holder: holder.clone() },
-            Stage::Opening | Stage::Connecting | Stage::Locking { .. } => MigrationPhase::Opening,
-            Stage::Sweeping | Stage::WritingAhead => MigrationPhase::Opening,
-            Stage::Running if self.session.ending.is_some() => MigrationPhase::Aborting,
-            Stage::Running => MigrationPhase::Running,
-            Stage::EndingBackends { .. } if self.session.ending.is_some() => MigrationPhase::Aborting,
-            Stage::EndingBackends { .. } | Stage::Reopening { .. } | Stage::Verifying => {
+            RunStage::Locking { holder: Some(holder), .. } => MigrationPhase::Busy { holder: holder.clone() },
+            RunStage::Opening | RunStage::Connecting | RunStage::Locking { .. } => MigrationPhase::Opening,
+            RunStage::Sweeping | RunStage::WritingAhead => MigrationPhase::Opening,
+            RunStage::Running if self.session.ending.is_some() => MigrationPhase::Aborting,
+            RunStage::Running => MigrationPhase::Running,
+            RunStage::EndingBackends { .. } if self.session.ending.is_some() => MigrationPhase::Aborting,
+            RunStage::EndingBackends { .. } | RunStage::Reopening { .. } | RunStage::Verifying => {
                 MigrationPhase::Verifying
             }
-            Stage::Recording | Stage::AskingServing | Stage::Over => MigrationPhase::Verifying,
-            Stage::Waiting => MigrationPhase::Waiting(self.due.map_or(Duration::ZERO, |due| due.since(now))),
+            RunStage::Recording | RunStage::AskingServing | RunStage::Over => MigrationPhase::Verifying,
+            RunStage::Waiting => {
+                MigrationPhase::Waiting(self.due.map_or(Duration::ZERO, |due| due.since(now)))
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::order::AbortReason;
 
 /// Where a migration was when it ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
+pub(super) struct StoppedAt<'a> {
     /// `shop.0007_price`.
     pub(super) name: &'a str,
     /// Whether all of it is one transaction.
@@ -21,7 +21,7 @@ pub(super) struct Place<'a> {
 pub(super) fn remedy(
     aborted: Option<AbortReason>,
     failed: Option<FailureKind>,
-    at: Option<Place<'_>>,
+    at: Option<StoppedAt<'_>>,
 ) -> Option<String> {
     let rewrite = at.and_then(|at| at.rewrite());
     match aborted {
@@ -55,7 +55,7 @@ fn either(rewrite: Option<String>, longer: String) -> String {
 
 const AFTERWARDS: &str = "after the rollout (`post_deploy` in [migrate], or a management command by hand)";
 
-impl Place<'_> {
+impl StoppedAt<'_> {
     fn rewrite(&self) -> Option<String> {
         let batches = match (self.runs?, self.atomic) {
             (Language::Python, true) => {
@@ -84,7 +84,7 @@ mod tests {
 
     fn said(aborted: Option<AbortReason>, runs: Option<Language>, atomic: bool) -> String {
         let failed = aborted.is_none().then_some(FailureKind::Lock);
-        remedy(aborted, failed, Some(Place { name: HERE, atomic, runs })).unwrap_or_default()
+        remedy(aborted, failed, Some(StoppedAt { name: HERE, atomic, runs })).unwrap_or_default()
     }
 
     #[test]
@@ -131,7 +131,7 @@ mod tests {
         for reason in [AbortReason::Asked, AbortReason::Stopping, AbortReason::LockLost] {
             assert_eq!(said(Some(reason), Some(Language::Python), true), "");
         }
-        let at = Place { name: HERE, atomic: true, runs: Some(Language::Python) };
+        let at = StoppedAt { name: HERE, atomic: true, runs: Some(Language::Python) };
         assert_eq!(remedy(None, Some(FailureKind::Migration), Some(at)), None);
     }
 }

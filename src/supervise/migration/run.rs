@@ -35,7 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::attempt::{Attempt, Sight};
-use super::fact::{Failure, MigrationFact, Past, Pending, RunId, Trouble, TroubleKind, Unfinished};
+use super::fact::{CommandFailure, MigrationFact, Past, Pending, RunId, Trouble, TroubleKind, Unfinished};
 use super::marked::Owed;
 use super::order::{AbortReason, MigrationOrder, Opening};
 use super::outcome::{Verdict, VerdictKind};
@@ -86,7 +86,7 @@ pub(crate) struct Migration {
     pub(super) began: Moment,
     /// From when `timeout_total` counts: moved on by what was spent waiting for another server.
     pub(super) clock: Moment,
-    pub(super) stage: Stage,
+    pub(super) stage: RunStage,
     /// When the stage has lasted too long, or its waiting is over; the command has its own clocks.
     pub(super) due: Option<Moment>,
     pub(super) past: Past,
@@ -105,7 +105,7 @@ pub(crate) struct Migration {
 
 /// How far it is.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Stage {
+pub(super) enum RunStage {
     Opening,
     Connecting,
     Locking { holder: Option<String>, since: Moment },
@@ -154,7 +154,7 @@ pub(super) struct Session {
     pub(super) written: bool,
     pub(super) attempt: Option<Attempt>,
     pub(super) ending: Option<Ending<AbortReason>>,
-    pub(super) ended: Option<(Exit, Option<Failure>)>,
+    pub(super) ended: Option<(Exit, Option<CommandFailure>)>,
     /// Applied by earlier attempts.
     pub(super) earlier: Vec<String>,
     /// How long each took, as the command said.
@@ -186,7 +186,7 @@ impl Migration {
             has_work: false,
             began: context.now,
             clock: context.now,
-            stage: Stage::Opening,
+            stage: RunStage::Opening,
             due: Some(context.now + ANSWER),
             past: Past::default(),
             unfinished: None,
@@ -204,33 +204,35 @@ impl Migration {
     /// Takes a fact into account; one that nobody waits for is nothing.
     pub(in crate::supervise) fn heard(&mut self, context: &mut Context<'_>, fact: MigrationFact) {
         match (&self.stage, fact) {
-            (Stage::Opening, MigrationFact::PastRead(past)) => self.past_read(context, past),
-            (Stage::Opening, MigrationFact::DatabaseFailed(trouble)) => self.past_unread(context, &trouble),
-            (Stage::Connecting, MigrationFact::Opened(opened)) => self.opened(context, opened),
-            (Stage::Connecting | Stage::Reopening { asked: true }, MigrationFact::Opening) => {
+            (RunStage::Opening, MigrationFact::PastRead(past)) => self.past_read(context, past),
+            (RunStage::Opening, MigrationFact::DatabaseFailed(trouble)) => {
+                self.past_unread(context, &trouble)
+            }
+            (RunStage::Connecting, MigrationFact::Opened(opened)) => self.opened(context, opened),
+            (RunStage::Connecting | RunStage::Reopening { asked: true }, MigrationFact::Opening) => {
                 self.enter(context.now, self.stage.clone(), self.open_limit());
             }
-            (Stage::Locking { .. }, MigrationFact::Busy { holder, quiet }) => {
+            (RunStage::Locking { .. }, MigrationFact::Busy { holder, quiet }) => {
                 self.busy(context, holder, quiet)
             }
-            (Stage::Locking { .. }, MigrationFact::Locked { pending, swept, marks }) => {
+            (RunStage::Locking { .. }, MigrationFact::Locked { pending, swept, marks }) => {
                 self.locked(context, pending, swept, *marks);
             }
-            (Stage::Sweeping, MigrationFact::Verified(report)) => self.swept(context, report),
-            (Stage::WritingAhead, MigrationFact::Recorded) => self.written_ahead(context, Ok(())),
-            (Stage::WritingAhead, MigrationFact::RecordFailed { reason }) => {
+            (RunStage::Sweeping, MigrationFact::Verified(report)) => self.swept(context, report),
+            (RunStage::WritingAhead, MigrationFact::Recorded) => self.written_ahead(context, Ok(())),
+            (RunStage::WritingAhead, MigrationFact::RecordFailed { reason }) => {
                 self.written_ahead(context, Err(reason));
             }
-            (Stage::Running, fact) => self.running(context, fact),
-            (Stage::EndingBackends { .. }, MigrationFact::BackendsGone) => self.backends_gone(context),
-            (Stage::Reopening { asked: true }, MigrationFact::Opened(_)) => self.end_backends(context),
-            (Stage::Verifying, MigrationFact::Verified(report)) => self.verified(context, &report),
-            (Stage::Recording, MigrationFact::Recorded) => self.finish_database(context),
-            (Stage::Recording, MigrationFact::RecordFailed { reason }) => {
+            (RunStage::Running, fact) => self.running(context, fact),
+            (RunStage::EndingBackends { .. }, MigrationFact::BackendsGone) => self.backends_gone(context),
+            (RunStage::Reopening { asked: true }, MigrationFact::Opened(_)) => self.end_backends(context),
+            (RunStage::Verifying, MigrationFact::Verified(report)) => self.verified(context, &report),
+            (RunStage::Recording, MigrationFact::Recorded) => self.finish_database(context),
+            (RunStage::Recording, MigrationFact::RecordFailed { reason }) => {
                 self.warn(context, format!("its end could not be written to the history: {reason}"));
                 self.finish_database(context);
             }
-            (Stage::AskingServing, MigrationFact::ServingAnswered(answer)) => {
+            (RunStage::AskingServing, MigrationFact::ServingAnswered(answer)) => {
                 self.serving_answered(context, answer);
             }
             (_, MigrationFact::DatabaseFailed(trouble)) => self.database_failed(context, trouble),
@@ -245,13 +247,13 @@ impl Migration {
         }
         self.session.open = false;
         match self.stage {
-            Stage::Connecting | Stage::Locking { .. } => self.cannot_begin(context, trouble),
-            Stage::Sweeping => {
+            RunStage::Connecting | RunStage::Locking { .. } => self.cannot_begin(context, trouble),
+            RunStage::Sweeping => {
                 let words = format!("what an earlier run left could not be looked at: {}", trouble.message);
                 self.conclude(context, Verdict::of(VerdictKind::Unknown, &words));
             }
-            Stage::Running => self.unwatched(context, &trouble.message),
-            Stage::EndingBackends { .. } | Stage::Verifying | Stage::Reopening { .. } => {
+            RunStage::Running => self.unwatched(context, &trouble.message),
+            RunStage::EndingBackends { .. } | RunStage::Verifying | RunStage::Reopening { .. } => {
                 self.sight_lost(context, &trouble);
             }
             // Before the command runs, or runs again, it is asked for anew.
@@ -274,7 +276,7 @@ impl Migration {
     }
 
     pub(in crate::supervise) fn is_over(&self) -> bool {
-        self.stage == Stage::Over
+        self.stage == RunStage::Over
     }
 
     /// Whether somebody, or something, wanted it to end.

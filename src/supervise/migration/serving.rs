@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::order::MigrationOrder;
 use super::outcome::VerdictKind;
-use super::run::{Haste, Migration, Stage};
+use super::run::{Haste, Migration, RunStage};
 use super::serving_code::ServingCode;
 use crate::plan::{AppPlan, MigrateCommand};
 use crate::supervise::app_event::AppEventKind;
@@ -62,7 +62,7 @@ impl Migration {
         let Some(code) = self.serving_code.clone().filter(asks) else { return self.close(context) };
         let ServingCode { generation, blueprint, boot_timeout: within, .. } = code;
         self.order(context, MigrationOrder::AskServing { generation, blueprint, within });
-        self.enter(context.now, Stage::AskingServing, within + SLACK);
+        self.enter(context.now, RunStage::AskingServing, within + SLACK);
     }
 
     pub(super) fn serving_answered(&mut self, context: &mut Context<'_>, answer: Result<Proof, LastWords>) {

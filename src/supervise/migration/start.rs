@@ -9,7 +9,7 @@ use super::marked::{Marked, Marks, Owed};
 use super::order::MigrationOrder;
 use super::outcome::{Verdict, VerdictKind};
 use super::report::Report;
-use super::run::{ANSWER, Migration, Session, Stage};
+use super::run::{ANSWER, Migration, RunStage, Session};
 use crate::supervise::app_event::AppEventKind;
 use crate::supervise::context::Context;
 
@@ -50,7 +50,7 @@ impl Migration {
         let Some(index) = self.session.index else { return self.begin_without_database(context) };
         self.session.open = true;
         self.order(context, MigrationOrder::OpenDatabase { index });
-        self.enter(context.now, Stage::Connecting, self.open_limit());
+        self.enter(context.now, RunStage::Connecting, self.open_limit());
     }
 
     /// Nobody can be asked what is pending, nor what an earlier run has left.
@@ -156,13 +156,13 @@ impl Migration {
     pub(super) fn lock(&mut self, context: &mut Context<'_>) {
         self.has_work = true;
         self.order(context, MigrationOrder::LockDatabase);
-        self.enter(context.now, Stage::Locking { holder: None, since: context.now }, LOCK_ANSWER);
+        self.enter(context.now, RunStage::Locking { holder: None, since: context.now }, LOCK_ANSWER);
     }
 
     /// As long as who has the lock is seen alive he is waited for: his own watchdog sees to it that he ends. Where nobody can
     /// tell whether he is, as long as all of a run may take.
     pub(super) fn busy(&mut self, context: &mut Context<'_>, by: String, quiet: Option<Duration>) {
-        let Stage::Locking { holder, since } = &self.stage else { return };
+        let RunStage::Locking { holder, since } = &self.stage else { return };
         let (since, limit) = (*since, self.migrate.budgets.timeout_total);
         let waited = context.now.since(since);
         if holder.is_none() {
@@ -182,7 +182,7 @@ impl Migration {
         if let Some(words) = gives_up {
             return self.conclude_unrun(context, VerdictKind::Retryable, &words);
         }
-        self.enter(context.now, Stage::Locking { holder: Some(by), since }, LOCK_ANSWER);
+        self.enter(context.now, RunStage::Locking { holder: Some(by), since }, LOCK_ANSWER);
     }
 
     pub(super) fn locked(
@@ -192,7 +192,7 @@ impl Migration {
         swept: Vec<Backend>,
         marks: Marks,
     ) {
-        if let Stage::Locking { holder: Some(_), since } = self.stage {
+        if let RunStage::Locking { holder: Some(_), since } = self.stage {
             self.clock = self.clock + context.now.since(since);
         }
         if self.session.known {
@@ -235,7 +235,7 @@ impl Migration {
         let migrations = earlier.pending.iter().map(named).collect();
         let pending = Pending { migrations, ..Pending::default() };
         self.order(context, MigrationOrder::VerifyDatabase { pending, at: None, failed: true });
-        self.enter(context.now, Stage::Sweeping, ANSWER);
+        self.enter(context.now, RunStage::Sweeping, ANSWER);
     }
 
     pub(super) fn swept(&mut self, context: &mut Context<'_>, report: Report) {
@@ -306,7 +306,7 @@ impl Migration {
         let names = self.session.pending.migrations.iter().map(|it| it.name.clone());
         self.session.record.pending = names.collect();
         self.order(context, MigrationOrder::RecordMigration(Box::new(self.session.record.clone())));
-        self.enter(context.now, Stage::WritingAhead, ANSWER);
+        self.enter(context.now, RunStage::WritingAhead, ANSWER);
     }
 
     /// The history holds the run, or cannot: then nothing is run.
@@ -343,7 +343,7 @@ impl Migration {
         let checks = !self.nothing_pending();
         self.order(context, MigrationOrder::RunMigration { attempt, checks });
         self.order(context, MigrationOrder::Watch { place });
-        (self.stage, self.due) = (Stage::Running, None);
+        (self.stage, self.due) = (RunStage::Running, None);
     }
 
     /// The database side ended before the command ran, or ran again.

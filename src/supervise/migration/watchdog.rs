@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::attempt::{Finding, Rules, Sight};
-use super::fact::{Backend, Failure, FailureKind, Look, MigrationFact, Step};
+use super::fact::{Backend, CommandFailure, DatabaseLook, FailureKind, MigrationFact, Step};
 use super::order::{AbortReason, MigrationOrder};
 use super::outcome::VerdictKind;
 use super::record::RungTaken;
-use super::run::{ANSWER, Haste, Migration, Stage};
+use super::run::{ANSWER, Haste, Migration, RunStage};
 use super::tell::listed;
 use super::vendor::Vendor;
 use crate::plan::Migrate;
@@ -34,7 +34,8 @@ impl Migration {
             // Whoever wanted to end it meanwhile is told the same.
             MigrationFact::SpawnFailed { reason } => {
                 let message = format!("the command could not be started: {reason}");
-                let failure = Failure { kind: FailureKind::Migration, message, ..Failure::default() };
+                let failure =
+                    CommandFailure { kind: FailureKind::Migration, message, ..CommandFailure::default() };
                 self.command_ended(context, Exit::Unknown, Some(failure));
             }
             MigrationFact::DatabaseFailed(trouble) => self.database_failed(context, trouble),
@@ -71,10 +72,10 @@ impl Migration {
         self.hold_to_budgets(context);
     }
 
-    fn looked(&mut self, context: &mut Context<'_>, look: Look) {
+    fn looked(&mut self, context: &mut Context<'_>, look: DatabaseLook) {
         let record = &mut self.session.record;
         let Some(attempt) = &mut self.session.attempt else { return };
-        let pids = |look: &Look| look.blockers.iter().map(|it| it.pid).collect::<Vec<_>>();
+        let pids = |look: &DatabaseLook| look.blockers.iter().map(|it| it.pid).collect::<Vec<_>>();
         let blocked = !look.blockers.is_empty() && pids(&look) != pids(&attempt.look);
         let harms = look.blocked > 0 && attempt.look.blocked == 0;
         if !look.blockers.is_empty() {
@@ -123,18 +124,18 @@ impl Migration {
             self.haste = self.haste.max(Haste::Stop);
         }
         match self.stage {
-            Stage::Running => self.escalate(context, reason),
-            Stage::Opening | Stage::Connecting | Stage::Locking { .. } | Stage::Sweeping => {
+            RunStage::Running => self.escalate(context, reason),
+            RunStage::Opening | RunStage::Connecting | RunStage::Locking { .. } | RunStage::Sweeping => {
                 let words = format!("ended before anything was run because {reason}");
                 self.conclude_unrun(context, VerdictKind::Failed, &words);
             }
-            Stage::Waiting => {
+            RunStage::Waiting => {
                 let last = self.session.verdict.take();
                 let words = last.map_or(String::new(), |last| format!("; before that: {}", last.reason));
                 let words = format!("not tried again because {reason}{words}");
                 self.conclude_unrun(context, VerdictKind::Failed, &words);
             }
-            Stage::AskingServing => self.close(context),
+            RunStage::AskingServing => self.close(context),
             // What is being found out, or written, has its end before it.
             _ => self.hurry(context.now),
         }
@@ -145,10 +146,10 @@ impl Migration {
         self.haste = Haste::Now;
         self.given_up.get_or_insert(AbortReason::Stopping);
         match self.stage {
-            Stage::Running => self.kill_command(context),
-            Stage::EndingBackends { .. } | Stage::Recording => self.hurry(context.now),
-            Stage::AskingServing => self.close(context),
-            Stage::Over => {}
+            RunStage::Running => self.kill_command(context),
+            RunStage::EndingBackends { .. } | RunStage::Recording => self.hurry(context.now),
+            RunStage::AskingServing => self.close(context),
+            RunStage::Over => {}
             _ => self.vanish(context),
         }
     }
@@ -212,7 +213,7 @@ impl Migration {
         }
         let Some(attempt) = &mut self.session.attempt else { return };
         // What was seen of it meanwhile is nothing.
-        attempt.looked(context.now, Look::default());
+        attempt.looked(context.now, DatabaseLook::default());
         let place = attempt.place;
         self.order(context, MigrationOrder::Watch { place });
     }
@@ -283,7 +284,7 @@ impl Migration {
         }
     }
 
-    fn command_ended(&mut self, context: &mut Context<'_>, exit: Exit, failure: Option<Failure>) {
+    fn command_ended(&mut self, context: &mut Context<'_>, exit: Exit, failure: Option<CommandFailure>) {
         let session = &mut self.session;
         session.record.rungs.extend(session.ending.as_ref().map(|it| RungTaken::of(it, context.now)));
         if let Some(attempt) = &session.attempt {
@@ -303,7 +304,7 @@ impl Migration {
 
 /// Where its end begins. Cancelling reaches a backend at work only, and only if somebody watches, whose last look this is;
 /// SQLite has no backend, and Python does not see SIGINT while it waits in SQLite.
-fn first_signal(vendor: Vendor, look: Option<&Look>) -> StopSignal {
+fn first_signal(vendor: Vendor, look: Option<&DatabaseLook>) -> StopSignal {
     match (vendor, look) {
         (Vendor::Sqlite, _) => StopSignal::Terminate,
         (Vendor::Other, _) => StopSignal::Interrupt,
@@ -319,9 +320,10 @@ mod tests {
     #[test]
     fn it_begins_where_something_can_come_of_it() {
         use StopSignal::{Cancel, Interrupt, Terminate};
-        let look =
-            |backends, idle_in_transaction| Some(Look { backends, idle_in_transaction, ..Look::default() });
-        let of = |vendor, look: Option<Look>| first_signal(vendor, look.as_ref());
+        let look = |backends, idle_in_transaction| {
+            Some(DatabaseLook { backends, idle_in_transaction, ..DatabaseLook::default() })
+        };
+        let of = |vendor, look: Option<DatabaseLook>| first_signal(vendor, look.as_ref());
         assert_eq!(of(Vendor::Postgresql, look(1, false)), Cancel);
         assert_eq!(of(Vendor::Mysql, look(2, false)), Cancel);
         assert_eq!(of(Vendor::Postgresql, look(1, true)), Interrupt);

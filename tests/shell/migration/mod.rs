@@ -13,7 +13,7 @@ use ostler::config::AppName;
 use ostler::plan::{Blueprint, Budgets, Database, Migrate, MigrateCommand};
 use ostler::run::migration::{DatabasePatience, History, MARK, Migrations};
 use ostler::supervise::{
-    Event, Exit, Failure, MigrationFact, MigrationOrder, Opening, Record, RunId, StopSignal,
+    CommandFailure, Event, Exit, MigrationFact, MigrationOrder, Opening, Record, RunId, StopSignal,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -169,7 +169,7 @@ impl Rig {
     }
 
     /// How the command ends.
-    pub(super) async fn ended(&mut self) -> (Exit, Option<Failure>) {
+    pub(super) async fn ended(&mut self) -> (Exit, Option<CommandFailure>) {
         match self.told().await {
             MigrationFact::CommandEnded { exit, failure } => (exit, failure),
             other => panic!("{other:?}"),
