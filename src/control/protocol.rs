@@ -139,7 +139,7 @@ mod tests {
         let of = |role, change| AppEventKind::Process(ProcessEvent { process, role, generation, change });
         let (ready, took) = (Some(1), Duration::from_millis(1234));
         let died = |exit| ProcessChange::Died { exit, ready: false, last_words: last_words.clone() };
-        let happenings = [
+        let kinds = [
             AppEventKind::RolloutStarted { generation, from: None, workers: 4 },
             of(Role::Web, ProcessChange::Started {}),
             of(Role::Web, ProcessChange::Ready { ready, wanted: Some(4), took }),
@@ -150,7 +150,7 @@ mod tests {
             of(Role::Zygote(Preload::App), died(None)),
             AppEventKind::Stopped,
         ];
-        for kind in happenings {
+        for kind in kinds {
             let event = AppEvent { app: "shop".parse().unwrap(), kind };
             let text = line(&event);
             assert_eq!(

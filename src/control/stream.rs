@@ -57,7 +57,7 @@ pub(super) fn events(mut events: broadcast::Receiver<AppEvent>) -> LineBody {
 
 /// The events of `app` (about every app, for `None`) up to the answer, and the answer as the last line.
 ///
-/// `events` must have been subscribed to before the wish was sent, or its first lines are missed.
+/// `events` must have been subscribed to before the command was sent, or its first lines are missed.
 pub(super) fn change(
     app: Option<AppName>,
     events: broadcast::Receiver<AppEvent>,

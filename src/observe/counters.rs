@@ -168,7 +168,7 @@ impl Counters {
     }
 }
 
-/// The causes that are no one's wish.
+/// The causes that nobody has asked for.
 fn restart(cause: Cause) -> Option<&'static str> {
     match cause {
         Cause::MaxRequests => Some("max_requests"),

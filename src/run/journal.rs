@@ -103,7 +103,7 @@ impl Stream {
         let fd = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
         connect(fd.as_raw_fd(), &UnixAddr::new(path)?)?;
         shutdown(fd.as_raw_fd(), Shutdown::Read)?;
-        // Both are wishes: the first is cut to the kernel's limit, which only the network's administrator may exceed.
+        // Neither is sure: the first is cut to the kernel's limit, which only the network's administrator may exceed.
         let _ = setsockopt(&fd, sockopt::SndBuf, &WAITING);
         let _ = setsockopt(&fd, sockopt::SndBufForce, &WAITING);
         // The identifier; no unit of its own, so that each line has that of its writer; the level info; a level at

@@ -25,7 +25,7 @@ impl App {
     }
 
     /// Has connections refused, or taken again.
-    pub(super) fn keep_doors(&mut self, context: &mut Context<'_>) {
+    pub(super) fn update_accepting(&mut self, context: &mut Context<'_>) {
         let app = || self.name.clone();
         let (accepting, action) = if self.ready_workers() > 0 {
             (Accepting::Open, Action::AcceptConnections { app: app() })

@@ -5,7 +5,7 @@
 //!
 //! | it was | and is now | so |
 //! | --- | --- | --- |
-//! | any | gone | it has ended, and is mourned as if that had been seen |
+//! | any | gone | it has ended, and that is taken as if it had been seen |
 //! | held back, or not begun | alive | nobody can admit it any more: it is ended, and nobody is to blame |
 //! | held back, or not begun | gone | the same |
 //! | booting | serving, by its slot | it is ready |

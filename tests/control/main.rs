@@ -1,4 +1,4 @@
-//! The control socket and the command, against a desk whose owner is played by the test.
+//! The control socket and the command, against a driver that is played by the test.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

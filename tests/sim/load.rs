@@ -20,7 +20,7 @@ const MOST: u64 = 10;
 
 pub(crate) struct Loads {
     pub(crate) rng: Rng,
-    homes: BTreeMap<ProcessId, AppName>,
+    app_of: BTreeMap<ProcessId, AppName>,
     /// How many workers would have something to do, and until when.
     demand: BTreeMap<AppName, (u32, Moment)>,
     memory: Option<MachineMemory>,
@@ -29,12 +29,12 @@ pub(crate) struct Loads {
 
 impl Loads {
     pub(crate) fn new(rng: Rng) -> Self {
-        let (homes, demand) = Default::default();
-        Loads { rng, homes, demand, memory: Some(AMPLE), memory_until: Moment::ZERO }
+        let (app_of, demand) = Default::default();
+        Loads { rng, app_of, demand, memory: Some(AMPLE), memory_until: Moment::ZERO }
     }
 
     pub(crate) fn spawned(&mut self, worker: ProcessId, app: &AppName) {
-        self.homes.insert(worker, app.clone());
+        self.app_of.insert(worker, app.clone());
     }
 
     /// A look as it is asked for, and whether memory is tight. In the calm nothing changes any more.
@@ -70,7 +70,7 @@ impl Loads {
         }
         let mut left = *demand;
         let its = processes.values().filter(|it| it.stage == Stage::Serving && !it.draining);
-        let its = its.filter(|it| self.homes.get(&it.worker) == Some(&app));
+        let its = its.filter(|it| self.app_of.get(&it.worker) == Some(&app));
         let workers = its.map(|it| {
             let in_flight = left.min(1);
             left -= in_flight;
