@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::launch::LaunchSpec;
 use super::process::{Children, Gate, ProcessHandle};
-use super::scope::Inhabitants;
+use super::scope::ScopeContents;
 use super::worker_process::launch_spec;
 use crate::plan::Blueprint;
 use crate::supervise::GenerationId;
@@ -25,7 +25,7 @@ pub(super) fn start(
 ) -> Result<Started, String> {
     let app = &blueprint.app;
     let command = blueprint.processes.get(name).ok_or_else(|| format!("{app} has no command {name}"))?;
-    let scope = children.place(app, Inhabitants::Generation(generation));
+    let scope = children.place(app, ScopeContents::Generation(generation));
     let cgroup = scope.as_ref().map(|place| place.cgroup());
     let argv = [FINDER.to_owned(), "--".to_owned()].into_iter().chain(command.iter().cloned()).collect();
     let spec = launch_spec(blueprint, String::new());

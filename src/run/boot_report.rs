@@ -14,20 +14,20 @@ pub(super) const ORDERS: i32 = 4;
 
 /// Our descriptor of it, by which the place is chosen too where the process writes next.
 #[derive(Debug)]
-pub(super) struct Paper {
+pub(super) struct BootReport {
     file: std::fs::File,
     /// Where the reason begins; behind it are the stacks.
     start: u64,
 }
 
-impl Paper {
-    /// A paper with these orders on it.
-    pub(super) fn with(orders: &[u8]) -> io::Result<Paper> {
+impl BootReport {
+    /// Memory with these orders, and room behind them.
+    pub(super) fn with(orders: &[u8]) -> io::Result<BootReport> {
         let mut content = orders.to_vec();
         // Blanks, which are nothing in the JSON before them.
         content.resize(orders.len() + 2 * ROOM, b' ');
         let file = std::fs::File::from(memory_file::of_one_size("ostler-orders", &content)?);
-        Ok(Paper { file, start: orders.len() as u64 })
+        Ok(BootReport { file, start: orders.len() as u64 })
     }
 
     /// What was written down of a failure.
@@ -37,7 +37,7 @@ impl Paper {
         Message::parse(line).ok().filter(|message| matches!(message, Message::Failed(_)))
     }
 
-    /// Makes room for stacks. Nothing is to be asked for where this is not the process's paper any more: it would be
+    /// Makes room for stacks. Nothing is to be asked for where this is not what the process has there any more: it would be
     /// written into whatever the app has there now.
     pub(super) fn is_ready_for(&self, pid: i32) -> io::Result<bool> {
         let own = format!("/proc/self/fd/{}", self.file.as_raw_fd());
@@ -67,7 +67,7 @@ impl Paper {
     }
 }
 
-impl AsFd for Paper {
+impl AsFd for BootReport {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.file.as_fd()
     }

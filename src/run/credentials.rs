@@ -16,7 +16,7 @@ const SCM_PIDFD: libc::c_int = 4;
 /// Room for who speaks, and for no more; in units by which the kernel's headers are aligned.
 const ROOM: usize = 4;
 
-/// What there is of one speaker, up to `most` bytes, and the number of that process. Does not wait.
+/// What there is of one sender, up to `most` bytes, and the number of that process. Does not wait.
 pub(super) fn receive(control: BorrowedFd<'_>, most: usize) -> io::Result<(Vec<u8>, Option<i32>)> {
     let mut text = vec![0_u8; most];
     let mut room = [0_u64; ROOM];
@@ -39,7 +39,7 @@ pub(super) fn receive(control: BorrowedFd<'_>, most: usize) -> io::Result<(Vec<u
 ///
 /// The message is as the kernel has filled it in, its buffer is still there, and this is asked once.
 unsafe fn added(message: &libc::msghdr) -> Option<i32> {
-    let mut speaker = None;
+    let mut sender = None;
     // SAFETY: as the caller promises; each header lies within the buffer, and so does what its length says.
     unsafe {
         let mut header = libc::CMSG_FIRSTHDR(message);
@@ -48,7 +48,7 @@ unsafe fn added(message: &libc::msghdr) -> Option<i32> {
             let length = ((*header).cmsg_len as usize).saturating_sub(own);
             match ((*header).cmsg_level, (*header).cmsg_type) {
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if length >= size_of::<libc::ucred>() => {
-                    speaker = Some(data.cast::<libc::ucred>().read_unaligned().pid);
+                    sender = Some(data.cast::<libc::ucred>().read_unaligned().pid);
                 }
                 (libc::SOL_SOCKET, libc::SCM_RIGHTS | SCM_PIDFD) => {
                     let all = data.cast::<RawFd>();
@@ -65,7 +65,7 @@ unsafe fn added(message: &libc::msghdr) -> Option<i32> {
             header = libc::CMSG_NXTHDR(message, header);
         }
     }
-    speaker
+    sender
 }
 
 #[cfg(test)]
@@ -99,10 +99,10 @@ mod tests {
                 let rights = [ControlMessage::ScmRights(&rights)];
                 let said = [IoSlice::new(b"hello")];
                 sendmsg::<()>(theirs.as_raw_fd(), &said, &rights, MsgFlags::empty(), None).unwrap();
-                let (text, speaker) = receive(ours.as_fd(), 100).unwrap();
+                let (text, sender) = receive(ours.as_fd(), 100).unwrap();
                 assert_eq!(text, b"hello");
-                assert_eq!(speaker, named.then_some(std::process::id() as i32));
-                assert_eq!(open(&file), 1, "{sent} descriptors, the speaker named: {named}");
+                assert_eq!(sender, named.then_some(std::process::id() as i32));
+                assert_eq!(open(&file), 1, "{sent} descriptors, the sender named: {named}");
             }
         }
     }

@@ -18,7 +18,7 @@ use super::launch::LaunchSpec;
 use super::listeners;
 use super::messages::last_words;
 use super::process::{Children, ProcessHandle};
-use super::scope::Inhabitants;
+use super::scope::ScopeContents;
 use super::wire::Wire;
 use super::worker_process::{launch_spec, start_interpreter};
 use super::zygote::{self, ForkingWorker, Parent};
@@ -114,7 +114,7 @@ pub fn start(
     patience: HookPatience,
 ) -> Result<(HookHost, HostTask), String> {
     let (app, orders) = (&blueprint.app, orders(generation, blueprint));
-    let scope = children.place(app, Inhabitants::Generation(generation));
+    let scope = children.place(app, ScopeContents::Generation(generation));
     let title = format!("ostler: {app} [hooks {generation}]");
     let mut spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
     let stream = children.stream(blueprint);

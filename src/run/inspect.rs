@@ -242,7 +242,7 @@ impl Interpreter {
     async fn told(mut self, inspection: &Inspection, limit: Duration) -> Told {
         let heard = tokio::time::timeout(limit, self.listen()).await.ok();
         let stand = match heard {
-            None => stand::of(&self.process.process, &self.wire.paper, &inspection.directory).await,
+            None => stand::of(&self.process.process, &self.wire.report, &inspection.directory).await,
             Some(_) => None,
         };
         let exit = self.process.end().await;

@@ -2,7 +2,7 @@
 //! carried out. Left here: whether systemd ends or restarts ostlerd (`jobs`).
 //!
 //! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `release_files`
-//! (an app looked at, by `files`), `link` (release links), then the mechanisms: `worker_process`, `wire`, `speaker` and `paper` (what is heard of one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
+//! (an app looked at, by `files`), `link` (release links), then the mechanisms: `worker_process`, `wire`, `credentials` and `boot_report` (what is received from one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
 //! `scoreboard` and `board_file`, `signals`, `jobs`, `notify`. A configuration that changes: `watch` and `watched`, `inspected`, `releases`.
 //! What outlives ostlerd: `state` and `state_writer` (written), `own_file`, `adopt`, `orphans` and `environ` (found again), `handover`, `exec_stop_post`.
 
@@ -11,8 +11,10 @@ mod adopt;
 mod arguments;
 mod background;
 mod board_file;
+mod boot_report;
 mod captured;
 mod check;
+mod credentials;
 pub mod daemon;
 mod daemon_paths;
 pub mod driver;
@@ -54,7 +56,6 @@ pub mod migration;
 pub mod notify;
 mod orphans;
 mod own_file;
-mod paper;
 mod prepare;
 mod proc;
 pub mod process;
@@ -67,7 +68,6 @@ pub mod scoreboard;
 pub mod shell;
 pub mod signals;
 pub mod socket_activation;
-mod speaker;
 mod stand;
 mod state;
 mod state_writer;

@@ -37,7 +37,7 @@ const KNOWS_OOM_POLICY: u32 = 253;
 
 /// What a scope is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inhabitants {
+pub enum ScopeContents {
     /// The workers of a generation.
     Generation(GenerationId),
     /// The app's migration; there is one at a time.
@@ -120,13 +120,13 @@ impl Scopes {
     }
 
     /// The place for an app's process.
-    pub fn place(&self, app: &AppName, inhabitants: Inhabitants) -> Place {
+    pub fn place(&self, app: &AppName, inhabitants: ScopeContents) -> Place {
         let slice = slice_of(app);
         let unit = match inhabitants {
-            Inhabitants::Generation(generation) => scope_of(app, &generation.to_string()),
-            Inhabitants::Migration => scope_of(app, "migrate"),
-            Inhabitants::PostDeploy => scope_of(app, "post-deploy"),
-            Inhabitants::Alone(purpose, number) => scope_of(app, &format!("{}-{number}", purpose.name())),
+            ScopeContents::Generation(generation) => scope_of(app, &generation.to_string()),
+            ScopeContents::Migration => scope_of(app, "migrate"),
+            ScopeContents::PostDeploy => scope_of(app, "post-deploy"),
+            ScopeContents::Alone(purpose, number) => scope_of(app, &format!("{}-{number}", purpose.name())),
         };
         let group = group_of(&slice).join(&unit);
         Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
@@ -210,13 +210,13 @@ mod tests {
     #[test]
     fn an_app_has_a_slice_and_each_generation_a_scope_in_it() {
         let app: AppName = "shop".parse().expect("a name");
-        let place = scopes().place(&app, Inhabitants::Generation(GenerationId(7)));
+        let place = scopes().place(&app, ScopeContents::Generation(GenerationId(7)));
         assert_eq!(place.unit, "ostler-shop-g7.scope");
         assert_eq!(place.slice, "ostler-shop.slice");
         let group = "/sys/fs/cgroup/ostler.slice/ostler-shop.slice/ostler-shop-g7.scope";
         assert_eq!(place.group, Path::new(group));
-        assert_eq!(scopes().place(&app, Inhabitants::Migration).unit, "ostler-shop-migrate.scope");
-        let database = scopes().place(&app, Inhabitants::Alone(ScopePurpose::Database, 3));
+        assert_eq!(scopes().place(&app, ScopeContents::Migration).unit, "ostler-shop-migrate.scope");
+        let database = scopes().place(&app, ScopeContents::Alone(ScopePurpose::Database, 3));
         assert_eq!(database.unit, "ostler-shop-database-3.scope");
         assert_eq!(database.slice, "ostler-shop.slice");
         // No app has a scope of this name: those have a letter behind the app's name.
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_dash_in_an_apps_name_is_no_step_in_the_tree() {
         let app: AppName = "shop-api.v2".parse().expect("a name");
-        let place = scopes().place(&app, Inhabitants::Migration);
+        let place = scopes().place(&app, ScopeContents::Migration);
         assert_eq!(place.slice, "ostler-shop\\x2dapi.v2.slice");
         assert_eq!(place.unit, "ostler-shop\\x2dapi.v2-migrate.scope");
     }

@@ -65,7 +65,7 @@ pub struct Shell {
     configured_owners: BTreeMap<AppName, u32>,
     health: HealthConfig,
     readiness: BTreeMap<AppName, Readiness>,
-    apps: BTreeMap<AppName, RunningApp>,
+    apps: BTreeMap<AppName, AppRuntime>,
     workers: BTreeMap<ProcessId, Running>,
     forking: BTreeMap<ProcessId, ExpectedFork>,
     hooks: HookHosts,
@@ -84,7 +84,7 @@ pub struct Shell {
 
 /// What belongs to an app as long as it runs.
 #[derive(Debug)]
-struct RunningApp {
+struct AppRuntime {
     listeners: Listeners,
     scoreboard: Scoreboard,
     blueprint: Arc<Blueprint>,
@@ -240,13 +240,13 @@ impl Shell {
                 ))
             })?;
             let listeners = Listeners::new(&self.runtime_directory);
-            self.apps.insert(app.clone(), RunningApp::new(listeners, scoreboard, blueprint.clone()));
+            self.apps.insert(app.clone(), AppRuntime::new(listeners, scoreboard, blueprint.clone()));
         }
-        let home = self.apps.get_mut(app).expect("it was just made");
-        match home.listeners.bind_with(&blueprint.listen, &self.passed, done) {
+        let runtime = self.apps.get_mut(app).expect("it was just made");
+        match runtime.listeners.bind_with(&blueprint.listen, &self.passed, done) {
             Ok(()) => {
                 if fresh {
-                    home.listeners.defer_accept(blueprint.class.answers_one());
+                    runtime.listeners.defer_accept(blueprint.class.answers_one());
                 }
                 self.readiness.insert(app.clone(), plan.policy.readiness);
                 Ok(plan)
@@ -267,15 +267,15 @@ impl Shell {
         mut done: AllDone,
     ) -> Result<BTreeMap<AppName, AppPlan>, Refusal> {
         let before: BTreeMap<AppName, Vec<Listen>> =
-            self.apps.iter().map(|(name, home)| (name.clone(), home.listeners.wanted())).collect();
+            self.apps.iter().map(|(name, runtime)| (name.clone(), runtime.listeners.wanted())).collect();
         let mut bound = BTreeMap::new();
         for (name, plan) in found {
             match self.bind(&name, Ok(plan), done.remove(&name).unwrap_or_default()) {
                 Ok(plan) => bound.insert(name, plan),
                 Err(refusal) => {
                     self.apps.retain(|name, _| before.contains_key(name));
-                    for (name, home) in &mut self.apps {
-                        home.listeners.drop_unwanted(&before[name]);
+                    for (name, runtime) in &mut self.apps {
+                        runtime.listeners.drop_unwanted(&before[name]);
                     }
                     return Err(refusal);
                 }
@@ -290,9 +290,9 @@ impl Shell {
         self.memory.look(instant);
         let mut seen = Vec::with_capacity(self.workers.len());
         for (id, running) in &mut self.workers {
-            let Some(home) = self.apps.get(&running.blueprint.app) else { continue };
+            let Some(runtime) = self.apps.get(&running.blueprint.app) else { continue };
             let Some(slot) = &running.slot else { continue };
-            let read = home.scoreboard.read(slot, now);
+            let read = runtime.scoreboard.read(slot, now);
             if read.is_some() {
                 running.sane = instant;
             }
@@ -340,9 +340,9 @@ impl Shell {
     pub fn facts(&self, view: &View) -> ShellFacts {
         let serving: BTreeMap<&AppName, &Arc<Blueprint>> =
             view.apps.iter().filter_map(|app| Some((&app.name, app.blueprint.as_ref()?))).collect();
-        let facts = |(name, home): (&AppName, &RunningApp)| {
+        let facts = |(name, runtime): (&AppName, &AppRuntime)| {
             let release = serving.get(name).map(|blueprint| self.releases.of(blueprint));
-            (name.clone(), home.facts(release.unwrap_or_default()))
+            (name.clone(), runtime.facts(release.unwrap_or_default()))
         };
         let apps = self.apps.iter().map(facts).collect();
         let (config, readiness) = (self.config_status.clone(), self.readiness.clone());
@@ -377,9 +377,9 @@ impl Shell {
     }
 }
 
-impl RunningApp {
-    fn new(listeners: Listeners, scoreboard: Scoreboard, blueprint: Arc<Blueprint>) -> RunningApp {
-        RunningApp { listeners, scoreboard, blueprint, makes_sockets: false, waiting: Vec::new() }
+impl AppRuntime {
+    fn new(listeners: Listeners, scoreboard: Scoreboard, blueprint: Arc<Blueprint>) -> AppRuntime {
+        AppRuntime { listeners, scoreboard, blueprint, makes_sockets: false, waiting: Vec::new() }
     }
 
     fn facts(&self, release: ReleaseChange) -> AppFacts {

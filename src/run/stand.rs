@@ -1,11 +1,11 @@
-//! Where a process stands that boots: it writes its stacks on its paper, at a signal.
+//! Where a process stands that boots: it writes its stacks into its boot report, at a signal.
 
 use std::path::Path;
 use std::time::Duration;
 
 use nix::libc;
 
-use super::paper::Paper;
+use super::boot_report::BootReport;
 use super::proc;
 use super::process::ProcessHandle;
 use crate::observe::traceback::stands_in;
@@ -19,27 +19,27 @@ const STACKS: i32 = 5;
 const TASKS: i32 = 6;
 
 /// Where it stands; nothing where it cannot say so.
-pub(super) async fn of(process: &ProcessHandle, paper: &Paper, directory: &Path) -> Option<Stand> {
-    let Some(stacks) = written(process, paper, STACKS).await else { return not_begun(process) };
+pub(super) async fn of(process: &ProcessHandle, report: &BootReport, directory: &Path) -> Option<Stand> {
+    let Some(stacks) = written(process, report, STACKS).await else { return not_begun(process) };
     if let Some(at) = stands_in(&stacks, directory) {
         return Some(Stand { at, stacks });
     }
     // Its own code is on no thread's stack: perhaps it waits in an event loop.
-    let tasks = written(process, paper, TASKS).await.unwrap_or_default();
+    let tasks = written(process, report, TASKS).await.unwrap_or_default();
     let at = stands_in(&tasks, directory);
     let innermost = || innermost(&stacks).unwrap_or_else(|| "no code of its own".to_owned());
     Some(Stand { at: at.unwrap_or_else(innermost), stacks: format!("{tasks}\n{stacks}") })
 }
 
 /// What it writes at this signal. One that does not take the signal would die of it.
-async fn written(process: &ProcessHandle, paper: &Paper, signal: i32) -> Option<String> {
+async fn written(process: &ProcessHandle, report: &BootReport, signal: i32) -> Option<String> {
     let signal = libc::SIGRTMIN() + signal;
-    if !proc::catches(process.pid(), signal) || !paper.is_ready_for(process.pid()).ok()? {
+    if !proc::catches(process.pid(), signal) || !report.is_ready_for(process.pid()).ok()? {
         return None;
     }
     process.signal_real_time(signal).ok()?;
     tokio::time::sleep(WRITING).await;
-    Some(paper.stacks()).filter(|stacks| !stacks.is_empty())
+    Some(report.stacks()).filter(|stacks| !stacks.is_empty())
 }
 
 /// It runs, and nothing of the shim's does: it is somewhere before that.

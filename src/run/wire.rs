@@ -14,12 +14,12 @@ use nix::sys::socket::{
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
+use super::boot_report::BootReport;
+use super::credentials::receive;
 use super::launch::CONTROL;
 use super::listeners::bound::inode_of;
 use super::messages::Messages;
-use super::paper::Paper;
 use super::process::ProcessHandle;
-use super::speaker::receive;
 use crate::worker::{FailedMessage, FailureStage, Message};
 
 /// So much is read at once.
@@ -30,7 +30,7 @@ const READ_MOST: usize = 8192;
 pub(super) struct Wire {
     pub(super) control: Arc<UnixStream>,
     /// What the process can write down, whatever has become of its descriptors.
-    pub(super) paper: Arc<Paper>,
+    pub(super) report: Arc<BootReport>,
     /// The other end, as the kernel numbers it.
     other_end: u64,
     /// The interpreter, as it is configured.
@@ -59,10 +59,10 @@ pub(super) fn sockets() -> io::Result<(UnixStream, OwnedFd)> {
 }
 
 impl Wire {
-    pub(super) fn new(control: UnixStream, other_end: u64, paper: Paper, python: PathBuf) -> Wire {
+    pub(super) fn new(control: UnixStream, other_end: u64, report: BootReport, python: PathBuf) -> Wire {
         let (messages, known, failed) = Default::default();
-        let (control, paper) = (Arc::new(control), Arc::new(paper));
-        Wire { control, paper, other_end, python, messages, known, failed }
+        let (control, report) = (Arc::new(control), Arc::new(report));
+        Wire { control, report, other_end, python, messages, known, failed }
     }
 
     /// How many lines were no message of the contract.
@@ -132,24 +132,24 @@ impl Wire {
 
     /// Why the process has failed, where it could not say so: it has closed its control socket itself.
     fn left_behind(&mut self) -> Option<Message> {
-        let reason = if self.failed { None } else { self.paper.reason() };
+        let reason = if self.failed { None } else { self.report.reason() };
         self.failed |= reason.is_some();
         reason
     }
 
     /// Ends what speaks for the process that was started, as far as it is certain who that is.
-    fn send_away(&self, process: &ProcessHandle, speaker: i32) {
-        let is_it = || holds(speaker, self.other_end);
-        if let Ok(Some(speaker)) = process.adopt_beside(speaker, is_it) {
-            let _ = speaker.kill_group();
+    fn send_away(&self, process: &ProcessHandle, sender: i32) {
+        let is_it = || holds(sender, self.other_end);
+        if let Ok(Some(sender)) = process.adopt_beside(sender, is_it) {
+            let _ = sender.kill_group();
         }
         let _ = process.kill_group();
     }
 
-    fn refusal(&self, started: i32, speaker: i32) -> Message {
+    fn refusal(&self, started: i32, sender: i32) -> Message {
         let python = self.python.display();
         let message = format!(
-            "python = {python} starts Python as another process ({speaker}) instead of becoming it ({started}), and \
+            "python = {python} starts Python as another process ({sender}) instead of becoming it ({started}), and \
              would leave it running: if it is a script, write `exec` before its last command, as in \
              `exec /path/to/python \"$@\"`; else name the interpreter itself"
         );

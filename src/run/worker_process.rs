@@ -14,14 +14,14 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use super::boot_report::{BootReport, ORDERS};
 use super::launch::{CONTROL, LaunchSpec};
 use super::listeners::Listeners;
 use super::listeners::bound::Bound;
 use super::memory_file;
 use super::messages::{last_words, shown};
-use super::paper::{ORDERS, Paper};
 use super::process::{Children, Gate, ProcessHandle};
-use super::scope::Inhabitants;
+use super::scope::ScopeContents;
 use super::scoreboard::{Scoreboard, Slot, WatchedSlot};
 use super::stand;
 use super::wire::{self, Wire};
@@ -79,7 +79,7 @@ pub struct WorkerHandle {
     pub worker: ProcessId,
     process: Arc<ProcessHandle>,
     control: Weak<UnixStream>,
-    paper: Weak<Paper>,
+    report: Weak<BootReport>,
 }
 
 /// Hears of a worker. Holds the control socket until the worker is ready, and has told what it was asked for: dropped before,
@@ -108,7 +108,7 @@ pub fn start(
     let sockets = listeners.of(&blueprint.listen);
     let orders = orders((worker, generation), blueprint, admission, &sockets, slot);
     let title = format!("ostler: {} [{worker} {generation}]", blueprint.app);
-    let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
+    let scope = children.place(&blueprint.app, ScopeContents::Generation(generation));
     let cgroup = scope.as_ref().map(|place| place.cgroup());
     let mut spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
     let stream = children.stream(blueprint);
@@ -129,10 +129,10 @@ pub(super) fn started(
     gate: Gate,
     cgroup: Option<String>,
 ) -> StartedWorker {
-    let (control, paper) = (Arc::downgrade(&wire.control), Arc::downgrade(&wire.paper));
+    let (control, report) = (Arc::downgrade(&wire.control), Arc::downgrade(&wire.report));
     let process = Arc::new(process);
     StartedWorker {
-        handle: WorkerHandle { worker, process: process.clone(), control, paper },
+        handle: WorkerHandle { worker, process: process.clone(), control, report },
         watch: WorkerWatch { app: blueprint.app.clone(), worker, process, wire, tables: None },
         gate,
         cgroup,
@@ -210,20 +210,20 @@ pub(super) fn start_held(
     our_end: Option<i32>,
 ) -> io::Result<((ProcessHandle, Gate), Wire)> {
     let shim = memory_file::sealed("ostler-shim", bundle)?;
-    let paper = Paper::with(orders)?;
+    let report = BootReport::with(orders)?;
     let (ours, theirs) = wire::sockets()?;
     let other_end = wire::number_of(theirs.as_fd())?;
-    let mut fds = vec![(shim.as_fd(), SHIM), (paper.as_fd(), ORDERS), (theirs.as_fd(), CONTROL)];
+    let mut fds = vec![(shim.as_fd(), SHIM), (report.as_fd(), ORDERS), (theirs.as_fd(), CONTROL)];
     fds.extend_from_slice(others);
     fds.extend(our_end.map(|number| (ours.as_fd(), number)));
     let held = children.spawn_held(spec, &fds)?;
-    Ok((held, Wire::new(ours, other_end, paper, spec.program.clone())))
+    Ok((held, Wire::new(ours, other_end, report, spec.program.clone())))
 }
 
 impl WorkerHandle {
     /// A handle on a worker that an earlier ostlerd started. Its control socket has gone with that one.
     pub(super) fn adopted(worker: ProcessId, process: Arc<ProcessHandle>) -> WorkerHandle {
-        WorkerHandle { worker, process, control: Weak::new(), paper: Weak::new() }
+        WorkerHandle { worker, process, control: Weak::new(), report: Weak::new() }
     }
 
     /// Its process's number, to be shown and looked up.
@@ -243,7 +243,7 @@ impl WorkerHandle {
 
     /// Asks it where it stands, while it boots.
     pub(super) async fn stand(&self, directory: &Path) -> Option<Stand> {
-        stand::of(&self.process, &*self.paper.upgrade()?, directory).await
+        stand::of(&self.process, &*self.report.upgrade()?, directory).await
     }
 
     /// Asks it to open its log files anew; one that has ended has none.

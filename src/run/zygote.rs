@@ -18,18 +18,18 @@ use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nix::unistd::geteuid;
 use tokio::net::UnixStream;
 
+use super::boot_report::BootReport;
+use super::credentials;
 use super::files;
 use super::launch::LaunchSpec;
 use super::launch_fds;
 use super::listeners;
 use super::listeners::bound::Bound;
 use super::messages::{Messages, last_words};
-use super::paper::Paper;
 use super::proc::{cgroup_of, users_of};
 use super::process::{Children, Gate, ProcessHandle};
-use super::scope::Inhabitants;
+use super::scope::ScopeContents;
 use super::scoreboard::{Scoreboard, Slot};
-use super::speaker;
 use super::wire::{self, Wire};
 use super::worker_process::{self, Admission, SCOREBOARD, StartedWorker};
 use crate::plan::{Account, Blueprint, Preload};
@@ -46,7 +46,7 @@ const GREETING_MOST: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct ForkingWorker {
     control: UnixStream,
-    paper: Paper,
+    report: BootReport,
     /// The other end, as the kernel numbers it.
     other_end: u64,
 }
@@ -55,7 +55,7 @@ pub(super) struct ForkingWorker {
 #[derive(Debug)]
 pub struct ForkedWorker {
     control: UnixStream,
-    paper: Paper,
+    report: BootReport,
     other_end: u64,
     pid: i32,
 }
@@ -86,7 +86,7 @@ pub(super) fn start(
     (orders.mode, orders.probe, orders.begin) = (mode, None, before);
     orders.addresses = listeners::orders_of(blueprint);
     let title = format!("ostler: {} [zygote {generation}]", blueprint.app);
-    let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
+    let scope = children.place(&blueprint.app, ScopeContents::Generation(generation));
     let cgroup = scope.as_ref().map(|place| place.cgroup());
     let mut spec = LaunchSpec { scope, ..worker_process::launch_spec(blueprint, title) };
     let stream = children.stream(blueprint);
@@ -130,19 +130,19 @@ pub(super) fn fork_with(
     third: BorrowedFd<'_>,
     others: &[BorrowedFd<'_>],
 ) -> io::Result<ForkingWorker> {
-    let paper = Paper::with(&orders.to_json())?;
+    let report = BootReport::with(&orders.to_json())?;
     let (control, theirs) = wire::sockets()?;
     let other_end = wire::number_of(theirs.as_fd())?;
-    let mut fds = vec![paper.as_fd(), theirs.as_fd(), third];
+    let mut fds = vec![report.as_fd(), theirs.as_fd(), third];
     fds.extend(others);
     launch_fds::send(commands, &fds)?;
-    Ok(ForkingWorker { control, paper, other_end })
+    Ok(ForkingWorker { control, report, other_end })
 }
 
 impl ForkingWorker {
     /// Waits until the worker is there. The error is words for `SpawnFailed`.
     pub(super) async fn forked(self) -> Result<ForkedWorker, String> {
-        let ForkingWorker { control, paper, other_end } = self;
+        let ForkingWorker { control, report, other_end } = self;
         loop {
             let readable = control.readable().await;
             readable.map_err(|error| format!("its control socket cannot be read: {error}"))?;
@@ -151,7 +151,7 @@ impl ForkingWorker {
                 Err(error) => return Err(format!("its control socket cannot be read: {error}")),
                 Ok(Greeting::End) => return Err("its zygote has ended, or has made nothing of it".to_owned()),
                 Ok(Greeting::Failed(words)) => return Err(words),
-                Ok(Greeting::Forked(pid)) => return Ok(ForkedWorker { control, paper, other_end, pid }),
+                Ok(Greeting::Forked(pid)) => return Ok(ForkedWorker { control, report, other_end, pid }),
                 Ok(Greeting::Strange) => return Err("what has been forked does not say so".to_owned()),
             }
         }
@@ -167,7 +167,7 @@ enum Greeting {
 }
 
 fn greeting(control: BorrowedFd<'_>) -> io::Result<Greeting> {
-    let (bytes, pid) = speaker::receive(control, GREETING_MOST)?;
+    let (bytes, pid) = credentials::receive(control, GREETING_MOST)?;
     if bytes.is_empty() {
         return Ok(Greeting::End);
     }
@@ -210,7 +210,7 @@ impl ForkedWorker {
         (python, account): (&Path, Option<&Account>),
         cgroup: Option<&str>,
     ) -> Result<((ProcessHandle, Gate), Wire), String> {
-        let ForkedWorker { control, paper, other_end, pid } = self;
+        let ForkedWorker { control, report, other_end, pid } = self;
         let uid = account.map_or(geteuid().as_raw(), |account| account.uid);
         let is_it = || {
             wire::holds(pid, other_end)
@@ -222,7 +222,7 @@ impl ForkedWorker {
         let process =
             process.ok_or_else(|| format!("process {pid} has ended, or is none of its zygote's"))?;
         let gate = Gate::on(control.as_fd().try_clone_to_owned().map_err(failed)?);
-        let wire = Wire::new(control, other_end, paper, python.to_owned());
+        let wire = Wire::new(control, other_end, report, python.to_owned());
         Ok(((process, gate), wire))
     }
 }

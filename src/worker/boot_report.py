@@ -15,12 +15,12 @@ TASKS = signal.SIGRTMIN + 6  # what waits in an event loop, which no stack shows
 ROOM = 65536  # for the reason, and behind it, up to the file's end, as much for the stacks
 
 
-class Paper:
-    """One for each process that boots; put away once it serves."""
+class BootReport:
+    """One for each process that boots; closed once it serves."""
 
     fd = memory = None
 
-    def lay(self, fd, orders):
+    def open(self, fd, orders):
         """`fd` is that of the orders: the room, if there is any, is behind them."""
         self.forget()
         if orders.get("room") != 2 * ROOM:
@@ -41,7 +41,7 @@ class Paper:
     def to_the_log(self):
         faulthandler.register(STACKS, file=2, all_threads=True)
 
-    def put_away(self):
+    def close(self):
         """From here on stacks are for the log."""
         if self.memory is not None:
             self.to_the_log()
@@ -97,4 +97,4 @@ def block(title, frames):
     return "%s (most recent call first):\n%s\n" % (title, "".join(lines))
 
 
-paper = Paper()
+boot_report = BootReport()

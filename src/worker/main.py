@@ -6,7 +6,7 @@ import sys
 import traceback
 
 from _ostler import django_app, host, listen, mixin, output, settings, slot, warm, zygote
-from _ostler.paper import paper
+from _ostler.boot_report import boot_report
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import Control, Failure, leave, say
 
@@ -16,7 +16,7 @@ CONTRACT = 1
 def run(orders, fd):
     slot.private()
     mixin.lead_own_session()
-    paper.lay(fd, orders)
+    boot_report.open(fd, orders)
     for name in list(os.environ):
         if name.startswith(settings.NOT_FOR_THE_APP):
             del os.environ[name]

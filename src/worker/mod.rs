@@ -122,7 +122,7 @@
 //!
 //! # The modules
 //!
-//! In the order of their execution: `text` fits words into messages, `tables` describes what the app's models use of the database, `paper` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
+//! In the order of their execution: `text` fits words into messages, `tables` describes what the app's models use of the database, `boot_report` is the memory at descriptor 4, `wire` talks to ostlerd, `output` is what is printed, `slot` writes the
 //! scoreboard, `foresight` says whether an app may load Django, `settings` reads gunicorn's settings; `django_app` is what is known of Django, `answer` and `probe` the request that a worker
 //! asks of itself; `listen` has its sockets; `drain`, `http2` and `admission` are the rules for going and coming, `entry` is which app fits which class; `mixin` is
 //! what all classes share; then one module for each class, in `classes`: a new one is that file and its row in `class.rs`; `zygote` loads the app, or the settings alone, and forks; `warm` forks for the settings of many apps; `main` is what gunicorn's arbiter
@@ -159,7 +159,7 @@ pub const TABLES: (&str, &str) = ("tables", include_str!("tables.py"));
 const FIRST: [(&str, &str); 18] = [
     TEXT,
     TABLES,
-    ("paper", include_str!("paper.py")),
+    ("boot_report", include_str!("boot_report.py")),
     ("wire", include_str!("wire.py")),
     ("output", include_str!("output.py")),
     ("slot", include_str!("slot.py")),

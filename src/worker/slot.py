@@ -5,7 +5,7 @@ import os
 from itertools import count, repeat
 from time import monotonic_ns
 
-from _ostler.paper import paper
+from _ostler.boot_report import boot_report
 
 SCOREBOARD = 6
 CONTRACT = 1
@@ -104,7 +104,7 @@ class Heartbeat:
             if self.fields[STATE] != DRAINING:
                 self.fields[STATE] = READY
             # First: who hears that it is ready finds its stacks in the log.
-            paper.put_away()
+            boot_report.close()
             self.control.send("ready")
             if self.then is not None:
                 self.then(self.control)

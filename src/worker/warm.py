@@ -8,7 +8,7 @@ import signal
 import sys
 
 from _ostler import settings, zygote
-from _ostler.paper import paper
+from _ostler.boot_report import boot_report
 from _ostler.wire import CONTROL, Control, Failure
 
 # What these run at every start is the same for whoever asks, or depends only on what ostlerd compares.
@@ -41,7 +41,7 @@ def run(orders, control):
     reads, begun = read_by_imports(), settings.Begun()
     settings.foresight.mentions("")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    paper.forget()  # the number is for the orders of what is forked
+    boot_report.forget()  # the number is for the orders of what is forked
     gc.collect()
     gc.freeze()
     control.send("ready")

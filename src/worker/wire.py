@@ -3,7 +3,7 @@
 import os
 import sys
 
-from _ostler.paper import paper
+from _ostler.boot_report import boot_report
 from _ostler.text import encode, one_line, tail
 
 CONTROL = 5
@@ -37,7 +37,7 @@ class Control:
     def send(self, event, **fields):
         line = encode(dict(fields, event=event))
         if event == "failed":
-            paper.reason(line)
+            boot_report.reason(line)
         # An app may have closed it, and may have something else there by now.
         while line and identity(self.fd) == self.identity:
             try:

@@ -12,7 +12,7 @@ import sys
 import warnings
 
 from _ostler import django_app, host, mixin, output, slot
-from _ostler.paper import paper
+from _ostler.boot_report import boot_report
 from _ostler.text import said, status_of, trace_of
 from _ostler.wire import CONTROL, Control, Failure
 
@@ -252,7 +252,7 @@ def orders_of(fds, places):
     for fd in fds[1:3]:
         os.close(fd)
     read = json.loads(text)
-    paper.lay(in_its_place(orders), read)
+    boot_report.open(in_its_place(orders), read)
     for order, fd in zip(read["listeners"], listeners):
         order["fd"] = fd
     return read

@@ -166,7 +166,7 @@ async def application(scope, receive, send):
 def a_worker_that_serves_writes_its_stacks_into_the_log(at):
     with Shop(at.venv, at.directory) as app:
         worker = app.ready()
-        until(lambda: "memfd" not in leads_to("/proc/%d/fd/4" % worker.pid), "it puts its paper away")
+        until(lambda: "memfd" not in leads_to("/proc/%d/fd/4" % worker.pid), "it closes its boot report")
         worker.kill(STACKS)
         until(lambda: "most recent call first" in app.printed(), "the stacks are in the log")
         worker.kill(TASKS)

@@ -66,8 +66,8 @@ class Worker:
         theirs = self.connect()
         fds = shop.listener_fds()
         self.orders = self.told(**orders)
-        self.paper = memfd(self.orders, 2 * ROOM)
-        given = [memfd(bundle()), high(os.dup(self.paper)), theirs, shop.scoreboard] + self.beyond(fds)
+        self.boot_report = memfd(self.orders, 2 * ROOM)
+        given = [memfd(bundle()), high(os.dup(self.boot_report)), theirs, shop.scoreboard] + self.beyond(fds)
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, shop.output, 1),
@@ -148,18 +148,18 @@ class Worker:
 
     def left_behind(self):
         """What it has written down of its failure, None where it has not."""
-        line = os.pread(self.paper, ROOM, os.fstat(self.paper).st_size - 2 * ROOM)
+        line = os.pread(self.boot_report, ROOM, os.fstat(self.boot_report).st_size - 2 * ROOM)
         return json.loads(line.partition(b"\n")[0]) if b"\n" in line else None
 
     def stacks(self, number):
         """What it has written down of where it stands, at this signal."""
-        start = os.fstat(self.paper).st_size - ROOM
-        os.pwrite(self.paper, b" " * ROOM, start)
-        os.lseek(self.paper, start, os.SEEK_SET)
+        start = os.fstat(self.boot_report).st_size - ROOM
+        os.pwrite(self.boot_report, b" " * ROOM, start)
+        os.lseek(self.boot_report, start, os.SEEK_SET)
         self.kill(number)
 
         def read():
-            return os.pread(self.paper, ROOM, start).decode().rstrip(" ")
+            return os.pread(self.boot_report, ROOM, start).decode().rstrip(" ")
 
         until(lambda: read().endswith("\n"), "it writes its stacks")
         return read()
@@ -203,7 +203,7 @@ class Worker:
         finally:
             self.control.close()
             os.close(self.pidfd)
-            os.close(self.paper)
+            os.close(self.boot_report)
 
 
 class Zygote(Worker):
@@ -225,8 +225,8 @@ class Forked(Worker):
         theirs = self.connect()
         self.control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.orders = self.told(**orders)
-        self.paper = memfd(self.orders, 2 * ROOM)
-        fds = [self.paper, theirs, shop.scoreboard] + shop.listener_fds()
+        self.boot_report = memfd(self.orders, 2 * ROOM)
+        fds = [self.boot_report, theirs, shop.scoreboard] + shop.listener_fds()
         socket.send_fds(shop.zygote.control, [b"f"], fds)
         os.close(theirs)
         line, ancillary, _, _ = self.control.recvmsg(100, socket.CMSG_SPACE(12))

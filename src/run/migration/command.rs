@@ -28,7 +28,7 @@ use crate::migrate::{RunMessage, bundle};
 use crate::plan::Blueprint;
 use crate::run::launch::LaunchSpec;
 use crate::run::process::{Children, ProcessHandle, named};
-use crate::run::scope::{self, Inhabitants};
+use crate::run::scope::{self, ScopeContents};
 use crate::run::worker_process::{launch_spec, start_interpreter};
 use crate::supervise::{CommandFailure, Exit, Step, StopSignal};
 
@@ -104,7 +104,7 @@ pub(super) async fn start(
     let failed =
         |error: io::Error| format!("cannot make a process for {title} of {}: {error}", blueprint.app);
     let receiver = pipe::Receiver::from_owned_fd(ours.into()).map_err(failed)?;
-    let inhabitants = if title == POST_DEPLOY { Inhabitants::PostDeploy } else { Inhabitants::Migration };
+    let inhabitants = if title == POST_DEPLOY { ScopeContents::PostDeploy } else { ScopeContents::Migration };
     let scope = children.place(&blueprint.app, inhabitants);
     let group = scope.as_ref().map(|place| scope::ControlGroup::new(place.group.clone()));
     let marked = |spec: LaunchSpec| {

@@ -15,7 +15,7 @@ use crate::plan::Blueprint;
 use crate::run::memory_file;
 use crate::run::messages::last_words;
 use crate::run::process::{Children, ProcessHandle};
-use crate::run::scope::Inhabitants;
+use crate::run::scope::ScopeContents;
 use crate::run::wire::Wire;
 use crate::run::worker_process::{
     FIRST_LISTENER, SCOREBOARD, launch_spec, probe_order, proof, start_interpreter,
@@ -45,7 +45,7 @@ pub(super) async fn ask(
         }
         Ok(Err(exit)) => Err(of(format!("another process of it ended ({exit}) before it was ready"))),
         Err(_) => {
-            let stand = stand::of(&asked.process, &asked.wire.paper, &blueprint.directory).await;
+            let stand = stand::of(&asked.process, &asked.wire.report, &blueprint.directory).await;
             let place = stand.as_ref().map(|it| format!(": it waits in {}", it.at)).unwrap_or_default();
             let message =
                 format!("another process of it was not ready within {} s{place}", within.as_secs_f64());
@@ -84,7 +84,7 @@ impl AskedWorker {
         orders.probe = blueprint.probe.as_ref().map(|probe| probe_order(probe, Tolerance::ALL));
         orders.log_file = blueprint.log_file.as_ref().map(|file| file.display().to_string());
         let title = format!("ostler: {} [asked, {generation}]", blueprint.app);
-        let scope = children.place(&blueprint.app, Inhabitants::Generation(generation));
+        let scope = children.place(&blueprint.app, ScopeContents::Generation(generation));
         let mut spec = LaunchSpec { scope, ..launch_spec(blueprint, title) };
         spec.env.extend(children.variables(blueprint));
         let stream = children.stream(blueprint);

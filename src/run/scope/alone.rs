@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{ControlGroup, Inhabitants, Place, end};
+use super::{ControlGroup, Place, ScopeContents, end};
 use crate::config::AppName;
 use crate::run::process::Children;
 
@@ -39,7 +39,7 @@ impl Alone {
     /// For a process of an app.
     pub(in crate::run) fn of(children: &Children, app: &AppName, purpose: ScopePurpose) -> Alone {
         let number = COUNT.fetch_add(1, Ordering::Relaxed) + 1;
-        Alone(children.place(app, Inhabitants::Alone(purpose, number)))
+        Alone(children.place(app, ScopeContents::Alone(purpose, number)))
     }
 
     /// For a process that works for several apps: it is in none of their slices.

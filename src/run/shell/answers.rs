@@ -34,8 +34,8 @@ impl Shell {
 
     /// Who owns which app, and may change it: also one that is stopped, or that cannot be prepared.
     pub fn owners(&self) -> BTreeMap<AppName, u32> {
-        let homes = self.apps.iter().map(|(name, home)| (name.clone(), owner_of(&home.blueprint)));
-        self.configured_owners.clone().into_iter().chain(homes).collect()
+        let running = self.apps.iter().map(|(name, runtime)| (name.clone(), owner_of(&runtime.blueprint)));
+        self.configured_owners.clone().into_iter().chain(running).collect()
     }
 
     /// The same by the configuration alone: users that no file of this machine names are known from when their app was

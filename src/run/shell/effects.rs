@@ -53,7 +53,7 @@ impl Shell {
                 ("signalled", running.handle.signal(signal))
             }
             DeferredEffect::Hurry(_) => {
-                let board = self.apps.get(&running.blueprint.app).map(|home| &home.scoreboard);
+                let board = self.apps.get(&running.blueprint.app).map(|runtime| &runtime.scoreboard);
                 let told = board.zip(running.slot.as_ref()).map(|(board, slot)| board.hurry(slot));
                 ("told that its app stops", told.unwrap_or(Ok(())))
             }

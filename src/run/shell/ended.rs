@@ -26,16 +26,16 @@ impl Shell {
     /// How many requests a worker says that it has served: the last word of one that has ended, before `forget`.
     pub(in crate::run) fn served(&self, worker: ProcessId) -> Option<u64> {
         let running = self.workers.get(&worker)?;
-        let home = self.apps.get(&running.blueprint.app)?;
-        home.scoreboard.read(running.slot.as_ref()?, monotonic_now()).map(|seen| seen.requests)
+        let runtime = self.apps.get(&running.blueprint.app)?;
+        runtime.scoreboard.read(running.slot.as_ref()?, monotonic_now()).map(|seen| seen.requests)
     }
 
     /// Its process is gone.
     pub(in crate::run) fn forget(&mut self, worker: ProcessId) {
         let Some(running) = self.workers.remove(&worker) else { return };
         self.hooks.worker_ended(worker, running.handle.pid());
-        if let (Some(home), Some(slot)) = (self.apps.get_mut(&running.blueprint.app), running.slot) {
-            home.scoreboard.release(slot);
+        if let (Some(runtime), Some(slot)) = (self.apps.get_mut(&running.blueprint.app), running.slot) {
+            runtime.scoreboard.release(slot);
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
-use super::{Running, RunningApp, Shell};
+use super::{AppRuntime, Running, Shell};
 use crate::config::AppName;
 use crate::run::scoreboard::monotonic_now;
 use crate::run::{listen_queue, memory};
@@ -21,20 +21,20 @@ impl Shell {
 
     /// One that cannot be looked at has nothing to do.
     fn load_of(&self, app: AppName, now: u64, memory: bool) -> AppLoad {
-        let Some(home) = self.apps.get(&app) else {
+        let Some(runtime) = self.apps.get(&app) else {
             return AppLoad { app, workers: Vec::new(), waiting: None, memory: None };
         };
         let its = self.workers.iter().filter(|(_, running)| running.blueprint.app == app);
-        let workers = its.filter_map(|(id, running)| Some((*id, one(home, running, now)?)));
+        let workers = its.filter_map(|(id, running)| Some((*id, one(runtime, running, now)?)));
         let workers: Vec<(ProcessId, WorkerLoad)> = workers.collect();
-        let queues = listen_queue::of(home.listeners.all()).into_iter();
+        let queues = listen_queue::of(runtime.listeners.all()).into_iter();
         let waiting = queues.map(|it| it.waiting).reduce(u32::saturating_add);
         AppLoad { workers, waiting, memory: memory.then(|| memory::of_slice(&app)).flatten(), app }
     }
 }
 
-fn one(home: &RunningApp, running: &Running, now: u64) -> Option<WorkerLoad> {
-    let seen = home.scoreboard.read(running.slot.as_ref()?, now)?;
+fn one(runtime: &AppRuntime, running: &Running, now: u64) -> Option<WorkerLoad> {
+    let seen = runtime.scoreboard.read(running.slot.as_ref()?, now)?;
     // Where requests are bounded, they say how busy it is.
     let cpu = match running.blueprint.capacity {
         Some(_) => None,

@@ -27,7 +27,7 @@ impl Shell {
 
     /// Nobody new is let in; tells when nobody waits any more.
     pub(super) fn stop_accepting(&mut self, app: AppName) {
-        let closed = self.apps.get_mut(&app).map(|home| home.listeners.shut()).unwrap_or_default();
+        let closed = self.apps.get_mut(&app).map(|runtime| runtime.listeners.shut()).unwrap_or_default();
         let facts = self.outbox.facts.clone();
         tokio::spawn(async move {
             // As long as its file is there, a Unix socket takes who comes.
@@ -39,17 +39,17 @@ impl Shell {
 
     /// Closes what is not of the blueprint that serves.
     pub(super) fn keep_only(&mut self, app: &AppName, blueprint: Arc<Blueprint>) {
-        if let Some(home) = self.apps.get_mut(app) {
-            home.listeners.drop_unwanted(&blueprint.listen);
-            home.listeners.defer_accept(blueprint.class.answers_one());
-            home.blueprint = blueprint;
+        if let Some(runtime) = self.apps.get_mut(app) {
+            runtime.listeners.drop_unwanted(&blueprint.listen);
+            runtime.listeners.defer_accept(blueprint.class.answers_one());
+            runtime.blueprint = blueprint;
         }
     }
 
     /// Nobody of the app is there to take connections.
     pub(super) fn refuse_connections(&mut self, name: &AppName) {
-        let Some(home) = self.apps.get_mut(name) else { return };
-        let (refusal, app) = (home.listeners.refuse(), name.as_str());
+        let Some(runtime) = self.apps.get_mut(name) else { return };
+        let (refusal, app) = (runtime.listeners.refuse(), name.as_str());
         for error in refusal.errors {
             tracing::error!(app, "{name}: connections wait for an answer that does not come: {error}");
         }
@@ -67,9 +67,9 @@ impl Shell {
 
     /// Somebody is.
     pub(super) fn accept_connections(&mut self, name: &AppName) {
-        let Some(home) = self.apps.get_mut(name) else { return };
+        let Some(runtime) = self.apps.get_mut(name) else { return };
         let app = name.as_str();
-        match home.listeners.accept() {
+        match runtime.listeners.accept() {
             Ok(false) => {}
             Ok(true) => tracing::info!(app, "{name}: a worker serves: connections are taken again"),
             Err(error) => tracing::error!(app, "{name}: a listener refuses connections still: {error}"),
@@ -78,8 +78,8 @@ impl Shell {
 
     /// Keeps the scoreboards as long as their apps need.
     pub fn cut_scoreboards_back(&mut self) {
-        for (app, home) in &mut self.apps {
-            match home.scoreboard.cut_back() {
+        for (app, runtime) in &mut self.apps {
+            match runtime.scoreboard.cut_back() {
                 Ok(false) => {}
                 Ok(true) => tracing::warn!(
                     app = app.as_str(),
@@ -180,9 +180,9 @@ impl Shell {
 
     /// Remembers how an app's plan was found.
     pub fn learn(&mut self, InspectedApp { plan, record }: InspectedApp) -> AppPlan {
-        let home = self.apps.get(&record.app.name).map(|home| home.blueprint.clone());
+        let last = self.apps.get(&record.app.name).map(|runtime| runtime.blueprint.clone());
         let running = self.workers.values().map(|running| running.blueprint.clone());
-        let runs: Vec<Arc<Blueprint>> = running.chain(home).collect();
+        let runs: Vec<Arc<Blueprint>> = running.chain(last).collect();
         self.inspections.learn(record, |blueprint| runs.iter().any(|it| **it == *blueprint));
         plan
     }

@@ -14,7 +14,7 @@ impl Shell {
         for (name, prepared) in plan.apps {
             let Ok(plan) = prepared else { continue };
             let settings = self.inspections.get(&name, &plan.blueprint).map(|record| record.settings.clone());
-            let bound = self.apps.get(&name).map(|home| home.listeners.all()).unwrap_or_default();
+            let bound = self.apps.get(&name).map(|runtime| runtime.listeners.all()).unwrap_or_default();
             let listeners = bound.iter().filter_map(|it| it.name.to_string().parse::<Address>().ok());
             seen.insert(name, SeenApp { plan, settings, listeners: listeners.collect() });
         }

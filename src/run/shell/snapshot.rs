@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Running, RunningApp, Shell};
+use super::{AppRuntime, Running, Shell};
 use crate::config::{Address, AppName, Config};
 use crate::plan::Blueprint;
 use crate::run::adopt::{self, Living};
@@ -40,7 +40,7 @@ impl Shell {
                 slot: running.slot.as_ref().map(|slot| slot.index()),
             })
         };
-        let listeners = self.apps.iter().map(|(name, home)| (name.clone(), home.listeners.records()));
+        let listeners = self.apps.iter().map(|(name, runtime)| (name.clone(), runtime.listeners.records()));
         SavedState {
             origin,
             workers: self.workers.iter().filter_map(record).collect(),
@@ -104,8 +104,8 @@ impl Shell {
             }
             match scoreboard.or_else(|_| Scoreboard::create(&path)) {
                 Ok(scoreboard) => {
-                    let home = RunningApp::new(listeners, scoreboard, first.clone());
-                    self.apps.insert(app.clone(), home);
+                    let runtime = AppRuntime::new(listeners, scoreboard, first.clone());
+                    self.apps.insert(app.clone(), runtime);
                 }
                 Err(error) => {
                     tracing::error!(
@@ -177,7 +177,8 @@ impl Shell {
     pub(in crate::run) fn close_unclaimed(&mut self, config: &Config) {
         let health = config.health.listen.iter().flatten().chain(&config.health.agent);
         let configured = config.apps.values().flat_map(|app| &app.listen).chain(health);
-        let bound = self.apps.values().flat_map(|home| home.listeners.all()).map(|it| &it.listen.address);
+        let bound =
+            self.apps.values().flat_map(|runtime| runtime.listeners.all()).map(|it| &it.listen.address);
         let wanted = |name: &str| {
             let is_it = |address: &Address| matches!(address, Address::Systemd(wanted) if wanted == name);
             configured.clone().chain(bound.clone()).any(is_it)
@@ -199,13 +200,13 @@ impl Shell {
 
     /// Every socket of every app, by its number.
     pub(in crate::run) fn sockets(&self) -> Vec<(u64, BorrowedFd<'_>)> {
-        let all = self.apps.values().flat_map(|home| home.listeners.all());
+        let all = self.apps.values().flat_map(|runtime| runtime.listeners.all());
         all.filter_map(|bound| Some((inode_of(bound.fd.as_fd())?, bound.fd.as_fd()))).collect()
     }
 
     /// The next ostlerd serves what this one has bound.
     pub(in crate::run) fn leave(&mut self) {
-        self.apps.values_mut().for_each(|home| home.listeners.keep_files());
+        self.apps.values_mut().for_each(|runtime| runtime.listeners.keep_files());
     }
 
     pub(in crate::run) fn passed(&self) -> Arc<Passed> {

@@ -20,7 +20,7 @@ impl Shell {
         let done = done.get(&blueprint.app).map(Vec::as_slice).unwrap_or_default();
         let (listen, owner) = (&blueprint.listen, blueprint.account.as_ref());
         let mut orders = match self.apps.get(&blueprint.app) {
-            Some(home) => home.listeners.orders(listen, owner, &self.passed),
+            Some(runtime) => runtime.listeners.orders(listen, owner, &self.passed),
             None => Listeners::new(&self.runtime_directory).orders(listen, owner, &self.passed),
         };
         orders.retain(|order| !done.iter().any(|it| it.is_of(order)));
@@ -55,14 +55,15 @@ impl Shell {
 
     /// Sockets that could not be taken back are bound anew, where nobody has them.
     pub(in crate::run) async fn bind_what_is_lost(&mut self) {
-        for (app, home) in &mut self.apps {
-            let blueprint = home.blueprint.clone();
-            if !home.listeners.lacks(&blueprint.listen) {
+        for (app, runtime) in &mut self.apps {
+            let blueprint = runtime.blueprint.clone();
+            if !runtime.listeners.lacks(&blueprint.listen) {
                 continue;
             }
-            let orders = home.listeners.orders(&blueprint.listen, blueprint.account.as_ref(), &self.passed);
+            let orders =
+                runtime.listeners.orders(&blueprint.listen, blueprint.account.as_ref(), &self.passed);
             let done = carry_out(app, orders).await;
-            match home.listeners.bind_with(&blueprint.listen, &self.passed, done) {
+            match runtime.listeners.bind_with(&blueprint.listen, &self.passed, done) {
                 Ok(()) => {
                     tracing::warn!(app = app.as_str(), "sockets that could not be taken back are bound anew")
                 }
@@ -79,12 +80,12 @@ impl Shell {
     /// Gives a start back where it need not wait for sockets.
     pub(super) fn held_back(&mut self, start: Start) -> Option<Start> {
         let blueprint = start.blueprint.clone();
-        let Some(home) = self.apps.get_mut(&blueprint.app) else { return Some(start) };
-        if !home.makes_sockets {
-            let mut orders = home.listeners.replacements(blueprint.account.as_ref());
-            if home.listeners.lacks(&blueprint.listen) {
+        let Some(runtime) = self.apps.get_mut(&blueprint.app) else { return Some(start) };
+        if !runtime.makes_sockets {
+            let mut orders = runtime.listeners.replacements(blueprint.account.as_ref());
+            if runtime.listeners.lacks(&blueprint.listen) {
                 let missing =
-                    home.listeners.orders(&blueprint.listen, blueprint.account.as_ref(), &self.passed);
+                    runtime.listeners.orders(&blueprint.listen, blueprint.account.as_ref(), &self.passed);
                 orders.extend(missing);
             }
             if orders.is_empty() {
@@ -98,16 +99,16 @@ impl Shell {
 
     /// Has sockets that have refused for the last time replaced.
     pub(super) fn replace_sockets(&mut self, app: &AppName) {
-        let Some(home) = self.apps.get(app).filter(|it| !it.makes_sockets) else { return };
-        let orders = home.listeners.replacements(home.blueprint.account.as_ref());
+        let Some(runtime) = self.apps.get(app).filter(|it| !it.makes_sockets) else { return };
+        let orders = runtime.listeners.replacements(runtime.blueprint.account.as_ref());
         if !orders.is_empty() {
             self.make_sockets(app, orders);
         }
     }
 
     fn make_sockets(&mut self, app: &AppName, orders: Vec<FileOrder>) {
-        if let Some(home) = self.apps.get_mut(app) {
-            home.makes_sockets = true;
+        if let Some(runtime) = self.apps.get_mut(app) {
+            runtime.makes_sockets = true;
         }
         let name = app.clone();
         self.carry_out(BTreeMap::from([(app.clone(), orders)]), AllDone::new(), |mut done| {
@@ -119,10 +120,10 @@ impl Shell {
     /// Sockets were made, or could not be: whatever waits for them goes on.
     pub(in crate::run) fn sockets_made(&mut self, name: &AppName, done: Vec<Done>) {
         let passed = self.passed();
-        let Some(home) = self.apps.get_mut(name) else { return };
-        home.makes_sockets = false;
-        let waiting = std::mem::take(&mut home.waiting);
-        let made = home.listeners.replace(done);
+        let Some(runtime) = self.apps.get_mut(name) else { return };
+        runtime.makes_sockets = false;
+        let waiting = std::mem::take(&mut runtime.waiting);
+        let made = runtime.listeners.replace(done);
         let Some(blueprint) = waiting.first().map(|start| start.blueprint.clone()) else {
             if let Err(error) = made {
                 let app = name.as_str();
@@ -130,7 +131,7 @@ impl Shell {
             }
             return;
         };
-        let made = made.and_then(|rest| home.listeners.bind_with(&blueprint.listen, &passed, rest));
+        let made = made.and_then(|rest| runtime.listeners.bind_with(&blueprint.listen, &passed, rest));
         if let Err(error) = made {
             let reason = error.to_string();
             for start in waiting {
@@ -139,11 +140,11 @@ impl Shell {
             return;
         }
         // The app may have been stopped meanwhile, and what was made have come too late.
-        let again = home.listeners.replacements(blueprint.account.as_ref());
+        let again = runtime.listeners.replacements(blueprint.account.as_ref());
         if again.is_empty() {
             waiting.into_iter().for_each(|start| self.start(start));
         } else {
-            home.waiting = waiting;
+            runtime.waiting = waiting;
             self.make_sockets(name, again);
         }
     }
@@ -151,10 +152,10 @@ impl Shell {
     /// Gives up a start that waits for sockets; whether it was one.
     pub(super) fn give_up_waiting(&mut self, worker: ProcessId) -> bool {
         let is_it = |start: &Start| start.process == worker;
-        let Some(home) = self.apps.values_mut().find(|home| home.waiting.iter().any(is_it)) else {
+        let Some(runtime) = self.apps.values_mut().find(|runtime| runtime.waiting.iter().any(is_it)) else {
             return false;
         };
-        home.waiting.retain(|start| !is_it(start));
+        runtime.waiting.retain(|start| !is_it(start));
         self.report(ProcessFact::Exited(Exit::Unknown).of(worker));
         true
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::effects::DeferredEffect;
-use super::{ExpectedFork, Running, RunningApp, Shell, snapshot};
+use super::{AppRuntime, ExpectedFork, Running, Shell, snapshot};
 use crate::config::AppName;
 use crate::plan::Blueprint;
 use crate::run::background;
@@ -40,10 +40,10 @@ impl Shell {
     fn spawn(&mut self, start: Start) -> Result<(), String> {
         let (children, admission) = (self.children.clone(), self.admission(&start));
         let Start { process, generation, blueprint, .. } = start;
-        let (home, slot) = self.home_and_slot(&blueprint)?;
-        let board = (&home.scoreboard, &slot);
+        let (runtime, slot) = self.runtime_and_slot(&blueprint)?;
+        let board = (&runtime.scoreboard, &slot);
         let names = (process, generation);
-        match worker_process::start(&children, names, &blueprint, admission, &home.listeners, board) {
+        match worker_process::start(&children, names, &blueprint, admission, &runtime.listeners, board) {
             Ok(mut started) => {
                 if admission.tables {
                     self.tables.hear(&blueprint.app, generation, &mut started.watch, &self.outbox);
@@ -52,7 +52,7 @@ impl Shell {
                 Ok(())
             }
             Err(reason) => {
-                home.scoreboard.release(slot);
+                runtime.scoreboard.release(slot);
                 Err(reason)
             }
         }
@@ -62,8 +62,8 @@ impl Shell {
         let children = self.children.clone();
         let Start { process, role, generation, blueprint, first, .. } = start;
         let before = first.map(|due| hooks::order(due, None));
-        let (home, slot) = self.home_and_slot(&blueprint)?;
-        let board = (&home.scoreboard, &slot);
+        let (runtime, slot) = self.runtime_and_slot(&blueprint)?;
+        let board = (&runtime.scoreboard, &slot);
         match zygote::start(&children, (process, generation), &blueprint, before, board) {
             Ok((started, commands)) => {
                 self.runs((process, role), blueprint, started, slot, None);
@@ -71,7 +71,7 @@ impl Shell {
                 Ok(())
             }
             Err(reason) => {
-                home.scoreboard.release(slot);
+                runtime.scoreboard.release(slot);
                 Err(reason)
             }
         }
@@ -93,10 +93,10 @@ impl Shell {
         let gone = || format!("its zygote {zygote} is not there");
         let commands = self.workers.get(&zygote).and_then(|running| running.commands.as_ref());
         let commands = commands.ok_or_else(gone)?.try_clone().map_err(|error| error.to_string())?;
-        let (home, slot) = self.home_and_slot(&blueprint)?;
-        let sockets = home.listeners.of(&blueprint.listen);
+        let (runtime, slot) = self.runtime_and_slot(&blueprint)?;
+        let sockets = runtime.listeners.of(&blueprint.listen);
         let orders = worker_process::orders((process, generation), &blueprint, admission, &sockets, &slot);
-        match zygote::fork(commands.as_fd(), &orders, &home.scoreboard, &sockets) {
+        match zygote::fork(commands.as_fd(), &orders, &runtime.scoreboard, &sockets) {
             Ok(forking) => {
                 let inbox = self.outbox.inbox.clone();
                 let task = tokio::spawn(async move {
@@ -111,7 +111,7 @@ impl Shell {
                 Ok(())
             }
             Err(error) => {
-                home.scoreboard.release(slot);
+                runtime.scoreboard.release(slot);
                 Err(format!("its zygote {zygote} cannot be told to fork it: {error}"))
             }
         }
@@ -156,23 +156,24 @@ impl Shell {
     }
 
     fn release(&mut self, blueprint: &Blueprint, slot: Slot) {
-        if let Some(home) = self.apps.get_mut(&blueprint.app) {
-            home.scoreboard.release(slot);
+        if let Some(runtime) = self.apps.get_mut(&blueprint.app) {
+            runtime.scoreboard.release(slot);
         }
     }
 
     /// The app's sockets, bound and open, and a place on its scoreboard. Unix sockets were made before ([`Shell::held_back`]).
-    fn home_and_slot(&mut self, blueprint: &Blueprint) -> Result<(&mut RunningApp, Slot), String> {
+    fn runtime_and_slot(&mut self, blueprint: &Blueprint) -> Result<(&mut AppRuntime, Slot), String> {
         let passed = self.passed();
-        let home = self.apps.get_mut(&blueprint.app).ok_or("its listeners are closed")?;
-        home.listeners.open_again().map_err(|it| it.to_string())?;
-        if home.listeners.lacks(&blueprint.listen) {
-            let bound = home.listeners.bind_with(&blueprint.listen, &passed, Vec::new());
+        let runtime = self.apps.get_mut(&blueprint.app).ok_or("its listeners are closed")?;
+        runtime.listeners.open_again().map_err(|it| it.to_string())?;
+        if runtime.listeners.lacks(&blueprint.listen) {
+            let bound = runtime.listeners.bind_with(&blueprint.listen, &passed, Vec::new());
             bound.map_err(|error| error.to_string())?;
         }
         self.memory.watch(&blueprint.app);
-        let slot = home.scoreboard.claim().map_err(|error| format!("no place on the scoreboard: {error}"))?;
-        Ok((home, slot))
+        let slot =
+            runtime.scoreboard.claim().map_err(|error| format!("no place on the scoreboard: {error}"))?;
+        Ok((runtime, slot))
     }
 
     /// Starts the process of a generation's hooks, from what this worker of it was started from.
@@ -180,9 +181,9 @@ impl Shell {
         let Some(running) = self.workers.get(&worker) else { return };
         let parent = running.zygote.and_then(|zygote| {
             let zygote = self.workers.get(&zygote)?;
-            let home = self.apps.get(&zygote.blueprint.app)?;
+            let runtime = self.apps.get(&zygote.blueprint.app)?;
             let (commands, cgroup) = (zygote.commands.as_ref()?.as_fd(), zygote.cgroup.clone());
-            Some(Parent { commands, scoreboard: &home.scoreboard, cgroup })
+            Some(Parent { commands, scoreboard: &runtime.scoreboard, cgroup })
         });
         self.hooks.start(generation, &running.blueprint, parent, first);
     }
