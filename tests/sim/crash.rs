@@ -1,4 +1,4 @@
-//! ostlerd falls at any moment, and another takes over what it has left: what the file says, and what lives.
+//! ostlerd crashes at any moment, and another takes over what it has left: what the file says, and what lives.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,9 +15,9 @@ use crate::process::{Process, Stage as At};
 use crate::rng::Rng;
 use crate::scenario::Scenario;
 
-/// A fall that is to come.
+/// A crash that is to come.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Fall {
+pub(crate) struct Crash {
     pub(crate) at: Moment,
     /// Whether it comes between what is written down and what is done.
     pub(crate) half_done: bool,
@@ -27,24 +27,24 @@ pub(crate) struct Fall {
     pub(crate) restart: bool,
 }
 
-/// When ostlerd falls. Drawn aside, so that what a seed stands for otherwise stays as it was.
-pub(crate) fn falls(scenario: &Scenario, rng: &Rng) -> Vec<Fall> {
+/// When ostlerd crashes. Drawn aside, so that what a seed stands for otherwise stays as it was.
+pub(crate) fn crashes(scenario: &Scenario, rng: &Rng) -> Vec<Crash> {
     let mut aside = rng.clone();
     // The generator's first numbers are spoken for.
     (0..17).for_each(|_| _ = aside.below(2));
     let count = if aside.chance(0.5) { 0 } else { aside.within(1, 4) };
     let last = scenario.calm_from.as_millis() as u64 - 1;
-    let mut falls: Vec<Fall> = (0..count)
-        .map(|_| Fall {
+    let mut crashes: Vec<Crash> = (0..count)
+        .map(|_| Crash {
             at: Moment::at(aside.millis(1, last)),
             half_done: aside.chance(0.5),
             downtime: if aside.chance(0.7) { aside.millis(20, 500) } else { aside.millis(500, 12_000) },
             restart: false,
         })
         .collect();
-    falls.iter_mut().for_each(|fall| fall.restart = !fall.half_done && aside.chance(0.6));
-    falls.sort_by_key(|fall| std::cmp::Reverse(fall.at));
-    falls
+    crashes.iter_mut().for_each(|crash| crash.restart = !crash.half_done && aside.chance(0.6));
+    crashes.sort_by_key(|crash| std::cmp::Reverse(crash.at));
+    crashes
 }
 
 /// What the slot and the process of a worker say to whoever looks; whether it ever `began`.
@@ -68,8 +68,8 @@ fn forget(app: &mut Value, which: impl Fn(&mut Vec<Value>)) {
     app["processes"].as_array_mut().into_iter().for_each(which);
 }
 
-/// The core after a fall, from the text of the file and what is found.
-pub(crate) fn risen(
+/// The core after a crash, from the text of the file and what is found.
+pub(crate) fn recovered(
     snapshot: &Snapshot,
     found: &BTreeMap<ProcessId, FoundProcess>,
     now: Moment,

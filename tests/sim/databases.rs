@@ -323,7 +323,7 @@ impl Databases {
     }
 
     /// ostlerd has fallen: the database sides go with it, the commands go on.
-    pub(crate) fn ostlerd_falls(&mut self) {
+    pub(crate) fn ostlerd_crashes(&mut self) {
         self.runs.values_mut().for_each(|run| run.watch = 0);
     }
 

@@ -13,9 +13,9 @@ use ostler::supervise::{
 
 use crate::added::{add_after, add_to, is_back};
 use crate::ledger::Ledger;
-use crate::mutated_actions::Misdeed;
+use crate::mutated_actions::MigrationFlaw;
 use crate::mutated_events::{mutated_event, mutated_plan};
-use crate::mutated_views::Misjudged;
+use crate::mutated_views::LoadFlaw;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
@@ -63,8 +63,8 @@ pub(crate) enum Flaw {
     TakesADrainForAShutdown,
     ShutsDownAtOnce,
     SaysDrainedAtOnce,
-    Migration(Misdeed),
-    Load(Misjudged),
+    Migration(MigrationFlaw),
+    Load(LoadFlaw),
     ForgetsNumbers,
     ForgetsGenerations,
     ForgetsAWorker,
@@ -129,14 +129,14 @@ impl Subject {
     }
 
     /// The next one takes its place.
-    pub(crate) fn rise(
+    pub(crate) fn recover(
         &mut self,
         snapshot: &Snapshot,
         found: &BTreeMap<ProcessId, FoundProcess>,
         now: Moment,
         seed: u64,
     ) {
-        self.core = crate::crash::risen(snapshot, found, self.clock(now), seed, self.flaw);
+        self.core = crate::crash::recovered(snapshot, found, self.clock(now), seed, self.flaw);
     }
 
     fn clock(&self, now: Moment) -> Moment {

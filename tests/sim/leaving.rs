@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ostler::supervise::{Action, Event, HandoverBy, Moment, Stayed};
 
-use crate::crash::Fall;
+use crate::crash::Crash;
 use crate::rng::Rng;
 use crate::world::{Due, World};
 
@@ -32,9 +32,9 @@ impl Leavings {
     }
 
     /// It has left in order: how long nobody is there.
-    pub(crate) fn fall(&mut self, now: Moment, way: &HandoverBy) -> Fall {
+    pub(crate) fn crash(&mut self, now: Moment, way: &HandoverBy) -> Crash {
         let downtime = self.rng.millis(20, 500);
-        Fall { at: now, half_done: false, downtime, restart: *way == HandoverBy::Restart }
+        Crash { at: now, half_done: false, downtime, restart: *way == HandoverBy::Restart }
     }
 }
 

@@ -118,7 +118,7 @@ impl World {
     }
 
     pub(crate) fn signal(&mut self, worker: ProcessId, rung: StopSignal) {
-        if self.nest.take(worker).is_some() {
+        if self.zygotes.take(worker).is_some() {
             return self.tell(ProcessFact::Exited(Exit::Unknown).of(worker));
         }
         let Some(process) = self.processes.get(&worker) else { return };
@@ -138,7 +138,7 @@ impl World {
         if self.processes.remove(&worker).is_some() {
             self.tell(ProcessFact::Exited(exit).of(worker));
         }
-        for forking in self.nest.orphans(worker) {
+        for forking in self.zygotes.orphans(worker) {
             let reason = "its zygote has ended, or has made nothing of it".to_owned();
             self.tell(ProcessFact::NotStarted(reason).of(forking));
         }

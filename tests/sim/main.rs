@@ -167,7 +167,7 @@ const OCCURRENCES: &[&str] = &[
     "the zygote cannot fork",
     "ReleaseApp",
     "Exit",
-    "ostlerd falls",
+    "ostlerd crashes",
     "Leave(Reexec",
     "Leave(Restart",
     "Stayed { why: Unwritten",

@@ -12,7 +12,7 @@ use crate::laws::Law;
 use crate::ledger::Ledger;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Misdeed {
+pub(crate) enum MigrationFlaw {
     OpensTwice,
     TalksToTheClosed,
     RunsUnlocked,
@@ -32,29 +32,29 @@ pub(crate) enum Misdeed {
     NeverCloses,
 }
 
-/// Which law each misdeed breaks.
+/// Which law each breaks.
 pub(crate) const MUTATED_ACTIONS: &[(Flaw, Law)] = &[
-    (Flaw::Migration(Misdeed::OpensTwice), Law::OneMigrationAtATime),
-    (Flaw::Migration(Misdeed::TalksToTheClosed), Law::TheClosedAreLeftAlone),
-    (Flaw::Migration(Misdeed::RunsUnlocked), Law::NothingRunsUnlocked),
-    (Flaw::Migration(Misdeed::SkipsWhatIsOwed), Law::WhatIsOwedIsDone),
-    (Flaw::Migration(Misdeed::EndsBackendsEarly), Law::BackendsOutliveTheCommand),
-    (Flaw::Migration(Misdeed::ClimbsTwice), Law::SignalsHardenOnce),
-    (Flaw::Migration(Misdeed::NeverKills), Law::EscalationEndsInKill),
-    (Flaw::Migration(Misdeed::StartsUnmigrated), Law::NoWorkerBeforeItsMigration),
-    (Flaw::Migration(Misdeed::StartsTheUnknown), Law::NoWorkerBeforeItsMigration),
-    (Flaw::Migration(Misdeed::ForgetsTheUnasked), Law::TheUnaskedAreAsked),
-    (Flaw::Migration(Misdeed::DrainsMeanwhile), Law::MigrationsTouchNoWorker),
-    (Flaw::Migration(Misdeed::RetriesUnseen), Law::RetriesStartClean),
-    (Flaw::Migration(Misdeed::OpensTheDirty), Law::TheDirtyRunNothing),
-    (Flaw::Migration(Misdeed::JudgesUnseen), Law::VerdictsComeAfterALook),
-    (Flaw::Migration(Misdeed::Beautifies), Law::VerdictsAreTrue),
-    (Flaw::Migration(Misdeed::ForgetsTheEnd), Law::TheHistoryEndsWhatItBegins),
-    (Flaw::Migration(Misdeed::NeverCloses), Law::RunsEnd),
+    (Flaw::Migration(MigrationFlaw::OpensTwice), Law::OneMigrationAtATime),
+    (Flaw::Migration(MigrationFlaw::TalksToTheClosed), Law::TheClosedAreLeftAlone),
+    (Flaw::Migration(MigrationFlaw::RunsUnlocked), Law::NothingRunsUnlocked),
+    (Flaw::Migration(MigrationFlaw::SkipsWhatIsOwed), Law::WhatIsOwedIsDone),
+    (Flaw::Migration(MigrationFlaw::EndsBackendsEarly), Law::BackendsOutliveTheCommand),
+    (Flaw::Migration(MigrationFlaw::ClimbsTwice), Law::SignalsHardenOnce),
+    (Flaw::Migration(MigrationFlaw::NeverKills), Law::EscalationEndsInKill),
+    (Flaw::Migration(MigrationFlaw::StartsUnmigrated), Law::NoWorkerBeforeItsMigration),
+    (Flaw::Migration(MigrationFlaw::StartsTheUnknown), Law::NoWorkerBeforeItsMigration),
+    (Flaw::Migration(MigrationFlaw::ForgetsTheUnasked), Law::TheUnaskedAreAsked),
+    (Flaw::Migration(MigrationFlaw::DrainsMeanwhile), Law::MigrationsTouchNoWorker),
+    (Flaw::Migration(MigrationFlaw::RetriesUnseen), Law::RetriesStartClean),
+    (Flaw::Migration(MigrationFlaw::OpensTheDirty), Law::TheDirtyRunNothing),
+    (Flaw::Migration(MigrationFlaw::JudgesUnseen), Law::VerdictsComeAfterALook),
+    (Flaw::Migration(MigrationFlaw::Beautifies), Law::VerdictsAreTrue),
+    (Flaw::Migration(MigrationFlaw::ForgetsTheEnd), Law::TheHistoryEndsWhatItBegins),
+    (Flaw::Migration(MigrationFlaw::NeverCloses), Law::RunsEnd),
     (Flaw::LosesAnswers, Law::AStopIsBounded),
 ];
 
-impl Misdeed {
+impl MigrationFlaw {
     /// What is done instead of an action.
     pub(crate) fn instead(self, action: Action, ledger: &Ledger) -> Vec<Action> {
         let Action::Migrate { app, run, order } = &action else { return vec![action] };
@@ -62,37 +62,37 @@ impl Misdeed {
         let also = |order| Action::Migrate { app: app.clone(), run, order };
         let end_backends = MigrationOrder::Abort(StopSignal::EndBackends);
         match (self, order) {
-            (Misdeed::OpensTwice, MigrationOrder::Open(_)) => {
+            (MigrationFlaw::OpensTwice, MigrationOrder::Open(_)) => {
                 let (order, run) = (order.clone(), RunId(run.0 + 1_000_000));
                 vec![action, Action::Migrate { app, run, order }]
             }
-            (Misdeed::TalksToTheClosed, MigrationOrder::Close) => {
+            (MigrationFlaw::TalksToTheClosed, MigrationOrder::Close) => {
                 let more = also(MigrationOrder::LockDatabase);
                 vec![action, more]
             }
-            (Misdeed::RunsUnlocked, MigrationOrder::LockDatabase) => {
+            (MigrationFlaw::RunsUnlocked, MigrationOrder::LockDatabase) => {
                 let more = also(MigrationOrder::RunMigration { attempt: 1, checks: true });
                 vec![action, more]
             }
-            (Misdeed::SkipsWhatIsOwed, MigrationOrder::LockDatabase) => {
+            (MigrationFlaw::SkipsWhatIsOwed, MigrationOrder::LockDatabase) => {
                 let verdict = Verdict::of(VerdictKind::Nothing, "nothing is pending");
                 let kind = AppEventKind::MigrationEnded { database: "default".to_owned(), verdict };
                 vec![action, Action::Announce(AppEvent { app, kind })]
             }
-            (Misdeed::EndsBackendsEarly, MigrationOrder::RunMigration { .. }) => {
+            (MigrationFlaw::EndsBackendsEarly, MigrationOrder::RunMigration { .. }) => {
                 let more = also(end_backends);
                 vec![action, more]
             }
-            (Misdeed::ClimbsTwice, MigrationOrder::Abort(rung)) if *rung != StopSignal::EndBackends => {
+            (MigrationFlaw::ClimbsTwice, MigrationOrder::Abort(rung)) if *rung != StopSignal::EndBackends => {
                 vec![action.clone(), action]
             }
-            (Misdeed::NeverKills, MigrationOrder::Abort(StopSignal::Kill)) => Vec::new(),
-            (Misdeed::StartsUnmigrated, MigrationOrder::Open(opening)) => {
+            (MigrationFlaw::NeverKills, MigrationOrder::Abort(StopSignal::Kill)) => Vec::new(),
+            (MigrationFlaw::StartsUnmigrated, MigrationOrder::Open(opening)) => {
                 let (worker, generation) = (ProcessId(88_000_000), GenerationId(9999));
                 let start = start_worker(worker, generation, opening.blueprint.clone());
                 vec![action, start]
             }
-            (Misdeed::StartsTheUnknown, MigrationOrder::Close) => {
+            (MigrationFlaw::StartsTheUnknown, MigrationOrder::Close) => {
                 let Some(blueprint) = ledger.books.get(&run).and_then(|it| it.blueprint.clone()) else {
                     return vec![action];
                 };
@@ -100,8 +100,8 @@ impl Misdeed {
                 let start = start_worker(worker, generation, blueprint);
                 vec![action, unasked(app), start]
             }
-            (Misdeed::ForgetsTheUnasked, MigrationOrder::Close) => vec![action, unasked(app)],
-            (Misdeed::DrainsMeanwhile, MigrationOrder::LockDatabase) => {
+            (MigrationFlaw::ForgetsTheUnasked, MigrationOrder::Close) => vec![action, unasked(app)],
+            (MigrationFlaw::DrainsMeanwhile, MigrationOrder::LockDatabase) => {
                 let serving = ledger.apps.get(&app).and_then(|entry| entry.view.as_ref()?.generation);
                 let Some(generation) = serving else { return vec![action] };
                 let (worker, cause) = (ProcessId(1), Cause::Rollout);
@@ -114,18 +114,18 @@ impl Misdeed {
                 });
                 vec![action, Action::Announce(AppEvent { app, kind })]
             }
-            (Misdeed::RetriesUnseen, MigrationOrder::Abort(StopSignal::EndBackends)) => {
+            (MigrationFlaw::RetriesUnseen, MigrationOrder::Abort(StopSignal::EndBackends)) => {
                 let more = also(MigrationOrder::RunMigration { attempt: 2, checks: true });
                 vec![action, more]
             }
-            (Misdeed::OpensTheDirty, MigrationOrder::Close) => {
+            (MigrationFlaw::OpensTheDirty, MigrationOrder::Close) => {
                 vec![also(MigrationOrder::LockDatabase), action]
             }
-            (Misdeed::JudgesUnseen, MigrationOrder::Abort(StopSignal::EndBackends)) => {
+            (MigrationFlaw::JudgesUnseen, MigrationOrder::Abort(StopSignal::EndBackends)) => {
                 let more = also(MigrationOrder::RecordMigration(Box::new(guessed())));
                 vec![action, more]
             }
-            (Misdeed::Beautifies, MigrationOrder::RecordMigration(record)) => {
+            (MigrationFlaw::Beautifies, MigrationOrder::RecordMigration(record)) => {
                 let mut record = record.clone();
                 if let Some(verdict) = &mut record.verdict
                     && verdict.kind != VerdictKind::Unknown
@@ -134,10 +134,12 @@ impl Misdeed {
                 }
                 vec![also(MigrationOrder::RecordMigration(record))]
             }
-            (Misdeed::ForgetsTheEnd, MigrationOrder::RecordMigration(record)) if record.verdict.is_some() => {
+            (MigrationFlaw::ForgetsTheEnd, MigrationOrder::RecordMigration(record))
+                if record.verdict.is_some() =>
+            {
                 Vec::new()
             }
-            (Misdeed::NeverCloses, MigrationOrder::Close) => Vec::new(),
+            (MigrationFlaw::NeverCloses, MigrationOrder::Close) => Vec::new(),
             _ => vec![action],
         }
     }

@@ -8,7 +8,7 @@ use crate::laws::Law;
 use crate::ledger::Ledger;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Misjudged {
+pub(crate) enum LoadFlaw {
     OverlooksTheLoad,
     OverlooksMemory,
     TakesBackAtOnce,
@@ -20,22 +20,22 @@ pub(crate) enum Misjudged {
 
 /// Which law each breaks.
 pub(crate) const MUTATED_VIEWS: &[(Flaw, Law)] = &[
-    (Flaw::Load(Misjudged::OverlooksTheLoad), Law::TheLoadIsFollowed),
-    (Flaw::Load(Misjudged::OverlooksMemory), Law::NothingGrowsWithoutMemory),
-    (Flaw::Load(Misjudged::TakesBackAtOnce), Law::ScalingIsSteady),
-    (Flaw::Load(Misjudged::TakesTheBusy), Law::TheBusyAreLeftAlone),
-    (Flaw::Load(Misjudged::GrowsInLeaps), Law::StepsAreBounded),
-    (Flaw::Load(Misjudged::KnowsNoBounds), Law::WantedIsWithinTheRange),
-    (Flaw::Load(Misjudged::ForgetsTheLoad), Law::TheLoadIsRemembered),
+    (Flaw::Load(LoadFlaw::OverlooksTheLoad), Law::TheLoadIsFollowed),
+    (Flaw::Load(LoadFlaw::OverlooksMemory), Law::NothingGrowsWithoutMemory),
+    (Flaw::Load(LoadFlaw::TakesBackAtOnce), Law::ScalingIsSteady),
+    (Flaw::Load(LoadFlaw::TakesTheBusy), Law::TheBusyAreLeftAlone),
+    (Flaw::Load(LoadFlaw::GrowsInLeaps), Law::StepsAreBounded),
+    (Flaw::Load(LoadFlaw::KnowsNoBounds), Law::WantedIsWithinTheRange),
+    (Flaw::Load(LoadFlaw::ForgetsTheLoad), Law::TheLoadIsRemembered),
 ];
 
-impl Misjudged {
+impl LoadFlaw {
     /// The event as it is taken.
     pub(crate) fn hears(self, event: &mut Event) {
         let Event::LoadObserved { apps, memory } = event else { return };
         match self {
-            Misjudged::OverlooksMemory => *memory = None,
-            Misjudged::OverlooksTheLoad => {
+            LoadFlaw::OverlooksMemory => *memory = None,
+            LoadFlaw::OverlooksTheLoad => {
                 for app in apps {
                     (app.workers, app.waiting) = (Vec::new(), None);
                 }
@@ -54,15 +54,15 @@ impl Misjudged {
                 continue;
             };
             match self {
-                Misjudged::GrowsInLeaps => *to += 2 * *from,
-                Misjudged::TakesBackAtOnce if to > from => {
+                LoadFlaw::GrowsInLeaps => *to += 2 * *from,
+                LoadFlaw::TakesBackAtOnce if to > from => {
                     let kind = AppEventKind::ScaledByLoad { from: *to, to: *to - 1, reason: reason.clone() };
                     more.push(Action::Announce(AppEvent { app: app.clone(), kind }));
                 }
                 _ => {}
             }
         }
-        if let (Misjudged::TakesTheBusy, Event::LoadObserved { .. }) = (self, event) {
+        if let (LoadFlaw::TakesTheBusy, Event::LoadObserved { .. }) = (self, event) {
             let busy = ledger.apps.iter().find(|(_, entry)| entry.load.long_pressed.is_some());
             more.extend(busy.map(|(app, _)| {
                 let kind = AppEventKind::ScaledByLoad { from: 2, to: 1, reason: String::new() };
@@ -75,14 +75,14 @@ impl Misjudged {
 
     /// The picture as it is shown.
     pub(crate) fn shows(self, view: &mut View) {
-        if self == Misjudged::KnowsNoBounds {
+        if self == LoadFlaw::KnowsNoBounds {
             view.apps.iter_mut().filter(|app| app.scaling.is_some()).for_each(|app| app.wanted += 100);
         }
     }
 
     /// What is left for the next ostlerd.
     pub(crate) fn leaves(self, file: &mut Value) {
-        if self == Misjudged::ForgetsTheLoad {
+        if self == LoadFlaw::ForgetsTheLoad {
             let apps = file["apps"].as_object_mut().into_iter().flatten();
             apps.for_each(|(_, app)| app["load"] = Value::Null);
         }

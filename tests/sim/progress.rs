@@ -137,8 +137,8 @@ impl Run {
         if let Some(name) = commands.clone().find(|name| !runs(name)) {
             return Err(format!("{app}: {name} does not run"));
         }
-        let strangers = self.ledger.of(app).filter(|(_, hand)| hand.generation != generation);
-        match strangers.filter(|(_, hand)| hand.is_live()).count() {
+        let strangers = self.ledger.of(app).filter(|(_, process)| process.generation != generation);
+        match strangers.filter(|(_, process)| process.is_live()).count() {
             0 => Ok(()),
             count => Err(format!("{app}: {count} workers of other generations than {generation} live")),
         }

@@ -46,9 +46,9 @@ pub(crate) const SEEDS: &[u64] = &[
     1_795_464_767_012_052,
     // A migration asked for alone that waits beside the rollout of its own release.
     1_795_471_439_050_381,
-    // ostlerd falls in a rollback: of the old release one worker serves by then, and another has died.
+    // ostlerd crashes in a rollback: of the old release one worker serves by then, and another has died.
     1_795_476_421_013_876,
-    // ostlerd falls, and most that served has died by then; a worker that was told to drain serves all the same.
+    // ostlerd crashes, and most that served has died by then; a worker that was told to drain serves all the same.
     2_795_571_439_054_177,
     2_795_571_439_090_735,
     // A person's word is written down in an app that is stopped when ostlerd is asked to leave.

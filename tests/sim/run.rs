@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ostler::supervise::{Action, Event, FoundProcess, HandoverBy, MigrationOrder, Moment, ProcessId, View};
 
-use crate::crash::{Fall, falls, put_right};
+use crate::crash::{Crash, crashes, put_right};
 use crate::flaw::{Flaw, Subject};
 use crate::laws::{Code, Law, Step, Verdict, Violation, the_load_is_remembered};
 use crate::ledger::Ledger;
@@ -66,7 +66,7 @@ pub(crate) struct Run {
     pub(crate) good_since: Option<Moment>,
     pub(crate) said_good_bye: Option<Moment>,
     /// The next comes last.
-    pub(crate) falls: Vec<Fall>,
+    pub(crate) crashes: Vec<Crash>,
     /// What has happened since room was to be made.
     pub(crate) meanwhile: Vec<Event>,
     pub(crate) trace: Trace,
@@ -92,7 +92,7 @@ impl Run {
         for (app, policy) in &scenario.apps {
             trace.say(|| format!("{app}: {policy:?}"));
         }
-        let falls = falls(&scenario, &rng);
+        let crashes = crashes(&scenario, &rng);
         let world = World::new(scenario, rng);
         let plan = world.disk.plan();
         Run {
@@ -106,7 +106,7 @@ impl Run {
             steps: 0,
             good_since: None,
             said_good_bye: None,
-            falls,
+            crashes,
             meanwhile: Vec::new(),
             trace,
         }
@@ -116,9 +116,9 @@ impl Run {
         self.step(Event::TimePassed)?;
         while !self.ledger.exited && !self.has_been_good() && self.is_in_bounds().is_ok() {
             if self.world.is_calm() {
-                self.falls.clear();
+                self.crashes.clear();
             }
-            if self.falls.last().is_some_and(|fall| !fall.half_done && fall.at <= self.now) {
+            if self.crashes.last().is_some_and(|crash| !crash.half_done && crash.at <= self.now) {
                 self.falls_now()?;
             }
             let deadline = self.subject.next_deadline();
@@ -143,8 +143,8 @@ impl Run {
                 self.step(event)?;
             }
             if let Some(way) = self.world.leavings.left.take() {
-                let fall = self.world.leavings.fall(self.now, &way);
-                self.fall(fall)?;
+                let crash = self.world.leavings.crash(self.now, &way);
+                self.crash(crash)?;
             }
             self.judge_progress()?;
         }
@@ -205,7 +205,7 @@ impl Run {
         let before = self.ledger.counts();
         let actions = self.subject.handle(now, &fact, &self.ledger);
         self.trace.say(|| line(now, &fact, &actions));
-        let due = self.falls.last().is_some_and(|fall| fall.half_done && fall.at <= now);
+        let due = self.crashes.last().is_some_and(|crash| crash.half_done && crash.at <= now);
         let half_done = due
             && !self.world.is_calm()
             && actions.iter().any(|it| matches!(it, Action::StartProcess(_) | Action::SignalProcess { .. }));
@@ -254,24 +254,24 @@ impl Run {
         actions.iter().try_for_each(judged)
     }
 
-    /// The next fall is due: systemd says so before a restart.
+    /// The next crash is due: systemd says so before a restart.
     fn falls_now(&mut self) -> Result<(), Violation> {
-        match self.falls.pop() {
-            Some(Fall { restart: true, .. }) => self.step(Event::EndExplained { restart: true }),
-            Some(fall) => self.fall(fall),
+        match self.crashes.pop() {
+            Some(Crash { restart: true, .. }) => self.step(Event::EndExplained { restart: true }),
+            Some(crash) => self.crash(crash),
             None => Ok(()),
         }
     }
 
-    /// ostlerd falls; after a while another takes over, and reads the configuration.
-    fn fall(&mut self, fall: Fall) -> Result<(), Violation> {
+    /// ostlerd crashes; after a while another takes over, and reads the configuration.
+    fn crash(&mut self, crash: Crash) -> Result<(), Violation> {
         let snapshot = &self.subject.core.snapshot();
         self.meanwhile.clear();
         // It was written down before it was to make room, and holds whatever ends this one.
-        let restart = fall.restart || self.ledger.start.left == Some(HandoverBy::Restart);
-        self.trace.say(|| format!("{:>9}  ostlerd falls: {fall:?}", self.now));
-        self.world.ostlerd_falls();
-        let until = self.now + fall.downtime;
+        let restart = crash.restart || self.ledger.start.left == Some(HandoverBy::Restart);
+        self.trace.say(|| format!("{:>9}  ostlerd crashes: {crash:?}", self.now));
+        self.world.ostlerd_crashes();
+        let until = self.now + crash.downtime;
         while self.world.next_at().is_some_and(|next| next <= until) {
             self.world.advance();
         }
@@ -281,7 +281,7 @@ impl Run {
         let found: BTreeMap<ProcessId, FoundProcess> =
             snapshot.processes().map(|(_, id, ..)| (id, self.world.found(id))).collect();
         put_right(&mut self.ledger, now, snapshot, &found);
-        self.subject.rise(snapshot, &found, now, self.steps);
+        self.subject.recover(snapshot, &found, now, self.steps);
         let before = std::mem::replace(&mut self.view, self.subject.view(now));
         let code = self.options.code;
         code.holds(Law::TheLoadIsRemembered, || the_load_is_remembered(&before, &self.view))?;

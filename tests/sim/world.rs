@@ -72,7 +72,7 @@ pub(crate) struct World {
     pub(crate) readings: Rng,
     pub(crate) processes: BTreeMap<ProcessId, Process>,
     /// Workers that are to be forked.
-    pub(crate) nest: Zygotes,
+    pub(crate) zygotes: Zygotes,
     pub(crate) gone: Vec<ProcessId>,
     /// Every worker that there was a process of.
     pub(crate) begun: BTreeSet<ProcessId>,
@@ -103,7 +103,7 @@ impl World {
             leavings,
             readings,
             processes: BTreeMap::new(),
-            nest: Zygotes::default(),
+            zygotes: Zygotes::default(),
             gone: Vec::new(),
             begun: BTreeSet::new(),
             queue: BinaryHeap::new(),
@@ -298,10 +298,10 @@ impl World {
     }
 
     /// ostlerd has fallen: what it had not heard it never hears, and whoever waits for its word goes.
-    pub(crate) fn ostlerd_falls(&mut self) {
+    pub(crate) fn ostlerd_crashes(&mut self) {
         self.deaf = true;
-        self.databases.ostlerd_falls();
-        self.nest = Zygotes::default();
+        self.databases.ostlerd_crashes();
+        self.zygotes = Zygotes::default();
         let dies =
             |due: &Due| matches!(due, Due::Fact(_) | Due::Prepared(_) | Due::ConfigRead(_) | Due::Leaves(_));
         self.entries.retain(|_, due| !dies(due));

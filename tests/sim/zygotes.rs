@@ -33,8 +33,12 @@ impl Zygotes {
 
     /// Those that a zygote that has ended will not fork.
     pub(crate) fn orphans(&mut self, zygote: ProcessId) -> Vec<ProcessId> {
-        let orphans: Vec<ProcessId> =
-            self.0.iter().filter(|(_, egg)| egg.zygote == zygote).map(|(worker, _)| *worker).collect();
+        let orphans: Vec<ProcessId> = self
+            .0
+            .iter()
+            .filter(|(_, forking)| forking.zygote == zygote)
+            .map(|(worker, _)| *worker)
+            .collect();
         orphans.iter().for_each(|worker| drop(self.0.remove(worker)));
         orphans
     }
@@ -49,7 +53,7 @@ impl World {
             return self.tell(ProcessFact::NotStarted(reason).of(worker));
         };
         let hung = process.hung(self.now);
-        self.nest.expect(worker, blueprint, way, zygote);
+        self.zygotes.expect(worker, blueprint, way, zygote);
         if self.rng.chance(faults.crashes * 0.2) {
             self.exits(zygote, Exit::Signal(11));
         } else if !hung && !self.rng.chance(faults.hangs * 0.2) {
@@ -59,12 +63,12 @@ impl World {
     }
 
     pub(crate) fn forks(&mut self, worker: ProcessId) {
-        let Some(egg) = self.nest.take(worker) else { return };
+        let Some(forking) = self.zygotes.take(worker) else { return };
         if self.rng.chance(self.faults().spawn_fails) {
             let reason = "the zygote cannot fork: Resource temporarily unavailable".to_owned();
             return self.tell(ProcessFact::NotStarted(reason).of(worker));
         }
         self.tell(ProcessFact::Forked.of(worker));
-        self.begin(worker, &egg.blueprint, Some(egg.way), Duration::from_millis(80));
+        self.begin(worker, &forking.blueprint, Some(forking.way), Duration::from_millis(80));
     }
 }
