@@ -24,7 +24,7 @@ use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, Gid, Uid};
 use serde::{Deserialize, Serialize};
 
-use super::scope::{Place, enter};
+use super::scope::{ScopeSpec, enter};
 use super::{launch_fds, log_file};
 use crate::plan::{Account, ProcessLimits};
 
@@ -62,7 +62,7 @@ pub struct LaunchSpec {
     /// Whether set-user-id programs stay without effect.
     pub no_new_privs: bool,
     /// The scope of systemd's that it runs in, where there are any; `None` is ostlerd's own control group.
-    pub scope: Option<Place>,
+    pub scope: Option<ScopeSpec>,
 }
 
 /// What the memfd holds.

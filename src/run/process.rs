@@ -22,7 +22,7 @@ use tokio::io::unix::AsyncFd;
 use super::journal::{Journal, Stream};
 use super::launch::{self, Launch, LaunchSpec};
 use super::mark::Mark;
-use super::scope::{Place, ScopeContents, Scopes};
+use super::scope::{ScopeContents, ScopeSpec, Scopes};
 use super::{launch_fds, memory_file};
 use crate::config::AppName;
 use crate::plan::Blueprint;
@@ -129,7 +129,7 @@ impl Children {
     }
 
     /// The scope for a process of an app, where there are scopes: for [`LaunchSpec::scope`].
-    pub fn place(&self, app: &AppName, inhabitants: ScopeContents) -> Option<Place> {
+    pub fn place(&self, app: &AppName, inhabitants: ScopeContents) -> Option<ScopeSpec> {
         Some(self.scopes()?.place(app, inhabitants))
     }
 

@@ -50,7 +50,7 @@ pub enum ScopeContents {
 
 /// A scope that a process is to be in before its program runs; made where it is not there yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Place {
+pub struct ScopeSpec {
     /// The scope's name.
     pub unit: String,
     /// The slice that it is in.
@@ -63,7 +63,7 @@ pub struct Place {
     pub oom_policy: bool,
 }
 
-impl Place {
+impl ScopeSpec {
     /// Its control group as `/proc/PID/cgroup` names it.
     pub(super) fn cgroup(&self) -> String {
         ControlGroup::new(self.group.clone()).cgroup()
@@ -120,7 +120,7 @@ impl Scopes {
     }
 
     /// The place for an app's process.
-    pub fn place(&self, app: &AppName, inhabitants: ScopeContents) -> Place {
+    pub fn place(&self, app: &AppName, inhabitants: ScopeContents) -> ScopeSpec {
         let slice = slice_of(app);
         let unit = match inhabitants {
             ScopeContents::Generation(generation) => scope_of(app, &generation.to_string()),
@@ -129,14 +129,14 @@ impl Scopes {
             ScopeContents::Alone(purpose, number) => scope_of(app, &format!("{}-{number}", purpose.name())),
         };
         let group = group_of(&slice).join(&unit);
-        Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
+        ScopeSpec { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
     }
 
     /// The place for a process that works for several apps.
-    fn place_of_several(&self, purpose: ScopePurpose, number: u64) -> Place {
+    fn place_of_several(&self, purpose: ScopePurpose, number: u64) -> ScopeSpec {
         let (unit, slice) = (format!("{SLICE}-{}-{number}.scope", purpose.name()), format!("{SLICE}.slice"));
         let group = Path::new(ROOT).join(&slice).join(&unit);
-        Place { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
+        ScopeSpec { unit, slice, before: self.service.clone(), group, oom_policy: self.oom_policy }
     }
 
     /// The scopes of an app's generations that hold processes.

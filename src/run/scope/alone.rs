@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{ControlGroup, Place, ScopeContents, end};
+use super::{ControlGroup, ScopeContents, ScopeSpec, end};
 use crate::config::AppName;
 use crate::run::process::Children;
 
@@ -33,7 +33,7 @@ impl ScopePurpose {
 
 /// The scope of one process. Where there are no scopes it is nothing, and there is nothing to end.
 #[derive(Clone, Debug)]
-pub(in crate::run) struct Alone(Option<Place>);
+pub(in crate::run) struct Alone(Option<ScopeSpec>);
 
 impl Alone {
     /// For a process of an app.
@@ -54,7 +54,7 @@ impl Alone {
     }
 
     /// For [`LaunchSpec::scope`](crate::run::launch::LaunchSpec::scope).
-    pub(in crate::run) fn place(&self) -> Option<Place> {
+    pub(in crate::run) fn place(&self) -> Option<ScopeSpec> {
         self.0.clone()
     }
 

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{Place, group};
+use super::{ScopeSpec, group};
 
 /// Asks systemd for a scope and becomes a program in it.
 pub(super) const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
@@ -17,7 +17,7 @@ pub(super) const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Puts the calling process into the scope. The error is words.
-pub(in crate::run) fn enter(place: &Place) -> Result<(), String> {
+pub(in crate::run) fn enter(place: &ScopeSpec) -> Result<(), String> {
     let began = Instant::now();
     let failed = |why: String| format!("cannot enter the scope {}: {why}", place.unit);
     loop {
@@ -32,7 +32,7 @@ pub(in crate::run) fn enter(place: &Place) -> Result<(), String> {
     }
 }
 
-fn open_and_join(place: &Place) -> Result<(), String> {
+fn open_and_join(place: &ScopeSpec) -> Result<(), String> {
     let mut command = Command::new(SYSTEMD_RUN);
     command.args(["--scope", "--quiet", "--collect"]);
     command.arg(format!("--unit={}", place.unit)).arg(format!("--slice={}", place.slice));
@@ -54,7 +54,7 @@ fn open_and_join(place: &Place) -> Result<(), String> {
 }
 
 /// Waits until `first` is in the scope, and joins it there.
-fn join_beside(first: &mut Child, place: &Place) -> Result<(), String> {
+fn join_beside(first: &mut Child, place: &ScopeSpec) -> Result<(), String> {
     let began = Instant::now();
     while began.elapsed() < LIMIT {
         // The group may be there before its process: it is looked at who is in it, and then nobody takes it away.
