@@ -42,7 +42,7 @@
 //! | --- | --- |
 //! | (its start) | `{"event": "opened", "vendor": "postgresql", "version": "15.14", "unwatched": null, "lock_timeout": 1.5, "guards": [["lock_timeout", "1s"]], "warnings": [], "pending": {"migrations": [{"name": "shop.0007_price", "atomic": true, "operations": 3}], "ahead": []}, "owed": null}` |
 //! | `{"do": "lock", "resumes": false}`; true where the command runs already | `{"event": "busy", "holder": "web2 (pid 4711, since 12 s)", "quiet_seconds": 0.4}` every second or so, then `{"event": "locked", "pending": {…}, "swept": [BACKEND…], "dirty": null, "owed": null, "warnings": []}`, where `dirty` is what an earlier run on any host left half done ([`Marked`](crate::supervise::Marked)), and `owed` is `new` or `earlier` where the command is to run though nothing is pending ([`Owed`](crate::supervise::Owed), and see `codes.py`) |
-//! | `{"do": "look", "every_seconds": 0.25, "place": 7}` | `{"event": "look", "place": 7, …}` ([`Look`](crate::supervise::DatabaseLook)) again and again; 0 stops it |
+//! | `{"do": "look", "every_seconds": 0.25, "place": 7}` | `{"event": "look", "place": 7, …}` ([`DatabaseLook`](crate::supervise::DatabaseLook)) again and again; 0 stops it |
 //! | `{"do": "cancel"}` | `{"event": "cancelled", "backends": 1}` |
 //! | `{"do": "end_backends"}` | `{"event": "backends_gone"}` once none with the tag is left |
 //! | `{"do": "verify", "pending": {…}, "migration": NAME or null, "at": STEP or null, "failed": true}` | `{"event": "verified", …}` ([`Report`](crate::supervise::Report)) |

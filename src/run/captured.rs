@@ -51,7 +51,7 @@ pub(super) async fn captured(
             return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {limit:?}")));
         }
     };
-    let mut said = vec![0; MOST];
-    let length = output.read_at(&mut said, 0)?;
-    Ok((exit, String::from_utf8_lossy(&said[..length]).into_owned()))
+    let mut text = vec![0; MOST];
+    let length = output.read_at(&mut text, 0)?;
+    Ok((exit, String::from_utf8_lossy(&text[..length]).into_owned()))
 }

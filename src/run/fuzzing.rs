@@ -32,13 +32,13 @@ pub(crate) const LAWS: &[Law] = &[
 ];
 
 fn worker_messages(bytes: &[u8]) {
-    let heard = |size: usize| {
+    let received = |size: usize| {
         let mut messages = Messages::default();
         let all: Vec<Message> = bytes.chunks(size).flat_map(|part| messages.push(part)).collect();
         (all, messages.strange)
     };
-    let whole = heard(bytes.len().max(1));
-    assert_eq!(whole, heard(7), "it depends on the pieces in which it comes");
+    let whole = received(bytes.len().max(1));
+    assert_eq!(whole, received(7), "it depends on the pieces in which it comes");
     for message in &whole.0 {
         match message {
             Message::Failed(failed) => {

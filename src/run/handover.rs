@@ -127,14 +127,14 @@ pub(super) fn program() -> std::io::Result<PathBuf> {
 pub(super) async fn check(children: Children, program: PathBuf, state: PathBuf) -> Result<(), String> {
     let shown = program.display();
     let argv = [shown.to_string(), CHECK_ARGUMENT.to_owned(), state.display().to_string()];
-    let (exit, said) = captured(&children, &program, argv.to_vec(), PATIENCE)
+    let (exit, output) = captured(&children, &program, argv.to_vec(), PATIENCE)
         .await
         .map_err(|error| format!("{shown} cannot be asked whether it can take over: {error}"))?;
     match exit {
         Exit::Code(0) => Ok(()),
         exit => {
             let words =
-                said.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it says nothing");
+                output.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it says nothing");
             Err(format!("{shown} cannot take over ({exit}): {words}"))
         }
     }

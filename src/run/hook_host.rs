@@ -288,8 +288,8 @@ impl Conversation {
                 readable = self.wire.control.readable() => readable.is_err(),
                 () = self.process.ended() => true,
             };
-            let heard = self.wire.hear(&self.process, ended);
-            for message in heard.messages {
+            let received = self.wire.read(&self.process, ended);
+            for message in received.messages {
                 match message {
                     Message::Ran(ran) => return Ok(ran.error.map(|error| one_line(&error))),
                     Message::Failed(failed) => {
@@ -307,7 +307,7 @@ impl Conversation {
             if ended {
                 return Err(HookFailure::Died);
             }
-            if heard.closed {
+            if received.closed {
                 self.process.ended().await;
                 return Err(HookFailure::Died);
             }

@@ -114,10 +114,10 @@ async fn ask(
         detail: String::new(),
         passing: false,
     })?;
-    match interpreter.told(inspection, limit).await {
-        Told::Settings(settings) => Ok(*settings),
-        Told::Failed(refusal) => Err(InspectionError::Refused(refusal)),
-        Told::Hangs(refusal) => Err(InspectionError::Held(refusal)),
+    match interpreter.outcome(inspection, limit).await {
+        AskOutcome::Settings(settings) => Ok(*settings),
+        AskOutcome::Failed(refusal) => Err(InspectionError::Refused(refusal)),
+        AskOutcome::Hangs(refusal) => Err(InspectionError::Held(refusal)),
     }
 }
 
@@ -128,15 +128,15 @@ pub(super) async fn inspect_warm(
     warm: &Warm,
     inspection: &Inspection,
 ) -> Option<Result<Settings, InspectionError>> {
-    match Interpreter::forked(children, warm, inspection).await?.told(inspection, TIME_OUT).await {
-        Told::Settings(settings) => Some(Ok(*settings)),
-        Told::Hangs(refusal) => Some(Err(InspectionError::Held(refusal))),
-        Told::Failed(_) => None,
+    match Interpreter::forked(children, warm, inspection).await?.outcome(inspection, TIME_OUT).await {
+        AskOutcome::Settings(settings) => Some(Ok(*settings)),
+        AskOutcome::Hangs(refusal) => Some(Err(InspectionError::Held(refusal))),
+        AskOutcome::Failed(_) => None,
     }
 }
 
 /// What came of an interpreter, which is gone.
-enum Told {
+enum AskOutcome {
     Settings(Box<Settings>),
     Failed(Refusal),
     Hangs(Refusal),
@@ -239,22 +239,22 @@ impl Interpreter {
     }
 
     /// Waits for what it tells, and ends it.
-    async fn told(mut self, inspection: &Inspection, limit: Duration) -> Told {
-        let heard = tokio::time::timeout(limit, self.listen()).await.ok();
-        let stand = match heard {
+    async fn outcome(mut self, inspection: &Inspection, limit: Duration) -> AskOutcome {
+        let received = tokio::time::timeout(limit, self.listen()).await.ok();
+        let stand = match received {
             None => stand::of(&self.process.process, &self.wire.report, &inspection.directory).await,
             Some(_) => None,
         };
         let exit = self.process.end().await;
         let output = self.output_so_far();
-        match heard {
-            Some(Some(SettingsAnswer::Settings(settings))) => Told::Settings(settings),
+        match received {
+            Some(Some(SettingsAnswer::Settings(settings))) => AskOutcome::Settings(settings),
             Some(Some(SettingsAnswer::Failed(refusal))) if refusal.detail.is_empty() => {
-                Told::Failed(Refusal { detail: output, ..refusal })
+                AskOutcome::Failed(Refusal { detail: output, ..refusal })
             }
-            Some(Some(SettingsAnswer::Failed(refusal))) => Told::Failed(refusal),
-            Some(None) => Told::Failed(ended_without_answer(inspection, exit, output)),
-            None => Told::Hangs(has_not_answered(inspection, limit, stand, output)),
+            Some(Some(SettingsAnswer::Failed(refusal))) => AskOutcome::Failed(refusal),
+            Some(None) => AskOutcome::Failed(ended_without_answer(inspection, exit, output)),
+            None => AskOutcome::Hangs(has_not_answered(inspection, limit, stand, output)),
         }
     }
 
@@ -274,9 +274,9 @@ impl Interpreter {
                 }
             };
             if control_open || ended {
-                let heard = self.wire.hear(&self.process.process, ended);
-                control_open = !heard.closed;
-                if let Some(answer) = heard.messages.into_iter().find_map(answer_of) {
+                let received = self.wire.read(&self.process.process, ended);
+                control_open = !received.closed;
+                if let Some(answer) = received.messages.into_iter().find_map(answer_of) {
                     return Some(answer);
                 }
             }

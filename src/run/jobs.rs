@@ -45,8 +45,8 @@ pub(super) async fn is_end(children: &Children) -> bool {
 async fn job(children: &Children) -> io::Result<Option<String>> {
     let Some(unit) = unit() else { return Ok(None) };
     let argv = ["systemctl", "list-jobs", "--plain", "--no-legend", "--no-pager"].map(str::to_owned);
-    let (_, said) = captured(children, Path::new("/usr/bin/systemctl"), argv.to_vec(), PATIENCE).await?;
-    Ok(job_of(&said, &unit).map(str::to_owned))
+    let (_, output) = captured(children, Path::new("/usr/bin/systemctl"), argv.to_vec(), PATIENCE).await?;
+    Ok(job_of(&output, &unit).map(str::to_owned))
 }
 
 /// The unit that this process belongs to, where systemd started it as a service.

@@ -156,8 +156,8 @@ async fn set(children: &Children, app: &AppName, resources: &Resources) {
     argv.extend(properties);
     let why = match captured(children, Path::new(SYSTEMCTL), argv, PATIENCE).await {
         Ok((Exit::Code(0), _)) => lacking(resources),
-        Ok((exit, said)) if said.trim().is_empty() => Some(exit.to_string()),
-        Ok((_, said)) => Some(said.trim().to_owned()),
+        Ok((exit, output)) if output.trim().is_empty() => Some(exit.to_string()),
+        Ok((_, output)) => Some(output.trim().to_owned()),
         Err(error) => Some(error.to_string()),
     };
     match why {

@@ -40,7 +40,7 @@ impl Tables {
     }
 
     /// Keeps what a worker of that generation tells; the driver gets `TablesKept`.
-    pub(super) fn hear(
+    pub(super) fn receive(
         &self,
         app: &AppName,
         generation: GenerationId,

@@ -244,15 +244,15 @@ async fn ready(process: &ProcessHandle, wire: &mut Wire) -> Result<(), String> {
             _ = wire.control.readable() => false,
             () = process.ended() => true,
         };
-        let heard = wire.hear(process, ended);
-        for message in heard.messages {
+        let received = wire.read(process, ended);
+        for message in received.messages {
             match message {
                 Message::Ready => return Ok(()),
                 Message::Failed(failed) => return Err(failed.message),
                 _ => {}
             }
         }
-        if ended || heard.closed {
+        if ended || received.closed {
             return Err("it has ended".to_owned());
         }
     }

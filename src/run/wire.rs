@@ -93,41 +93,42 @@ impl Wire {
 
     /// Reads what is there and does not wait: a descendant of the worker may hold the socket open for ever.
     /// The last time, the kernel is asked and not the event loop, which may not have heard of the last bytes yet.
-    pub(super) fn hear(&mut self, process: &ProcessHandle, last: bool) -> Received {
-        let mut heard = Received { messages: Vec::new(), closed: false };
-        while !heard.closed {
+    pub(super) fn read(&mut self, process: &ProcessHandle, last: bool) -> Received {
+        let mut received = Received { messages: Vec::new(), closed: false };
+        while !received.closed {
             let read = if last {
                 receive(self.control.as_fd(), READ_MOST)
             } else {
                 self.control.try_io(Interest::READABLE, || receive(self.control.as_fd(), READ_MOST))
             };
             match read {
-                Ok((bytes, _)) if bytes.is_empty() => heard.closed = true,
+                Ok((bytes, _)) if bytes.is_empty() => received.closed = true,
                 Ok((_, Some(pid))) if pid > 0 && pid != process.pid() => {
                     // Children of an app that has been heard may hold the socket too, and are not listened to.
                     if !self.known {
                         self.send_away(process, pid);
-                        heard = Received { messages: vec![self.refusal(process.pid(), pid)], closed: true };
+                        received =
+                            Received { messages: vec![self.refusal(process.pid(), pid)], closed: true };
                     }
                 }
                 Ok((bytes, _)) => {
                     self.known = true;
-                    heard.messages.extend(self.messages.push(&bytes));
-                    heard.closed = self.messages.is_full();
+                    received.messages.extend(self.messages.push(&bytes));
+                    received.closed = self.messages.is_full();
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => heard.closed = true,
+                Err(_) => received.closed = true,
             }
         }
-        self.failed |= heard.messages.iter().any(|it| matches!(it, Message::Failed(_)));
-        if heard.closed {
+        self.failed |= received.messages.iter().any(|it| matches!(it, Message::Failed(_)));
+        if received.closed {
             // A held worker takes it for its end, and one that babbles for a closed listener.
             let _ = shutdown(self.control.as_raw_fd(), Shutdown::Both);
         }
-        if heard.closed || last {
-            heard.messages.extend(self.left_behind());
+        if received.closed || last {
+            received.messages.extend(self.left_behind());
         }
-        heard
+        received
     }
 
     /// Why the process has failed, where it could not say so: it has closed its control socket itself.

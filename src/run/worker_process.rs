@@ -274,17 +274,17 @@ impl WorkerWatch {
         let mut closed = false;
         let mut ready = None;
         loop {
-            let heard = next(&process, &wire, closed);
+            let received = next(&process, &wire, closed);
             let ended = match ready {
-                None => heard.await,
-                Some(since) => match timeout_at(since + TABLES_TIME, heard).await {
+                None => received.await,
+                Some(since) => match timeout_at(since + TABLES_TIME, received).await {
                     Ok(ended) => ended,
                     Err(_) => break,
                 },
             };
-            let heard = wire.hear(&process, ended);
-            closed |= heard.closed;
-            for message in heard.messages {
+            let received = wire.read(&process, ended);
+            closed |= received.closed;
+            for message in received.messages {
                 match message {
                     Message::Tables(told) => hand_on(tables.take(), told.text),
                     // Nothing else counts of one that serves.

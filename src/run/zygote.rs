@@ -171,8 +171,8 @@ fn greeting(control: BorrowedFd<'_>) -> io::Result<Greeting> {
     if bytes.is_empty() {
         return Ok(Greeting::End);
     }
-    let heard = Messages::default().push(&bytes);
-    Ok(match (heard.into_iter().next(), pid) {
+    let received = Messages::default().push(&bytes);
+    Ok(match (received.into_iter().next(), pid) {
         (Some(Message::Forked), Some(pid)) if pid > 0 => Greeting::Forked(pid),
         (Some(Message::Failed(failed)), _) => Greeting::Failed(last_words(&failed).message),
         _ => Greeting::Strange,

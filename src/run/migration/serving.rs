@@ -109,9 +109,9 @@ impl AskedWorker {
                 _ = self.wire.control.readable(), if open => false,
                 () = self.process.ended() => true,
             };
-            let heard = self.wire.hear(&self.process, ended);
-            open &= !heard.closed;
-            for message in heard.messages {
+            let received = self.wire.read(&self.process, ended);
+            open &= !received.closed;
+            for message in received.messages {
                 match message {
                     Message::Proved(proved) => shown = proof(proved),
                     Message::Loaded => return Ok(Ok(shown)),

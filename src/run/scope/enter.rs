@@ -66,11 +66,11 @@ fn join_beside(first: &mut Child, place: &ScopeSpec) -> Result<(), String> {
             };
         }
         if first.try_wait().map_err(|error| error.to_string())?.is_some() {
-            let mut said = String::new();
+            let mut output = String::new();
             if let Some(mut stderr) = first.stderr.take() {
-                let _ = stderr.read_to_string(&mut said);
+                let _ = stderr.read_to_string(&mut output);
             }
-            return Err(said.trim().to_owned());
+            return Err(output.trim().to_owned());
         }
         sleep(Duration::from_millis(1));
     }

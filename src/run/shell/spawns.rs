@@ -46,7 +46,7 @@ impl Shell {
         match worker_process::start(&children, names, &blueprint, admission, &runtime.listeners, board) {
             Ok(mut started) => {
                 if admission.tables {
-                    self.tables.hear(&blueprint.app, generation, &mut started.watch, &self.outbox);
+                    self.tables.receive(&blueprint.app, generation, &mut started.watch, &self.outbox);
                 }
                 self.runs((process, Role::Web), blueprint, started, slot, None);
                 Ok(())
@@ -130,7 +130,7 @@ impl Shell {
         match known {
             Ok(mut started) => {
                 if tells {
-                    self.tables.hear(&blueprint.app, generation, &mut started.watch, &self.outbox);
+                    self.tables.receive(&blueprint.app, generation, &mut started.watch, &self.outbox);
                 }
                 self.runs((worker, Role::Web), blueprint, started, slot, Some(zygote));
                 Some(ProcessFact::Forked.of(worker))
