@@ -7,16 +7,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 
-use super::Sources;
 use super::judge::{Judge, Verdict};
-use super::serve::{Caller, Listener, is_near};
+use super::listener::{ACCEPT_PAUSE, Caller, Listener, is_near};
+use super::sources::Sources;
 use crate::config::visible_line;
 
 /// Connections at once.
 const MOST: usize = 256;
-
-/// What accept does after an error that will not go away at once (no descriptors left).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// So much is taken in of what somebody says, in bytes: what asks for a weight is one word.
 const LARGEST: usize = 8 * 1024;

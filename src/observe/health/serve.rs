@@ -2,27 +2,26 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http_body_util::{Either, Full};
+use http_body_util::Either;
 use hyper::header::{self, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{HeaderMap, Request, Response, StatusCode};
+use hyper::{HeaderMap, Request};
 use hyper_util::rt::TokioIo;
 use nix::sys::socket::{setsockopt, sockopt::SndBuf};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::Sources;
-use super::answer::{Answer, Form, Method, Question};
+use super::answer::{Form, Method, Question};
+use super::listener::{ACCEPT_PAUSE, Caller, Listener, is_near};
 use super::named::names_this_machine;
-use super::page::{self, Live};
+use super::reply::{Reply, response, stream};
+use super::sources::Sources;
 use super::timed::{Phase, Timed};
+use super::token::Token;
 
 /// The largest request head; more is 431.
 const LARGEST_HEAD: usize = 8 * 1024;
@@ -30,21 +29,9 @@ const LARGEST_HEAD: usize = 8 * 1024;
 /// How often connections that take too long are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// What accept does after an error that will not go away at once (no descriptors left).
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 /// What the kernel keeps for a connection that takes nothing, in bytes: whoever watches the page slowly sees what is now,
 /// and not what was long ago.
 const SEND_BUFFER: usize = 16 * 1024;
-
-/// Where questions come in.
-#[derive(Debug)]
-pub enum Listener {
-    /// From anywhere; only the loopback is told details, where it names this machine.
-    Tcp(TcpListener),
-    /// From this machine.
-    Unix(UnixListener),
-}
 
 /// Answers until the future is dropped, which closes every connection. With more than `most` connections the one that
 /// has been silent for longest is closed. Needs a tokio runtime with net and time enabled.
@@ -70,23 +57,6 @@ pub async fn serve(listener: Listener, sources: Sources, most: usize) {
             },
             Some(ended) = connections.connections.join_next_with_id() => connections.forget(ended),
             _ = sweep.tick(), if !connections.open.is_empty() => connections.sweep(),
-        }
-    }
-}
-
-/// Who has connected.
-pub(super) enum Caller {
-    Tcp(TcpStream, IpAddr),
-    Unix(UnixStream),
-}
-
-impl Listener {
-    pub(super) async fn accept(&self) -> std::io::Result<Caller> {
-        match self {
-            Listener::Tcp(listener) => {
-                listener.accept().await.map(|(stream, peer)| Caller::Tcp(stream, peer.ip()))
-            }
-            Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| Caller::Unix(stream)),
         }
     }
 }
@@ -158,11 +128,6 @@ impl Connections {
     }
 }
 
-/// Whether it is this machine that asks.
-pub(super) fn is_near(peer: IpAddr) -> bool {
-    peer.to_canonical().is_loopback()
-}
-
 pub(super) async fn converse<S>(stream: Timed<S>, near: bool, sources: Sources)
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -183,8 +148,6 @@ where
     let _ = connection.await;
 }
 
-pub(super) type Reply = Response<Either<Full<Bytes>, Live>>;
-
 fn respond<B>(request: &Request<B>, near: bool, sources: &Sources, phase: &Phase) -> Reply {
     let headers = request.headers();
     let method = match *request.method() {
@@ -198,7 +161,7 @@ fn respond<B>(request: &Request<B>, near: bool, sources: &Sources, phase: &Phase
     let question = Question { method, path, query, json, trusted };
     let answer = sources.judged(|judge| judge.answer(&question));
     if answer.form == Form::Events && *request.method() == hyper::Method::GET {
-        return page::stream(sources, phase);
+        return stream(sources, phase);
     }
     let answer = if accepts(b"application/openmetrics-text".as_slice()) { answer } else { answer.classic() };
     response(answer).map(Either::Left)
@@ -207,9 +170,8 @@ fn respond<B>(request: &Request<B>, near: bool, sources: &Sources, phase: &Phase
 /// Details are told on this machine, unless it only passes on what somebody else asks, and to who has the token.
 fn is_trusted(headers: &HeaderMap, near: bool, sources: &Sources) -> bool {
     let passed_on = || ["x-forwarded-for", "forwarded", "via"].iter().any(|name| headers.contains_key(*name));
-    let has = |token: &super::Token| {
-        headers.get(header::AUTHORIZATION).is_some_and(|value| token.is_in(value.as_bytes()))
-    };
+    let has =
+        |token: &Token| headers.get(header::AUTHORIZATION).is_some_and(|value| token.is_in(value.as_bytes()));
     (near && !passed_on()) || sources.token.as_ref().is_some_and(has)
 }
 
@@ -220,54 +182,11 @@ fn names(accept: &HeaderValue, form: &[u8]) -> bool {
     })
 }
 
-pub(super) fn response(answer: Answer) -> Response<Full<Bytes>> {
-    let body = match answer.body {
-        std::borrow::Cow::Borrowed(text) => Bytes::from_static(text.as_bytes()),
-        std::borrow::Cow::Owned(text) => Bytes::from(text),
-    };
-    let form = HeaderValue::from_static(match answer.form {
-        Form::Text => "text/plain; charset=utf-8",
-        Form::Health => "application/health+json",
-        Form::ClassicMetrics => "text/plain; version=0.0.4; charset=utf-8",
-        Form::Metrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        Form::Page => "text/html; charset=utf-8",
-        Form::Events => "text/event-stream",
-    });
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() =
-        StatusCode::from_u16(answer.code).expect("the codes of answers are codes of HTTP");
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, form);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if answer.form == Form::Page {
-        page::guard(headers);
-    }
-    if answer.code == 405 {
-        headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, OPTIONS"));
-        // What came with such a request is not read.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
-    if answer.leave_at_once {
-        headers.insert("x-envoy-immediate-health-check-fail", HeaderValue::from_static("true"));
-    }
-    response
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::observe::health::{Pulse, Vitals};
     use crate::observe::testing::status;
-
-    #[test]
-    fn only_this_machine_is_near() {
-        for near in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
-            assert!(is_near(near.parse().unwrap()), "{near}");
-        }
-        for far in ["10.0.0.1", "::ffff:10.0.0.1", "fe80::1", "0.0.0.0", "192.168.1.1"] {
-            assert!(!is_near(far.parse().unwrap()), "{far}");
-        }
-    }
 
     #[test]
     fn details_are_not_told_to_who_is_far_nor_through_a_proxy() {

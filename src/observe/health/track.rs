@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::Sources;
+use super::sources::Sources;
 
 /// How often it is looked whether the loop still goes round, which no picture tells.
 const LOOK: Duration = Duration::from_secs(1);

@@ -1,28 +1,16 @@
-//! The page, live: each picture is drawn once for all who watch, and a slow one misses pictures instead of piling them up.
+//! Who watches the page: each picture is sent to all of them, and a slow one misses pictures instead of piling them up.
 
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::time::{sleep, timeout};
-
-use super::{frame, host};
-use crate::observe::Board;
-use crate::observe::health::Sources;
 
 /// How many may watch at once, on all listeners together.
 const MOST: usize = 8;
-
-/// Pictures come no faster than this, whatever happens,
-const FASTEST: Duration = Duration::from_millis(500);
-
-/// and no slower: whoever watches knows by it that ostlerd lives.
-const SLOWEST: Duration = Duration::from_secs(1);
 
 /// How soon a browser tries again, in milliseconds, and what no browser waits for.
 const GREETING: &[u8] = b"retry: 2000\n\n";
@@ -52,6 +40,21 @@ impl Viewers {
         tokio::spawn(give(self.0.frames.subscribe(), given, place));
         self.0.came.notify_one();
         Some(Frames { body, shown })
+    }
+
+    /// Waits until somebody comes.
+    pub(super) async fn came(&self) {
+        self.0.came.notified().await;
+    }
+
+    /// Whether nobody watches.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.frames.receiver_count() == 0
+    }
+
+    /// Sends a picture to all who watch.
+    pub(super) fn show(&self, picture: &str) {
+        self.0.frames.send_replace(event(picture));
     }
 }
 
@@ -97,25 +100,6 @@ impl<F: Fn() + Unpin> Body for Frames<F> {
             (self.shown)();
         }
         polled.map(|frame| frame.map(|frame| Ok(Frame::data(frame))))
-    }
-}
-
-/// Draws for as long as somebody watches, and sleeps as long as nobody does; ends with the pictures' source.
-pub async fn draw(mut sources: Sources) {
-    let Viewers(room) = sources.viewers.clone();
-    loop {
-        room.came.notified().await;
-        while room.frames.receiver_count() > 0 {
-            let text = sources.judged(|judge| {
-                let board = Board::new(judge.status, judge.vitals.trend());
-                frame(&board, &judge.machine(|_| false), host())
-            });
-            room.frames.send_replace(event(&text));
-            sleep(FASTEST).await;
-            if let Ok(Err(_)) = timeout(SLOWEST - FASTEST, sources.status.changed()).await {
-                return;
-            }
-        }
     }
 }
 

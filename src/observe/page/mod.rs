@@ -1,15 +1,18 @@
 //! The status page: the picture as one file of HTML that needs nothing else, and a stream of new ones.
 //!
-//! `html` and `tables` make it, both pure; `page.css` and `page.js` are in it; `frames` sends it to who watches.
+//! `html` and `tables` make it, both pure; `page.css` and `page.js` are in it; `draw` makes new ones, and `frames` sends them to
+//! who watches.
 
+mod draw;
 mod frames;
 mod html;
 mod tables;
 
 use std::sync::LazyLock;
 
+pub use draw::draw;
 pub(super) use frames::Frames;
-pub use frames::{Viewers, draw};
+pub use frames::Viewers;
 
 use super::health::Verdict;
 use super::{Board, words::Tone};
