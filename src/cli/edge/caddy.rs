@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use super::program::{Kind, Paths, Program, Proxy};
+use super::program::{File, Paths, Program, Proxy};
 use super::servers::At;
 use super::site::{Scene, Site};
 use super::text::{self, NO_CHECK, Text};
 use super::times::{check_timeout, noticed_at_once};
-use super::wanted::Tls;
+use super::wanted::{Tls, Wanted};
 use crate::config::{Preset, words};
+use crate::plan::Served;
 
 const PLACE: &str = "/etc/caddy/Caddyfile";
 
@@ -23,20 +24,26 @@ pub(super) static PROGRAM: Program = Program {
         always_quoted: false,
         quote: |path| format!("\"{path}\""),
     },
-    kind: Kind::Proxy(Proxy {
-        preset: Preset::Caddy,
-        certbot: false,
-        // It asks for health at the address of the server.
-        unix: |wanted| (!wanted.peers.is_empty()).then_some("check beside other servers"),
-        notices: noticed_at_once,
-        asks_elsewhere: false,
-        without_sites: |_| false,
-        print: |scene| Ok((PLACE, print(scene)?)),
-    }),
+    proxy: Some(&PROXY),
+    print,
 };
 
-/// The file.
-fn print(scene: &Scene<'_>) -> Result<String, String> {
+static PROXY: Proxy = Proxy {
+    preset: Preset::Caddy,
+    certbot: false,
+    // It asks for health at the address of the server.
+    unix: |wanted| (!wanted.peers.is_empty()).then_some("check beside other servers"),
+    notices: noticed_at_once,
+    asks_elsewhere: false,
+    without_sites: |_| false,
+};
+
+fn print(served: &Served, wanted: &Wanted) -> Result<File, String> {
+    let scene = Scene::new(&PROGRAM, &PROXY, served, wanted)?;
+    Ok(File { place: PLACE, text: file(&scene)?, warnings: scene.warnings })
+}
+
+fn file(scene: &Scene<'_>) -> Result<String, String> {
     let mut out = Text::new("\t");
     scene.head(
         &mut out,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ALL, Special, Tls, Wanted, host, keepalived, peer, print, traefik};
+use super::all::ALL;
+use super::special::{Keepalived, Special, Traefik, vip};
+use super::{Tls, Wanted, host, peer, print};
 use crate::config::Preset;
 use crate::config::fuzzing::is_harmless;
 use crate::plan::{Served, ServedApp, WorkerClass};
@@ -14,7 +16,7 @@ pub(in crate::cli) fn hostile(bytes: &[u8]) {
     let &[program, place, ref text @ ..] = bytes else { return };
     let text = String::from_utf8_lossy(text).into_owned();
     let program = ALL[usize::from(program) % ALL.len()];
-    for typed in [host(&text).is_ok(), peer(&text).is_ok(), keepalived::vip(&text).is_ok()] {
+    for typed in [host(&text).is_ok(), peer(&text).is_ok(), vip(&text).is_ok()] {
         assert!(!typed || !text.contains([' ', '\n', ';', '{', '"', '\'', '$', '#', '\\']), "{text:?}");
     }
     let (mut served, mut wanted) = (served(), wanted());
@@ -88,9 +90,9 @@ pub(super) fn wanted() -> Wanted {
         https_port: 443,
         check_every: None,
         special: Special {
-            traefik: traefik::Options { main: false, folder: PathBuf::from("/etc/traefik") },
-            keepalived: keepalived::Options {
-                vips: keepalived::vip("10.0.0.10/24").into_iter().collect(),
+            traefik: Traefik { main: false, folder: PathBuf::from("/etc/traefik") },
+            keepalived: Keepalived {
+                vips: vip("10.0.0.10/24").into_iter().collect(),
                 interface: "eth0".into(),
                 priority: 100,
                 router_id: 51,

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use super::program::{Kind, Paths, Program, Proxy};
+use super::program::{File, Paths, Program, Proxy};
 use super::servers::At;
 use super::site::{Scene, Site};
 use super::text::{self, NO_CHECK, Text};
 use super::wanted::{Tls, Wanted};
 use crate::config::{Address, Preset, words};
+use crate::plan::Served;
 
 const PLACE: &str = "/etc/haproxy/haproxy.cfg";
 
@@ -22,20 +23,26 @@ pub(super) static PROGRAM: Program = Program {
         always_quoted: false,
         quote: |path| format!("'{path}'"),
     },
-    kind: Kind::Proxy(Proxy {
-        preset: Preset::Haproxy,
-        certbot: true,
-        unix: |_| None,
-        // Three have to fail, and it may be just before the first.
-        notices: |every| every * 4,
-        asks_elsewhere: true,
-        without_sites: |_| false,
-        print: |scene| Ok((PLACE, print(scene)?)),
-    }),
+    proxy: Some(&PROXY),
+    print,
 };
 
-/// The file.
-fn print(scene: &Scene<'_>) -> Result<String, String> {
+static PROXY: Proxy = Proxy {
+    preset: Preset::Haproxy,
+    certbot: true,
+    unix: |_| None,
+    // Three have to fail, and it may be just before the first.
+    notices: |every| every * 4,
+    asks_elsewhere: true,
+    without_sites: |_| false,
+};
+
+fn print(served: &Served, wanted: &Wanted) -> Result<File, String> {
+    let scene = Scene::new(&PROGRAM, &PROXY, served, wanted)?;
+    Ok(File { place: PLACE, text: file(&scene)?, warnings: scene.warnings })
+}
+
+fn file(scene: &Scene<'_>) -> Result<String, String> {
     let mut out = Text::new("    ");
     scene.head(&mut out, PLACE, Some("haproxy -c -f /etc/haproxy/haproxy.cfg && systemctl reload haproxy"));
     out.gap();

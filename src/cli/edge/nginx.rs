@@ -1,12 +1,13 @@
 //! nginx: a file of conf.d, for 1.18 and later.
 
-use super::program::{Kind, Paths, Program, Proxy};
+use super::program::{File, Paths, Program, Proxy};
 use super::servers::{At, Server};
 use super::site::{Scene, Site};
 use super::text::{self, Text};
 use super::times::noticed_at_once;
 use super::wanted::{Tls, Wanted};
 use crate::config::Preset;
+use crate::plan::Served;
 
 const PLACE: &str = "/etc/nginx/conf.d/ostler.conf";
 
@@ -25,15 +26,17 @@ pub(super) static PROGRAM: Program = Program {
         always_quoted: false,
         quote: |path| format!("\"{}\"", path.replace('\\', "\\\\").replace('"', "\\\"")),
     },
-    kind: Kind::Proxy(Proxy {
-        preset: Preset::Nginx,
-        certbot: true,
-        unix: |_| None,
-        notices: noticed_at_once,
-        asks_elsewhere: false,
-        without_sites: |_| false,
-        print: |scene| Ok((PLACE, print(scene)?)),
-    }),
+    proxy: Some(&PROXY),
+    print,
+};
+
+static PROXY: Proxy = Proxy {
+    preset: Preset::Nginx,
+    certbot: true,
+    unix: |_| None,
+    notices: noticed_at_once,
+    asks_elsewhere: false,
+    without_sites: |_| false,
 };
 
 /// What Django's ManifestStaticFilesStorage puts into names, twelve digits of a hash: such a file never changes.
@@ -41,8 +44,12 @@ const HASHED: &str = r#""~\.[0-9a-f]{12}\.[^/]*$""#;
 
 const FOREVER: &str = "\"public, max-age=31536000, immutable\"";
 
-/// The file.
-fn print(scene: &Scene<'_>) -> Result<String, String> {
+fn print(served: &Served, wanted: &Wanted) -> Result<File, String> {
+    let scene = Scene::new(&PROGRAM, &PROXY, served, wanted)?;
+    Ok(File { place: PLACE, text: file(&scene)?, warnings: scene.warnings })
+}
+
+fn file(scene: &Scene<'_>) -> Result<String, String> {
     let mut out = Text::new("    ");
     scene.head(&mut out, PLACE, Some("nginx -t && systemctl reload nginx"));
     let statics = scene.sites.iter().any(|site| !site.folders(scene).is_empty());

@@ -1,17 +1,16 @@
 //! Traefik 3: a file of its file provider, and its own file.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
 use serde_json::Value;
 
-use super::program::{Kind, Paths, Program, Proxy};
+use super::program::{File, Paths, Program, Proxy};
 use super::site::{Scene, Site};
 use super::text::{self, NO_CHECK, Text};
 use super::times::{check_timeout, noticed_at_once};
-use super::wanted::Tls;
+use super::wanted::{Tls, Wanted};
 use crate::config::{Preset, words};
+use crate::plan::Served;
 
 pub(super) static PROGRAM: Program = Program {
     word: "traefik",
@@ -23,34 +22,30 @@ pub(super) static PROGRAM: Program = Program {
     ],
     check_every: Some(Duration::from_secs(30)),
     paths: Paths { never: &["{{"], always_quoted: true, quote: quoted },
-    kind: Kind::Proxy(Proxy {
-        preset: Preset::Traefik,
-        certbot: false,
-        unix: |_| Some("reach"),
-        notices: noticed_at_once,
-        asks_elsewhere: false,
-        without_sites: |wanted| wanted.special.traefik.main,
-        print: |scene| match scene.wanted.special.traefik.main {
-            true => Ok(("/etc/traefik/traefik.yml", main(scene)?)),
-            false => Ok(("/etc/traefik/dynamic/ostler.yml", print(scene)?)),
-        },
-    }),
+    proxy: Some(&PROXY),
+    print,
 };
 
-/// Its own options.
-#[derive(Clone, Debug, Args)]
-#[group(skip)]
-pub(super) struct Options {
-    /// traefik: print its own file, with entry points and the issuer of certificates, instead of that of the file provider
-    #[arg(long)]
-    pub(super) main: bool,
-    /// traefik: where its files are; those of the file provider in `dynamic` below it
-    #[arg(long, value_name = "DIR", default_value = "/etc/traefik")]
-    pub(super) folder: PathBuf,
+static PROXY: Proxy = Proxy {
+    preset: Preset::Traefik,
+    certbot: false,
+    unix: |_| Some("reach"),
+    notices: noticed_at_once,
+    asks_elsewhere: false,
+    without_sites: |wanted| wanted.special.traefik.main,
+};
+
+fn print(served: &Served, wanted: &Wanted) -> Result<File, String> {
+    let scene = Scene::new(&PROGRAM, &PROXY, served, wanted)?;
+    let (place, text) = match wanted.special.traefik.main {
+        true => ("/etc/traefik/traefik.yml", main(&scene)?),
+        false => ("/etc/traefik/dynamic/ostler.yml", provided(&scene)?),
+    };
+    Ok(File { place, text, warnings: scene.warnings })
 }
 
 /// The file provider's.
-fn print(scene: &Scene<'_>) -> Result<String, String> {
+fn provided(scene: &Scene<'_>) -> Result<String, String> {
     let mut out = Text::new("  ");
     let folder = folder(scene)?;
     scene.head(&mut out, &format!("{}/dynamic/ostler.yml", folder.trim_matches('"')), None);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Special;
+use super::special::Special;
 use crate::config::AppName;
 
 /// All that is not known from what is served.

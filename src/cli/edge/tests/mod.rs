@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::all::ALL;
 use super::fuzzing;
 use super::*;
 use crate::config::Address;
 use crate::plan::{ServedApp, WorkerClass};
 
 fn proxies() -> impl Iterator<Item = &'static Program> {
-    ALL.iter().copied().filter(|program| program.is_proxy())
+    ALL.iter().copied().filter(|program| program.proxy.is_some())
 }
 
 fn app(name: &str, listen: &[&str]) -> ServedApp {
@@ -212,7 +213,7 @@ fn what_cannot_be_is_said_in_a_sentence() {
 
 #[test]
 fn a_peer_a_host_and_an_address_are_what_they_look_like() {
-    use keepalived::{interface, vip};
+    use special::{interface, vip};
     for (text, host, port) in [
         ("10.0.0.2", "10.0.0.2", None),
         ("10.0.0.2:8000", "10.0.0.2", Some(8000)),
