@@ -7,9 +7,9 @@ use std::str::FromStr;
 use toml::de::DeValue;
 
 use super::error::Fault;
-use super::source::shortened;
 use super::types::Address;
 use super::values::{self, Read};
+use super::visible::shortened;
 
 const RULE: &str = "an IP address with a port, unix:/absolute/path or systemd:NAME";
 

@@ -20,8 +20,8 @@ use super::probe::ProbeConfig;
 use super::processes::{self, ProcessConfig};
 use super::rollout::ROLLOUT;
 use super::rollout::RolloutPolicy;
-use super::source::shortened;
 use super::types::{Address, AppName};
+use super::visible::shortened;
 use super::workers::{self, WORKERS_MOST, Workers};
 use super::{names, static_files};
 

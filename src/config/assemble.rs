@@ -13,8 +13,9 @@ use super::health::HEALTH;
 use super::health::HealthConfig;
 use super::key::{Shape, keys};
 use super::kinds::{Sub, With};
-use super::source::{Source, shortened};
+use super::source::Source;
 use super::types::{Address, AppName};
+use super::visible::shortened;
 
 /// Text of one app's file to its type: what `load` does for a file of `apps.d`, without the file.
 ///

@@ -8,7 +8,7 @@ use super::check::{Standing, UnknownKey, is_app};
 use super::key::Shape;
 use super::keys;
 use super::meant::{closest, elsewhere};
-use super::source::shortened;
+use super::visible::shortened;
 
 /// The sections of the machine, in the main file.
 static OF_THE_MACHINE: [&Shape; 2] = [&keys::EDGE, &keys::HEALTH];

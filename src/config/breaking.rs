@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::error::Fault;
-use super::source::shortened;
 use super::values;
+use super::visible::shortened;
 
 /// `breaking` of `[migrate]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -11,9 +11,9 @@ use super::check::{Checker, Field};
 use super::error::{Fault, Problem};
 use super::key::{Shape, keys};
 use super::kinds::{Number, Time};
-use super::migrate;
-use super::source::shortened;
+use super::names::django_name;
 use super::values;
+use super::visible::shortened;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -83,7 +83,7 @@ pub(super) fn overrides(
     let mut read = BTreeMap::new();
     for (key, value) in checker.table(field)? {
         let shown = shortened(key.get_ref(), 60);
-        let fault = match (migrate::name(key.get_ref()), value.get_ref()) {
+        let fault = match (django_name(key.get_ref()), value.get_ref()) {
             (None, _) => Fault::new("is no name of a migration", "must be app_label.name, or name", ""),
             (Some(_), DeValue::Table(inner)) if is_split(inner) => {
                 let inner = inner.keys().next().map_or("", |key| key.get_ref());

@@ -11,8 +11,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Fault, Place, Problem};
 use super::key::Shape;
-use super::source::{Source, shortened};
+use super::source::Source;
 use super::values::wrong_type;
+use super::visible::shortened;
 
 /// The file that a key stands in.
 #[derive(Clone, Copy)]

@@ -10,8 +10,8 @@ use super::error::Fault;
 use super::key::{Shape, keys};
 use super::kinds::{ParsedText, Time};
 use super::meant::closest;
-use super::source::shortened;
 use super::values;
+use super::visible::shortened;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -4,7 +4,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 use super::app::AppConfig;
-use super::source::shortened;
+use super::visible::shortened;
 
 /// Worker classes by a part of their dotted names, and what takes their place.
 const CLASSES: [(&str, &str); 12] = [

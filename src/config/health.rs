@@ -12,9 +12,9 @@ use super::check::{Checker, Field};
 use super::error::Fault;
 use super::key::{KeyKind, Shape, keys};
 use super::kinds::{AbsolutePath, List, ParsedText};
-use super::source::shortened;
 use super::types::Address;
 use super::values::{self, Read};
+use super::visible::shortened;
 
 /// Where health is answered unless the file says otherwise.
 pub const HEALTH_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9180);

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::check::{Checker, Field, Section};
 use super::key::{KeyKind, Shape};
 use super::values::{self, Read};
-use super::{error::Fault, plural::size_words, source::shortened};
+use super::{error::Fault, plural::size_words, visible::shortened};
 
 /// A kind of which each value stands by itself.
 pub(super) trait One {

@@ -14,8 +14,9 @@ use super::database_url::DatabaseUrl;
 use super::error::Fault;
 use super::key::{KeyKind, Shape, keys};
 use super::kinds::{Flag, List, ParsedText, With};
-use super::source::shortened;
-use super::values::{self, Read};
+use super::names::django_name;
+use super::values;
+use super::visible::shortened;
 
 /// `[migrate]`.
 pub(super) static MIGRATE: Shape = Shape { title: "migrate", groups: &[MigrateConfig::KEYS, Budgets::KEYS] };
@@ -148,58 +149,14 @@ fn alias(value: &DeValue<'_>) -> Result<String, Fault> {
         let rule = "must be the name of an entry of Django's DATABASES";
         return Err(Fault::new("is a URL", rule, "for another tool than Django's write database_url"));
     }
-    name(text).ok_or_else(|| {
+    django_name(text).ok_or_else(|| {
         let rule = "must be the name of an entry of Django's DATABASES";
         Fault::new(format!("is {:?}", shortened(text, 60)), rule, "")
     })
 }
 
-/// A name without anything that a name has not.
-pub(super) fn name(text: &str) -> Option<String> {
-    let bad = |c: char| c.is_whitespace() || c.is_control() || "/\"'`".contains(c);
-    (!text.is_empty() && text.len() <= 200 && !text.chars().any(bad)).then(|| text.to_owned())
-}
-
-/// What a database may be reached by, as SQLAlchemy, dj-database-url and libpq write it; a part behind
-/// `+` names a driver.
-const SCHEMES: [&str; 10] =
-    ["postgresql", "postgres", "psql", "pgsql", "postgis", "mysql", "mysql2", "mariadb", "sqlite", "sqlite3"];
-
 fn database_url(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<DatabaseUrl> {
-    checker.one(field, field.value, url)
-}
-
-/// The faults tell nothing of the text: it may hold a password.
-fn url(value: &DeValue<'_>) -> Read<DatabaseUrl> {
-    let text = values::text(value)?;
-    const RULE: &str = "must begin with postgresql://, mysql:// or sqlite:///, or be \"env:NAME\"";
-    if let Some(name) = text.strip_prefix("env:") {
-        return match super::env_name_fault(name) {
-            None => Ok(DatabaseUrl::Env(name.to_owned())),
-            Some(_) => Err(Fault::new(
-                format!("names the variable {:?}", shortened(name, 40)),
-                "behind env: stands the name of an environment variable",
-                "",
-            )),
-        };
-    }
-    let known = is_database_url(text);
-    let clean = !text.chars().any(|c| c.is_whitespace() || c.is_control()) && text.len() <= 4000;
-    match (known, clean) {
-        (true, true) => Ok(DatabaseUrl::Text(text.to_owned())),
-        (true, false) => Err(Fault::new("is no URL", "must have no spaces", "percent-encode them: %20")),
-        (false, _) => Err(Fault::new(
-            "is no URL that ostlerd knows",
-            RULE,
-            "for another kind of database leave it out: the command is then watched alone",
-        )),
-    }
-}
-
-/// Whether this is the URL of a database of a kind that can be watched.
-pub fn is_database_url(text: &str) -> bool {
-    let scheme = text.split_once("://").map(|(scheme, _)| scheme.split('+').next().unwrap_or(scheme));
-    scheme.is_some_and(|scheme| SCHEMES.contains(&scheme))
+    checker.one(field, field.value, DatabaseUrl::read)
 }
 
 fn post_deploy(checker: &mut Checker<'_>, field: &Field<'_, '_>) -> Option<Vec<Vec<String>>> {

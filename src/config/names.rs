@@ -1,10 +1,10 @@
-//! Values that follow somebody else's grammar: Python's, gunicorn's, HTTP's, the system's.
+//! Values that follow somebody else's grammar: Python's, Django's, gunicorn's, HTTP's, the system's.
 
 use toml::de::DeValue;
 
 use super::error::Fault;
-use super::source::shortened;
 use super::values::{Read, any_text, text, wrong_type};
+use super::visible::shortened;
 
 fn is(text: &str) -> String {
     format!("is {:?}", shortened(text, 120))
@@ -132,6 +132,12 @@ pub fn env_name_fault(name: &str) -> Option<Fault> {
             "leave it out",
         )
     })
+}
+
+/// The name of a database or a migration of Django's, without anything that such a name has not.
+pub(super) fn django_name(text: &str) -> Option<String> {
+    let bad = |c: char| c.is_whitespace() || c.is_control() || "/\"'`".contains(c);
+    (!text.is_empty() && text.len() <= 200 && !text.chars().any(bad)).then(|| text.to_owned())
 }
 
 /// Arguments of gunicorn's that contradict what ostlerd does: short and long form, and what to do instead.

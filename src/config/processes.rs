@@ -10,8 +10,8 @@ use super::error::{Fault, Problem};
 use super::key::{Shape, keys};
 use super::kinds::With;
 use super::migrate::words;
-use super::source::shortened;
 use super::values;
+use super::visible::shortened;
 
 /// `[processes.NAME]`.
 pub(super) static PROCESS: Shape = Shape { title: "processes.name", groups: &[ProcessConfig::KEYS] };

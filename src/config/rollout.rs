@@ -9,8 +9,8 @@ use toml::de::DeValue;
 use super::error::Fault;
 use super::key::{Shape, keys};
 use super::kinds::{Number, One, Time};
-use super::source::shortened;
 use super::values::Read;
+use super::visible::shortened;
 use super::workers::WORKERS_MOST;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,10 +1,11 @@
 //! A file's text, and places in it.
 
-use super::visible::is_hidden;
 use std::ops::Range;
 use std::path::Path;
 
+use super::database_url::is_database_url;
 use super::error::{Place, Spot};
+use super::visible::{shortened, visible_char};
 
 /// The longest line that is shown whole, in characters.
 const WIDEST: usize = 120;
@@ -30,7 +31,7 @@ impl Source<'_> {
         let line_end = self.text[start..].find('\n').map_or(self.text.len(), |at| start + at);
         let before = self.text[line_start..start].chars().count();
         let inside = self.text[start..end.min(line_end)].trim_end().chars().count();
-        let shown: String = self.text[line_start..line_end].trim_end().chars().map(visible).collect();
+        let shown: String = self.text[line_start..line_end].trim_end().chars().map(visible_char).collect();
         let line: Vec<char> = hide_secrets(&shown).chars().collect();
         let (text, indent) = window(&line, before);
         let width = inside.clamp(1, WIDEST.saturating_sub(indent).max(1));
@@ -55,22 +56,6 @@ impl Source<'_> {
     }
 }
 
-/// The first line of `text` without control characters, cut after `most` characters.
-pub fn shortened(text: &str, most: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    let short: String = line.chars().take(most).map(visible).collect();
-    if short.chars().count() < text.trim_end().chars().count() { format!("{short}…") } else { short }
-}
-
-/// A terminal must not obey what a file says, nor show it in another order than it is read.
-fn visible(c: char) -> char {
-    match c {
-        c if is_hidden(c) => '\u{fffd}',
-        c if c.is_control() => ' ',
-        c => c,
-    }
-}
-
 /// The line with as many stars in place of what may be a password: what stands behind `database_url =`, and behind
 /// `scheme://` where the URL names a user or a database. It is shown to whoever may read a log.
 fn hide_secrets(line: &str) -> String {
@@ -83,8 +68,7 @@ fn hide_secrets(line: &str) -> String {
         let (url, after) = behind.split_at(behind.find(is_end).unwrap_or(behind.len()));
         hidden.push_str(before);
         let scheme = before[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && c != '+').next();
-        let secret =
-            url.contains('@') || scheme.is_some_and(|it| super::is_database_url(&format!("{it}://")));
+        let secret = url.contains('@') || scheme.is_some_and(|it| is_database_url(&format!("{it}://")));
         hidden.extend(url.chars().map(|c| if secret { '*' } else { c }));
         rest = after;
     }

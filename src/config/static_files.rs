@@ -7,8 +7,8 @@ use toml::de::DeValue;
 
 use super::check::{Checker, Field};
 use super::error::{Fault, Problem};
-use super::source::shortened;
 use super::values;
+use super::visible::shortened;
 
 /// More folders nobody has.
 const MOST: usize = 64;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::error::Fault;
-use super::source::shortened;
+use super::visible::shortened;
 
 pub(super) type Read<T> = Result<T, Fault>;
 

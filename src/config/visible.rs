@@ -40,6 +40,22 @@ pub fn visible_line(text: &str) -> Cow<'_, str> {
     changed(text, |c| c.is_control() || is_hidden(c), |c| c.is_control().then_some(' '))
 }
 
+/// The first line of `text` without control characters, cut after `most` characters.
+pub fn shortened(text: &str, most: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    let short: String = line.chars().take(most).map(visible_char).collect();
+    if short.chars().count() < text.trim_end().chars().count() { format!("{short}…") } else { short }
+}
+
+/// A terminal must not obey what a file says, nor show it in another order than it is read.
+pub(super) fn visible_char(c: char) -> char {
+    match c {
+        c if is_hidden(c) => '\u{fffd}',
+        c if c.is_control() => ' ',
+        c => c,
+    }
+}
+
 fn changed(text: &str, bad: impl Fn(char) -> bool, instead: impl Fn(char) -> Option<char>) -> Cow<'_, str> {
     if !text.contains(&bad) {
         return Cow::Borrowed(text);

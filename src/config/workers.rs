@@ -9,8 +9,8 @@ use super::check::{Checker, Field};
 use super::error::Fault;
 use super::key::{Shape, keys};
 use super::kinds::{Number, One, Time};
-use super::source::shortened;
 use super::values::{Read, wrong_type};
+use super::visible::shortened;
 
 /// The most workers that one app may have.
 pub const WORKERS_MOST: u32 = 1000;
