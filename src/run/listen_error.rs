@@ -1,7 +1,9 @@
 //! Why an address cannot be listened on: what, where, why, and what to do.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
 
 use super::holder::Holder;
 
@@ -151,11 +153,16 @@ pub enum ListenError {
         /// The call, in words.
         step: &'static str,
         /// The kernel's answer.
-        error: nix::errno::Errno,
+        error: Errno,
     },
 }
 
 impl ListenError {
+    /// How a step fails at the socket file `path`.
+    pub(super) fn at_socket(path: &Path, step: &'static str, error: Errno) -> ListenError {
+        ListenError::Failed { what: format!("unix:{}", path.display()), step, error }
+    }
+
     /// Whether it may be otherwise later, without any change of the configuration.
     pub(super) fn may_pass(&self) -> bool {
         matches!(

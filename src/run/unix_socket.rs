@@ -4,7 +4,6 @@
 //! for what ostlerd does before it has a loop.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::path::Path;
 use std::sync::Arc;
 
 use nix::errno::Errno;
@@ -20,14 +19,12 @@ mod folder;
 pub(super) mod removal;
 mod socket_path;
 
+pub(super) use folder::SocketFileId;
 use folder::{FileKind, Folder};
 pub(super) use socket_path::SocketPath;
 
 /// The mode of a socket file where the configuration does not say: an edge under another user can connect.
 const MODE: u32 = 0o666;
-
-/// Device and inode of a file.
-pub(super) type SocketFileId = (u64, u64);
 
 /// The file of a socket that is bound; removed when this is dropped, if it is still the same file.
 #[derive(Debug)]
@@ -63,8 +60,10 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         if !self.kept {
             let SocketFile { place, identity, folder, .. } = self;
-            let (place, folder) = (place.clone(), folder.take());
-            removal::begin(SocketFile { place, identity: *identity, folder, kept: true });
+            let file =
+                SocketFile { place: place.clone(), identity: *identity, folder: folder.take(), kept: true };
+            // What cannot be removed is found stale by whoever comes next.
+            removal::begin(place.path(), move || drop(file.remove()));
         }
     }
 }
@@ -139,9 +138,4 @@ fn clear_stale(folder: &Folder) -> Result<(), ListenError> {
         }
         Err(error) => Err(folder.failed("find out whether the socket file is stale", error)),
     }
-}
-
-/// How a step fails.
-fn failed(path: &Path, step: &'static str, error: Errno) -> ListenError {
-    ListenError::Failed { what: format!("unix:{}", path.display()), step, error }
 }

@@ -11,11 +11,13 @@ use nix::sys::socket::UnixAddr;
 use nix::sys::stat::{FchmodatFlags, FileStat, Mode, SFlag, fchmodat, fstat, fstatat};
 use nix::unistd::{Gid, Uid, UnlinkatFlags, fchownat, unlinkat};
 
-use super::{SocketFileId, failed};
 use crate::plan::Account;
 use crate::run::files;
 use crate::run::listen_error::ListenError;
 use crate::run::rights::as_whom;
+
+/// Device and inode of a file.
+pub(in crate::run) type SocketFileId = (u64, u64);
 
 /// A folder, and the name of a socket file in it.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Folder {
     }
 
     pub(super) fn failed(&self, step: &'static str, error: Errno) -> ListenError {
-        failed(&self.path, step, error)
+        ListenError::at_socket(&self.path, step, error)
     }
 
     /// With the rights that it was opened with.

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::{SocketFile, failed};
 use crate::run::files;
 use crate::run::listen_error::ListenError;
 
@@ -19,18 +18,16 @@ static UNDER_WAY: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
 
 static ENDED: Condvar = Condvar::new();
 
-/// Begins to remove a file.
-pub(super) fn begin(file: SocketFile) {
-    let path = file.place.path().to_owned();
-    *under_way().entry(path.clone()).or_default() += 1;
-    let ended = path.clone();
+/// Begins to remove the file at this path.
+pub(super) fn begin(path: &Path, remove: impl FnOnce() + Send + 'static) {
+    *under_way().entry(path.to_owned()).or_default() += 1;
+    let ended = path.to_owned();
     let begun = files::apart(move || {
-        // What cannot be removed is found stale by whoever comes next.
-        let _ = file.remove();
+        remove();
         end(&ended);
     });
     if begun.is_err() {
-        end(&path);
+        end(path);
     }
 }
 
@@ -51,7 +48,11 @@ pub(in crate::run) fn wait_for(path: &Path) -> Result<(), ListenError> {
     files::at(path);
     match wait_while(|all| all.contains_key(path)) {
         true => Ok(()),
-        false => Err(failed(path, "have the file of the socket before it removed", Errno::ETIMEDOUT)),
+        false => Err(ListenError::at_socket(
+            path,
+            "have the file of the socket before it removed",
+            Errno::ETIMEDOUT,
+        )),
     }
 }
 

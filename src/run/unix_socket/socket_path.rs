@@ -12,7 +12,6 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 
-use super::failed;
 use super::folder::{Folder, errno};
 use crate::config::{Listen, Origin};
 use crate::plan::Account;
@@ -69,7 +68,7 @@ impl SocketPath {
             return what(&self.opened(None)?);
         };
         let tried = as_whom(Some(user), || self.opened(Some(user)).and_then(|folder| what(&folder)));
-        match tried.map_err(|error| failed(&self.path, "become its user", errno(&error)))? {
+        match tried.map_err(|error| ListenError::at_socket(&self.path, "become its user", errno(&error)))? {
             Err(ListenError::Failed { error: Errno::EACCES | Errno::EPERM, .. }) => {}
             Err(ListenError::NoDirectory { .. }) if self.is_ours() => {}
             done => return done,
@@ -125,7 +124,7 @@ impl SocketPath {
         let (path, parent, ours) = (self.path.clone(), self.folder().to_owned(), self.ours.clone());
         match error {
             Errno::ENOENT | Errno::ENOTDIR => ListenError::NoDirectory { path, parent, ours },
-            error => failed(&path, "open its directory", error),
+            error => ListenError::at_socket(&path, "open its directory", error),
         }
     }
 }
