@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
-use ostler::run::{Arguments, CheckCaller, DaemonPaths, check, exec_stop_post, handover, launch, run};
+use ostler::run::{
+    Arguments, CheckCaller, DaemonPaths, check, exec_stop_post, handover, launch, launch_spec, run,
+};
 
 /// So long the end waits for what is being read or written still.
 const HANGING: Duration = Duration::from_secs(2);
@@ -14,7 +16,7 @@ const HANGING: Duration = Duration::from_secs(2);
 const THREADS_MOST: usize = 64;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|first| first == launch::ARGUMENT) {
+    if std::env::args_os().nth(1).is_some_and(|first| first == launch_spec::ARGUMENT) {
         return launch::main();
     }
     let arguments = match Arguments::try_parse() {

@@ -5,11 +5,12 @@ use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 
 use super::board_file;
+use super::children::Children;
 use super::files;
 use super::listeners::bound::inode_of;
 use super::listeners::{ListenerRecord, Listeners};
 use super::proc::{Stat, cgroup_of};
-use super::process::{Children, ProcessHandle};
+use super::process::ProcessHandle;
 use super::scoreboard::Scoreboard;
 use super::socket_activation::Passed;
 use super::state::WorkerRecord;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::launch::LaunchSpec;
-use super::process::{Children, Gate, ProcessHandle};
+use super::children::{Children, Gate};
+use super::launch_spec::LaunchSpec;
+use super::process::ProcessHandle;
 use super::scope::ScopeContents;
 use super::worker_process::launch_spec;
 use crate::plan::Blueprint;

@@ -10,8 +10,8 @@ use std::time::Duration;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use tokio::time::timeout;
 
-use super::launch::LaunchSpec;
-use super::process::Children;
+use super::children::Children;
+use super::launch_spec::LaunchSpec;
 use crate::plan::ProcessLimits;
 use crate::supervise::Exit;
 

@@ -10,8 +10,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::children::Children;
 use super::daemon_paths::DaemonPaths;
-use super::process::Children;
 use super::warm::Interpreters;
 use super::{health, identity, log_file, prepare, release_files};
 use crate::config::{self, AppConfig, AppName, Config, Edge};

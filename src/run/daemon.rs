@@ -5,12 +5,12 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::children::Children;
 use super::daemon_paths::DaemonPaths;
 use super::driver::Driver;
 use super::handover::{self, Handover};
 use super::journal::Journal;
 use super::orphans::Orphans;
-use super::process::Children;
 use super::scope::{Scopes, end};
 use super::scoreboard::monotonic_now;
 use super::shell::Shell;
@@ -21,7 +21,7 @@ use super::state::{self, State};
 use super::state_writer::StateWriter;
 use super::tables::Tables;
 use super::watch::Watch;
-use super::{check, files, health, inbox, listeners, prepare, reaper, threads};
+use super::{check, files, health, inbox, listeners, prepare, threads};
 use crate::config::{self, Address, AppName, Config, Problems, counted};
 use crate::control;
 use crate::observe::Status;
@@ -104,7 +104,7 @@ pub async fn run(paths: &DaemonPaths) -> Result<(), StartError> {
     let stored = passed.stored();
     let health = health::open(&config.health, &paths.runtime, &passed)?;
     Journal::detect().into_iter().for_each(|journal| children.use_journal(journal));
-    reaper::take_orphans(&children).map_err(failed_to("take orphans in", Path::new("ostlerd")))?;
+    children.take_orphans().map_err(failed_to("take orphans in", Path::new("ostlerd")))?;
 
     let (outbox, inbox) = inbox::pair();
     let changes = outbox.inbox.clone();

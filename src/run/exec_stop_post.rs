@@ -11,10 +11,10 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::adopt::Living;
+use super::children::Children;
 use super::daemon;
 use super::daemon_paths::DaemonPaths;
 use super::listeners::Listeners;
-use super::process::Children;
 use super::scope::end;
 use super::shell::Shell;
 use super::socket_activation::Passed;

@@ -16,8 +16,8 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::socket::{SockType, SockaddrStorage, getpeername, getsockname, getsockopt, sockopt};
 
 use super::captured::captured;
+use super::children::Children;
 use super::listeners::bound::inode_of;
-use super::process::Children;
 use super::state;
 use crate::supervise::Exit;
 

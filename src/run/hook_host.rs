@@ -14,10 +14,11 @@ use nix::sys::signal::Signal;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 
-use super::launch::LaunchSpec;
+use super::children::Children;
+use super::launch_spec::LaunchSpec;
 use super::listeners;
 use super::messages::last_words;
-use super::process::{Children, ProcessHandle};
+use super::process::ProcessHandle;
 use super::scope::ScopeContents;
 use super::wire::Wire;
 use super::worker_process::{launch_spec, start_interpreter};

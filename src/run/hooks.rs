@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::children::Children;
 use super::hook_host::{self, HookHost, HookPatience};
-use super::process::Children;
 use super::zygote::Parent;
 use crate::config::AppName;
 use crate::plan::Blueprint;

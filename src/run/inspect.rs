@@ -10,10 +10,11 @@ use serde::{Deserialize, Serialize};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 
+use super::children::Children;
 use super::inspection_error::InspectionError;
-use super::launch::LaunchSpec;
+use super::launch_spec::LaunchSpec;
 use super::messages::{last_words, shown};
-use super::process::{Children, ProcessHandle};
+use super::process::ProcessHandle;
 use super::scope::{Alone, ScopePurpose};
 use super::stand;
 use super::warm::Warm;

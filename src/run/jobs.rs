@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::captured::captured;
+use super::children::Children;
 use super::proc::cgroup_of;
-use super::process::Children;
 
 /// How long systemd may take to say.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -1,19 +1,18 @@
 //! The last steps before a program: `ostlerd __launch`, in a fresh process of one thread.
 //!
 //! Standard input is one end of a Unix socketpair that holds a single message: one byte, and as `SCM_RIGHTS`
-//! a memfd with the `Launch` as JSON followed by the program's descriptors. So nothing in the daemon is
+//! a memfd with the [`Launch`] as JSON followed by the program's descriptors. So nothing in the daemon is
 //! ever inheritable, and nothing but the message reaches the program. A second byte opens the gate: without it, where
 //! ostlerd has ended before it could write down that this process is there, nothing is run.
 //!
 //! Privileges are dropped before the first path is looked up: what the app's user may not read, enter or
 //! run is refused here as it would be to that user.
 
-use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use nix::errno::Errno;
@@ -22,57 +21,17 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, Gid, Uid};
-use serde::{Deserialize, Serialize};
 
-use super::scope::{ScopeSpec, enter};
+use super::launch_spec::{ARGUMENT, CONTROL, Launch, LaunchSpec};
+use super::scope::enter;
 use super::{launch_fds, log_file};
-use crate::plan::{Account, ProcessLimits};
-
-/// The first argument by which `ostlerd` becomes a launcher.
-pub const ARGUMENT: &str = "__launch";
-
-/// The program's descriptor on which a failed launch is reported, as the worker contract has it.
-pub const CONTROL: i32 = 5;
+use crate::plan::Account;
 
 /// Exit status where a step before the program failed.
 const CANNOT_RUN: i32 = 126;
 
 /// Exit status where the program is not there.
 const NOT_FOUND: i32 = 127;
-
-/// A program and everything that it finds when it starts; what is not here it does not get.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LaunchSpec {
-    /// The program's absolute path; nothing is searched.
-    pub program: PathBuf,
-    /// Its arguments, the zeroth (its name) among them.
-    pub argv: Vec<String>,
-    /// Its whole environment.
-    pub env: BTreeMap<String, String>,
-    /// Its working directory.
-    pub directory: PathBuf,
-    /// Its file mode mask.
-    pub umask: u32,
-    /// What the kernel limits of it; what is `None` is as ostlerd has it.
-    pub limits: ProcessLimits,
-    /// Whom it runs as; `None` keeps ostlerd's own.
-    pub account: Option<Account>,
-    /// Standard output and error, appended to, made with mode 0640 by the account; `None` is ostlerd's stderr.
-    pub log_file: Option<PathBuf>,
-    /// Whether set-user-id programs stay without effect.
-    pub no_new_privs: bool,
-    /// The scope of systemd's that it runs in, where there are any; `None` is ostlerd's own control group.
-    pub scope: Option<ScopeSpec>,
-}
-
-/// What the memfd holds.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Launch {
-    /// What to run.
-    pub(super) spec: LaunchSpec,
-    /// Which descriptor each of those that follow the memfd becomes.
-    pub(super) targets: Vec<i32>,
-}
 
 /// Why the program could not be run: for the control socket, and as an exit status.
 #[derive(Debug)]

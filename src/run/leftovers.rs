@@ -10,11 +10,11 @@ use std::time::Duration;
 use rustix::process::{Signal, pidfd_send_signal};
 use tokio::time::timeout;
 
+use super::children::Children;
 use super::mark::Mark;
 use super::migration::containment::{Member, all_ended};
 use super::migration::scan;
 use super::proc;
-use super::process::Children;
 
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::captured::captured;
-use super::process::Children;
+use super::children::Children;
 use super::scope;
 use crate::config::AppName;
 use crate::plan::Resources;

@@ -12,9 +12,10 @@ use std::time::Duration;
 use nix::sys::socket::{getsockopt, sockopt};
 use tokio::time::{Instant, timeout_at};
 
+use super::children::Children;
 use super::listeners;
 use super::proc;
-use super::process::{Children, ProcessHandle};
+use super::process::ProcessHandle;
 use crate::config::{AppName, Config, Listen, agreed, counted};
 use crate::supervise::StopSignal;
 

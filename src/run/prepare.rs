@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::children::Children;
 use super::inspect::Inspection;
 use super::inspected::{InspectedApp, InspectedApps, InspectedConfig, InspectionRecord};
 use super::inspection_error::InspectionError;
-use super::process::Children;
 use super::warm::Interpreters;
 use super::{files, identity, log_file, machine, release_files};
 use crate::config::{self, AppConfig, AppName, Config, Edge, Problems};

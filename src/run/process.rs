@@ -1,209 +1,19 @@
-//! Processes of ostlerd's own: started through the launcher, watched and signalled through a pidfd.
-//!
-//! Every child of the daemon is started here, so that [`Children`] knows it: the reaper takes any other dead
-//! child for an orphan that fell to ostlerd, and reaps it.
+//! A process of ostlerd's own: watched and signalled through a pidfd.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
 
 use nix::errno::Errno;
 use nix::libc;
 use nix::sys::signal::{Signal, killpg};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::journal::{Journal, Stream};
-use super::launch::{self, Launch, LaunchSpec};
-use super::mark::Mark;
-use super::scope::{ScopeContents, ScopeSpec, Scopes};
-use super::{launch_fds, memory_file};
-use crate::config::AppName;
-use crate::plan::Blueprint;
+use super::reaper::{Watched, wait_id};
 use crate::supervise::{Exit, StopSignal};
-
-/// The children that are watched by somebody, and how new ones are started. Clones are the same set, and may
-/// be held by any task.
-#[derive(Clone, Debug)]
-pub struct Children(Arc<ChildSet>);
-
-#[derive(Debug)]
-struct ChildSet {
-    launcher: PathBuf,
-    watched: Mutex<BTreeSet<i32>>,
-    takes_orphans: OnceLock<()>,
-    scopes: OnceLock<Scopes>,
-    journal: OnceLock<Journal>,
-    runtime_directory: OnceLock<PathBuf>,
-}
-
-impl Default for Children {
-    fn default() -> Self {
-        Children::new()
-    }
-}
-
-impl Children {
-    /// Children that the running program itself launches; it must be `ostlerd`.
-    pub fn new() -> Children {
-        // The link stays good when a package upgrade has replaced the file.
-        Children::launched_by(PathBuf::from("/proc/self/exe"))
-    }
-
-    /// Children that another `ostlerd` launches.
-    pub fn launched_by(launcher: PathBuf) -> Children {
-        let (watched, takes_orphans, scopes, journal, runtime_directory) = Default::default();
-        Children(Arc::new(ChildSet { launcher, watched, takes_orphans, scopes, journal, runtime_directory }))
-    }
-
-    /// Starts a program in a session of its own with each of `fds` at the number beside it, and no others.
-    ///
-    /// An error means that no process was made. That the program itself could not be run is told on
-    /// descriptor 5 and by an exit with 126 or 127.
-    pub fn spawn(&self, spec: &LaunchSpec, fds: &[(BorrowedFd<'_>, i32)]) -> io::Result<ProcessHandle> {
-        let (process, gate) = self.spawn_held(spec, fds)?;
-        gate.open();
-        Ok(process)
-    }
-
-    /// The same, but the program is not run before the gate is opened.
-    pub fn spawn_held(
-        &self,
-        spec: &LaunchSpec,
-        fds: &[(BorrowedFd<'_>, i32)],
-    ) -> io::Result<(ProcessHandle, Gate)> {
-        if fds.len() >= launch_fds::MOST {
-            let words = format!("{} descriptors are too many: at most {}", fds.len(), launch_fds::MOST - 1);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, words));
-        }
-        let order = Launch { spec: spec.clone(), targets: fds.iter().map(|(_, target)| *target).collect() };
-        let order = memory_file::sealed("ostler-launch", &serde_json::to_vec(&order)?)?;
-        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::Stream, None, SockFlag::SOCK_CLOEXEC)?;
-        let mut sent = vec![order.as_fd()];
-        sent.extend(fds.iter().map(|(fd, _)| *fd));
-        launch_fds::send(ours.as_fd(), &sent)?;
-        let child = Command::new(&self.0.launcher)
-            .arg(launch::ARGUMENT)
-            .env_clear()
-            .stdin(Stdio::from(theirs))
-            .spawn()?;
-        // Unreaped, the number is still this child's when its pidfd is made; std never reaps on drop.
-        let pid = child.id() as i32;
-        self.watched().insert(pid);
-        let process = ProcessHandle::of(pid, self.clone()).inspect_err(|_| {
-            let _ = nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL);
-            let _ = wait_id(libc::P_PID, pid as u32, libc::WEXITED);
-            self.watched().remove(&pid);
-        })?;
-        Ok((process, Gate(ours)))
-    }
-
-    /// Takes over a process that an earlier ostlerd started, if `is_it` still says so once it can no more be
-    /// mistaken for another.
-    pub(super) fn adopt(&self, pid: i32, is_it: impl Fn() -> bool) -> io::Result<Option<ProcessHandle>> {
-        let process = match ProcessHandle::of(pid, self.clone()) {
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
-            process => process?,
-        };
-        if !is_it() {
-            return Ok(None);
-        }
-        self.watched().insert(pid);
-        Ok(Some(process))
-    }
-
-    /// From now on, the processes of apps are started in scopes.
-    pub fn use_scopes(&self, scopes: Scopes) {
-        self.0.scopes.get_or_init(|| scopes);
-    }
-
-    /// Where the processes of apps are in scopes.
-    pub fn scopes(&self) -> Option<&Scopes> {
-        self.0.scopes.get()
-    }
-
-    /// The scope for a process of an app, where there are scopes: for [`LaunchSpec::scope`].
-    pub fn place(&self, app: &AppName, inhabitants: ScopeContents) -> Option<ScopeSpec> {
-        Some(self.scopes()?.place(app, inhabitants))
-    }
-
-    /// From now on, the processes of apps that are in no scope carry a mark, by which all that comes of them is found.
-    pub fn use_marks(&self, runtime_directory: &Path) {
-        self.0.runtime_directory.get_or_init(|| runtime_directory.to_owned());
-    }
-
-    /// The mark of an app's processes, where they are in no scope.
-    pub(super) fn mark(&self, app: &AppName) -> Option<Mark> {
-        let directory = self.0.runtime_directory.get().filter(|_| self.scopes().is_none())?;
-        Some(Mark::of(directory, app))
-    }
-
-    /// What an app's environment has beside its own variables.
-    pub(super) fn variables(&self, blueprint: &Blueprint) -> Vec<(String, String)> {
-        let stream = self.stream(blueprint).map(|stream| stream.variable());
-        let mark = self.mark(&blueprint.app).map(|mark| mark.variable());
-        stream.into_iter().chain(mark).collect()
-    }
-
-    /// From now on, the processes of apps print into this journal.
-    pub fn use_journal(&self, journal: Journal) {
-        self.0.journal.get_or_init(|| journal);
-    }
-
-    /// The journal that the processes of apps print into.
-    pub fn journal(&self) -> Option<&Journal> {
-        self.0.journal.get()
-    }
-
-    /// What a process of an app prints to, where that is neither its own file nor ostlerd's standard error.
-    pub(super) fn stream(&self, blueprint: &Blueprint) -> Option<Arc<Stream>> {
-        self.journal()?.stream(blueprint)
-    }
-
-    /// How many children are watched.
-    pub fn count(&self) -> usize {
-        self.watched().len()
-    }
-
-    /// From now on, dead children that nobody watches are reaped.
-    pub(super) fn take_orphans(&self) {
-        self.0.takes_orphans.get_or_init(|| ());
-    }
-
-    pub(super) fn takes_orphans(&self) -> bool {
-        self.0.takes_orphans.get().is_some()
-    }
-
-    pub(super) fn is_watched(&self, pid: i32) -> bool {
-        self.watched().contains(&pid)
-    }
-
-    fn watched(&self) -> MutexGuard<'_, BTreeSet<i32>> {
-        self.0.watched.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-}
-
-/// Holds a process back just before its program. Dropped unopened, also by the end of ostlerd, it ends the process.
-#[derive(Debug)]
-pub struct Gate(OwnedFd);
-
-impl Gate {
-    /// The gate of a process that waits for a byte on the other end of this socket.
-    pub(super) fn on(socket: OwnedFd) -> Gate {
-        Gate(socket)
-    }
-
-    /// Lets the program run. A process that is gone already is no error: whoever watches it hears of that.
-    pub fn open(self) {
-        let _ = nix::sys::socket::send(self.0.as_raw_fd(), b"g", nix::sys::socket::MsgFlags::MSG_NOSIGNAL);
-    }
-}
 
 /// A child, or a process that an earlier ostlerd started. Dropped before it has ended, it goes on, and is reaped as an orphan later.
 #[derive(Debug)]
@@ -211,16 +21,34 @@ pub struct ProcessHandle {
     pid: i32,
     pidfd: AsyncFd<OwnedFd>,
     exit: OnceLock<Exit>,
-    children: Children,
+    watched: Watched,
 }
 
 impl ProcessHandle {
-    fn of(pid: i32, children: Children) -> io::Result<ProcessHandle> {
+    /// A child that is not reaped yet, so that its number is its own.
+    pub(super) fn of(pid: i32, watched: &Watched) -> io::Result<ProcessHandle> {
         let number = rustix::process::Pid::from_raw(pid).ok_or(Errno::ESRCH)?;
         let pidfd = pidfd_open(number, PidfdFlags::empty())?;
         // SAFETY: the descriptor is owned by what is registered, and so stays open and the same.
         let pidfd = unsafe { AsyncFd::register_with_interest(pidfd, Interest::READABLE) }?;
-        Ok(ProcessHandle { pid, pidfd, exit: OnceLock::new(), children })
+        Ok(ProcessHandle { pid, pidfd, exit: OnceLock::new(), watched: watched.clone() })
+    }
+
+    /// A process that an earlier ostlerd started, if `is_it` still says so once it can no more be mistaken for another.
+    pub(super) fn adopt(
+        pid: i32,
+        watched: &Watched,
+        is_it: impl Fn() -> bool,
+    ) -> io::Result<Option<ProcessHandle>> {
+        let process = match ProcessHandle::of(pid, watched) {
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(None),
+            process => process?,
+        };
+        if !is_it() {
+            return Ok(None);
+        }
+        watched.insert(pid);
+        Ok(Some(process))
     }
 
     /// The process's number, to be shown and looked up; never to be signalled by.
@@ -249,8 +77,8 @@ impl ProcessHandle {
             Ok(Some((_, exit))) => exit,
             Ok(None) | Err(_) => Exit::Unknown,
         };
-        self.children.watched().remove(&self.pid);
-        super::reaper::sweep(&self.children);
+        self.watched.remove(self.pid);
+        self.watched.sweep();
         exit
     }
 
@@ -317,7 +145,7 @@ impl ProcessHandle {
         pid: i32,
         is_it: impl Fn() -> bool,
     ) -> io::Result<Option<ProcessHandle>> {
-        self.children.adopt(pid, is_it)
+        ProcessHandle::adopt(pid, &self.watched, is_it)
     }
 
     /// A copy of one of the process's descriptors.
@@ -354,7 +182,7 @@ impl ProcessHandle {
 impl Drop for ProcessHandle {
     fn drop(&mut self) {
         if self.exit.get().is_none() {
-            self.children.watched().remove(&self.pid);
+            self.watched.remove(self.pid);
         }
     }
 }
@@ -368,31 +196,5 @@ pub(super) fn named(signal: StopSignal) -> Option<Signal> {
         StopSignal::Abort => Some(Signal::SIGABRT),
         StopSignal::Kill => Some(Signal::SIGKILL),
         StopSignal::Cancel | StopSignal::Stacks | StopSignal::EndBackends => None,
-    }
-}
-
-/// `waitid`, with the statuses that nix does not take: an end by a real-time signal. `None` where nothing has
-/// ended and `WNOHANG` was given.
-pub(super) fn wait_id(
-    kind: libc::idtype_t,
-    id: u32,
-    flags: libc::c_int,
-) -> Result<Option<(i32, Exit)>, Errno> {
-    loop {
-        // SAFETY: siginfo_t is plain data for which all zeros are a value.
-        let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
-        // SAFETY: `info` is ours and large enough; the call keeps no pointer.
-        match Errno::result(unsafe { libc::waitid(kind, id, &mut info, flags) }) {
-            Err(Errno::EINTR) => continue,
-            Err(error) => return Err(error),
-            Ok(_) => {}
-        }
-        // SAFETY: a successful waitid has filled in the fields of SIGCHLD, or left them zero.
-        let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
-        return Ok((pid != 0).then_some(match info.si_code {
-            libc::CLD_EXITED => (pid, Exit::Code(status)),
-            libc::CLD_KILLED | libc::CLD_DUMPED => (pid, Exit::Signal(status)),
-            _ => (pid, Exit::Unknown),
-        }));
     }
 }

@@ -13,62 +13,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use serde::{Deserialize, Serialize};
-
 use crate::config::AppName;
 use crate::plan::{SLICE, scope_of, slice_of};
-use crate::supervise::GenerationId;
 
 mod alone;
 pub(super) mod enter;
 mod group;
 mod left;
+mod place;
 
 pub(super) use alone::Alone;
-pub use alone::ScopePurpose;
 pub use group::ControlGroup;
+pub(super) use group::ROOT;
 pub(super) use left::{end, end_left};
-
-/// Where control groups of version 2 are, as systemd mounts them.
-pub(super) const ROOT: &str = "/sys/fs/cgroup";
+pub use place::{ScopeContents, ScopePurpose, ScopeSpec};
 
 /// From this version of systemd on a scope is stopped for one process that runs out of memory, unless told otherwise.
 const KNOWS_OOM_POLICY: u32 = 253;
-
-/// What a scope is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScopeContents {
-    /// The workers of a generation.
-    Generation(GenerationId),
-    /// The app's migration; there is one at a time.
-    Migration,
-    /// The commands that run after a rollout, one after the other.
-    PostDeploy,
-    /// One process of no generation, with its number: each of them has a scope of its own.
-    Alone(ScopePurpose, u64),
-}
-
-/// A scope that a process is to be in before its program runs; made where it is not there yet.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ScopeSpec {
-    /// The scope's name.
-    pub unit: String,
-    /// The slice that it is in.
-    pub slice: String,
-    /// The unit that a power-off stops before it.
-    pub before: String,
-    /// Its control group.
-    pub group: PathBuf,
-    /// Whether systemd has to be told that one process out of memory is not the end of all.
-    pub oom_policy: bool,
-}
-
-impl ScopeSpec {
-    /// Its control group as `/proc/PID/cgroup` names it.
-    pub(super) fn cgroup(&self) -> String {
-        ControlGroup::new(self.group.clone()).cgroup()
-    }
-}
 
 /// Why there are no scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -202,6 +163,7 @@ fn version_of(text: &str) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::supervise::GenerationId;
 
     fn scopes() -> Scopes {
         Scopes { service: "ostler.service".to_owned(), oom_policy: false }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::children::{Children, Gate};
 use super::daemon_paths::DaemonPaths;
 use super::hooks::HookHosts;
 use super::inbox::{AllDone, Outbox};
@@ -19,7 +20,6 @@ use super::listeners::{Done, Listeners};
 use super::memory_kills::Killings;
 use super::migration::Migrations;
 use super::proc::rss;
-use super::process::{Children, Gate};
 use super::releases::Releases;
 use super::scope::end;
 use super::scoreboard::{Scoreboard, Slot, monotonic_now};

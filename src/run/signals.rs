@@ -23,7 +23,7 @@ pub enum Arrived {
     TtyIn,
     /// SIGTTOU.
     TtyOut,
-    /// SIGCHLD: a child has ended, see [`sweep`](super::reaper::sweep).
+    /// SIGCHLD: a child has ended, see [`sweep`](super::children::Children::sweep).
     ChildEnded,
 }
 

@@ -19,10 +19,11 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
+use super::children::Children;
 use super::inspect::{Inspection, KilledOnDrop, inspect_fresh, inspect_warm};
 use super::inspection_error::InspectionError;
-use super::launch::LaunchSpec;
-use super::process::{Children, ProcessHandle};
+use super::launch_spec::LaunchSpec;
+use super::process::ProcessHandle;
 use super::scope::{Alone, ScopePurpose};
 use super::wire::Wire;
 use super::worker_process::start_interpreter;

@@ -16,7 +16,7 @@ use tokio::net::UnixStream;
 
 use super::boot_report::BootReport;
 use super::credentials::receive;
-use super::launch::CONTROL;
+use super::launch_spec::CONTROL;
 use super::listeners::bound::inode_of;
 use super::messages::Messages;
 use super::process::ProcessHandle;

@@ -15,12 +15,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
 use super::boot_report::{BootReport, ORDERS};
-use super::launch::{CONTROL, LaunchSpec};
+use super::children::{Children, Gate};
+use super::launch_spec::{CONTROL, LaunchSpec};
 use super::listeners::Listeners;
 use super::listeners::bound::Bound;
 use super::memory_file;
 use super::messages::{last_words, shown};
-use super::process::{Children, Gate, ProcessHandle};
+use super::process::ProcessHandle;
 use super::scope::ScopeContents;
 use super::scoreboard::{Scoreboard, Slot, WatchedSlot};
 use super::stand;

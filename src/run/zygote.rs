@@ -19,15 +19,16 @@ use nix::unistd::geteuid;
 use tokio::net::UnixStream;
 
 use super::boot_report::BootReport;
+use super::children::{Children, Gate};
 use super::credentials;
 use super::files;
-use super::launch::LaunchSpec;
 use super::launch_fds;
+use super::launch_spec::LaunchSpec;
 use super::listeners;
 use super::listeners::bound::Bound;
 use super::messages::{Messages, last_words};
 use super::proc::{cgroup_of, users_of};
-use super::process::{Children, Gate, ProcessHandle};
+use super::process::ProcessHandle;
 use super::scope::ScopeContents;
 use super::scoreboard::{Scoreboard, Slot};
 use super::wire::{self, Wire};

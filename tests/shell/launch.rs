@@ -122,7 +122,7 @@ async fn a_log_file_is_appended_to_and_belongs_to_the_account() {
     assert_eq!(meta.uid(), spec.account.map_or(nix::unistd::geteuid().as_raw(), |account| account.uid));
 }
 
-async fn refused(spec: &ostler::run::launch::LaunchSpec) -> (String, Exit) {
+async fn refused(spec: &ostler::run::launch_spec::LaunchSpec) -> (String, Exit) {
     let (told, exit) = run(spec, &[]).await;
     let told: serde_json::Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{told:?}"));
     assert_eq!((&told["event"], &told["stage"]), (&"failed".into(), &"launch".into()));

@@ -3,7 +3,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 
 use nix::sys::signal::Signal;
-use ostler::run::process::{Children, ProcessHandle};
+use ostler::run::children::Children;
+use ostler::run::process::ProcessHandle;
 use ostler::supervise::{Exit, StopSignal};
 
 use crate::support::{children, end, lives, python, run, shell, soon, until};

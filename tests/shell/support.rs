@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ostler::plan::Account;
-use ostler::run::launch::LaunchSpec;
-use ostler::run::process::{Children, ProcessHandle};
+use ostler::run::children::Children;
+use ostler::run::launch_spec::LaunchSpec;
+use ostler::run::process::ProcessHandle;
 use ostler::supervise::Exit;
 
 use crate::program;

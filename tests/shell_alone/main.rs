@@ -13,9 +13,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, raise};
-use ostler::run::launch::LaunchSpec;
-use ostler::run::process::Children;
-use ostler::run::reaper;
+use ostler::run::children::Children;
+use ostler::run::launch_spec::LaunchSpec;
 use ostler::run::signals::{Arrived, Signals};
 use ostler::supervise::Exit;
 
@@ -71,8 +70,8 @@ fn orphans_are_reaped_and_watched_children_are_left_to_their_watchers() {
     let _alone = alone();
     runtime().block_on(async {
         let children = children();
-        assert_eq!(reaper::sweep(&children), 0);
-        reaper::take_orphans(&children).unwrap();
+        assert_eq!(children.sweep(), 0);
+        children.take_orphans().unwrap();
         let mut signals = Signals::listen().unwrap();
         let (ours, theirs) = UnixStream::pair().unwrap();
         // The grandchild outlives its parent, falls to us, and ends when its standard input does.
@@ -87,14 +86,14 @@ fn orphans_are_reaped_and_watched_children_are_left_to_their_watchers() {
 
         // Dead, watched and not yet waited for: the sweep leaves it.
         soon(process.ended()).await;
-        assert_eq!(reaper::sweep(&children), 0);
+        assert_eq!(children.sweep(), 0);
         assert_eq!(soon(process.wait()).await, Exit::Code(0));
         assert_eq!(child_pids(), [grandchild]);
 
         drop(gate);
         while !child_pids().is_empty() {
             if soon(signals.next()).await == Arrived::ChildEnded {
-                reaper::sweep(&children);
+                children.sweep();
             }
         }
 
@@ -103,7 +102,7 @@ fn orphans_are_reaped_and_watched_children_are_left_to_their_watchers() {
         drop(process);
         while !child_pids().is_empty() {
             if soon(signals.next()).await == Arrived::ChildEnded {
-                reaper::sweep(&children);
+                children.sweep();
             }
         }
         nix::sys::prctl::set_child_subreaper(false).unwrap();

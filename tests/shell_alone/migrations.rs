@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use ostler::plan::{Blueprint, Budgets, Database, Fingerprint, Migrate, MigrateCommand, WorkerClass};
 use ostler::run::migration::Migrations;
-use ostler::run::reaper;
 use ostler::supervise::{Event, MigrationFact, MigrationOrder, Opening, RunId, StopSignal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -65,7 +64,7 @@ fn migrations_leave_no_descriptor_and_no_zombie() {
     std::fs::create_dir(folder.path().join("state")).unwrap();
     runtime().block_on(async {
         let children = children();
-        reaper::take_orphans(&children).unwrap();
+        children.take_orphans().unwrap();
         let (sender, mut facts) = unbounded_channel();
         let state = folder.path().join("state");
         let mut migrations = Migrations::new(children.clone(), &state, folder.path(), sender);
@@ -88,7 +87,7 @@ fn migrations_leave_no_descriptor_and_no_zombie() {
         drop(migrations);
         soon(async {
             while !child_pids().is_empty() {
-                reaper::sweep(&children);
+                children.sweep();
                 tokio::task::yield_now().await;
             }
         })

@@ -1,14 +1,13 @@
 //! What each signal to ostlerd asks for.
 
 use super::Driver;
-use crate::run::reaper;
 use crate::run::signals::Arrived;
 use crate::supervise::Command;
 
 impl Driver {
     pub(super) fn signalled(&mut self, signal: Arrived) {
         match signal {
-            Arrived::ChildEnded => drop(reaper::sweep(self.shell.children())),
+            Arrived::ChildEnded => drop(self.shell.children().sweep()),
             Arrived::Hangup => {
                 tracing::info!("SIGHUP: reading the configuration anew");
                 self.unasked(Command::Hangup);

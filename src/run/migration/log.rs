@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::plan::{Blueprint, ProcessLimits};
-use crate::run::launch::LaunchSpec;
-use crate::run::process::Children;
+use crate::run::children::Children;
+use crate::run::launch_spec::LaunchSpec;
 use crate::run::scope::{Alone, ScopePurpose};
 
 /// So many lines may come at once, and so many a second in the long run.

@@ -47,8 +47,8 @@ pub(super) use {history::law_of_history, output::law_of_output, scan::law_of_nam
 use opening::Turns;
 use pending::PendingCheck;
 
+use super::children::Children;
 use super::machine;
-use super::process::Children;
 use super::tables::Tables;
 use crate::config::AppName;
 use crate::plan::Account;

@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use super::database::{self, DatabaseHandle, DatabasePatience, DatabaseTask};
 use crate::migrate::{MigrateOrders, WatchOrder};
 use crate::plan::Blueprint;
+use crate::run::children::Children;
 use crate::run::proc;
-use crate::run::process::Children;
 use crate::supervise::{MigrationFact, Trouble, TroubleKind};
 
 /// The longest turn: whoever takes longer goes on beside the next.

@@ -12,8 +12,8 @@ use super::opening::{self, Turns};
 use crate::config::AppName;
 use crate::migrate::{MigrateMode, MigrateOrders, Names, Serving};
 use crate::plan::{Blueprint, Database, Migrate, Refusal};
+use crate::run::children::Children;
 use crate::run::prepare;
-use crate::run::process::Children;
 use crate::supervise::{MigrationFact, Opened, Outcome, RunId, Trouble, TroubleKind};
 
 /// Whom to ask, and where.

@@ -19,7 +19,7 @@ use super::serving;
 use crate::config::AppName;
 use crate::migrate::{MigrateMode, MigrateOrders, Names, Serving, WatchOrder};
 use crate::plan::{Blueprint, MigrateCommand};
-use crate::run::process::Children;
+use crate::run::children::Children;
 use crate::supervise::{
     Event, Exit, GenerationId, HistoryEntry, MigrationFact, Opened, Opening, Pending, Record, Report, RunId,
     Step, StopSignal, Trouble, TroubleKind,

@@ -12,15 +12,16 @@ use nix::sys::socket::{
 use tokio::time::timeout;
 
 use crate::plan::Blueprint;
+use crate::run::children::Children;
 use crate::run::memory_file;
 use crate::run::messages::last_words;
-use crate::run::process::{Children, ProcessHandle};
+use crate::run::process::ProcessHandle;
 use crate::run::scope::ScopeContents;
 use crate::run::wire::Wire;
 use crate::run::worker_process::{
     FIRST_LISTENER, SCOREBOARD, launch_spec, probe_order, proof, start_interpreter,
 };
-use crate::run::{launch::LaunchSpec, stand};
+use crate::run::{launch_spec::LaunchSpec, stand};
 use crate::supervise::{Exit, GenerationId, LastWords, Proof, Tolerance};
 use crate::worker::{ListenerAddress, ListenerOrder, Message, Orders, SLOT_SIZE, SlotRange, bundle};
 

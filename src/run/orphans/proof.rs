@@ -11,12 +11,12 @@ use rustix::fs::{FileType, Statx};
 
 use super::super::adopt::SCOREBOARD;
 use super::super::board_file::{self, BoardFileId, Left};
+use super::super::children::Children;
 use super::super::environ;
 use super::super::files;
 use super::super::identity;
 use super::super::mark::Mark;
 use super::super::proc::{Stat, cgroup_of, users_of};
-use super::super::process::Children;
 use super::super::scope::{ROOT, group_of};
 use crate::config::{AppName, Config};
 use crate::plan::slice_of;

@@ -3,33 +3,14 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{ControlGroup, ScopeContents, ScopeSpec, end};
+use super::group::ControlGroup;
+use super::left::end;
+use super::place::{ScopeContents, ScopePurpose, ScopeSpec};
 use crate::config::AppName;
-use crate::run::process::Children;
+use crate::run::children::Children;
 
 /// How many there were in this ostlerd: no two have the same name.
 static COUNT: AtomicU64 = AtomicU64::new(0);
-
-/// What such a process is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ScopePurpose {
-    /// It watches one of the app's databases.
-    Database,
-    /// It reads the app's settings.
-    Settings,
-    /// It writes what a command prints into the app's log file.
-    Log,
-}
-
-impl ScopePurpose {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            ScopePurpose::Database => "database",
-            ScopePurpose::Settings => "settings",
-            ScopePurpose::Log => "log",
-        }
-    }
-}
 
 /// The scope of one process. Where there are no scopes it is nothing, and there is nothing to end.
 #[derive(Clone, Debug)]
@@ -53,7 +34,7 @@ impl Alone {
         Alone(None)
     }
 
-    /// For [`LaunchSpec::scope`](crate::run::launch::LaunchSpec::scope).
+    /// For [`LaunchSpec::scope`](crate::run::launch_spec::LaunchSpec::scope).
     pub(in crate::run) fn place(&self) -> Option<ScopeSpec> {
         self.0.clone()
     }

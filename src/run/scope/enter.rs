@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::{ScopeSpec, group};
+use super::group::{self, ControlGroup};
+use super::place::ScopeSpec;
 
 /// Asks systemd for a scope and becomes a program in it.
 pub(super) const SYSTEMD_RUN: &str = "/usr/bin/systemd-run";
@@ -58,7 +59,7 @@ fn join_beside(first: &mut Child, place: &ScopeSpec) -> Result<(), String> {
     let began = Instant::now();
     while began.elapsed() < LIMIT {
         // The group may be there before its process: it is looked at who is in it, and then nobody takes it away.
-        if group::ControlGroup::new(place.group.clone()).members().contains(&(first.id() as i32)) {
+        if ControlGroup::new(place.group.clone()).members().contains(&(first.id() as i32)) {
             return match group::join(&place.group) {
                 Ok(true) => Ok(()),
                 Ok(false) => Err("it was gone at once".to_owned()),

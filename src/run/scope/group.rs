@@ -11,6 +11,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{Instant, sleep, timeout_at};
 
+/// Where control groups of version 2 are, as systemd mounts them.
+pub(in crate::run) const ROOT: &str = "/sys/fs/cgroup";
+
 /// The kernel says at once when a group is empty; this is for what goes past it.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -28,7 +31,7 @@ impl ControlGroup {
 
     /// Its control group as `/proc/PID/cgroup` names it.
     pub(in crate::run) fn cgroup(&self) -> String {
-        let below = self.path.strip_prefix(super::ROOT).unwrap_or(&self.path);
+        let below = self.path.strip_prefix(ROOT).unwrap_or(&self.path);
         Path::new("/").join(below).display().to_string()
     }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tokio::time::Instant;
 
-use super::ControlGroup;
-use crate::run::process::Children;
+use super::group::ControlGroup;
+use crate::run::children::Children;
 
 /// From SIGTERM to SIGKILL.
 const GRACE: Duration = Duration::from_secs(2);
