@@ -3,8 +3,9 @@
 use crate::config::counted;
 use crate::observe::background::{background_tone, background_words};
 use crate::observe::traceback::brief;
-use crate::observe::words::{app_word, drain_words, worker_tone, worker_word, zygote_words};
+use crate::observe::words::{app_word, worker_tone, worker_word};
 use crate::observe::{AppStatus, ConfigStatus, Status, Topic, WorkerStatus, notes};
+use crate::observe::{drain_words, zygote_words};
 use crate::supervise::{LastWords, WorkerState};
 
 use super::screen::{Colour, Screen, bytes, duration, one_line, plain};

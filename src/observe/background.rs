@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ShellFacts;
+use super::facts::ShellFacts;
 use super::words::{Tone, bytes, duration};
 use crate::config::counted;
 use crate::supervise::{AppView, BackgroundView, GenerationId, ProcessId, Role, WorkerState};

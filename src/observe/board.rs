@@ -2,12 +2,12 @@
 //! `ostler top` are made from it. Pure.
 
 use super::background::{BackgroundStatus, background_tone, background_words};
+use super::drain::drain_words;
 use super::health::{all_busy, queue_fills};
 use super::notes::{Note, notes};
 use super::traceback::brief;
-use super::words::{
-    Tone, app_word, bytes, drain_words, duration, one_line, plain, worker_tone, worker_word, zygote_words,
-};
+use super::words::{Tone, app_word, bytes, duration, one_line, plain, worker_tone, worker_word};
+use super::zygote::zygote_words;
 use super::{AppStatus, Status, Trend, WorkerStatus};
 use crate::config::{AppName, counted};
 use crate::supervise::{ProcessId, WorkerState};

@@ -1,18 +1,17 @@
 //! What `ostler status --json` prints: the one public form of the view. Fields are added, never renamed.
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
 use serde::{Deserialize, Serialize};
 
 use super::MigrationStatus;
 use super::background::{self, BackgroundStatus};
+use super::drain::DrainStatus;
+use super::facts::{ConfigStatus, QueueStatus, ShellFacts};
 use super::output::Output;
+use super::zygote::{self, ZygoteStatus};
 use crate::config::AppName;
-use crate::plan::{Preload, Readiness};
 use crate::supervise::{
-    AppState, AppView, GenerationId, LastMigration, LastRollout, LastWords, ProcessId, ProcessView, Proof,
-    Role, RolloutView, ScalingView, View, WorkerState,
+    AppState, AppView, GenerationId, LastMigration, LastRollout, LastWords, ProcessId, Proof, RolloutView,
+    ScalingView, View, WorkerState,
 };
 
 /// The machine as `status` shows it.
@@ -31,36 +30,6 @@ pub struct Status {
     pub config: ConfigStatus,
     /// Every app, by name.
     pub apps: Vec<AppStatus>,
-}
-
-/// A drain of the machine.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DrainStatus {
-    /// How long readiness has failed.
-    pub since_seconds: f64,
-    /// How long until the edge has noticed; 0 once it has.
-    pub edge_wait_seconds: f64,
-    /// How long until it ends by itself; `None` where `ostler undrain` ends it.
-    pub ends_in_seconds: Option<f64>,
-    /// Whether ostlerd ends after it.
-    pub stopping: bool,
-}
-
-/// Whether what is on disk is what runs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ConfigStatus {
-    /// False where the files, when last read, were refused; the plan before them stays in force.
-    pub valid: bool,
-    /// The main file.
-    pub file: String,
-    /// Why it was refused.
-    pub problem: Option<String>,
-    /// Keys that are in force only after a restart of ostlerd.
-    #[serde(default)]
-    pub needs_restart: Vec<String>,
-    /// Where health should be answered and is not: another process has the address.
-    #[serde(default)]
-    pub unanswered: Vec<String>,
 }
 
 /// One app.
@@ -187,17 +156,6 @@ pub struct AppHealth {
     pub queues: Vec<QueueStatus>,
 }
 
-/// The connections that wait at one listener.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueueStatus {
-    /// Which.
-    pub listener: String,
-    /// How many wait for a worker.
-    pub waiting: u32,
-    /// How many the kernel lets wait.
-    pub limit: u32,
-}
-
 /// One worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WorkerStatus {
@@ -224,80 +182,6 @@ pub struct WorkerStatus {
     pub keeps_idle_seconds: Option<f64>,
 }
 
-/// A process that has loaded the app, or gunicorn's settings, to fork workers from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ZygoteStatus {
-    /// Its name.
-    pub id: ProcessId,
-    /// Its process; `None` between the decision to start it and its start.
-    pub pid: Option<i32>,
-    /// Its generation.
-    pub generation: GenerationId,
-    /// What it loads: `app`, or `settings`.
-    #[serde(default)]
-    pub loads: Preload,
-    /// Whether it has loaded that and forks.
-    pub ready: bool,
-    /// Resident memory.
-    pub rss_bytes: Option<u64>,
-    /// Since its start.
-    pub age_seconds: f64,
-}
-
-/// What the shell adds to the view.
-#[derive(Clone, Debug, Default)]
-pub struct ShellFacts {
-    /// The process of each worker.
-    pub pids: BTreeMap<ProcessId, i32>,
-    /// Resident memory of those that the core has not been told of yet.
-    pub memory: BTreeMap<ProcessId, u64>,
-    /// Of each app: listeners, directory, what it runs.
-    pub apps: BTreeMap<AppName, AppFacts>,
-    /// The files.
-    pub config: ConfigStatus,
-    /// When each app counts as ready, as configured: for those that could not be prepared.
-    pub readiness: BTreeMap<AppName, Readiness>,
-    /// Whether processes without a file of their own print to the journal.
-    pub journal: bool,
-}
-
-/// What the shell knows of one app.
-#[derive(Clone, Debug, Default)]
-pub struct AppFacts {
-    /// Where it listens.
-    pub listeners: Vec<String>,
-    /// Connections that wait, of each listener that the kernel tells of.
-    pub queues: Vec<QueueStatus>,
-    /// Its release.
-    pub release: ReleaseChange,
-}
-
-/// A release, against what the serving generation was made from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ReleaseChange {
-    /// No change is known.
-    #[default]
-    AsItWas,
-    /// The link points elsewhere now.
-    Moved(PathBuf),
-    /// Files in it were written, added or removed.
-    Changed,
-}
-
-impl ReleaseChange {
-    fn note(&self, app: &AppName, generation: Option<GenerationId>) -> Option<String> {
-        let generation = generation?;
-        let remedy = format!("`ostler restart {app}` brings it in");
-        match self {
-            ReleaseChange::AsItWas => None,
-            ReleaseChange::Moved(to) => Some(format!("the release is now {}; {remedy}", to.display())),
-            ReleaseChange::Changed => {
-                Some(format!("the release has changed since generation {generation} was made; {remedy}"))
-            }
-        }
-    }
-}
-
 impl Status {
     /// The picture that `view` and `facts` give together.
     pub fn new(view: &View, facts: &ShellFacts) -> Status {
@@ -305,12 +189,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             draining: view.draining,
-            drain: view.drain.map(|drain| DrainStatus {
-                since_seconds: drain.since.as_secs_f64(),
-                edge_wait_seconds: drain.edge_wait.as_secs_f64(),
-                ends_in_seconds: drain.ends_in.map(|left| left.as_secs_f64()),
-                stopping: drain.stopping,
-            }),
+            drain: view.drain.map(DrainStatus::from),
             config: facts.config.clone(),
             apps: view.apps.iter().map(|app| app_status(app, facts)).collect(),
         }
@@ -370,22 +249,9 @@ fn app_status(app: &AppView, facts: &ShellFacts) -> AppStatus {
                 keeps_idle_seconds: worker.keeps_idle.map(|limit| limit.as_secs_f64()),
             })
             .collect(),
-        zygotes: app.processes.iter().filter_map(|process| zygote(process, facts)).collect(),
+        zygotes: app.processes.iter().filter_map(|process| zygote::of(process, facts)).collect(),
         processes: background::of(app, facts),
     }
-}
-
-fn zygote(process: &ProcessView, facts: &ShellFacts) -> Option<ZygoteStatus> {
-    let Role::Zygote(loads) = process.role else { return None };
-    Some(ZygoteStatus {
-        id: process.id,
-        pid: facts.pids.get(&process.id).copied(),
-        generation: process.generation,
-        loads,
-        ready: process.state == WorkerState::Ready,
-        rss_bytes: process.rss,
-        age_seconds: process.age.as_secs_f64(),
-    })
 }
 
 /// Of all queues together; `None` where none is known.

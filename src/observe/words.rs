@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{DrainStatus, ZygoteStatus};
 use crate::config::{counted, visible};
-use crate::plan::Preload;
 use crate::supervise::{AppState, PhaseView, RolloutView, ScalingView, WorkerState};
 
 /// How something is to be taken; a colour where there are colours.
@@ -65,20 +63,6 @@ pub fn bytes(count: u64) -> String {
     if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
 }
 
-/// `draining since 2m05s: readiness fails; the edge notices within 3.0s; ends by itself in 10m`
-pub fn drain_words(drain: &DrainStatus) -> String {
-    let mut words = format!("draining since {}: readiness fails", duration(drain.since_seconds));
-    if drain.edge_wait_seconds > 0.0 {
-        words.push_str(&format!("; the edge notices within {}", duration(drain.edge_wait_seconds)));
-    }
-    match (drain.stopping, drain.ends_in_seconds) {
-        (true, _) => words.push_str("; ostlerd stops after it"),
-        (false, Some(left)) => words.push_str(&format!("; ends by itself in {}", duration(left))),
-        (false, None) => words.push_str("; `ostler undrain` ends it"),
-    }
-    words
-}
-
 /// `rollout to g8: replacing workers, 2 of 4 ready`
 pub fn rollout_words(rollout: &RolloutView) -> String {
     let to = rollout.generation.map(|id| format!(" to {id}")).unwrap_or_default();
@@ -104,20 +88,6 @@ pub fn scaling_words(scaling: &ScalingView) -> String {
         (false, Some(last)) => format!("{range}; {last}"),
         (false, None) => range,
     }
-}
-
-/// `w8 of g7: pid 808, 2m05s old, 96.0 MiB, workers are forked from it`
-pub fn zygote_words(zygote: &ZygoteStatus) -> String {
-    let none = || "-".to_owned();
-    let pid = zygote.pid.map_or_else(none, |pid| pid.to_string());
-    let memory = zygote.rss_bytes.map_or_else(none, bytes);
-    let ZygoteStatus { id, generation, loads, .. } = zygote;
-    let state = match (zygote.ready, loads) {
-        (false, _) => format!("it loads {}", loads.what()),
-        (true, Preload::App) => "workers are forked from it".to_owned(),
-        (true, _) => format!("workers are forked from it, which has loaded {}", loads.what()),
-    };
-    format!("{id} of {generation}: pid {pid}, {} old, {memory}, {state}", duration(zygote.age_seconds))
 }
 
 /// How an app is, in a word.
