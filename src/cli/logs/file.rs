@@ -4,8 +4,8 @@ use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use super::arguments::{LineLimit, Logs};
 use super::program::{self, LogProgram};
-use super::{LineLimit, Logs};
 use crate::cli::error::VerbError;
 use crate::cli::screen::complain;
 use crate::config::{AppName, open_regular};

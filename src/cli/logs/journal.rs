@@ -5,8 +5,8 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::arguments::{LineLimit, Logs, ProcessFilter};
 use super::program::{self, LogProgram};
-use super::{LineLimit, Logs, ProcessFilter};
 use crate::cli::error::VerbError;
 use crate::cli::screen::{complain, plain};
 use crate::config::AppName;
