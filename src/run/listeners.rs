@@ -24,10 +24,9 @@ mod files;
 mod refusing;
 
 pub use bound::{Bound, SocketName};
-use bound::{Entry, failed, inode_of, name_of, start};
+use bound::{Entry, entry_of, failed, inode_of, name_of, start};
 pub use files::Done;
 pub(super) use files::{FileOrder, carry_out};
-use refusing::entry_of;
 
 /// A connection that sends nothing is handed to a worker after this many seconds all the same.
 const DEFER_ACCEPT_SECONDS: libc::c_int = 30;

@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 use nix::libc;
-use nix::sys::socket::{Backlog, SockaddrLike, SockaddrStorage, getsockname, listen, setsockopt, sockopt};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{
+    Backlog, SockaddrLike, SockaddrStorage, getsockname, getsockopt, listen, setsockopt, sockopt,
+};
 
 use crate::config::{Address, Listen, Origin};
 use crate::run::holder::holder_of;
@@ -135,4 +138,16 @@ pub(super) fn name_of(fd: BorrowedFd<'_>, wanted: &Listen) -> Result<SocketName,
 
 pub(super) fn failed(wanted: &Listen, step: &'static str, error: Errno) -> ListenError {
     ListenError::Failed { what: wanted.address.to_string(), step, error }
+}
+
+/// As a socket is found.
+pub(super) fn entry_of(fd: BorrowedFd<'_>) -> Entry {
+    // Of listening sockets those of the Unix family alone go on as such when they are shut down.
+    let is_shut = PollFlags::from_bits_retain(libc::POLLRDHUP);
+    let mut ended = [PollFd::new(fd, is_shut)];
+    match getsockopt(&fd, sockopt::AcceptConn) {
+        Ok(true) if poll(&mut ended, PollTimeout::ZERO) == Ok(1) => Entry::Ended,
+        Ok(true) => Entry::Open,
+        _ => Entry::Refused,
+    }
 }

@@ -7,8 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::bound::{Bound, Entry, failed, name_of, start};
-use super::refusing::entry_of;
+use super::bound::{Bound, Entry, entry_of, failed, name_of, start};
 use super::{ListenError, Listeners};
 use crate::config::{Address, AppName, Listen, Origin};
 use crate::plan::Account;

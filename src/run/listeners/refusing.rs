@@ -4,15 +4,15 @@
 //! A TCP listener can be taken out of listening and be put back. A Unix socket cannot: another one takes its place. One
 //! that systemd holds stays as it is: systemd would take it for broken when ostlerd ends.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{Shutdown, getsockopt, setsockopt, shutdown, sockopt};
+use nix::sys::socket::{Shutdown, setsockopt, shutdown, sockopt};
 
-use super::bound::{Bound, Entry, SocketName, failed, start};
-use super::{ListenError, Listeners};
+use super::Listeners;
+use super::bound::{Bound, Entry, SocketName, entry_of, failed, start};
 use crate::config::Address;
+use crate::run::listen_error::ListenError;
 
 /// What came of refusing.
 #[derive(Debug, Default)]
@@ -65,18 +65,6 @@ impl Listeners {
             (bound.entry, any) = (Entry::Open, true);
         }
         Ok(any)
-    }
-}
-
-/// As a socket is found.
-pub(super) fn entry_of(fd: BorrowedFd<'_>) -> Entry {
-    // Of listening sockets those of the Unix family alone go on as such when they are shut down.
-    let is_shut = PollFlags::from_bits_retain(nix::libc::POLLRDHUP);
-    let mut ended = [PollFd::new(fd, is_shut)];
-    match getsockopt(&fd, sockopt::AcceptConn) {
-        Ok(true) if poll(&mut ended, PollTimeout::ZERO) == Ok(1) => Entry::Ended,
-        Ok(true) => Entry::Open,
-        _ => Entry::Refused,
     }
 }
 
