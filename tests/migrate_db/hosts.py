@@ -104,29 +104,27 @@ class Host:
         return True
 
 
-def nothing_runs_twice(place, project, rows, forget, seconds):
+def nothing_runs_twice(place, project, rows, forget):
     """Two hosts deploy in turns and die at random moments; `rows()` are the names of what was done, `forget(name)` puts
     right by hand what is half done: it is applied, whatever it did."""
     drawn = random.Random(place.number)
     hosts = [Host(place, "web1"), Host(place, "web2")]
-    limit, rounds, dirty = time.monotonic() + seconds, 0, 0
-    while rounds < 2 or time.monotonic() < limit:
-        rounds += 1
-        name = steps(project, "%04d_round" % (rounds + 1))
+    rounds, dirty = place.rounds(4), 0
+    for number in range(1, rounds + 1):
+        name = steps(project, "%04d_round" % (number + 1))
         dies = drawn.uniform(0.0, 0.6)
         for turn in range(4):
-            said = hosts[(rounds + turn) % 2].deploy(kill_after=dies if turn == 0 else None)
+            said = hosts[(number + turn) % 2].deploy(kill_after=dies if turn == 0 else None)
             if said is True:
                 break
             if said:
                 dirty += 1
-                assert said["migration"] == name and said["host"] == hosts[rounds % 2].name, said
+                assert said["migration"] == name and said["host"] == hosts[number % 2].name, said
                 forget(name)
-                assert hosts[(rounds + turn) % 2].resolve()["cleared"]
+                assert hosts[(number + turn) % 2].resolve()["cleared"]
         done = rows()
         assert len(done) == len(set(done)), done
     place.note("%d rounds, %d of them dirty" % (rounds, dirty))
-    return rounds
 
 
 # As long as this file is not there.

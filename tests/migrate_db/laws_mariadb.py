@@ -267,7 +267,7 @@ def sigint_ends_pymysql_at_once_and_mysqlclient_when_its_statement_does(place):
 def a_data_migration_is_applied_once_by_two_at_once(place):
     made = filled(place, 3)
     place.server.sql("UPDATE shop_order SET price = 0", database=place.name)
-    rounds = 10
+    rounds = place.rounds(10)
     for number in range(2, 2 + rounds):
         made.migration(
             "%04d_data" % number,

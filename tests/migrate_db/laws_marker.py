@@ -1,7 +1,6 @@
 """PostgreSQL: what a run that nothing undoes left is known to whoever has the lock next, on whichever host."""
 
 import json
-import os
 import signal
 
 from hosts import Host, nothing_runs_twice, steps
@@ -9,7 +8,6 @@ from hosts import what_an_operation_has_committed_is_not_run_again as committed
 from postgres import Postgres
 
 SERVER = Postgres
-SECONDS = float(os.environ.get("OSTLER_ROUNDS_SECONDS", "15"))
 
 
 def prepared(place):
@@ -222,7 +220,7 @@ def of_two_hosts_that_die_at_random_nothing_runs_twice(place):
             place.name,
         )
 
-    nothing_runs_twice(place, project, lambda: rows(place), forget, SECONDS)
+    nothing_runs_twice(place, project, lambda: rows(place), forget)
 
 
 LAWS = [

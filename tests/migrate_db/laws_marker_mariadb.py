@@ -1,14 +1,11 @@
 """MariaDB, which undoes no migration: what one left is known to whoever has the lock next, on whichever host."""
 
-import os
-
 from hosts import Host, nothing_runs_twice, steps
 from hosts import what_an_operation_has_committed_is_not_run_again as committed
 from maria import project
 from mariadb import Mariadb
 
 SERVER = Mariadb
-SECONDS = float(os.environ.get("OSTLER_ROUNDS_SECONDS", "15"))
 
 
 def prepared(place):
@@ -88,7 +85,7 @@ def of_two_hosts_that_die_at_random_nothing_runs_twice(place):
             database=place.name,
         )
 
-    nothing_runs_twice(place, made, lambda: rows(place), forget, SECONDS)
+    nothing_runs_twice(place, made, lambda: rows(place), forget)
 
 
 LAWS = [

@@ -219,7 +219,7 @@ def a_database_in_memory_needs_nothing(place):
 def a_data_migration_is_applied_once_by_two_at_once(place):
     made = filled(place, 3)
     answer(place, "UPDATE shop_order SET price = 0")
-    rounds = 10
+    rounds = place.rounds(10)
     for number in range(2, 2 + rounds):
         made.migration(
             "%04d_data" % number,
