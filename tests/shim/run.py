@@ -94,7 +94,10 @@ def tried(venvs, environments):
 
 
 def cases(venvs, environments, with_h2):
+    """What is a worker's own is tried for each class on each gunicorn, and what all classes share on each gunicorn. What hangs
+    on no version is tried once, with the newest of everything; what few versions could do otherwise, at both ends."""
     for environment in environments:
+        at_an_end = environment in (environments[0], environments[-1])
         for kind in CLASSES:
             if kind == "asgi" and Place(venvs, environment, kind).major < 27:
                 continue  # there is none, or one that drains badly
@@ -105,12 +108,14 @@ def cases(venvs, environments, with_h2):
             )
             for law in laws:
                 yield law, Place(venvs, environment, kind)
+            for law in serving.AT_THE_ENDS if at_an_end and kind != "uvicorn.workers" else []:
+                yield law, Place(venvs, environment, kind)
             for law in draining.OF_LOOPS if kind in ("asgi", "uvicorn") else []:
                 yield law, Place(venvs, environment, kind)
             for law in forking.OF_WORKERS if kind != "uvicorn.workers" else []:
                 yield law, Place(venvs, environment, kind, preload=True)
                 # How a fork is taken over is one thing for both; what is loaded before it is tried at the ends.
-                if environment in (environments[0], environments[-1]):
+                if at_an_end:
                     yield law, Place(venvs, environment, kind, preload="settings")
         for law in OF_ANY:
             yield law, Place(venvs, environment, "any")

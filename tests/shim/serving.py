@@ -240,7 +240,6 @@ LAWS = [
     a_worker_leaves_the_listener_as_it_was,
     a_worker_serves_all_its_listeners,
     a_replaced_worker_loses_no_request,
-    a_replaced_worker_on_a_unix_socket_loses_no_request,
     a_request_in_flight_shows_when_it_began,
     every_request_of_a_burst_is_counted,
     a_worker_has_its_own_descriptors_and_its_children_none,
@@ -248,3 +247,6 @@ LAWS = [
     a_worker_outlives_its_parent,
     a_parent_that_changes_while_it_is_looked_at_twice_is_no_reason_to_leave,
 ]
+# How a worker comes and goes is tried with every gunicorn on TCP; that another kind of socket is the same to it, with the
+# oldest and the newest.
+AT_THE_ENDS = [a_replaced_worker_on_a_unix_socket_loses_no_request]
