@@ -49,7 +49,7 @@ fn code_in_a_subfolder_is_migrated_before_it_serves() {
     for drivers in ALL {
         let site = Site::new();
         let database = sqlite(&site);
-        let app = shop(&site, drivers, &database).args(&["--pythonpath", "netbox"]).write();
+        let app = shop(&site, drivers, &database).workers(1).args(&["--pythonpath", "netbox"]).write();
         moved(&app, "netbox");
         fs::write(app.directory.join("netbox/manage.py"), "raise SystemExit(3)\n").expect("it is ours");
         site.check()

@@ -49,7 +49,7 @@ impl Lines {
 
 /// An app with the receiver; what it leaves is where `lines` says.
 fn hung(site: &Site, database: &str, lines: &Lines) -> AppFile {
-    let app = shop(site, Drivers::New, database).write();
+    let app = shop(site, Drivers::New, database).workers(1).write();
     app.release("goods/apps.py", &RECEIVER.replace("@PLACE@", &lines.0.display().to_string()));
     app
 }

@@ -24,13 +24,7 @@ impl Postgres {
     /// A new server, once it answers.
     pub fn start() -> Postgres {
         let folder = folder("pg");
-        let data = folder.path().join("data");
-        let made = Said::of(
-            as_nobody(&program("initdb"))
-                .args(["--no-sync", "--auth=trust", "-U", "postgres", "-D"])
-                .arg(&data),
-        );
-        assert_eq!(made.code, Some(0), "initdb: {made}");
+        let data = data_folder(folder.path());
         let settings = "listen_addresses = ''\nfsync = off\nmax_connections = 100\nshared_buffers = 16MB\n\
                         autovacuum = off\nlog_line_prefix = '%m [%p] %a '\nlog_statement = ddl\n";
         let file = data.join("postgresql.conf");
@@ -303,6 +297,31 @@ fn folder(kind: &str) -> TempDir {
         chown(folder.path(), Some(Uid::from_raw(NOBODY)), Some(Gid::from_raw(NOBODY))).expect("we are root");
     }
     folder
+}
+
+/// The data of a new PostgreSQL, in `folder`. What `initdb` works a second for is made once, kept with what was built, and
+/// copied; its name says what it was made by, and for whom.
+fn data_folder(folder: &Path) -> PathBuf {
+    let (initdb, kept_in) = (program("initdb"), env!("CARGO_TARGET_TMPDIR"));
+    let arguments = ["--no-sync", "--auth=trust", "-U", "postgres"];
+    let version = Said::of(Command::new(&initdb).arg("--version")).exits(0);
+    let name = format!("{} {} {}", version.out.trim(), arguments.join(" "), Uid::effective());
+    let kept = Path::new(kept_in).join(name.replace(|each: char| !each.is_ascii_alphanumeric(), "-"));
+    let data = folder.join("data");
+    if kept.exists() {
+        copy(&kept, &data);
+        return data;
+    }
+    Said::of(as_nobody(&initdb).args(arguments).arg("-D").arg(&data)).exits(0);
+    let beside = tempfile::tempdir_in(kept_in).expect("cargo's folder is writable");
+    copy(&data, &beside.path().join("data"));
+    // Another test may have been quicker, and there is one already: they are the same.
+    let _ = fs::rename(beside.path().join("data"), kept);
+    data
+}
+
+fn copy(from: &Path, to: &Path) {
+    Said::of(Command::new("cp").arg("-a").args([from, to])).exits(0);
 }
 
 /// A program of a database server, run as nobody where we are root.

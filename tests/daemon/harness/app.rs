@@ -146,8 +146,9 @@ impl AppFile {
         self
     }
 
-    /// Has so many workers.
-    pub fn workers(self, count: u32) -> AppFile {
+    /// Has so many workers, whatever was said before.
+    pub fn workers(mut self, count: u32) -> AppFile {
+        self.keys.retain(|key| !key.starts_with("workers = "));
         self.key(&format!("workers = {count}"))
     }
 
