@@ -87,7 +87,7 @@ pub fn shop(site: &Site, drivers: Drivers, database: &str) -> AppFile {
 /// Clients of the shop, each on a connection that it keeps. Each of their requests opens a connection of the database: at the
 /// pace of other tests they alone would keep the machine busy.
 pub fn clients(app: &AppFile) -> Running {
-    Load::on(&app.target()).keep_alive(true).pause(Duration::from_millis(40)).start()
+    Load::on(&app.target()).keep_alive(true).pause(Duration::from_millis(100)).start()
 }
 
 /// Adds the migration `goods.NAME` after `after`; `operations` is Python, a list's content.
