@@ -19,10 +19,13 @@
 //! | --- | --- |
 //! | which keys there are, and what a change of one causes | the tables in `config` (`keys` lists them), `plan::diff` |
 //! | who may give which command | `supervise::commands`, `control::access` |
+//! | what the core remembers, and what of it outlives ostlerd | `supervise::state`, `supervise::snapshot` |
 //! | when a process is started, and when a failure is one too many | `supervise::pool`: `converge`, `failures` |
 //! | which signal a process gets next | `supervise::pool::ladder` |
 //! | where a rollout goes, and what it goes back to | `supervise::rollout` |
 //! | which release the link leads to, and what a rollback goes back to | `supervise::release` |
+//! | when a migration is given up, and what is said of how it ended | `supervise::migration`: `watchdog`, `judge` |
+//! | how many workers the load takes | `supervise::scaling` |
 //! | whether a start of ostlerd is a deployment | `run::jobs` asks systemd, `supervise`: `leaving`, `adopt`, `deploy` |
 //! | whether health is good | `observe::health::judge` |
 

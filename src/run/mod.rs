@@ -1,9 +1,11 @@
 //! The shell: processes, sockets, time. What follows from what happens is decided in `supervise`; here it is only found out and
 //! carried out. Left here: whether systemd ends or restarts ostlerd (`jobs`).
 //!
-//! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and `release_files`
-//! (an app looked at, by `files`), `link` (release links), then the mechanisms: `worker_process`, `wire`, `credentials` and `boot_report` (what is received from one), `hooks` and `hook_host`, `inspect` and `warm`, `launch`, `journal`, `process`, `reaper`, `scope`, `listeners`,
-//! `scoreboard` and `board_file`, `signals`, `jobs`, `notify`. A configuration that changes: `watch` and `watched`, `inspected`, `releases`.
+//! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and
+//! `release_files` (an app looked at, by `files`), `link` (release links). Then the mechanisms: `worker_process`, `wire`, `credentials`
+//! and `boot_report` (what is received from one), `hooks` and `hook_host`, `inspect` and `warm`; `children` (how a process is started, by
+//! `launch_spec` and `launch`), `process`, `reaper`, `scope`; `journal`, `listeners`, `scoreboard` and `board_file`, `signals`, `jobs`,
+//! `notify`. A configuration that changes: `watch` and `watched`, `inspected`, `releases`.
 //! What outlives ostlerd: `state` and `state_writer` (written), `own_file`, `adopt`, `orphans` and `environ` (found again), `handover`, `exec_stop_post`.
 
 mod accept_queue;
