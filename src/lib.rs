@@ -13,21 +13,24 @@
 //! 8. [`run`]: the shell: processes, sockets, time.
 //! 9. [`cli`]: the command, which asks over that socket.
 //!
-//! Where is it decided…
+//! Where is it decided… (names after a colon are files of that folder)
 //!
 //! | what | where |
 //! | --- | --- |
-//! | which keys there are, and what a change of one causes | the tables in `config` (`keys` lists them), `plan::diff` |
-//! | who may give which command | `supervise::commands`, `control::access` |
-//! | what the core remembers, and what of it outlives ostlerd | `supervise::state`, `supervise::snapshot` |
+//! | which keys there are, and what a change of one causes | `config`: the tables that `keys` lists; `plan`: `diff` |
+//! | what is said of a key that there is not | `config`: `belongs`, with `meant` for the nearest |
+//! | who may give which command | `supervise`: `commands`; `control`: `access` |
+//! | what the core remembers, and what of it outlives ostlerd | `supervise::state`; `supervise`: `snapshot` |
 //! | when a process is started, and when a failure is one too many | `supervise::pool`: `converge`, `failures` |
-//! | which signal a process gets next | `supervise::pool::ladder` |
-//! | where a rollout goes, and what it goes back to | `supervise::rollout` |
-//! | which release the link leads to, and what a rollback goes back to | `supervise::release` |
-//! | when a migration is given up, and what is said of how it ended | `supervise::migration`: `watchdog`, `judge` |
-//! | how many workers the load takes | `supervise::scaling` |
-//! | whether a start of ostlerd is a deployment | `run::jobs` asks systemd, `supervise`: `leaving`, `adopt`, `deploy` |
-//! | whether health is good | `observe::health::judge` |
+//! | when a worker hangs, is too slow or worn out | `supervise::pool`: `process`, asked by `facts` |
+//! | which signal a process gets next | `supervise::pool`: `ladder` |
+//! | where a rollout goes, and which generation serves if it fails | `supervise`: `rollout` |
+//! | where the release link leads, and which release a rollback goes back to | `supervise::release`: `settle`, `record` |
+//! | when a migration is given up | `supervise::migration`: `attempt`; carried out by `watchdog` |
+//! | what is said of how a migration ended | `supervise::migration`: `judge` |
+//! | how many workers the load takes | `supervise`: `scaling` |
+//! | whether a start of ostlerd is a deployment | `run`: `jobs` asks systemd; `supervise`: `leaving`, `adopt`, `deploy` |
+//! | whether health is good | `observe::health`: `judge` |
 
 pub use ostler_core::{config, plan, supervise, worker};
 

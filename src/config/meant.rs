@@ -1,4 +1,4 @@
-//! What somebody who wrote an unknown key has meant.
+//! Which key is nearest to one that there is not, and what others call it. What is said of it: `belongs`.
 
 /// What others call things: gunicorn's settings, systemd's and supervisors' keys, habits.
 const ELSEWHERE: &[(&str, &str)] = &[

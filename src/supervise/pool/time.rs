@@ -1,4 +1,4 @@
-//! What time alone does to processes, and how their end is begun: patience that is over, boots that took too long, age.
+//! What time alone does to processes: patience that is over, boots that took too long, age. That one hangs is seen in `facts`.
 
 use std::time::Duration;
 
