@@ -1,6 +1,6 @@
 //! Children of ostlerd's own: started through the launcher, and adopted from an earlier ostlerd.
 //!
-//! Every child of the daemon is started here, so that [`Watched`] knows it: the reaper takes any other dead
+//! Every child of the daemon is started here, so that `Watched` knows it: the reaper takes any other dead
 //! child for an orphan that fell to ostlerd, and reaps it.
 
 use std::io;

@@ -1,7 +1,7 @@
 //! The last steps before a program: `ostlerd __launch`, in a fresh process of one thread.
 //!
 //! Standard input is one end of a Unix socketpair that holds a single message: one byte, and as `SCM_RIGHTS`
-//! a memfd with the [`Launch`] as JSON followed by the program's descriptors. So nothing in the daemon is
+//! a memfd with the `Launch` as JSON followed by the program's descriptors. So nothing in the daemon is
 //! ever inheritable, and nothing but the message reaches the program. A second byte opens the gate: without it, where
 //! ostlerd has ended before it could write down that this process is there, nothing is run.
 //!
