@@ -66,7 +66,7 @@ impl App {
     pub(super) fn begin(&mut self, context: &mut Context<'_>, prepared: Prepared, waiter: Option<RequestId>) {
         let waiters: Vec<_> = waiter.into_iter().collect();
         match prepared {
-            Ok(plan) if context.links.read_too_early(&plan.blueprint.directory) => {
+            Ok(plan) if !waiters.is_empty() && context.links.read_too_early(&plan.blueprint.directory) => {
                 self.prepare_for(context, waiters.into_iter().map(|id| (id, Purpose::Rollout)).collect());
             }
             Ok(plan) => self.roll_out(context, plan, waiters),

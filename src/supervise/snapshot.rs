@@ -106,6 +106,14 @@ impl Supervisor {
 }
 
 impl App {
+    /// Whether the app stops, and a release is not to be brought in any more though its migration may not have ended: its
+    /// link leads back. New code in the folder that serves is there all the same, and has to find its databases migrated.
+    fn gives_up(&self, wanted: &WantedPlan) -> bool {
+        let serving = self.serving.as_ref().map(|it| &it.blueprint.directory);
+        let in_place = serving == Some(&wanted.plan.blueprint.directory);
+        self.mode != Mode::Running && wanted.rolls_out && !in_place
+    }
+
     fn left(&self, was_stopped: bool) -> AppLeft {
         AppLeft {
             mode: self.mode.left(was_stopped),
@@ -120,8 +128,7 @@ impl App {
             refusal: self.refusal.clone(),
             last_rollout: self.last_rollout.clone(),
             last_words: self.last_words.clone(),
-            // One that stops is not to be brought in any more, though its migration may not have ended yet.
-            wanted: self.databases.newest().filter(|_| self.mode == Mode::Running).map(WantedPlan::left),
+            wanted: self.databases.newest().filter(|it| !self.gives_up(it)).map(WantedPlan::left),
             last_migration: self.databases.last.clone(),
             migration_problem: self.databases.problem.clone(),
             last_plan: self.databases.last_plan.clone(),

@@ -1,13 +1,15 @@
-//! First starts whose migration cannot begin, and database sides that take their time.
+//! First starts whose migration cannot begin, database sides that take their time, and what is left of a migration to the next
+//! ostlerd.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostler::plan::{Budgets, Database, Migrate, MigrateCommand, Plan};
+use ostler::plan::{AppPlan, Budgets, Database, Migrate, MigrateCommand, Plan};
 use ostler::supervise::{
-    Action, AppEvent, AppEventKind, Command, Event, MigrationFact, MigrationOrder, Moment, Opened, Outcome,
-    Past, Pending, PendingMigration, RequestId, RunId, Supervisor, Trouble, TroubleKind,
+    Action, AppEvent, AppEventKind, Command, Event, LinkFact, MigrationFact, MigrationOrder, Moment, Opened,
+    Outcome, Past, Pending, PendingMigration, ProcessFact, ProcessId, RequestId, RunId, Supervisor, Trouble,
+    TroubleKind,
 };
 
 use crate::rng::Rng;
@@ -22,19 +24,23 @@ struct Shop {
     answers: Vec<Outcome>,
 }
 
+fn migrated_plan() -> AppPlan {
+    let mut plan = app_plan(&name(0), 1, &policy(&mut Rng::seeded(1)));
+    plan.migrate = Some(Arc::new(Migrate {
+        command: MigrateCommand::Django,
+        databases: vec![Database::Alias("default".to_owned())],
+        post_deploy: Vec::new(),
+        budgets: Budgets::default(),
+        breaking: Default::default(),
+        overrides: BTreeMap::new(),
+        marker: true,
+    }));
+    plan
+}
+
 impl Shop {
     fn new() -> Shop {
-        let mut plan = app_plan(&name(0), 1, &policy(&mut Rng::seeded(1)));
-        plan.migrate = Some(Arc::new(Migrate {
-            command: MigrateCommand::Django,
-            databases: vec![Database::Alias("default".to_owned())],
-            post_deploy: Vec::new(),
-            budgets: Budgets::default(),
-            breaking: Default::default(),
-            overrides: BTreeMap::new(),
-            marker: true,
-        }));
-        let apps = BTreeMap::from([(name(0), Ok(plan))]);
+        let apps = BTreeMap::from([(name(0), Ok(migrated_plan()))]);
         let supervisor = Supervisor::new(Plan { apps, ..Plan::default() }, 1);
         let (orders, delays, answers) = Default::default();
         let mut shop = Shop { supervisor, now: Moment::ZERO, orders, delays, answers };
@@ -152,9 +158,8 @@ fn so_is_the_one_that_is_asked_what_was_resolved() {
     assert!(matches!(shop.last(), MigrationOrder::ResolveDatabase), "{:?}", shop.last());
 }
 
-#[test]
-fn what_an_ostlerd_that_is_to_end_was_bringing_in_is_not_brought_in_by_the_next() {
-    let mut shop = Shop::new();
+/// Its migration is under way, with something to do.
+fn migrates(shop: &mut Shop) {
     let pending = Pending {
         migrations: vec![PendingMigration { name: "shop.0001_x".to_owned(), atomic: true, operations: 1 }],
         ..Pending::default()
@@ -163,13 +168,40 @@ fn what_an_ostlerd_that_is_to_end_was_bringing_in_is_not_brought_in_by_the_next(
     shop.hear(MigrationFact::Opened(Opened { pending: Some(pending.clone()), ..Opened::default() }));
     shop.hear(MigrationFact::Locked { pending, swept: Vec::new(), marks: Box::default() });
     shop.hear(MigrationFact::Recorded);
-    assert!(shop.orders.iter().any(|(_, order)| matches!(order, MigrationOrder::RunMigration { .. })));
-    let is_migrated_by_the_next = |shop: &Shop| {
-        let mut next = Supervisor::adopt(shop.supervisor.snapshot(), &BTreeMap::new(), shop.now, 1);
-        let actions = next.handle(shop.now, Event::TimePassed);
-        actions.iter().any(|it| matches!(it, Action::Migrate { .. }))
-    };
+    assert!(matches!(shop.last(), MigrationOrder::Watch { .. }), "{:?}", shop.last());
+}
+
+fn is_migrated_by_the_next(shop: &Shop) -> bool {
+    let mut next = Supervisor::adopt(shop.supervisor.snapshot(), &BTreeMap::new(), shop.now, 1);
+    let actions = next.handle(shop.now, Event::TimePassed);
+    actions.iter().any(|it| matches!(it, Action::Migrate { .. }))
+}
+
+#[test]
+fn what_an_ostlerd_that_is_to_end_was_bringing_in_is_not_brought_in_by_the_next() {
+    let mut shop = Shop::new();
+    migrates(&mut shop);
     assert!(is_migrated_by_the_next(&shop), "nobody wanted it to end");
     shop.tell(Event::Requested { id: RequestId(7), command: Command::Shutdown });
     assert!(!is_migrated_by_the_next(&shop));
+}
+
+#[test]
+fn new_code_in_the_folder_that_serves_finds_its_databases_migrated_by_the_next() {
+    let mut shop = Shop::new();
+    let no_link = || LinkFact::Read { record: Box::default(), link: None, leads_to: None };
+    shop.tell(Event::ReleaseLinkObserved { app: name(0), fact: no_link() });
+    shop.hear(MigrationFact::PastRead(Past { current: true, ..Past::default() }));
+    shop.hear(MigrationFact::Opened(Opened { pending: Some(Pending::default()), ..Opened::default() }));
+    for process in 1..=8 {
+        shop.tell(ProcessFact::Ready.of(ProcessId(process)));
+    }
+    // It serves now, which is noted beside what is known of its link.
+    shop.tell(Event::ReleaseLinkObserved { app: name(0), fact: no_link() });
+    shop.tell(Event::Requested { id: RequestId(1), command: Command::restart(name(0)) });
+    let prepared = Box::new(Ok(migrated_plan()));
+    shop.tell(Event::AppPrepared { app: name(0), prepared });
+    migrates(&mut shop);
+    shop.tell(Event::Requested { id: RequestId(7), command: Command::Shutdown });
+    assert!(is_migrated_by_the_next(&shop));
 }

@@ -116,7 +116,7 @@ impl App {
             self.write_release(context);
         } else if self.release.stuck.as_ref().is_none_or(|(_, at)| *at <= context.now) {
             let (link, text) = (unproven.link, unproven.text);
-            context.links.left_since_read.insert(newest.clone());
+            context.links.leave(&link, &newest);
             let order = LinkOrder::Move { link, from: Some(newest), to: to.clone(), text };
             self.order(context, Ordered::MoveBack(to), order);
         }

@@ -105,8 +105,9 @@ pub(crate) struct HeldLinks {
     /// Whether one has become free.
     pub(crate) freed: bool,
     /// Releases that a link is moved back from, or was since the configuration began to be read. They are kept for all apps:
-    /// the one whose link it was may be gone, and be configured again by that very configuration.
-    pub(crate) left_since_read: BTreeSet<PathBuf>,
+    /// the one whose link it was may be gone, and be configured again by that very configuration; and another may be run in
+    /// another folder of the same release.
+    left_since_read: BTreeSet<PathBuf>,
 }
 
 impl HeldLinks {
@@ -117,7 +118,14 @@ impl HeldLinks {
     /// Whether a configuration that is to be in force, of the release of this folder, may have been read before a link was
     /// moved back from it.
     pub(crate) fn read_too_early(&self, directory: &Path) -> bool {
-        self.left_since_read.contains(directory)
+        directory.ancestors().any(|it| self.left_since_read.contains(it))
+    }
+
+    /// `link` is to be moved back from the release that an app is run in the folder `directory` of.
+    pub(crate) fn leave(&mut self, link: &ReleaseLink, directory: &Path) {
+        let depth = link.below.components().count();
+        let release = directory.ancestors().nth(depth).filter(|_| directory.ends_with(&link.below));
+        self.left_since_read.insert(release.unwrap_or(directory).to_owned());
     }
 
     /// The configuration is about to be read; no link is being moved back, and no app waits to be begun from what was read
@@ -193,5 +201,29 @@ impl ReleaseState {
         }
         let requests = std::mem::take(&mut self.requests).into_iter().map(|(id, _)| id);
         requests.chain(std::mem::take(&mut self.switches).into_iter().map(|(id, _)| id)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_that_a_link_was_moved_back_from_is_known_by_every_folder_of_it() {
+        let mut links = HeldLinks::default();
+        let link = |below: &str| ReleaseLink { path: "/srv/current".into(), below: below.into() };
+        links.leave(&link("shop/web"), Path::new("/srv/2/shop/web"));
+        links.leave(&link(""), Path::new("/srv/3"));
+        for (directory, left) in [
+            ("/srv/2/shop/web", true),
+            ("/srv/2/blog", true),
+            ("/srv/3/shop", true),
+            ("/srv/1/shop/web", false),
+            ("/srv/22", false),
+        ] {
+            assert_eq!(links.read_too_early(Path::new(directory)), left, "{directory}");
+        }
+        links.read_anew();
+        assert!(!links.read_too_early(Path::new("/srv/3")));
     }
 }
