@@ -94,12 +94,12 @@ loses_nothing! {
     uvicorn_23_closing_tcp_loses_nothing: UVICORN, V23, closing, tcp;
     uvicorn_23_keepalive_unix_loses_nothing: UVICORN, V23, keepalive, unix;
 
-    sync_20_closing_tcp_loses_nothing: &["-k", "sync"], V20, closing, tcp;
-    sync_20_keepalive_unix_loses_nothing: &["-k", "sync"], V20, keepalive, unix;
-    gthread_20_closing_tcp_loses_nothing: GTHREAD, V20, closing, tcp;
-    gthread_20_keepalive_unix_loses_nothing: GTHREAD, V20, keepalive, unix;
-    uvicorn_20_closing_tcp_loses_nothing: UVICORN, V20, closing, tcp;
-    uvicorn_20_keepalive_unix_loses_nothing: UVICORN, V20, keepalive, unix;
+    sync_20_closing_unix_loses_nothing: &["-k", "sync"], V20, closing, unix;
+    sync_20_keepalive_tcp_loses_nothing: &["-k", "sync"], V20, keepalive, tcp;
+    gthread_20_closing_unix_loses_nothing: GTHREAD, V20, closing, unix;
+    gthread_20_keepalive_tcp_loses_nothing: GTHREAD, V20, keepalive, tcp;
+    uvicorn_20_closing_unix_loses_nothing: UVICORN, V20, closing, unix;
+    uvicorn_20_keepalive_tcp_loses_nothing: UVICORN, V20, keepalive, tcp;
 }
 
 /// A site with `[probe]`: HTTPS only, one host only.

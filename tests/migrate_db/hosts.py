@@ -107,7 +107,9 @@ class Host:
 def nothing_runs_twice(place, project, rows, forget):
     """Two hosts deploy in turns and die at random moments; `rows()` are the names of what was done, `forget(name)` puts
     right by hand what is half done: it is applied, whatever it did."""
-    drawn = random.Random(place.number)
+    seed = random.SystemRandom().randrange(10**9)
+    place.note("the moments are drawn from %d" % seed)
+    drawn = random.Random(seed)
     hosts = [Host(place, "web1"), Host(place, "web2")]
     rounds, dirty = place.rounds(4), 0
     for number in range(1, rounds + 1):

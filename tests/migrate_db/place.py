@@ -18,8 +18,10 @@ class Place:
 
     def rounds(self, most, elsewhere=2):
         """How often a law draws lots. Two programs meet, and hosts die, in the same ways with every Django and every driver:
-        the many rounds that find a rare moment are played with `newest`, where every law is tried."""
-        return most if os.path.basename(self.venv) == "newest" else elsewhere
+        the many rounds that find a rare moment are played with `newest`, where every law is tried. OSTLER_ROUNDS asks for
+        more, everywhere."""
+        usual = most if os.path.basename(self.venv) == "newest" else elsewhere
+        return int(os.environ.get("OSTLER_ROUNDS", usual))
 
     def note(self, text):
         self.notes.append(text)

@@ -305,7 +305,9 @@ fn data_folder(folder: &Path) -> PathBuf {
     let (initdb, kept_in) = (program("initdb"), env!("CARGO_TARGET_TMPDIR"));
     let arguments = ["--no-sync", "--auth=trust", "-U", "postgres"];
     let version = Said::of(Command::new(&initdb).arg("--version")).exits(0);
-    let name = format!("{} {} {}", version.out.trim(), arguments.join(" "), Uid::effective());
+    // What it makes depends on them.
+    let locale = ["LANG", "LC_ALL", "TZ"].map(|name| std::env::var(name).unwrap_or_default()).join(" ");
+    let name = format!("{} {} {} {locale}", version.out.trim(), arguments.join(" "), Uid::effective());
     let kept = Path::new(kept_in).join(name.replace(|each: char| !each.is_ascii_alphanumeric(), "-"));
     let data = folder.join("data");
     if kept.exists() {
