@@ -1,4 +1,4 @@
-//! AppEvent in a line.
+//! An event in a line.
 
 use super::screen::{Colour, Screen, one_line};
 use crate::supervise::{AppEvent, Level};

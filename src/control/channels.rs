@@ -12,7 +12,7 @@ use crate::supervise::{AppEvent, Command, Outcome};
 /// Commands that may wait to be taken; beyond it a client is asked to try again.
 const WAITING: usize = 32;
 
-/// AppEvent kept for a slow listener; one that falls further behind is told how much it missed.
+/// Events kept for a slow listener; one that falls further behind is told how much it missed.
 const KEPT_EVENTS: usize = 1024;
 
 /// What the control socket works with. Cheap to clone.
@@ -33,7 +33,7 @@ pub struct Channels {
 /// The other side of [`Channels`].
 #[derive(Debug)]
 pub struct ChannelEnds {
-    /// Each must be answered once. AppEvent about it is to be sent before its answer.
+    /// Each must be answered once. Its events are to be sent before its answer.
     pub commands: mpsc::Receiver<GivenCommand>,
     /// Set whenever the picture changes.
     pub status: watch::Sender<Arc<Status>>,

@@ -9,7 +9,7 @@
 //!
 //! The body of a command is JSON with what it takes, `{"release": "/srv/NAME/releases/2"}`; none if it takes nothing.
 //! The outcome of `reexec` comes just before ostlerd becomes the binary that is on disk.
-//! AppEvent has the keys `app` and `event`, an outcome the key `outcome`. Whatever cannot be answered is
+//! An event has the keys `app` and `event`, an outcome the key `outcome`. Whatever cannot be answered is
 //! `{"error": "…", "exit": 64}`: a sentence, and the exit status of the command that asked.
 
 use bytes::Bytes;

@@ -63,7 +63,7 @@
 //! "atomic": true}`, then `operation`, `committing`, `recording`, `applied`, `after`
 //! ([`Step`](crate::supervise::Step)), or once `unseen` where this Django cannot tell; before a failed end
 //! `{"event": "failed", "kind": "lock", "message": …, "traceback": …, "blockers": [BACKEND…]}`
-//! ([`Failure`](crate::supervise::CommandFailure)).
+//! ([`CommandFailure`](crate::supervise::CommandFailure)).
 //! Its exit status is Django's own. What Django prints goes to its output as always.
 //!
 //! No line is longer than 64 KiB, but what `watch` says may take 1 MiB: a new database lacks every migration of its apps,

@@ -113,8 +113,8 @@ impl Children {
     }
 
     /// The scope for a process of an app, where there are scopes: for [`LaunchSpec::scope`].
-    pub fn place(&self, app: &AppName, inhabitants: ScopeContents) -> Option<ScopeSpec> {
-        Some(self.scopes()?.place(app, inhabitants))
+    pub fn place(&self, app: &AppName, contents: ScopeContents) -> Option<ScopeSpec> {
+        Some(self.scopes()?.place(app, contents))
     }
 
     /// From now on, the processes of apps that are in no scope carry a mark, by which all that comes of them is found.

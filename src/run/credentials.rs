@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_descriptor_of_the_speaker_is_closed() {
+    fn a_descriptor_of_the_sender_is_closed() {
         const SO_PASSPIDFD: libc::c_int = 76;
         let (ours, theirs) = UnixStream::pair().unwrap();
         let on: libc::c_int = 1;

@@ -112,7 +112,7 @@ pub async fn run(paths: &DaemonPaths) -> Result<(), StartError> {
     let supervisor = match &left {
         Some(left) => {
             let supervisor = go_on(&mut shell, left).await;
-            // A migration that nobody watches, most of all: what it has done is found out when it is begun anew.
+            // A migration that nobody watches, most of all: what it has done is found out when the next one begins.
             end_others(shell.children(), &shell.pids()).await;
             supervisor
         }

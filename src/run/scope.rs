@@ -81,9 +81,9 @@ impl Scopes {
     }
 
     /// The place for an app's process.
-    pub fn place(&self, app: &AppName, inhabitants: ScopeContents) -> ScopeSpec {
+    pub fn place(&self, app: &AppName, contents: ScopeContents) -> ScopeSpec {
         let slice = slice_of(app);
-        let unit = match inhabitants {
+        let unit = match contents {
             ScopeContents::Generation(generation) => scope_of(app, &generation.to_string()),
             ScopeContents::Migration => scope_of(app, "migrate"),
             ScopeContents::PostDeploy => scope_of(app, "post-deploy"),

@@ -105,8 +105,8 @@ pub(super) async fn start(
     let failed =
         |error: io::Error| format!("cannot make a process for {title} of {}: {error}", blueprint.app);
     let receiver = pipe::Receiver::from_owned_fd(ours.into()).map_err(failed)?;
-    let inhabitants = if title == POST_DEPLOY { ScopeContents::PostDeploy } else { ScopeContents::Migration };
-    let scope = children.place(&blueprint.app, inhabitants);
+    let contents = if title == POST_DEPLOY { ScopeContents::PostDeploy } else { ScopeContents::Migration };
+    let scope = children.place(&blueprint.app, contents);
     let group = scope.as_ref().map(|place| scope::ControlGroup::new(place.group.clone()));
     let marked = |spec: LaunchSpec| {
         let mut spec = LaunchSpec { log_file: None, scope, ..spec };
