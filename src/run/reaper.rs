@@ -12,10 +12,10 @@ use crate::supervise::Exit;
 
 /// The children that somebody watches. Clones are the same set.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Watched(Arc<ChildSet>);
+pub(super) struct Watched(Arc<WatchedSet>);
 
 #[derive(Debug, Default)]
-struct ChildSet {
+struct WatchedSet {
     pids: Mutex<BTreeSet<i32>>,
     takes_orphans: AtomicBool,
 }
