@@ -150,10 +150,15 @@ impl App {
         self.join(id)
     }
 
-    /// What it should run, where there is anything.
+    /// What it should run, if there is anything.
     pub(super) fn plan(&self) -> Option<AppPlan> {
-        if let Some(wanted) = self.databases.wanted() {
-            return Some(wanted.plan.clone());
+        match (&self.mode, self.databases.wanted()) {
+            (Mode::Stopping { then: Then::Return(prepared, _), .. }, _) => {
+                return prepared.as_ref().as_ref().ok().cloned();
+            }
+            // What was to be brought in by an app that stops is given up.
+            (Mode::Running, Some(wanted)) => return Some(wanted.plan.clone()),
+            _ => {}
         }
         let target = self.target()?;
         let (blueprint, policy) = (target.blueprint.clone(), target.policy.clone());

@@ -1,9 +1,9 @@
-//! A link that goes back while somebody reads what it leads to.
+//! Apps that come back while they stop, and links that go back while somebody reads what they lead to.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ostler::plan::{AppPlan, Plan};
+use ostler::plan::{AppPlan, Plan, Refusal};
 use ostler::supervise::{
     Action, Command, ConfigFound, Event, Exit, LinkFact, LinkOrder, Moment, ProcessFact, ProcessId,
     ReleaseLink, ReleaseRecord, RequestId, Supervisor,
@@ -73,4 +73,37 @@ fn an_app_that_comes_back_is_not_begun_from_the_release_that_its_link_was_moved_
     actions.extend(tell(first_read()));
     assert!(actions.iter().any(|it| matches!(it, Action::Prepare { .. })), "{actions:?}");
     assert!(!actions.iter().any(|it| matches!(it, Action::StartProcess(_))), "{actions:?}");
+}
+
+#[test]
+fn an_app_that_comes_back_and_cannot_be_looked_at_comes_back_as_it_was_read_last() {
+    let mut supervisor = Supervisor::new(plan(planned(0)), 1);
+    let mut tell = |event| supervisor.handle(Moment::ZERO, event);
+    tell(Event::TimePassed);
+    tell(first_read());
+    for process in 1..=8 {
+        tell(ProcessFact::Ready.of(ProcessId(process)));
+    }
+    // It serves now, which is written down.
+    tell(first_read());
+    tell(observed(LinkFact::Written));
+    let reloads = |tell: &mut dyn FnMut(Event) -> Vec<Action>, id, found| {
+        tell(asked(id, Command::Hangup));
+        tell(found);
+    };
+    // Removed, it drains; then it is configured again with another release, and then nobody can tell with which.
+    reloads(&mut tell, 1, read(Vec::new()));
+    reloads(&mut tell, 2, read(vec![planned(1)]));
+    let held = BTreeMap::from([(name(0), Refusal::new("no such user"))]);
+    let found = Box::new(Ok(ConfigFound { held, ..ConfigFound::default() }));
+    reloads(&mut tell, 3, Event::ConfigRead { found });
+    let mut actions = Vec::new();
+    for process in 1..=8 {
+        actions.extend(tell(ProcessFact::Exited(Exit::Unknown).of(ProcessId(process))));
+    }
+    let begun = actions.iter().find_map(|it| match it {
+        Action::StartProcess(start) => Some(start.blueprint.directory.clone()),
+        _ => None,
+    });
+    assert_eq!(begun, Some(folder(1)), "{actions:?}");
 }
