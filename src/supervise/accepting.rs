@@ -13,7 +13,7 @@
 use super::action::Action;
 use super::context::Context;
 use super::pool::Process;
-use super::state::{Accepting, App};
+use super::state::{Accepting, App, Mode};
 use super::view::AppState;
 
 impl App {
@@ -24,8 +24,11 @@ impl App {
         }
     }
 
-    /// Has connections refused, or taken again.
+    /// Has connections refused, or taken again. Comes after all other decisions: an app whose release is looked at has not failed.
     pub(super) fn update_accepting(&mut self, context: &mut Context<'_>) {
+        if self.mode != Mode::Running {
+            return;
+        }
         let app = || self.name.clone();
         let (accepting, action) = if self.ready_workers() > 0 {
             (Accepting::Open, Action::AcceptConnections { app: app() })

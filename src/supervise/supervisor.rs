@@ -62,12 +62,16 @@ impl Supervisor {
                 app.expire(context);
                 app.converge(context);
                 app.settle_link(context);
+                app.update_accepting(context);
             });
         }
         if std::mem::take(&mut self.links.freed) {
             // Somebody may wait for that.
             for name in &names {
-                self.with_app(name, &mut effects, |app, context| app.settle_link(context));
+                self.with_app(name, &mut effects, |app, context| {
+                    app.settle_link(context);
+                    app.update_accepting(context);
+                });
             }
         }
         self.apps.retain(|_, app| app.mode != Mode::Removed);

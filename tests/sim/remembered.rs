@@ -87,4 +87,10 @@ pub(crate) const SEEDS: &[u64] = &[
     1_795_972_561_018_807,
     // What was left is removed by the second look, for the first one's answer was lost.
     1_795_972_561_138_813,
+    // An app comes back that nobody can look at while it stops.
+    1_796_029_679_008_418,
+    // The release that was to be brought in cannot be named, and nothing serves: nobody waits for it any more.
+    3_100_000_010_447,
+    // ostlerd is told to end before a release is looked at that a restart has to bring in.
+    5_700_000_023_854,
 ];

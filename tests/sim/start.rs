@@ -83,7 +83,12 @@ impl Startup {
                 | Command::Rollback { app, .. }
                 | Command::Start { app }
                 | Command::Migrate { app, .. } => *self.asked.entry(app.clone()).or_default() += 1,
-                Command::Shutdown | Command::ShutdownNow => self.owed.clear(),
+                // One that was to be looked at may be still, which brings nothing in any more.
+                Command::Shutdown | Command::ShutdownNow => {
+                    for app in std::mem::take(&mut self.owed) {
+                        *self.asked.entry(app).or_default() += 1;
+                    }
+                }
                 _ => {}
             },
             _ => {}

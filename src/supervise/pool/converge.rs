@@ -38,7 +38,6 @@ impl App {
         self.keep_singles(context);
         self.drop_what_is_not_needed(context);
         self.begin_what_waits(context);
-        self.update_accepting(context);
     }
 
     fn advance_rollout(&mut self, context: &mut Context<'_>) {
