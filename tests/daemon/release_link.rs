@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use nix::sys::signal::Signal;
+
 use crate::harness::{AppFile, Releases, Said, Site};
 use crate::load::answers;
 use crate::switch::{ROLLOUT, begin, code, first_release, rolls_out, switch, to};
@@ -49,8 +51,10 @@ fn a_link_that_cannot_be_moved_on_is_put_back_after_a_power_cut() {
     switch(&ostlerd, &releases, "3").exits(75).says(&["current cannot be replaced"]);
     assert_eq!(releases.current(), "releases/2");
     fs::remove_dir(&in_the_way).expect("it is empty");
-    ostlerd.kill();
+    // The client too is a process of the test's: it ends by itself before they are.
+    ostlerd.signal(Signal::SIGKILL);
     Said::from_child(first).exits(69);
+    ostlerd.kill();
     fs::remove_dir_all(site.path("run")).expect("it is ours");
     let ostlerd = site.start();
     ostlerd.serving("shop");
