@@ -93,4 +93,6 @@ pub(crate) const SEEDS: &[u64] = &[
     3_100_000_010_447,
     // ostlerd is told to end before a release is looked at that a restart has to bring in.
     5_700_000_023_854,
+    // ostlerd is killed while it ends, and a command has just ended by itself.
+    6_100_000_042_683,
 ];

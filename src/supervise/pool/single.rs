@@ -80,7 +80,10 @@ impl App {
         for (id, cause) in ends {
             self.end(context, id, cause);
         }
-        self.backoffs.retain(|it, _| wanted.contains(it));
+        // If ostlerd is killed while it ends, the next one runs the app on, and waits with them as this one did.
+        if self.mode == Mode::Running {
+            self.backoffs.retain(|it, _| wanted.contains(it));
+        }
         for (generation, role, due) in self.missing() {
             if due <= context.now {
                 self.start_process(context, role, generation, false);
