@@ -95,4 +95,6 @@ pub(crate) const SEEDS: &[u64] = &[
     5_700_000_023_854,
     // ostlerd is killed while it ends, and a command has just ended by itself.
     6_100_000_042_683,
+    // A link that could not be moved back is moved by somebody else, and who names a release then is overtaken by a stop.
+    1_796_031_751_003_401,
 ];

@@ -116,11 +116,13 @@ impl App {
         }
         let before = Box::new(self.release.record.clone());
         self.release.record.leads_to(from.as_deref());
-        if from.as_ref() == Some(&to) {
-            return self.link_leads_there(context, switching);
-        }
-        if switching.overtaken {
-            return self.refuse_stopped(context, switching);
+        if from.as_ref() == Some(&to) || switching.overtaken {
+            self.link_leads_there(context, switching);
+            // Somebody else has moved it: what stands there must not go on to say that it is to be moved back.
+            if self.release.record != *before {
+                self.write_release(context);
+            }
+            return;
         }
         let back = switching.target == Target::Before;
         // If it leads nowhere, there is no way back but to what serves.
