@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ostler::config::AppName;
 use ostler::supervise::{Action, AppState, Command, Moment, Role};
 
 use crate::entry::AppEntry;
@@ -91,7 +92,10 @@ impl Run {
         if self.ledger.machine.shutdown || self.said_good_bye.is_some() {
             return Err("the shutdown has not ended".to_owned());
         }
-        if let Some(app) = self.ledger.refused.since.keys().next() {
+        // One whose databases keep it from starting waits for a person, whatever a look finds.
+        let apps = &self.ledger.apps;
+        let looks_help = |app: &&AppName| apps.get(*app).is_none_or(|it| !it.not_started);
+        if let Some(app) = self.ledger.refused.since.keys().find(looks_help) {
             return Err(format!("{app} waits for another look"));
         }
         for (app, entry) in &self.ledger.apps {

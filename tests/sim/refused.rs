@@ -29,6 +29,9 @@ impl Refused {
         apps: &BTreeMap<AppName, AppEntry>,
         in_force: Option<&ConfigFound>,
     ) {
+        // Until its migration has ended, nothing else is done with it.
+        let migrates = |app: &AppName| apps.get(app)?.view.as_ref()?.migration.as_ref();
+        self.since.iter_mut().filter(|(app, _)| migrates(app).is_some()).for_each(|(_, since)| *since = now);
         if let Some(found) = in_force {
             self.since.clear();
             for (app, refusal) in &found.held {
