@@ -76,9 +76,9 @@ impl Links {
     }
 }
 
-/// The folder of a release.
-pub(crate) fn folder(version: u64) -> PathBuf {
-    PathBuf::from(format!("/srv/{version}"))
+/// The folder of an app's release.
+pub(crate) fn folder(app: &AppName, version: u64) -> PathBuf {
+    PathBuf::from(format!("/srv/{app}/{version}"))
 }
 
 pub(crate) fn version(folder: &Path) -> u64 {
@@ -101,14 +101,14 @@ pub(crate) fn carry_out(world: &mut World, app: &AppName, order: &LinkOrder) -> 
     let fails = world.links.rng.chance(fails);
     let disk = world.disk.app_mut(app)?;
     let record = world.links.records.entry(app.clone()).or_default();
-    let leads_to = Some(folder(disk.version));
+    let leads_to = Some(folder(app, disk.version));
     let fact = match order {
         LinkOrder::Read => {
             LinkFact::Read { record: Box::new(record.clone()), link: Some(link(app)), leads_to }
         }
         LinkOrder::Look(_) if fails => LinkFact::NoRelease { reason: "there is no such release".to_owned() },
         LinkOrder::Look(LookAt::Release(to) | LookAt::Folder(to)) => {
-            let (text, to) = (folder(disk.version), to.clone());
+            let (text, to) = (folder(app, disk.version), to.clone());
             LinkFact::Looked { link: link(app), leads_to, text, to }
         }
         LinkOrder::Write(_) if fails => full("release.json"),
@@ -155,7 +155,7 @@ pub(crate) fn ask(world: &mut World) -> Option<Event> {
     let bad = world.faults().release_bad;
     let rng = &mut world.links.rng;
     let app = world.disk.any(rng);
-    let mut new = |rng: &mut Rng| Some(folder(world.disk.another(bad, rng)));
+    let mut new = |rng: &mut Rng| Some(folder(&app, world.disk.another(bad, rng)));
     let target = if rng.chance(0.75) { new(rng) } else { None };
     let mut later = Vec::new();
     if rng.chance(0.6) {

@@ -36,7 +36,7 @@ fn link() -> ReleaseLink {
 
 fn first_read() -> Event {
     let record = Box::new(ReleaseRecord::default());
-    observed(LinkFact::Read { record, link: Some(link()), leads_to: Some(folder(0)) })
+    observed(LinkFact::Read { record, link: Some(link()), leads_to: Some(folder(&name(0), 0)) })
 }
 
 fn asked(id: u64, command: Command) -> Event {
@@ -51,15 +51,18 @@ fn an_app_that_comes_back_is_not_begun_from_the_release_that_its_link_was_moved_
     tell(first_read());
     tell(asked(1, Command::Hangup));
     tell(asked(2, Command::Hangup));
-    tell(asked(3, Command::Restart { app: name(0), release: Some(folder(1)), accept_breakage: false }));
-    let (leads_to, text, to) = (Some(folder(0)), folder(0), folder(1));
+    tell(asked(
+        3,
+        Command::Restart { app: name(0), release: Some(folder(&name(0), 1)), accept_breakage: false },
+    ));
+    let (leads_to, text, to) = (Some(folder(&name(0), 0)), folder(&name(0), 0), folder(&name(0), 1));
     tell(observed(LinkFact::Looked { link: link(), leads_to, text, to }));
     tell(observed(LinkFact::Written));
     tell(observed(LinkFact::Moved));
 
     // The app's file is gone; the link goes back while it is read again, and there again.
     let actions = tell(read(Vec::new()));
-    let goes_back = |it: &Action| matches!(it, Action::SwitchRelease { order: LinkOrder::Move { to, .. }, .. } if *to == folder(0));
+    let goes_back = |it: &Action| matches!(it, Action::SwitchRelease { order: LinkOrder::Move { to, .. }, .. } if *to == folder(&name(0), 0));
     assert!(actions.iter().any(goes_back), "{actions:?}");
     assert!(actions.iter().any(|it| matches!(it, Action::ReadConfig { .. })), "{actions:?}");
     tell(observed(LinkFact::Moved));
@@ -105,5 +108,5 @@ fn an_app_that_comes_back_and_cannot_be_looked_at_comes_back_as_it_was_read_last
         Action::StartProcess(start) => Some(start.blueprint.directory.clone()),
         _ => None,
     });
-    assert_eq!(begun, Some(folder(1)), "{actions:?}");
+    assert_eq!(begun, Some(folder(&name(0), 1)), "{actions:?}");
 }

@@ -228,7 +228,7 @@ pub(crate) fn policy(rng: &mut Rng) -> Policy {
 pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
     Arc::new(Blueprint {
         app: app.clone(),
-        directory: crate::links::folder(version),
+        directory: crate::links::folder(app, version),
         python: PathBuf::from("/usr/bin/python3"),
         entry: "wsgi:application".to_owned(),
         args: Vec::new(),

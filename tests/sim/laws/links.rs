@@ -42,7 +42,7 @@ fn at_rest<'a>(
 }
 
 fn leads_elsewhere(view: &AppView, version: u64) -> bool {
-    view.blueprint.as_ref().is_some_and(|it| it.directory != folder(version))
+    view.blueprint.as_ref().is_some_and(|it| it.directory != folder(&view.name, version))
 }
 
 /// If nothing is under way, the link leads to the release that serves; `fallen`: of apps for which no release was named
@@ -75,8 +75,11 @@ pub(crate) fn the_way_back_is_written(world: &World, views: &[AppView]) -> Verdi
             continue;
         }
         let record = links.records.get(&view.name).cloned().unwrap_or_default();
-        let proven = record.serving == Some(folder(version));
-        if leads_elsewhere(view, version) && !proven && record.led_before(Some(&folder(version))).is_none() {
+        let proven = record.serving == Some(folder(&view.name, version));
+        if leads_elsewhere(view, version)
+            && !proven
+            && record.led_before(Some(&folder(&view.name, version))).is_none()
+        {
             return Err(format!("the link of {} leads to v{version}, and {record:?} is written", view.name));
         }
     }
