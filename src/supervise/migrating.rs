@@ -19,7 +19,7 @@ use super::migration::{
     AbortReason, FollowUp, LastMigration, Migration, MigrationFact, Task, Verdict, VerdictKind,
 };
 use super::request::{Outcome, RequestId};
-use super::state::{App, Migrating, Mode, WantedPlan};
+use super::state::{App, Migrating, Mode, Preparing, WantedPlan};
 use super::view::LastRollout;
 
 impl App {
@@ -27,6 +27,9 @@ impl App {
     pub(super) fn roll_out(&mut self, context: &mut Context<'_>, plan: AppPlan, waiters: Vec<RequestId>) {
         self.refusal = None;
         self.mode = Mode::Running;
+        // A look that nobody has asked for was to find what is brought in now.
+        let is_nobodys = |it: &Preparing| it.by_itself && it.waiters.is_empty() && it.again.is_empty();
+        self.preparing.take_if(|it| is_nobodys(it));
         self.want(context, WantedPlan { plan, rolls_out: true, waiters, only: Vec::new() });
     }
 

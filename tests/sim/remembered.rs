@@ -97,4 +97,6 @@ pub(crate) const SEEDS: &[u64] = &[
     6_100_000_042_683,
     // A link that could not be moved back is moved by somebody else, and who names a release then is overtaken by a stop.
     1_796_031_751_003_401,
+    // What somebody has configured is brought in while a look that nobody has asked for waits for its turn.
+    1_700_000_032_682,
 ];
