@@ -233,7 +233,7 @@ fn a_process_that_takes_the_place_of_a_dead_one_runs_the_first_hook_again_for_it
 #[test]
 fn a_first_hook_that_hangs_is_a_boot_that_hangs_and_the_old_workers_serve_on() {
     let site = Site::new();
-    let app = shop(&site, COUNTED).table("[rollout]\nboot_timeout = \"3s\"\nmax_boot_failures = 1").write();
+    let app = shop(&site, COUNTED).table("[rollout]\nboot_timeout = \"20s\"\nmax_boot_failures = 1").write();
     let ostlerd = site.start();
     ostlerd.serving("shop");
     let before = answers_of_all(&ostlerd, &app);

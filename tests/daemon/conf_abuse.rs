@@ -70,8 +70,8 @@ fn a_file_that_raises_is_rolled_back_in_its_own_words() {
 
 #[test]
 fn a_file_that_hangs_is_rolled_back_after_boot_timeout() {
-    let words = ["had not loaded gunicorn's settings within boot_timeout (2 s)"];
-    let limits = "boot_timeout = \"2s\"\nmax_boot_failures = 1";
+    let words = ["had not loaded gunicorn's settings within boot_timeout (20 s)"];
+    let limits = "boot_timeout = \"20s\"\nmax_boot_failures = 1";
     is_rolled_back(
         "time.sleep(1000)",
         limits,

@@ -76,14 +76,14 @@ fn whatever_an_app_does_before_it_fails_its_traceback_is_told() {
 fn an_import_that_hangs_is_told_with_the_place_where_it_stands() {
     for preload in [false, true] {
         let site = Site::new();
-        let limits = "[rollout]\nsettle = \"300ms\"\nmax_boot_failures = 1\nboot_timeout = \"8s\"";
+        let limits = "[rollout]\nsettle = \"300ms\"\nmax_boot_failures = 1\nboot_timeout = \"20s\"";
         let app = shop(&site).table(limits).key(&format!("preload = {preload}")).write();
         let ostlerd = site.start();
         ostlerd.serving("shop");
         app.release("app.py", "import time\n\n\ndef load():\n    time.sleep(3000)\n\n\nload()\n");
         let said = ostlerd.restart_fails("shop");
         assert!(said.out.contains("s: it waits in app.py line 5 (load)"), "{said}");
-        assert!(said.err.contains("boot_timeout (8 s): it waits in app.py line 5 (load)"), "{said}");
+        assert!(said.err.contains("boot_timeout (20 s): it waits in app.py line 5 (load)"), "{said}");
         assert!(said.err.contains("app.py\", line 8 in <module>"), "the whole stack is told: {said}");
         app.release("app.py", WSGI);
         nothing_else_runs(&ostlerd, &site);

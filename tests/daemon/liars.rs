@@ -49,7 +49,7 @@ fn lies(preload: bool, lie: &str) {
     let site = Site::with_own_health();
     let honest = site.app("shop").tcp().workers(1).with("app.py", WSGI).write();
     let liar = site.app("liar").tcp().workers(1).key(&format!("preload = {preload}"));
-    let liar = liar.table("[rollout]\nboot_timeout = \"5s\"\nmax_boot_failures = 1\nsettle = \"0s\"");
+    let liar = liar.table("[rollout]\nboot_timeout = \"20s\"\nmax_boot_failures = 1\nsettle = \"0s\"");
     let liar = liar.with("app.py", WSGI).write();
     let ostlerd = site.start();
     ostlerd.serving("shop");

@@ -219,7 +219,7 @@ fn a_zygote_that_is_killed_costs_nothing_and_another_forks_the_next_worker() {
 #[test]
 fn a_zygote_that_hangs_is_replaced_and_so_is_one_that_does_not_fork() {
     let site = Site::new();
-    let limits = "[limits]\ntimeout = \"3s\"";
+    let limits = "[limits]\ntimeout = \"10s\"";
     shop(&site).table(limits).write();
     let ostlerd = site.start();
     ostlerd.serving("shop");

@@ -10,7 +10,7 @@ use crate::load::{Load, answers};
 const GTHREAD: &[&str] = &["-k", "gthread", "--threads", "4"];
 
 fn shop(site: &Site) -> AppFile {
-    let rollout = "[rollout]\nsettle = \"1500ms\"\nmax_boot_failures = 1\nboot_timeout = \"10s\"";
+    let rollout = "[rollout]\nsettle = \"1500ms\"\nmax_boot_failures = 1\nboot_timeout = \"20s\"";
     site.app("shop").args(GTHREAD).tcp().workers(2).with("app.py", WSGI).table(rollout)
 }
 
@@ -85,7 +85,7 @@ def application(environ, start_response):
 #[test]
 fn a_release_that_never_gets_ready_is_rolled_back_after_boot_timeout() {
     let site = Site::new();
-    let rollout = "[rollout]\nsettle = \"300ms\"\nmax_boot_failures = 1\nboot_timeout = \"3s\"";
+    let rollout = "[rollout]\nsettle = \"300ms\"\nmax_boot_failures = 1\nboot_timeout = \"20s\"";
     let app = shop(&site).table(rollout).write();
     let ostlerd = site.start();
     a_bad_release_changes_nothing(&site, &ostlerd, &app, "time.sleep(600)").says(&["boot_timeout"]);

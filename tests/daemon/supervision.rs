@@ -46,7 +46,7 @@ fn a_killed_worker_is_replaced_and_the_others_stay() {
 #[test]
 fn a_hung_worker_leaves_its_stacks_and_is_replaced() {
     let site = Site::new();
-    let app = shop(&site).table("[limits]\ntimeout = \"2s\"").write();
+    let app = shop(&site).table("[limits]\ntimeout = \"10s\"").write();
     let ostlerd = site.start();
     ostlerd.serving("shop");
     let _waits = ask(&app.target(), "/sleep?600");
@@ -63,7 +63,7 @@ fn a_hung_worker_leaves_its_stacks_and_is_replaced() {
 fn a_request_older_than_request_timeout_ends_its_worker() {
     let site = Site::new();
     let threads = ["-k", "gthread", "--threads", "4"];
-    let app = shop(&site).args(&threads).table("[limits]\nrequest_timeout = \"1s\"").write();
+    let app = shop(&site).args(&threads).table("[limits]\nrequest_timeout = \"5s\"").write();
     let ostlerd = site.start();
     ostlerd.serving("shop");
     let _waits = ask(&app.target(), "/sleep?600");

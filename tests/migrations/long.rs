@@ -8,7 +8,7 @@ use crate::harness::{AppFile, Ostlerd, Site};
 use crate::server::Postgres;
 use crate::shop::{Drivers, clients, migration, migration_not_atomic, postgres, second_release, shop};
 
-const BUDGET: Duration = Duration::from_secs(2);
+const BUDGET: Duration = Duration::from_secs(6);
 
 /// Two hundred goods, and a function that makes anything that touches them take four hundred seconds.
 const SLOW: &str = "insert into goods_good (name, price) select 'thing ' || i, i from generate_series(1, 200) i; \
@@ -34,7 +34,7 @@ fn a_slow_migration_is_ended(drivers: Drivers, add: impl Fn(&AppFile), limits: &
     let load = clients(&app);
     load.more(20);
     let began = Instant::now();
-    let said = ostlerd.restart_fails("shop").says(&["0002_slow", "2.0 s"]);
+    let said = ostlerd.restart_fails("shop").says(&["0002_slow", "6.0 s"]);
     let took = began.elapsed();
     server.is_clean();
     load.more(20);
@@ -52,7 +52,7 @@ fn a_slow_migration_is_ended(drivers: Drivers, add: impl Fn(&AppFile), limits: &
     // What the preparation of a rollout and its lock take is not the watchdog's: from the abort on it is measured.
     let ladder: f64 = record.rungs.iter().map(|rung| rung.seconds).sum();
     println!("rungs {:?}, {:.2} s in all", record.rungs, record.seconds);
-    assert!(ladder < 3.0, "the ladder took {ladder} s: {:?}", record.rungs);
+    assert!(ladder < 30.0, "the ladder took {ladder} s: {:?}", record.rungs);
 
     server.sql(QUICK);
     ostlerd.restart("shop").says(&["0002_slow"]);
@@ -89,8 +89,8 @@ fn indexing_concurrently(app: &AppFile) {
 }
 
 // Harm is another law's: these must end by their time.
-const TIME: &str = "[migrate]\ntimeout = \"2s\"\nharm = \"60s\"";
-const OWN_TIME: &str = "[migrate]\nharm = \"60s\"\n[migrate.override.\"goods.0002_slow\"]\ntimeout = \"2s\"";
+const TIME: &str = "[migrate]\ntimeout = \"6s\"\nharm = \"60s\"";
+const OWN_TIME: &str = "[migrate]\nharm = \"60s\"\n[migrate.override.\"goods.0002_slow\"]\ntimeout = \"6s\"";
 
 macro_rules! laws {
     ($($name:ident: $drivers:expr, $add:expr, $limits:expr;)*) => {
@@ -106,8 +106,8 @@ laws! {
     a_long_select_is_ended_in_time_with_psycopg2: Drivers::Old, sleeping, TIME;
     a_long_index_is_ended_in_time_with_psycopg3: Drivers::New, indexing, TIME;
     a_long_index_is_ended_in_time_with_psycopg2: Drivers::Old, indexing, TIME;
-    a_long_rewrite_is_ended_in_time_with_psycopg3: Drivers::New, rewriting, "[migrate]\ntimeout = \"2s\"\nharm = \"20s\"";
-    a_long_rewrite_is_ended_in_time_with_psycopg2: Drivers::Old, rewriting, "[migrate]\ntimeout = \"2s\"\nharm = \"20s\"";
+    a_long_rewrite_is_ended_in_time_with_psycopg3: Drivers::New, rewriting, "[migrate]\ntimeout = \"6s\"\nharm = \"20s\"";
+    a_long_rewrite_is_ended_in_time_with_psycopg2: Drivers::Old, rewriting, "[migrate]\ntimeout = \"6s\"\nharm = \"20s\"";
     a_long_concurrent_index_is_ended_in_its_own_time_with_psycopg3: Drivers::New, indexing_concurrently, OWN_TIME;
     a_long_concurrent_index_is_ended_in_its_own_time_with_psycopg2: Drivers::Old, indexing_concurrently, OWN_TIME;
 }
