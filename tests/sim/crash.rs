@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ostler::config::AppName;
 use ostler::supervise::{
     Exit, FoundProcess, Moment, ProcessFact, ProcessId, Role, SlotStage, Snapshot, StopSignal, Supervisor,
 };
 use serde_json::Value;
 
+use crate::entry::AppEntry;
 use crate::flaw::Flaw;
 use crate::hooks::Hooks;
 use crate::ledger::Ledger;
@@ -150,6 +152,11 @@ pub(crate) fn put_right(
         ledger.machine.shutdown = false;
         ledger.machine.stopping = false;
         ledger.machine.drained = None;
+        // What has ended by then is started by what is configured, and by nothing else.
+        let ended =
+            |app: &AppName, entry: &AppEntry| entry.has_nothing() && snapshot.blueprints(app).is_empty();
+        let apps = ledger.apps.iter_mut().filter(|(app, entry)| ended(app, entry));
+        apps.for_each(|(_, entry)| entry.startable = false);
     }
     let left: Vec<ProcessId> = snapshot.processes().map(|(_, process, ..)| process).collect();
     let mut ids: Vec<ProcessId> = ledger.processes.keys().copied().collect();

@@ -99,4 +99,6 @@ pub(crate) const SEEDS: &[u64] = &[
     1_796_031_751_003_401,
     // What somebody has configured is brought in while a look that nobody has asked for waits for its turn.
     1_700_000_032_682,
+    // ostlerd is killed while it ends, an app of it has stopped by then, and the next one's first reading is refused.
+    1_700_000_003_579,
 ];
