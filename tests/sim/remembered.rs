@@ -101,4 +101,6 @@ pub(crate) const SEEDS: &[u64] = &[
     1_700_000_032_682,
     // ostlerd is killed while it ends, an app of it has stopped by then, and the next one's first reading is refused.
     1_700_000_003_579,
+    // A zygote of what is brought in fails to load the app while its workers, fewer than before, are watched.
+    1_796_038_905_000_698,
 ];

@@ -60,6 +60,10 @@ impl App {
             return;
         }
         rollout.failures += 1;
+        if matches!(rollout.phase, RolloutPhase::Settling { .. }) {
+            // Also if it was a zygote that nobody needs just now: the release was watched, and has failed to load.
+            rollout.phase = RolloutPhase::Replacing;
+        }
         if rollout.failures >= rollout.generation.policy.rollout.max_boot_failures {
             self.roll_back(context, words);
         }
