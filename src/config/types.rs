@@ -62,7 +62,6 @@ pub struct Listen {
     /// Length of the kernel's accept queue.
     pub backlog: u32,
     /// Who has named it.
-    #[serde(default)]
     pub origin: Origin,
 }
 

@@ -20,7 +20,6 @@ pub struct Migrate {
     /// What everything may take.
     pub budgets: Budgets,
     /// What becomes of one that breaks the code that serves.
-    #[serde(default)]
     pub breaking: Breaking,
     /// Other budgets for single migrations, by `app_label.name` or by `name`.
     pub overrides: BTreeMap<String, Override>,

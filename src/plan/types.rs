@@ -119,13 +119,11 @@ pub struct Blueprint {
     /// The hooks of gunicorn's master that the app sets; where there is one, a process of their own runs them.
     pub hooks: Vec<Hook>,
     /// What a zygote loads, once for all workers of a generation.
-    #[serde(default, deserialize_with = "Preload::read")]
     pub preload: Preload,
     /// The commands that run beside the workers, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub processes: BTreeMap<String, Vec<String>>,
     /// Whether its processes can gain no rights by set-user-id programs.
-    #[serde(default = "on")]
     pub no_new_privileges: bool,
     /// What the release looked like when it was prepared.
     pub release: Fingerprint,
@@ -167,21 +165,6 @@ impl Preload {
             Preload::Settings | Preload::Nothing => "gunicorn's settings",
         }
     }
-
-    /// An earlier ostlerd wrote a flag.
-    fn read<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Preload, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum WrittenPreload {
-            Flag(bool),
-            Word(Preload),
-        }
-        Ok(match WrittenPreload::deserialize(from)? {
-            WrittenPreload::Flag(true) => Preload::App,
-            WrittenPreload::Flag(false) => Preload::Nothing,
-            WrittenPreload::Word(preload) => preload,
-        })
-    }
 }
 
 impl fmt::Display for Preload {
@@ -208,13 +191,7 @@ pub struct Probe {
     pub timeout: Duration,
     /// Whether the configuration names the path: then the answer counts by itself, and has to be below 400. Else it only
     /// must not be worse than that of what serves.
-    #[serde(default = "yes")]
     pub asked: bool,
-}
-
-/// Of a probe that an earlier ostlerd has written down: there was no other.
-fn yes() -> bool {
-    true
 }
 
 /// A cheap mark of a release's files: it differs where a file was added, removed or written.
@@ -296,9 +273,4 @@ mod seconds {
         let seconds = f64::deserialize(from)?;
         Duration::try_from_secs_f64(seconds).map_err(serde::de::Error::custom)
     }
-}
-
-/// What a field is that an earlier ostlerd did not write down.
-fn on() -> bool {
-    true
 }

@@ -32,7 +32,6 @@ pub(crate) struct Backoff {
     last_failure: Option<Moment>,
     not_before: Moment,
     /// How often in all, of a process that is up as soon as it is started.
-    #[serde(default)]
     ends: u32,
 }
 
