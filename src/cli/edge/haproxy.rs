@@ -129,8 +129,9 @@ fn frontend(out: &mut Text, scene: &Scene<'_>) -> Result<(), String> {
     out.line("http-request set-header X-Forwarded-Host %[req.hdr(Host)]");
     out.gap();
     out.note(
-        "More is refused with 413, or over HTTP/2 by an end of that request alone. HAProxy goes by what the request says of its \
-         length; one that is sent in chunks says nothing, and the app's own limit has to do.",
+        "More is refused with 413, or over HTTP/2 by an end of that request alone; a client that sends on regardless may see its \
+         connection end before it reads the answer. HAProxy goes by what the request says of its length; one that is sent in \
+         chunks says nothing, and the app's own limit has to do.",
     );
     out.line(format!(
         "http-request deny deny_status 413 if {{ req.hdr_val(content-length) gt {} }}",
