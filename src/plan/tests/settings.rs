@@ -147,21 +147,6 @@ fn the_apps_file_decides_about_preload_and_gunicorn_where_it_does_not_say() {
 }
 
 #[test]
-fn what_an_earlier_ostlerd_wrote_of_preload_is_understood() {
-    let blueprint = planned(&listening(""), &facts(defaults())).0.blueprint;
-    let mut written = serde_json::to_value(&*blueprint).unwrap();
-    for (word, meant) in [
-        (serde_json::json!(false), Preload::Nothing),
-        (serde_json::json!(true), Preload::App),
-        (serde_json::json!("settings"), Preload::Settings),
-    ] {
-        written["preload"] = word;
-        let read: Blueprint = serde_json::from_value(written.clone()).unwrap();
-        assert_eq!(read, Blueprint { preload: meant, ..(*blueprint).clone() });
-    }
-}
-
-#[test]
 fn a_chdir_into_the_release_and_the_same_user_are_nothing_to_note() {
     for chdir in ["/srv/shop/current", "/srv/shop/releases/42"] {
         let settings =
