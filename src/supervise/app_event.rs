@@ -245,3 +245,42 @@ impl AppEventKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervise::pool::ProcessChange;
+
+    fn migration_ended(kind: VerdictKind) -> Level {
+        let (database, verdict) = ("default".to_owned(), Verdict::of(kind, ""));
+        AppEventKind::MigrationEnded { database, verdict }.level()
+    }
+
+    #[test]
+    fn a_migration_that_ends_badly_is_an_error_unless_it_may_be_tried_again() {
+        use VerdictKind::*;
+        for kind in [Nothing, Applied] {
+            assert_eq!(migration_ended(kind), Level::Info, "{kind}");
+        }
+        assert_eq!(migration_ended(Retryable), Level::Warn);
+        for kind in [Refused, Failed, Partial, Dirty, Unknown] {
+            assert_eq!(migration_ended(kind), Level::Error, "{kind}");
+        }
+    }
+
+    #[test]
+    fn only_a_process_that_serves_is_a_worker() {
+        let event = |role| {
+            let (process, generation) = (ProcessId(7), GenerationId(1));
+            AppEventKind::Process(ProcessEvent {
+                process,
+                generation,
+                role,
+                change: ProcessChange::Started {},
+            })
+        };
+        assert_eq!(event(Role::Web).worker(), Some(ProcessId(7)));
+        assert_eq!(event(Role::Background("queue".to_owned())).worker(), None);
+        assert_eq!(AppEventKind::Stopped.worker(), None);
+    }
+}

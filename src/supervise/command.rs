@@ -232,3 +232,37 @@ mod seconds {
         Ok(seconds.map(|it| Duration::try_from_secs_f64(it).unwrap_or(nearest(it))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shop() -> AppName {
+        "shop".parse().expect("it is a name")
+    }
+
+    #[test]
+    fn as_many_workers_are_possible_as_may_be_configured_and_one_at_least() {
+        let most = i64::from(WORKERS_MOST);
+        for (count, possible) in
+            [(-1, false), (0, false), (1, true), (most, true), (most + 1, false), (i64::MAX, false)]
+        {
+            let scale = Command::Scale { app: shop(), workers: ScaleTo::Count(count) };
+            assert_eq!(scale.check().is_ok(), possible, "{count}");
+        }
+    }
+
+    #[test]
+    fn a_drain_lasts_thirty_days_at_most() {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        for (length, possible) in [
+            (Duration::ZERO, false),
+            (Duration::from_nanos(1), true),
+            (days(30), true),
+            (days(30) + Duration::from_nanos(1), false),
+        ] {
+            assert_eq!(Command::Drain { length: Some(length) }.check().is_ok(), possible, "{length:?}");
+        }
+        assert!(Command::Drain { length: None }.check().is_ok(), "until somebody ends it");
+    }
+}

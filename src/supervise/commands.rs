@@ -133,3 +133,51 @@ pub fn interrupted(command: &Command) -> String {
     let words = CommandRow::of(command).map_or(NOTHING, |row| row.interrupted);
     words.replace(NAME, command.app().map_or("APP", AppName::as_str))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a command may be given beside its app, one by one.
+    fn given() -> [(&'static str, Value); 5] {
+        let path = Value::from("/srv/shop/releases/2");
+        [
+            ("accept_breakage", true.into()),
+            ("release", path),
+            ("workers", 4.into()),
+            ("workers", "auto".into()),
+            ("for_seconds", 600.into()),
+        ]
+    }
+
+    /// Whether it is a command with just these fields.
+    fn is_read(row: &CommandRow, more: Option<(&str, Value)>) -> bool {
+        let app = row.path.contains("NAME").then(|| ("app", Value::from("shop")));
+        let named = [(COMMAND, Value::from(row.name))].into_iter().chain(app).chain(more);
+        let fields = Value::Object(named.map(|(name, value)| (name.to_owned(), value)).collect());
+        let read = serde_json::from_value::<Command>(fields.clone());
+        // Nothing is denied to a command without any field: it reads over them.
+        let count = |value: &Value| value.as_object().map(serde_json::Map::len);
+        read.is_ok_and(|it| serde_json::to_value(it).is_ok_and(|it| count(&it) == count(&fields)))
+    }
+
+    #[test]
+    fn a_row_has_words_for_a_body_where_the_command_takes_one_and_only_there() {
+        for row in COMMANDS {
+            let takes = given().into_iter().filter(|it| is_read(row, Some(it.clone()))).count();
+            assert_eq!(takes > 0, !row.body.is_empty(), "{}", row.name);
+            let may_be_empty = takes == 0 || row.body.starts_with("empty or ");
+            assert_eq!(is_read(row, None), may_be_empty, "{}", row.name);
+        }
+    }
+
+    #[test]
+    fn whoever_may_only_look_reads_and_changes_of_the_machine_are_not_an_apps() {
+        for row in COMMANDS {
+            let (reads, app) = (row.method == "GET", row.path.contains("NAME"));
+            assert_eq!(reads, row.permission == Permission::Look, "{}", row.name);
+            assert_eq!(!reads && app, row.permission == Permission::ChangeApp, "{}", row.name);
+            assert_eq!(!reads && !app, row.permission == Permission::ChangeMachine, "{}", row.name);
+        }
+    }
+}

@@ -16,15 +16,16 @@ use crate::rng::Rng;
 use crate::scenario::{app_plan, name, policy};
 
 /// A supervisor whose one app has never served and has a migration; what it ordered, and how long it said to wait.
-struct Shop {
-    supervisor: Supervisor,
-    now: Moment,
-    orders: Vec<(RunId, MigrationOrder)>,
+pub(crate) struct Shop {
+    pub(crate) supervisor: Supervisor,
+    pub(crate) now: Moment,
+    pub(crate) orders: Vec<(RunId, MigrationOrder)>,
     delays: Vec<Duration>,
-    answers: Vec<Outcome>,
+    pub(crate) answers: Vec<Outcome>,
+    pub(crate) said: Vec<AppEventKind>,
 }
 
-fn migrated_plan() -> AppPlan {
+pub(crate) fn migrated_plan() -> AppPlan {
     let mut plan = app_plan(&name(0), 1, &policy(&mut Rng::seeded(1)));
     plan.migrate = Some(Arc::new(Migrate {
         command: MigrateCommand::Django,
@@ -39,21 +40,29 @@ fn migrated_plan() -> AppPlan {
 }
 
 impl Shop {
-    fn new() -> Shop {
-        let apps = BTreeMap::from([(name(0), Ok(migrated_plan()))]);
+    pub(crate) fn new() -> Shop {
+        Shop::of(migrated_plan())
+    }
+
+    pub(crate) fn of(plan: AppPlan) -> Shop {
+        let apps = BTreeMap::from([(name(0), Ok(plan))]);
         let supervisor = Supervisor::new(Plan { apps, ..Plan::default() }, 1);
         let (orders, delays, answers) = Default::default();
-        let mut shop = Shop { supervisor, now: Moment::ZERO, orders, delays, answers };
+        let now = Moment::ZERO;
+        let mut shop = Shop { supervisor, now, orders, delays, answers, said: Vec::new() };
         shop.tell(Event::TimePassed);
         shop
     }
 
-    fn tell(&mut self, event: Event) {
+    pub(crate) fn tell(&mut self, event: Event) {
         for action in self.supervisor.handle(self.now, event) {
             match action {
                 Action::Migrate { run, order, .. } => self.orders.push((run, order)),
-                Action::Announce(AppEvent { kind: AppEventKind::StartDelayed { delay }, .. }) => {
-                    self.delays.push(delay)
+                Action::Announce(AppEvent { kind, .. }) => {
+                    if let AppEventKind::StartDelayed { delay } = kind {
+                        self.delays.push(delay);
+                    }
+                    self.said.push(kind);
                 }
                 Action::Answer { outcome, .. } => self.answers.push(outcome),
                 _ => {}
@@ -61,7 +70,7 @@ impl Shop {
         }
     }
 
-    fn wait(&mut self, time: Duration) {
+    pub(crate) fn wait(&mut self, time: Duration) {
         let until = self.now + time;
         while let Some(due) = self.supervisor.next_deadline().filter(|due| *due <= until) {
             self.now = due;
@@ -71,21 +80,26 @@ impl Shop {
         self.tell(Event::TimePassed);
     }
 
-    fn hear(&mut self, fact: MigrationFact) {
+    pub(crate) fn hear(&mut self, fact: MigrationFact) {
         let run = self.orders.last().expect("something was ordered").0;
         self.tell(Event::MigrationHeard { run, fact: Box::new(fact) });
     }
 
-    fn opens(&self) -> usize {
+    /// How many generations were brought in.
+    pub(crate) fn rollouts(&self) -> usize {
+        self.said.iter().filter(|it| matches!(it, AppEventKind::RolloutStarted { .. })).count()
+    }
+
+    pub(crate) fn opens(&self) -> usize {
         self.orders.iter().filter(|(_, order)| matches!(order, MigrationOrder::OpenDatabase { .. })).count()
     }
 
-    fn last(&self) -> &MigrationOrder {
+    pub(crate) fn last(&self) -> &MigrationOrder {
         &self.orders.last().expect("something was ordered").1
     }
 
     /// The app cannot be imported, or its database does not answer.
-    fn fails_to_begin(&mut self, kind: TroubleKind) {
+    pub(crate) fn fails_to_begin(&mut self, kind: TroubleKind) {
         assert!(matches!(self.last(), MigrationOrder::Open(_)), "{:?}", self.last());
         self.hear(MigrationFact::PastRead(Past::default()));
         let trouble = Trouble { kind, message: "no module named goods".to_owned(), traceback: String::new() };
@@ -159,7 +173,7 @@ fn so_is_the_one_that_is_asked_what_was_resolved() {
 }
 
 /// Its migration is under way, with something to do.
-fn migrates(shop: &mut Shop) {
+pub(crate) fn migrates(shop: &mut Shop) {
     let pending = Pending {
         migrations: vec![PendingMigration { name: "shop.0001_x".to_owned(), atomic: true, operations: 1 }],
         ..Pending::default()
@@ -186,9 +200,8 @@ fn what_an_ostlerd_that_is_to_end_was_bringing_in_is_not_brought_in_by_the_next(
     assert!(!is_migrated_by_the_next(&shop));
 }
 
-#[test]
-fn new_code_in_the_folder_that_serves_finds_its_databases_migrated_by_the_next() {
-    let mut shop = Shop::new();
+/// Its first generation serves.
+pub(crate) fn serves(shop: &mut Shop) {
     let no_link = || LinkFact::Read { record: Box::default(), link: None, leads_to: None };
     shop.tell(Event::ReleaseLinkObserved { app: name(0), fact: no_link() });
     shop.hear(MigrationFact::PastRead(Past { current: true, ..Past::default() }));
@@ -198,6 +211,12 @@ fn new_code_in_the_folder_that_serves_finds_its_databases_migrated_by_the_next()
     }
     // It serves now, which is noted beside what is known of its link.
     shop.tell(Event::ReleaseLinkObserved { app: name(0), fact: no_link() });
+}
+
+#[test]
+fn new_code_in_the_folder_that_serves_finds_its_databases_migrated_by_the_next() {
+    let mut shop = Shop::new();
+    serves(&mut shop);
     shop.tell(Event::Requested { id: RequestId(1), command: Command::restart(name(0)) });
     let prepared = Box::new(Ok(migrated_plan()));
     shop.tell(Event::AppPrepared { app: name(0), prepared });

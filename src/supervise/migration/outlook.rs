@@ -92,3 +92,15 @@ impl Breakage {
         Leftover { migration: None, what: self.words(), remedy: self.remedy.clone(), removed: false }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outlook_is_empty_if_nothing_is_known_and_nothing_foreseen() {
+        assert!(Outlook::default().is_empty());
+        assert!(!Outlook { known: true, ..Outlook::default() }.is_empty());
+        assert!(!Outlook { breaks: vec![Breakage::default()], ..Outlook::default() }.is_empty());
+    }
+}
