@@ -45,6 +45,7 @@ pub(super) fn hooks_run_when_they_are_due(ledger: &Ledger, _: Moment, action: &A
         (Hook::WhenReady, None) if ledger.count(app).ready == 0 => wrong("no worker is ready"),
         (Hook::OnExit, None) if ledger.of(app).next().is_some() => wrong("workers are left"),
         (Hook::NworkersChanged, None) if due.from == Some(due.workers) => wrong("nothing has changed"),
+        (Hook::NworkersChanged, None) if due.from.is_none() => wrong("from how many is not said"),
         (_, Some(_)) => wrong("it is about no worker"),
         _ => Ok(()),
     }
