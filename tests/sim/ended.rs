@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use ostler::supervise::{
-    AppEventKind, Command, Event, MigrationFact, MigrationOrder, Opened, Outcome, Past, Pending,
+    AppEventKind, Command, Event, Exit, MigrationFact, MigrationOrder, Opened, Outcome, Past, Pending,
     PendingMigration, RequestId, Trouble, TroubleKind,
 };
 
-use crate::first::{Shop, migrated_plan, serves};
+use crate::first::{Shop, migrated_plan, migrates as migrates_now, serves};
 use crate::scenario::name;
 
 fn asks(shop: &mut Shop, command: Command) {
@@ -87,16 +87,21 @@ fn what_serves_unasked_is_asked_by_itself_until_its_databases_have_answered() {
 }
 
 #[test]
-fn a_migration_that_its_app_no_longer_waits_for_is_given_little_time() {
-    let mut shop = Shop::new();
-    shop.hear(MigrationFact::PastRead(Past::default()));
-    assert!(matches!(shop.last(), MigrationOrder::OpenDatabase { .. }), "{:?}", shop.last());
+fn what_is_left_of_a_migration_is_not_looked_for_for_long_by_an_app_that_stops() {
     let migrates = |shop: &Shop| shop.supervisor.view(shop.now).apps[0].migration.is_some();
-    shop.wait(Duration::from_secs(20));
-    assert!(migrates(&shop), "it may take that long to open a database");
-    asks(&mut shop, Command::Stop { app: name(0) });
-    shop.wait(Duration::from_secs(12));
-    assert!(!migrates(&shop), "{:?}", shop.last());
+    for stops in [false, true] {
+        let mut shop = Shop::new();
+        migrates_now(&mut shop);
+        shop.hear(MigrationFact::CommandEnded { exit: Exit::Code(1), failure: None });
+        shop.hear(MigrationFact::BackendsGone);
+        assert!(matches!(shop.last(), MigrationOrder::VerifyDatabase { .. }), "{:?}", shop.last());
+        if stops {
+            asks(&mut shop, Command::Stop { app: name(0) });
+        }
+        shop.wait(Duration::from_secs(12));
+        assert_eq!(matches!(shop.last(), MigrationOrder::VerifyDatabase { .. }), !stops, "{:?}", shop.last());
+        assert!(stops || migrates(&shop));
+    }
 }
 
 #[test]
