@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ostler::plan::{AppPlan, Budgets, Database};
 use ostler::supervise::{
-    AppEventKind, CommandFailure, Exit, FailureKind, MigrationFact, MigrationOrder, Opened, Past, Pending,
-    PendingMigration, Report, Trouble, TroubleKind, Verdict, VerdictKind,
+    AppEventKind, CommandFailure, Exit, FailureKind, Marks, MigrationFact, MigrationOrder, Opened, Owed,
+    Past, Pending, PendingMigration, Report, Trouble, TroubleKind, Verdict, VerdictKind,
 };
 
 use crate::first::{Shop, migrated_plan, migrates};
@@ -115,4 +115,36 @@ fn waits_for_another_try(shop: &mut Shop) {
         }
     }
     panic!("no other try: {:?}", shop.last());
+}
+
+#[test]
+fn what_hangs_on_a_command_that_has_failed_keeps_an_app_from_its_start_once() {
+    let mut shop = Shop::new();
+    let owes = |shop: &mut Shop| {
+        let owed = Some(Owed::New);
+        shop.hear(MigrationFact::PastRead(Past::default()));
+        shop.hear(MigrationFact::Opened(Opened {
+            pending: Some(Pending::default()),
+            owed,
+            ..Opened::default()
+        }));
+    };
+    owes(&mut shop);
+    assert!(matches!(shop.last(), MigrationOrder::LockDatabase), "{:?}", shop.last());
+    let marks = Box::new(Marks { owed: Some(Owed::New), ..Marks::default() });
+    shop.hear(MigrationFact::Locked { pending: Pending::default(), swept: Vec::new(), marks });
+    shop.hear(MigrationFact::Recorded);
+    shop.hear(MigrationFact::CommandEnded { exit: Exit::Code(1), failure: None });
+    shop.hear(MigrationFact::BackendsGone);
+    shop.hear(MigrationFact::Verified(Report { recorded: Some(Vec::new()), ..Report::default() }));
+    shop.hear(MigrationFact::Recorded);
+    assert_eq!((verdict(&shop).kind, shop.rollouts()), (VerdictKind::Failed, 0));
+    let begins = |shop: &Shop| matches!(shop.last(), MigrationOrder::Open(_));
+    let tries = (0..60).find(|_| {
+        shop.wait(Duration::from_secs(1));
+        begins(&shop)
+    });
+    assert!(tries.is_some(), "{:?}", shop.last());
+    owes(&mut shop);
+    assert_eq!(shop.rollouts(), 1, "nothing is pending: {:?}", shop.last());
 }
