@@ -202,10 +202,15 @@ fn what_an_ostlerd_that_is_to_end_was_bringing_in_is_not_brought_in_by_the_next(
 
 /// Its first generation serves.
 pub(crate) fn serves(shop: &mut Shop) {
-    let no_link = || LinkFact::Read { record: Box::default(), link: None, leads_to: None };
-    shop.tell(Event::ReleaseLinkObserved { app: name(0), fact: no_link() });
     shop.hear(MigrationFact::PastRead(Past { current: true, ..Past::default() }));
     shop.hear(MigrationFact::Opened(Opened { pending: Some(Pending::default()), ..Opened::default() }));
+    serves_now(shop);
+}
+
+/// Its workers, which are started, come up; it has no release link.
+pub(crate) fn serves_now(shop: &mut Shop) {
+    let no_link = || LinkFact::Read { record: Box::default(), link: None, leads_to: None };
+    shop.tell(Event::ReleaseLinkObserved { app: name(0), fact: no_link() });
     for process in 1..=8 {
         shop.tell(ProcessFact::Ready.of(ProcessId(process)));
     }

@@ -46,6 +46,7 @@ mod mutated_actions;
 mod mutated_events;
 mod mutated_views;
 mod named;
+mod others;
 mod planned;
 mod process;
 mod progress;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use ostler::plan::{AppPlan, Budgets, Database};
 use ostler::supervise::{
-    AppEventKind, CommandFailure, Exit, FailureKind, Marks, MigrationFact, MigrationOrder, Opened, Owed,
-    Past, Pending, PendingMigration, Report, Trouble, TroubleKind, Verdict, VerdictKind,
+    AppEventKind, Command, CommandFailure, Event, Exit, FailureKind, Marks, MigrationFact, MigrationOrder,
+    Opened, Owed, Past, Pending, PendingMigration, Report, RequestId, Trouble, TroubleKind, Verdict,
+    VerdictKind,
 };
 
 use crate::first::{Shop, migrated_plan, migrates};
+use crate::scenario::name;
 
 const NAME: &str = "shop.0001_x";
 
@@ -147,4 +149,15 @@ fn what_hangs_on_a_command_that_has_failed_keeps_an_app_from_its_start_once() {
     assert!(tries.is_some(), "{:?}", shop.last());
     owes(&mut shop);
     assert_eq!(shop.rollouts(), 1, "nothing is pending: {:?}", shop.last());
+}
+
+#[test]
+fn one_that_waits_for_another_try_ends_at_once_if_somebody_asks() {
+    let mut shop = Shop::new();
+    migrates(&mut shop);
+    meets_a_lock(&mut shop);
+    assert!(shop.said.iter().any(|it| matches!(it, AppEventKind::MigrationRetry { .. })), "{:?}", shop.said);
+    shop.tell(Event::Requested { id: RequestId(1), command: Command::AbortMigration { app: name(0) } });
+    shop.hear(MigrationFact::Recorded);
+    assert!(!verdict(&shop).kind.is_good() && !shop.answers.is_empty(), "{:?}", shop.answers);
 }

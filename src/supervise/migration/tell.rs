@@ -63,7 +63,7 @@ pub(in crate::supervise) fn tell(kind: &AppEventKind, f: &mut fmt::Formatter<'_>
         ),
         MigrationEnded { verdict, .. } => ended(verdict, f),
         NotRolledOut { reason, serving: Some(generation) } => {
-            write!(f, "not rolled effects: {reason}; generation {generation} goes on serving")
+            write!(f, "not rolled out: {reason}; generation {generation} goes on serving")
         }
         NotRolledOut { reason, serving: None } => write!(f, "not started: {reason}; nothing serves"),
         MigrationResolved => write!(f, "somebody says that the database is put right; migrations run again"),
@@ -113,4 +113,34 @@ pub(super) fn listed(backends: &[Backend]) -> String {
         }
     };
     backends.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervise::ids::GenerationId;
+    use crate::supervise::pool::StopSignal;
+
+    #[test]
+    fn a_migration_that_is_ended_and_a_release_that_stays_out_are_told_in_a_sentence() {
+        let reason = || "migration failed: it met a lock".to_owned();
+        let serving = Some(GenerationId(3));
+        for (kind, told) in [
+            (
+                AppEventKind::NotRolledOut { reason: reason(), serving },
+                "not rolled out: migration failed: it met a lock; generation g3 goes on serving",
+            ),
+            (
+                AppEventKind::NotRolledOut { reason: reason(), serving: None },
+                "not started: migration failed: it met a lock; nothing serves",
+            ),
+            (AppEventKind::MigrationRung { rung: StopSignal::Interrupt }, "ending the migration: SIGINT"),
+            (
+                AppEventKind::MigrationRung { rung: StopSignal::Cancel },
+                "ending the migration: cancel its statements",
+            ),
+        ] {
+            assert_eq!(kind.to_string(), told);
+        }
+    }
 }
