@@ -62,6 +62,7 @@ mod site;
 mod start;
 mod trace;
 mod world;
+mod worn;
 mod zygotes;
 
 use std::time::{SystemTime, UNIX_EPOCH};

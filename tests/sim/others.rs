@@ -166,3 +166,20 @@ fn who_holds_the_lock_that_a_migration_waits_for_is_said_and_that_others_wait_be
     assert_eq!(shop.said.iter().filter(blocked).count(), 1, "once: {:?}", shop.said);
     assert_eq!(shop.said.iter().filter(harm).count(), 1, "once: {:?}", shop.said);
 }
+
+#[test]
+fn a_lock_that_another_server_has_taken_meanwhile_is_warned_of_once() {
+    let mut shop = Shop::new();
+    migrates(&mut shop);
+    let (kind, message) = (TroubleKind::Unreachable, "the connection was lost".to_owned());
+    shop.hear(MigrationFact::DatabaseFailed(Trouble { kind, message, traceback: String::new() }));
+    while !matches!(shop.last(), MigrationOrder::OpenDatabase { .. }) {
+        shop.wait(Duration::from_secs(1));
+    }
+    shop.hear(MigrationFact::Opened(Opened { pending: Some(pending()), ..Opened::default() }));
+    for _ in 0..3 {
+        is_busy(&mut shop, 1);
+    }
+    let warned = |it: &&AppEventKind| matches!(it, AppEventKind::MigrationWarned { words } if words.contains("another server now"));
+    assert_eq!(shop.said.iter().filter(warned).count(), 1, "{:?}", shop.said);
+}

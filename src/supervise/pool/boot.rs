@@ -48,3 +48,20 @@ impl Boot {
         LastWords { message, traceback }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_boot_stands_is_new_once_and_its_last_place_is_told() {
+        let stand = |at: &str| Stand { at: at.to_owned(), stacks: format!("stacks in {at}") };
+        let mut boot = Boot::default();
+        let (first, other) = ("wsgi.py line 6 (load)", "urls.py line 2 (<module>)");
+        let news = [first, first, other, first].map(|at| boot.stands(stand(at)));
+        assert_eq!(news, [true, false, true, true]);
+        let words = boot.words("was not ready".to_owned());
+        assert_eq!(words.message, "was not ready: it waits in wsgi.py line 6 (load)");
+        assert_eq!(words.traceback, "stacks in wsgi.py line 6 (load)");
+    }
+}

@@ -184,3 +184,7 @@ impl<'de> Deserialize<'de> for ProcessEvent {
         Ok(ProcessEvent { process, role, generation, change })
     }
 }
+
+#[cfg(test)]
+#[path = "process_event_tests.rs"]
+mod tests;
