@@ -7,7 +7,7 @@ use ostler::config::Surge;
 use ostler::plan::{Plan, Policy};
 use ostler::supervise::{
     Action, AppEvent, AppEventKind, Cause, Command, ConfigFound, Event, Exit, GenerationId, LinkFact, Moment,
-    Observation, ProcessChange, ProcessEvent, ProcessFact, ProcessId, RequestId, Start, Supervisor,
+    Observation, ProcessChange, ProcessFact, ProcessId, RequestId, Start, Supervisor,
 };
 
 use crate::rng::Rng;
@@ -65,9 +65,11 @@ impl Shop {
                     self.started.push((process, generation));
                 }
                 Action::Announce(AppEvent { kind: AppEventKind::Process(event), .. }) => {
-                    if let ProcessEvent { process, change: ProcessChange::Draining { cause }, .. } = event {
-                        self.draining.push((process, cause));
-                    }
+                    let drains = |change: &ProcessChange| match change {
+                        ProcessChange::Draining { cause } => Some(*cause),
+                        _ => None,
+                    };
+                    self.draining.extend(drains(&event.change).map(|cause| (event.process, cause)));
                 }
                 Action::KeepOnly { .. } => self.given_back += 1,
                 _ => {}
