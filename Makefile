@@ -10,8 +10,8 @@ export OSTLER_VENVS ?= $(CURDIR)/target/venvs
 export OSTLER_ROOTFS ?= $(CURDIR)/target/rootfs
 # Only root can boot a machine; everybody else leaves those tests out, and is told so.
 root := $(filter 0,$(shell id -u))
-# Tests wait more than they work: with four of them two cores were idle for a fifth of the time.
-export RUST_TEST_THREADS ?= 6
+# Tests wait more than they work; more than this makes a machine of two cores crowded.
+export RUST_TEST_THREADS ?= 4
 
 help:
 	@echo 'make demo    a Django project under ostler: load, a deployment, three bad releases'
