@@ -31,6 +31,7 @@ mod entry;
 mod first;
 mod flaw;
 mod flaws;
+mod forks;
 mod garbage;
 mod held;
 mod hesitant;
