@@ -5,7 +5,7 @@ use std::time::Duration;
 use ostler::supervise::{
     AppEventKind, Backend, Command, DatabaseLook, Event, Exit, Leftover, MigrationFact, MigrationOrder,
     Opened, Past, Pending, PendingMigration, ProbeAnswer, ProcessFact, ProcessId, Proof, Report, RequestId,
-    Trouble, TroubleKind, Unfinished, Verdict, VerdictKind,
+    StopSignal, Trouble, TroubleKind, Unfinished, Vendor, Verdict, VerdictKind,
 };
 
 use crate::first::{Shop, migrated_plan, migrates, serves_now};
@@ -182,4 +182,32 @@ fn a_lock_that_another_server_has_taken_meanwhile_is_warned_of_once() {
     }
     let warned = |it: &&AppEventKind| matches!(it, AppEventKind::MigrationWarned { words } if words.contains("another server now"));
     assert_eq!(shop.said.iter().filter(warned).count(), 1, "{:?}", shop.said);
+}
+
+#[test]
+fn what_nobody_sees_is_interrupted_and_what_is_seen_has_its_statement_cancelled() {
+    for seen in [true, false] {
+        let mut shop = Shop::new();
+        shop.hear(MigrationFact::PastRead(Past::default()));
+        let opened = Opened { vendor: Vendor::Postgresql, pending: Some(pending()), ..Opened::default() };
+        shop.hear(MigrationFact::Opened(opened.clone()));
+        has_the_lock(&mut shop);
+        shop.hear(MigrationFact::Recorded);
+        let look = DatabaseLook { place: 1, backends: 1, working: true, ..DatabaseLook::default() };
+        shop.hear(MigrationFact::Looked(look));
+        if !seen {
+            let (kind, message) = (TroubleKind::Unreachable, "the connection was lost".to_owned());
+            shop.hear(MigrationFact::DatabaseFailed(Trouble { kind, message, traceback: String::new() }));
+            while !matches!(shop.last(), MigrationOrder::OpenDatabase { .. }) {
+                shop.wait(Duration::from_secs(1));
+            }
+            shop.hear(MigrationFact::Opened(opened));
+        }
+        shop.tell(Event::Requested { id: RequestId(1), command: Command::AbortMigration { app: name(0) } });
+        let signal = shop.orders.iter().find_map(|(_, order)| match order {
+            MigrationOrder::Abort(signal) => Some(*signal),
+            _ => None,
+        });
+        assert_eq!(signal, Some(if seen { StopSignal::Cancel } else { StopSignal::Interrupt }));
+    }
 }
