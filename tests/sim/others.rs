@@ -136,10 +136,8 @@ fn code_that_serves_badly_is_not_asked_after_a_migration_if_its_databases_have_a
     assert!(!shop.orders.iter().any(asks), "{:?}", shop.orders);
 }
 
-#[test]
-fn a_database_side_that_dies_while_a_migration_runs_is_replaced_at_once() {
-    let mut shop = Shop::new();
-    migrates(&mut shop);
+/// Its database side dies, and another one is started for it.
+fn loses_its_database_side(shop: &mut Shop) {
     let (kind, message) = (TroubleKind::Unreachable, "the connection was lost".to_owned());
     shop.hear(MigrationFact::DatabaseFailed(Trouble { kind, message, traceback: String::new() }));
     let is_opened = (0..10).any(|_| {
@@ -147,6 +145,13 @@ fn a_database_side_that_dies_while_a_migration_runs_is_replaced_at_once() {
         matches!(shop.last(), MigrationOrder::OpenDatabase { .. })
     });
     assert!(is_opened, "{:?}", shop.last());
+}
+
+#[test]
+fn a_database_side_that_dies_while_a_migration_runs_is_replaced() {
+    let mut shop = Shop::new();
+    migrates(&mut shop);
+    loses_its_database_side(&mut shop);
     assert_eq!(verdict(&shop), None, "it runs on");
 }
 
@@ -171,11 +176,7 @@ fn who_holds_the_lock_that_a_migration_waits_for_is_said_and_that_others_wait_be
 fn a_lock_that_another_server_has_taken_meanwhile_is_warned_of_once() {
     let mut shop = Shop::new();
     migrates(&mut shop);
-    let (kind, message) = (TroubleKind::Unreachable, "the connection was lost".to_owned());
-    shop.hear(MigrationFact::DatabaseFailed(Trouble { kind, message, traceback: String::new() }));
-    while !matches!(shop.last(), MigrationOrder::OpenDatabase { .. }) {
-        shop.wait(Duration::from_secs(1));
-    }
+    loses_its_database_side(&mut shop);
     shop.hear(MigrationFact::Opened(Opened { pending: Some(pending()), ..Opened::default() }));
     for _ in 0..3 {
         is_busy(&mut shop, 1);
@@ -196,11 +197,7 @@ fn what_nobody_sees_is_interrupted_and_what_is_seen_has_its_statement_cancelled(
         let look = DatabaseLook { place: 1, backends: 1, working: true, ..DatabaseLook::default() };
         shop.hear(MigrationFact::Looked(look));
         if !seen {
-            let (kind, message) = (TroubleKind::Unreachable, "the connection was lost".to_owned());
-            shop.hear(MigrationFact::DatabaseFailed(Trouble { kind, message, traceback: String::new() }));
-            while !matches!(shop.last(), MigrationOrder::OpenDatabase { .. }) {
-                shop.wait(Duration::from_secs(1));
-            }
+            loses_its_database_side(&mut shop);
             shop.hear(MigrationFact::Opened(opened));
         }
         shop.tell(Event::Requested { id: RequestId(1), command: Command::AbortMigration { app: name(0) } });
