@@ -108,3 +108,21 @@ fn a_reload_that_changes_nothing_waits_for_the_rollout_that_brings_in_what_it_na
     let actions = reload(2, 1);
     assert!(!actions.iter().any(|it| matches!(it, Action::Answer { .. })), "{actions:?}");
 }
+
+#[test]
+fn those_who_ask_for_a_reload_while_one_is_read_share_the_next_reading() {
+    let mut supervisor = serving();
+    let reads =
+        |actions: &[Action]| actions.iter().filter(|it| matches!(it, Action::ReadConfig { .. })).count();
+    let mut actions = Vec::new();
+    for id in 1..=4 {
+        actions
+            .extend(tell(&mut supervisor, Event::Requested { id: RequestId(id), command: Command::Reload }));
+    }
+    assert_eq!(reads(&actions), 1);
+    let second = read(&mut supervisor, found(0));
+    let rest = read(&mut supervisor, found(0));
+    assert_eq!((reads(&second), reads(&rest)), (1, 0));
+    let answers = rest.iter().filter(|it| matches!(it, Action::Answer { .. })).count();
+    assert_eq!(answers, 3, "{rest:?}");
+}

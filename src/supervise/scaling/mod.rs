@@ -319,6 +319,13 @@ mod tests {
     }
 
     #[test]
+    fn all_are_busy_only_if_there_are_some() {
+        assert!(!glance(0, 0.0, 3, Some(1)).is_full());
+        assert!(!glance(2, 1.0, 0, Some(1)).is_full());
+        assert!(glance(2, 2.0, 0, Some(1)).is_full());
+    }
+
+    #[test]
     fn what_presses_is_said_as_it_is() {
         assert_eq!(pressure(&glance(4, 4.0, 7, Some(1))), "all 4 workers are busy, 7 connections wait");
         assert_eq!(pressure(&glance(1, 1.0, 0, Some(1))), "the only worker is busy");
