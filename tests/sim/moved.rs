@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use ostler::plan::{AppPlan, Plan, Refusal};
 use ostler::supervise::{
-    Action, Command, ConfigFound, Event, Exit, LinkFact, LinkOrder, Moment, ProcessFact, ProcessId,
-    ReleaseLink, ReleaseRecord, RequestId, Supervisor,
+    Action, AppEvent, AppEventKind, Command, ConfigFound, Event, Exit, LinkFact, LinkOrder, Moment,
+    ProcessFact, ProcessId, ReleaseLink, ReleaseRecord, RequestId, Supervisor,
 };
 
 use crate::links::folder;
@@ -65,7 +65,10 @@ fn an_app_that_comes_back_is_not_begun_from_the_release_that_its_link_was_moved_
     let goes_back = |it: &Action| matches!(it, Action::SwitchRelease { order: LinkOrder::Move { to, .. }, .. } if *to == folder(&name(0), 0));
     assert!(actions.iter().any(goes_back), "{actions:?}");
     assert!(actions.iter().any(|it| matches!(it, Action::ReadConfig { .. })), "{actions:?}");
-    tell(observed(LinkFact::Moved));
+    let actions = tell(observed(LinkFact::Moved));
+    let is_back =
+        |it: &Action| matches!(it, Action::Announce(AppEvent { kind: AppEventKind::LinkPutBack, .. }));
+    assert!(actions.iter().any(is_back), "{actions:?}");
     let mut actions = tell(observed(LinkFact::Written));
     for process in 1..=8 {
         actions.extend(tell(ProcessFact::Exited(Exit::Unknown).of(ProcessId(process))));

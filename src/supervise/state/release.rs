@@ -226,4 +226,24 @@ mod tests {
         links.read_anew();
         assert!(!links.read_too_early(Path::new("/srv/3")));
     }
+
+    #[test]
+    fn a_link_is_one_apps_until_it_lets_go_and_others_are_told_then() {
+        let (shop, blog): (AppName, AppName) = ("shop".parse().unwrap(), "blog".parse().unwrap());
+        let link = ReleaseLink { path: "/srv/current".into(), below: PathBuf::new() };
+        let mut links = HeldLinks::default();
+        links.hold(Some(&link), &shop);
+        links.hold(Some(&link), &blog);
+        assert!(links.is_free_for(Some(&link), &shop) && !links.is_free_for(Some(&link), &blog));
+        assert!(!links.freed);
+        links.hold(None, &shop);
+        assert!(links.freed && links.is_free_for(Some(&link), &blog));
+    }
+
+    #[test]
+    fn a_rollback_goes_back_to_what_is_written_down_as_before() {
+        let before = Some(PathBuf::from("/srv/1"));
+        let record = ReleaseRecord { before: before.clone(), ..ReleaseRecord::default() };
+        assert_eq!(ReleaseState { record, ..ReleaseState::default() }.before(), before);
+    }
 }
