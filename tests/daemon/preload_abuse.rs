@@ -148,27 +148,3 @@ if not os.path.exists('good'):
     ostlerd.restart("shop");
     ostlerd.serving("shop");
 }
-
-#[test]
-fn what_an_ostlerd_that_knew_no_zygotes_has_left_is_adopted() {
-    let site = Site::new();
-    site.app("shop").args(GTHREAD).tcp().workers(2).with("app.py", WSGI).write();
-    let ostlerd = site.start();
-    ostlerd.serving("shop");
-    let sorted = |ostlerd: &Ostlerd<'_>| {
-        let mut pids = ostlerd.pids("shop");
-        pids.sort_unstable();
-        pids
-    };
-    let before = sorted(&ostlerd);
-    ostlerd.crash();
-    let path = site.path("run/state.json");
-    let now = std::fs::read_to_string(&path).expect("it is there");
-    let then = now.replace("\"version\":3", "\"version\":1").replace("\"preload\":\"nothing\",", "");
-    let then = then.replace("\"zygotes\":[],", "").replace("\"preload\":null,", "");
-    assert!(!then.contains("zygotes") && !then.contains("preload\":"), "{then}");
-    std::fs::write(&path, then).expect("it is ours");
-    let ostlerd = site.start();
-    ostlerd.serving("shop");
-    assert_eq!(sorted(&ostlerd), before);
-}
