@@ -3,7 +3,7 @@
 //! ```text
 //! request ─► Prepare ─► the migration (`migrating`) ─► Replacing ─► Settling ─► committed
 //!               │           │                              │ ▲         │
-//!               │ refused   │ not good                     │ └─────────┘ a worker died: back, one failure more
+//!               │ refused   │ not good                     │ └─────────┘ it failed: back, one failure more
 //!               ▼           ▼                              ▼ max_boot_failures
 //!        nothing changed   no worker changed              RollingBack ─► rolled back: the old generation is filled up
 //! ```

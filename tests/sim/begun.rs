@@ -1,23 +1,16 @@
 //! First starts: what is said of them, and what is known afterwards.
 
 use ostler::plan::Refusal;
-use ostler::supervise::{
-    AppEventKind, AppState, Command, Event, MigrationFact, Opened, Past, Pending, ProcessFact, ProcessId,
-    RequestId,
-};
+use ostler::supervise::{AppEventKind, AppState, Command, Event};
 
-use crate::first::{Shop, serves};
+use crate::played::{Shop, no_link};
 use crate::scenario::name;
-
-fn begins(shop: &mut Shop) {
-    shop.hear(MigrationFact::PastRead(Past { current: true, ..Past::default() }));
-    shop.hear(MigrationFact::Opened(Opened { pending: Some(Pending::default()), ..Opened::default() }));
-}
 
 #[test]
 fn a_first_start_is_under_way_before_any_worker_has_failed() {
     let mut shop = Shop::new();
-    begins(&mut shop);
+    shop.has_run_before();
+    shop.has_nothing_pending();
     let view = shop.supervisor.view(shop.now);
     assert_eq!((shop.rollouts(), view.apps[0].state), (1, AppState::Starting));
 }
@@ -25,7 +18,7 @@ fn a_first_start_is_under_way_before_any_worker_has_failed() {
 #[test]
 fn that_an_app_serves_is_said_once_when_all_have_come_up() {
     let mut shop = Shop::new();
-    serves(&mut shop);
+    shop.serves();
     let serving = |it: &&AppEventKind| matches!(it, AppEventKind::Serving { .. });
     assert_eq!(shop.said.iter().filter(serving).count(), 1, "{:?}", shop.said);
     let last = shop.supervisor.view(shop.now).apps[0].last_rollout.clone();
@@ -35,15 +28,13 @@ fn that_an_app_serves_is_said_once_when_all_have_come_up() {
 #[test]
 fn a_start_that_ends_well_does_not_hide_that_something_was_refused_since() {
     let mut shop = Shop::new();
-    begins(&mut shop);
-    shop.tell(Event::Requested { id: RequestId(1), command: Command::restart(name(0)) });
-    let no_link = || ostler::supervise::LinkFact::Read { record: Box::default(), link: None, leads_to: None };
-    shop.tell(Event::ReleaseLinkObserved { app: name(0), fact: no_link() });
+    shop.has_run_before();
+    shop.has_nothing_pending();
+    shop.asks(Command::restart(name(0)));
+    shop.tell(no_link());
     let prepared = Box::new(Err(Refusal::new("no module named goods")));
     shop.tell(Event::AppPrepared { app: name(0), prepared });
-    for process in 1..=8 {
-        shop.tell(ProcessFact::Ready.of(ProcessId(process)));
-    }
+    shop.comes_up();
     let view = shop.supervisor.view(shop.now).apps[0].clone();
     assert_eq!(view.state, AppState::Serving);
     let last = view.last_rollout.expect("something was tried");

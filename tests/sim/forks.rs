@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ostler::plan::{AppPlan, Hook, Plan, Preload};
-use ostler::supervise::{
-    Action, Command, ConfigFound, Event, LinkFact, Moment, ProcessFact, RequestId, Supervisor,
-};
+use ostler::supervise::{Action, Command, ConfigFound, Event, Moment, ProcessFact, RequestId, Supervisor};
 
+use crate::played::no_link;
 use crate::rng::Rng;
 use crate::scenario::{app_plan, name, policy};
 
@@ -41,9 +40,8 @@ fn the_first_generation_is_started_and_each_later_one_is_a_reload() {
     let apps = BTreeMap::from([(name(0), Ok(planned(0)))]);
     let mut supervisor = Supervisor::new(Plan { apps, ..Plan::default() }, 1);
     assert_eq!(tell(&mut supervisor, Event::TimePassed), [Hook::OnStarting]);
-    let no_link = || LinkFact::Read { record: Box::default(), link: None, leads_to: None };
     for _ in 0..2 {
-        tell(&mut supervisor, Event::ReleaseLinkObserved { app: name(0), fact: no_link() });
+        tell(&mut supervisor, no_link());
     }
     tell(&mut supervisor, Event::Requested { id: RequestId(1), command: Command::Reload });
     let apps = BTreeMap::from([(name(0), planned(1))]);

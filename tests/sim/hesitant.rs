@@ -17,22 +17,23 @@ const IDLE: Duration = Duration::from_secs(60);
 const STEP: Duration = Duration::from_millis(150);
 
 /// An app whose workers are up at once and go at once; when the load has taken one away.
-struct Shop {
+struct UnderLoad {
     supervisor: Supervisor,
     now: Moment,
     ready: BTreeSet<ProcessId>,
     shrunk: Vec<Moment>,
 }
 
-impl Shop {
-    fn new() -> Shop {
+impl UnderLoad {
+    fn new() -> UnderLoad {
         let mut policy = policy(&mut Rng::seeded(1));
         policy.range = Some(WorkerRange { min: 1, max: 2, idle: IDLE });
         (policy.workers, policy.max_age, policy.max_requests, policy.max_rss) = (1, None, 0, None);
         policy.hang_timeout = None;
         let apps = BTreeMap::from([(name(0), Ok(app_plan(&name(0), 0, &policy)))]);
         let supervisor = Supervisor::new(Plan { apps, ..Plan::default() }, 1);
-        let mut shop = Shop { supervisor, now: Moment::ZERO, ready: BTreeSet::new(), shrunk: Vec::new() };
+        let mut shop =
+            UnderLoad { supervisor, now: Moment::ZERO, ready: BTreeSet::new(), shrunk: Vec::new() };
         shop.tell(Event::TimePassed);
         shop
     }
@@ -97,7 +98,7 @@ impl Shop {
 
 #[test]
 fn a_worker_that_is_missed_soon_after_it_went_is_kept_twice_as_long_the_next_time() {
-    let mut shop = Shop::new();
+    let mut shop = UnderLoad::new();
     for times in [1, 2, 4, 8, 16, 16] {
         shop.grows();
         assert_eq!(shop.shrinks(), times);
@@ -106,7 +107,7 @@ fn a_worker_that_is_missed_soon_after_it_went_is_kept_twice_as_long_the_next_tim
 
 #[test]
 fn one_that_is_missed_much_later_is_kept_no_longer() {
-    let mut shop = Shop::new();
+    let mut shop = UnderLoad::new();
     for _ in 0..3 {
         shop.grows();
         assert_eq!(shop.shrinks(), 1);
@@ -116,7 +117,7 @@ fn one_that_is_missed_much_later_is_kept_no_longer() {
 
 #[test]
 fn after_a_long_time_with_enough_to_do_it_goes_sooner_again() {
-    let mut shop = Shop::new();
+    let mut shop = UnderLoad::new();
     for times in [1, 2] {
         shop.grows();
         assert_eq!(shop.shrinks(), times);

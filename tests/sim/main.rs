@@ -8,6 +8,9 @@
 //! `links`, `load`, `reading`, `leaving` and `asks` (what happens), `ledger` with `commands`, `entry`, `planned`, `drain`, `hooks`, `start`, `refused` and `book` (what is known), `laws`
 //! (what must hold), `flaw` with `flaws`, `added`, `mutated_actions`, `mutated_events` and `mutated_views` (what must be found), `run` and `progress`
 //! (all together).
+//!
+//! What random seeds meet too rarely is played step by step: an app with migrations by `played` (`first`, `begun`, `ended`, `several`,
+//! `others`, `afterwards`), and `moved`, `named`, `reloads`, `forks`, `worn`, `hesitant`, `held`, `crowd` and `edits`.
 
 // Nothing but the core: it is all that is built to play.
 extern crate ostler_core as ostler;
@@ -49,6 +52,7 @@ mod mutated_views;
 mod named;
 mod others;
 mod planned;
+mod played;
 mod process;
 mod progress;
 mod reading;

@@ -3,20 +3,13 @@
 use std::time::Duration;
 
 use ostler::supervise::{
-    AppEventKind, Backend, Command, DatabaseLook, Event, Exit, Leftover, MigrationFact, MigrationOrder,
-    Opened, Past, Pending, PendingMigration, ProbeAnswer, ProcessFact, ProcessId, Proof, Report, RequestId,
-    StopSignal, Trouble, TroubleKind, Unfinished, Vendor, Verdict, VerdictKind,
+    AppEventKind, Backend, Command, DatabaseLook, Leftover, MigrationFact, MigrationOrder, Opened, Past,
+    ProbeAnswer, ProcessFact, ProcessId, Proof, Report, StopSignal, TroubleKind, Unfinished, Vendor,
+    VerdictKind,
 };
 
-use crate::first::{Shop, migrated_plan, migrates, serves_now};
+use crate::played::{MIGRATION, Shop, pending};
 use crate::scenario::name;
-
-const NAME: &str = "shop.0001_x";
-
-fn pending() -> Pending {
-    let one = PendingMigration { name: NAME.to_owned(), atomic: true, operations: 1 };
-    Pending { migrations: vec![one], ..Pending::default() }
-}
 
 /// It wants the lock.
 fn wants_the_lock(past: Past) -> Shop {
@@ -36,13 +29,6 @@ fn is_busy(shop: &mut Shop, quiet: u64) {
     shop.hear(MigrationFact::Busy { holder: "web2 (pid 4711)".to_owned(), quiet });
 }
 
-fn verdict(shop: &Shop) -> Option<Verdict> {
-    shop.said.iter().rev().find_map(|it| match it {
-        AppEventKind::MigrationEnded { verdict, .. } => Some(verdict.clone()),
-        _ => None,
-    })
-}
-
 #[test]
 fn whoever_has_the_lock_is_waited_for_as_long_as_something_is_seen_of_them() {
     let mut shop = wants_the_lock(Past::default());
@@ -50,11 +36,11 @@ fn whoever_has_the_lock_is_waited_for_as_long_as_something_is_seen_of_them() {
         is_busy(&mut shop, 1);
         shop.wait(Duration::from_secs(1));
     }
-    assert_eq!(verdict(&shop), None);
+    assert_eq!(shop.verdict(), None);
     let said = |it: &&AppEventKind| matches!(it, AppEventKind::MigrationBusy { .. });
     assert_eq!(shop.said.iter().filter(said).count(), 1, "it is said once");
     is_busy(&mut shop, 24 * 3600);
-    let verdict = verdict(&shop).expect("nobody is seen any more");
+    let verdict = shop.verdict().expect("nobody is seen any more");
     assert!(
         verdict.kind == VerdictKind::Retryable && verdict.reason.contains("web2 (pid 4711)"),
         "{verdict:?}"
@@ -63,8 +49,11 @@ fn whoever_has_the_lock_is_waited_for_as_long_as_something_is_seen_of_them() {
 
 /// The lock is there, and what the run before this one has left is looked for.
 fn looks_for_what_is_left(report: Report) -> Shop {
-    let unfinished =
-        Unfinished { run: "r1".to_owned(), pending: vec![NAME.to_owned()], database: "default".to_owned() };
+    let unfinished = Unfinished {
+        run: "r1".to_owned(),
+        pending: vec![MIGRATION.to_owned()],
+        database: "default".to_owned(),
+    };
     let mut shop = wants_the_lock(Past { unfinished: Some(unfinished), ..Past::default() });
     has_the_lock(&mut shop);
     assert!(matches!(shop.last(), MigrationOrder::VerifyDatabase { .. }), "{:?}", shop.last());
@@ -76,7 +65,7 @@ fn looks_for_what_is_left(report: Report) -> Shop {
 fn a_run_whose_ostlerd_died_and_that_has_left_nothing_is_begun_anew() {
     let shop = looks_for_what_is_left(Report::default());
     assert!(matches!(shop.last(), MigrationOrder::RecordMigration(_)), "{:?}", shop.last());
-    assert_eq!(verdict(&shop), None);
+    assert_eq!(shop.verdict(), None);
 }
 
 #[test]
@@ -86,12 +75,12 @@ fn what_it_has_left_half_done_waits_for_a_person_with_what_to_do() {
         remedy: "drop index x".to_owned(),
         ..Leftover::default()
     };
-    let (recorded, leftovers) = (Some(vec![NAME.to_owned()]), vec![leftover.clone()]);
+    let (recorded, leftovers) = (Some(vec![MIGRATION.to_owned()]), vec![leftover.clone()]);
     let mut shop = looks_for_what_is_left(Report { recorded, leftovers, ..Report::default() });
     shop.hear(MigrationFact::Recorded);
-    let verdict = verdict(&shop).expect("it is over");
-    assert_eq!((verdict.kind, verdict.leftovers), (VerdictKind::Dirty, vec![leftover]));
-    assert_eq!(verdict.applied, [NAME]);
+    let verdict = shop.verdict().expect("it is over");
+    assert_eq!((verdict.kind, &verdict.leftovers), (VerdictKind::Dirty, &vec![leftover]));
+    assert_eq!(verdict.applied, [MIGRATION]);
     assert!(verdict.reason.contains("r1") && verdict.reason.contains("index x"), "{}", verdict.reason);
 }
 
@@ -99,7 +88,7 @@ fn what_it_has_left_half_done_waits_for_a_person_with_what_to_do() {
 fn what_nobody_can_look_for_is_not_known() {
     let unverified = Some("permission denied".to_owned());
     let shop = looks_for_what_is_left(Report { unverified, ..Report::default() });
-    let verdict = verdict(&shop).expect("it is over");
+    let verdict = shop.verdict().expect("it is over");
     assert!(
         verdict.kind == VerdictKind::Unknown && verdict.reason.contains("permission denied"),
         "{verdict:?}"
@@ -109,8 +98,8 @@ fn what_nobody_can_look_for_is_not_known() {
 #[test]
 fn code_that_serves_badly_is_not_asked_after_a_migration_if_its_databases_have_answered_at_its_start() {
     let mut shop = Shop::new();
-    shop.hear(MigrationFact::PastRead(Past { current: true, ..Past::default() }));
-    shop.hear(MigrationFact::Opened(Opened { pending: Some(Pending::default()), ..Opened::default() }));
+    shop.has_run_before();
+    shop.has_nothing_pending();
     let answer = ProbeAnswer {
         path: "/".to_owned(),
         status: Some(500),
@@ -121,44 +110,38 @@ fn code_that_serves_badly_is_not_asked_after_a_migration_if_its_databases_have_a
     };
     let bad = Proof { urls: None, answer: Some(answer) };
     shop.tell(ProcessFact::Proved(bad).of(ProcessId(1)));
-    serves_now(&mut shop);
+    shop.comes_up();
 
     let command = Command::Migrate { app: name(0), accept_breakage: false };
-    shop.tell(Event::Requested { id: RequestId(1), command });
-    shop.tell(Event::AppPrepared { app: name(0), prepared: Box::new(Ok(migrated_plan())) });
-    migrates(&mut shop);
-    shop.hear(MigrationFact::CommandEnded { exit: Exit::Code(0), failure: None });
-    shop.hear(MigrationFact::BackendsGone);
-    shop.hear(MigrationFact::Verified(Report { recorded: Some(vec![NAME.to_owned()]), ..Report::default() }));
+    shop.asks(command);
+    shop.is_looked_at();
+    shop.migrates();
+    shop.command_ends(0, None);
+    shop.is_clean(&[MIGRATION]);
     shop.hear(MigrationFact::Recorded);
     let asks = |it: &(_, MigrationOrder)| matches!(it.1, MigrationOrder::AskServing { .. });
-    assert!(verdict(&shop).is_some_and(|it| it.kind == VerdictKind::Applied), "{:?}", shop.said);
+    assert!(shop.verdict().is_some_and(|it| it.kind == VerdictKind::Applied), "{:?}", shop.said);
     assert!(!shop.orders.iter().any(asks), "{:?}", shop.orders);
 }
 
 /// Its database side dies, and another one is started for it.
 fn loses_its_database_side(shop: &mut Shop) {
-    let (kind, message) = (TroubleKind::Unreachable, "the connection was lost".to_owned());
-    shop.hear(MigrationFact::DatabaseFailed(Trouble { kind, message, traceback: String::new() }));
-    let is_opened = (0..10).any(|_| {
-        shop.wait(Duration::from_secs(1));
-        matches!(shop.last(), MigrationOrder::OpenDatabase { .. })
-    });
-    assert!(is_opened, "{:?}", shop.last());
+    shop.database_fails(TroubleKind::Unreachable, "the connection was lost");
+    shop.wait_until(|order| matches!(order, MigrationOrder::OpenDatabase { .. }));
 }
 
 #[test]
 fn a_database_side_that_dies_while_a_migration_runs_is_replaced() {
     let mut shop = Shop::new();
-    migrates(&mut shop);
+    shop.migrates();
     loses_its_database_side(&mut shop);
-    assert_eq!(verdict(&shop), None, "it runs on");
+    assert_eq!(shop.verdict(), None, "it runs on");
 }
 
 #[test]
 fn who_holds_the_lock_that_a_migration_waits_for_is_said_and_that_others_wait_behind_it() {
     let mut shop = Shop::new();
-    migrates(&mut shop);
+    shop.migrates();
     let seconds = |seconds| Some(Duration::from_secs(seconds));
     let report = Backend { pid: 12, application: "the report".to_owned(), ..Backend::default() };
     let look = DatabaseLook { place: 1, backends: 1, waiting: seconds(1), ..DatabaseLook::default() };
@@ -175,7 +158,7 @@ fn who_holds_the_lock_that_a_migration_waits_for_is_said_and_that_others_wait_be
 #[test]
 fn a_lock_that_another_server_has_taken_meanwhile_is_warned_of_once() {
     let mut shop = Shop::new();
-    migrates(&mut shop);
+    shop.migrates();
     loses_its_database_side(&mut shop);
     shop.hear(MigrationFact::Opened(Opened { pending: Some(pending()), ..Opened::default() }));
     for _ in 0..3 {
@@ -200,7 +183,7 @@ fn what_nobody_sees_is_interrupted_and_what_is_seen_has_its_statement_cancelled(
             loses_its_database_side(&mut shop);
             shop.hear(MigrationFact::Opened(opened));
         }
-        shop.tell(Event::Requested { id: RequestId(1), command: Command::AbortMigration { app: name(0) } });
+        shop.asks(Command::AbortMigration { app: name(0) });
         let signal = shop.orders.iter().find_map(|(_, order)| match order {
             MigrationOrder::Abort(signal) => Some(*signal),
             _ => None,

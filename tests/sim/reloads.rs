@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use ostler::plan::{AppPlan, Plan, Refusal};
 use ostler::supervise::{
-    Action, Command, ConfigFound, Event, FoundProcess, LinkFact, Moment, ProcessFact, ProcessId, RequestId,
-    SlotStage, Supervisor,
+    Action, Command, ConfigFound, Event, FoundProcess, Moment, ProcessFact, ProcessId, RequestId, SlotStage,
+    Supervisor,
 };
 
+use crate::played::no_link;
 use crate::rng::Rng;
 use crate::scenario::{app_plan, name, policy};
 
@@ -24,17 +25,12 @@ fn serving() -> Supervisor {
     let apps = BTreeMap::from([(name(0), Ok(planned(0, 0)))]);
     let mut supervisor = Supervisor::new(Plan { apps, ..Plan::default() }, 1);
     tell(&mut supervisor, Event::TimePassed);
-    no_link(&mut supervisor);
+    tell(&mut supervisor, no_link());
     for process in 1..=8 {
         tell(&mut supervisor, ProcessFact::Ready.of(ProcessId(process)));
     }
-    no_link(&mut supervisor);
+    tell(&mut supervisor, no_link());
     supervisor
-}
-
-fn no_link(supervisor: &mut Supervisor) {
-    let fact = LinkFact::Read { record: Box::default(), link: None, leads_to: None };
-    tell(supervisor, Event::ReleaseLinkObserved { app: name(0), fact });
 }
 
 fn read(supervisor: &mut Supervisor, found: ConfigFound) -> Vec<Action> {
@@ -66,7 +62,7 @@ fn the_first_reading_of_one_that_takes_over_is_nobodys_reload() {
     let there = before.snapshot().processes().map(|(_, process, ..)| (process, is_there)).collect();
     let mut next = Supervisor::adopt(before.snapshot(), &there, Moment::ZERO, 1);
     tell(&mut next, Event::TimePassed);
-    no_link(&mut next);
+    tell(&mut next, no_link());
     read(&mut next, found(1));
     let view = next.view(Moment::ZERO);
     assert!(view.apps[0].rollout.is_some() && !view.reloading, "{view:?}");

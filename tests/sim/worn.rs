@@ -6,10 +6,11 @@ use std::time::Duration;
 use ostler::config::Surge;
 use ostler::plan::{Plan, Policy};
 use ostler::supervise::{
-    Action, AppEvent, AppEventKind, Cause, Command, ConfigFound, Event, Exit, GenerationId, LinkFact, Moment,
+    Action, AppEvent, AppEventKind, Cause, Command, ConfigFound, Event, Exit, GenerationId, Moment,
     Observation, ProcessChange, ProcessFact, ProcessId, RequestId, Start, Supervisor,
 };
 
+use crate::played::no_link;
 use crate::rng::Rng;
 use crate::scenario::{app_plan, name, policy};
 
@@ -23,7 +24,7 @@ fn two_workers() -> Policy {
 }
 
 /// An app with two workers that serve.
-struct Shop {
+struct TwoWorkers {
     supervisor: Supervisor,
     now: Moment,
     started: Vec<(ProcessId, GenerationId)>,
@@ -32,23 +33,18 @@ struct Shop {
     given_back: usize,
 }
 
-impl Shop {
-    fn new() -> Shop {
+impl TwoWorkers {
+    fn new() -> TwoWorkers {
         let apps = BTreeMap::from([(name(0), Ok(app_plan(&name(0), 0, &two_workers())))]);
         let supervisor = Supervisor::new(Plan { apps, ..Plan::default() }, 1);
         let (started, draining) = Default::default();
-        let mut shop = Shop { supervisor, now: Moment::ZERO, started, draining, given_back: 0 };
+        let mut shop = TwoWorkers { supervisor, now: Moment::ZERO, started, draining, given_back: 0 };
         shop.tell(Event::TimePassed);
-        shop.no_link();
+        shop.tell(no_link());
         shop.all_come_up();
-        shop.no_link();
+        shop.tell(no_link());
         assert_eq!(shop.started.len(), 2);
         shop
-    }
-
-    fn no_link(&mut self) {
-        let fact = LinkFact::Read { record: Box::default(), link: None, leads_to: None };
-        self.tell(Event::ReleaseLinkObserved { app: name(0), fact });
     }
 
     fn all_come_up(&mut self) {
@@ -87,7 +83,7 @@ impl Shop {
 
 #[test]
 fn the_worker_that_is_worn_out_goes_when_another_one_is_ready_and_no_other_does() {
-    let mut shop = Shop::new();
+    let mut shop = TwoWorkers::new();
     // Not the one that would go if there were too many.
     let large = shop.started[1].0;
     let seen = Observation { rss: Some(300 << 20), ..Observation::default() };
@@ -99,7 +95,7 @@ fn the_worker_that_is_worn_out_goes_when_another_one_is_ready_and_no_other_does(
 
 #[test]
 fn an_old_worker_that_dies_while_a_release_comes_in_is_made_good() {
-    let mut shop = Shop::new();
+    let mut shop = TwoWorkers::new();
     shop.reload();
     let [_, _, (_, new)] = shop.started[..] else { panic!("one of the new ones: {:?}", shop.started) };
     let (old, before) = shop.started[0];
@@ -110,7 +106,7 @@ fn an_old_worker_that_dies_while_a_release_comes_in_is_made_good() {
 
 #[test]
 fn what_only_the_old_generation_needed_is_given_back_once_when_it_has_gone() {
-    let mut shop = Shop::new();
+    let mut shop = TwoWorkers::new();
     let before = shop.given_back;
     shop.reload();
     for _ in 0..100 {

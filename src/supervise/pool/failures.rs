@@ -61,7 +61,7 @@ impl App {
         }
         rollout.failures += 1;
         if matches!(rollout.phase, RolloutPhase::Settling { .. }) {
-            // Also if it was a zygote that nobody needs just now: the release was watched, and has failed to load.
+            // Even if no worker was lost by it: a zygote has failed to load what is watched.
             rollout.phase = RolloutPhase::Replacing;
         }
         if rollout.failures >= rollout.generation.policy.rollout.max_boot_failures {

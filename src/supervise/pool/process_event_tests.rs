@@ -78,23 +78,3 @@ fn what_happens_to_a_process_is_a_sentence_with_its_reason() {
         assert_eq!(event(role, change).to_string(), told);
     }
 }
-
-#[test]
-fn each_reason_to_end_has_words_of_its_own() {
-    use Cause::*;
-    let all = [
-        Rollout,
-        Resize,
-        MaxRequests,
-        MaxAge,
-        MaxRss,
-        Hung,
-        RequestTimeout,
-        BootTimeout,
-        Stop,
-        Orphaned,
-        Failed,
-    ];
-    let words: std::collections::BTreeSet<String> = all.iter().map(ToString::to_string).collect();
-    assert!(words.len() == all.len() && !words.contains(""), "{words:?}");
-}
