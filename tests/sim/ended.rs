@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{AppEventKind, Command, MigrationFact, MigrationOrder, Opened, Outcome, TroubleKind};
+use ostler::supervise::{
+    AppEventKind, Command, MigrationFact, MigrationOrder, Opened, Outcome, TroubleKind, VerdictKind,
+};
 
-use crate::played::{Shop, migrated_plan, pending};
+use crate::played::{MIGRATION, Shop, migrated_plan, pending};
 use crate::scenario::name;
 
 #[test]
@@ -26,9 +28,12 @@ fn nothing_is_brought_in_by_a_migration_that_ends_while_its_app_stops() {
     shop.serves();
     shop.asks(Command::restart(name(0)));
     shop.is_looked_at();
-    shop.has_run_before();
+    shop.migrates();
+    shop.command_ends(0, None);
+    shop.is_clean(&[MIGRATION]);
     shop.asks(Command::Stop { app: name(0) });
-    shop.has_nothing_pending();
+    shop.hear(MigrationFact::Recorded);
+    assert!(shop.verdict().is_some_and(|it| it.kind == VerdictKind::Applied), "{:?}", shop.said);
     assert_eq!(shop.rollouts(), 1, "{:?}", shop.answers);
 }
 
