@@ -75,7 +75,10 @@ impl Book {
             MigrationFact::Opened(opened) if !self.begun && !self.ran => self.owe(opened.owed),
             MigrationFact::Locked { marks, .. } => {
                 (self.locked, self.dirty) = (true, marks.dirty.is_some());
-                self.owe(marks.owed.filter(|_| !self.begun));
+                // As above.
+                if !self.begun && !self.ran {
+                    self.owe(marks.owed);
+                }
                 self.current = false;
             }
             MigrationFact::Busy { .. } => self.current = false,

@@ -21,6 +21,11 @@ impl Asked {
         Asked { request, answers: 0, at, was_stopped: false, served: None }
     }
 
+    /// Whether it stops that app.
+    pub(crate) fn stops(&self, app: &AppName) -> bool {
+        matches!(&self.request, Some(Command::Stop { app: it }) if it == app)
+    }
+
     /// Whether it has that app run.
     pub(crate) fn starts(&self, app: &AppName) -> bool {
         match &self.request {
@@ -84,9 +89,11 @@ impl Ledger {
         let again = self.asked.values().any(|it| it.answers == 0 && it.starts(app));
         let Some(entry) = self.apps.get_mut(app) else { return };
         let down = entry.view.as_ref().map(|view| view.state);
+        // What had begun when ostlerd was told to stop goes on under the next one.
+        let goes_on = again || self.machine.shutdown;
         if !starts {
             entry.stopped = false;
-        } else if !again && matches!(down, Some(AppState::Stopping | AppState::Stopped)) {
+        } else if !goes_on && matches!(down, Some(AppState::Stopping | AppState::Stopped)) {
             entry.stopped |= asked.was_stopped;
         }
     }

@@ -103,4 +103,10 @@ pub(crate) const SEEDS: &[u64] = &[
     1_700_000_003_579,
     // A zygote of what is brought in fails to load the app while its workers, fewer than before, are watched.
     1_796_038_905_000_698,
+    // An app is asked to start, and ostlerd is told to stop before its migration has ended.
+    1_796_053_465_003_742,
+    // A stop and a restart wait for an ostlerd that makes room and stays.
+    5_000_031_538,
+    // Who watches in the place of another has the lock when the migration has ended.
+    5_000_073_488,
 ];

@@ -106,7 +106,11 @@ impl Startup {
             Action::Leave(way) => self.left = Some(way.clone()),
             Action::ReadConfig { purpose, .. } => {
                 self.reading = Some(*purpose);
-                self.moved_in_read = self.moving.clone();
+                // While one is being moved, none before it is forgotten.
+                if self.moving.is_empty() {
+                    self.moved_in_read.clear();
+                }
+                self.moved_in_read.extend(self.moving.iter().cloned());
                 self.read.insert(name(*purpose), now);
             }
             Action::Prepare { app } => {

@@ -36,7 +36,9 @@ pub(super) fn a_shutdown_waits_for_the_edge(ledger: &Ledger, _: Moment, action: 
 fn stops_for_a_reason(ledger: &Ledger, action: &Action) -> Verdict {
     let Action::Announce(event) = action else { return Ok(()) };
     let Some(entry) = ledger.apps.get(&event.app) else { return Ok(()) };
-    let asked = entry.stopped || !entry.planned;
+    // Somebody may have asked for a stop, and then for a start, while ostlerd could do neither.
+    let waits = ledger.asked.values().any(|it| it.answers == 0 && it.stops(&event.app));
+    let asked = entry.stopped || !entry.planned || waits;
     // A stop goes on to its end though the app is wanted again meanwhile.
     let begun = ledger.stopping.contains(&event.app);
     let stops = match event.kind {
