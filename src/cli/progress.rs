@@ -24,6 +24,7 @@ pub(super) struct Progress {
 impl Progress {
     fn note_process(&mut self, ProcessEvent { process, role, generation, change }: &ProcessEvent) {
         let phase = match (change, role) {
+            (_, Role::Hooks) => return,
             (ProcessChange::Started {}, Role::Zygote(loads)) => format!("loading {}", loads.what()),
             (ProcessChange::Started {}, _) => format!("{process} boots"),
             (ProcessChange::Held { .. }, _) => format!("{process} proves itself"),

@@ -177,7 +177,12 @@ fn restart(cause: Cause) -> Option<&'static str> {
         Cause::Hung => Some("hung"),
         Cause::RequestTimeout => Some("request_timeout"),
         Cause::BootTimeout => Some("boot_timeout"),
-        Cause::Rollout | Cause::Resize | Cause::Stop | Cause::Orphaned | Cause::Failed => None,
+        Cause::Rollout
+        | Cause::Resize
+        | Cause::HookTimeout
+        | Cause::Stop
+        | Cause::Orphaned
+        | Cause::Failed => None,
     }
 }
 

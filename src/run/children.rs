@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use nix::libc;
 use nix::sys::signal::Signal;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, send, socketpair};
 use nix::unistd::Pid;
 
 use super::journal::{Journal, Stream};
@@ -184,6 +184,7 @@ impl Gate {
 
     /// Lets the program run. A process that is gone already is no error: whoever watches it hears of that.
     pub fn open(self) {
-        let _ = nix::sys::socket::send(self.0.as_raw_fd(), b"g", nix::sys::socket::MsgFlags::MSG_NOSIGNAL);
+        let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        let _ = send(self.0.as_raw_fd(), b"g", flags);
     }
 }

@@ -3,7 +3,7 @@
 //!
 //! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and
 //! `release_files` (an app looked at, by `files`), `link` (release links). Then the mechanisms: `worker_process`, `wire`, `credentials`
-//! and `boot_report` (what is received from one), `hooks` and `hook_host`, `inspect` and `warm`; `children` (how a process is started, by
+//! and `boot_report` (what is received from one), `hook_host`, `inspect` and `warm`; `children` (how a process is started, by
 //! `launch_spec` and `launch`), `process`, `reaper`, `scope`; `journal`, `listeners`, `scoreboard` and `board_file`, `signals`, `jobs`,
 //! `notify`. A configuration that changes: `watch` and `watched`, `inspected`, `releases`.
 //! What outlives ostlerd: `state` and `state_writer` (written), `own_file`, `adopt`, `orphans` and `environ` (found again), `handover`, `exec_stop_post`.
@@ -31,7 +31,6 @@ pub mod health;
 mod heap;
 pub mod holder;
 pub mod hook_host;
-mod hooks;
 pub mod identity;
 pub mod inbox;
 pub mod inspect;

@@ -187,7 +187,7 @@ impl Drop for ProcessHandle {
     }
 }
 
-/// The signal of this name, if there is one: what is done in a database is none for a process.
+/// The signal of this name, if there is one: what is done in a database or on a control socket is none for a process.
 pub(super) fn named(signal: StopSignal) -> Option<Signal> {
     match signal {
         StopSignal::Interrupt => Some(Signal::SIGINT),
@@ -195,6 +195,6 @@ pub(super) fn named(signal: StopSignal) -> Option<Signal> {
         StopSignal::Quit => Some(Signal::SIGQUIT),
         StopSignal::Abort => Some(Signal::SIGABRT),
         StopSignal::Kill => Some(Signal::SIGKILL),
-        StopSignal::Cancel | StopSignal::Stacks | StopSignal::EndBackends => None,
+        StopSignal::EndInput | StopSignal::Cancel | StopSignal::Stacks | StopSignal::EndBackends => None,
     }
 }

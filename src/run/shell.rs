@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::children::{Children, Gate};
 use super::daemon_paths::DaemonPaths;
-use super::hooks::HookHosts;
+use super::hook_host::{HookInput, HookOrders};
 use super::inbox::{AllDone, Outbox};
 use super::inspected::InspectionRecords;
 use super::limits::{self, AppLimits};
@@ -68,7 +68,8 @@ pub struct Shell {
     apps: BTreeMap<AppName, AppRuntime>,
     workers: BTreeMap<ProcessId, Running>,
     forking: BTreeMap<ProcessId, ExpectedFork>,
-    hooks: HookHosts,
+    /// The worker that has just ended, and its process: the core has a hook run about it at once.
+    ended: Option<(ProcessId, i32)>,
     migrations: Migrations,
     limits: AppLimits,
     memory: Killings,
@@ -105,8 +106,8 @@ struct Running {
     gate: Option<Gate>,
     /// Of a zygote: where it is told to fork.
     commands: Option<OwnedFd>,
-    /// Of a worker: the zygote that has forked it.
-    zygote: Option<ProcessId>,
+    /// Of a hook host that has not been told to end: where it is told what to run.
+    hooks: Option<HookInput>,
     /// When the kernel started it.
     began: u64,
     cgroup: Option<String>,
@@ -117,17 +118,24 @@ struct Running {
     sane: Instant,
 }
 
-/// A worker that a zygote was told to fork.
+/// A process that a zygote was told to fork.
 #[derive(Debug)]
 struct ExpectedFork {
     blueprint: Arc<Blueprint>,
     zygote: ProcessId,
-    slot: Slot,
     generation: GenerationId,
-    /// Whether it is to tell what its generation uses of the database.
-    tells: bool,
+    work: ForkedWork,
     /// Waits for its first word.
     waiting: AbortHandle,
+}
+
+/// What it is for.
+#[derive(Debug)]
+enum ForkedWork {
+    /// It serves; `tells`: what its generation uses of the database.
+    Web { slot: Slot, tells: bool },
+    /// It runs hooks, which are handed in already.
+    Hooks(HookInput, HookOrders),
 }
 
 impl Shell {
@@ -142,7 +150,7 @@ impl Shell {
         let facts = outbox.facts.clone();
         let file = config.file.display().to_string();
         Shell {
-            hooks: HookHosts::new(children.clone()),
+            ended: None,
             migrations: Migrations::new(children.clone(), state, runtime, facts),
             limits: AppLimits::new(children.clone()),
             memory: Killings::default(),
@@ -210,11 +218,7 @@ impl Shell {
                 self.children.journal().inspect(|journal| journal.close(&app));
                 self.limits.set(app, Resources::default());
             }
-            Action::StartHooks { app: _, generation, worker, first } => {
-                self.start_hooks(generation, worker, first);
-            }
-            Action::RunHook { app, generation, due } => self.run_hook(app, generation, due),
-            Action::EndHooks { app, generation } => self.hooks.end(app, generation),
+            Action::RunHook { process, due } => self.run_hook(process, due),
             Action::Answer { id, outcome } => self.answer(id, outcome),
             // The driver's own.
             Action::Announce(_) | Action::TellReady | Action::Exit => {}
@@ -308,12 +312,10 @@ impl Shell {
     /// Asks every worker to open its log files anew.
     pub fn reopen_logs(&self) {
         tracing::info!("SIGUSR1: the log files of {} are opened anew", counted(self.workers.len(), "worker"));
-        // A command of the app's own may die of the signal.
-        for running in self.workers.values().filter(|it| it.role.proves()) {
+        for running in self.workers.values().filter(|it| it.role.reopens_logs()) {
             // One that has ended meanwhile has no log to open.
             let _ = running.handle.reopen_logs();
         }
-        self.hooks.reopen_logs();
     }
 
     /// The one app, where there is one.
@@ -353,13 +355,12 @@ impl Shell {
         ShellFacts { pids: self.pids(), memory: memory.collect(), apps, config, readiness, journal }
     }
 
-    /// The end: kills what is left of every worker, lets the last hooks run, and removes what was made in the runtime
-    /// directory.
+    /// The end: kills what is left of every worker, and removes what was made in the runtime directory.
     pub async fn close(&mut self) {
         for running in self.workers.values() {
             let _ = running.handle.signal(StopSignal::Kill);
         }
-        tokio::join!(self.hooks.close(), self.migrations.close(), self.limits.close());
+        tokio::join!(self.migrations.close(), self.limits.close());
         if let Some(scopes) = self.children.scopes() {
             for group in scopes.inhabited() {
                 end(&group).await;

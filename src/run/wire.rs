@@ -9,25 +9,30 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::sys::socket::{
-    AddressFamily, Shutdown, SockFlag, SockType, setsockopt, shutdown, socketpair, sockopt,
+    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, getsockopt, send, setsockopt, shutdown,
+    socketpair, sockopt,
 };
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use super::boot_report::BootReport;
 use super::credentials::receive;
+use super::files;
 use super::launch_spec::CONTROL;
 use super::listeners::bound::inode_of;
 use super::messages::Messages;
 use super::process::ProcessHandle;
 use crate::worker::{FailedMessage, FailureStage, Message};
 
+/// The number at which a process that the next ostlerd goes on speaking to holds our end of its control socket.
+pub(super) const OUR_END: i32 = 7;
+
 /// So much is read at once.
 const READ_MOST: usize = 8192;
 
 /// Our end of a control socket.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub struct Wire {
     pub(super) control: Arc<UnixStream>,
     /// What the process can write down, whatever has become of its descriptors.
     pub(super) report: Arc<BootReport>,
@@ -58,11 +63,29 @@ pub(super) fn sockets() -> io::Result<(UnixStream, OwnedFd)> {
     Ok((UnixStream::from_std(stream)?, theirs))
 }
 
+/// Our end of the control socket of a process of an earlier ostlerd, by a copy of what that one has left with it.
+pub(super) fn our_end_of(process: &ProcessHandle) -> Option<OwnedFd> {
+    let fd = process.descriptor(OUR_END).ok()?;
+    if getsockopt(&fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream) {
+        return Some(fd);
+    }
+    files::let_go(fd);
+    None
+}
+
 impl Wire {
     pub(super) fn new(control: UnixStream, other_end: u64, report: BootReport, python: PathBuf) -> Wire {
         let (messages, known, failed) = Default::default();
         let (control, report) = (Arc::new(control), Arc::new(report));
         Wire { control, report, other_end, python, messages, known, failed }
+    }
+
+    /// Our end of one that an earlier ostlerd made, whose process has said that it is there. What that may have written down
+    /// before is not asked for again.
+    pub(super) fn again(our_end: OwnedFd, python: PathBuf) -> io::Result<Wire> {
+        let control = UnixStream::from_std(our_end.into())?;
+        let wire = Wire::new(control, 0, BootReport::with(b"")?, python);
+        Ok(Wire { known: true, failed: true, ..wire })
     }
 
     /// How many lines were no message of the contract.
@@ -75,10 +98,12 @@ impl Wire {
         self.messages.renew();
     }
 
-    /// Says something. Where the process is gone, that is found by hearing of it.
+    /// Says something. Where the process is gone, that is found by hearing of it. It may hold our end too, and have it wait.
     pub(super) async fn tell(&self, mut line: &[u8]) {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let write = |line: &[u8]| Ok(send(self.control.as_raw_fd(), line, flags)?);
         while !line.is_empty() && self.control.writable().await.is_ok() {
-            match self.control.try_write(line) {
+            match self.control.try_io(Interest::WRITABLE, || write(line)) {
                 Ok(count) => line = &line[count..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(_) => return,

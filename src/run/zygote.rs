@@ -14,14 +14,12 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use nix::sys::socket::{SockType, getsockopt, sockopt};
 use nix::unistd::geteuid;
 use tokio::net::UnixStream;
 
 use super::boot_report::BootReport;
 use super::children::{Children, Gate};
 use super::credentials;
-use super::files;
 use super::launch_fds;
 use super::launch_spec::LaunchSpec;
 use super::listeners;
@@ -31,14 +29,11 @@ use super::proc::{cgroup_of, users_of};
 use super::process::ProcessHandle;
 use super::scope::ScopeContents;
 use super::scoreboard::{Scoreboard, Slot};
-use super::wire::{self, Wire};
+use super::wire::{self, OUR_END, Wire};
 use super::worker_process::{self, Admission, SCOREBOARD, StartedWorker};
 use crate::plan::{Account, Blueprint, Preload};
 use crate::supervise::{GenerationId, ProcessId};
 use crate::worker::{HookOrder, Message, Orders, ShimMode, bundle};
-
-/// The number at which a zygote holds our end of its control socket.
-const OUR_END: i32 = 7;
 
 /// No greeting is longer.
 const GREETING_MOST: usize = 16 * 1024;
@@ -59,17 +54,6 @@ pub struct ForkedWorker {
     report: BootReport,
     other_end: u64,
     pid: i32,
-}
-
-/// A zygote that something else than a worker is to be forked from.
-#[derive(Debug)]
-pub(super) struct Parent<'a> {
-    /// Where it is commanded.
-    pub(super) commands: BorrowedFd<'a>,
-    /// Its app's.
-    pub(super) scoreboard: &'a Scoreboard,
-    /// Its control group.
-    pub(super) cgroup: Option<String>,
 }
 
 /// Starts a zygote of `blueprint`, and says where it is commanded; `before` is run by it before it can fork. The error is
@@ -103,16 +87,6 @@ pub(super) fn start(
     Ok((worker_process::started(zygote, blueprint, (process, wire), gate, cgroup), commands))
 }
 
-/// Where a zygote of an earlier ostlerd is commanded, by a copy of what that one has left with it.
-pub(super) fn commands_of(process: &ProcessHandle) -> Option<OwnedFd> {
-    let fd = process.descriptor(OUR_END).ok()?;
-    if getsockopt(&fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream) {
-        return Some(fd);
-    }
-    files::let_go(fd);
-    None
-}
-
 /// Tells a zygote to fork a worker. Nobody waits: what comes of it is heard on the worker's own control socket.
 pub(super) fn fork(
     commands: BorrowedFd<'_>,
@@ -124,6 +98,15 @@ pub(super) fn fork(
     fork_with(commands, orders, scoreboard.fd(), &sockets)
 }
 
+/// Tells a zygote to fork what goes on under the next ostlerd: it gets our end of its control socket as well.
+pub(super) fn fork_hook_host(
+    commands: BorrowedFd<'_>,
+    orders: &Orders,
+    scoreboard: &Scoreboard,
+) -> io::Result<ForkingWorker> {
+    fork_from(commands, orders, (scoreboard.fd(), &[]), true)
+}
+
 /// The same with any descriptor as the third, and others behind it.
 pub(super) fn fork_with(
     commands: BorrowedFd<'_>,
@@ -131,11 +114,21 @@ pub(super) fn fork_with(
     third: BorrowedFd<'_>,
     others: &[BorrowedFd<'_>],
 ) -> io::Result<ForkingWorker> {
+    fork_from(commands, orders, (third, others), false)
+}
+
+fn fork_from(
+    commands: BorrowedFd<'_>,
+    orders: &Orders,
+    (third, others): (BorrowedFd<'_>, &[BorrowedFd<'_>]),
+    keeps_ours: bool,
+) -> io::Result<ForkingWorker> {
     let report = BootReport::with(&orders.to_json())?;
     let (control, theirs) = wire::sockets()?;
     let other_end = wire::number_of(theirs.as_fd())?;
     let mut fds = vec![report.as_fd(), theirs.as_fd(), third];
     fds.extend(others);
+    fds.extend(keeps_ours.then(|| control.as_fd()));
     launch_fds::send(commands, &fds)?;
     Ok(ForkingWorker { control, report, other_end })
 }
@@ -181,18 +174,6 @@ fn greeting(control: BorrowedFd<'_>) -> io::Result<Greeting> {
 }
 
 impl ForkedWorker {
-    /// The worker, if its process is what it has to be: `cgroup` is its zygote's. The error is words for `SpawnFailed`.
-    pub(super) fn known(
-        self,
-        children: &Children,
-        worker: ProcessId,
-        blueprint: &Blueprint,
-        cgroup: Option<String>,
-    ) -> Result<StartedWorker, String> {
-        let ((process, gate), wire) = self.process(children, blueprint, cgroup.as_deref())?;
-        Ok(worker_process::started(worker, blueprint, (process, wire), gate, cgroup))
-    }
-
     /// The process, if it is what it has to be: `cgroup` is its zygote's. Until the gate is opened it does nothing. The
     /// error is words.
     pub(super) fn process(

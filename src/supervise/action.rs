@@ -117,33 +117,13 @@ pub enum Action {
         /// The app.
         app: AppName,
     },
-    /// Start the process of a generation's hooks, and run the first of them there. One that cannot be started is not
-    /// tried again.
-    StartHooks {
-        /// Whose.
-        app: AppName,
-        /// Of which generation.
-        generation: GenerationId,
-        /// The worker that was started just now, from what it is started as well.
-        worker: ProcessId,
-        /// What runs first, unless a zygote of the generation has run it.
-        first: DueHook,
-    },
-    /// Run a hook in the process of a generation's hooks, after those before it.
+    /// Run a hook in a process of hooks, after those before it; answer with `Ran`, also where its worker has no process that
+    /// it could be about.
     RunHook {
-        /// Whose.
-        app: AppName,
-        /// Of which generation the process is.
-        generation: GenerationId,
+        /// Where.
+        process: ProcessId,
         /// What to run.
         due: DueHook,
-    },
-    /// Have the process of a generation's hooks end, when it has run what was due.
-    EndHooks {
-        /// Whose.
-        app: AppName,
-        /// Of which generation.
-        generation: GenerationId,
     },
     /// Give a request its answer; it is the last that is said of it.
     Answer {
@@ -175,6 +155,7 @@ pub struct Start {
     pub tolerate: Tolerance,
     /// The zygote that forks it, answered with `Forked` before anything else; `None` if it loads the app itself.
     pub from: Option<ProcessId>,
-    /// The hook of gunicorn's master that it runs before anything else.
+    /// The hook of gunicorn's master that it runs before anything else; a hook host only if no zygote of the generation
+    /// has run it.
     pub first: Option<DueHook>,
 }

@@ -11,7 +11,7 @@
 //! | booting | serving, by its slot | it is ready |
 //! | told to drain | serving, by its slot | the word has not reached it: it serves as it did, and what follows is decided anew |
 //! | told to drain before it served | not draining, by its slot | told again |
-//! | told to die | alive | told again |
+//! | told to die, or that nothing more is due | alive | told again |
 //! | a zygote that can be commanded | alive | it forks on |
 //! | any other zygote | alive | it is ended; the next is started when it is needed |
 //!
@@ -90,6 +90,9 @@ impl App {
             // What nobody has watched does not count.
             rollout.phase = RolloutPhase::Replacing;
         }
+        self.hooks = left.hooks;
+        let rolling = self.rollout.as_ref().map(|it| it.generation.id);
+        self.hooks.go_on(self.serving.as_ref().map(|it| it.id), rolling);
         self.bucket = left.bucket;
         self.backoffs = left.backoffs.into_iter().collect();
         self.scale = left.scale;
@@ -166,7 +169,10 @@ impl App {
                 Some(SlotStage::Draining) | None => {}
                 Some(_) => self.end_orphan(context, id, alive),
             },
-            Life::Ending { ending: Ending { signal: signal @ StopSignal::Kill, .. }, .. } if alive => {
+            Life::Ending {
+                ending: Ending { signal: signal @ (StopSignal::Kill | StopSignal::EndInput), .. },
+                ..
+            } if alive => {
                 context.actions.push(Action::SignalProcess { process: id, signal: *signal });
             }
             Life::Ending { .. } => {}

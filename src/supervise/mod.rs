@@ -24,7 +24,6 @@ mod drain;
 mod due_hook;
 mod event;
 mod handover;
-mod hooks;
 mod ids;
 mod inspection;
 mod joins;
@@ -70,7 +69,7 @@ pub use migration::{
     PendingMigration, Record, Report, RunId, RungTaken, Step, Trouble, TroubleKind, Unfinished, Vendor,
     Verdict, VerdictKind,
 };
-pub use pool::{Cause, HOOKS_GRACE, ProcessChange, ProcessEvent, Role, StopSignal};
+pub use pool::{Cause, ProcessChange, ProcessEvent, Role, StopSignal};
 pub use process_fact::{Exit, LastWords, Observation, ProcessFact, Stand};
 pub use proof::{ProbeAnswer, Proof, Tolerance};
 pub use random::Random;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::proof::Proof;
+use crate::plan::Hook;
 
 /// What becomes known about a process, in the order of its life.
 #[derive(Clone, Debug)]
@@ -22,6 +23,13 @@ pub enum ProcessFact {
     Ready,
     /// Its own account of why it cannot; its exit follows.
     Failed(LastWords),
+    /// It has run a hook of gunicorn's master.
+    Ran {
+        /// Which one.
+        hook: Hook,
+        /// What it raised, in one line.
+        error: Option<String>,
+    },
     /// It boots, and was asked where it stands.
     Stands(Stand),
     /// It is gone.

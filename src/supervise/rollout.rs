@@ -128,7 +128,7 @@ impl App {
             });
         }
         self.announce(context, AppEventKind::RolloutStarted { generation: id, from, workers });
-        self.hooks_of_new_generation(context, id, from.is_some(), workers);
+        self.hooks_of_new_generation(id, from.is_some(), workers);
     }
 
     /// Ends a rollout in favour of a newer one; its workers are then replaced like those of the old generation.
@@ -136,7 +136,7 @@ impl App {
         let Some(rollout) = self.rollout.take() else { return };
         let generation = rollout.generation.id;
         self.announce(context, AppEventKind::RolloutSuperseded { generation, by: by.id });
-        self.hooks_of_incoming_go(context);
+        self.hooks_of_incoming_go();
         for worker in self.select(|it| it.generation == generation && it.is_live() && !it.is_ready()) {
             self.end(context, worker, Cause::Rollout);
         }
@@ -165,10 +165,10 @@ impl App {
         }
         self.announce(context, AppEventKind::RollingBack { generation, to, reason: words.message });
         if to.is_some() {
-            self.hooks_of_incoming_go(context);
+            self.hooks_of_incoming_go();
         } else {
             // It goes on trying.
-            self.hooks_of_incoming_stay(context);
+            self.hooks_of_incoming_stay();
             let failed = self.rollout.as_ref().map(|rollout| rollout.generation.clone());
             self.serving = failed;
             self.finish_rollback(context);
@@ -206,7 +206,7 @@ impl App {
         self.deployed();
         self.last_rollout = Some(LastRollout { generation: Some(id), committed: true, reason: None });
         self.announce(context, AppEventKind::RolloutCommitted { generation: id, took });
-        self.hooks_of_incoming_stay(context);
+        self.hooks_of_incoming_stay();
         self.hooks_at_full_strength(context);
         for waiter in rollout.waiters {
             let message = format!("{}: generation {id} serves", self.name);

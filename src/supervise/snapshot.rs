@@ -16,7 +16,7 @@ use super::ids::{GenerationId, ProcessId};
 use super::migration::{LastMigration, Opening};
 use super::pool::{Backoff, Bucket, Process, Role};
 use super::process_fact::LastWords;
-use super::state::{App, Drain, Generation, Mode, Rollout, Supervisor, WantedPlan};
+use super::state::{App, Drain, Generation, Hooks, Mode, Rollout, Supervisor, WantedPlan};
 use super::view::LastRollout;
 
 /// What an ostlerd leaves to the next one. Moments count from the same origin under both.
@@ -38,6 +38,7 @@ pub(super) struct AppLeft {
     pub(super) serving: Option<Generation>,
     pub(super) rollout: Option<Rollout>,
     pub(super) processes: Vec<Process>,
+    pub(super) hooks: Hooks,
     pub(super) bucket: Bucket,
     /// Of the processes beside its workers that are waited with.
     pub(super) backoffs: Vec<((GenerationId, Role), Backoff)>,
@@ -120,6 +121,7 @@ impl App {
             serving: self.serving.clone(),
             rollout: self.rollout.as_ref().map(Rollout::left),
             processes: self.processes.values().cloned().collect(),
+            hooks: self.hooks.clone(),
             bucket: self.bucket.clone(),
             backoffs: self.backoffs.iter().map(|(of, backoff)| (of.clone(), backoff.clone())).collect(),
             scale: self.scale,

@@ -90,8 +90,9 @@
 //! that the kernel adds ostlerd knows its pid. It then waits for one byte before it does anything, and exits quietly on
 //! end of file. From there on it is a worker like others, with its descriptors as they are listed above; only the
 //! listeners have other numbers. Where the zygote cannot fork, it sends `failed` on the worker's control socket.
-//! With mode `hooks` in the orders and no listeners, what is forked runs hooks of gunicorn's master. It answers for the one
-//! that its zygote has run as `begin`, and does not run it again.
+//! With mode `hooks` in the orders, what is forked runs hooks of gunicorn's master. In place of listeners comes ostlerd's end
+//! of its control socket, which it keeps at 7, as its zygote does: the next ostlerd takes it from there. It answers for the
+//! hook that its zygote has run as `begin`, and does not run it again.
 //! In the mode `warm` the process has read no settings: it has imported what those of every app need, sends `ready`, and forks
 //! one process for each command, whose third descriptor is the output. The orders are those of `inspect`, with `surroundings`:
 //! `env`, the whole environment, `python`, `directory` and `umask`. What is forked sends `forked`, waits for one byte, and

@@ -48,6 +48,10 @@ def run(orders, control, prepare, work):
     fds, middle = wait_for_commands(heartbeat.notify, fork_twice)
     orders = orders_of(fds, ((1, CONTROL), (2, slot.SCOREBOARD)))
     os.close(OSTLERDS_END)
+    if orders["mode"] == "hooks":
+        # Its own, behind no listeners: the next ostlerd speaks to it too.
+        posix.dup2(fds[3], OSTLERDS_END, False)
+        os.close(fds[3])
     board.forget()
     give_signals_back(handlers)
     begin(orders, middle)
@@ -276,16 +280,29 @@ def begin(orders, middle):
         posix.sched_yield()
     control = Control()
     control.send("forked")
-    try:
-        known = os.read(CONTROL, 1)
-    except OSError:
-        known = b""
-    if not known:
+    if not is_known(orders):
         os._exit(0)
     name_process(orders)
     for module in ("random", "numpy.random"):
         if module in sys.modules:
             sys.modules[module].seed()
+
+
+def is_known(orders):
+    """Waits for ostlerd's word. One that holds ostlerd's end as well reads no end of file when ostlerd ends."""
+    socket, ostlerd = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fileno=CONTROL), posix.getppid()
+    socket.settimeout(BEAT if orders["mode"] == "hooks" else None)
+    known = None
+    while known is None:
+        try:
+            known = socket.recv(1)
+        except _socket.timeout:
+            known = b"" if posix.getppid() != ostlerd else None
+        except OSError:
+            known = b""
+    socket.settimeout(None)
+    socket.detach()
+    return bool(known)
 
 
 def name_process(orders):

@@ -153,7 +153,9 @@ fn hooks_that_fail_and_a_host_that_is_killed_disturb_nobody() {
     let (host, workers) = (notes.last_host(), ostlerd.pids("shop"));
     assert!(!workers.contains(&host));
     kill(host, Signal::SIGKILL);
-    ostlerd.logs("the hooks of gunicorn's master run no more until the next rollout: their process ended");
+    ostlerd.logs(
+        "the hooks of gunicorn's master run no more until the next rollout, and the workers are not affected",
+    );
     get(&app.target(), "/").expect("it serves");
     kill(workers[0], Signal::SIGKILL);
     ostlerd.wait("shop", "has replaced its worker", |app| {
@@ -221,4 +223,85 @@ fn an_app_without_such_hooks_has_no_process_for_them() {
     let others: Vec<i32> =
         site.processes().iter().map(|it| it.0).filter(|pid| !known.contains(pid)).collect();
     assert!(others.iter().all(|&pid| pid == ostlerd.process().0), "{others:?}");
+}
+
+#[test]
+fn the_hooks_of_an_ostlerd_that_was_killed_run_on_under_the_next_one() {
+    let site = Site::new();
+    let notes = Notes::of(&site);
+    shop(&site, &notes.conf(""));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    notes.has("when_ready");
+    let (host, workers) = (notes.last_host(), ostlerd.pids("shop"));
+    ostlerd.crash();
+
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    assert_eq!(ostlerd.pids("shop"), workers);
+    kill(workers[0], Signal::SIGKILL);
+    notes.has(&format!("child_exit {}", workers[0]));
+    until("its successor is told of", || (notes.hosts_of("pre_fork").len() == 3).then_some(()));
+    ostlerd.crash();
+
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    ostlerd.ostler(&["scale", "shop", "1"]).exits(0);
+    notes.has("nworkers_changed 1 2");
+    ostlerd.ostler(&["stop", "shop"]).exits(0);
+    assert_eq!(notes.read().last(), Some(&(host, "on_exit".to_owned())), "{:?}", notes.read());
+    assert!(!Proc(host).lives());
+    for hook in ["when_ready", "pre_fork", "nworkers_changed", "child_exit", "on_exit"] {
+        assert!(notes.hosts_of(hook).iter().all(|pid| *pid == host), "{:?}", notes.read());
+    }
+    assert_eq!(notes.hosts_of("when_ready").len(), 1);
+}
+
+#[test]
+fn a_stop_waits_for_the_last_hooks_and_for_no_hook_that_hangs() {
+    let site = Site::new();
+    let notes = Notes::of(&site);
+    shop(&site, &notes.conf(""));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    notes.has("when_ready");
+    let host = notes.last_host();
+    kill(host, Signal::SIGSTOP);
+    ostlerd.ostler(&["stop", "shop"]).exits(0);
+    assert!(!Proc(host).lives());
+    assert!(notes.hosts_of("on_exit").is_empty());
+    ostlerd.logs("killed (the app stops): it did not end by itself");
+    ostlerd.ostler(&["start", "shop"]).exits(0);
+    ostlerd.serving("shop");
+}
+
+/// What a hook host holds of ostlerd's own end of the line is no way to hold ostlerd up.
+#[test]
+fn a_hook_host_that_lets_ostlerd_wait_costs_its_own_hooks_alone() {
+    let site = Site::new();
+    let notes = Notes::of(&site);
+    let stuffed = "
+import time
+def when_ready(server):
+    note('when_ready')
+    os.set_blocking(7, False)
+    try:
+        while True: os.write(7, b'x' * 4096)
+    except BlockingIOError:
+        pass
+    os.set_blocking(7, True)
+    os.write(5, b'{\"event\": \"ran\", \"hook\": \"when_ready\"}\\n')
+    note('stuffed')
+    time.sleep(600)
+";
+    let app = shop(&site, &notes.conf(stuffed));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    notes.has("stuffed");
+    let host = notes.last_host();
+    ostlerd.ostler(&["scale", "shop", "3"]).exits(0);
+    get(&app.target(), "/").expect("it serves");
+    assert!(Proc(host).lives());
+    ostlerd.ostler(&["stop", "shop"]).exits(0);
+    assert!(!Proc(host).lives());
 }

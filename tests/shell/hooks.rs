@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::sync::Arc;
 
-use ostler::run::hook_host::{HookHost, HookPatience, start};
-use ostler::supervise::GenerationId;
+use ostler::run::hook_host::{HookInput, HookWatch, input, start};
+use ostler::run::process::ProcessHandle;
+use ostler::supervise::{Event, Exit, GenerationId, ProcessFact, ProcessId, StopSignal};
 use ostler::worker::{Hook, HookOrder};
-use tokio::task::JoinHandle;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::support::{children, lives, soon, until};
 use crate::worker::App;
@@ -17,18 +18,48 @@ for line in lines:
     say(event='ran', hook=hook)
 open('notes', 'a').write('end of file\\n')";
 
-const LONG: Duration = Duration::from_secs(60);
-const SHORT: Duration = Duration::from_millis(50);
-
-fn host(app: &App, patience: HookPatience) -> (HookHost, JoinHandle<()>) {
-    let (host, task) = start(&children(), GenerationId(3), &app.blueprint, patience).unwrap();
-    (host, tokio::spawn(task.run()))
+/// A process for hooks, and what is heard of it.
+struct Host {
+    input: HookInput,
+    process: Arc<ProcessHandle>,
+    events: UnboundedReceiver<Event>,
 }
 
-/// Its process, once it is there.
-async fn started(host: &HookHost) -> i32 {
-    until("it is there", || host.pid().is_some()).await;
-    host.pid().unwrap()
+impl Host {
+    fn of(app: &App) -> Host {
+        let ((process, gate), wire, _) = start(&children(), GenerationId(3), &app.blueprint).unwrap();
+        let (process, (mut input, orders)) = (Arc::new(process), input());
+        let (app, id) = (app.blueprint.app.clone(), ProcessId(7));
+        let (tell, events) = unbounded_channel();
+        tokio::spawn(HookWatch { app, id, process: process.clone(), wire, orders }.run(tell));
+        gate.open();
+        input.begin();
+        Host { input, process, events }
+    }
+
+    fn tell(&self, hook: Hook) {
+        self.input.tell(HookOrder::new(hook, 2));
+    }
+
+    /// What is heard next.
+    async fn next(&mut self) -> ProcessFact {
+        match soon(self.events.recv()).await {
+            Some(Event::Process { process: ProcessId(7), fact }) => fact,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// What is heard until it ends, when it is told that nothing more comes.
+    async fn rest(self) -> Vec<ProcessFact> {
+        let Host { input, mut events, .. } = self;
+        drop(input);
+        let mut rest = Vec::new();
+        while let Some(event) = soon(events.recv()).await {
+            let Event::Process { fact, .. } = event else { panic!("{event:?}") };
+            rest.push(fact);
+        }
+        rest
+    }
 }
 
 fn notes(app: &App) -> String {
@@ -38,15 +69,18 @@ fn notes(app: &App) -> String {
 #[tokio::test]
 async fn hooks_that_wait_run_in_order_before_the_end() {
     let app = App::new(OBEDIENT, &[]);
-    let (mut host, task) = host(&app, HookPatience { hook: LONG, end: LONG });
-    for hook in Hook::ALL {
-        host.tell(HookOrder::new(hook, 2));
-    }
-    let pid = started(&host).await;
-    drop(host);
-    soon(task).await.unwrap();
+    let host = Host::of(&app);
+    Hook::ALL.into_iter().for_each(|hook| host.tell(hook));
+    let pid = host.process.pid();
+    let rest = host.rest().await;
     let expected: Vec<&str> = Hook::ALL.iter().map(|hook| hook.name()).chain(["end of file"]).collect();
     assert_eq!(notes(&app).lines().collect::<Vec<_>>(), expected);
+    let ran = |fact: &ProcessFact| match fact {
+        ProcessFact::Ran { hook, error: None } => Some(*hook),
+        _ => None,
+    };
+    assert_eq!(rest.iter().map_while(ran).collect::<Vec<_>>(), Hook::ALL, "{rest:?}");
+    assert!(matches!(rest.last(), Some(ProcessFact::Exited(Exit::Code(0)))), "{rest:?}");
     assert!(!lives(pid));
 }
 
@@ -58,55 +92,66 @@ async fn a_hook_that_hangs_is_killed_with_all_that_it_started() {
                 os.rename('child', 'notes')\n\
                 time.sleep(600)";
     let app = App::new(code, &[]);
-    let (mut host, task) = host(&app, HookPatience { hook: SHORT, end: LONG });
+    let mut host = Host::of(&app);
     until("it has a child", || !notes(&app).is_empty()).await;
-    host.tell(HookOrder::new(Hook::OnStarting, 2));
-    soon(task).await.unwrap();
+    host.tell(Hook::OnStarting);
+    host.process.stop(StopSignal::Kill).unwrap();
+    let exited = host.next().await;
+    assert!(matches!(exited, ProcessFact::Exited(Exit::Signal(9))), "{exited:?}");
     let child = notes(&app).parse().unwrap();
     until("its child is gone", || !lives(child)).await;
     // Nobody is there any more, and nobody minds.
-    host.tell(HookOrder::new(Hook::OnExit, 2));
-    host.reopen_logs();
+    host.tell(Hook::OnExit);
+    host.process.stop(StopSignal::Kill).unwrap();
 }
 
 #[tokio::test]
-async fn a_host_that_does_not_end_is_killed() {
-    let app = App::new("open('notes', 'w').write('here')\nwhile True: time.sleep(600)", &[]);
-    let (mut host, task) = host(&app, HookPatience { hook: LONG, end: SHORT });
-    until("it runs", || !notes(&app).is_empty()).await;
-    host.tell(HookOrder::new(Hook::OnExit, 2));
-    let pid = started(&host).await;
-    drop(host);
-    soon(task).await.unwrap();
-    assert!(!lives(pid));
+async fn what_a_hook_host_has_started_ends_with_it() {
+    let code = "child = os.fork()\n\
+                if child == 0: time.sleep(600)\n\
+                open('notes', 'w').write(str(child))";
+    let app = App::new(code, &[]);
+    let mut host = Host::of(&app);
+    let exited = host.next().await;
+    assert!(matches!(exited, ProcessFact::Exited(Exit::Code(0))), "{exited:?}");
+    let child = notes(&app).parse().unwrap();
+    until("its child is gone", || !lives(child)).await;
 }
 
 #[tokio::test]
-async fn a_host_that_ends_by_itself_is_reaped_at_once() {
-    for code in [
-        "sys.exit(3)",
-        "say(event='failed', stage='settings', message='no')",
-        "control.close(); time.sleep(1)",
+async fn a_host_that_ends_by_itself_says_why_and_is_reaped_at_once() {
+    for (code, says) in [
+        ("sys.exit(3)", None),
+        ("say(event='failed', stage='settings', message='no')", Some("no")),
+        ("control.close(); time.sleep(1)", None),
     ] {
         let app = App::new(code, &[]);
-        let (mut host, task) = host(&app, HookPatience { hook: LONG, end: LONG });
-        host.tell(HookOrder::new(Hook::OnStarting, 2));
-        soon(task).await.unwrap();
+        let mut host = Host::of(&app);
+        host.tell(Hook::OnStarting);
+        if let Some(says) = says {
+            let failed = host.next().await;
+            assert!(
+                matches!(&failed, ProcessFact::Failed(words) if words.message.contains(says)),
+                "{failed:?}"
+            );
+        }
+        let exited = host.next().await;
+        assert!(matches!(exited, ProcessFact::Exited(Exit::Code(_))), "{code}: {exited:?}");
     }
 }
 
 #[tokio::test]
 async fn a_host_may_answer_for_ever() {
     let app = App::new(OBEDIENT, &[]);
-    let (mut host, task) = host(&app, HookPatience { hook: LONG, end: LONG });
+    let mut host = Host::of(&app);
     // More than a worker may say in its whole life.
-    for round in 0..20 {
+    for _ in 0..20 {
+        (0..500).for_each(|_| host.tell(Hook::ChildExit));
         for _ in 0..500 {
-            host.tell(HookOrder::new(Hook::ChildExit, 2));
+            let ran = host.next().await;
+            assert!(matches!(ran, ProcessFact::Ran { hook: Hook::ChildExit, error: None }), "{ran:?}");
         }
-        until("they have run", || notes(&app).lines().count() == (round + 1) * 500).await;
     }
-    drop(host);
-    soon(task).await.unwrap();
+    host.rest().await;
     assert!(notes(&app).ends_with("child_exit\nend of file\n"));
 }

@@ -2,8 +2,13 @@
 
 import json
 import os
+import signal
+import socket
+import subprocess
+import sys
 
-from supervisor import Shop
+from forking import pidfd_getfd
+from supervisor import Shop, until
 
 CONF = """
 import os
@@ -119,12 +124,47 @@ def the_first_hook_runs_before_the_first_fork_and_not_again_in_the_host(at):
         assert name(host, "when_ready", workers=5) is None
         assert notes(at)[1:] == ["post_fork 7", "when_ready 7 5"], notes(at)
         assert name(host, "on_starting", workers=5) == "KeyError: 'no'", "asked for again, it is run"
-        host.control.close()
+        host.control.shutdown(socket.SHUT_WR)
         assert host.ended() == 0, (host.status, app.printed())
         assert app.printed().count("Exception in the hook on_starting") == 2, app.printed()
 
 
+def a_forked_host_goes_on_under_the_next_ostlerd(at):
+    written(at, CONF + "def on_exit(server): note('on_exit')\n")
+    with Shop(at.venv, at.directory, preload=True) as app:
+        host = app.spawn(mode="hooks")
+        assert name(host, "when_ready") is None
+        host.control.close()
+        host.control = socket.socket(fileno=pidfd_getfd(host.pidfd, 7))
+        assert name(host, "on_exit") is None
+        host.control.shutdown(socket.SHUT_WR)
+        assert host.ended() == 0, (host.status, app.printed())
+        assert notes(at)[-1] == "on_exit", notes(at)
+
+
+def a_host_that_nobody_knows_ends_with_its_ostlerd(at):
+    written(at, CONF)
+    parent = [sys.executable, os.path.join(os.path.dirname(__file__), "parent_of_host.py"), at.venv, at.directory]
+    with subprocess.Popen(parent, stdout=subprocess.PIPE, text=True) as ostlerd:
+        host, zygote = map(int, ostlerd.stdout.readline().split())
+        with open("/proc/%d/stat" % host, encoding="latin-1") as file:
+            assert int(file.read().rpartition(")")[2].split()[1]) == ostlerd.pid
+        ostlerd.kill()
+    until(lambda: not lives(host), "it has ended")
+    os.kill(zygote, signal.SIGKILL)
+
+
+def lives(pid):
+    try:
+        with open("/proc/%d/stat" % pid, encoding="latin-1") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 LAWS = [
+    a_forked_host_goes_on_under_the_next_ostlerd,
+    a_host_that_nobody_knows_ends_with_its_ostlerd,
     hooks_run_as_they_are_named_with_gunicorns_arguments,
     a_hook_that_fails_is_told_and_the_next_one_runs,
     the_end_of_file_runs_nothing,

@@ -226,7 +226,8 @@ class Forked(Worker):
         self.control.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self.orders = self.told(**orders)
         self.boot_report = memfd(self.orders, 2 * ROOM)
-        fds = [self.boot_report, theirs, shop.scoreboard] + shop.listener_fds()
+        others = [self.control.fileno()] if self.orders["mode"] == "hooks" else shop.listener_fds()
+        fds = [self.boot_report, theirs, shop.scoreboard] + others
         socket.send_fds(shop.zygote.control, [b"f"], fds)
         os.close(theirs)
         line, ancillary, _, _ = self.control.recvmsg(100, socket.CMSG_SPACE(12))
@@ -235,6 +236,9 @@ class Forked(Worker):
         message = json.loads(line)
         assert message == {"event": "forked"}, message
         self.pidfd = high(os.pidfd_open(self.pid))
+        self.begin()
+
+    def begin(self):
         self.control.sendall(b"g")
 
 

@@ -11,7 +11,6 @@ use serde_json::Value;
 
 use crate::entry::AppEntry;
 use crate::flaw::Flaw;
-use crate::hooks::Hooks;
 use crate::ledger::Ledger;
 use crate::process::{Process, Stage as At};
 use crate::rng::Rng;
@@ -113,7 +112,7 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<ProcessId, FoundProc
     }
 }
 
-/// A command runs on, or goes on ending; a zygote forks on, or is ended anew.
+/// A command or a hook host runs on, or goes on ending; a zygote forks on, or is ended anew.
 fn single_is_found(
     ledger: &mut Ledger,
     now: Moment,
@@ -126,7 +125,7 @@ fn single_is_found(
     } else if !alive {
         ledger.hear(now, &ProcessFact::Exited(Exit::Unknown).of(id));
     } else if let Some(known) = ledger.processes.get_mut(&id) {
-        if let Role::Background(_) = known.role {
+        if matches!(known.role, Role::Background(_) | Role::Hooks) {
             return;
         }
         known.signals.clear();
@@ -144,8 +143,7 @@ pub(crate) fn put_right(
 ) {
     // The next one counts its own requests anew.
     ledger.asked.retain(|id, asked| asked.answers > 0 && !id.is_own());
-    // Their processes end with ostlerd.
-    ledger.hooks = Hooks::default();
+    ledger.hooks.ostlerd_recovers(now);
     // Another ostlerd asks anew where a worker stands.
     ledger.processes.values_mut().for_each(|known| known.asked.truncate(1));
     if ledger.machine.shutdown {
@@ -166,9 +164,11 @@ pub(crate) fn put_right(
         let (alive, stage) = found.get(&id).map_or((false, None), |found| (found.alive, found.stage));
         let Some(known) = ledger.processes.get_mut(&id) else { continue };
         known.born = false;
-        // Who was told to die is told again.
-        if let Some((_, last @ StopSignal::Kill)) = known.signals.last_mut() {
-            *last = StopSignal::Quit;
+        // Who was told to die, or that nothing more comes, is told again.
+        match &mut known.signals[..] {
+            [.., (_, last @ StopSignal::Kill)] => *last = StopSignal::Quit,
+            [(_, StopSignal::EndInput)] => known.signals.clear(),
+            _ => {}
         }
         if !known.serves() {
             single_is_found(ledger, now, id, left.contains(&id), (alive, stage));

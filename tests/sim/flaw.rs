@@ -92,6 +92,7 @@ pub(crate) enum Flaw {
     StartsHooksTwice,
     ForgetsHooks,
     KeepsHooks,
+    WaitsForHooks,
     LooksOnce,
     ForgetsToDeploy,
     DeploysAfterACrash,
@@ -239,7 +240,13 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             (Flaw::AsksNobody, Action::AskWhere { .. })
             | (Flaw::ForgetsHooks, Action::RunHook { .. })
             | (Flaw::NeverTellsReady, Action::TellReady)
-            | (Flaw::KeepsHooks, Action::EndHooks { .. }) => continue,
+            | (Flaw::KeepsHooks, Action::SignalProcess { signal: StopSignal::EndInput, .. }) => continue,
+            (Flaw::WaitsForHooks, Action::SignalProcess { process, signal })
+                if *signal != StopSignal::EndInput
+                    && ledger.processes.get(process).is_some_and(|it| it.role == Role::Hooks) =>
+            {
+                continue;
+            }
             (Flaw::LeavesTheLink, Action::SwitchRelease { app, order: LinkOrder::Move { to, .. } })
                 if is_back(to, app, ledger) =>
             {
@@ -247,7 +254,7 @@ fn pervert(flaw: Flaw, actions: Vec<Action>, event: &Event, ledger: &Ledger) -> 
             }
             (Flaw::AnswersTwice, Action::Answer { .. })
             | (Flaw::RunsHooksTwice, Action::RunHook { .. })
-            | (Flaw::StartsHooksTwice, Action::StartHooks { .. })
+            | (Flaw::StartsHooksTwice, Action::StartProcess(Start { role: Role::Hooks, .. }))
             | (Flaw::TellsReadyAgain, Action::TellReady)
             | (Flaw::ReadsTwice, Action::ReadConfig { .. })
             | (Flaw::DrainsAgain, Action::SignalProcess { .. }) => {

@@ -82,6 +82,7 @@ pub(crate) const FLAWS: &[(Flaw, Law)] = &[
     (Flaw::StartsHooksTwice, Law::HooksRunInTheirProcess),
     (Flaw::ForgetsHooks, Law::HooksMissNoWorker),
     (Flaw::KeepsHooks, Law::HooksEndWithTheirGeneration),
+    (Flaw::WaitsForHooks, Law::NoHookIsWaitedForForEver),
     (Flaw::LooksOnce, Law::WhatPassesIsLookedAtAgain),
     (Flaw::ForgetsToDeploy, Law::ARestartDeploys),
     (Flaw::DeploysAfterACrash, Law::NothingIsDeployedUnasked),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ostler::plan::{AppPlan, Hook, Plan, Preload};
-use ostler::supervise::{Action, Command, ConfigFound, Event, Moment, ProcessFact, RequestId, Supervisor};
+use ostler::supervise::{
+    Action, Command, ConfigFound, Event, Moment, ProcessFact, RequestId, Role, Supervisor,
+};
 
 use crate::played::no_link;
 use crate::rng::Rng;
@@ -26,7 +28,8 @@ fn tell(supervisor: &mut Supervisor, event: Event) -> Vec<Hook> {
     while let Some(event) = events.pop() {
         for action in supervisor.handle(Moment::ZERO, event) {
             if let Action::StartProcess(start) = action {
-                first.extend(start.first.map(|due| due.hook));
+                let is_zygote = matches!(start.role, Role::Zygote(_));
+                first.extend(start.first.filter(|_| is_zygote).map(|due| due.hook));
                 let facts = [ProcessFact::Ready, ProcessFact::Forked];
                 events.extend(facts.map(|fact| fact.of(start.process)));
             }

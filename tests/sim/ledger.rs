@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ostler::config::AppName;
-use ostler::plan::Plan;
+use ostler::plan::{Hook, Plan};
 use ostler::supervise::{
     Action, AppEventKind, AppView, Event, GenerationId, Moment, Observation, ProcessFact, ProcessId,
     ReadPurpose, RequestId, RunId, Start, StopSignal, View,
@@ -89,7 +89,7 @@ impl Ledger {
         if !is_dry || !matches!(event, Event::ConfigRead { .. }) {
             self.accepting.hear(event);
         }
-        self.hooks.hear(event);
+        self.hooks.hear(now, event);
         self.refused.hear(now, event, &self.apps, in_force);
         self.start.hear(event);
         // In a shutdown it is refused.
@@ -98,7 +98,7 @@ impl Ledger {
         }
         match event {
             Event::TimePassed
-            | Event::Process { fact: ProcessFact::Stands(_), .. }
+            | Event::Process { fact: ProcessFact::Stands(_) | ProcessFact::Ran { .. }, .. }
             | Event::QueueEmptied { .. } => {}
             Event::ConfigRead { .. } | Event::SuccessorChecked { .. } => {}
             Event::EndExplained { .. } | Event::Stayed { .. } => {}
@@ -205,7 +205,16 @@ impl Ledger {
         self.accepting.act(now, action);
         let app = if let Action::Prepare { app } = action { self.apps.get(app) } else { None };
         self.start.act(now, action, app.is_some_and(AppEntry::serves));
-        self.hooks.act(action);
+        self.hooks.act(now, action);
+        if let Action::RunHook { process, due } = action
+            && let Some(known) = self.processes.get(process)
+        {
+            match due.hook {
+                Hook::WhenReady => drop(self.hooks.were_ready.insert(known.app.clone())),
+                Hook::OnExit => drop(self.hooks.were_ready.remove(&known.app)),
+                _ => {}
+            }
+        }
         self.refused.act(action);
         match action {
             Action::StartProcess(start) => self.started(now, start),

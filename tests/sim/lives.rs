@@ -118,6 +118,9 @@ impl World {
     }
 
     pub(crate) fn signal(&mut self, worker: ProcessId, rung: StopSignal) {
+        if self.signal_host(worker, rung) {
+            return;
+        }
         if self.zygotes.take(worker).is_some() {
             return self.tell(ProcessFact::Exited(Exit::Unknown).of(worker));
         }
@@ -138,6 +141,7 @@ impl World {
         if self.processes.remove(&worker).is_some() {
             self.tell(ProcessFact::Exited(exit).of(worker));
         }
+        self.hosts_without(worker);
         for forking in self.zygotes.orphans(worker) {
             let reason = "its zygote has ended, or has made nothing of it".to_owned();
             self.tell(ProcessFact::NotStarted(reason).of(forking));

@@ -105,8 +105,18 @@ pub(crate) const SEEDS: &[u64] = &[
     1_796_038_905_000_698,
     // An app is asked to start, and ostlerd is told to stop before its migration has ended.
     1_796_053_465_003_742,
+    // ostlerd is killed while an app ends with what it was bringing in, and its hooks' processes are there.
+    1_796_053_465_000_921,
+    // A worker is heard to be forked when its app stops already.
+    1_796_053_465_018_372,
+    // The last hook has run, and ostlerd is killed before the app has stopped.
+    5_000_005_023,
+    // The configuration is read while one link is moved back, and another could not be.
+    5_000_022_645,
     // A stop and a restart wait for an ostlerd that makes room and stays.
     5_000_031_538,
+    // A worker is forked while ostlerd makes room, and it has to stop then.
+    5_000_071_871,
     // Who watches in the place of another has the lock when the migration has ended.
     5_000_073_488,
 ];

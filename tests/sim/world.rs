@@ -13,6 +13,7 @@ use ostler::supervise::{
 
 use crate::asks::Disk;
 use crate::databases::{Databases, Later};
+use crate::hooks::Hosts;
 use crate::leaving::{self, Leavings};
 use crate::links::{Links, carry_out};
 use crate::lives::Way;
@@ -38,6 +39,10 @@ pub(crate) enum Due {
     Stands(ProcessId),
     /// A process ends.
     Exits(ProcessId, Exit),
+    /// A hook has run, or the process for hooks is forked.
+    Hook(ProcessId),
+    /// A process for hooks ends.
+    HostExits(ProcessId, Exit),
     /// A preparation ends.
     Prepared(AppName),
     /// A reading of the configuration ends.
@@ -73,6 +78,7 @@ pub(crate) struct World {
     pub(crate) processes: BTreeMap<ProcessId, Process>,
     /// Workers that are to be forked.
     pub(crate) zygotes: Zygotes,
+    pub(crate) hooks: Hosts,
     pub(crate) gone: Vec<ProcessId>,
     /// Every worker that there was a process of.
     pub(crate) begun: BTreeSet<ProcessId>,
@@ -81,7 +87,7 @@ pub(crate) struct World {
     count: u64,
     pub(crate) now: Moment,
     /// Nobody is there to be told, or to be asked.
-    deaf: bool,
+    pub(crate) deaf: bool,
 }
 
 impl World {
@@ -93,6 +99,7 @@ impl World {
         let loads = Loads::new(rng.clone());
         let readings = reading::drawn(&rng);
         let leavings = Leavings::drawn(&rng);
+        let hooks = Hosts::drawn(&rng);
         let mut world = World {
             links,
             rng,
@@ -104,6 +111,7 @@ impl World {
             readings,
             processes: BTreeMap::new(),
             zygotes: Zygotes::default(),
+            hooks,
             gone: Vec::new(),
             begun: BTreeSet::new(),
             queue: BinaryHeap::new(),
@@ -197,6 +205,8 @@ impl World {
             Due::Serving(worker) => self.serving(worker),
             Due::Forks(worker) => self.forks(worker),
             Due::Exits(worker, exit) => self.exits(worker, exit),
+            Due::Hook(host) => self.hook(host),
+            Due::HostExits(host, exit) => self.host_exits(host, exit),
             Due::Prepared(app) => return Some(self.prepared(app)),
             Due::ConfigRead(reading) => return Some(reading::end(self, *reading)),
             Due::Look if self.deaf => self.after(self.scenario.look, Due::Look),
@@ -237,6 +247,10 @@ impl World {
             Action::StartProcess(Start { process, role: Role::Background(_), .. }) => {
                 self.start_command(*process);
             }
+            Action::StartProcess(Start { process, role: Role::Hooks, first, from, .. }) => {
+                self.start_hooks(*process, first.map(|first| first.hook), *from);
+            }
+            Action::RunHook { process, due } => self.run_hook(*process, due.hook),
             Action::StartProcess(Start { process, role, blueprint, hold, tolerate, from, .. }) => {
                 let way = (*role == Role::Web).then_some(Way { hold: *hold, tolerate: *tolerate });
                 match (from, way) {
@@ -302,6 +316,7 @@ impl World {
         self.deaf = true;
         self.databases.ostlerd_crashes();
         self.zygotes = Zygotes::default();
+        self.hooks.ostlerd_crashes();
         let dies =
             |due: &Due| matches!(due, Due::Fact(_) | Due::Prepared(_) | Due::ConfigRead(_) | Due::Leaves(_));
         self.entries.retain(|_, due| !dies(due));

@@ -7,7 +7,7 @@ use ostler::config::Surge;
 use ostler::plan::{Plan, Policy};
 use ostler::supervise::{
     Action, AppEvent, AppEventKind, Cause, Command, ConfigFound, Event, Exit, GenerationId, Moment,
-    Observation, ProcessChange, ProcessFact, ProcessId, RequestId, Start, Supervisor,
+    Observation, ProcessChange, ProcessFact, ProcessId, RequestId, Role, Start, Supervisor,
 };
 
 use crate::played::no_link;
@@ -57,7 +57,7 @@ impl TwoWorkers {
         self.now = self.now + Duration::from_millis(100);
         for action in self.supervisor.handle(self.now, event) {
             match action {
-                Action::StartProcess(Start { process, generation, .. }) => {
+                Action::StartProcess(Start { role: Role::Web, process, generation, .. }) => {
                     self.started.push((process, generation));
                 }
                 Action::Announce(AppEvent { kind: AppEventKind::Process(event), .. }) => {

@@ -1,6 +1,7 @@
 //! What is done to workers once the state that it follows from is written down.
 
 use crate::config::AppName;
+use crate::run::hook_host::HookInput;
 use crate::run::shell::Shell;
 use crate::supervise::{HandoverBy, LinkOrder, ProcessId, StopSignal};
 
@@ -45,11 +46,15 @@ impl Shell {
                 if let Some(gate) = running.gate.take() {
                     gate.open();
                 }
+                running.hooks.iter_mut().for_each(HookInput::begin);
                 return;
             }
             DeferredEffect::Admit(_) => ("admitted", running.handle.admit()),
             DeferredEffect::Signal(_, signal) => {
                 running.killed |= signal == StopSignal::Kill;
+                if signal == StopSignal::EndInput {
+                    running.hooks = None;
+                }
                 ("signalled", running.handle.signal(signal))
             }
             DeferredEffect::Hurry(_) => {

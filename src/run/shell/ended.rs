@@ -33,7 +33,7 @@ impl Shell {
     /// Its process is gone.
     pub(in crate::run) fn forget(&mut self, worker: ProcessId) {
         let Some(running) = self.workers.remove(&worker) else { return };
-        self.hooks.worker_ended(worker, running.handle.pid());
+        self.ended = Some((worker, running.handle.pid()));
         if let (Some(runtime), Some(slot)) = (self.apps.get_mut(&running.blueprint.app), running.slot) {
             runtime.scoreboard.release(slot);
         }

@@ -12,6 +12,7 @@ use crate::config::{Address, AppName, Config};
 use crate::plan::Blueprint;
 use crate::run::adopt::{self, Living};
 use crate::run::board_file::{self, Left};
+use crate::run::hook_host::{self, HookWatch};
 use crate::run::inspected::InspectionRecords;
 use crate::run::listeners::Listeners;
 use crate::run::listeners::bound::inode_of;
@@ -19,8 +20,8 @@ use crate::run::proc::Stat;
 use crate::run::scoreboard::{Scoreboard, Slot, WatchedSlot};
 use crate::run::socket_activation::Passed;
 use crate::run::state::{SavedState, WorkerRecord};
+use crate::run::wire;
 use crate::run::worker_process::{WorkerHandle, watch_adopted};
-use crate::run::zygote;
 use crate::supervise::{FoundProcess, GenerationId, ProcessId, Role, SlotStage, Snapshot};
 
 impl Shell {
@@ -82,18 +83,18 @@ impl Shell {
                 let stage = slot.as_ref().zip(scoreboard.as_ref().ok()).and_then(|(at, it)| it.stage(at));
                 let alive = living.contains_key(&record.id);
                 let role = roles.get(&record.id).copied().unwrap_or(&Role::Web);
-                let is_zygote = matches!(role, Role::Zygote(_));
-                let commands = living.get(&record.id).filter(|_| is_zygote);
-                let commands = commands.and_then(|it| zygote::commands_of(&it.process));
+                let is_told = matches!(role, Role::Zygote(_) | Role::Hooks);
+                let our_end = living.get(&record.id).filter(|_| is_told);
+                let our_end = our_end.and_then(|it| wire::our_end_of(&it.process));
                 // A zygote that cannot be commanded is of no use.
-                let stage = stage.filter(|_| !is_zygote || commands.is_some());
+                let stage = stage.filter(|_| !is_told || our_end.is_some());
                 found.insert(record.id, FoundProcess { alive, stage });
                 match living.remove(&record.id) {
                     Some(living) => {
                         let boots = matches!(stage, Some(SlotStage::Empty | SlotStage::Booting));
                         let place = slot.as_ref().zip(scoreboard.as_ref().ok()).filter(|_| boots);
                         let place = place.and_then(|(slot, scoreboard)| scoreboard.place(slot).ok());
-                        self.adopt((record, role.clone()), living, blueprint, (slot, place), commands);
+                        self.adopt((record, role.clone()), living, blueprint, (slot, place), our_end);
                     }
                     None => {
                         if let (Ok(scoreboard), Some(slot)) = (&mut scoreboard, slot) {
@@ -144,11 +145,32 @@ impl Shell {
         Living { process }: Living,
         blueprint: Arc<Blueprint>,
         (slot, boots): (Option<Slot>, Option<WatchedSlot>),
-        commands: Option<OwnedFd>,
+        our_end: Option<OwnedFd>,
     ) {
         self.memory.watch(&record.app);
         let process = Arc::new(process);
-        tokio::spawn(watch_adopted(record.id, process.clone(), boots, self.outbox.facts.clone()));
+        let facts = self.outbox.facts.clone();
+        let (mut commands, mut hooks) = (None, None);
+        if role == Role::Hooks {
+            match our_end.and_then(|it| hook_host::wire_of(it, &blueprint).ok()) {
+                Some(wire) => {
+                    let (mut input, orders) = hook_host::input();
+                    input.begin();
+                    let (id, process) = (record.id, process.clone());
+                    let watch = HookWatch { app: record.app.clone(), id, process, wire, orders };
+                    tokio::spawn(watch.run(facts));
+                    hooks = Some(input);
+                }
+                None => {
+                    // Nobody can tell it anything, not even to end.
+                    let _ = process.kill_group();
+                    tokio::spawn(watch_adopted(record.id, process.clone(), None, facts));
+                }
+            }
+        } else {
+            commands = our_end;
+            tokio::spawn(watch_adopted(record.id, process.clone(), boots, facts));
+        }
         let now = Instant::now();
         let running = Running {
             role,
@@ -157,7 +179,7 @@ impl Shell {
             slot,
             gate: None,
             commands,
-            zygote: None,
+            hooks,
             began: record.started,
             cgroup: record.cgroup.clone(),
             killed: false,

@@ -24,6 +24,8 @@ pub enum Cause {
     RequestTimeout,
     /// It was not ready within `boot_timeout`.
     BootTimeout,
+    /// A hook of gunicorn's master has not ended.
+    HookTimeout,
     /// The app stops.
     Stop,
     /// It was not ready yet when its ostlerd ended.
@@ -43,6 +45,9 @@ impl fmt::Display for Cause {
             Cause::Hung => "no heartbeat within the timeout",
             Cause::RequestTimeout => "a request exceeded request_timeout",
             Cause::BootTimeout => "not ready within boot_timeout",
+            Cause::HookTimeout => {
+                "a hook of gunicorn's master has not ended; none runs until the next rollout"
+            }
             Cause::Stop => "the app stops",
             Cause::Orphaned => "it was not ready yet when ostlerd ended",
             Cause::Failed => "it had failed to boot",

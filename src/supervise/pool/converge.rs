@@ -204,6 +204,9 @@ impl App {
             self.end(context, worker, Cause::Stop);
         }
         self.hurry(context);
+        if !self.processes.values().any(|it| it.role != Role::Hooks) {
+            self.hooks_of_stop(context);
+        }
         self.keep_singles(context);
         if !self.processes.is_empty() || !self.databases.is_idle() || self.release.is_open() {
             return;
@@ -219,7 +222,6 @@ impl App {
             context,
             if then == Then::Forget { AppEventKind::Removed } else { AppEventKind::Stopped },
         );
-        self.hooks_of_stop(context);
         for waiter in waiters {
             let message = format!("{}: stopped", self.name);
             self.answer(context, waiter, Outcome::Done { message, generation: None });

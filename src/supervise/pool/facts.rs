@@ -24,6 +24,7 @@ impl App {
             ProcessFact::Loaded => self.loaded(context, id),
             ProcessFact::Ready => self.is_up(context, id),
             ProcessFact::Failed(words) => self.failed(context, id, words),
+            ProcessFact::Ran { hook, error } => self.hook_has_run(context, id, hook, error),
             ProcessFact::Stands(stand) => self.stands(context, id, stand),
             ProcessFact::Exited(exit) => self.exited(context, id, exit),
         }
@@ -153,7 +154,6 @@ impl App {
             }
         };
         self.tell(context, &process, change);
-        self.hooks_of_not_started(context, id);
         if process.is_live() {
             let role = &process.role;
             let message = format!("{} {id} {}: {reason}", role.noun(), role.work().not_started);

@@ -28,13 +28,15 @@ impl Lost {
 
 impl App {
     /// The budgets pay for it, and a rollout counts it. A zygote that had come up costs nothing, for its successor is started
-    /// when it is needed; a background process is no concern of the workers, and has a budget of its own.
+    /// when it is needed; neither does a hook host, which has none before the next rollout; a background process is no concern
+    /// of the workers, and has a budget of its own.
     pub(super) fn lost(&mut self, context: &mut Context<'_>, lost: Lost) {
         let Lost { generation: of, started, was_ready, role, words } = lost;
         match role {
             Role::Web => {}
             Role::Zygote(_) if was_ready => return,
             Role::Zygote(_) => {}
+            Role::Hooks => return,
             Role::Background(_) => {
                 let backoff = self.backoffs.entry((of, role)).or_default();
                 backoff.ended(context.now, started, context.random);

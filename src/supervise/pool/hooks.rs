@@ -10,35 +10,34 @@
 //! | full strength for the first time | `when_ready` |
 //! | stopped, or removed | `on_exit`, then the process ends |
 //!
-//! Each generation that sets hooks has a process for them. Two stand side by side during a rollout. When the new
-//! generation commits, the old one's ends, and hooks about old workers run in the new one from then on. A rollback ends
-//! the new one. After `kill -9` of ostlerd there is none until the next rollout.
+//! Each generation that sets hooks has a process for them, with the role `Hooks`. Two stand side by side during a rollout.
+//! When the new generation commits, the old one's ends, and hooks about old workers run in the new one from then on. A
+//! rollback ends the new one. One that has ended by itself, or hangs, has no successor before the next rollout.
 
 use crate::plan::Hook;
 
-use super::action::Action;
-use super::context::Context;
-use super::due_hook::DueHook;
-use super::ids::{GenerationId, ProcessId};
-use super::pool::Process;
-use super::state::{App, HookProcess, Hooks};
+use super::cause::Cause;
+use super::process::Process;
+use super::process_event::ProcessChange;
+use super::role::Role;
+use crate::supervise::action::Action;
+use crate::supervise::context::Context;
+use crate::supervise::due_hook::DueHook;
+use crate::supervise::ids::{GenerationId, ProcessId};
+use crate::supervise::state::{App, HOOK_PATIENCE, HOOKS_MOST, HookHost, HookPlace, Hooks, Mode};
+use crate::supervise::time::Moment;
 
 impl App {
     /// A generation is about to start its first worker.
-    pub(super) fn hooks_of_new_generation(
+    pub(in crate::supervise) fn hooks_of_new_generation(
         &mut self,
-        context: &mut Context<'_>,
         generation: GenerationId,
         replaces: bool,
         workers: u32,
     ) {
         self.hooks.workers = workers;
-        let host = Some(HookProcess { generation, beside: None });
-        let before = match replaces {
-            true => std::mem::replace(&mut self.hooks.incoming, host),
-            false => std::mem::replace(&mut self.hooks.current, host),
-        };
-        self.end_hooks(context, before);
+        let host = if replaces { &mut self.hooks.incoming } else { &mut self.hooks.current };
+        *host = Some(HookHost::of(generation));
     }
 
     pub(super) fn hooks_of_started(
@@ -47,30 +46,13 @@ impl App {
         worker: ProcessId,
         generation: GenerationId,
     ) {
-        let (app, workers) = (self.name.clone(), self.hooks.workers);
-        let is_incoming = self.hooks.incoming.as_ref().is_some_and(|host| host.generation == generation);
-        let sets = self.generation_mut(generation).is_some_and(|it| !it.blueprint.hooks.is_empty());
-        if let Some(host) = self.hooks.host(generation)
-            && host.generation == generation
-            && host.beside.is_none()
-            && sets
-        {
-            host.beside = Some(worker);
-            let first = DueHook::new(Hook::first(is_incoming), workers);
-            context.actions.push(Action::StartHooks { app, generation, worker, first });
+        let sets = self.mode == Mode::Running
+            && self.generation(generation).is_some_and(|it| !it.blueprint.hooks.is_empty());
+        let has_none = |host: &HookHost| host.generation == generation && host.process.is_none();
+        if sets && self.hooks.host(generation).is_some_and(|host| has_none(host)) {
+            self.start_process(context, Role::Hooks, generation, false);
         }
         self.hook_of_worker(context, Hook::PreFork, worker, generation);
-    }
-
-    /// A worker was not started after all, and no process of hooks beside it: it is started beside another.
-    pub(super) fn hooks_of_not_started(&mut self, context: &mut Context<'_>, worker: ProcessId) {
-        let mut hosts = self.hooks.current.iter_mut().chain(&mut self.hooks.incoming);
-        let Some(host) = hosts.find(|host| host.beside == Some(worker)) else { return };
-        host.beside = None;
-        let generation = host.generation;
-        for other in self.select(|it| it.generation == generation && !it.forking) {
-            self.hooks_of_started(context, other, generation);
-        }
     }
 
     /// One that was to be forked and never was has no process that could have ended.
@@ -92,7 +74,7 @@ impl App {
         self.run_hook(context, host, due);
     }
 
-    pub(super) fn hooks_of_scaling(&mut self, context: &mut Context<'_>, from: u32, to: u32) {
+    pub(in crate::supervise) fn hooks_of_scaling(&mut self, context: &mut Context<'_>, from: u32, to: u32) {
         if from == to {
             return;
         }
@@ -101,7 +83,7 @@ impl App {
         self.run_hook(context, self.hooks.serving(), due);
     }
 
-    pub(super) fn hooks_at_full_strength(&mut self, context: &mut Context<'_>) {
+    pub(in crate::supervise) fn hooks_at_full_strength(&mut self, context: &mut Context<'_>) {
         if !std::mem::replace(&mut self.hooks.was_ready, true) {
             let due = DueHook::new(Hook::WhenReady, self.hooks.workers);
             self.run_hook(context, self.hooks.serving(), due);
@@ -109,40 +91,83 @@ impl App {
     }
 
     /// The new generation stays.
-    pub(super) fn hooks_of_incoming_stay(&mut self, context: &mut Context<'_>) {
+    pub(in crate::supervise) fn hooks_of_incoming_stay(&mut self) {
         if let Some(incoming) = self.hooks.incoming.take() {
-            let before = self.hooks.current.replace(incoming);
-            self.end_hooks(context, before);
+            self.hooks.current = Some(incoming);
         }
     }
 
     /// The new generation goes.
-    pub(super) fn hooks_of_incoming_go(&mut self, context: &mut Context<'_>) {
-        let incoming = self.hooks.incoming.take();
-        self.end_hooks(context, incoming);
+    pub(in crate::supervise) fn hooks_of_incoming_go(&mut self) {
+        self.hooks.incoming = None;
     }
 
     /// No worker is left, and none is wanted.
     pub(super) fn hooks_of_stop(&mut self, context: &mut Context<'_>) {
         let due = DueHook::new(Hook::OnExit, self.hooks.workers);
         self.run_hook(context, self.hooks.serving(), due);
-        let Hooks { current, incoming, .. } = std::mem::take(&mut self.hooks);
-        self.end_hooks(context, current);
-        self.end_hooks(context, incoming);
+        self.hooks = Hooks::default();
     }
 
-    fn run_hook(&mut self, context: &mut Context<'_>, host: Option<GenerationId>, due: DueHook) {
-        let is_there = |it: &&HookProcess| Some(it.generation) == host && it.beside.is_some();
-        let hosts = self.hooks.current.iter().chain(&self.hooks.incoming);
-        if let Some(HookProcess { generation, .. }) = hosts.into_iter().find(is_there) {
-            let (app, generation) = (self.name.clone(), *generation);
-            context.actions.push(Action::RunHook { app, generation, due });
+    /// Whether a generation's process may be there.
+    pub(super) fn has_hooks(&self) -> impl Iterator<Item = GenerationId> {
+        self.hooks.hosts().map(|host| host.generation)
+    }
+
+    fn run_hook(&mut self, context: &mut Context<'_>, generation: Option<GenerationId>, due: DueHook) {
+        let host = self.hooks.hosts().find(|it| Some(it.generation) == generation);
+        let process = host.and_then(|it| it.process);
+        let Some(known) = process.and_then(|it| self.processes.get(&it)).filter(|it| it.is_live()) else {
+            return;
+        };
+        let Some(host) = self.hooks.host_of(known.id) else { return };
+        match host.take(due.hook, context.now) {
+            HookPlace::Taken => context.actions.push(Action::RunHook { process: known.id, due }),
+            HookPlace::NoneAnyMore => {
+                let error = format!("{HOOKS_MOST} hooks wait to run; it is left out, as are those after it");
+                let known = known.clone();
+                self.tell(context, &known, ProcessChange::HookFailed { hook: due.hook, error });
+            }
+            HookPlace::None => {}
         }
     }
 
-    fn end_hooks(&self, context: &mut Context<'_>, host: Option<HookProcess>) {
-        if let Some(HookProcess { generation, beside: Some(_) }) = host {
-            context.actions.push(Action::EndHooks { app: self.name.clone(), generation });
+    /// A hook has run; what it raised is told.
+    pub(super) fn hook_has_run(
+        &mut self,
+        context: &mut Context<'_>,
+        process: ProcessId,
+        hook: Hook,
+        error: Option<String>,
+    ) {
+        if let Some(host) = self.hooks.host_of(process) {
+            host.has_run(hook, context.now);
         }
+        if let (Some(error), Some(process)) = (error, self.processes.get(&process)) {
+            self.tell(context, process, ProcessChange::HookFailed { hook, error });
+        }
+    }
+
+    /// The hooks that run, each with its process and with when it should have ended.
+    fn running_hooks(&self) -> impl Iterator<Item = (ProcessId, Hook, Moment)> {
+        let lives = |it: &ProcessId| self.processes.get(it).is_some_and(Process::is_live);
+        self.hooks.hosts().filter_map(move |host| {
+            let (hook, until) = host.running()?;
+            Some((host.process.filter(lives)?, hook, until))
+        })
+    }
+
+    /// Ends the processes of hooks that do not end.
+    pub(super) fn expire_hooks(&mut self, context: &mut Context<'_>) {
+        let late: Vec<_> = self.running_hooks().filter(|(.., until)| context.now >= *until).collect();
+        for (process, hook, _) in late {
+            let error = format!("it has not ended within {HOOK_PATIENCE:?}, and its process is ended");
+            self.tell(context, &self.processes[&process], ProcessChange::HookFailed { hook, error });
+            self.end(context, process, Cause::HookTimeout);
+        }
+    }
+
+    pub(super) fn hooks_deadline(&self) -> Option<Moment> {
+        self.running_hooks().map(|(.., until)| until).min()
     }
 }

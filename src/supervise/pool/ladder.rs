@@ -29,12 +29,15 @@ const FAILED_GRACE: Duration = Duration::from_secs(3);
 /// SIGKILL takes no longer, unless a process is stuck in a device.
 const STUCK: Duration = Duration::from_secs(10);
 /// From the end of what the process of gunicorn's hooks is told to SIGKILL: time for the hooks that wait.
-pub const HOOKS_GRACE: Duration = Duration::from_secs(5);
+const HOOKS_GRACE: Duration = Duration::from_secs(5);
 
-/// The signals that end a process, each harder than the one before. The first and the last are done in its database.
+/// The signals that end a process, each harder than the one before. `Cancel` and `EndBackends` are done in its database,
+/// `EndInput` on its control socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopSignal {
+    /// Do what was told, and then exit: nothing more will be (of gunicorn's hooks).
+    EndInput,
     /// Cancel what its backends do (of a migration).
     Cancel,
     /// End as by Ctrl-C (SIGINT).
@@ -56,6 +59,7 @@ pub enum StopSignal {
 impl fmt::Display for StopSignal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            StopSignal::EndInput => "end its input",
             StopSignal::Cancel => "cancel its statements",
             StopSignal::Interrupt => "SIGINT",
             StopSignal::Terminate => "SIGTERM",
@@ -71,6 +75,8 @@ impl fmt::Display for StopSignal {
 /// What the ladders of processes differ in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::supervise) struct Ladder {
+    /// What asks it to end.
+    first: StopSignal,
     /// How long one may finish what is under way.
     pub(in crate::supervise) patience: Duration,
     /// Whether it runs something of the app's at its end, and so gets SIGQUIT or SIGABRT before SIGKILL.
@@ -82,20 +88,24 @@ pub(in crate::supervise) struct Ladder {
 impl Ladder {
     /// Of a process that serves.
     pub(super) fn serving(patience: Duration) -> Ladder {
-        Ladder { patience, warns: true, stuck: None }
+        Ladder { first: StopSignal::Terminate, patience, warns: true, stuck: None }
     }
 
     /// Of a process of the app's that finishes what it has, and runs nothing of ours at its end.
     pub(super) fn finishing(patience: Duration) -> Ladder {
-        Ladder { patience, warns: false, stuck: None }
+        Ladder { patience, ..Ladder::IDLE }
     }
 
     /// Of a process with nothing to finish.
-    pub(super) const IDLE: Ladder = Ladder { patience: GRACE, warns: false, stuck: None };
+    pub(super) const IDLE: Ladder =
+        Ladder { first: StopSignal::Terminate, patience: GRACE, warns: false, stuck: None };
+
+    /// Of the process of gunicorn's hooks. Whatever ends everything else at once sends it SIGTERM, and `on_exit` is to run.
+    pub(super) const HOOKS: Ladder =
+        Ladder { first: StopSignal::EndInput, patience: HOOKS_GRACE, ..Ladder::IDLE };
 
     /// Of a migration, and of a command after a rollout: something is found out when it has ended, or cannot be.
-    pub(in crate::supervise) const COMMAND: Ladder =
-        Ladder { patience: GRACE, warns: false, stuck: Some(STUCK) };
+    pub(in crate::supervise) const COMMAND: Ladder = Ladder { stuck: Some(STUCK), ..Ladder::IDLE };
 
     fn harder(self, signal: StopSignal) -> Option<StopSignal> {
         Some(match signal {
@@ -110,7 +120,7 @@ impl Ladder {
 
     fn patience_with(self, signal: StopSignal) -> Option<Duration> {
         match signal {
-            StopSignal::Terminate => Some(self.patience),
+            StopSignal::Terminate | StopSignal::EndInput => Some(self.patience),
             StopSignal::Stacks => Some(STACKS_GRACE),
             StopSignal::Kill | StopSignal::EndBackends => self.stuck,
             _ => Some(GRACE),
@@ -142,8 +152,9 @@ pub(in crate::supervise) enum Climb {
 impl Ending {
     /// The first signal is due.
     pub(in crate::supervise) fn begun(now: Moment, cause: Cause, ladder: Ladder) -> Ending {
-        let hangs = matches!(cause, Cause::Hung | Cause::RequestTimeout | Cause::BootTimeout);
-        let first = if hangs { StopSignal::Stacks } else { StopSignal::Terminate };
+        let hangs =
+            matches!(cause, Cause::Hung | Cause::RequestTimeout | Cause::BootTimeout | Cause::HookTimeout);
+        let first = if hangs { StopSignal::Stacks } else { ladder.first };
         Ending::at(now, cause, first, ladder)
     }
 
@@ -227,6 +238,8 @@ mod tests {
             [(0, To(Terminate)), (30_000, To(Quit)), (32_000, To(Kill))]
         );
         assert_eq!(begun(Cause::Rollout, other), [(0, To(Terminate)), (2_000, To(Kill))]);
+        assert_eq!(begun(Cause::Rollout, Ladder::HOOKS), [(0, To(EndInput)), (5_000, To(Kill))]);
+        assert_eq!(begun(Cause::HookTimeout, Ladder::HOOKS), [(0, To(Stacks)), (500, To(Kill))]);
         assert_eq!(begun(Cause::Hung, worker), [(0, To(Stacks)), (500, To(Abort)), (2_500, To(Kill))]);
         assert_eq!(begun(Cause::BootTimeout, other), [(0, To(Stacks)), (500, To(Kill))]);
         assert_eq!(signals(Ending::by_itself(Moment::ZERO), worker, false), [(3_000, To(Kill))]);

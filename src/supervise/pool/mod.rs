@@ -1,7 +1,7 @@
 //! The processes of an app, whatever they are for: one life, one ladder, one set of facts and events.
 //!
 //! Read in this order: `role` (what differs), `ladder`, `process` (one life), `facts` and `time` (what happens to it),
-//! `failures` and `budget` (who pays), `converge`, `single` and `start` (who is wanted, who is there, what follows), `process_event` (what is said).
+//! `failures` and `budget` (who pays), `hooks` (what gunicorn's hooks are told), `converge`, `single` and `start` (who is wanted, who is there, what follows), `process_event` (what is said).
 
 mod boot;
 mod budget;
@@ -9,6 +9,7 @@ mod cause;
 mod converge;
 mod facts;
 mod failures;
+mod hooks;
 mod ladder;
 mod process;
 mod process_event;
@@ -19,8 +20,8 @@ mod time;
 
 pub(super) use budget::{Backoff, Bucket, delay_after};
 pub use cause::Cause;
+pub use ladder::StopSignal;
 pub(super) use ladder::{Climb, Ending, Ladder};
-pub use ladder::{HOOKS_GRACE, StopSignal};
 pub(super) use process::{Life, Process};
 pub use process_event::{ProcessChange, ProcessEvent};
 pub use role::Role;

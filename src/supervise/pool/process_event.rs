@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::cause::Cause;
 use super::role::Role;
+use crate::plan::Hook;
 use crate::supervise::ids::{GenerationId, ProcessId};
 use crate::supervise::level::Level;
 use crate::supervise::process_fact::{Exit, LastWords};
@@ -77,6 +78,11 @@ pub enum ProcessChange {
     NotStarted {
         reason: String,
     },
+    /// A hook of gunicorn's master has raised something, has not ended, or was left out.
+    HookFailed {
+        hook: Hook,
+        error: String,
+    },
 }
 
 impl ProcessEvent {
@@ -84,7 +90,9 @@ impl ProcessEvent {
         use ProcessChange::*;
         match &self.change {
             NotStarted { .. } => Level::Error,
-            Died { .. } | Failed { .. } | Waits { .. } | Hung { .. } | Killed { .. } => Level::Warn,
+            Died { .. } | Failed { .. } | HookFailed { .. } | Waits { .. } | Hung { .. } | Killed { .. } => {
+                Level::Warn
+            }
             Started {} | Held { .. } | Ready { .. } | Draining { .. } | Exited { .. } => Level::Info,
         }
     }
@@ -107,6 +115,9 @@ impl fmt::Display for ProcessEvent {
                 f,
                 "{noun} {process} has loaded the app; it takes requests in {settle:?} if it stays alive"
             );
+        }
+        if let HookFailed { hook, error } = change {
+            return write!(f, "the hook {} failed, and nothing else did: {error}", hook.name());
         }
         write!(f, "{noun} {process} of {generation} ")?;
         match change {
@@ -135,7 +146,7 @@ impl fmt::Display for ProcessEvent {
                 }
             }
             NotStarted { reason } => write!(f, "could not be started: {reason}"),
-            Held { .. } => Ok(()),
+            Held { .. } | HookFailed { .. } => Ok(()),
         }
     }
 }
@@ -150,8 +161,12 @@ struct Written {
 }
 
 /// The event of a change that is not called by its role and its own name.
-const OTHER_NAMES: [(&str, &str); 2] =
-    [("worker_not_started", "spawn_failed"), ("zygote_draining", "zygote_ending")];
+const OTHER_NAMES: [(&str, &str); 4] = [
+    ("worker_not_started", "spawn_failed"),
+    ("zygote_draining", "zygote_ending"),
+    ("hook_host_draining", "hook_host_ending"),
+    ("hook_host_hook_failed", "hook_failed"),
+];
 
 impl Serialize for ProcessEvent {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -162,9 +177,9 @@ impl Serialize for ProcessEvent {
         let Some((name, Value::Object(mut fields))) = change.into_iter().next() else {
             return Err(S::Error::custom("its fields are named"));
         };
-        fields.insert(role.noun().to_owned(), process.0.into());
+        fields.insert(role.key(), process.0.into());
         fields.extend(role.special().map(|(name, value)| (name.to_owned(), value)));
-        let usual = format!("{}_{name}", role.noun());
+        let usual = format!("{}_{name}", role.key());
         let other = OTHER_NAMES.iter().find(|(name, _)| *name == usual).map(|(_, other)| (*other).to_owned());
         Written { event: other.unwrap_or(usual), generation: *generation, fields }.serialize(serializer)
     }
@@ -175,9 +190,9 @@ impl<'de> Deserialize<'de> for ProcessEvent {
         let Written { event, generation, fields } = Written::deserialize(deserializer)?;
         let unknown = || D::Error::custom(format!("the event {event} is about no process"));
         let role = Role::read(&fields).ok_or_else(unknown)?;
-        let process = fields.get(role.noun()).and_then(Value::as_u64).map(ProcessId).ok_or_else(unknown)?;
+        let process = fields.get(&role.key()).and_then(Value::as_u64).map(ProcessId).ok_or_else(unknown)?;
         let usual = OTHER_NAMES.iter().find(|(_, other)| *other == event).map_or(&*event, |(name, _)| name);
-        let name = usual.strip_prefix(role.noun()).and_then(|it| it.strip_prefix('_'));
+        let name = usual.strip_prefix(&role.key()).and_then(|it| it.strip_prefix('_'));
         let name = name.ok_or_else(unknown)?.to_owned();
         let change = Value::Object(Map::from_iter([(name, Value::Object(fields))]));
         let change = serde_json::from_value(change).map_err(D::Error::custom)?;

@@ -9,8 +9,8 @@ fn words(message: &str) -> LastWords {
     LastWords { message: message.to_owned(), traceback: String::new() }
 }
 
-fn roles() -> [Role; 3] {
-    [Role::Web, Role::Zygote(Preload::App), Role::Background("queue".to_owned())]
+fn roles() -> [Role; 4] {
+    [Role::Web, Role::Zygote(Preload::App), Role::Hooks, Role::Background("queue".to_owned())]
 }
 
 fn changes() -> Vec<ProcessChange> {
@@ -29,6 +29,7 @@ fn changes() -> Vec<ProcessChange> {
         Exited { exit: Exit::Code(0) },
         Died { exit: Some(Exit::Signal(9)), ready: true, last_words: words("") },
         NotStarted { reason: "no such user".to_owned() },
+        HookFailed { hook: Hook::PreFork, error: "KeyError: 'no'".to_owned() },
     ]
 }
 
@@ -68,6 +69,17 @@ fn what_happens_to_a_process_is_a_sentence_with_its_reason() {
             Role::Zygote(Preload::App),
             Ready { ready: None, wanted: None, took },
             "zygote w3 of g2 has loaded the app after 0.25 s; workers are forked from it",
+        ),
+        (
+            Role::Hooks,
+            HookFailed { hook: Hook::PreFork, error: "KeyError: 'no'".to_owned() },
+            "the hook pre_fork failed, and nothing else did: KeyError: 'no'",
+        ),
+        (
+            Role::Hooks,
+            Hung { cause: Cause::HookTimeout, age: Duration::from_secs(61) },
+            "hook host w3 of g2 hangs: a hook of gunicorn's master has not ended; none runs until the next rollout \
+             (61.0 s)",
         ),
         (
             Role::Background("queue".to_owned()),

@@ -15,6 +15,8 @@ pub enum Role {
     Web,
     /// It loads this much once, and workers of its generation are forked from it.
     Zygote(Preload),
+    /// It runs the hooks of gunicorn's master for its generation, one after the other.
+    Hooks,
     /// It runs the app's command of this name, and is up as soon as it is started.
     Background(String),
 }
@@ -39,14 +41,20 @@ impl Role {
         match self {
             Role::Web => "worker",
             Role::Zygote(_) => "zygote",
+            Role::Hooks => "hook host",
             Role::Background(_) => "process",
         }
+    }
+
+    /// Its noun as programs read it.
+    pub(super) fn key(&self) -> String {
+        self.noun().replace(' ', "_")
     }
 
     /// What programs read of it beside its noun.
     pub(super) fn special(&self) -> Option<(&'static str, Value)> {
         match self {
-            Role::Web => None,
+            Role::Web | Role::Hooks => None,
             Role::Zygote(loads) => Some(("loads", serde_json::to_value(loads).ok()?)),
             Role::Background(name) => Some(("name", name.as_str().into())),
         }
@@ -60,6 +68,9 @@ impl Role {
         }
         if fields.contains_key("process") {
             return Some(Role::Background(fields.get("name")?.as_str()?.to_owned()));
+        }
+        if fields.contains_key("hook_host") {
+            return Some(Role::Hooks);
         }
         fields.contains_key("worker").then_some(Role::Web)
     }
@@ -77,6 +88,21 @@ impl Role {
                 not_booted: "did not boot".to_owned(),
                 not_ready: "was not ready".to_owned(),
             },
+            Role::Hooks => {
+                let no_more = "ended: the hooks of gunicorn's master run no more until the next rollout, and the \
+                               workers are not affected";
+                Work {
+                    begins: "runs the hooks of gunicorn's master".to_owned(),
+                    has_begun: "runs the hooks of gunicorn's master".to_owned(),
+                    then: "",
+                    ends: "ends when it has run what is due",
+                    fails: no_more.to_owned(),
+                    dies: no_more.to_owned(),
+                    not_started: "could not be started".to_owned(),
+                    not_booted: "did not start".to_owned(),
+                    not_ready: "had not started".to_owned(),
+                }
+            }
             Role::Background(name) => Work {
                 begins: format!("runs {name}"),
                 has_begun: format!("runs {name}"),
@@ -111,12 +137,17 @@ impl Role {
     pub(in crate::supervise) fn serves(&self) -> bool {
         match self {
             Role::Web => true,
-            Role::Zygote(_) | Role::Background(_) => false,
+            Role::Zygote(_) | Role::Hooks | Role::Background(_) => false,
         }
     }
 
     /// Whether it is up when it has shown so, and shows from then on that it lives.
     pub fn proves(&self) -> bool {
+        !matches!(self, Role::Hooks | Role::Background(_))
+    }
+
+    /// Whether it opens its log files anew when it is told to. A command of the app's own may die of the signal.
+    pub fn reopens_logs(&self) -> bool {
         !matches!(self, Role::Background(_))
     }
 
@@ -125,6 +156,7 @@ impl Role {
         match self {
             Role::Web => Ladder::serving(policy.drain_timeout),
             Role::Zygote(_) => Ladder::IDLE,
+            Role::Hooks => Ladder::HOOKS,
             Role::Background(_) => Ladder::finishing(policy.drain_timeout),
         }
     }
@@ -135,7 +167,7 @@ impl Role {
             Role::Web if ready => true,
             // Nobody has heard whether it was let in, or it has been told to go.
             Role::Web => !matches!(stage, Some(SlotStage::Empty | SlotStage::Loaded | SlotStage::Draining)),
-            Role::Background(_) => true,
+            Role::Hooks | Role::Background(_) => true,
             Role::Zygote(_) if ready => stage == Some(SlotStage::Ready),
             Role::Zygote(_) => matches!(stage, Some(SlotStage::Booting | SlotStage::Ready)),
         }

@@ -34,6 +34,10 @@ impl App {
                 start.from = self.zygote_of(generation);
             }
             Role::Zygote(_) => start.first = self.hook_before_forks(&start),
+            Role::Hooks => {
+                start.from = self.zygote_of(generation);
+                start.first = Some(self.hooks.begin(generation, id, context.now));
+            }
             Role::Background(_) => {}
         }
         process.forking = start.from.is_some();

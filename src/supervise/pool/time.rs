@@ -22,6 +22,7 @@ impl App {
             let Some(policy) = policy.cloned() else { continue };
             self.expire_process(context, id, &policy);
         }
+        self.expire_hooks(context);
     }
 
     fn expire_process(&mut self, context: &mut Context<'_>, id: ProcessId, policy: &Policy) {
@@ -118,6 +119,7 @@ impl App {
     /// The next moment at which something about a process changes by time alone.
     pub(in crate::supervise) fn process_deadline(&self) -> Option<Moment> {
         let of = |process: &Process| process.deadline(self.policy(process.generation)?);
-        self.processes.values().filter_map(of).chain(self.missing_deadline()).min()
+        let others = self.missing_deadline().into_iter().chain(self.hooks_deadline());
+        self.processes.values().filter_map(of).chain(others).min()
     }
 }

@@ -27,7 +27,7 @@ pub(crate) use databases::{Databases, Migrating, WantedPlan};
 pub(crate) use deploy::Deploy;
 pub(crate) use drain::{Drain, Shutdown};
 pub(crate) use generation::Generation;
-pub(crate) use hooks::{HookProcess, Hooks};
+pub(crate) use hooks::{HOOK_PATIENCE, HOOKS_MOST, HookHost, HookPlace, Hooks};
 pub(crate) use joins::Joins;
 pub(crate) use leaving::Leaving;
 pub(crate) use looks::{DueLook, Looks, Reading, Reload};

@@ -1,40 +1,40 @@
 //! Laws about the hooks of gunicorn's master.
 
+use std::time::Duration;
+
 use ostler::plan::Hook;
 use ostler::supervise::{Action, AppState, Event, Moment, ProcessFact, Role, Start};
 
-use super::{Step, Verdict};
+use super::{Step, Verdict, seconds};
 use crate::ledger::Ledger;
 
-/// A process of hooks is started once for a generation that sets some, beside a worker of it, and two at most are there; a
-/// hook runs in one that is there.
+/// No hook is waited for longer.
+const LONGEST: Duration = Duration::from_secs(61);
+
+/// A process of hooks is started once for a generation that sets some; a hook runs in one that is there.
 pub(super) fn hooks_run_in_their_process(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     let wrong = |what: &str| Err(format!("{action:?}: {what}"));
     match action {
-        Action::StartHooks { app, generation, worker, .. } => {
-            let Some(known) = ledger.processes.get(worker) else { return wrong("its worker is not there") };
-            let entry = ledger.apps.get(app).and_then(|entry| entry.generations.get(generation));
-            match entry {
-                _ if known.generation != *generation || known.app != *app => wrong("its worker is another's"),
-                Some(blueprint) if blueprint.hooks.is_empty() => wrong("the generation sets none"),
-                _ if ledger.hooks.has(app, *generation) => wrong("it is there already"),
-                _ if ledger.hooks.count(app) > 1 => wrong("it is the third"),
+        Action::StartProcess(Start { role: Role::Hooks, generation, blueprint, .. }) => {
+            let app = &blueprint.app;
+            match blueprint.hooks.is_empty() {
+                true => wrong("the generation sets none"),
+                _ if ledger.has_host(app, *generation) => wrong("it is there already"),
                 _ => Ok(()),
             }
         }
-        Action::RunHook { app, generation, .. } | Action::EndHooks { app, generation } => {
-            match ledger.hooks.has(app, *generation) {
-                true => Ok(()),
-                false => wrong("its process is not there"),
-            }
-        }
+        Action::RunHook { process, .. } => match ledger.processes.get(process) {
+            Some(it) if it.role == Role::Hooks && it.is_live() => Ok(()),
+            _ => wrong("its process is not there"),
+        },
         _ => Ok(()),
     }
 }
 
 /// Each hook runs when what it is called for has happened, and once for it.
 pub(super) fn hooks_run_when_they_are_due(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
-    let Action::RunHook { app, due, .. } = action else { return Ok(()) };
+    let Action::RunHook { process, due } = action else { return Ok(()) };
+    let Some(app) = ledger.processes.get(process).map(|it| &it.app) else { return Ok(()) };
     let wrong = |what: &str| Err(format!("{} of {app}: {what}", due.hook.name()));
     let known = due.worker.map(|worker| (worker, ledger.processes.get(&worker)));
     match (due.hook, known) {
@@ -65,21 +65,20 @@ pub(super) fn hooks_miss_no_worker(step: &Step<'_>) -> Verdict {
         else {
             continue;
         };
-        if step.ledger.hooks.has(&blueprint.app, *generation) && !step.ledger.hooks.told.contains_key(worker)
-        {
+        if step.ledger.has_host(&blueprint.app, *generation) && !step.ledger.hooks.told.contains_key(worker) {
             return Err(format!("{worker} was started without pre_fork"));
         }
     }
     if let Event::Process { process: worker, fact: ProcessFact::Forked } = step.fact
-        && let Some(known) = step.ledger.processes.get(worker)
-        && step.ledger.hooks.has(&known.app, known.generation)
+        && let Some(known) = step.ledger.processes.get(worker).filter(|it| it.serves())
+        && step.ledger.has_host(&known.app, known.generation)
         && !step.ledger.hooks.told.contains_key(worker)
     {
         return Err(format!("{worker} was forked without pre_fork"));
     }
     if let Event::Process { process: worker, fact: ProcessFact::Exited(_) } = step.fact
-        && let Some((app, generation)) = step.ledger.hooks.told.get(worker)
-        && step.ledger.hooks.has(app, *generation)
+        && let Some(host) = step.ledger.hooks.told.get(worker)
+        && step.ledger.processes.get(host).is_some_and(|it| it.is_live())
     {
         return Err(format!("{worker} has ended without child_exit"));
     }
@@ -88,7 +87,7 @@ pub(super) fn hooks_miss_no_worker(step: &Step<'_>) -> Verdict {
 
 /// Only what serves and what is brought in have a process of hooks.
 pub(super) fn hooks_end_with_their_generation(step: &Step<'_>) -> Verdict {
-    for (app, hosts) in &step.ledger.hooks.hosts {
+    for app in step.ledger.apps.keys() {
         let view = step.view.apps.iter().find(|view| view.name == *app);
         // They run what is due of the last workers.
         if view.is_some_and(|view| view.state == AppState::Stopping) {
@@ -97,9 +96,20 @@ pub(super) fn hooks_end_with_their_generation(step: &Step<'_>) -> Verdict {
         let runs = view.filter(|view| view.state != AppState::Stopped);
         let serving = runs.and_then(|view| view.generation);
         let coming = runs.and_then(|view| view.rollout.as_ref()?.generation);
-        let stray = hosts.keys().find(|it| Some(**it) != serving && Some(**it) != coming);
-        if let Some(generation) = stray {
-            return Err(format!("the process of hooks of {app} {generation} outlives its generation"));
+        let stray = step.ledger.hosts(app).find(|(_, it)| Some(*it) != serving && Some(*it) != coming);
+        if let Some((id, generation)) = stray {
+            return Err(format!("{id}, the process of hooks of {app} {generation}, outlives its generation"));
+        }
+    }
+    Ok(())
+}
+
+/// A process in which a hook does not end is ended.
+pub(super) fn no_hook_is_waited_for_for_ever(step: &Step<'_>) -> Verdict {
+    for (id, known) in step.ledger.processes.iter().filter(|(_, it)| it.is_live()) {
+        let ran = step.ledger.hooks.runs_for(*id, step.now);
+        if ran > LONGEST {
+            return Err(format!("a hook in {id} of {} has run for {}", known.app, seconds(ran)));
         }
     }
     Ok(())

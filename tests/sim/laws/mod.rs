@@ -123,6 +123,7 @@ pub(crate) enum Law {
     HooksRunWhenTheyAreDue,
     HooksMissNoWorker,
     HooksEndWithTheirGeneration,
+    NoHookIsWaitedForForEver,
     WhatPassesIsLookedAtAgain,
     CommandsBackOff,
     CommandsRunWithTheirGeneration,
@@ -245,6 +246,7 @@ const ON_STEP: &[(Law, StepLaw)] = &[
     (Law::ReadinessWaitsForTheOutcome, starts::readiness_waits_for_the_outcome),
     (Law::HooksMissNoWorker, hooks::hooks_miss_no_worker),
     (Law::HooksEndWithTheirGeneration, hooks::hooks_end_with_their_generation),
+    (Law::NoHookIsWaitedForForEver, hooks::no_hook_is_waited_for_for_ever),
     (Law::CommandsRunWithTheirGeneration, background::commands_run_with_their_generation),
     (Law::WhatPassesIsLookedAtAgain, rollouts::what_passes_is_looked_at_again),
 ];

@@ -57,6 +57,8 @@ pub(super) fn stopped_stays_stopped(ledger: &Ledger, _: Moment, action: &Action)
 /// Nothing is started once the daemon is on its way out.
 pub(super) fn shutdown_starts_nothing(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     match action {
+        // Beside a worker that was forked while ostlerd was about to leave, and it goes with that in the same step.
+        Action::StartProcess(Start { role: Role::Hooks, .. }) => Ok(()),
         Action::StartProcess(Start { process: worker, .. }) if ledger.machine.stopping => {
             Err(format!("{worker} is started in a shutdown"))
         }
