@@ -20,7 +20,7 @@ use super::shell::Shell;
 use super::socket_activation::Passed;
 use super::state::{self, State, WorkerRecord};
 use super::unix_socket::{SocketFile, SocketPath};
-use super::{accept_queue, adopt, identity, jobs};
+use super::{accept_queue, adopt, identity, jobs, wire};
 use crate::config::{Address, AppName, counted};
 use crate::control;
 use crate::plan::Account;
@@ -82,6 +82,7 @@ async fn finish(children: &Children, left: &State, runtime: &Path) {
     let _ = timeout(QUEUES, accept_queue::emptied(listeners.shut())).await;
     for (worker, living) in &living {
         hurry(kept.workers.iter().find(|record| record.id == *worker), living);
+        wire::end_input_of(&living.process);
         if let Err(error) = living.process.stop(StopSignal::Terminate) {
             tracing::error!(%worker, %error, "worker {worker} could not be signalled");
         }

@@ -16,6 +16,7 @@ use super::children::Children;
 use super::listeners;
 use super::proc;
 use super::process::ProcessHandle;
+use super::wire;
 use crate::config::{AppName, Config, Listen, agreed, counted};
 use crate::supervise::StopSignal;
 
@@ -76,6 +77,7 @@ impl Orphans {
         );
         let deadline = Instant::now() + PATIENCE;
         for Orphan { process, .. } in &self.0 {
+            wire::end_input_of(process);
             if let Err(error) = process.stop(StopSignal::Terminate) {
                 tracing::error!("process {} cannot be signalled: {error}", process.pid());
             }

@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use nix::sys::socket::{
-    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, getsockopt, send, setsockopt, shutdown,
-    socketpair, sockopt,
+    AddressFamily, MsgFlags, Shutdown, SockFlag, SockType, UnixAddr, getpeername, getsockopt, send,
+    setsockopt, shutdown, socketpair, sockopt,
 };
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -66,11 +66,20 @@ pub(super) fn sockets() -> io::Result<(UnixStream, OwnedFd)> {
 /// Our end of the control socket of a process of an earlier ostlerd, by a copy of what that one has left with it.
 pub(super) fn our_end_of(process: &ProcessHandle) -> Option<OwnedFd> {
     let fd = process.descriptor(OUR_END).ok()?;
-    if getsockopt(&fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream) {
+    let is_stream = getsockopt(&fd, sockopt::SockType).is_ok_and(|kind| kind == SockType::Stream);
+    if is_stream && getpeername::<UnixAddr>(fd.as_raw_fd()).is_ok() {
         return Some(fd);
     }
     files::let_go(fd);
     None
+}
+
+/// Says to a process of an earlier ostlerd that nothing more comes, if it is one that is spoken to: while it runs hooks, it
+/// takes no notice of SIGTERM.
+pub(super) fn end_input_of(process: &ProcessHandle) {
+    if let Some(fd) = our_end_of(process) {
+        let _ = shutdown(fd.as_raw_fd(), Shutdown::Write);
+    }
 }
 
 impl Wire {

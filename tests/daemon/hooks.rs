@@ -305,3 +305,22 @@ def when_ready(server):
     ostlerd.ostler(&["stop", "shop"]).exits(0);
     assert!(!Proc(host).lives());
 }
+
+#[test]
+fn a_hook_host_of_which_nothing_is_known_any_more_ends_at_once() {
+    let site = Site::new();
+    let notes = Notes::of(&site);
+    shop(&site, &notes.conf(""));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    notes.has("when_ready");
+    let host = notes.last_host();
+    ostlerd.crash();
+    fs::write(site.path("run/state.json"), "").expect("it is ours");
+
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    assert!(!Proc(host).lives());
+    assert!(!ostlerd.log().contains("has not finished in time"), "{}", ostlerd.log());
+    notes.has("when_ready");
+}

@@ -109,8 +109,8 @@ impl App {
         self.hooks = Hooks::default();
     }
 
-    /// Whether a generation's process may be there.
-    pub(super) fn has_hooks(&self) -> impl Iterator<Item = GenerationId> {
+    /// The generations whose process for hooks may be there.
+    pub(super) fn generations_with_hooks(&self) -> impl Iterator<Item = GenerationId> {
         self.hooks.hosts().map(|host| host.generation)
     }
 

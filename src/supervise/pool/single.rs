@@ -15,7 +15,7 @@ impl App {
     /// Who may be there now.
     fn singles(&self) -> Vec<(GenerationId, Role)> {
         // Hooks are due until the last worker of an app that stops has ended.
-        let hooks = self.has_hooks().map(|generation| (generation, Role::Hooks));
+        let hooks = self.generations_with_hooks().map(|generation| (generation, Role::Hooks));
         let rolling = self.rollout.as_ref().map(|rollout| &rollout.generation);
         let generations = self.serving.iter().chain(rolling).filter(|_| self.mode == Mode::Running);
         let others = generations.flat_map(|it| self.singles_of(it).into_iter().map(|role| (it.id, role)));
