@@ -21,6 +21,7 @@ ORDERS = 4
 OSTLERDS_END = 7  # of the control socket, held so that the next ostlerd can take it from here
 MOST = 253  # descriptors in one message
 BEAT = 1.0
+PATIENCE = 60  # beats: as long as ostlerd waits for the first hook
 ENDING = (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT)
 DEAF = (signal.SIGHUP, signal.SIGUSR2)
 
@@ -278,9 +279,10 @@ def begin(orders, middle):
     posix.setsid()
     while posix.getppid() == middle:
         posix.sched_yield()
+    ostlerd = posix.getppid()
     control = Control()
     control.send("forked")
-    if not is_known(orders):
+    if not is_known(orders, ostlerd):
         os._exit(0)
     name_process(orders)
     for module in ("random", "numpy.random"):
@@ -288,16 +290,18 @@ def begin(orders, middle):
             sys.modules[module].seed()
 
 
-def is_known(orders):
-    """Waits for ostlerd's word. One that holds ostlerd's end as well reads no end of file when ostlerd ends."""
-    socket, ostlerd = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fileno=CONTROL), posix.getppid()
+def is_known(orders, ostlerd):
+    """Waits for ostlerd's word. One that holds ostlerd's end as well reads no end of file when ostlerd ends, or becomes
+    another one."""
+    socket = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fileno=CONTROL)
     socket.settimeout(BEAT if orders["mode"] == "hooks" else None)
-    known = None
+    known, beats = None, 0
     while known is None:
         try:
             known = socket.recv(1)
         except _socket.timeout:
-            known = b"" if posix.getppid() != ostlerd else None
+            beats += 1
+            known = b"" if posix.getppid() != ostlerd or beats > PATIENCE else None
         except OSError:
             known = b""
     socket.settimeout(None)

@@ -150,8 +150,11 @@ def a_host_that_nobody_knows_ends_with_its_ostlerd(at):
         with open("/proc/%d/stat" % host, encoding="latin-1") as file:
             assert int(file.read().rpartition(")")[2].split()[1]) == ostlerd.pid
         ostlerd.kill()
-    until(lambda: not lives(host), "it has ended")
-    os.kill(zygote, signal.SIGKILL)
+    try:
+        until(lambda: not lives(host), "it has ended")
+    finally:
+        for pid in filter(lives, (host, zygote)):
+            os.kill(pid, signal.SIGKILL)
 
 
 def lives(pid):
