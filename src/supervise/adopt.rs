@@ -14,6 +14,8 @@
 //! | told to die, or that nothing more is due | alive | told again |
 //! | a zygote that can be commanded | alive | it forks on |
 //! | any other zygote | alive | it is ended; the next is started when it is needed |
+//! | a hook host that can be told something | alive | it runs hooks on |
+//! | any other hook host | alive | it is ended; the next is started with the next rollout |
 //!
 //! A rollout that was being watched is watched anew, for all of `settle`.
 //!

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 
-use crate::harness::{AppFile, Proc, Site, WSGI, kill, until};
+use crate::harness::{AppFile, Ostlerd, Proc, Site, WSGI, kill, until};
 use crate::load::{Target, get};
 
 /// Every hook of the master writes one line to one file: its process, its name, what it was told.
@@ -73,6 +73,16 @@ fn shop(site: &Site, conf: &str) -> AppFile {
     site.app("shop").tcp().workers(2).with("app.py", WSGI).with("gunicorn.conf.py", conf).write()
 }
 
+/// The app serves with these hooks and more of its file, and all but the last hooks have run.
+fn served<'a>(site: &'a Site, more: &str) -> (Notes, AppFile, Ostlerd<'a>) {
+    let notes = Notes::of(site);
+    let app = shop(site, &notes.conf(more));
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    notes.has("when_ready");
+    (notes, app, ostlerd)
+}
+
 #[test]
 fn the_address_of_the_server_is_where_the_app_listens() {
     let site = Site::new();
@@ -92,11 +102,7 @@ fn the_address_of_the_server_is_where_the_app_listens() {
 #[test]
 fn every_hook_of_the_master_runs_in_its_order() {
     let site = Site::new();
-    let notes = Notes::of(&site);
-    shop(&site, &notes.conf(""));
-    let mut ostlerd = site.start();
-    ostlerd.serving("shop");
-    notes.has("when_ready");
+    let (notes, _, mut ostlerd) = served(&site, "");
     let first = notes.last_host();
     let zygote = ostlerd.app("shop").zygotes[0].pid.expect("it is there");
     assert_eq!(notes.read()[0], (zygote, "on_starting 2".to_owned()));
@@ -176,11 +182,7 @@ fn hooks_that_fail_and_a_host_that_is_killed_disturb_nobody() {
 #[test]
 fn a_release_that_is_rolled_back_leaves_the_old_process_at_work() {
     let site = Site::new();
-    let notes = Notes::of(&site);
-    let app = shop(&site, &notes.conf(""));
-    let ostlerd = site.start();
-    ostlerd.serving("shop");
-    notes.has("when_ready");
+    let (notes, app, ostlerd) = served(&site, "");
     let host = notes.last_host();
     app.release("app.py", "raise RuntimeError('not today')\n");
     ostlerd.restart_fails("shop");
@@ -198,11 +200,7 @@ fn a_release_that_is_rolled_back_leaves_the_old_process_at_work() {
 #[test]
 fn a_number_of_workers_that_is_reloaded_is_a_change_like_any_other() {
     let site = Site::new();
-    let notes = Notes::of(&site);
-    let app = shop(&site, &notes.conf(""));
-    let ostlerd = site.start();
-    ostlerd.serving("shop");
-    notes.has("when_ready");
+    let (notes, app, ostlerd) = served(&site, "");
     fs::write(&app.file, app.text().replace("workers = 2", "workers = 1")).expect("the site is ours");
     ostlerd.ostler(&["reload"]).exits(0);
     notes.has("nworkers_changed 1 2");
@@ -228,11 +226,7 @@ fn an_app_without_such_hooks_has_no_process_for_them() {
 #[test]
 fn the_hooks_of_an_ostlerd_that_was_killed_run_on_under_the_next_one() {
     let site = Site::new();
-    let notes = Notes::of(&site);
-    shop(&site, &notes.conf(""));
-    let ostlerd = site.start();
-    ostlerd.serving("shop");
-    notes.has("when_ready");
+    let (notes, _, ostlerd) = served(&site, "");
     let (host, workers) = (notes.last_host(), ostlerd.pids("shop"));
     ostlerd.crash();
 
@@ -260,11 +254,7 @@ fn the_hooks_of_an_ostlerd_that_was_killed_run_on_under_the_next_one() {
 #[test]
 fn a_stop_waits_for_the_last_hooks_and_for_no_hook_that_hangs() {
     let site = Site::new();
-    let notes = Notes::of(&site);
-    shop(&site, &notes.conf(""));
-    let ostlerd = site.start();
-    ostlerd.serving("shop");
-    notes.has("when_ready");
+    let (notes, _, ostlerd) = served(&site, "");
     let host = notes.last_host();
     kill(host, Signal::SIGSTOP);
     ostlerd.ostler(&["stop", "shop"]).exits(0);
@@ -279,7 +269,6 @@ fn a_stop_waits_for_the_last_hooks_and_for_no_hook_that_hangs() {
 #[test]
 fn a_hook_host_that_lets_ostlerd_wait_costs_its_own_hooks_alone() {
     let site = Site::new();
-    let notes = Notes::of(&site);
     let stuffed = "
 import time
 def when_ready(server):
@@ -294,9 +283,7 @@ def when_ready(server):
     note('stuffed')
     time.sleep(600)
 ";
-    let app = shop(&site, &notes.conf(stuffed));
-    let ostlerd = site.start();
-    ostlerd.serving("shop");
+    let (notes, app, ostlerd) = served(&site, stuffed);
     notes.has("stuffed");
     let host = notes.last_host();
     ostlerd.ostler(&["scale", "shop", "3"]).exits(0);
@@ -309,11 +296,7 @@ def when_ready(server):
 #[test]
 fn a_hook_host_of_which_nothing_is_known_any_more_ends_at_once() {
     let site = Site::new();
-    let notes = Notes::of(&site);
-    shop(&site, &notes.conf(""));
-    let ostlerd = site.start();
-    ostlerd.serving("shop");
-    notes.has("when_ready");
+    let (notes, _, ostlerd) = served(&site, "");
     let host = notes.last_host();
     ostlerd.crash();
     fs::write(site.path("run/state.json"), "").expect("it is ours");
@@ -323,4 +306,21 @@ fn a_hook_host_of_which_nothing_is_known_any_more_ends_at_once() {
     assert!(!Proc(host).lives());
     assert!(!ostlerd.log().contains("has not finished in time"), "{}", ostlerd.log());
     notes.has("when_ready");
+}
+
+#[test]
+fn a_hook_host_that_the_next_ostlerd_cannot_tell_anything_is_ended() {
+    let site = Site::new();
+    let (notes, app, ostlerd) =
+        served(&site, "def when_ready(server): os.dup2(7, 30); os.close(7); note('when_ready')\n");
+    let host = notes.last_host();
+    ostlerd.crash();
+
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    ostlerd.logs("it was not ready yet when ostlerd ended, or cannot be told anything any more");
+    until("it has ended", || (!Proc(host).lives()).then_some(()));
+    get(&app.target(), "/").expect("it serves");
+    ostlerd.restart("shop");
+    notes.has("on_reload");
 }

@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 
-from forking import pidfd_getfd
+from forking import parent_of, pidfd_getfd
+from serving import running
 from supervisor import Shop, until
 
 CONF = """
@@ -134,6 +135,8 @@ def a_forked_host_goes_on_under_the_next_ostlerd(at):
     with Shop(at.venv, at.directory, preload=True) as app:
         host = app.spawn(mode="hooks")
         assert name(host, "when_ready") is None
+        host.kill(signal.SIGRTMIN + 5)
+        until(lambda: "most recent call first" in app.printed(), "the stacks are told")
         host.control.close()
         host.control = socket.socket(fileno=pidfd_getfd(host.pidfd, 7))
         assert name(host, "on_exit") is None
@@ -147,22 +150,13 @@ def a_host_that_nobody_knows_ends_with_its_ostlerd(at):
     parent = [sys.executable, os.path.join(os.path.dirname(__file__), "parent_of_host.py"), at.venv, at.directory]
     with subprocess.Popen(parent, stdout=subprocess.PIPE, text=True) as ostlerd:
         host, zygote = map(int, ostlerd.stdout.readline().split())
-        with open("/proc/%d/stat" % host, encoding="latin-1") as file:
-            assert int(file.read().rpartition(")")[2].split()[1]) == ostlerd.pid
+        assert parent_of(host) == ostlerd.pid
         ostlerd.kill()
     try:
-        until(lambda: not lives(host), "it has ended")
+        until(lambda: not running(host), "it has ended")
     finally:
-        for pid in filter(lives, (host, zygote)):
+        for pid in filter(running, (host, zygote)):
             os.kill(pid, signal.SIGKILL)
-
-
-def lives(pid):
-    try:
-        with open("/proc/%d/stat" % pid, encoding="latin-1") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 LAWS = [

@@ -125,8 +125,12 @@ fn single_is_found(
     } else if !alive {
         ledger.hear(now, &ProcessFact::Exited(Exit::Unknown).of(id));
     } else if let Some(known) = ledger.processes.get_mut(&id) {
-        if matches!(known.role, Role::Background(_) | Role::Hooks) {
-            return;
+        match known.role {
+            Role::Background(_) => return,
+            Role::Hooks if stage.is_some() => return,
+            // It is ended anew.
+            Role::Hooks => return known.signals.retain(|(_, signal)| *signal > StopSignal::EndInput),
+            Role::Web | Role::Zygote(_) => {}
         }
         known.signals.clear();
         known.hung = false;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use ostler::config::AppName;
 use ostler::plan::Hook;
 use ostler::supervise::{
-    Action, AppEvent, AppEventKind, Event, Exit, GenerationId, Moment, ProcessFact, ProcessId, Role, Start,
-    StopSignal,
+    Action, AppEvent, AppEventKind, Event, Exit, FoundProcess, GenerationId, Moment, ProcessFact, ProcessId,
+    Role, SlotStage, Start, StopSignal,
 };
 
 use crate::ledger::Ledger;
@@ -32,6 +32,8 @@ struct Host {
     is_told_all: bool,
     runs: bool,
     hangs: bool,
+    /// Whether another ostlerd cannot tell it anything.
+    lost: bool,
 }
 
 impl Hosts {
@@ -45,7 +47,16 @@ impl Hosts {
     /// Only what each has begun with is known to it.
     pub(crate) fn ostlerd_crashes(&mut self) {
         self.hosts.retain(|_, host| host.forking.is_none());
-        self.hosts.values_mut().for_each(|host| host.due.truncate(usize::from(host.runs)));
+        for host in self.hosts.values_mut() {
+            host.due.truncate(usize::from(host.runs));
+            host.lost |= self.rng.chance(0.1);
+        }
+    }
+
+    /// What is found of one of them.
+    pub(crate) fn found(&self, id: ProcessId) -> Option<FoundProcess> {
+        let host = self.hosts.get(&id)?;
+        Some(FoundProcess { alive: true, stage: (!host.lost).then_some(SlotStage::Ready) })
     }
 }
 
@@ -141,6 +152,7 @@ impl World {
             return true;
         }
         match signal {
+            StopSignal::EndInput if host.lost => {}
             StopSignal::EndInput => {
                 host.is_told_all = true;
                 self.next_hook(id);

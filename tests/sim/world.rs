@@ -356,7 +356,8 @@ impl World {
 
     /// What is found of a worker.
     pub(crate) fn found(&self, worker: ProcessId) -> ostler::supervise::FoundProcess {
-        crate::crash::found(self.processes.get(&worker), self.begun.contains(&worker), self.now)
+        let found = crate::crash::found(self.processes.get(&worker), self.begun.contains(&worker), self.now);
+        self.hooks.found(worker).unwrap_or(found)
     }
 
     /// Another ostlerd is there.

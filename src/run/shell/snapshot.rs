@@ -86,8 +86,9 @@ impl Shell {
                 let is_told = matches!(role, Role::Zygote(_) | Role::Hooks);
                 let our_end = living.get(&record.id).filter(|_| is_told);
                 let our_end = our_end.and_then(|it| wire::our_end_of(&it.process));
-                // A zygote that cannot be commanded is of no use.
-                let stage = stage.filter(|_| !is_told || our_end.is_some());
+                // One that cannot be told anything is as if it had not come up. A hook host has no slot that says more.
+                let up = if *role == Role::Hooks { Some(SlotStage::Ready) } else { stage };
+                let stage = up.filter(|_| !is_told || our_end.is_some());
                 found.insert(record.id, FoundProcess { alive, stage });
                 match living.remove(&record.id) {
                     Some(living) => {
@@ -150,25 +151,16 @@ impl Shell {
         self.memory.watch(&record.app);
         let process = Arc::new(process);
         let facts = self.outbox.facts.clone();
-        let (mut commands, mut hooks) = (None, None);
-        if role == Role::Hooks {
-            match our_end.and_then(|it| hook_host::wire_of(it, &blueprint).ok()) {
-                Some(wire) => {
-                    let (mut input, orders) = hook_host::input();
-                    input.begin();
-                    let (id, process) = (record.id, process.clone());
-                    let watch = HookWatch { app: record.app.clone(), id, process, wire, orders };
-                    tokio::spawn(watch.run(facts));
-                    hooks = Some(input);
-                }
-                None => {
-                    // Nobody can tell it anything, not even to end.
-                    let _ = process.kill_group();
-                    tokio::spawn(watch_adopted(record.id, process.clone(), None, facts));
-                }
-            }
-        } else {
-            commands = our_end;
+        let (told, commands) = if role == Role::Hooks { (our_end, None) } else { (None, our_end) };
+        let wire = told.and_then(|it| hook_host::wire_of(it, &blueprint).ok());
+        let hooks = wire.map(|wire| {
+            let (mut input, orders) = hook_host::input();
+            input.begin();
+            let (app, id, process) = (record.app.clone(), record.id, process.clone());
+            tokio::spawn(HookWatch { app, id, process, wire, orders }.run(facts.clone()));
+            input
+        });
+        if hooks.is_none() {
             tokio::spawn(watch_adopted(record.id, process.clone(), boots, facts));
         }
         let now = Instant::now();

@@ -28,7 +28,7 @@ pub enum Cause {
     HookTimeout,
     /// The app stops.
     Stop,
-    /// It was not ready yet when its ostlerd ended.
+    /// It was not ready yet when its ostlerd ended, or the next one cannot tell it anything.
     Orphaned,
     /// It has said itself that it cannot serve.
     Failed,
@@ -49,7 +49,7 @@ impl fmt::Display for Cause {
                 "a hook of gunicorn's master has not ended; none runs until the next rollout"
             }
             Cause::Stop => "the app stops",
-            Cause::Orphaned => "it was not ready yet when ostlerd ended",
+            Cause::Orphaned => "it was not ready yet when ostlerd ended, or cannot be told anything any more",
             Cause::Failed => "it had failed to boot",
         })
     }

@@ -123,12 +123,12 @@ impl App {
         let Some(host) = self.hooks.host_of(known.id) else { return };
         match host.take(due.hook, context.now) {
             HookPlace::Taken => context.actions.push(Action::RunHook { process: known.id, due }),
-            HookPlace::NoneAnyMore => {
+            HookPlace::Full => {
                 let error = format!("{HOOKS_MOST} hooks wait to run; it is left out, as are those after it");
                 let known = known.clone();
                 self.tell(context, &known, ProcessChange::HookFailed { hook: due.hook, error });
             }
-            HookPlace::None => {}
+            HookPlace::StillFull => {}
         }
     }
 

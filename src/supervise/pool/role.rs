@@ -167,7 +167,8 @@ impl Role {
             Role::Web if ready => true,
             // Nobody has heard whether it was let in, or it has been told to go.
             Role::Web => !matches!(stage, Some(SlotStage::Empty | SlotStage::Loaded | SlotStage::Draining)),
-            Role::Hooks | Role::Background(_) => true,
+            Role::Background(_) => true,
+            Role::Hooks => stage == Some(SlotStage::Ready),
             Role::Zygote(_) if ready => stage == Some(SlotStage::Ready),
             Role::Zygote(_) => matches!(stage, Some(SlotStage::Booting | SlotStage::Ready)),
         }

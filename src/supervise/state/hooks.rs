@@ -50,10 +50,10 @@ pub(crate) struct HookHost {
 pub(crate) enum HookPlace {
     /// It runs after those before it.
     Taken,
-    /// It is left out, and the one before it was not.
-    NoneAnyMore,
+    /// It is left out, for too many wait; the one before it was not.
+    Full,
     /// It is left out, as the one before it was.
-    None,
+    StillFull,
 }
 
 impl HookHost {
@@ -65,7 +65,7 @@ impl HookHost {
     pub(crate) fn take(&mut self, hook: Hook, now: Moment) -> HookPlace {
         let was_behind = std::mem::replace(&mut self.behind, self.due.len() >= HOOKS_MOST);
         if self.behind {
-            return if was_behind { HookPlace::None } else { HookPlace::NoneAnyMore };
+            return if was_behind { HookPlace::StillFull } else { HookPlace::Full };
         }
         if self.due.is_empty() {
             self.since = now;
@@ -125,5 +125,35 @@ impl Hooks {
 
     pub(crate) fn serving(&self) -> Option<GenerationId> {
         self.current.as_ref().map(|host| host.generation)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_room_is_left_out_and_said_once_until_there_is_room_again() {
+        let mut host = HookHost::of(GenerationId(1));
+        let places: Vec<_> = (0..HOOKS_MOST).map(|_| host.take(Hook::PreFork, Moment::ZERO)).collect();
+        assert!(places.iter().all(|it| *it == HookPlace::Taken));
+        let two = |host: &mut HookHost| [0, 1].map(|_| host.take(Hook::ChildExit, Moment::ZERO));
+        assert_eq!(two(&mut host), [HookPlace::Full, HookPlace::StillFull]);
+        host.has_run(Hook::PreFork, Moment::ZERO);
+        assert_eq!(two(&mut host), [HookPlace::Taken, HookPlace::Full]);
+    }
+
+    #[test]
+    fn each_hook_has_its_time_from_when_it_is_the_first() {
+        let at = |seconds| Moment::at(Duration::from_secs(seconds));
+        let mut host = HookHost::of(GenerationId(1));
+        assert_eq!(host.running(), None);
+        host.take(Hook::PreFork, at(10));
+        host.take(Hook::WhenReady, at(20));
+        assert_eq!(host.running(), Some((Hook::PreFork, at(70))));
+        host.has_run(Hook::PreFork, at(30));
+        assert_eq!(host.running(), Some((Hook::WhenReady, at(90))));
+        host.has_run(Hook::WhenReady, at(40));
+        assert_eq!(host.running(), None);
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use ostler::supervise::{Action, Moment, Role, Start};
+use ostler::config::AppName;
+use ostler::supervise::{Action, AppState, Moment, Role, Start};
 
 use super::{Step, Verdict};
 use crate::ledger::Ledger;
@@ -54,11 +55,19 @@ pub(super) fn stopped_stays_stopped(ledger: &Ledger, _: Moment, action: &Action)
     }
 }
 
+/// Whether the app was not stopping before this step.
+fn is_up(ledger: &Ledger, app: &AppName) -> bool {
+    let view = ledger.apps.get(app).and_then(|entry| entry.view.as_ref());
+    view.is_some_and(|view| !matches!(view.state, AppState::Stopping | AppState::Stopped))
+}
+
 /// Nothing is started once the daemon is on its way out.
 pub(super) fn shutdown_starts_nothing(ledger: &Ledger, _: Moment, action: &Action) -> Verdict {
     match action {
-        // Beside a worker that was forked while ostlerd was about to leave, and it goes with that in the same step.
-        Action::StartProcess(Start { role: Role::Hooks, .. }) => Ok(()),
+        // Beside a worker that was forked while ostlerd was about to leave, in the very step in which the app has to stop.
+        Action::StartProcess(Start { role: Role::Hooks, blueprint, .. }) if is_up(ledger, &blueprint.app) => {
+            Ok(())
+        }
         Action::StartProcess(Start { process: worker, .. }) if ledger.machine.stopping => {
             Err(format!("{worker} is started in a shutdown"))
         }
