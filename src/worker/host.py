@@ -8,6 +8,7 @@ import sys
 import traceback
 
 from _ostler import mixin
+from _ostler.boot_report import boot_report
 from _ostler.text import said, tail
 from _ostler.wire import CONTROL, MESSAGE_LIMIT
 
@@ -123,6 +124,7 @@ def run(orders, control, made):
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, lambda number, frame: None)
     host = Host(orders, made)
+    boot_report.close()  # the stacks of a hook that hangs are for the log
     signal.signal(signal.SIGUSR1, lambda number, frame: host.reopen_logs(orders))
     with open(CONTROL, "rb", closefd=False) as lines:
         for line in lines:
