@@ -24,7 +24,7 @@ use crate::supervise::{GenerationId, ProcessId, Snapshot};
 use crate::worker::CONTRACT;
 
 /// The version of the file's format. It differs where an older ostlerd could misunderstand it, or a newer one this.
-pub(super) const VERSION: u32 = 7;
+pub(super) const VERSION: u32 = 8;
 
 /// A longer file is none of ours.
 const MOST: u64 = 64 * 1024 * 1024;

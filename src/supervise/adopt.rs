@@ -30,7 +30,7 @@ use super::inspection::{FoundProcess, SlotStage};
 use super::pool::{Cause, Ending, Life, Process, Role, StopSignal};
 use super::process_fact::Exit;
 use super::random::Random;
-use super::snapshot::{AppLeft, Snapshot};
+use super::snapshot::Snapshot;
 use super::state::{
     Accepting, App, Deploy, Effects, HeldLinks, Looks, Mode, RolloutPhase, Supervisor, WantedPlan,
 };
@@ -46,8 +46,8 @@ impl Supervisor {
     ) -> Self {
         let owed = if snapshot.deploys { snapshot.running().cloned().collect() } else { Vec::new() };
         let mut supervisor = Supervisor {
-            apps: BTreeMap::new(),
             app_of: snapshot.processes().map(|(app, process, ..)| (process, app.clone())).collect(),
+            apps: snapshot.apps,
             random: Random::seeded(seed),
             next_process: snapshot.next_process,
             next_run: snapshot.next_run,
@@ -64,8 +64,8 @@ impl Supervisor {
             first: Vec::new(),
         };
         let mut effects = Effects::default();
-        for (name, left) in snapshot.apps {
-            supervisor.with_new_app(name, &mut effects, |app, context| app.take_over(context, left, found));
+        for name in supervisor.apps.keys().cloned().collect::<Vec<_>>() {
+            supervisor.with_app(&name, &mut effects, |app, context| app.take_over(context, found));
         }
         supervisor.app_of.retain(|process, app| {
             supervisor.apps.get(app).is_some_and(|app| app.processes.contains_key(process))
@@ -77,33 +77,16 @@ impl Supervisor {
 }
 
 impl App {
-    fn take_over(
-        &mut self,
-        context: &mut Context<'_>,
-        left: AppLeft,
-        found: &BTreeMap<ProcessId, FoundProcess>,
-    ) {
-        self.mode = left.mode;
-        self.serving = left.serving;
-        self.rollout = left.rollout;
+    fn take_over(&mut self, context: &mut Context<'_>, found: &BTreeMap<ProcessId, FoundProcess>) {
         if let Some(rollout) =
             self.rollout.as_mut().filter(|it| matches!(it.phase, RolloutPhase::Settling { .. }))
         {
             // What nobody has watched does not count.
             rollout.phase = RolloutPhase::Replacing;
         }
-        self.hooks = left.hooks;
         let rolling = self.rollout.as_ref().map(|it| it.generation.id);
         self.hooks.go_on(self.serving.as_ref().map(|it| it.id), rolling);
-        self.bucket = left.bucket;
-        self.backoffs = left.backoffs.into_iter().collect();
-        self.scale = left.scale;
-        self.scaling.begin_with(left.load);
-        self.generations = left.generations;
-        self.refusal = left.refusal;
         self.look_again_later(context);
-        self.last_rollout = left.last_rollout;
-        self.last_words = left.last_words;
         // Whether the shell was told before is not known.
         self.settled = false;
         self.accepting = Accepting::Unknown;
@@ -111,8 +94,8 @@ impl App {
         let found = |id: ProcessId| found.get(&id).copied().unwrap_or(gone);
         // Who serves first: by that it is judged whether a release is to be given up. And whoever is gone is not
         // there while that is judged of another.
-        let (alive, dead): (Vec<Process>, Vec<Process>) =
-            left.processes.into_iter().partition(|process| found(process.id).alive);
+        let left = std::mem::take(&mut self.processes).into_values();
+        let (alive, dead): (Vec<Process>, Vec<Process>) = left.partition(|process| found(process.id).alive);
         let ids: Vec<ProcessId> = alive.iter().map(|process| process.id).collect();
         self.processes = alive.into_iter().map(|process| (process.id, process)).collect();
         for id in ids {
@@ -123,13 +106,9 @@ impl App {
             self.processes.insert(id, process);
             self.find(context, id, found(id));
         }
-        self.databases.last = left.last_migration;
-        self.databases.problem = left.migration_problem;
-        self.databases.last_plan = left.last_plan;
-        self.databases.post_deploy = left.post_deploy;
-        let asks = left.unasked.clone().map(|plan| WantedPlan::of(plan, false));
-        self.databases.unasked = left.unasked;
-        self.migrate_anew(context, left.wanted.or(asks));
+        let asks = self.databases.unasked.clone().map(|plan| WantedPlan::of(plan, false));
+        let wanted = self.databases.queued.take().or(asks);
+        self.migrate_anew(context, wanted);
     }
 
     /// A migration that was under way is begun anew: its first step is to sweep what the old one left behind, and to find

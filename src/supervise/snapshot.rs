@@ -10,14 +10,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::AppName;
-use crate::plan::{AppPlan, Blueprint, MachinePolicy, Refusal};
+use crate::plan::{Blueprint, MachinePolicy};
 
 use super::ids::{GenerationId, ProcessId};
-use super::migration::{LastMigration, Opening};
-use super::pool::{Backoff, Bucket, Process, Role};
-use super::process_fact::LastWords;
-use super::state::{App, Drain, Generation, Hooks, Mode, Rollout, Supervisor, WantedPlan};
-use super::view::LastRollout;
+use super::pool::Role;
+use super::state::{
+    Accepting, AnotherLook, App, Drain, Joins, Mode, ReleaseState, Rollout, Scaling, Supervisor, WantedPlan,
+};
 
 /// What an ostlerd leaves to the next one. Moments count from the same origin under both.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -26,43 +25,16 @@ pub struct Snapshot {
     pub(super) next_run: u64,
     pub(super) machine: MachinePolicy,
     pub(super) drain: Option<Drain>,
-    pub(super) apps: BTreeMap<AppName, AppLeft>,
+    pub(super) apps: BTreeMap<AppName, App>,
     /// Whether the next ostlerd rolls every app out: this one ended for a restart.
     pub(super) deploys: bool,
-}
-
-/// One app.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct AppLeft {
-    pub(super) mode: Mode,
-    pub(super) serving: Option<Generation>,
-    pub(super) rollout: Option<Rollout>,
-    pub(super) processes: Vec<Process>,
-    pub(super) hooks: Hooks,
-    pub(super) bucket: Bucket,
-    /// Of the processes beside its workers that are waited with.
-    pub(super) backoffs: Vec<((GenerationId, Role), Backoff)>,
-    pub(super) scale: Option<u32>,
-    /// How many workers the load takes.
-    pub(super) load: Option<u32>,
-    pub(super) generations: u64,
-    pub(super) refusal: Option<Refusal>,
-    pub(super) last_rollout: Option<LastRollout>,
-    pub(super) last_words: Option<LastWords>,
-    /// What the migration is for that is under way, or waits.
-    pub(super) wanted: Option<WantedPlan>,
-    pub(super) last_migration: Option<LastMigration>,
-    pub(super) migration_problem: Option<String>,
-    pub(super) last_plan: Option<AppPlan>,
-    pub(super) post_deploy: Option<Opening>,
-    pub(super) unasked: Option<AppPlan>,
 }
 
 impl Snapshot {
     /// Every process with its app, by its number.
     pub fn processes(&self) -> impl Iterator<Item = (&AppName, ProcessId, GenerationId, &Role)> {
         self.apps.iter().flat_map(|(app, left)| {
-            left.processes.iter().map(move |it| (app, it.id, it.generation, &it.role))
+            left.processes.values().map(move |it| (app, it.id, it.generation, &it.role))
         })
     }
 
@@ -95,11 +67,11 @@ impl Supervisor {
             next_process: self.next_process,
             next_run: self.next_run,
             machine: self.machine,
-            drain: self.drain.as_ref().filter(|_| !shutdown).map(Drain::left),
+            drain: self.drain.clone().filter(|_| !shutdown).map(Drain::left),
             apps: self
                 .apps
                 .iter()
-                .map(|(name, app)| (name.clone(), app.left(self.was_stopped(name))))
+                .map(|(name, app)| (name.clone(), app.clone().left(self.was_stopped(name))))
                 .collect(),
             deploys: self.leaves_for_a_restart(),
         }
@@ -115,27 +87,24 @@ impl App {
         self.mode != Mode::Running && wanted.rolls_out && !in_place
     }
 
-    fn left(&self, was_stopped: bool) -> AppLeft {
-        AppLeft {
+    /// The same for the next ostlerd. What is not written is left out here already: where it alone changes, nothing is written.
+    fn left(self, was_stopped: bool) -> App {
+        let gives_up = self.databases.newest().is_some_and(|it| self.gives_up(it));
+        App {
             mode: self.mode.left(was_stopped),
-            serving: self.serving.clone(),
-            rollout: self.rollout.as_ref().map(Rollout::left),
-            processes: self.processes.values().cloned().collect(),
-            hooks: self.hooks.clone(),
-            bucket: self.bucket.clone(),
-            backoffs: self.backoffs.iter().map(|(of, backoff)| (of.clone(), backoff.clone())).collect(),
-            scale: self.scale,
-            load: self.scaling.left(),
-            generations: self.generations,
-            refusal: self.refusal.clone(),
-            last_rollout: self.last_rollout.clone(),
-            last_words: self.last_words.clone(),
-            wanted: self.databases.newest().filter(|it| !self.gives_up(it)).map(WantedPlan::left),
-            last_migration: self.databases.last.clone(),
-            migration_problem: self.databases.problem.clone(),
-            last_plan: self.databases.last_plan.clone(),
-            post_deploy: self.databases.owed_post_deploy().cloned(),
-            unasked: self.databases.unasked.clone(),
+            rollout: self.rollout.map(Rollout::left),
+            databases: self.databases.left(gives_up),
+            scaling: Scaling { wanted: self.scaling.wanted, ..Scaling::default() },
+            preparing: None,
+            release: ReleaseState::default(),
+            waiting: Vec::new(),
+            another_look: AnotherLook::default(),
+            limited: None,
+            settled: false,
+            accepting: Accepting::Unknown,
+            joins: Joins::default(),
+            wake: None,
+            ..self
         }
     }
 }

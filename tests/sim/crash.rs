@@ -7,7 +7,7 @@ use ostler::config::AppName;
 use ostler::supervise::{
     Exit, FoundProcess, Moment, ProcessFact, ProcessId, Role, SlotStage, Snapshot, StopSignal, Supervisor,
 };
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::entry::AppEntry;
 use crate::flaw::Flaw;
@@ -65,8 +65,8 @@ pub(crate) fn found(process: Option<&Process>, began: bool, now: Moment) -> Foun
 }
 
 /// Loses some of an app's processes.
-fn forget(app: &mut Value, which: impl Fn(&mut Vec<Value>)) {
-    app["processes"].as_array_mut().into_iter().for_each(which);
+fn forget(app: &mut Value, which: impl Fn(&mut Map<String, Value>)) {
+    app["processes"].as_object_mut().into_iter().for_each(which);
 }
 
 /// The core after a crash, from the text of the file and what is found.
@@ -99,10 +99,11 @@ fn spoil(flaw: Flaw, file: &mut Value, found: &mut BTreeMap<ProcessId, FoundProc
             for (_, app) in apps {
                 match flaw {
                     Flaw::ForgetsAWorker => forget(app, |all| {
-                        let last = all.iter().rposition(|it| it["role"] == "web");
-                        last.map(|last| all.remove(last));
+                        let web = all.values().filter(|it| it["role"] == "web");
+                        let last = web.filter_map(|it| it["id"].as_u64()).max();
+                        last.map(|last| all.remove(&last.to_string()));
                     }),
-                    Flaw::ForgetsZygotes => forget(app, |all| all.retain(|it| it["role"] == "web")),
+                    Flaw::ForgetsZygotes => forget(app, |all| all.retain(|_, it| it["role"] == "web")),
                     Flaw::ForgetsGenerations => app["generations"] = 0.into(),
                     _ => app["mode"] = "running".into(),
                 }

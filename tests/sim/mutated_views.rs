@@ -84,7 +84,7 @@ impl LoadFlaw {
     pub(crate) fn leaves(self, file: &mut Value) {
         if self == LoadFlaw::ForgetsTheLoad {
             let apps = file["apps"].as_object_mut().into_iter().flatten();
-            apps.for_each(|(_, app)| app["load"] = Value::Null);
+            apps.for_each(|(_, app)| app["scaling"]["wanted"] = Value::Null);
         }
     }
 }

@@ -22,7 +22,7 @@ const UNKNOWN: Duration = Duration::from_secs(3);
 const LONGEST_SILENCE: Duration = Duration::from_secs(30);
 
 /// The command, from its start to its end.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct Attempt {
     pub(super) at: Option<CurrentMigration>,
     pub(super) look: DatabaseLook,
@@ -45,7 +45,7 @@ pub(super) struct Attempt {
 }
 
 /// The migration that is being applied.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(super) struct CurrentMigration {
     pub(super) name: String,
     pub(super) number: u32,
@@ -66,7 +66,7 @@ impl CurrentMigration {
 }
 
 /// What has been said, so that it is said once.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Warned {
     stall: bool,
     timeout: bool,

@@ -22,7 +22,7 @@ use crate::supervise::request::RequestId;
 use crate::supervise::time::Moment;
 
 /// A follow-up under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FollowUp {
     app: AppName,
     pub(in crate::supervise) run: RunId,

@@ -63,7 +63,7 @@ pub(super) fn open_limit(migrate: &Migrate) -> Duration {
 }
 
 /// A run under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Migration {
     pub(super) app: AppName,
     pub(in crate::supervise) run: RunId,
@@ -132,7 +132,7 @@ pub(super) enum Haste {
 }
 
 /// What belongs to one database of a run.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Session {
     /// Of `Migrate::databases`; `None` where there is none.
     pub(super) index: Option<usize>,

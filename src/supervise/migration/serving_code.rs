@@ -8,7 +8,7 @@ use crate::supervise::ids::GenerationId;
 use crate::supervise::proof::ProbeAnswer;
 
 /// The code that serves, and what is known of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct ServingCode {
     pub(in crate::supervise) generation: GenerationId,
     pub(in crate::supervise) blueprint: Arc<Blueprint>,

@@ -37,10 +37,10 @@ impl App {
             Role::Zygote(_) if was_ready => return,
             Role::Zygote(_) => {}
             Role::Hooks => return,
-            Role::Background(_) => {
-                let backoff = self.backoffs.entry((of, role)).or_default();
-                backoff.ended(context.now, started, context.random);
-                return;
+            Role::Background(name) => {
+                let Some(generation) = self.generation_mut(of) else { return };
+                let backoff = generation.command_backoffs.entry(name).or_default();
+                return backoff.ended(context.now, started, context.random);
             }
         }
         self.last_words = Some(words.clone());

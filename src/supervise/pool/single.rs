@@ -40,8 +40,13 @@ impl App {
         };
         let wanted =
             self.singles().into_iter().filter(|it| matches!(it.1, Role::Background(_)) && !is_there(it));
-        let due = |it: &(GenerationId, Role)| self.backoffs.get(it).map_or(Moment::ZERO, Backoff::not_before);
-        wanted.map(|it| (it.0, it.1.clone(), due(&it))).collect()
+        let due = |backoff: Option<&Backoff>| backoff.map_or(Moment::ZERO, Backoff::not_before);
+        wanted.map(|it| (it.0, it.1.clone(), due(self.command_backoff(it.0, &it.1)))).collect()
+    }
+
+    fn command_backoff(&self, generation: GenerationId, role: &Role) -> Option<&Backoff> {
+        let Role::Background(name) = role else { return None };
+        self.generation(generation)?.command_backoffs.get(name)
     }
 
     /// The commands of the generation that serves, there or not.
@@ -52,7 +57,7 @@ impl App {
             let missing = missing.iter().find(|it| (it.0, &it.1) == (generation, &role));
             let next_start = missing.map(|(.., due)| due.since(now));
             let name = name.clone();
-            let ends = self.backoffs.get(&(generation, role)).map_or(0, Backoff::ends);
+            let ends = self.command_backoff(generation, &role).map_or(0, Backoff::ends);
             let restarts = ends.saturating_sub(u32::from(missing.is_some()));
             Some(BackgroundView { name, generation, restarts, next_start })
         };
@@ -79,10 +84,6 @@ impl App {
         let ends: Vec<(ProcessId, Cause)> = there.filter_map(|it| Some((it.id, cause(it)?))).collect();
         for (id, cause) in ends {
             self.end(context, id, cause);
-        }
-        // If ostlerd is killed while it ends, the next one runs the app on, and waits with them as this one did.
-        if self.mode == Mode::Running {
-            self.backoffs.retain(|it, _| wanted.contains(it));
         }
         for (generation, role, due) in self.missing() {
             if due <= context.now {

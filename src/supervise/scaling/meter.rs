@@ -60,7 +60,7 @@ impl Glance {
 }
 
 /// Follows the load of one app.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Meter {
     looked: Option<Moment>,
     /// Since when there have been looks without a long pause.

@@ -6,7 +6,7 @@ use crate::plan::AppPlan;
 use crate::supervise::time::Moment;
 
 /// What is tried again, and when.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Again {
     pub(crate) plan: AppPlan,
     pub(crate) at: Moment,

@@ -10,45 +10,53 @@ use super::{
 };
 use crate::config::AppName;
 use crate::plan::{Prepared, Refusal, Resources};
-use crate::supervise::ids::{GenerationId, ProcessId};
-use crate::supervise::pool::{Backoff, Bucket, Process, Role};
+use crate::supervise::ids::ProcessId;
+use crate::supervise::pool::{Bucket, Process};
 use crate::supervise::process_fact::LastWords;
 use crate::supervise::request::RequestId;
 use crate::supervise::time::Moment;
 use crate::supervise::view::LastRollout;
 
-#[derive(Clone, Debug)]
+/// What is skipped is of the ostlerd that knows it, and does not outlive it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct App {
     pub(crate) name: AppName,
     pub(crate) mode: Mode,
     /// The generation that serves; while there are workers there is one.
     pub(crate) serving: Option<Generation>,
     pub(crate) rollout: Option<Rollout>,
+    #[serde(skip)]
     pub(crate) preparing: Option<Preparing>,
+    #[serde(skip)]
     pub(crate) release: ReleaseState,
     pub(crate) databases: Databases,
     pub(crate) processes: BTreeMap<ProcessId, Process>,
     pub(crate) hooks: Hooks,
     pub(crate) bucket: Bucket,
-    /// Of the background processes that have ended by themselves.
-    pub(crate) backoffs: BTreeMap<(GenerationId, Role), Backoff>,
     /// The number of workers that a command asked for.
     pub(crate) scale: Option<u32>,
     pub(crate) scaling: Scaling,
     pub(crate) generations: u64,
     /// Requests that wait until the app serves at full strength.
+    #[serde(skip)]
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) refusal: Option<Refusal>,
+    #[serde(skip)]
     pub(crate) another_look: AnotherLook,
     pub(crate) last_rollout: Option<LastRollout>,
     pub(crate) last_words: Option<LastWords>,
     /// The bounds that the shell was told last.
+    #[serde(skip)]
     pub(crate) limited: Option<Resources>,
     /// Whether the shell was told that only the serving generation's listeners are needed.
+    #[serde(skip)]
     pub(crate) settled: bool,
+    #[serde(skip)]
     pub(crate) accepting: Accepting,
+    #[serde(skip)]
     pub(crate) joins: Joins,
     /// When a start that had to wait may be made.
+    #[serde(skip)]
     pub(crate) wake: Option<Moment>,
 }
 
@@ -77,7 +85,7 @@ impl Mode {
 
     /// The same for the next ostlerd; `was_stopped`: somebody has asked for just that. In a shutdown every app is stopped,
     /// and the next ostlerd runs it again.
-    pub(crate) fn left(&self, was_stopped: bool) -> Mode {
+    pub(crate) fn left(self, was_stopped: bool) -> Mode {
         match self {
             Mode::Stopping { then: Then::Forget, .. } | Mode::Removed => Mode::stopping(Then::Forget),
             Mode::Stopping { then: Then::Rest, .. } if was_stopped => Mode::stopping(Then::Rest),

@@ -23,7 +23,7 @@ pub(crate) struct WantedPlan {
 }
 
 /// A migration under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Migrating {
     pub(crate) migration: Migration,
     pub(crate) wanted: WantedPlan,
@@ -32,13 +32,16 @@ pub(crate) struct Migrating {
 }
 
 /// All that an app keeps about migrations.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Databases {
+    #[serde(skip)]
     pub(crate) migrating: Option<Migrating>,
     /// What is wanted once nothing is done to the databases.
     pub(crate) queued: Option<WantedPlan>,
+    #[serde(skip)]
     pub(crate) follow_up: Option<FollowUp>,
     /// What is tried again, if nothing serves.
+    #[serde(skip)]
     pub(crate) again: Option<Again>,
     /// What serves although its databases have not answered since it was started: they are asked until they do.
     pub(crate) unasked: Option<AppPlan>,
@@ -46,10 +49,12 @@ pub(crate) struct Databases {
     pub(crate) post_deploy: Option<Opening>,
     pub(crate) last: Option<LastMigration>,
     /// How often a first start has failed so, one after the other.
+    #[serde(skip)]
     pub(crate) failures: u32,
     /// What is wrong since then, in one sentence.
     pub(crate) problem: Option<String>,
     /// Who wants his migration to run although it breaks the code that serves.
+    #[serde(skip)]
     pub(crate) accepting: Vec<RequestId>,
     /// The plan of the last migration: where nothing serves, nothing else knows how the history is reached.
     pub(crate) last_plan: Option<AppPlan>,
@@ -62,8 +67,8 @@ impl WantedPlan {
     }
 
     /// The same for the next ostlerd: who waits goes with the one that they asked.
-    pub(crate) fn left(&self) -> WantedPlan {
-        WantedPlan::of(self.plan.clone(), self.rolls_out)
+    pub(crate) fn left(self) -> WantedPlan {
+        WantedPlan::of(self.plan, self.rolls_out)
     }
 
     pub(crate) fn has(&self, plan: &AppPlan) -> bool {
@@ -79,6 +84,14 @@ impl WantedPlan {
 }
 
 impl Databases {
+    /// The same for the next ostlerd: what is under way waits, to be begun anew; the newest plan does not if it is given up.
+    pub(crate) fn left(self, gives_up: bool) -> Databases {
+        let queued = self.newest().filter(|_| !gives_up).cloned().map(WantedPlan::left);
+        let post_deploy = self.owed_post_deploy().cloned();
+        let (migrating, follow_up, again, failures, accepting) = Default::default();
+        Databases { migrating, queued, follow_up, again, post_deploy, failures, accepting, ..self }
+    }
+
     /// Whether nothing is done to the databases now.
     pub(crate) fn is_idle(&self) -> bool {
         self.migrating.is_none() && self.follow_up.is_none()

@@ -37,7 +37,7 @@ pub(crate) struct Shutdown {
 
 impl Drain {
     /// The same for the next ostlerd: who waits goes with the one that they asked.
-    pub(crate) fn left(&self) -> Drain {
-        Drain { waiters: Vec::new(), ..self.clone() }
+    pub(crate) fn left(self) -> Drain {
+        Drain { waiters: Vec::new(), ..self }
     }
 }

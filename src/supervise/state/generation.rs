@@ -1,5 +1,6 @@
 //! The workers of an app that were started from the same code and settings.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ pub(crate) struct Generation {
     /// Whether something is to be run once it serves: it came with a migration.
     pub(crate) owes_post_deploy: bool,
     pub(crate) backoff: Backoff,
+    /// Of its commands that have ended by themselves.
+    pub(crate) command_backoffs: BTreeMap<String, Backoff>,
     /// Whether a worker of it has served: only then is it worth going back to.
     pub(crate) served: bool,
     /// Whether it has been at full strength.

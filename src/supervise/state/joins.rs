@@ -3,7 +3,7 @@
 use crate::supervise::time::Moment;
 
 /// Those of one app.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Joins {
     /// Since the last line; `None` where it is long ago.
     pub(crate) since: Option<Moment>,

@@ -21,7 +21,7 @@ pub(crate) enum Target {
 }
 
 /// All that an app keeps about its releases and their link.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ReleaseState {
     /// What is written down, or is being written.
     pub(crate) record: ReleaseRecord,

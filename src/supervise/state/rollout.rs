@@ -35,7 +35,7 @@ impl Rollout {
     }
 
     /// The same for the next ostlerd: who waits goes with the one that they asked.
-    pub(crate) fn left(&self) -> Rollout {
-        Rollout { waiters: Vec::new(), ..self.clone() }
+    pub(crate) fn left(self) -> Rollout {
+        Rollout { waiters: Vec::new(), ..self }
     }
 }

@@ -3,7 +3,7 @@
 use crate::supervise::request::RequestId;
 
 /// Somebody who waits until the app serves at full strength.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Waiting {
     pub(crate) id: RequestId,
     /// What will then have been done.
@@ -14,7 +14,7 @@ pub(crate) struct Waiting {
 
 /// A `Prepare` that has not been answered, and for whom it is. A request that comes later may have been made after the
 /// release was looked at, so it is prepared anew: `again`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Preparing {
     pub(crate) waiters: Vec<(RequestId, Purpose)>,
     pub(crate) again: Vec<(RequestId, Purpose)>,
