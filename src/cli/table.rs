@@ -76,6 +76,9 @@ impl Page {
             let before = app.before.as_ref().map(|it| format!(", before it from {}", one_line(it)));
             self.line(2, &format!("code from {}{}", one_line(directory), before.unwrap_or_default()));
         }
+        if let Some(image) = &app.image {
+            self.line(2, &format!("image {}", one_line(&image.to_string())));
+        }
         let good = app.proof.as_ref().filter(|proof| proof.probe.as_ref().is_none_or(|probe| probe.good));
         if let Some(proof) = good {
             self.line(2, &format!("proof: {}", one_line(&proof.words)));

@@ -18,6 +18,7 @@ fn shop() -> AppStatus {
         keeps_idle_seconds: None,
     };
     AppStatus {
+        image: None,
         name: "shop".parse().unwrap(),
         state: AppState::Serving,
         generation: Some(GenerationId(7)),

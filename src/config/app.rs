@@ -9,6 +9,7 @@ use toml::de::{DeTable, DeValue};
 use super::address::address;
 use super::check::{Checker, Field};
 use super::error::{Fault, Place, Problem};
+use super::images::{self, Volume};
 use super::key::{KeyKind, Shape, keys};
 use super::kinds::{AbsolutePath, FileMode, Flag, List, Number, One, ParsedText, Sub, With};
 use super::limits::LIMITS;
@@ -39,8 +40,11 @@ keys! {
     } {
         /// the release's folder, absolute; may be a link, or lead through one, which is resolved at each rollout
         directory: PathBuf = AbsolutePath, [required], "\"/srv/shop/current\"", Rollout;
-        /// the app's interpreter, absolute: that of an environment with gunicorn 20.1 to 27
-        python: PathBuf = AbsolutePath, [required], "\"/srv/shop/venv/bin/python\"", Rollout;
+        /// the app's interpreter, absolute: that of an environment with gunicorn 20.1 to 27. If releases are images, its path
+        /// in them
+        python: Option<PathBuf> = AbsolutePath,
+            [unset "required; with `image`, the first `python3` or `python` of the image's `PATH`"],
+            "\"/srv/shop/venv/bin/python\"", Rollout;
         /// `module:attribute`, as for gunicorn
         entry("app"): String = ParsedText(names::entry), [required], "\"shop.wsgi:application\"", Rollout;
         /// `"127.0.0.1:8000"`, `"[::1]:8000"`, `"unix:/path"`, `"systemd:NAME"`, or a list of them. `"[::]:8000"` takes IPv4
@@ -81,10 +85,23 @@ keys! {
         log_file: Option<PathBuf> = AbsolutePath,
             [unset "the journal, under the app's name (`journalctl -t NAME`); without a journal, ostlerd's standard error"],
             "\"/var/log/shop.log\"", Rollout;
+        /// the app's releases are images, of this repository or tag. See
+        /// [ostler-deploy(7)](ostler-deploy.7.md#images). `user`, `env` and `env_files` count as they always do, and come
+        /// after what the image says; `log_file` and `python` are paths in the image
+        image: Option<String> = ParsedText(images::reference), [unset "each release is a folder as it is"],
+            "\"registry.example.com/shop:43\"", Nothing;
+        /// folders and files of the machine that an image's processes see, by the paths under which they do:
+        /// `{ "/data" = "/srv/shop/data" }`; `"/srv/shop/data:ro"` for reading alone. The app's user has to be allowed what it
+        /// does there
+        volumes: BTreeMap<PathBuf, Volume> = With(images::volumes), [unset "none"],
+            "{ \"/data\" = \"/srv/shop/data\" }", Rollout;
+        /// `true`: an image's processes may write into their release's folder; what they write goes with the release. `/tmp` and
+        /// `/run` can always be written, and are shared by a release's processes
+        image_writable: bool = Flag, [default false], "true", Rollout;
         /// `true`: the machine is ready without this app
         optional: bool = Flag, [default false], "true", InPlace;
         /// folders that the edge serves itself, `{ "/static/" = "/srv/shop/static" }`: the beginning of their paths, and a
-        /// folder, absolute or below `directory`. `ostler edge` writes them into its configuration; workers never see them
+        /// folder, absolute or below `directory`; of an image an absolute one in there. `ostler edge` writes them into its configuration; workers never see them
         static_files("static"): BTreeMap<String, PathBuf> = With(static_files::check), [unset "none"],
             "{ \"/static/\" = \"/srv/shop/static\" }", Nothing;
         /// how many workers have to be ready for the app to be ready, 1 to `workers`, or to their `min`. An app scaled below
@@ -129,6 +146,9 @@ pub(super) fn check(
     }
     if checker.is_root && !section.has("user") && !section.nests_an_app() {
         checker.problems.push(no_user(place.clone(), &name));
+    }
+    if !section.has("image") {
+        checker.require(&section, "python", "\"/srv/shop/venv/bin/python\"");
     }
     // A number of workers that the app always has.
     if let Some(field) = section.field("min_ready", "1")

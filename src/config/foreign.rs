@@ -3,6 +3,8 @@
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
+use std::path::Path;
+
 use super::app::AppConfig;
 use super::visible::shortened;
 
@@ -66,13 +68,14 @@ pub fn own_program(name: &str) -> Option<&'static str> {
 
 /// What of an app is known not to run, before anything is started: why, and what to do.
 pub fn cannot_run(app: &AppConfig) -> Option<String> {
-    let name = app.python.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let program = app.python.as_deref().unwrap_or(Path::new(""));
+    let name = program.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let served = match name.as_str() {
         "gunicorn" => Some("`app` names the app, and gunicorn's arguments are `args`".to_owned()),
         name => own_program(name).map(|served| format!("`app` names what it serves: {served}")),
     };
     if let Some(served) = served {
-        let (python, beside) = (app.python.display(), app.python.with_file_name("python"));
+        let (python, beside) = (program.display(), program.with_file_name("python"));
         let rule =
             format!("`python` is {python}, and must be the interpreter, for example {}", beside.display());
         return Some(format!("{rule}; {served}"));

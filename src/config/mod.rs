@@ -20,6 +20,7 @@ mod foreign;
 #[cfg(any(test, fuzzing, feature = "testing"))]
 pub mod fuzzing;
 mod health;
+mod images;
 mod key;
 mod keys;
 mod kinds;
@@ -52,6 +53,7 @@ pub use edge::{Edge, Idle, Preset};
 pub use env_file::parse_env_file;
 pub use error::{Fault, Place, Problem, Problems, Spot};
 pub use health::{HEALTH_DEFAULT, HealthConfig, Saturation};
+pub use images::{Volume, reference_fault};
 pub use key::{Change, Key, Shape};
 pub use keys::SHAPES;
 pub use limits::{Limits, ProcessLimits, Resources};

@@ -224,6 +224,7 @@ fn facts(app: &AppStatus) -> Vec<(&'static str, Cell)> {
     }
     let plain = |text: &String| Cell::new(Tone::Plain, one_line(text));
     facts.extend(app.directory.as_ref().map(|directory| ("code from", plain(directory))));
+    facts.extend(app.image.as_ref().map(|image| ("image", plain(&image.to_string()))));
     facts.extend(app.runs.as_ref().map(|runs| ("runs", plain(runs))));
     let zygotes = app.zygotes.iter().map(|zygote| ("zygote", Cell::new(Tone::Plain, zygote_words(zygote))));
     facts.extend(zygotes);

@@ -9,6 +9,7 @@ use super::facts::{ConfigStatus, QueueStatus, ShellFacts};
 use super::output::Output;
 use super::zygote::{self, ZygoteStatus};
 use crate::config::AppName;
+use crate::plan::ImageName;
 use crate::supervise::{
     AppState, AppView, GenerationId, LastMigration, LastRollout, LastWords, ProcessId, Proof, RolloutView,
     ScalingView, View, WorkerState,
@@ -46,6 +47,9 @@ pub struct AppStatus {
     pub output: Option<Output>,
     /// The release's directory of that generation.
     pub directory: Option<String>,
+    /// Which image that release is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageName>,
     /// The same of the release that ran before, where one is known: what `ostler rollback` goes back to.
     #[serde(default)]
     pub before: Option<String>,
@@ -205,6 +209,7 @@ fn app_status(app: &AppView, facts: &ShellFacts) -> AppStatus {
         state: app.state,
         generation: app.generation,
         directory: blueprint.map(|it| it.directory.display().to_string()),
+        image: blueprint.and_then(|it| it.image.as_ref()?.name.clone()),
         before: app.before.as_ref().map(|it| it.display().to_string()),
         runs: blueprint.map(|it| format!("{}, gunicorn {}", it.class, it.gunicorn)),
         output: blueprint.map(|it| Output::of(it, facts.journal)),

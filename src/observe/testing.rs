@@ -18,6 +18,7 @@ pub(super) fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
         state: AppState::Serving,
         generation: Some(GenerationId(1)),
         directory: None,
+        image: None,
         before: None,
         output: None,
         runs: None,

@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use crate::config::{AppName, HealthConfig, counted, size_words, words};
 
 use super::migrate::{Database, Migrate, MigrateCommand};
-use super::types::{Account, AppPlan, Blueprint, Fingerprint, Plan, Policy, Probe, Readiness, WorkerRange};
+use super::types::{
+    Account, AppPlan, Blueprint, Fingerprint, ImageRoot, Plan, Policy, Probe, Readiness, Volume, WorkerRange,
+};
 
 /// The keys of `[health]` that differ: its sockets are bound once, when ostlerd starts.
 pub fn needs_restart(running: &HealthConfig, new: &HealthConfig) -> Vec<String> {
@@ -215,6 +217,7 @@ impl Fields {
             preload,
             processes,
             no_new_privileges,
+            image,
             release: Fingerprint { files, newest },
         } = blueprint;
         self.set("directory", directory.display());
@@ -253,6 +256,15 @@ impl Fields {
             self.set(&format!("processes.{name}.command"), format!("{command:?}"));
         }
         self.set("no_new_privileges", no_new_privileges);
+        if let Some(ImageRoot { release: _, name, directory, writable, volumes }) = image {
+            self.set_some("the image", name.as_ref());
+            self.set("the image's directory", directory.display());
+            self.set("image_writable", writable);
+            for (inside, Volume { host, read_only }) in volumes {
+                let mode = if *read_only { ":ro" } else { "" };
+                self.set(&format!("volumes of {}", inside.display()), format!("{}{mode}", host.display()));
+            }
+        }
         self.set("release", format!("{}, the newest of {}", counted(*files, "file"), newest / 1_000_000_000));
     }
 

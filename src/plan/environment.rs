@@ -5,30 +5,38 @@ use std::path::Path;
 
 use crate::config::{AppConfig, env_name_fault, shortened};
 
-use super::facts::EnvFile;
+use super::facts::{EnvFile, ReleasePaths};
 use super::types::{Account, Refusal};
 
 /// The kernel takes no string longer than this, `NAME=` and the NUL included.
 const STRING_MOST: usize = 128 * 1024;
 
+/// A folder of every image that can be written.
+const IMAGE_HOME: &str = "/tmp";
+
 /// Well under what the kernel takes of arguments and environment together.
 const TOTAL_MOST: usize = 1024 * 1024;
 
 /// The complete environment of the app's processes: a base (`PATH`, `HOME`, `USER`, `LOGNAME`, `SHELL`, `LANG`),
-/// then the files in their order, then `env`; the later wins.
+/// in an image what that says, then the files in their order, then `env`; the later wins.
 ///
-/// `python` is the interpreter with the release's link resolved, `account` whom the processes run as.
+/// `paths` are those of the release, `account` is whom the processes run as.
 ///
 /// # Errors
 ///
 /// A variable, or all of them together, longer than the kernel takes; a reserved or malformed name.
 pub fn environment(
     app: &AppConfig,
-    python: &Path,
+    paths: &ReleasePaths,
     account: &Account,
     env_files: &[EnvFile],
 ) -> Result<BTreeMap<String, String>, Refusal> {
-    let mut env = base(python, account);
+    let mut env = base(&paths.python, account);
+    if let Some(image) = &paths.image {
+        // The machine's home of the user is not in there.
+        env.insert("HOME".to_owned(), IMAGE_HOME.to_owned());
+        env.extend(image.env.iter().cloned());
+    }
     for (_, variables) in env_files {
         env.extend(variables.iter().cloned());
     }

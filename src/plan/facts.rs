@@ -1,12 +1,12 @@
 //! What the shell found out about an app before anything is decided.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::worker::Settings;
 
-use super::types::{Account, Fingerprint};
+use super::types::{Account, Fingerprint, ImageName};
 
 /// Facts about one app and the machine that it should run on.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +42,27 @@ pub struct ReleasePaths {
     pub env_files: Vec<PathBuf>,
     /// Where the output goes.
     pub log_file: Option<PathBuf>,
+    /// What the release says of itself, if it is an image; `python` and `log_file` are paths in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ReleaseImage>,
+}
+
+impl ReleasePaths {
+    /// The folder that processes run in, as they see it.
+    pub fn code(&self) -> &Path {
+        self.image.as_ref().map_or(&self.directory, |image| &image.directory)
+    }
+}
+
+/// What an image says of its processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseImage {
+    /// Which image it is, where that was written down.
+    pub name: Option<ImageName>,
+    /// Its environment, in its order.
+    pub env: Vec<(String, String)>,
+    /// The folder that its processes run in.
+    pub directory: PathBuf,
 }
 
 /// A file with environment, and the variables in it.

@@ -26,17 +26,17 @@ mod tests;
 pub use diff::{AppChange, Effect, KeyChange, diff, effect, needs_restart};
 pub use edge::{keepalive_finding, machine};
 pub use environment::environment;
-pub use facts::{EnvFile, Facts, ReleasePaths};
+pub use facts::{EnvFile, Facts, ReleaseImage, ReleasePaths};
 pub use migrate::{Breaking, Budgets, Database, Migrate, MigrateCommand, NoMigrations, Override};
-pub use prepare::prepare;
 pub use prepare::why_ignored;
+pub use prepare::{image, prepare};
 #[cfg(any(test, feature = "testing"))]
 pub use sample::sample;
 pub use served::{SeenApp, Served, ServedApp, served};
 pub use sockets::bind_address;
 pub use types::{
-    Account, AppPlan, Believes, Blueprint, Fingerprint, Hook, Keeps, MachinePolicy, Plan, Policy, Preload,
-    Prepared, Probe, ProcessLimits, Readiness, Refusal, Resources, RolloutPolicy, Surge, WorkerClass,
-    WorkerRange,
+    Account, AppPlan, Believes, Blueprint, Fingerprint, Hook, ImageName, ImageRoot, Keeps, MachinePolicy,
+    Plan, Policy, Preload, Prepared, Probe, ProcessLimits, Readiness, Refusal, Resources, RolloutPolicy,
+    Surge, Volume, WorkerClass, WorkerRange,
 };
 pub use units::{SLICE, scope_of, slice_of};

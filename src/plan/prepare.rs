@@ -8,8 +8,8 @@ use crate::config::{AppConfig, ProbeConfig, shortened};
 use crate::worker::{Answers, Hook, Settings, WorkerClass};
 
 use super::environment::environment;
-use super::facts::Facts;
-use super::types::{Account, AppPlan, Blueprint, Preload, Prepared, Probe};
+use super::facts::{Facts, ReleasePaths};
+use super::types::{Account, AppPlan, Blueprint, ImageRoot, Preload, Prepared, Probe, Refusal};
 use super::{migration, policy, sockets, support};
 
 /// Most notes that one app's interpreter may cause in the log.
@@ -33,7 +33,8 @@ fn decide(app: &AppConfig, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
     let account = facts.account.as_ref().unwrap_or(&facts.own);
     let class = support::class(app.name.as_str(), settings, notes)?;
     let listen = sockets::sockets(app, facts, notes)?;
-    let env = environment(app, &facts.paths.python, account, &facts.env_files)?;
+    let env = environment(app, &facts.paths, account, &facts.env_files)?;
+    let image = image(app, &facts.paths, facts.account.as_ref())?;
     let migrate = migration::migration(app, facts, &env, notes)?;
     not_followed(app, facts, account, notes);
     let blueprint = Blueprint {
@@ -56,10 +57,48 @@ fn decide(app: &AppConfig, facts: &Facts, notes: &mut Vec<String>) -> Prepared {
         preload: preload(app, settings),
         processes: commands(app),
         no_new_privileges: app.no_new_privileges,
+        image,
         release: facts.release,
     };
     let policy = policy::policy(app, facts, class, notes);
     Ok(AppPlan { blueprint: Arc::new(blueprint), policy, migrate })
+}
+
+/// Where the processes of an image run.
+///
+/// # Errors
+///
+/// What is configured is for images, and the release is none; or nobody may run one.
+pub fn image(
+    app: &AppConfig,
+    paths: &ReleasePaths,
+    account: Option<&Account>,
+) -> Result<Option<ImageRoot>, Refusal> {
+    let (name, release) = (&app.name, &paths.directory);
+    let Some(image) = &paths.image else {
+        let of_images = [(!app.volumes.is_empty(), "volumes"), (app.image_writable, "image_writable")];
+        return match of_images.iter().find(|(is_set, _)| *is_set) {
+            Some((_, key)) => Err(Refusal::new(format!(
+                "{name}: `{key}` is for images, and the release {} is none: it has no rootfs and config.json; leave the key \
+                 out, or bring in an image: `ostler restart {name} --image REFERENCE`",
+                release.display()
+            ))),
+            None => Ok(None),
+        };
+    };
+    if account.is_none() {
+        return Err(Refusal::new(format!(
+            "{name}: the release {} is an image, and only ostlerd running as root can run one",
+            release.display()
+        )));
+    }
+    Ok(Some(ImageRoot {
+        release: release.clone(),
+        name: image.name.clone(),
+        directory: image.directory.clone(),
+        writable: app.image_writable,
+        volumes: app.volumes.clone(),
+    }))
 }
 
 fn commands(app: &AppConfig) -> BTreeMap<String, Vec<String>> {
@@ -126,7 +165,7 @@ fn not_followed(app: &AppConfig, facts: &Facts, account: &Account, notes: &mut V
         ));
     }
     if let Some(chdir) = &settings.chdir
-        && Path::new(chdir) != facts.paths.directory
+        && Path::new(chdir) != facts.paths.code()
         && Path::new(chdir) != app.directory
     {
         let chdir = shortened(chdir, 200);

@@ -80,6 +80,7 @@ pub(super) fn facts(settings: Settings) -> Facts {
             python: PathBuf::from("/srv/shop/releases/42/venv/bin/python"),
             env_files: Vec::new(),
             log_file: None,
+            image: None,
         },
         account: Some(account("shop", 1001)),
         own: account("root", 0),

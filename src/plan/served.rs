@@ -1,7 +1,7 @@
 //! What this machine serves, as somebody has to know it who configures the edge in front.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -104,7 +104,21 @@ fn served_app(app: &AppConfig, seen: Option<&SeenApp>) -> ServedApp {
         static_files: app
             .static_files
             .iter()
-            .map(|(prefix, folder)| (prefix.clone(), app.directory.join(folder)))
+            .map(|(prefix, folder)| (prefix.clone(), on_the_machine(app, folder)))
             .collect(),
+    }
+}
+
+/// Where the machine has a folder of the app. An absolute one of an image is in there, or in a volume.
+fn on_the_machine(app: &AppConfig, folder: &Path) -> PathBuf {
+    let (Some(_), Ok(inside)) = (&app.image, folder.strip_prefix("/")) else {
+        return app.directory.join(folder);
+    };
+    // The innermost volume last.
+    let volumes = app.volumes.iter().rev();
+    let mut rests = volumes.filter_map(|(at, volume)| Some((volume, folder.strip_prefix(at).ok()?)));
+    match rests.next() {
+        Some((volume, rest)) => volume.host.join(rest),
+        None => app.directory.join("rootfs").join(inside),
     }
 }

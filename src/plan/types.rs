@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::config::{AppName, Listen};
-pub use crate::config::{ProcessLimits, Resources, RolloutPolicy, Surge, WorkerRange};
+pub use crate::config::{ProcessLimits, Resources, RolloutPolicy, Surge, Volume, WorkerRange};
 pub use crate::worker::{Believes, Hook, Keeps, WorkerClass};
 
 use super::migrate::{Migrate, NoMigrations};
@@ -125,8 +125,52 @@ pub struct Blueprint {
     pub processes: BTreeMap<String, Vec<String>>,
     /// Whether its processes can gain no rights by set-user-id programs.
     pub no_new_privileges: bool,
+    /// Where its processes run, if the release is an image; `python` and `log_file` are paths in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRoot>,
     /// What the release looked like when it was prepared.
     pub release: Fingerprint,
+}
+
+impl Blueprint {
+    /// The folder that its processes run in, as they see it.
+    pub fn code(&self) -> &Path {
+        self.image.as_ref().map_or(&self.directory, |image| &image.directory)
+    }
+}
+
+/// An image that processes run in: what they find instead of the machine's root.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRoot {
+    /// The release's folder, with `rootfs`, and `tmp` and `run` for what its processes share.
+    pub release: PathBuf,
+    /// Which image it is, where that was written down.
+    pub name: Option<ImageName>,
+    /// The folder that its processes run in, as they see it.
+    pub directory: PathBuf,
+    /// Whether they may write into the image.
+    pub writable: bool,
+    /// What else they see of the machine, by the path under which they do.
+    pub volumes: BTreeMap<PathBuf, Volume>,
+}
+
+/// Which image: as it was asked for, and what that meant when it was pulled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageName {
+    /// `registry.example.com/shop:43`
+    pub reference: String,
+    /// `sha256:` and 64 hexadecimal digits: that of its manifest.
+    pub digest: String,
+}
+
+impl fmt::Display for ImageName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = self.digest.get(..19).unwrap_or(&self.digest);
+        match self.reference.split_once('@') {
+            Some((reference, _)) => write!(f, "{reference} ({short})"),
+            None => write!(f, "{} ({short})", self.reference),
+        }
+    }
 }
 
 /// A user, resolved to numbers.

@@ -11,9 +11,6 @@ use super::worker_process::launch_spec;
 use crate::plan::Blueprint;
 use crate::supervise::GenerationId;
 
-/// It looks for the command as the app's user, in the folders of the app's PATH: ostlerd opens none of them.
-const FINDER: &str = "/usr/bin/env";
-
 /// What was started: the process, the gate that it waits at, and the control group that it enters.
 pub(super) type Started = (Arc<ProcessHandle>, Gate, Option<String>);
 
@@ -28,9 +25,9 @@ pub(super) fn start(
     let command = blueprint.processes.get(name).ok_or_else(|| format!("{app} has no command {name}"))?;
     let scope = children.place(app, ScopeContents::Generation(generation));
     let cgroup = scope.as_ref().map(|place| place.cgroup());
-    let argv = [FINDER.to_owned(), "--".to_owned()].into_iter().chain(command.iter().cloned()).collect();
+    let program = PathBuf::from(command.first().map(String::as_str).unwrap_or_default());
     let spec = launch_spec(blueprint, String::new());
-    let mut spec = LaunchSpec { program: PathBuf::from(FINDER), argv, scope, ..spec };
+    let mut spec = LaunchSpec { program, argv: command.clone(), scope, ..spec };
     spec.env.extend(children.variables(blueprint));
     let stream = children.stream(blueprint);
     let outputs: Vec<_> = stream.iter().flat_map(|stream| stream.outputs()).collect();

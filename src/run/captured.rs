@@ -40,6 +40,7 @@ pub(super) async fn captured(
         account: None,
         log_file: None,
         no_new_privs: false,
+        image: None,
         scope: None,
     };
     let process = children.spawn(&spec, &[(output.as_fd(), 1), (output.as_fd(), 2)])?;

@@ -162,7 +162,8 @@ async fn one(
         None => None,
     };
     let mut seen = AppConfig { user: None, group: None, ..app.clone() };
-    let (there, python) = (hidden(&app.directory, enter), hidden(&app.python, look));
+    let (there, python) =
+        (hidden(&app.directory, enter), app.python.as_ref().and_then(|it| hidden(it, look)));
     unseen.extend([&there, &python].into_iter().flatten().cloned());
     let files = seen.env_files.len();
     seen.env_files.retain(|file| match hidden(file, open) {
@@ -185,7 +186,7 @@ async fn one(
     let paths = release_files::resolve(&seen)?;
     let env_files = release_files::read_env_files(&paths.env_files, None)?;
     log_file::fits(&seen, &paths)?;
-    plan::environment(&seen, &paths.python, account.as_ref().unwrap_or(own), &env_files)?;
+    plan::environment(&seen, &paths, account.as_ref().unwrap_or(own), &env_files)?;
     unseen.push(match other {
         Some(other) => format!("{settings}: only root and {} run it", other.name),
         None => format!("{settings}: they need the environment that cannot be read"),

@@ -84,9 +84,10 @@ fn decided(settings: &Settings) {
             settings: settings.clone(),
             paths: ReleasePaths {
                 directory: app.directory.clone(),
-                python: app.python.clone(),
+                python: app.python.clone().unwrap_or_default(),
                 env_files: Vec::new(),
                 log_file: None,
+                image: None,
             },
             account: Some(account("shop", 1000)),
             own: account("root", 0),

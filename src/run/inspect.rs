@@ -21,7 +21,7 @@ use super::warm::Warm;
 use super::wire::Wire;
 use super::worker_process::start_interpreter;
 use crate::config::AppName;
-use crate::plan::{Account, ProcessLimits, Refusal};
+use crate::plan::{Account, ImageRoot, ProcessLimits, Refusal};
 use crate::supervise::{Exit, Stand};
 use crate::worker::{BOOTSTRAP, Message, Orders, Settings, Surroundings, bundle};
 
@@ -53,6 +53,9 @@ pub struct Inspection {
     pub account: Option<Account>,
     /// Its file mode mask.
     pub umask: u32,
+    /// The image that it runs in: `python` and `directory` are paths in there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageRoot>,
 }
 
 impl Inspection {
@@ -67,6 +70,7 @@ impl Inspection {
             limits: ProcessLimits::default(),
             account: self.account.clone(),
             log_file: None,
+            image: self.image.clone(),
             no_new_privs: true,
             scope: None,
         }

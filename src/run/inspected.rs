@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::inspect::Inspection;
 use super::inspection_error::InspectionError;
-use super::release_files;
+use super::{image, release_files};
 use crate::config::{AppConfig, AppName, Config, HealthConfig};
 use crate::plan::{AppPlan, Blueprint, MachinePolicy, Plan, Refusal, ReleasePaths};
 use crate::worker::Settings;
@@ -51,19 +51,32 @@ impl InspectionRecord {
         if app.directory != self.app.directory || !self.paths.directory.is_dir() {
             return None;
         }
+        let image = self.paths.image.clone();
+        if let Some(of) = &image {
+            let python = image::python(&self.paths.directory, of, app.python.as_ref()).ok()?;
+            let pin = |path| release_files::pin(&app.directory, &self.paths.directory, path);
+            return Some(ReleasePaths {
+                directory: self.paths.directory.clone(),
+                python,
+                env_files: app.env_files.iter().map(|path| pin(path)).collect(),
+                log_file: app.log_file.clone(),
+                image,
+            });
+        }
         let kept = |path: &PathBuf| {
             let files = self.app.env_files.iter().zip(&self.paths.env_files);
             let mut pairs = files
-                .chain([(&self.app.python, &self.paths.python)])
+                .chain(self.app.python.iter().map(|written| (written, &self.paths.python)))
                 .chain(self.app.log_file.iter().zip(&self.paths.log_file));
             let known = pairs.find(|(written, _)| *written == path).map(|(_, resolved)| resolved.clone());
             known.unwrap_or_else(|| release_files::pin(&app.directory, &self.paths.directory, path))
         };
         Some(ReleasePaths {
             directory: self.paths.directory.clone(),
-            python: kept(&app.python),
+            python: kept(app.python.as_ref()?),
             env_files: app.env_files.iter().map(kept).collect(),
             log_file: app.log_file.as_ref().map(kept),
+            image,
         })
     }
 }

@@ -12,7 +12,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use nix::errno::Errno;
@@ -22,10 +22,11 @@ use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::Mode;
 use nix::unistd::{AccessFlags, Gid, Uid};
 
+use super::image::enter;
 use super::launch_spec::{ARGUMENT, CONTROL, Launch, LaunchSpec};
-use super::scope::enter;
+use super::scope;
 use super::{launch_fds, log_file};
-use crate::plan::Account;
+use crate::plan::{Account, ImageRoot};
 
 /// Exit status where a step before the program failed.
 const CANNOT_RUN: i32 = 126;
@@ -63,7 +64,7 @@ fn launch() -> i32 {
     }
     let has_control = targets.contains(&CONTROL);
     // First, while the program's descriptors are closed to whatever is started for it.
-    let entered = spec.scope.as_ref().map_or(Ok(()), enter::enter);
+    let entered = spec.scope.as_ref().map_or(Ok(()), scope::enter::enter);
     if let Err(error) = launch_fds::arrange(fds, &targets) {
         return report(&Failure::new(format!("cannot arrange the descriptors: {error}")), false);
     }
@@ -104,6 +105,9 @@ fn become_program(spec: &LaunchSpec, targets: &[i32]) -> Result<std::convert::In
         std::fs::write("/proc/self/oom_score_adj", score.to_string())
             .map_err(|error| Failure::new(format!("cannot set oom_score_adjust to {score}: {error}")))?;
     }
+    if let (Some(image), Some(account)) = (&spec.image, &spec.account) {
+        enter_image(image, account)?;
+    }
     if let Some(account) = &spec.account {
         become_account(account)?;
     }
@@ -119,6 +123,14 @@ fn become_program(spec: &LaunchSpec, targets: &[i32]) -> Result<std::convert::In
     })?;
     reset_signals();
     execute(spec)
+}
+
+/// The account's own rights are all that is left then.
+fn enter_image(image: &ImageRoot, account: &Account) -> Result<(), Failure> {
+    let words = |why: String| format!("cannot run the image {}: {why}", image.release.display());
+    enter::enter(image, account).map_err(|why| Failure::new(words(why)))?;
+    enter::drop_capabilities()
+        .map_err(|error| Failure::new(words(format!("cannot give up capabilities: {}", error.desc()))))
 }
 
 fn become_account(account: &Account) -> Result<(), Failure> {
@@ -194,7 +206,8 @@ fn execute(spec: &LaunchSpec) -> Result<std::convert::Infallible, Failure> {
             Failure::new(format!("cannot run {}: {what} holds a NUL byte", spec.program.display()))
         })
     };
-    let program = text(spec.program.as_os_str().as_bytes(), "its path")?;
+    let found = find(spec)?;
+    let program = text(found.as_os_str().as_bytes(), "its path")?;
     let argv =
         spec.argv.iter().map(|word| text(word.as_bytes(), "an argument")).collect::<Result<Vec<_>, _>>()?;
     // Only the name is told: the value may be a secret.
@@ -204,10 +217,29 @@ fn execute(spec: &LaunchSpec) -> Result<std::convert::Infallible, Failure> {
         .map(|(name, value)| text(format!("{name}={value}").as_bytes(), &format!("the variable {name:?}")))
         .collect::<Result<Vec<_>, _>>()?;
     let Err(error) = nix::unistd::execve(&program, &argv, &env);
-    let told = refused(error, &spec.program, Wanted::Run);
+    let told = refused(error, &found, Wanted::Run);
     let status = if error == Errno::ENOENT { NOT_FOUND } else { CANNOT_RUN };
-    let message = format!("cannot run {} {}: {told}", spec.program.display(), as_whom(spec));
+    let message = format!("cannot run {} {}: {told}", found.display(), as_whom(spec));
     Err(Failure { status, message })
+}
+
+/// The program, looked for by its name in the folders of PATH: nobody but its user opens those.
+fn find(spec: &LaunchSpec) -> Result<PathBuf, Failure> {
+    if spec.program.as_os_str().as_bytes().contains(&b'/') {
+        return Ok(spec.program.clone());
+    }
+    let path = spec.env.get("PATH").map(String::as_str).unwrap_or_default();
+    let files = path.split(':').map(|folder| spec.directory.join(folder).join(&spec.program));
+    let is_program = |file: &PathBuf| file.is_file() && nix::unistd::access(file, AccessFlags::X_OK).is_ok();
+    files.into_iter().find(is_program).ok_or_else(|| {
+        let (status, program) = (NOT_FOUND, spec.program.display());
+        let message = format!(
+            "cannot run {program} {}: no such program in the folders of the app's PATH ({path}); write its path, or install \
+             it in the app's environment",
+            as_whom(spec)
+        );
+        Failure { status, message }
+    })
 }
 
 fn as_whom(spec: &LaunchSpec) -> String {

@@ -30,7 +30,10 @@ pub(super) fn unfit(kind: FileType) -> Option<&'static str> {
 /// Whether the workers of an app can be given its log file, as far as its kind says. It is not opened: a reader of a pipe
 /// would notice.
 pub(super) fn fits(app: &AppConfig, paths: &ReleasePaths) -> Result<(), Refusal> {
-    let (Some(written), Some(file)) = (&app.log_file, &paths.log_file) else { return Ok(()) };
+    // That of an image is a path in there, which the launcher sees.
+    let (Some(written), Some(file), None) = (&app.log_file, &paths.log_file, &paths.image) else {
+        return Ok(());
+    };
     at(file);
     let what = match fs::metadata(file) {
         // The standard output of somebody who asks, `/dev/stdout`, may be a pipe; it has no name.

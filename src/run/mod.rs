@@ -32,6 +32,7 @@ mod heap;
 pub mod holder;
 pub mod hook_host;
 pub mod identity;
+mod image;
 pub mod inbox;
 pub mod inspect;
 pub mod inspected;

@@ -228,9 +228,11 @@ async fn look_in(
     }
     // New workers read the release as it is now, so it is looked at anew for them.
     let pinned = asked.paths.python.clone();
-    let interpreter = move |app: &AppConfig| {
-        let found = release_files::interpreter(&pinned);
-        Ok(found.map_err(|refusal| release_files::as_written(refusal, &app.python, &pinned))?)
+    let (is_image, written) = (asked.paths.image.is_some(), app.python.clone().unwrap_or_default());
+    let interpreter = move |_: &AppConfig| {
+        // That of an image was looked for in there.
+        let found = if is_image { Ok(()) } else { release_files::interpreter(&pinned) };
+        Ok(found.map_err(|refusal| release_files::as_written(refusal, &written, &pinned))?)
     };
     apart(app, files::FEW, interpreter).await?;
     let directory = asked.paths.directory.clone();
@@ -270,18 +272,19 @@ impl InspectionFacts {
         let env_files = release_files::read_env_files(&paths.env_files, account.as_ref());
         let env_files = env_files.map_err(|why| why.map(as_written))?;
         log_file::fits(app, &paths)?;
-        let env = plan::environment(app, &paths.python, account.as_ref().unwrap_or(&own), &env_files)?;
+        let env = plan::environment(app, &paths, account.as_ref().unwrap_or(&own), &env_files)?;
         let inspection = Inspection {
             app: app.name.clone(),
             python: paths.python.clone(),
-            directory: paths.directory.clone(),
+            directory: paths.code().to_owned(),
             entry: app.entry.clone(),
             args: app.args.clone(),
             env,
             account: account.clone(),
             umask: app.umask.unwrap_or(0o022),
+            image: plan::image(app, &paths, account.as_ref())?,
         };
-        let manage_py = release_files::has_manage_py(&paths.directory);
+        let manage_py = release_files::has_manage_py(&paths);
         Ok(InspectionFacts { paths, own, account, env_files, inspection, manage_py })
     }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::files::at;
+use super::image;
 use super::inspection_error::InspectionError;
 use super::rights::may_change;
 use crate::config::{AppConfig, open_regular, parse_env_file};
@@ -31,12 +32,13 @@ pub fn resolve(app: &AppConfig) -> Result<ReleasePaths, Refusal> {
     for _ in 0..TRIES {
         let directory = resolve_directory(&app.directory)?;
         let pin = |path: &PathBuf| pin(&app.directory, &directory, path);
-        let paths = ReleasePaths {
-            python: resolve_python(&app.directory, &directory, &app.python)?,
-            env_files: app.env_files.iter().map(pin).collect(),
-            log_file: app.log_file.as_ref().map(pin),
-            directory: directory.clone(),
+        let image = image::of(&directory)?;
+        let (python, log_file) = match &image {
+            Some(image) => (image::python(&directory, image, app.python.as_ref())?, app.log_file.clone()),
+            None => (resolve_python(app, &directory)?, app.log_file.as_ref().map(pin)),
         };
+        let env_files = app.env_files.iter().map(pin).collect();
+        let paths = ReleasePaths { directory: directory.clone(), python, env_files, log_file, image };
         // The link may have moved on in between; half of one release and half of another must not be run.
         if fs::canonicalize(&app.directory).is_ok_and(|now| now == directory) {
             return Ok(paths);
@@ -71,8 +73,15 @@ pub fn resolve_directory(directory: &Path) -> Result<PathBuf, Refusal> {
 ///
 /// Itself it is never followed: `bin/python` of a virtual environment is a link, and how Python is called by it
 /// is how it finds its packages.
-pub fn resolve_python(written: &Path, resolved: &Path, python: &Path) -> Result<PathBuf, Refusal> {
-    let pinned = pin(written, resolved, python);
+fn resolve_python(app: &AppConfig, resolved: &Path) -> Result<PathBuf, Refusal> {
+    let Some(python) = &app.python else {
+        let (name, shown) = (&app.name, resolved.display());
+        return Err(Refusal::new(format!(
+            "the release {shown} is no image, for it has no rootfs and config.json, and `python` is not set; bring in an \
+             image: `ostler restart {name} --image REFERENCE`, or name the interpreter"
+        )));
+    };
+    let pinned = pin(&app.directory, resolved, python);
     interpreter(&pinned).map_err(|refusal| as_written(refusal, python, &pinned))?;
     Ok(pinned)
 }
@@ -135,8 +144,11 @@ pub(super) fn pin(written: &Path, resolved: &Path, path: &Path) -> PathBuf {
 }
 
 /// Whether the release has a `manage.py`, as Django's projects do.
-pub fn has_manage_py(directory: &Path) -> bool {
-    let file = directory.join("manage.py");
+pub fn has_manage_py(paths: &ReleasePaths) -> bool {
+    if let Some(of) = &paths.image {
+        return image::has_file(&paths.directory, &of.directory.join("manage.py"));
+    }
+    let file = paths.directory.join("manage.py");
     at(&file);
     file.is_file()
 }
@@ -144,7 +156,14 @@ pub fn has_manage_py(directory: &Path) -> bool {
 /// A mark of the release's Python files: names of folders that hold no source are skipped, links are not followed,
 /// and of a very large tree the first 20,000 folders and files of these count: what else is written beside them, such as
 /// `__pycache__` with the first import, changes nothing. A folder that cannot be read counts as empty.
+///
+/// An image does not change: its mark is that of its description.
 pub fn fingerprint(directory: &Path) -> Fingerprint {
+    if image::is_one(directory) {
+        let described = fs::metadata(directory.join(image::CONFIG));
+        let newest = described.map_or(0, |meta| nanoseconds(meta.ctime(), meta.ctime_nsec()));
+        return Fingerprint { files: 1, newest };
+    }
     fingerprint_within(directory, FINGERPRINT_ENTRIES)
 }
 

@@ -29,7 +29,7 @@ use super::wire::Wire;
 use super::worker_process::start_interpreter;
 use super::zygote;
 use crate::config::AppConfig;
-use crate::plan::Account;
+use crate::plan::{Account, ImageRoot};
 use crate::worker::{Message, Orders, Settings, ShimMode, Surroundings, bundle};
 
 /// How long one may take to be ready, and a fork to say that it is there.
@@ -82,6 +82,7 @@ struct AtStart {
     python: PathBuf,
     account: Option<Account>,
     env: BTreeMap<String, String>,
+    image: Option<ImageRoot>,
 }
 
 /// One that is ready.
@@ -155,6 +156,7 @@ impl AtStart {
         AtStart {
             python: inspection.python.clone(),
             account: inspection.account.clone(),
+            image: inspection.image.clone(),
             env: env.map(|(name, value)| (name.clone(), value.clone())).collect(),
         }
     }

@@ -179,12 +179,13 @@ pub(super) fn launch_spec(blueprint: &Blueprint, title: String) -> LaunchSpec {
         program: blueprint.python.clone(),
         argv: vec![blueprint.python.display().to_string(), "-c".to_owned(), BOOTSTRAP.to_owned(), title],
         env: blueprint.env.clone(),
-        directory: blueprint.directory.clone(),
+        directory: blueprint.code().to_owned(),
         umask: blueprint.umask,
         limits: blueprint.limits.clone(),
         account: blueprint.account.clone(),
         log_file: blueprint.log_file.clone(),
         no_new_privs: blueprint.no_new_privileges,
+        image: blueprint.image.clone(),
         scope: None,
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn ready(app: &str, ready: u32) -> AppEvent {
 pub(crate) fn app(text: &str, state: AppState) -> AppStatus {
     AppStatus {
         zygotes: Vec::new(),
+        image: None,
         processes: Vec::new(),
         name: name(text),
         state,

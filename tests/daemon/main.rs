@@ -31,6 +31,7 @@ mod health_abuse;
 mod held;
 mod hooks;
 mod image;
+mod images;
 mod import;
 mod liars;
 mod listening;

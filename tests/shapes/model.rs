@@ -344,6 +344,7 @@ fn blueprint(app: &AppName) -> Blueprint {
         preload: ostler::plan::Preload::Nothing,
         processes: Default::default(),
         no_new_privileges: true,
+        image: None,
         hooks: Vec::new(),
         release: Fingerprint::default(),
     }

@@ -26,6 +26,7 @@ fn inspection(folder: &Path, code: &str) -> Inspection {
         env: [("A".to_owned(), "b".to_owned())].into(),
         account: None,
         umask: 0o022,
+        image: None,
     }
 }
 

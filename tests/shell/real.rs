@@ -93,6 +93,7 @@ async fn each_gunicorn_tells_its_settings() {
             env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
             account: None,
             umask: 0o022,
+            image: None,
         };
         let settings = soon(inspect(&children(), &asked)).await.unwrap();
         assert!(settings.gunicorn.starts_with(version), "{settings:?}");

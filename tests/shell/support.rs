@@ -40,6 +40,7 @@ pub(crate) fn spec(argv: &[&str]) -> LaunchSpec {
         account: None,
         log_file: None,
         no_new_privs: true,
+        image: None,
         scope: None,
     }
 }

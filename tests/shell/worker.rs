@@ -90,6 +90,7 @@ pub(crate) fn blueprint(folder: &Path, python: PathBuf, listen: Vec<Listen>) -> 
         preload: ostler::plan::Preload::Nothing,
         processes: Default::default(),
         no_new_privileges: true,
+        image: None,
         release: Fingerprint::default(),
     }
 }

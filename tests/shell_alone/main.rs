@@ -42,6 +42,7 @@ fn shell(code: &str) -> LaunchSpec {
         account: None,
         log_file: None,
         no_new_privs: true,
+        image: None,
         scope: None,
     }
 }

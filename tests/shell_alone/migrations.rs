@@ -32,6 +32,7 @@ fn opening(folder: &std::path::Path, code: &str) -> Opening {
         preload: ostler::plan::Preload::Nothing,
         processes: Default::default(),
         no_new_privileges: true,
+        image: None,
         release: Fingerprint::default(),
     };
     let migrate = Migrate {

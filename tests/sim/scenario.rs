@@ -252,6 +252,7 @@ pub(crate) fn blueprint(app: &AppName, version: u64) -> Arc<Blueprint> {
         preload: Preload::Nothing,
         processes: BTreeMap::new(),
         no_new_privileges: true,
+        image: None,
         release: Fingerprint { files: version, newest: 0 },
     })
 }

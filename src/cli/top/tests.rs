@@ -36,6 +36,7 @@ fn worker(id: u64, requests: u64) -> WorkerStatus {
 fn app(name: &str, workers: Vec<WorkerStatus>) -> AppStatus {
     let health = AppHealth { listen_queue: Some(0), listen_backlog: Some(2048), ..AppHealth::default() };
     AppStatus {
+        image: None,
         zygotes: vec![],
         processes: vec![],
         name: name.parse().unwrap(),

@@ -240,7 +240,7 @@ fn what_ostlerd_cannot_run_is_known_before_anything_is_started() {
     let told = |app: AppConfig| crate::config::cannot_run(&app).unwrap_or_default();
     says(&told(accepted("args = [\"-k\", \"eventlet\"]")), &["the worker class \"eventlet\"", "use gevent"]);
     assert_eq!(told(accepted("args = [\"-k\", \"gthread\"]")), "");
-    let with = |python: &str| AppConfig { python: python.into(), ..accepted("") };
+    let with = |python: &str| AppConfig { python: Some(python.into()), ..accepted("") };
     says(&told(with("/v/bin/pulpcore-api")), &["for example /v/bin/python", "pulpcore.app.wsgi:application"]);
     says(&told(with("/v/bin/gunicorn")), &["for example /v/bin/python", "`args`"]);
 }

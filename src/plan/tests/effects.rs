@@ -16,9 +16,10 @@ fn facts_of(app: &AppConfig) -> Facts {
     Facts {
         paths: ReleasePaths {
             directory: path(&app.directory),
-            python: path(&app.python),
+            python: path(app.python.as_ref().expect("the keys name one")),
             env_files: app.env_files.clone(),
             log_file: app.log_file.clone(),
+            image: (app.image_writable || !app.volumes.is_empty()).then(ReleaseImage::default),
         },
         account: Some(account),
         env_files: app.env_files.iter().map(|file| (path(file), vec![("A".into(), "1".into())])).collect(),

@@ -1,7 +1,7 @@
 use super::*;
 
 fn env_of(app: &AppConfig, files: &[EnvFile]) -> Result<BTreeMap<String, String>, Refusal> {
-    environment(app, Path::new("/srv/shop/releases/42/venv/bin/python"), &account("shop", 1001), files)
+    environment(app, &facts(defaults()).paths, &account("shop", 1001), files)
 }
 
 fn file(pairs: &[(&str, &str)]) -> EnvFile {
@@ -32,7 +32,8 @@ fn the_later_word_wins() {
 
 #[test]
 fn the_system_s_own_interpreter_adds_nothing_to_the_path() {
-    let env = environment(&listening(""), Path::new("/usr/bin/python3"), &account("shop", 1), &[]).unwrap();
+    let paths = ReleasePaths { python: "/usr/bin/python3".into(), ..facts(defaults()).paths };
+    let env = environment(&listening(""), &paths, &account("shop", 1), &[]).unwrap();
     assert_eq!(env["PATH"], "/usr/local/bin:/usr/bin:/bin");
 }
 

@@ -44,6 +44,25 @@ fn the_plan_and_the_sockets_count_before_the_file() {
 }
 
 #[test]
+fn a_static_folder_of_an_image_is_in_its_root_or_in_a_volume() {
+    let config = config(
+        "image = \"registry.example.com/shop\"\n\
+         static = { \"/s/\" = \"/app/static\", \"/m/\" = \"/data/media/big\", \"/d/\" = \"/data/x\", \"/r/\" = \"extra\" }\n\
+         volumes = { \"/data\" = \"/srv/data\", \"/data/media\" = \"/srv/media\" }",
+    );
+    let served = served(&config, &config.health, &BTreeMap::new());
+    let folders = &served.apps[0].static_files;
+    for (prefix, folder) in [
+        ("/s/", "/srv/shop/current/rootfs/app/static"),
+        ("/m/", "/srv/media/big"),
+        ("/d/", "/srv/data/x"),
+        ("/r/", "/srv/shop/current/extra"),
+    ] {
+        assert_eq!(folders[prefix], PathBuf::from(folder), "{prefix}");
+    }
+}
+
+#[test]
 fn what_ends_a_request_first_is_its_limit() {
     let limit = |class: &str, more: &str| {
         let settings = Settings { family: Some(class.to_owned()), gunicorn: "27.0.1".into(), ..defaults() };

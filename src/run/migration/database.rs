@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,6 +121,7 @@ pub(super) fn start(
     let spec = launch_spec(blueprint, format!("ostler: {app} [database]"));
     let scope = Alone::of(children, app, ScopePurpose::Database);
     let spec = LaunchSpec { log_file: None, scope: scope.place(), ..spec };
+    let spec = spec.with_file(Path::new(&orders.lock_file));
     let output = [(theirs.as_fd(), 1), (theirs.as_fd(), 2)];
     let (process, wire) =
         start_interpreter(children, &spec, (&bundle(), &orders.to_json()), &output).map_err(failed)?;

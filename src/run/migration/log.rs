@@ -122,15 +122,23 @@ impl Log {
     }
 }
 
+/// What `cat` does.
+const COPIES: &str = "import os\nwhile data := os.read(0, 65536):\n    os.write(1, data)";
+
 /// A process of the app's user that appends what it reads to the file.
 fn appender(
     children: &Children,
     blueprint: &Blueprint,
     file: &std::path::Path,
 ) -> io::Result<io::PipeWriter> {
+    // An image may have no cat.
+    let (program, argv) = match &blueprint.image {
+        Some(_) => (blueprint.python.clone(), ["python", "-ISc", COPIES].map(str::to_owned).into()),
+        None => (PathBuf::from("/bin/cat"), vec!["cat".to_owned()]),
+    };
     let spec = LaunchSpec {
-        program: PathBuf::from("/bin/cat"),
-        argv: vec!["cat".to_owned()],
+        program,
+        argv,
         env: [("LANG".to_owned(), "C.UTF-8".to_owned())].into(),
         directory: PathBuf::from("/"),
         umask: blueprint.umask,
@@ -138,6 +146,7 @@ fn appender(
         account: blueprint.account.clone(),
         log_file: Some(file.to_owned()),
         no_new_privs: true,
+        image: blueprint.image.clone(),
         scope: Alone::of(children, &blueprint.app, ScopePurpose::Log).place(),
     };
     let (theirs, ours) = io::pipe()?;

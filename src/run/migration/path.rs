@@ -16,6 +16,10 @@ pub(super) async fn find(argv: &[String], blueprint: &Arc<Blueprint>) -> Result<
 }
 
 fn search(argv: &[String], blueprint: &Blueprint) -> Result<PathBuf, String> {
+    // What is in an image, the launcher sees.
+    if blueprint.image.is_some() {
+        return Ok(argv.first().map(PathBuf::from).unwrap_or_default());
+    }
     let Some(name) = argv.first().filter(|name| !name.is_empty()) else {
         return Err("the command is empty; write for example command = [\"alembic\", \"upgrade\", \"head\"]"
             .to_owned());

@@ -46,7 +46,7 @@ pub(super) async fn ask(
         }
         Ok(Err(exit)) => Err(of(format!("another process of it ended ({exit}) before it was ready"))),
         Err(_) => {
-            let stand = stand::of(&asked.process, &asked.wire.report, &blueprint.directory).await;
+            let stand = stand::of(&asked.process, &asked.wire.report, blueprint.code()).await;
             let place = stand.as_ref().map(|it| format!(": it waits in {}", it.at)).unwrap_or_default();
             let message =
                 format!("another process of it was not ready within {} s{place}", within.as_secs_f64());

@@ -72,6 +72,7 @@ fn a_release_is_pinned_with_all_that_lies_below_its_link() {
         python: shop.path("releases/42/venv/bin/python"),
         env_files: vec![shop.path("releases/42/.env"), PathBuf::from("/etc/ostler/shop.env")],
         log_file: Some(shop.path("log/shop.log")),
+        image: None,
     };
     assert_eq!(paths, expected);
     shop.link("41");
@@ -244,10 +245,11 @@ fn an_app_s_user_cannot_have_somebody_else_s_secrets_read_to_him() {
 #[test]
 fn a_project_of_django_s_is_known_by_its_manage_py() {
     let shop = Shop::new();
-    assert!(!has_manage_py(&shop.path("current")));
+    let app = shop.app("current", "current/venv/bin/python", "");
+    assert!(!has_manage_py(&resolve(&app).unwrap()));
     fs::create_dir(shop.path("current/manage.py")).unwrap();
-    assert!(!has_manage_py(&shop.path("current")), "a folder is no program");
+    assert!(!has_manage_py(&resolve(&app).unwrap()), "a folder is no program");
     fs::remove_dir(shop.path("current/manage.py")).unwrap();
     shop.file("releases/42/manage.py", "");
-    assert!(has_manage_py(&shop.path("current")));
+    assert!(has_manage_py(&resolve(&app).unwrap()));
 }

@@ -7,7 +7,7 @@ impl Shell {
     /// Has a process that boots write down where it stands; what it has written is reported.
     pub(super) fn ask_where(&self, worker: ProcessId) {
         let Some(running) = self.workers.get(&worker) else { return };
-        let (handle, directory) = (running.handle.clone(), running.blueprint.directory.clone());
+        let (handle, directory) = (running.handle.clone(), running.blueprint.code().to_owned());
         let facts = self.outbox.facts.clone();
         tokio::spawn(async move {
             if let Some(stand) = handle.stand(&directory).await {

@@ -78,7 +78,7 @@ pub struct AppFile {
     pub directory: PathBuf,
     /// The file in apps.d.
     pub file: PathBuf,
-    python: PathBuf,
+    python: Option<PathBuf>,
     entry: String,
     listen: Vec<Target>,
     user: Option<String>,
@@ -98,7 +98,7 @@ impl AppFile {
             name: name.to_owned(),
             file: root.join("apps.d").join(format!("{name}.toml")),
             directory,
-            python: Gunicorn::V27.python(),
+            python: Some(Gunicorn::V27.python()),
             entry: "app:application".to_owned(),
             listen: Vec::new(),
             user: user.map(str::to_owned),
@@ -111,13 +111,19 @@ impl AppFile {
 
     /// Served by this version of gunicorn.
     pub fn gunicorn(mut self, version: Gunicorn) -> AppFile {
-        self.python = version.python();
+        self.python = Some(version.python());
         self
     }
 
     /// Served by this interpreter.
     pub fn python(mut self, python: impl Into<PathBuf>) -> AppFile {
-        self.python = python.into();
+        self.python = Some(python.into());
+        self
+    }
+
+    /// Names no interpreter.
+    pub fn without_python(mut self) -> AppFile {
+        self.python = None;
         self
     }
 
@@ -215,11 +221,11 @@ impl AppFile {
         let env = self.env.iter().map(|(name, value)| format!("{name} = {value:?}"));
         let mut lines = vec![
             format!("directory = {:?}", self.directory),
-            format!("python = {:?}", self.python),
             format!("app = {:?}", self.entry),
             format!("args = [{}]", quoted(self.args.clone())),
             format!("env = {{ {} }}", env.collect::<Vec<_>>().join(", ")),
         ];
+        lines.extend(self.python.iter().map(|python| format!("python = {python:?}")));
         if !self.listen.is_empty() {
             lines.push(format!("listen = [{}]", quoted(self.listen.iter().map(Target::to_string).collect())));
         }
