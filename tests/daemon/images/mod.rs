@@ -3,6 +3,7 @@
 mod bad;
 mod life;
 mod sees;
+mod slim;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -32,6 +33,15 @@ fn linked(from: &Path, to: &Path) {
     assert!(status.success(), "{} cannot be linked to {}", from.display(), to.display());
 }
 
+/// gunicorn and Django, in this folder.
+fn packages(folder: &Path) {
+    fs::create_dir_all(folder).expect("the folder is ours");
+    let from = venvs().join("newest/lib/python3.13/site-packages");
+    for package in ["gunicorn", "packaging", "django", "asgiref", "sqlparse"] {
+        linked(&from.join(package), &folder.join(package));
+    }
+}
+
 /// Images in the releases' folder, as `umoci unpack` leaves them, and `current`.
 struct Images<'a> {
     site: &'a Site,
@@ -53,25 +63,27 @@ impl<'a> Images<'a> {
         self.releases.root.join("releases").join(id)
     }
 
-    /// An image with this `/app/app.py`; the first is the one that `current` leads to.
+    /// An image of Debian with this `/app/app.py`; the first is the one that `current` leads to.
     fn add(&self, id: &str, code: &str) -> PathBuf {
+        self.add_root(id, code, CONFIG, |root| {
+            linked(&debian(), root);
+            packages(&root.join("app/lib"));
+        })
+    }
+
+    /// The same of another root and another description.
+    fn add_root(&self, id: &str, code: &str, config: &str, fill: impl Fn(&Path)) -> PathBuf {
         let release = self.release(id);
         fs::create_dir(&release).expect("the folder is ours");
         readable(&release);
-        linked(&debian(), &release.join("rootfs"));
-        let lib = release.join("rootfs/app/lib");
-        fs::create_dir_all(&lib).expect("the folder is ours");
-        let packages = venvs().join("newest/lib/python3.13/site-packages");
-        for package in ["gunicorn", "packaging", "django", "asgiref", "sqlparse"] {
-            linked(&packages.join(package), &lib.join(package));
-        }
+        fill(&release.join("rootfs"));
         fs::write(release.join("rootfs/app/app.py"), code).expect("the folder is ours");
         for folder in ["tmp", "run"] {
             fs::create_dir(release.join(folder)).expect("the folder is ours");
             let everybody = fs::Permissions::from_mode(0o1777);
             fs::set_permissions(release.join(folder), everybody).expect("it is ours");
         }
-        fs::write(release.join("config.json"), CONFIG).expect("the folder is ours");
+        fs::write(release.join("config.json"), config).expect("the folder is ours");
         let current = self.releases.root.join("current");
         if !current.exists() {
             symlink(Path::new("releases").join(id), current).expect("the folder is ours");
