@@ -109,8 +109,15 @@ impl Machine {
     /// A machine with ostler's programs and unit, and the environments of the tests where they are here.
     #[track_caller]
     pub fn boot() -> Machine {
+        Machine::boot_with(&[])
+    }
+
+    /// The same with these files and folders of this machine, too.
+    #[track_caller]
+    pub fn boot_with(more: &[(PathBuf, PathBuf)]) -> Machine {
         let mut binds: Vec<(PathBuf, PathBuf)> =
             OURS.iter().map(|(from, to)| (from.into(), to.into())).collect();
+        binds.extend_from_slice(more);
         let venvs = fs::canonicalize(venvs()).unwrap_or_else(|_| venvs());
         assert!(venvs.exists(), "{} is missing: run `bash tests/venvs.sh` first", venvs.display());
         binds.push((venvs.clone(), venvs));

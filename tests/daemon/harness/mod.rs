@@ -2,6 +2,8 @@
 //! on it, the real `ostler` beside it, and a clean-up that fails the test where something is left.
 
 mod app;
+#[allow(dead_code, reason = "for the tests of images")]
+pub mod bundle;
 mod master;
 mod ostlerd;
 mod proc;

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use super::{CONFIG, Images, code, open_folder};
+use super::{Images, code, open_folder};
 use crate::harness::Site;
+use crate::harness::bundle::CONFIG;
 use crate::load::answers;
 
 #[test]
@@ -83,4 +84,23 @@ fn a_key_of_images_is_refused_for_a_release_that_is_none() {
     let app = site.app("shop").tcp().workers(1).with("app.py", &code("1"));
     app.key("volumes = { \"/data\" = \"/srv\" }").write();
     site.start_in_vain().exits(78).says(&["`volumes` is for images", "leave the key out"]);
+}
+
+#[test]
+fn a_link_in_the_place_of_tmp_leads_the_user_nowhere_that_he_could_not_go() {
+    let site = Site::new();
+    let Some(images) = Images::new(&site) else { return };
+    let hidden = site.path("hidden");
+    fs::create_dir_all(hidden.join("in")).expect("it is ours");
+    fs::set_permissions(&hidden, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("it is ours");
+    images.add("1", &code("1"));
+    let release = images.add("2", &code("2"));
+    let app = images.app().write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    fs::remove_dir(release.join("tmp")).expect("it is ours");
+    std::os::unix::fs::symlink(hidden.join("in"), release.join("tmp")).expect("it is ours");
+    let said = images.switch(&ostlerd, "2");
+    assert!(said.all().contains("tmp: Permission denied"), "{}", said.all());
+    answers(&app.target(), "1");
 }

@@ -8,39 +8,9 @@ mod slim;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use crate::harness::{AppFile, Ostlerd, Releases, Said, Site, WSGI, is_root, readable, venvs};
-
-/// What the images say of themselves.
-const CONFIG: &str = r#"{"ociVersion": "1.0.2", "root": {"path": "rootfs"}, "process": {
-    "cwd": "/app", "user": {"uid": 0, "gid": 0}, "args": ["gunicorn", "app"],
-    "env": ["PATH=/usr/local/bin:/usr/bin:/bin", "TERM=xterm", "PYTHONPATH=/app/lib", "FROM=image", "BOTH=image"]}}"#;
-
-/// Debian with its Python, as the booted tests have it.
-fn debian() -> PathBuf {
-    let folder = match std::env::var_os("OSTLER_ROOTFS") {
-        Some(folder) => folder.into(),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/rootfs"),
-    };
-    let python = folder.join("usr/bin/python3");
-    assert!(python.exists(), "{} is missing: run `bash tests/rootfs.sh` first", python.display());
-    folder
-}
-
-fn linked(from: &Path, to: &Path) {
-    let status = Command::new("cp").arg("-al").arg(from).arg(to).status().expect("cp runs");
-    assert!(status.success(), "{} cannot be linked to {}", from.display(), to.display());
-}
-
-/// gunicorn and Django, in this folder.
-fn packages(folder: &Path) {
-    fs::create_dir_all(folder).expect("the folder is ours");
-    let from = venvs().join("newest/lib/python3.13/site-packages");
-    for package in ["gunicorn", "packaging", "django", "asgiref", "sqlparse"] {
-        linked(&from.join(package), &folder.join(package));
-    }
-}
+use crate::harness::bundle::{CONFIG, debian_with, describe};
+use crate::harness::{AppFile, Ostlerd, Releases, Said, Site, WSGI, is_root};
 
 /// Images in the releases' folder, as `umoci unpack` leaves them, and `current`.
 struct Images<'a> {
@@ -65,25 +35,15 @@ impl<'a> Images<'a> {
 
     /// An image of Debian with this `/app/app.py`; the first is the one that `current` leads to.
     fn add(&self, id: &str, code: &str) -> PathBuf {
-        self.add_root(id, code, CONFIG, |root| {
-            linked(&debian(), root);
-            packages(&root.join("app/lib"));
-        })
+        self.add_root(id, CONFIG, |root| debian_with(root, code))
     }
 
     /// The same of another root and another description.
-    fn add_root(&self, id: &str, code: &str, config: &str, fill: impl Fn(&Path)) -> PathBuf {
+    fn add_root(&self, id: &str, config: &str, fill: impl Fn(&Path)) -> PathBuf {
         let release = self.release(id);
         fs::create_dir(&release).expect("the folder is ours");
-        readable(&release);
         fill(&release.join("rootfs"));
-        fs::write(release.join("rootfs/app/app.py"), code).expect("the folder is ours");
-        for folder in ["tmp", "run"] {
-            fs::create_dir(release.join(folder)).expect("the folder is ours");
-            let everybody = fs::Permissions::from_mode(0o1777);
-            fs::set_permissions(release.join(folder), everybody).expect("it is ours");
-        }
-        fs::write(release.join("config.json"), config).expect("the folder is ours");
+        describe(&release, config);
         let current = self.releases.root.join("current");
         if !current.exists() {
             symlink(Path::new("releases").join(id), current).expect("the folder is ours");

@@ -5,7 +5,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use super::{Images, code, linked, open_folder, packages};
+use super::{Images, code, open_folder};
+use crate::harness::bundle::{linked, packages};
 use crate::harness::{Site, until, venvs};
 use crate::load::{Load, answers};
 
@@ -36,7 +37,10 @@ fn an_image_of_nothing_but_python_serves_and_is_replaced() {
     let site = Site::new();
     let Some(images) = Images::new(&site) else { return };
     for id in ["1", "2"] {
-        let release = images.add_root(id, &code(id), CONFIG, python_alone);
+        let release = images.add_root(id, CONFIG, |root| {
+            python_alone(root);
+            fs::write(root.join("app/app.py"), code(id)).expect("the folder is ours");
+        });
         assert!(!release.join("rootfs/bin/sh").exists());
     }
     let data = open_folder(&site, "data");

@@ -5,6 +5,7 @@ mod databases;
 mod endurance;
 mod found;
 mod guide;
+mod images;
 mod limits;
 mod logs;
 mod machines;

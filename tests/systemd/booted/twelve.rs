@@ -2,7 +2,7 @@
 
 use crate::machine::Debian;
 
-use super::{guide, packages, stops, survival, unit};
+use super::{guide, images, packages, stops, survival, unit};
 
 macro_rules! on_debian_12 {
     ($($room:ident::$law:ident;)*) => {$(
@@ -15,6 +15,7 @@ macro_rules! on_debian_12 {
 
 on_debian_12! {
     guide::the_guide_is_true_from_the_first_line_to_the_last;
+    images::an_image_runs_as_any_release_does_whatever_happens_to_ostlerd;
     packages::a_package_comes_starts_goes_and_leaves_what_it_should;
     packages::an_upgrade_touches_no_worker_and_loses_nothing_also_where_the_new_ostlerd_cannot_take_over;
     stops::a_crash_is_no_stop_and_leaves_everything;
