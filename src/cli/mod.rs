@@ -26,6 +26,7 @@ mod pending;
 mod progress;
 mod screen;
 mod sentence;
+mod served;
 mod table;
 mod top;
 mod verbs;

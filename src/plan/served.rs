@@ -1,4 +1,4 @@
-//! What this machine serves, as somebody has to know it who configures the edge in front.
+//! What this machine serves, as somebody has to know it who configures the edge in front, or brings an app a release.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,10 @@ pub struct Served {
 pub struct ServedApp {
     /// Its name.
     pub name: AppName,
+    /// Its folder, as the file says it: the link is not resolved.
+    pub directory: PathBuf,
+    /// Whom it runs as; `None` is whoever ostlerd runs as.
+    pub user: Option<String>,
     /// Where it listens.
     pub listen: Vec<Address>,
     /// What its workers are.
@@ -94,6 +98,8 @@ fn served_app(app: &AppConfig, seen: Option<&SeenApp>) -> ServedApp {
     };
     ServedApp {
         name: app.name.clone(),
+        directory: app.directory.clone(),
+        user: app.user.clone(),
         listen,
         class,
         gunicorn: blueprint.map(|it| it.gunicorn.clone()),

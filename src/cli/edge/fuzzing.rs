@@ -54,6 +54,8 @@ fn shape(text: &str) -> Vec<String> {
 pub(super) fn served() -> Served {
     let shop = ServedApp {
         name: "shop".parse().expect("it is a name"),
+        directory: PathBuf::from("/srv/shop/current"),
+        user: Some("shop".into()),
         listen: vec!["0.0.0.0:8000".parse().expect("it is an address")],
         class: Some(WorkerClass::Gthread),
         gunicorn: Some("27.0.1".into()),

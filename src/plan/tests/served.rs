@@ -36,6 +36,10 @@ fn the_plan_and_the_sockets_count_before_the_file() {
     let served = seen(&config, settings, &["127.0.0.1:9999"]);
     assert_eq!((served.delay, served.health), (Duration::from_secs(35), vec![Address::Tcp(HEALTH_DEFAULT)]));
     let [app] = served.apps.as_slice() else { panic!("one app") };
+    assert_eq!(
+        (app.directory.as_path(), app.user.as_deref()),
+        (Path::new("/srv/shop/current"), Some("shop"))
+    );
     assert_eq!(app.listen, ["127.0.0.1:9999".parse().unwrap()]);
     assert_eq!((app.class, app.keepalive), (Some(WorkerClass::Sync), Some(Duration::from_secs(7))));
     assert_eq!((app.host.as_deref(), &app.trusts), (Some("a.b"), &trusts));
