@@ -72,6 +72,12 @@ if is_for test bench; then
     serve /usr/sbin/nginx nginx nginx
     serve /usr/sbin/haproxy haproxy haproxy
     serve /usr/sbin/keepalived keepalived keepalived
+    # Images: what pulls them, a registry, and what makes them.
+    need skopeo skopeo
+    need umoci umoci
+    need buildah buildah
+    need /usr/sbin/getcap libcap2-bin
+    serve docker-registry docker-registry docker-registry
     # A terminal for `ostler top`, and a browser for the status page: the largest of all, half a minute.
     need tmux tmux
     need /usr/bin/chromium chromium

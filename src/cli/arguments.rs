@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::commands::CommandVerb;
 use super::edge::{Cdn, Host, Peer, Program, Special};
+use super::images::Images;
 use super::import::Import;
 use super::logs::Logs;
 use super::screen::How;
@@ -65,6 +66,11 @@ pub(super) enum Verb {
     Top,
     #[command(flatten)]
     Command(CommandVerb),
+    /// List the image releases of the apps: what was pulled when, what serves, what was before
+    ///
+    /// `ostler restart APP --image REF` pulls an image and rolls it out. Everything is done with the rights of the app's user,
+    /// whom root becomes; others get exit status 77. Needs skopeo and umoci.
+    Images(Images),
     /// Wait for the rollouts that are under way, and tell how they, or the last ones, ended
     ///
     /// Exits 0 where everything that was rolled out serves, 1 where a rollout was rolled back or refused, or an app

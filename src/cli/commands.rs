@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::error::{VerbError, app_name};
+use super::images::Reference;
 use crate::control::protocol::exit;
 use crate::supervise::{Command, LONGEST_DRAIN, ScaleTo};
 
@@ -22,6 +23,9 @@ pub(super) enum CommandVerb {
         /// Have the link that `directory` leads through (`current`) lead to this release first; back where it does not serve
         #[arg(long, value_name = "DIR")]
         release: Option<PathBuf>,
+        /// Pull this image first (registry.example.com/shop:43), as `ostler images pull` does, and take its folder as --release
+        #[arg(long, value_name = "REF", conflicts_with = "release")]
+        image: Option<Reference>,
         /// Run migrations although they break the code that serves, which fails until the new one does
         #[arg(long)]
         accept_breakage: bool,
@@ -112,7 +116,7 @@ impl CommandVerb {
     /// What is asked for.
     pub(super) fn command(self) -> Result<Command, VerbError> {
         Ok(match self {
-            CommandVerb::Restart { app, release, accept_breakage } => {
+            CommandVerb::Restart { app, release, accept_breakage, image: _ } => {
                 let release = release.as_deref().map(absolute).transpose()?;
                 Command::Restart { app: app_name(&app)?, release, accept_breakage }
             }

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: `arguments`, `commands`, `entry` and `verbs` are what a person types; `client` asks ostlerd; `follow`, `live` and
 //! `progress` show a change as it goes on; `table`, `history`, `pending` and `difference` show what there is, `top` all of
-//! it at once; `edge` prints configurations of web servers, `import` reads those of gunicorn and others, `demo` shows ostler
+//! it at once; `images` brings a release from a registry; `edge` prints configurations of web servers, `import` reads those of gunicorn and others, `demo` shows ostler
 //! to somebody new.
 
 mod arguments;
@@ -19,6 +19,7 @@ mod follow;
 pub(crate) mod fuzzing;
 mod help;
 mod history;
+mod images;
 mod import;
 mod live;
 mod logs;

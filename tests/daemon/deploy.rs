@@ -179,7 +179,9 @@ fn the_key_may_do_what_it_is_for_and_nothing_else() {
         "rollback blog",
         &touch,
     ] {
-        ci.says(command).exits(64).says(&["this key may: upload ID, restart ID, rollback, status"]);
+        ci.says(command)
+            .exits(64)
+            .says(&["this key may: upload ID, restart ID, deploy-image REF, rollback, status"]);
     }
     for id in ["../0", "/etc", ".hidden", "a/b", "$(id)", "-x", &"x".repeat(65)] {
         ci.says(&format!("upload {id}")).exits(64).says(&["no name of a release"]);

@@ -5,6 +5,7 @@ mod demo;
 mod drain;
 mod edge;
 mod events;
+mod images;
 mod import;
 mod migrate;
 #[cfg(test)]
@@ -22,7 +23,7 @@ use super::commands::CommandVerb;
 use super::error::VerbError;
 use super::follow::follow;
 use super::logs;
-use super::screen::{How, complain, plain, say};
+use super::screen::{complain, plain, say};
 use crate::control::protocol::{RequestRefusal, exit};
 use crate::supervise::Command;
 
@@ -32,7 +33,8 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
     let done = match verb {
         Verb::Status { app } => status::run(&client, app.as_deref(), common.how).await,
         Verb::Top => top::run(&client, common.how.json).await,
-        Verb::Command(verb) => give(&client, verb, common.how).await,
+        Verb::Command(verb) => give(&client, verb, &common).await,
+        Verb::Images(arguments) => images::run(&client, arguments, &common).await,
         Verb::Wait { app } => wait::run(&client, app.as_deref(), common.how.json).await,
         Verb::Check { file } => check::run(&file, common.how.json),
         Verb::Import(arguments) => import::run(&arguments, common.how.json),
@@ -59,7 +61,13 @@ pub(super) async fn run(verb: Verb, common: Common) -> u8 {
 }
 
 /// Gives a command and stays with it to its end.
-async fn give(client: &Client, verb: CommandVerb, how: How) -> Result<u8, VerbError> {
+async fn give(client: &Client, mut verb: CommandVerb, common: &Common) -> Result<u8, VerbError> {
+    let how = common.how;
+    if let CommandVerb::Restart { app, release, image: image @ Some(_), .. } = &mut verb
+        && let Some(reference) = image.take()
+    {
+        *release = Some(images::before_restart(client, app, &reference, common).await?);
+    }
     let command = verb.command()?;
     match &command {
         Command::MigrationPlan { .. } | Command::MigrationHistory { .. } => {
