@@ -48,6 +48,9 @@ pub fn write(to: &Path) -> io::Result<()> {
         // Each verb has a page of its own, as `man ostler-restart`.
         for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
             page(verb, section, &man)?;
+            for nested in nested(verb) {
+                page(nested, section, &man)?;
+            }
         }
     }
     handbook(&man)
@@ -71,15 +74,39 @@ fn date() -> String {
     String::from_utf8_lossy(&said.stdout).trim().to_owned()
 }
 
-/// The verbs that take an app, and behind how many other words.
-fn verbs_of_apps(command: &Command) -> Vec<(String, usize)> {
-    let place = |verb: &Command| verb.get_positionals().position(|argument| argument.get_id() == "app");
-    command.get_subcommands().filter_map(|verb| Some((verb.get_name().to_owned(), place(verb)?))).collect()
+/// The verbs of a verb: `pull` of `images`.
+fn nested(verb: &Command) -> impl Iterator<Item = &Command> {
+    verb.get_subcommands().filter(|it| it.get_name() != "help")
+}
+
+/// A verb that takes an app.
+struct VerbOfApps {
+    /// `restart`, `images pull`
+    name: String,
+    /// Behind how many other words.
+    place: usize,
+    /// The verbs that may stand in the app's place.
+    instead: Vec<String>,
+}
+
+fn verbs_of_apps(command: &Command) -> Vec<VerbOfApps> {
+    let of = |prefix: &str, verb: &Command| {
+        let place = verb.get_positionals().position(|argument| argument.get_id() == "app")?;
+        let instead = nested(verb).map(|it| it.get_name().to_owned()).collect();
+        Some(VerbOfApps { name: format!("{prefix}{}", verb.get_name()), place, instead })
+    };
+    let mut verbs = Vec::new();
+    for verb in command.get_subcommands() {
+        verbs.extend(of("", verb));
+        verbs.extend(nested(verb).filter_map(|it| of(&format!("{} ", verb.get_name()), it)));
+    }
+    verbs
 }
 
 /// The options that take a value, with a verb or without: `--socket|-n`.
 fn options_with_values(command: &Command) -> String {
-    let all = std::iter::once(command).chain(command.get_subcommands());
+    let verbs = command.get_subcommands().flat_map(|verb| std::iter::once(verb).chain(nested(verb)));
+    let all = std::iter::once(command).chain(verbs);
     let taking = all.flat_map(Command::get_arguments).filter(|it| it.get_action().takes_values());
     let long_and_short = |it: &clap::Arg| {
         let long = it.get_long().map(|long| format!("--{long}"));
@@ -90,16 +117,22 @@ fn options_with_values(command: &Command) -> String {
 }
 
 /// The completion, which asks ostlerd for the apps' names: `ostler __apps` prints them, or nothing.
-fn with_apps(shell: Shell, text: &str, verbs: &[(String, usize)], options: &str) -> String {
+fn with_apps(shell: Shell, text: &str, verbs: &[VerbOfApps], options: &str) -> String {
     match shell {
         Shell::Bash => {
-            let places: Vec<String> =
-                verbs.iter().map(|(verb, place)| format!("{verb}) place={place} ;;")).collect();
+            let place = |VerbOfApps { name, place, instead }: &VerbOfApps| {
+                format!("'{name}') place={place} instead='{}' ;;", instead.join(" "))
+            };
+            let places: Vec<String> = verbs.iter().map(place).collect();
+            let of_verbs = |it: &VerbOfApps| it.name.contains(' ').then(|| format!("'{}'", it.name));
+            let nested: Vec<String> = verbs.iter().filter_map(of_verbs).collect();
             let (head, _) =
                 text.rsplit_once("if [[ \"${BASH_VERSINFO").expect("it registers its function last");
             format!(
                 "{head}{}",
-                BASH.replace("PLACES", &places.join("\n        ")).replace("OPTIONS", options)
+                BASH.replace("PLACES", &places.join("\n        "))
+                    .replace("NESTED", &nested.join("|"))
+                    .replace("OPTIONS", options)
             )
         }
         Shell::Zsh => {
@@ -112,9 +145,13 @@ fn with_apps(shell: Shell, text: &str, verbs: &[(String, usize)], options: &str)
             format!("{first}\n{ZSH}{rest}\n")
         }
         _ => {
-            let line = |(verb, _): &(String, usize)| {
+            let line = |VerbOfApps { name, .. }: &VerbOfApps| {
                 let names = "-f -a \"(ostler __apps 2>/dev/null)\"";
-                format!("complete -c ostler -n \"__fish_ostler_using_subcommand {verb}\" {names}\n")
+                let when = match name.split_once(' ') {
+                    Some((verb, nested)) => format!("{verb}; and __fish_seen_subcommand_from {nested}"),
+                    None => name.clone(),
+                };
+                format!("complete -c ostler -n \"__fish_ostler_using_subcommand {when}\" {names}\n")
             };
             format!("{}\n{}", text.trim_end(), verbs.iter().map(line).collect::<String>())
         }
@@ -123,13 +160,19 @@ fn with_apps(shell: Shell, text: &str, verbs: &[(String, usize)], options: &str)
 
 const BASH: &str = r#"_ostler_or_app() {
     _ostler "$@"
-    local cur=${COMP_WORDS[COMP_CWORD]} verb= place= given=0 i
+    local cur=${COMP_WORDS[COMP_CWORD]} verb= place= instead= given=0 i
     [[ $cur == -* ]] && return
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
         OPTIONS) ((i++)) ;;
         -*) ;;
-        *) if [[ $verb ]]; then ((given++)); else verb=${COMP_WORDS[i]}; fi ;;
+        *)
+            case "$verb ${COMP_WORDS[i]}" in
+            " "*) verb=${COMP_WORDS[i]} ;;
+            NESTED) verb+=" ${COMP_WORDS[i]}" ;;
+            *) ((given++)) ;;
+            esac
+            ;;
         esac
     done
     # Not behind an option that takes a value.
@@ -138,7 +181,7 @@ const BASH: &str = r#"_ostler_or_app() {
         PLACES
         *) return ;;
     esac
-    [[ $given == "$place" ]] && COMPREPLY=($(compgen -W "$(ostler __apps 2>/dev/null)" -- "$cur"))
+    [[ $given == "$place" ]] && COMPREPLY=($(compgen -W "$instead $(ostler __apps 2>/dev/null)" -- "$cur"))
 }
 
 if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then

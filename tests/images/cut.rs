@@ -28,7 +28,10 @@ impl Hanging {
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let server = TcpStream::connect(registry).expect("the registry listens");
-                let (up, down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+                let (up, down) = (
+                    client.try_clone().expect("a descriptor is free"),
+                    server.try_clone().expect("a descriptor is free"),
+                );
                 std::thread::spawn(move || pass(up, down, usize::MAX, None));
                 let told = Arc::clone(&told);
                 std::thread::spawn(move || pass(server, client, most, Some(&told)));
@@ -61,9 +64,9 @@ fn hanging() -> (Shop, Hanging, String) {
     let noise: String = (0..400_000).map(|_| fastrand::alphanumeric()).collect();
     shop.push(Image::of(&[json!([{"name": "noise", "text": noise}])]), "shop:1");
     let hanging = Hanging::before(address, shop.registry.address, 150_000);
-    let auth = fs::read_to_string(shop.site.path("home/.docker/config.json")).unwrap();
+    let auth = fs::read_to_string(shop.site.path("home/.docker/config.json")).expect("the site is ours");
     let auth = auth.replace(&shop.registry.address.to_string(), &address.to_string());
-    fs::write(shop.site.path("home/.docker/config.json"), auth).unwrap();
+    fs::write(shop.site.path("home/.docker/config.json"), auth).expect("the site is ours");
     (shop, hanging, format!("{address}/shop:1"))
 }
 

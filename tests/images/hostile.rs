@@ -21,8 +21,8 @@ impl Target {
     fn new() -> Target {
         let shop = Shop::new();
         let outside = shop.site.path("outside");
-        fs::create_dir(&outside).unwrap();
-        fs::write(outside.join("victim"), "untouched").unwrap();
+        fs::create_dir(&outside).expect("the site is ours");
+        fs::write(outside.join("victim"), "untouched").expect("the site is ours");
         shop.give("outside");
         Target { shop, outside }
     }
@@ -46,9 +46,16 @@ impl Target {
 
     #[track_caller]
     fn is_untouched(&self, name: &str) {
-        let names: Vec<_> = fs::read_dir(&self.outside).unwrap().map(|it| it.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(&self.outside)
+            .expect("root can read it")
+            .map(|it| it.expect("root can read it").file_name())
+            .collect();
         assert_eq!(names, ["victim"], "{name}");
-        assert_eq!(fs::read_to_string(self.outside.join("victim")).unwrap(), "untouched", "{name}");
+        assert_eq!(
+            fs::read_to_string(self.outside.join("victim")).expect("it is there"),
+            "untouched",
+            "{name}"
+        );
         assert!(self.shop.site.path("srv").is_dir() && self.shop.releases().is_dir(), "{name}");
         let mut find = Command::new("find");
         find.arg(self.shop.releases())

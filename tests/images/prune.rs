@@ -17,7 +17,7 @@ fn serving() -> Shop {
     let releases = Releases::new(&shop.site, Some(&shop.account.name));
     releases.add("plain", &[("app.py", WSGI)]);
     releases.link("releases/plain");
-    let file = fs::read_to_string(&shop.app.file).unwrap();
+    let file = fs::read_to_string(&shop.app.file).expect("it was written");
     let python = shop.site.path("srv/current/venv/bin/python");
     let lines: Vec<String> = file
         .lines()
@@ -27,7 +27,7 @@ fn serving() -> Shop {
             },
         )
         .collect();
-    fs::write(&shop.app.file, lines.join("\n") + "\n").unwrap();
+    fs::write(&shop.app.file, lines.join("\n") + "\n").expect("the site is ours");
     shop
 }
 
@@ -44,8 +44,8 @@ fn pull(shop: &Shop, number: u32) -> String {
     );
     let name = shop.registry.name(&format!("shop:{number}"));
     let said = asks(shop, &["images", "pull", "shop", &name]).exits(0);
-    let release = PathBuf::from(said.out.lines().last().unwrap());
-    release.file_name().unwrap().to_str().unwrap().to_owned()
+    let release = PathBuf::from(said.out.lines().last().expect("it prints the folder"));
+    release.file_name().and_then(|it| it.to_str()).expect("a release has a name").to_owned()
 }
 
 #[test]

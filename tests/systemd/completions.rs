@@ -31,12 +31,20 @@ fn bash_completes_the_names_of_apps_where_a_verb_takes_one() {
         ("ostler --socket /run/x.sock stop b", &["blog"]),
         ("ostler edge nginx ", &["blog", "shop"]),
         ("ostler logs -f -n 20 ", &["blog", "shop"]),
+        ("ostler images ", &["pull", "prune", "blog", "shop"]),
+        ("ostler images pull s", &["shop"]),
+        ("ostler images prune --config /x ", &["blog", "shop"]),
     ] {
         assert_eq!(offered(line), names, "{line}");
     }
     assert!(offered("ostler rest").contains(&"restart".to_owned()));
-    for line in ["ostler restart --release ", "ostler logs --since ", "ostler undrain ", "ostler restart --"]
-    {
+    for line in [
+        "ostler restart --release ",
+        "ostler images pull shop ",
+        "ostler logs --since ",
+        "ostler undrain ",
+        "ostler restart --",
+    ] {
         assert!(!offered(line).contains(&"shop".to_owned()), "{line}");
     }
 }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::reference::Reference;
 
 #[derive(Clone, Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(in crate::cli) struct Images {
     /// Only this app
     pub(in crate::cli) app: Option<String>,

@@ -4,6 +4,8 @@ use std::env::var_os;
 use std::ffi::{CString, OsString};
 use std::path::PathBuf;
 
+use nix::sys::prctl;
+use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Uid, User, geteuid, initgroups, setgid, setuid};
 
 use crate::cli::error::VerbError;
@@ -23,8 +25,10 @@ pub(in crate::cli) struct Person {
 
 /// For the rest of the process: root becomes the app's user, who stays who it is; nobody else may go on.
 ///
-/// The kernel lets no other process of that user look into this one from then on, and children have no terminal (`program`).
+/// No other process of that user can look into this one, and children have no terminal (`program`).
 pub(in crate::cli) fn become_user(app: &ServedApp) -> Result<Person, VerbError> {
+    // A release is for everybody to read, as the app's static files are.
+    umask(Mode::from_bits_truncate(0o022));
     let Some(name) = &app.user else { return Ok(Person::here(None)) };
     let user = account(name)?;
     match allowed(geteuid(), user.uid) {
@@ -137,7 +141,10 @@ fn drop_to(user: &User) -> nix::Result<()> {
     let name = CString::new(user.name.as_str()).expect("names of users have no zero byte");
     initgroups(&name, user.gid)?;
     setgid(user.gid)?;
-    setuid(user.uid)
+    setuid(user.uid)?;
+    // Whoever may look into a process of root's terminal could type into it. The kernel sees to that by itself, unless it was
+    // told to write cores of such processes.
+    prctl::set_dumpable(false)
 }
 
 #[cfg(test)]

@@ -21,6 +21,14 @@ const UNPACKED: u64 = 4;
 pub(super) struct Room {
     free: u64,
     floor: u64,
+    /// How many files it can still have; `None` where there is no such number.
+    files: Option<Files>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Files {
+    free: u64,
+    all: u64,
 }
 
 impl Room {
@@ -28,7 +36,8 @@ impl Room {
         let disk = statvfs(folder)?;
         let unit = disk.fragment_size();
         let (free, all) = (disk.blocks_available() * unit, disk.blocks() * unit);
-        Ok(Room { free, floor: floor(all) })
+        let files = Files { free: disk.files_available(), all: disk.files() };
+        Ok(Room { free, floor: floor(all), files: Some(files).filter(|it| it.all > 0) })
     }
 
     /// Why there is not enough for an image of which so much has to be downloaded.
@@ -53,6 +62,13 @@ impl Room {
 
     /// Why nothing may be written any more.
     pub(super) fn is_above_floor(self) -> Result<(), VerbError> {
+        if let Some(Files { free, all }) = self.files.filter(|it| it.free < it.all / 20) {
+            let why = format!(
+                "the image had more files than the disk has room for: {free} of {all} are left, and a twentieth stays free, so it was \
+                 ended and nothing of it is kept"
+            );
+            return Err(VerbError::said(exit::FAILED, why));
+        }
         if self.free > self.floor {
             return Ok(());
         }
@@ -96,12 +112,19 @@ mod tests {
     }
 
     #[test]
+    fn a_twentieth_of_the_files_stays_free() {
+        let room = |free, all| Room { free: 1000, floor: 500, files: Some(Files { free, all }) };
+        assert!(room(50, 1000).is_above_floor().is_ok());
+        assert!(room(49, 1000).is_above_floor().is_err());
+    }
+
+    #[test]
     fn an_image_needs_its_download_and_four_times_its_layers() {
-        let room = Room { free: 1000, floor: 500 };
+        let room = Room { free: 1000, floor: 500, files: None };
         assert!(room.suffices(&parts(100), 100).is_ok());
         assert!(room.suffices(&parts(100), 101).is_err());
         assert!(room.suffices(&parts(126), 0).is_err());
         assert!(room.suffices(&parts(u64::MAX), u64::MAX).is_err(), "a registry may say any size");
-        assert!(Room { free: 499, floor: 500 }.suffices(&parts(0), 1).is_err());
+        assert!(Room { free: 499, floor: 500, files: None }.suffices(&parts(0), 1).is_err());
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{self, SigHandler, Signal};
 use nix::unistd::geteuid;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal as unix_signal};
 
 use crate::cli::arguments::Common;
 use crate::cli::client::Client;
@@ -41,6 +41,11 @@ pub(super) async fn before_restart(
 ) -> Result<PathBuf, VerbError> {
     let apps = Apps { client, common, config: None };
     let (release, _) = apps.pulled(app, reference).await?;
+    // The rollout is ostlerd's: what ends this command ends nothing of it.
+    for ends in [Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: it is no handler that is put in place.
+        unsafe { signal::signal(ends, SigHandler::SigDfl) }.map_err(std::io::Error::from)?;
+    }
     Ok(release)
 }
 
@@ -193,8 +198,8 @@ impl Apps<'_> {
 
 /// The error of who is interrupted, or whose connection is lost.
 async fn interrupted() -> Result<VerbError, VerbError> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut hung_up = signal(SignalKind::hangup())?;
+    let mut terminated = unix_signal(SignalKind::terminate())?;
+    let mut hung_up = unix_signal(SignalKind::hangup())?;
     let status = tokio::select! {
         interrupted = tokio::signal::ctrl_c() => {
             interrupted?;
