@@ -143,6 +143,12 @@ fn an_unpacking_is_modest_and_cut_leaves_nothing() {
     assert!(!String::from_utf8_lossy(&environment).contains("of-root"), "root's environment stays root's");
     let user = nix::unistd::User::from_name(&shop.account.name).unwrap().unwrap();
     assert_eq!(fs::metadata(format!("/proc/{umoci}")).unwrap().uid(), user.uid.as_raw());
+    // It was root: it is the user now, and yet no other process of that user can look into it.
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let ids = status.lines().find(|line| line.starts_with("Uid:")).unwrap();
+    let all = |uid: u32| format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}");
+    assert_eq!(ids, all(user.uid.as_raw()));
+    assert_eq!(fs::metadata(format!("/proc/{}/fd", child.id())).unwrap().uid(), 0);
     kill(child.id() as i32, Signal::SIGINT);
     Said::from_child(child).exits(130);
     shop.has_nothing();

@@ -145,3 +145,34 @@ fn the_user_itself_may_pull_and_another_may_not() {
     shop.has_nothing();
     by(&shop.account.name).exits(0).says(&["pulled in"]);
 }
+
+#[test]
+fn the_images_of_every_app_are_listed_each_as_its_own_user() {
+    if !only_root("a list of several users' images") {
+        return;
+    }
+    let shop = Shop::new();
+    shop.push(Image::of(&[]), "shop:1");
+    let release = shop.pulled("shop:1");
+    let mut blog = shop.site.app("blog").tcp().user(Some("nobody"));
+    blog.directory = shop.site.path("blog/current");
+    fs::create_dir(shop.site.path("blog")).unwrap();
+    blog.write();
+    shop.site.app("plain").tcp().user(Some("nobody")).write();
+    // Root does not read what the app's user cannot.
+    let secret = shop.site.path("secret");
+    fs::write(&secret, r#"{"reference": "secret", "digest": "", "architecture": "", "pulled": ""}"#).unwrap();
+    fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let other = shop.releases().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::hard_link(&secret, other.join("ostler-image.json")).unwrap();
+    let listed = shop.says(&["images", "--json"]).exits(0);
+    assert!(!listed.all().contains("secret"), "{listed}");
+    let listed: Value = serde_json::from_str(&listed.out).unwrap();
+    let apps = listed["apps"].as_array().unwrap();
+    let of = |name: &str| apps.iter().find(|it| it["app"] == name).map(|it| &it["images"]);
+    assert_eq!(of("blog").and_then(Value::as_array).map(Vec::len), Some(0), "{listed}");
+    let id = release.file_name().unwrap().to_str().unwrap();
+    assert_eq!(of("shop").map(|it| it[0]["id"].as_str() == Some(id)), Some(true), "{listed}");
+    assert!(of("plain").is_none(), "it has no link that could lead to a release: {listed}");
+}

@@ -16,6 +16,9 @@ const PACKAGES: [&str; 2] = ["site-packages", "dist-packages"];
 /// Where libraries are, below a prefix; Debian has what pip installs in a prefix of its own.
 const LIBRARIES: [&str; 3] = ["lib", "lib64", "local/lib"];
 
+/// Where programs are if the image does not say.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// umoci's file is some kilobytes long.
 const LONGEST: u64 = 4 << 20;
 
@@ -34,7 +37,7 @@ struct Process {
 pub(super) fn look(bundle: &Path) -> io::Result<Result<(), String>> {
     let file = io::Read::take(File::open(bundle.join("config.json"))?, LONGEST);
     let config: Config = serde_json::from_reader(file)?;
-    let path = config.process.env.iter().find_map(|it| it.strip_prefix("PATH=")).unwrap_or_default();
+    let path = config.process.env.iter().find_map(|it| it.strip_prefix("PATH=")).unwrap_or(PATH);
     let root: OwnedFd = File::open(bundle.join("rootfs"))?.into();
     let folders = || path.split(':').map(Path::new).filter(|it| it.is_absolute());
     let with_python: Vec<&Path> = folders().filter(|folder| has_python(&root, folder)).collect();
@@ -120,6 +123,15 @@ mod tests {
         program(&two, "usr/bin/python3");
         folder(&two, "usr/local/lib/python3.11/dist-packages/gunicorn");
         assert_eq!(look(two.path()).unwrap(), Ok(()));
+    }
+
+    #[test]
+    fn an_image_that_says_no_path_has_the_usual_one() {
+        let image = bundle("/nowhere");
+        fs::write(image.path().join("config.json"), r#"{"process": {"env": []}}"#).unwrap();
+        program(&image, "usr/local/bin/python3");
+        folder(&image, "usr/local/lib/python3.12/site-packages/gunicorn");
+        assert_eq!(look(image.path()).unwrap(), Ok(()));
     }
 
     #[test]
