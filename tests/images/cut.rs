@@ -139,6 +139,8 @@ fn an_unpacking_is_modest_and_cut_leaves_nothing() {
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let (session, terminal, nice) = (fields[3], fields[4], fields[16]);
     assert_eq!((session, terminal, nice), (umoci.to_string().as_str(), "0", "10"), "{stat}");
+    let disk = Said::of(std::process::Command::new("ionice").args(["-p", &umoci.to_string()])).exits(0);
+    assert_eq!(disk.out.trim(), "best-effort: prio 7");
     let environment = fs::read(format!("/proc/{umoci}/environ")).unwrap();
     assert!(!String::from_utf8_lossy(&environment).contains("of-root"), "root's environment stays root's");
     let user = nix::unistd::User::from_name(&shop.account.name).unwrap().unwrap();

@@ -98,6 +98,27 @@ fn of_a_list_the_image_for_this_machine_is_taken_and_otherwise_both_are_named() 
 }
 
 #[test]
+fn an_image_in_dockers_own_format_is_as_good_and_named_by_the_registrys_digest() {
+    if !only_root("an image in Docker's format") {
+        return;
+    }
+    let shop = Shop::new();
+    let layout = Image::of(&[json!([{"name": "new", "text": "2"}])]).make(&shop.site, "docker");
+    let digest = shop.site.path("digest");
+    let how = ["--format", "v2s2", "--digestfile", digest.to_str().unwrap()];
+    shop.registry.push_as(&layout, "shop:docker", &how);
+    let digest = fs::read_to_string(digest).unwrap();
+    let release = shop.pulled("shop:docker");
+    let record = fs::read_to_string(release.join("ostler-image.json")).unwrap();
+    let record: Value = serde_json::from_str(&record).unwrap();
+    assert_eq!(record["digest"], digest.trim());
+    assert_eq!(fs::read_to_string(release.join("rootfs/new")).unwrap(), "2");
+    shop.pull(&format!("shop@{}", digest.trim())).exits(0).says(&["is here already"]);
+    let kept = fs::read_dir(shop.releases().join(".images/blobs/sha256")).unwrap().count();
+    assert_eq!(kept, 4, "two layers, a configuration and a manifest");
+}
+
+#[test]
 fn json_has_a_line_for_each_step() {
     if !only_root("a pull") {
         return;

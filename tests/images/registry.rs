@@ -72,8 +72,13 @@ impl Registry {
 
     /// Puts what is in an OCI layout there.
     pub fn push(&self, layout: &Path, image: &str) {
+        self.push_as(layout, image, &["--all"]);
+    }
+
+    /// The same with more words for skopeo.
+    pub fn push_as(&self, layout: &Path, image: &str, how: &[&str]) {
         let mut skopeo = Command::new("skopeo");
-        skopeo.args(["copy", "--all", "--quiet", "--dest-creds", &format!("{USER}:{PASSWORD}")]);
+        skopeo.arg("copy").args(how).args(["--quiet", "--dest-creds", &format!("{USER}:{PASSWORD}")]);
         skopeo.arg(format!("oci:{}:it", layout.display())).arg(format!("docker://{}", self.name(image)));
         Said::of(skopeo.env("SSL_CERT_FILE", self.certificate())).exits(0);
     }
