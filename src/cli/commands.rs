@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::error::{VerbError, app_name};
-use super::images::Reference;
+use crate::config::Reference;
 use crate::control::protocol::exit;
 use crate::supervise::{Command, LONGEST_DRAIN, ScaleTo};
 

@@ -19,6 +19,7 @@ use super::migrate::{self, MigrateConfig};
 use super::probe::PROBE;
 use super::probe::ProbeConfig;
 use super::processes::{self, ProcessConfig};
+use super::reference::Reference;
 use super::rollout::ROLLOUT;
 use super::rollout::RolloutPolicy;
 use super::types::{Address, AppName};
@@ -85,10 +86,10 @@ keys! {
         log_file: Option<PathBuf> = AbsolutePath,
             [unset "the journal, under the app's name (`journalctl -t NAME`); without a journal, ostlerd's standard error"],
             "\"/var/log/shop.log\"", Rollout;
-        /// the app's releases are images, of this repository or tag. See
-        /// [ostler-deploy(7)](ostler-deploy.7.md#images). `user`, `env` and `env_files` count as they always do, and come
+        /// the app's releases are images: `ostler restart APP --image REF` brings one in. This one is pulled on a machine that has
+        /// none yet, where nothing is at `directory`. See [ostler-deploy(7)](ostler-deploy.7.md#images). `user`, `env` and `env_files` count as they always do, and come
         /// after what the image says; `log_file` and `python` are paths in the image
-        image: Option<String> = ParsedText(images::reference), [unset "each release is a folder as it is"],
+        image: Option<Reference> = ParsedText(images::reference), [unset "each release is a folder as it is"],
             "\"registry.example.com/shop:43\"", Nothing;
         /// folders and files of the machine that an image's processes see, by the paths under which they do:
         /// `{ "/data" = "/srv/shop/data" }`; `"/srv/shop/data:ro"` for reading alone. The app's user has to be allowed what it

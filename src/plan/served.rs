@@ -36,6 +36,9 @@ pub struct ServedApp {
     pub name: AppName,
     /// Its folder, as the file says it: the link is not resolved.
     pub directory: PathBuf,
+    /// Whether processes of an image may write into it.
+    #[serde(default)]
+    pub image_writable: bool,
     /// Whom it runs as; `None` is whoever ostlerd runs as.
     pub user: Option<String>,
     /// Where it listens.
@@ -99,6 +102,7 @@ fn served_app(app: &AppConfig, seen: Option<&SeenApp>) -> ServedApp {
     ServedApp {
         name: app.name.clone(),
         directory: app.directory.clone(),
+        image_writable: app.image_writable,
         user: app.user.clone(),
         listen,
         class,

@@ -1,8 +1,8 @@
 //! The shell: processes, sockets, time. What follows from what happens is decided in `supervise`; here it is only found out and
 //! carried out. Left here: whether systemd ends or restarts ostlerd (`jobs`).
 //!
-//! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare` and
-//! `release_files` (an app looked at, by `files`), `link` (release links). Then the mechanisms: `worker_process`, `wire`, `credentials`
+//! Read in this order: `arguments`, `daemon` (from start to end), `driver` (the loop), `shell` (actions done), `prepare`,
+//! `first_image`, `release_files` and `image` (an app looked at, by `files`), `link` (release links). Then the mechanisms: `worker_process`, `wire`, `credentials`
 //! and `boot_report` (what is received from one), `hook_host`, `inspect` and `warm`; `children` (how a process is started, by
 //! `launch_spec` and `launch`), `process`, `reaper`, `scope`; `journal`, `listeners`, `scoreboard` and `board_file`, `signals`, `jobs`,
 //! `notify`. A configuration that changes: `watch` and `watched`, `inspected`, `releases`.
@@ -24,6 +24,7 @@ pub mod driver;
 mod environ;
 pub mod exec_stop_post;
 mod files;
+mod first_image;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod fuzzing;
 pub mod handover;

@@ -10,7 +10,7 @@ use super::inspect::Inspection;
 use super::inspected::{InspectedApp, InspectedApps, InspectedConfig, InspectionRecord};
 use super::inspection_error::InspectionError;
 use super::warm::Interpreters;
-use super::{files, identity, log_file, machine, release_files};
+use super::{files, first_image, identity, log_file, machine, release_files};
 use crate::config::{self, AppConfig, AppName, Config, Edge, Problems};
 use crate::plan::{self, Account, AppPlan, EnvFile, Facts, Fingerprint, Refusal, ReleasePaths};
 use crate::worker::Settings;
@@ -18,11 +18,27 @@ use crate::worker::Settings;
 /// Reads the configuration and prepares one app of it, from the release that is there now.
 pub(super) async fn one(children: &Children, file: &Path, name: &AppName) -> Result<InspectedApp, Refusal> {
     let config = read_apart(file).await?;
-    let Some(app) = config.apps.get(name) else {
-        let reason = format!("{name} is no longer in the configuration; `ostler reload` removes it");
-        return Err(Refusal::new(reason));
-    };
+    Ok(app_of(&Interpreters::fresh(children), named(&config, name)?, None, &config.edge).await?)
+}
+
+/// The same, for an app that is to run: if it has no release yet, its image is pulled.
+pub(super) async fn one_to_run(
+    children: &Children,
+    file: &Path,
+    name: &AppName,
+) -> Result<InspectedApp, Refusal> {
+    let config = read_apart(file).await?;
+    let app = named(&config, name)?;
+    if apart(app, files::FEW, |app| Ok(first_image::is_missing(app))).await? {
+        first_image::pull(children, file, app).await?;
+    }
     Ok(app_of(&Interpreters::fresh(children), app, None, &config.edge).await?)
+}
+
+fn named<'a>(config: &'a Config, name: &AppName) -> Result<&'a AppConfig, Refusal> {
+    config.apps.get(name).ok_or_else(|| {
+        Refusal::new(format!("{name} is no longer in the configuration; `ostler reload` removes it"))
+    })
 }
 
 /// Reads the configuration and prepares every app of it; one that cannot be refuses them all, but where its files hang, or it is
@@ -165,6 +181,9 @@ async fn apart<T: Send + 'static>(
 }
 
 fn resolve(app: &AppConfig) -> Result<ReleasePaths, InspectionError> {
+    if first_image::is_missing(app) {
+        return Err(InspectionError::Held(first_image::awaited(app)));
+    }
     Ok(release_files::resolve(app)?)
 }
 

@@ -84,33 +84,48 @@ impl Image {
     }
 }
 
-/// An image that buildah makes of these folders, a layer for each.
-pub fn built(site: &Site, name: &str, folders: &[PathBuf]) -> PathBuf {
-    let store = site.path("buildah");
-    let buildah = |arguments: &[&str]| {
+/// What buildah builds images in.
+pub struct Buildah {
+    store: PathBuf,
+}
+
+impl Buildah {
+    pub fn of(site: &Site) -> Buildah {
+        Buildah { store: site.path("buildah") }
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
         let mut buildah = Command::new("buildah");
-        buildah
-            .args(["--storage-driver", "vfs", "--root"])
-            .arg(&store)
-            .arg("--runroot")
-            .arg(store.join("run"));
+        buildah.args(["--storage-driver", "vfs", "--root"]).arg(&self.store);
+        buildah.arg("--runroot").arg(self.store.join("run"));
         let said = Said::of(buildah.args(arguments).stdin(Stdio::null())).exits(0);
         said.out.trim().to_owned()
-    };
+    }
+
+    /// The image `to` of `base` and this folder; more words are of `buildah config`.
+    pub fn layer(&self, base: &str, folder: &Path, config: &[&str], to: &str) {
+        let container = self.run(&["from", "--pull-never", base]);
+        self.run(&["add", "--quiet", &container, &folder.display().to_string(), "/"]);
+        let path = ["--env", "PATH=/usr/local/bin:/usr/bin", "--workingdir", "/app", "--cmd", "gunicorn app"];
+        self.run(&[&["config"], &path[..], config, &[&container]].concat());
+        self.run(&["commit", "--quiet", "--timestamp", "1000", &container, to]);
+        self.run(&["rm", &container]);
+    }
+}
+
+/// An image that buildah makes of these folders, a layer for each.
+pub fn built(site: &Site, name: &str, folders: &[PathBuf]) -> PathBuf {
+    let buildah = Buildah::of(site);
     let layout = site.path(&format!("layouts-{name}"));
     let mut base = "scratch".to_owned();
     for (number, folder) in folders.iter().enumerate() {
-        let container = buildah(&["from", "--pull-never", &base]);
-        buildah(&["add", "--quiet", &container, &folder.display().to_string(), "/"]);
-        let path = "PATH=/usr/local/bin:/usr/bin";
-        buildah(&["config", "--env", path, "--workingdir", "/app", "--cmd", "gunicorn app", &container]);
-        base = format!("{name}-{number}");
+        let next = format!("{name}-{number}");
         let to = match number + 1 == folders.len() {
             true => format!("oci:{}:it", layout.display()),
-            false => base.clone(),
+            false => next.clone(),
         };
-        buildah(&["commit", "--quiet", "--timestamp", "1000", &container, &to]);
-        buildah(&["rm", &container]);
+        buildah.layer(&base, folder, &[], &to);
+        base = next;
     }
     layout
 }

@@ -21,4 +21,5 @@ mod prune;
 mod pull;
 mod refused;
 mod registry;
+mod serves;
 mod shop;

@@ -91,6 +91,15 @@ impl Shop {
         self.give("home");
     }
 
+    /// Its file, with an image and without an interpreter.
+    pub fn of_image(&self, image: &str) {
+        let line = format!("image = \"{}\"", self.registry.name(image));
+        let file = fs::read_to_string(&self.app.file).expect("it was written");
+        let lines: Vec<&str> =
+            file.lines().filter(|it| !it.starts_with("python") && !it.starts_with("image")).collect();
+        fs::write(&self.app.file, format!("{line}\n{}\n", lines.join("\n"))).expect("the site is ours");
+    }
+
     /// Makes it the user's own.
     pub fn give(&self, folder: &str) {
         let mut chown = Command::new("chown");

@@ -141,6 +141,7 @@ fn every_command_of_ostlers_in_the_documents_is_one_that_it_takes() {
                 "N" => "3".to_owned(),
                 "DURATION" => "10m".to_owned(),
                 "PROGRAM" => "nginx".to_owned(),
+                "REF" => "registry.example.com/shop:43".to_owned(),
                 _ => word,
             })
             .collect();

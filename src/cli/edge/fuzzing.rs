@@ -53,6 +53,7 @@ fn shape(text: &str) -> Vec<String> {
 /// What one machine serves, with plain names.
 pub(super) fn served() -> Served {
     let shop = ServedApp {
+        image_writable: false,
         name: "shop".parse().expect("it is a name"),
         directory: PathBuf::from("/srv/shop/current"),
         user: Some("shop".into()),

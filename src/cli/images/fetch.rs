@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::layout::Layout;
 use super::person::Person;
 use super::program::Program;
-use super::reference::Reference;
 use super::resolve::{Image, failed};
 use super::room;
 use super::steps::{Step, Steps};
 use crate::cli::error::VerbError;
+use crate::config::Reference;
 use crate::control::protocol::exit;
 
 /// A download of which nothing comes for so long is ended.

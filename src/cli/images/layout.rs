@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::manifest::Parts;
-use super::reference::Digest;
 use super::remove;
+use crate::config::Digest;
 
 const FOLDER: &str = ".images";
 

@@ -1,8 +1,7 @@
 //! What a registry says an image is made of, read: one image's manifest, or a list of them by platform.
 
+use crate::config::Digest;
 use serde::Deserialize;
-
-use super::reference::Digest;
 
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq)]

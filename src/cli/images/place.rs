@@ -23,6 +23,8 @@ pub(in crate::cli) struct Place {
     pub(in crate::cli) releases: PathBuf,
     /// The release that the link leads to.
     pub(super) leads_to: Option<PathBuf>,
+    /// Whether a file that is equal in two releases is one file: not if one release may write into it.
+    pub(super) shares: bool,
 }
 
 impl Place {
@@ -32,11 +34,17 @@ impl Place {
         let beside = link.parent().unwrap_or(Path::new("/"));
         let Ok(text) = fs::read_link(&link) else {
             let releases = resolved(beside)?.join(RELEASES);
-            return Ok(Place { link, releases, leads_to: None });
+            return Ok(Place { link, releases, leads_to: None, shares: true });
         };
         let target = beside.join(text);
         let folder = target.parent().unwrap_or(Path::new("/"));
-        Ok(Place { releases: resolved(folder)?, leads_to: fs::canonicalize(&target).ok(), link })
+        let leads_to = fs::canonicalize(&target).ok();
+        Ok(Place { releases: resolved(folder)?, leads_to, link, shares: true })
+    }
+
+    /// The same, with releases that share files or do not.
+    pub(in crate::cli) fn sharing(self, shares: bool) -> Place {
+        Place { shares, ..self }
     }
 
     /// Makes the folder of releases if it is not there.

@@ -14,7 +14,6 @@ use super::program;
 use super::prune::{InUse, prune_locked};
 use super::python;
 use super::record::{self, Record};
-use super::reference::Reference;
 use super::resolve::{Image, resolve};
 use super::room::Room;
 use super::rootfs;
@@ -24,6 +23,7 @@ use super::steps::{Step, Steps};
 use super::unpack::unpack;
 use crate::cli::error::VerbError;
 use crate::cli::screen::one_line;
+use crate::config::Reference;
 use crate::control::protocol::exit;
 
 /// Pulls it and gives the release's folder, which is whole. Without `used` nothing is removed: nobody knows what runs.
@@ -102,7 +102,7 @@ async fn new(
         .await
         .map_err(failed)?
         .map_err(|why| VerbError::said(exit::FAILED, format!("{reference}: {why}")))?;
-    if let Some(earlier) = earlier {
+    if let Some(earlier) = earlier.filter(|_| place.shares) {
         let shared = share(&bundle.join("rootfs"), &earlier.folder.join("rootfs"), &staging.spare())
             .await
             .map_err(failed)?;

@@ -37,7 +37,8 @@ struct Process {
 pub(super) fn look(bundle: &Path) -> io::Result<Result<(), String>> {
     let file = io::Read::take(File::open(bundle.join("config.json"))?, LONGEST);
     let config: Config = serde_json::from_reader(file)?;
-    let path = config.process.env.iter().find_map(|it| it.strip_prefix("PATH=")).unwrap_or(PATH);
+    let env = |name: &str| config.process.env.iter().find_map(|it| it.strip_prefix(name));
+    let path = env("PATH=").unwrap_or(PATH);
     let root: OwnedFd = File::open(bundle.join("rootfs"))?.into();
     let folders = || path.split(':').map(Path::new).filter(|it| it.is_absolute());
     let with_python: Vec<&Path> = folders().filter(|folder| has_python(&root, folder)).collect();
@@ -45,7 +46,10 @@ pub(super) fn look(bundle: &Path) -> io::Result<Result<(), String>> {
         return Ok(Err(format!("the image has no python in its PATH ({path:.300}), so it can run no app")));
     }
     let prefixes: Vec<PathBuf> = with_python.iter().filter_map(|it| Some(it.parent()?.to_owned())).collect();
-    if prefixes.iter().any(|prefix| has_gunicorn(&root, prefix)) {
+    let named = env("PYTHONPATH=").unwrap_or_default().split(':').map(Path::new);
+    let is_named =
+        named.filter(|it| it.is_absolute()).any(|folder| is_package(&root, &folder.join("gunicorn")));
+    if is_named || prefixes.iter().any(|prefix| has_gunicorn(&root, prefix)) {
         return Ok(Ok(()));
     }
     let looked: Vec<String> =
@@ -71,11 +75,13 @@ fn has_gunicorn(root: &OwnedFd, prefix: &Path) -> bool {
         let library = prefix.join(library);
         pythons_of(root, &library).iter().any(|python| {
             let packages = PACKAGES.iter().map(|packages| library.join(python).join(packages));
-            packages
-                .map(|it| it.join("gunicorn"))
-                .any(|it| within(root, &it, OFlags::PATH | OFlags::DIRECTORY).is_ok())
+            packages.map(|it| it.join("gunicorn")).any(|it| is_package(root, &it))
         })
     })
+}
+
+fn is_package(root: &OwnedFd, folder: &Path) -> bool {
+    within(root, folder, OFlags::PATH | OFlags::DIRECTORY).is_ok()
 }
 
 /// `python3.12` and the like.

@@ -5,10 +5,10 @@ use serde::Deserialize;
 use super::manifest::{self, Manifest, Parts, Platform};
 use super::person::Person;
 use super::program::{Ended, Program};
-use super::reference::{Digest, Reference};
 use super::words::{self, Kind};
 use crate::cli::error::VerbError;
 use crate::cli::screen::one_line;
+use crate::config::{Digest, Reference};
 use crate::control::protocol::exit;
 use std::time::Duration;
 
@@ -105,7 +105,7 @@ impl Asking<'_> {
         let silent = || {
             VerbError::said(
                 exit::TRY_AGAIN,
-                format!("{} has not answered for {}s", self.reference.registry, PATIENCE.as_secs()),
+                format!("{} has not answered for {}s", self.reference.registry(), PATIENCE.as_secs()),
             )
         };
         let ended = tokio::time::timeout(PATIENCE, run).await.map_err(|_| silent())??;
@@ -128,7 +128,7 @@ struct NamedPlatform {
 
 /// Why skopeo failed, in words for who has typed the reference.
 pub(super) fn failed(reference: &Reference, person: &Person, stderr: &str) -> VerbError {
-    let (said, registry) = (words::last_words(stderr), &reference.registry);
+    let (said, registry) = (words::last_words(stderr), reference.registry());
     let kind = words::kind(&said);
     let text = match kind {
         Kind::Unknown => format!("the registry has no {reference}: {said}"),

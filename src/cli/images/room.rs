@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn parts(size: u64) -> Parts {
-        let digest = super::super::reference::Digest::parse(&format!("sha256:{}", "a".repeat(64))).unwrap();
+        let digest = crate::config::Digest::parse(&format!("sha256:{}", "a".repeat(64))).unwrap();
         Parts { layers: vec![super::super::manifest::Blob { digest, size }] }
     }
 

@@ -86,17 +86,20 @@ impl Step<'_> {
             Step::Downloaded { seconds: took, .. } => format!("downloaded in {}", seconds(*took)),
             Step::Unpacking => "unpacks".to_owned(),
             Step::Unpacked { seconds: took } => format!("unpacked in {}", seconds(*took)),
-            Step::Cleaned { special, bits } => format!(
-                "removed from it: set-user-id and set-group-id bits of {}, {}",
-                counted(*bits, "file"),
-                counted(*special, "special file")
-            ),
+            Step::Cleaned { special, bits } => {
+                let bits = (*bits > 0)
+                    .then(|| format!("set-user-id and set-group-id bits of {}", counted(*bits, "file")));
+                let special = (*special > 0).then(|| counted(*special, "special file"));
+                let removed: Vec<String> = bits.into_iter().chain(special).collect();
+                format!("removed from the image: {}", removed.join(", "))
+            }
             Step::Shared { files, bytes: size, with } => {
                 format!("shares {} ({}) with {with}", counted(*files, "file"), bytes(*size))
             }
             Step::Pulled { release, seconds: took, .. } => {
                 format!("pulled in {} into {}", seconds(*took), release.display())
             }
+            Step::Pruned { removed: [], .. } => "no release is too old to keep".to_owned(),
             Step::Pruned { removed, bytes: size } => {
                 format!(
                     "removed {} ({}), which frees {}",

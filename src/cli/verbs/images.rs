@@ -13,10 +13,11 @@ use crate::cli::client::Client;
 use crate::cli::config_file;
 use crate::cli::error::VerbError;
 use crate::cli::images::{
-    Images, ImagesVerb, InUse, Listed, Place, Reference, Step, Steps, become_user, list, prune, pull, table,
+    Images, ImagesVerb, InUse, Listed, Place, Step, Steps, become_user, list, prune, pull, table,
 };
 use crate::cli::screen::{Screen, say};
 use crate::cli::served;
+use crate::config::Reference;
 use crate::control::protocol::{exit, no_such_app};
 use crate::plan::{self, ServedApp};
 
@@ -84,7 +85,7 @@ impl Apps<'_> {
     async fn pulled(&self, app: &str, reference: &Reference) -> Result<(PathBuf, Place), VerbError> {
         let app = self.one(app).await?;
         let person = become_user(&app)?;
-        let place = Place::of(&app.directory)?;
+        let place = Place::of(&app.directory)?.sharing(!app.image_writable);
         let used = self.used().await.ok();
         let steps = Steps::new(self.common.how);
         let release = tokio::select! {

@@ -20,7 +20,7 @@ impl Shell {
         let (children, file) = (self.children.clone(), self.config_file.clone());
         let inbox = self.outbox.inbox.clone();
         tokio::spawn(async move {
-            let looked = Box::new(prepare::one(&children, &file, &app).await);
+            let looked = Box::new(prepare::one_to_run(&children, &file, &app).await);
             let _ = inbox.send(Inbound::Prepared { app, looked, done: AllDone::new() });
         });
     }

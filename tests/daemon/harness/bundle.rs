@@ -14,7 +14,7 @@ pub const CONFIG: &str = r#"{"ociVersion": "1.0.2", "root": {"path": "rootfs"}, 
     "env": ["PATH=/usr/local/bin:/usr/bin:/bin", "TERM=xterm", "PYTHONPATH=/app/lib", "FROM=image", "BOTH=image"]}}"#;
 
 /// Debian with its Python.
-fn debian() -> PathBuf {
+pub fn debian() -> PathBuf {
     let folder = match std::env::var_os("OSTLER_ROOTFS") {
         Some(folder) => folder.into(),
         None => Path::new(env!("CARGO_MANIFEST_DIR")).join("target/rootfs"),

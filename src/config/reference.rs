@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// A registry's longest name of an image.
 const LONGEST: usize = 255;
 
@@ -10,10 +12,11 @@ const LONGEST: usize = 255;
 const LONGEST_TAG: usize = 128;
 
 /// The name of an image in a registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cli) struct Reference {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Reference {
     /// `registry.example.com:5000`
-    pub(super) registry: String,
+    registry: String,
     /// `shop/web`
     repository: String,
     tag: Option<String>,
@@ -22,26 +25,28 @@ pub(in crate::cli) struct Reference {
 
 /// `sha256:` and 64 digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Digest(String);
+pub struct Digest(String);
 
 impl Digest {
-    pub(super) fn parse(text: &str) -> Option<Digest> {
+    /// It, if it is one.
+    pub fn parse(text: &str) -> Option<Digest> {
         let digits = text.strip_prefix("sha256:")?;
         let good = digits.len() == 64 && digits.bytes().all(|it| matches!(it, b'0'..=b'9' | b'a'..=b'f'));
         good.then(|| Digest(text.to_owned()))
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
     /// The 64 digits: the name of a blob.
-    pub(super) fn digits(&self) -> &str {
+    pub fn digits(&self) -> &str {
         &self.0["sha256:".len()..]
     }
 
     /// The name of the release folder: `sha256-` and the first twelve.
-    pub(super) fn id(&self) -> String {
+    pub fn id(&self) -> String {
         format!("sha256-{}", &self.digits()[..12])
     }
 }
@@ -53,13 +58,18 @@ impl fmt::Display for Digest {
 }
 
 impl Reference {
+    /// `registry.example.com:5000`
+    pub fn registry(&self) -> &str {
+        &self.registry
+    }
+
     /// The digest that it is held to.
-    pub(super) fn digest(&self) -> Option<&Digest> {
+    pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
     /// What skopeo is asked for: of a tag and a digest the digest counts.
-    pub(super) fn asked(&self) -> String {
+    pub fn asked(&self) -> String {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => self.pinned(digest),
             (None, Some(tag)) => format!("docker://{}/{}:{tag}", self.registry, self.repository),
@@ -68,7 +78,7 @@ impl Reference {
     }
 
     /// The same image by its digest.
-    pub(super) fn pinned(&self, digest: &Digest) -> String {
+    pub fn pinned(&self, digest: &Digest) -> String {
         format!("docker://{}/{}@{digest}", self.registry, self.repository)
     }
 }
@@ -83,6 +93,20 @@ impl fmt::Display for Reference {
             Some(digest) => write!(f, "@{digest}"),
             None => Ok(()),
         }
+    }
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> String {
+        reference.to_string()
+    }
+}
+
+impl TryFrom<String> for Reference {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Reference, String> {
+        text.parse()
     }
 }
 
