@@ -76,6 +76,8 @@ if is_for test bench; then
     need skopeo skopeo
     need umoci umoci
     need buildah buildah
+    # Runs a container without a daemon.
+    need runc runc
     need /usr/sbin/getcap libcap2-bin
     serve docker-registry docker-registry docker-registry
     # A terminal for `ostler top`, and a browser for the status page: the largest of all, half a minute.

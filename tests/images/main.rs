@@ -11,6 +11,7 @@ mod harness;
 #[path = "../daemon/load/mod.rs"]
 mod load;
 
+mod container;
 mod cut;
 mod deploy_key;
 mod disk;
