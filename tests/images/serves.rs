@@ -3,23 +3,25 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::harness::bundle::{debian, packages};
+use crate::harness::bundle::python_alone;
 use crate::harness::{Ostlerd, Said, WSGI, eventually, until};
 use crate::image::Buildah;
 use crate::load::{Load, answers};
 use crate::registry::Registry;
 use crate::shop::{Shop, only_root};
 
-/// Pushes an image of Debian for each of these codes, which have all but a layer in common.
+/// Pushes an image for each of these codes, which have all but a layer in common.
 fn push_all(shop: &Shop, codes: &[(&str, String)]) {
     let (site, buildah) = (&shop.site, Buildah::of(&shop.site));
-    buildah.layer("scratch", &debian(), &["--env", "PYTHONPATH=/app/lib"], "debian");
+    let (path, python) = (["--env", "PATH=/app/.venv/bin"], site.path("python"));
+    python_alone(&python);
+    buildah.layer("scratch", &python, &path, "python");
     for (name, code) in codes {
         let folder = site.path(&format!("code-{name}"));
-        packages(&folder.join("app/lib"));
+        fs::create_dir_all(folder.join("app")).expect("the site is ours");
         fs::write(folder.join("app/app.py"), code).expect("the site is ours");
         let layout = site.path(&format!("layout-{name}"));
-        buildah.layer("debian", &folder, &[], &format!("oci:{}:it", layout.display()));
+        buildah.layer("python", &folder, &path, &format!("oci:{}:it", layout.display()));
         shop.registry.push(&layout, &format!("shop:{name}"));
     }
 }

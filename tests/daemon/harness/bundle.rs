@@ -1,7 +1,7 @@
 //! Images as `umoci unpack` leaves them, made of what the tests have anyway: the Debian that is booted, and the newest Django.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -44,6 +44,25 @@ pub fn debian_with(root: &Path, code: &str) {
     linked(&debian(), root);
     packages(&root.join("app/lib"));
     fs::write(root.join("app/app.py"), code).expect("the folder is ours");
+}
+
+/// The root of an image of nothing but Python, gunicorn and Django; its PATH is `/app/.venv/bin`. As the Python of Debian 13 runs from any folder, it is in the image where it is on this machine: its loader's path is
+/// absolute.
+pub fn python_alone(root: &Path) {
+    let python = venvs().join("python-3.13");
+    let inside = root.join(python.strip_prefix("/").expect("it is absolute"));
+    fs::create_dir_all(inside.parent().expect("it is below /")).expect("the folder is ours");
+    linked(&python, &inside);
+    for folder in ["proc", "sys", "dev", "tmp", "run", "etc", "data", "app/.venv/bin"] {
+        fs::create_dir_all(root.join(folder)).expect("the folder is ours");
+    }
+    for file in ["resolv.conf", "hosts"] {
+        fs::write(root.join("etc").join(file), "").expect("the folder is ours");
+    }
+    symlink(python.join("bin/python3.13"), root.join("app/.venv/bin/python")).expect("the folder is ours");
+    let home = format!("home = {}/bin\n", python.display());
+    fs::write(root.join("app/.venv/pyvenv.cfg"), home).expect("the folder is ours");
+    packages(&root.join("app/.venv/lib/python3.13/site-packages"));
 }
 
 /// What stands beside the root.
