@@ -19,6 +19,7 @@ pub(crate) const LAWS: &[Law] = &[
     ("shown_status", shown_status),
     ("shown_history", shown_history),
     ("import", imported),
+    ("import_image", imported_image),
     ("edge", super::edge::hostile),
 ];
 
@@ -66,7 +67,7 @@ fn shown_history(bytes: &[u8]) {
     assert!(is_harmless(&said), "{said:?}");
 }
 
-/// The first byte is which kind of file it is, a second file follows a NUL.
+/// What starts gunicorn on a machine.
 fn imported(bytes: &[u8]) {
     const PATHS: [&str; 6] = [
         "/etc/systemd/system/shop@x.service",
@@ -76,9 +77,20 @@ fn imported(bytes: &[u8]) {
         "/srv/gunicorn.conf.py",
         "/etc/systemd/system/shop@.socket",
     ];
+    import_of(&PATHS, bytes);
+}
+
+/// What starts it in an image.
+fn imported_image(bytes: &[u8]) {
+    const PATHS: [&str; 3] = ["/srv/shop/Dockerfile", "/srv/shop/config.json", "/srv/shop/compose.yaml"];
+    import_of(&PATHS, bytes);
+}
+
+/// The first byte is which kind of file it is, a second file follows a NUL.
+fn import_of(paths: &[&str], bytes: &[u8]) {
     let Some((kind, rest)) = bytes.split_first() else { return };
     let text = String::from_utf8_lossy(rest);
-    let path = PATHS[usize::from(*kind) % PATHS.len()];
+    let path = paths[usize::from(*kind) % paths.len()];
     let source = |path: &str, text: &str| SourceFile { path: path.into(), text: text.to_owned() };
     let (first, more) = text.split_once('\0').unwrap_or((&text, ""));
     let sources = match more {
@@ -90,13 +102,20 @@ fn imported(bytes: &[u8]) {
         name: say(16, "shop"),
         app: say(32, "shop.wsgi"),
         python: say(64, "/v/bin/python"),
+        image: say(64, "registry.example.com/shop:43"),
+        service: None,
         directory: say(128, "/srv/shop"),
         user: Some("shop".to_owned()),
         listen: say(64, "127.0.0.1:8000").into_iter().collect(),
         set: BTreeMap::from([("PORT".to_owned(), "8000".to_owned()), ("(nproc)".to_owned(), "2".to_owned())]),
     };
     let exists = |path: &Path| path == Path::new("/srv/shop/venv/bin/python");
-    let read = |path: &Path| (path == Path::new("/srv/start.sh")).then(|| more.to_owned());
+    let read = |path: &Path| {
+        ["/srv/start.sh", "/srv/shop/start.sh"]
+            .iter()
+            .any(|it| path == Path::new(it))
+            .then(|| more.to_owned())
+    };
     match import(&sources, &given, &FileAccess { exists: &exists, read: &read }) {
         Ok(imported) => {
             assert!(is_harmless(&imported.text), "{:?}", imported.text);

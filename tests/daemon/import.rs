@@ -132,3 +132,27 @@ fn what_is_missing_is_asked_for_and_what_is_no_file_is_named() {
     let said = site.ostler(&["import", "/nowhere/x.service", "--json"]).exits(1);
     assert!(said.out.starts_with("{\"error\":"), "{said}");
 }
+
+#[test]
+fn what_images_are_deployed_with_is_read() {
+    let release = Release::new();
+    let dockerfile = "FROM python:3.13-slim\nWORKDIR /app\nENV PATH=/venv/bin:$PATH\nCMD [\"gunicorn\", \"-b\", \":8000\", \"shop.wsgi\"]\n";
+    let dockerfile = release.put("Dockerfile", dockerfile).display().to_string();
+    let more = ["--image", "registry.example.com/shop:43", "--user", &release.user];
+    let text = release.site.ostler(&[&["import", &dockerfile], &more[..]].concat()).exits(0);
+    text.says(&[
+        "image = \"registry.example.com/shop:43\"",
+        "listen = \"127.0.0.1:8000\"",
+        "directory = \"/srv/shop/current\"",
+    ]);
+    let config = "{\"config\": {\"Cmd\": [\"gunicorn\", \"shop.wsgi\"], \"WorkingDir\": \"/app\"}}";
+    let config = release.put("config.json", config).display().to_string();
+    release.site.ostler(&[&["import", &config], &more[..]].concat()).exits(0).says(&["app = \"shop.wsgi\""]);
+    release.site.ostler(&["import", &dockerfile]).exits(1).says(&["--image", "--user"]);
+    fs::write(&dockerfile, vec![b'x'; 10 << 20]).expect("the release's folder is writable");
+    release.site.ostler(&["import", &dockerfile]).exits(1).says(&["over 1 MiB long"]);
+    fs::write(&dockerfile, [0xff, 0xfe, 0]).expect("the release's folder is writable");
+    release.site.ostler(&["import", &dockerfile]).exits(1).says(&["not UTF-8"]);
+    let folder = release.directory.display().to_string();
+    release.site.ostler(&["import", &folder]).exits(1).says(&["cannot be read"]);
+}

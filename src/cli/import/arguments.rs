@@ -8,7 +8,8 @@ use clap::Args;
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct Import {
     /// A .service unit (with its drop-ins and .socket), Procfile, supervisord's file, start script; a gunicorn.conf.py
-    /// beside it. `-` is standard input: `systemctl cat shop | ostler import -`
+    /// beside it. Of an image: its Dockerfile, or what `skopeo inspect --config docker://REF >config.json` has written; the
+    /// scripts that it starts beside it. `-` is standard input: `systemctl cat shop | ostler import -`
     #[arg(required = true, value_name = "FILE")]
     pub(in crate::cli) files: Vec<PathBuf>,
     /// Write it to apps.d/NAME.toml beside the main file, where no file of that name is
@@ -29,6 +30,9 @@ pub(in crate::cli) struct Import {
     /// The app's interpreter, `/srv/shop/venv/bin/python`
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) python: Option<String>,
+    /// The image's name in its registry, `registry.example.com/shop:43`
+    #[arg(long, value_name = "REF")]
+    pub(in crate::cli) image: Option<String>,
     /// The release's folder
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) directory: Option<String>,

@@ -34,6 +34,8 @@ const AGENTS: [(&str, &str); 4] = [
 /// They fill the environment.
 const ENVIRONMENTS: [&str; 9] =
     ["dotenv", "honcho", "foreman", "envdir", "chamber", "doppler", "aws-vault", "envconsul", "op"];
+/// Django's own server.
+const RUNSERVER: &str = "manage.py runserver";
 /// They become another user.
 const USERS: [&str; 7] = ["sudo", "runuser", "su", "gosu", "su-exec", "setuidgid", "chpst"];
 
@@ -50,7 +52,7 @@ pub(super) fn run(reading: &mut ImportContext<'_>, words: Vec<String>) -> Result
             return gunicorn::read(reading, after).map(|()| true);
         }
         if is_python(name) {
-            let Some(skipped) = module(after) else { return Ok(false) };
+            let Some(skipped) = module(after) else { return Ok(own(reading, first, after)) };
             let known = reading.draft.python != Python::Unknown && !first.contains('/');
             if !known {
                 reading.draft.python = Python::Interpreter(first.clone());
@@ -151,21 +153,33 @@ fn shell(reading: &mut ImportContext<'_>, words: &[String]) -> Result<bool, Impo
         return script::read(reading, line).map(|()| true);
     }
     match behind_flags(words, &["-o"]).first() {
-        Some(file) => enter(reading, file),
+        Some(file) => {
+            let at = words.iter().position(|word| word == file).map_or(words.len(), |at| at + 1);
+            enter(reading, file, &words[at..])
+        }
         None => Ok(false),
     }
 }
 
 /// A script that can be read is read; false where it cannot.
-fn enter(reading: &mut ImportContext<'_>, file: &str) -> Result<bool, ImportError> {
+fn enter(reading: &mut ImportContext<'_>, file: &str, arguments: &[String]) -> Result<bool, ImportError> {
     let path = reading.draft.absolute(file);
-    let Some(text) = (reading.look.read)(path.as_ref()) else {
-        let remedy = format!("give {path} itself, or the line of it that starts gunicorn");
+    let Some(text) = reading.read(&path) else {
+        let remedy = match reading.draft.image {
+            Some(_) => format!("give the file that is {path} in the image as well"),
+            None => format!("give {path} itself, or the line of it that starts gunicorn"),
+        };
         return Err(reading.error(format!("it runs {file:?}, which cannot be read"), remedy));
     };
     let from = std::mem::replace(&mut reading.place, path.clone());
     reading.draft.from.push(path);
-    script::read(reading, &super::holes::clean(&text))?;
+    let before = reading.arguments.replace(arguments.to_vec());
+    let text = super::holes::clean(&text);
+    match reading.draft.image {
+        Some(_) => script::read_or_its_line(reading, &text)?,
+        None => script::read(reading, &text)?,
+    }
+    reading.arguments = before;
     reading.place = from;
     Ok(true)
 }
@@ -214,6 +228,11 @@ fn user(reading: &mut ImportContext<'_>, name: &str, words: &[String]) -> Result
 /// Why nothing can be made of a command that is not gunicorn's: what is known of the program, and what would do.
 pub(super) fn not_gunicorn(reading: &ImportContext<'_>, what: &str, program: &str) -> ImportError {
     let what = format!("{what} but {program:?}");
+    if program == RUNSERVER {
+        let remedy = "it is Django's server for development: name the app with --app shop.wsgi:application, and it is imported \
+                      with that";
+        return reading.error(what, remedy);
+    }
     match crate::config::own_program(base(program)) {
         Some(served) => reading.error(
             format!("{what}, which starts its server by itself, with settings of its own"),
@@ -223,21 +242,74 @@ pub(super) fn not_gunicorn(reading: &ImportContext<'_>, what: &str, program: &st
     }
 }
 
+/// The program of a command that starts a server by itself, without gunicorn, where it is known.
+pub(super) fn served(words: &[String]) -> Option<String> {
+    let (first, after) = words.split_first()?;
+    let known = |name: &str| crate::config::own_program(name).map(|_| name.to_owned());
+    let name = base(first);
+    if let Some(name) = known(name) {
+        return Some(name);
+    }
+    let django = |word: &String| base(word) == "manage.py" || base(word) == "django-admin";
+    if words.iter().take(4).any(django) && words.iter().take(6).any(|word| word.starts_with("runserver")) {
+        return Some(RUNSERVER.to_owned());
+    }
+    if is_python(name) {
+        return after.windows(2).find(|pair| pair[0] == "-m").and_then(|pair| known(&pair[1]));
+    }
+    // Behind `uv run`, `exec`, `tini --`.
+    let wraps = PLAIN.contains(&name) || TOOLS.iter().any(|(tool, _)| *tool == name);
+    wraps.then(|| after.iter().find_map(|word| known(base(word))))?
+}
+
 /// A program that starts a server by itself: what it serves has to be said by whoever imports it.
 fn own(reading: &mut ImportContext<'_>, first: &str, after: &[String]) -> bool {
-    let known = crate::config::own_program(base(first));
-    if reading.given.app.is_none() || known.is_none() {
+    let line: Vec<String> = std::iter::once(first.to_owned()).chain(after.iter().cloned()).collect();
+    if reading.given.app.is_none() || served(&line).is_none() {
         return false;
     }
     if first.contains('/') || reading.draft.python == Python::Unknown {
-        reading.draft.python = Python::Script(first.to_owned());
+        reading.draft.python = match is_python(base(first)) {
+            true => Python::Interpreter(first.to_owned()),
+            false => Python::Script(first.to_owned()),
+        };
     }
     reading.draft.started_in = reading.draft.directory.clone();
-    let line: Vec<&str> = std::iter::once(first).chain(after.iter().map(String::as_str)).collect();
     let why = "it started its server by itself: what it was told here, and what it sets by itself, belongs into `listen`, \
                `workers`, `args` and `env`";
     reading.draft.leave_to_owner(line.join(" "), why);
     true
+}
+
+/// What an image starts, and is not known here: what stands behind it is what it starts in the end.
+fn entrypoint(
+    reading: &mut ImportContext<'_>,
+    first: &str,
+    after: &[String],
+    is_here: bool,
+) -> Result<bool, ImportError> {
+    let starts = after.first().filter(|word| !word.starts_with('-'));
+    if starts.is_none() {
+        let is_file = reading.draft.absolute(first);
+        return match first.contains('/') && !is_here && reading.given.app.is_none() {
+            true => {
+                let remedy = format!(
+                    "give the file that is {is_file} in the image as well, or name the app with --app"
+                );
+                Err(reading
+                    .error(format!("the image starts {first:?}, which is not here to be read"), remedy))
+            }
+            false => Ok(false),
+        };
+    }
+    reading.deeper()?;
+    let found = run(reading, after.to_vec())?;
+    if found {
+        let why = "ostlerd starts the interpreter itself, and this does not run: what it sets belongs into `env`, what it waits \
+                   for is asked for again by itself";
+        reading.draft.leave_to_owner(first, why);
+    }
+    Ok(found)
 }
 
 /// A program that is not known: a script to look into, or a wrapper to name.
@@ -252,9 +324,10 @@ fn other(reading: &mut ImportContext<'_>, first: &str, after: &[String]) -> Resu
             let head = text.lines().next().unwrap_or_default();
             head.starts_with("#!") && (head.contains("sh") && text.contains("gunicorn"))
         };
-        let text = if path.starts_with('/') { (reading.look.read)(path.as_ref()) } else { None };
-        return match text.filter(is_script) {
-            Some(_) => enter(reading, first),
+        let text = if path.starts_with('/') { reading.read(&path) } else { None };
+        return match text.as_ref().filter(|text| is_script(text)) {
+            Some(_) => enter(reading, first, after),
+            None if reading.draft.image.is_some() => entrypoint(reading, first, after, text.is_some()),
             None => Ok(false),
         };
     }

@@ -35,7 +35,7 @@ pub(super) fn named(reading: &mut ImportContext<'_>, value: &str) {
     // Where gunicorn's own --chdir comes in between, only the whole path is sure.
     let kept = if is_file && directory != started_in { path.clone() } else { value.to_owned() };
     reading.draft.args.extend(["-c".to_owned(), kept]);
-    let text = if is_file && path.starts_with('/') { (reading.look.read)(path.as_ref()) } else { None };
+    let text = if is_file && path.starts_with('/') { reading.read(&path) } else { None };
     let conf = match text {
         Some(text) => scan(base(&path), &text),
         None => Conf { name: value.to_owned(), ..Conf::default() },
@@ -48,7 +48,7 @@ pub(super) fn given(draft: &mut Draft, source: &SourceFile) {
     let path = source.path.display().to_string();
     let conf = scan(base(&path), &source.text);
     let named = draft.args.iter().any(|arg| arg == "-c") || draft.conf.as_ref().is_some_and(|it| it.known);
-    if !named {
+    if !named && draft.image.is_none() {
         draft.args.extend(["-c".to_owned(), path]);
     }
     draft.conf = Some(conf);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::holes;
+use super::image::ImageDraft;
 use super::scan::Conf;
 
 /// What was found so far. Values may have holes.
@@ -34,6 +35,13 @@ pub(super) struct Draft {
     pub(super) started_in: Option<String>,
     /// Lines that ran migrations.
     pub(super) ran_migrations: Vec<String>,
+    /// What is known of the image, where the app's releases are images. While files are read, `directory` and
+    /// `started_in` are folders in there.
+    pub(super) image: Option<ImageDraft>,
+    /// The path of a probe.
+    pub(super) probe: Option<String>,
+    /// Commands that ran beside the app from the same image, by name.
+    pub(super) processes: Vec<(String, Vec<String>)>,
     pub(super) notes: Vec<DraftNote>,
 }
 
@@ -78,6 +86,12 @@ impl Draft {
         if !self.notes.contains(&note) {
             self.notes.push(note);
         }
+    }
+
+    /// A variable of the app, or of its image.
+    pub(super) fn value(&self, name: &str) -> Option<&str> {
+        let image = || self.image.as_ref()?.env.get(name);
+        self.env.get(name).or_else(image).map(String::as_str)
     }
 
     /// The folders of gunicorn's `--pythonpath`, as they are found from `directory`.

@@ -175,7 +175,7 @@ fn defaults(reading: &mut ImportContext<'_>) {
         return;
     }
     let path = absolute("gunicorn.conf.py", Some(&directory));
-    if let Some(text) = (reading.look.read)(path.as_ref()) {
+    if let Some(text) = reading.read(&path) {
         // Read by gunicorn from where it starts, which is `directory` from now on.
         if reading.draft.directory.as_deref() != Some(&*directory) {
             reading.draft.args.extend(["-c".to_owned(), path.clone()]);

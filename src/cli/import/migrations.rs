@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::draft::{Draft, absolute};
+use super::image::ImageDraft;
 use super::input::FileAccess;
 
 const SETTINGS: &str = "DJANGO_SETTINGS_MODULE";
@@ -46,7 +47,10 @@ pub(super) fn is_migrate(line: &str) -> bool {
 
 /// Says what becomes of the lines that ran them.
 pub(super) fn settle(draft: &mut Draft, python: &str, look: &FileAccess<'_>) -> MigrationsGuess {
-    let found = found(draft, python, look);
+    let found = match &draft.image {
+        Some(image) => found_in(draft, image, look),
+        None => found(draft, python, look),
+    };
     for line in std::mem::take(&mut draft.ran_migrations) {
         match found {
             MigrationsGuess::ManagePy | MigrationsGuess::Django => {
@@ -60,6 +64,18 @@ pub(super) fn settle(draft: &mut Draft, python: &str, look: &FileAccess<'_>) -> 
         }
     }
     found
+}
+
+/// The same for an image, which may not be here.
+fn found_in(draft: &Draft, image: &ImageDraft, look: &FileAccess<'_>) -> MigrationsGuess {
+    let here = image.folder.as_deref().map(|folder| absolute("manage.py", Some(folder)));
+    let django = draft.value(SETTINGS).is_some()
+        || draft
+            .ran_migrations
+            .iter()
+            .any(|line| line.contains("manage.py") || line.contains("django-admin"))
+        || here.is_some_and(|path| (look.exists)(Path::new(&path)));
+    if django { MigrationsGuess::Django } else { MigrationsGuess::Unknown }
 }
 
 fn found(draft: &Draft, python: &str, look: &FileAccess<'_>) -> MigrationsGuess {

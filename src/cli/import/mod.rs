@@ -17,6 +17,7 @@ mod error;
 mod flags;
 mod gunicorn;
 mod holes;
+mod image;
 mod input;
 mod migrations;
 mod procfile;

@@ -31,7 +31,7 @@ pub(super) fn read(reading: &mut ImportContext<'_>, text: &str) -> Result<(), Im
         if prepares(reading, &words, &shown) {
             continue;
         }
-        let first = words[0].clone();
+        let serves = command::served(&words);
         if command::run(reading, words)? {
             found = true;
             redirects(reading, &step);
@@ -40,7 +40,7 @@ pub(super) fn read(reading: &mut ImportContext<'_>, text: &str) -> Result<(), Im
         } else if is_migrate(&shown) {
             reading.draft.ran_migrations.push(shown);
         } else {
-            own = own.or(Some(first).filter(|first| crate::config::own_program(base(first)).is_some()));
+            own = own.or(serves);
             reading
                 .draft
                 .leave_to_owner(shown, "it ran before gunicorn: make it a step of building the release");
@@ -53,6 +53,44 @@ pub(super) fn read(reading: &mut ImportContext<'_>, text: &str) -> Result<(), Im
             Err(reading.error("gunicorn is not started in it", "give the file that starts gunicorn"))
         }
     }
+}
+
+/// The same for a script of an image, most of which decide something before they start gunicorn: of one that cannot be
+/// followed, what it sets and the one line that starts gunicorn.
+pub(super) fn read_or_its_line(reading: &mut ImportContext<'_>, text: &str) -> Result<(), ImportError> {
+    let (draft, variables, depth) = (reading.draft.clone(), reading.variables.clone(), reading.depth);
+    let Err(error) = read(reading, text) else { return Ok(()) };
+    (reading.draft, reading.variables, reading.depth) = (draft, variables, depth);
+    let joined = text.replace("\\\n", " ");
+    let starts = |line: &&str| shell::parse(line).is_ok_and(|steps| steps.iter().any(starts_gunicorn));
+    let mut lines = joined.lines().filter(starts);
+    let (Some(line), None) = (lines.next(), lines.next()) else { return Err(error) };
+    let sets = |line: &&str| {
+        let set = line.strip_prefix("export ").unwrap_or(line).split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        });
+        (set || line.starts_with("cd ")) && shell::parse(line).is_ok()
+    };
+    let kept: Vec<&str> = joined.lines().filter(sets).chain([line.trim()]).collect();
+    read(reading, &kept.join("\n")).map_err(|_| error)?;
+    let why = "it decides for itself, and was not followed: the line that starts gunicorn was taken, and nothing else of it \
+               runs; what it prepares belongs into the building of the image";
+    let place = reading.place.clone();
+    reading.draft.leave_to_owner(place, why);
+    Ok(())
+}
+
+/// Whether a step has gunicorn for a word of its own, and does not only speak of it.
+fn starts_gunicorn(step: &SimpleCommand) -> bool {
+    let text = |word: &Word| match word.0.as_slice() {
+        [Piece::Text(text)] => base(text).to_owned(),
+        _ => String::new(),
+    };
+    let words: Vec<String> = step.words.iter().map(text).collect();
+    let speaks = |word: &String| {
+        QUIET.contains(&word.as_str()) || SCRIPT.contains(&word.as_str()) || word.starts_with("pip")
+    };
+    !words.first().is_some_and(speaks) && words.iter().any(|word| word == "gunicorn")
 }
 
 /// The step's words, its assignments taken; `None` where nothing is left.
@@ -76,7 +114,14 @@ fn words(reading: &mut ImportContext<'_>, step: &SimpleCommand) -> Option<Vec<St
         }
         rest = after;
     }
-    let words: Vec<String> = rest.iter().flat_map(|word| word.expand(&|name| reading.value(name))).collect();
+    let arguments = |word: &Word| {
+        let all = word.0.iter().filter(|piece| **piece != Piece::Text(String::new()));
+        let mut all =
+            all.map(|piece| matches!(piece, Piece::Variable(name, _) if name == "@" || name == "*"));
+        reading.arguments.clone().filter(|_| all.next() == Some(true) && all.next().is_none())
+    };
+    let expand = |word: &Word| arguments(word).unwrap_or_else(|| word.expand(&|name| reading.value(name)));
+    let words: Vec<String> = rest.iter().flat_map(expand).collect();
     reading.draft.env.extend(local);
     (!words.is_empty()).then_some(words)
 }

@@ -8,7 +8,7 @@ use super::draft::{Draft, Python, absolute, base};
 use super::error::{ImportError, Need};
 use super::input::{FileAccess, Overrides};
 use super::migrations::{self, MigrationsGuess};
-use super::{conf, holes};
+use super::{conf, holes, image};
 
 /// Names of units and modules that say nothing about the app.
 const NAMELESS: [&str; 14] = [
@@ -20,7 +20,10 @@ const NAMELESS: [&str; 14] = [
 pub(super) struct Settled {
     pub(super) name: AppName,
     pub(super) draft: Draft,
-    pub(super) python: String,
+    /// `None` where an image's own is taken.
+    pub(super) python: Option<String>,
+    /// Of an image: the places in it, and what of the machine is seen there.
+    pub(super) volumes: Vec<(String, String)>,
     /// Which migrations ostlerd runs.
     pub(super) migrations: MigrationsGuess,
 }
@@ -34,14 +37,18 @@ pub(super) fn settle(
     let mut needs = Vec::new();
     say(&mut draft, given);
     own_paths(&mut draft);
-    if draft.directory.as_deref().is_none_or(|it| !it.starts_with('/') && !holes::open(it)) {
+    let is_image = draft.image.is_some();
+    if !is_image && draft.directory.as_deref().is_none_or(|it| !it.starts_with('/') && !holes::open(it)) {
         let what = "`directory`, where the release stands and gunicorn was started".to_owned();
         needs.push(Need { what, option: "--directory /srv/shop/current".to_owned() });
     }
-    let python = python(&draft, given, look).unwrap_or_else(|need| {
-        needs.push(need);
-        String::new()
-    });
+    let python = match is_image {
+        true => image::python(&mut draft, given),
+        false => python(&draft, given, look).map(Some).unwrap_or_else(|need| {
+            needs.push(need);
+            None
+        }),
+    };
     if draft.app.is_none() {
         needs.push(Need {
             what: "`app`, as module:attribute".to_owned(),
@@ -49,14 +56,20 @@ pub(super) fn settle(
         });
     }
     if draft.user.is_none() {
-        let what = "`user`, whom the workers run as (they ran as whoever started gunicorn; that was root, if it was systemd)";
+        let what = match is_image {
+            true => "`user`, whom the workers run as: a user of this machine, not of the image",
+            false => {
+                "`user`, whom the workers run as (they ran as whoever started gunicorn; that was root, if it was systemd)"
+            }
+        };
         needs.push(Need { what: what.to_owned(), option: "--user shop".to_owned() });
     }
+    image::settle(&mut draft, given, &mut needs);
     listen(&mut draft, &mut needs);
     workers(&mut draft);
     conf::notes(&mut draft);
     class(&mut draft);
-    needs.extend(open(&draft, &python));
+    needs.extend(open(&draft, python.as_deref().unwrap_or_default()));
     let name = match name(&draft, given) {
         Ok(name) => Some(name),
         Err(what) => {
@@ -66,9 +79,12 @@ pub(super) fn settle(
     };
     match name {
         Some(name) if needs.is_empty() => {
-            let migrations = migrations::settle(&mut draft, &python, look);
-            below_the_release(&mut draft);
-            Ok(Settled { name, draft, python, migrations })
+            let migrations = migrations::settle(&mut draft, python.as_deref().unwrap_or_default(), look);
+            if !is_image {
+                below_the_release(&mut draft);
+            }
+            let volumes = image::name(&mut draft, given, &name);
+            Ok(Settled { name, draft, python, volumes, migrations })
         }
         _ => {
             needs.dedup();
@@ -130,7 +146,8 @@ fn class(draft: &mut Draft) {
 
 /// What the command line says, and after it gunicorn.conf.py.
 fn say(draft: &mut Draft, given: &Overrides) {
-    if let Some(directory) = &given.directory {
+    // Of an image it is a folder in there until the end.
+    if let Some(directory) = given.directory.as_ref().filter(|_| draft.image.is_none()) {
         draft.directory = Some(directory.clone());
     }
     if let Some(app) = &given.app {
@@ -249,7 +266,7 @@ fn interpreter(script: &str, look: &FileAccess<'_>) -> String {
 fn listen(draft: &mut Draft, needs: &mut Vec<Need>) {
     if draft.listen.is_empty() {
         let elsewhere = draft.conf.as_ref().is_some_and(|conf| !conf.known || conf.sets("bind"))
-            || draft.env.get("GUNICORN_CMD_ARGS").is_some_and(|it| it.contains("-b"));
+            || draft.value("GUNICORN_CMD_ARGS").is_some_and(|it| it.contains("-b"));
         match draft.env.get("PORT") {
             _ if elsewhere => return,
             Some(port) => draft.listen.push(format!("0.0.0.0:{port}")),
@@ -355,10 +372,13 @@ fn name(draft: &Draft, given: &Overrides) -> Result<AppName, String> {
         }
     });
     let module = draft.app.as_deref().and_then(|app| app.split(['.', ':']).next().map(str::to_owned));
-    let folder = |up: usize| {
-        draft.directory.as_deref().and_then(|path| path.trim_end_matches('/').rsplit('/').nth(up))
+    let directory = match &draft.image {
+        Some(image) => image.folder.as_deref(),
+        None => draft.directory.as_deref(),
     };
-    let candidates = [unit, module, folder(0).map(str::to_owned), folder(1).map(str::to_owned)];
+    let folder = |up: usize| directory.and_then(|path| path.trim_end_matches('/').rsplit('/').nth(up));
+    let repository = draft.image.as_ref().and_then(|image| image.repository());
+    let candidates = [unit, repository, module, folder(0).map(str::to_owned), folder(1).map(str::to_owned)];
     let good = |name: &String| !NAMELESS.contains(&name.as_str()) && name.parse::<AppName>().is_ok();
     let found = candidates.into_iter().flatten().find(good);
     found.and_then(|name| name.parse().ok()).ok_or_else(|| "the app's name".to_owned())

@@ -6,7 +6,7 @@ use super::draft::{Draft, base};
 use super::error::ImportError;
 use super::input::{FileAccess, Overrides, SourceFile};
 use super::reading::ImportContext;
-use super::{conf, flags, holes, procfile, scan, script, supervisor, unit};
+use super::{conf, flags, holes, image, procfile, scan, script, supervisor, unit};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SourceKind {
@@ -14,6 +14,8 @@ enum SourceKind {
     Socket,
     Supervisor,
     Conf,
+    Dockerfile,
+    Description,
     Script,
     Procfile,
     Line,
@@ -31,12 +33,13 @@ pub(super) fn read(
         place: String::new(),
         draft: Draft { directory: given.directory.clone(), ..Draft::default() },
         variables: BTreeMap::new(),
+        arguments: None,
         depth: 0,
     };
     let mut units = Vec::new();
     let mut sockets = Vec::new();
     let mut confs = Vec::new();
-    let mut main = None;
+    let mut mains: Vec<(SourceKind, SourceFile)> = Vec::new();
     for source in sources {
         let source = SourceFile { path: source.path.clone(), text: holes::clean(&source.text) };
         let place = source.path.display().to_string();
@@ -45,18 +48,28 @@ pub(super) fn read(
             Some(SourceKind::Unit) => units.push(source),
             Some(SourceKind::Socket) => sockets.push(source),
             Some(SourceKind::Conf) => confs.push(source),
-            Some(kind) if main.is_none() => main = Some((kind, source)),
-            Some(_) => {
-                let remedy = "import one at a time; only units with their drop-ins and sockets go together";
-                return Err(ImportError::at(place, "this is a second app", remedy));
-            }
+            Some(kind) => mains.push((kind, source)),
             None => {
-                let what = "this is no systemd unit, Procfile, supervisord section, start script or gunicorn.conf.py";
+                let what = "this is no systemd unit, Procfile, supervisord section, Dockerfile, description of an image, start \
+                            script or gunicorn.conf.py";
                 return Err(ImportError::at(place, what, "give the file that starts gunicorn"));
             }
         }
     }
-    match (units.is_empty(), main) {
+    let images =
+        mains.iter().any(|(kind, _)| matches!(kind, SourceKind::Dockerfile | SourceKind::Description));
+    if let Some((_, second)) = mains.get(1).filter(|_| !images) {
+        let remedy = "import one at a time; only units with their drop-ins and sockets go together, and what belongs to an image";
+        return Err(ImportError::at(second.path.display().to_string(), "this is a second app", remedy));
+    }
+    if images && units.is_empty() {
+        image(&mut reading, mains, &confs)?;
+        for source in &confs {
+            conf::given(&mut reading.draft, source);
+        }
+        return Ok(reading.draft);
+    }
+    match (units.is_empty(), mains.pop()) {
         (false, Some((_, other))) => {
             let place = other.path.display().to_string();
             return Err(ImportError::at(
@@ -80,6 +93,41 @@ pub(super) fn read(
     Ok(reading.draft)
 }
 
+/// An image: the file that says how it is made or what it is, and scripts that lie in it.
+fn image(
+    reading: &mut ImportContext<'_>,
+    files: Vec<(SourceKind, SourceFile)>,
+    confs: &[SourceFile],
+) -> Result<(), ImportError> {
+    let mut main = None;
+    let name = |source: &SourceFile| base(&source.path.to_string_lossy()).to_owned();
+    let mut given: Vec<(String, String)> =
+        confs.iter().map(|source| (name(source), source.text.clone())).collect();
+    for (kind, source) in files {
+        match kind {
+            SourceKind::Dockerfile | SourceKind::Description if main.is_none() => main = Some((kind, source)),
+            SourceKind::Script | SourceKind::Line => given.push((name(&source), source.text)),
+            _ => {
+                let remedy = "import one at a time; beside an image only scripts that lie in it are read";
+                return Err(ImportError::at(
+                    source.path.display().to_string(),
+                    "this is a second app",
+                    remedy,
+                ));
+            }
+        }
+    }
+    let Some((kind, source)) = main else { return Ok(()) };
+    reading.place = source.path.display().to_string();
+    let mut draft = match kind {
+        SourceKind::Dockerfile => image::dockerfile(reading, &source, &image::Build::default())?,
+        _ => image::description(&source)?,
+    };
+    draft.files.given = given;
+    reading.draft.image = Some(draft);
+    image::start(reading)
+}
+
 fn one(reading: &mut ImportContext<'_>, kind: SourceKind, source: &SourceFile) -> Result<(), ImportError> {
     reading.place = source.path.display().to_string();
     match kind {
@@ -94,6 +142,14 @@ fn kind(source: &SourceFile) -> Option<SourceKind> {
     let path = source.path.to_string_lossy().into_owned();
     let has = |head: &str| text.lines().any(|line| line.trim() == head);
     let section = |head: &str| text.lines().any(|line| line.trim_start().starts_with(head));
+    let named = base(&path).to_ascii_lowercase();
+    let is_dockerfile = image::is_dockerfile(&path, text);
+    if is_dockerfile && named.contains("file") {
+        return Some(SourceKind::Dockerfile);
+    }
+    if image::is_description(&path, text) {
+        return Some(SourceKind::Description);
+    }
     if has("[Service]") {
         return Some(SourceKind::Unit);
     }
@@ -105,6 +161,9 @@ fn kind(source: &SourceFile) -> Option<SourceKind> {
     }
     if path.ends_with(".py") {
         return Some(SourceKind::Conf);
+    }
+    if is_dockerfile {
+        return Some(SourceKind::Dockerfile);
     }
     if text.starts_with("#!") {
         return Some(SourceKind::Script);

@@ -21,7 +21,7 @@ pub(in crate::cli) struct Imported {
 
 /// Writes it, and reads it again as ostlerd would.
 pub(super) fn write(settled: Settled) -> Result<Imported, ImportError> {
-    let Settled { name, mut draft, python, migrations } = settled;
+    let Settled { name, mut draft, python, volumes, migrations } = settled;
     draft.notes.sort_by_key(|note| !note.todo);
     if draft.user.as_deref() == Some("root") {
         let why = "a hole in the app is then a hole in the machine: give it a user of its own";
@@ -29,7 +29,7 @@ pub(super) fn write(settled: Settled) -> Result<Imported, ImportError> {
             .notes
             .insert(0, DraftNote { what: "user = \"root\"".to_owned(), why: why.to_owned(), todo: true });
     }
-    let text = page(&name, &draft, &python, migrations);
+    let text = page(&name, &draft, python.as_deref(), &volumes, migrations);
     let file = format!("{name}.toml");
     match parse_app(&name, &text, Path::new(&file), true) {
         Ok(_) => Ok(Imported { name, text, notes: draft.notes }),
@@ -39,13 +39,20 @@ pub(super) fn write(settled: Settled) -> Result<Imported, ImportError> {
     }
 }
 
-fn page(name: &AppName, draft: &Draft, python: &str, migrations: MigrationsGuess) -> String {
+fn page(
+    name: &AppName,
+    draft: &Draft,
+    python: Option<&str>,
+    volumes: &[(String, String)],
+    migrations: MigrationsGuess,
+) -> String {
     let mut page = AppFileText::default();
     let from = draft.from.join(", ");
     page.comment(&format!("{name}: imported from {from} by ostler {}", env!("CARGO_PKG_VERSION")));
     page.text.push('\n');
     page.key("directory", &quoted(draft.directory.as_deref().unwrap_or_default()));
-    page.key("python", &quoted(python));
+    page.perhaps("image", draft.image.as_ref().and_then(|image| image.reference.as_deref()).map(quoted));
+    page.perhaps("python", python.map(quoted));
     page.key("app", &quoted(draft.app.as_deref().unwrap_or_default()));
     match draft.listen.as_slice() {
         [] => page.comment("listen: gunicorn's own `bind` decides, in its configuration"),
@@ -67,11 +74,20 @@ fn page(name: &AppName, draft: &Draft, python: &str, migrations: MigrationsGuess
             page.key(&key(name), &quoted(value));
         }
     }
+    if !volumes.is_empty() {
+        page.section("volumes");
+        volumes.iter().for_each(|(place, host)| page.key(&quoted(place), &quoted(host)));
+    }
+    if let Some(path) = &draft.probe {
+        page.section("probe");
+        page.key("path", &quoted(path));
+    }
     if !draft.limits.is_empty() {
         page.section("limits");
         draft.limits.iter().for_each(|(name, value)| page.key(name, value));
     }
-    page.advice(migrations);
+    page.advice(migrations, draft.probe.clone());
+    page.processes(&draft.processes);
     page.notes("To do:", draft.notes.iter().filter(|note| note.todo));
     page.notes("Left out, and not missed:", draft.notes.iter().filter(|note| !note.todo));
     page.text
@@ -104,16 +120,31 @@ impl AppFileText {
         self.text.push_str(&format!("# {line}\n"));
     }
 
-    fn advice(&mut self, migrations: MigrationsGuess) {
+    fn advice(&mut self, migrations: MigrationsGuess, path: Option<String>) {
         self.text.push('\n');
-        self.comment(&format!("proof: {}", ProbeConfig::default().proof()));
+        let unsaid = path.is_none();
+        let probe = ProbeConfig { path, ..ProbeConfig::default() };
+        self.comment(&format!("proof: {}", probe.proof()));
         self.comment(&format!("migrations: {}", migrations.words()));
-        self.comment("[probe]                 # recommended: a page that shows that the app works");
-        self.comment("path = \"/healthz\"");
-        self.comment("host = \"shop.example.com\"");
+        if unsaid {
+            self.comment("[probe]                 # recommended: a page that shows that the app works");
+            self.comment("path = \"/healthz\"");
+            self.comment("host = \"shop.example.com\"");
+        }
         if migrations != MigrationsGuess::Unknown {
             self.comment("[migrate]");
             self.comment("enabled = false         # where something else runs them");
+        }
+    }
+
+    /// Ready to be switched on.
+    fn processes(&mut self, processes: &[(String, Vec<String>)]) {
+        if !processes.is_empty() {
+            self.text.push('\n');
+            self.comment("What ran beside the app in the same image. To have ostlerd run it, take the # away, and end it there:");
+        }
+        for (name, command) in processes {
+            self.text.push_str(&format!("# [processes.{name}]\n# command = {}\n", list(command)));
         }
     }
 

@@ -23,6 +23,8 @@ pub(super) fn run(arguments: &Import, json: bool) -> Result<u8, VerbError> {
         name: arguments.name.clone(),
         app: arguments.app.clone(),
         python: arguments.python.clone(),
+        image: arguments.image.clone(),
+        service: None,
         directory: arguments.directory.clone(),
         user: arguments.user.clone(),
         listen: arguments.listen.clone(),

@@ -104,6 +104,8 @@ fn given(random: &mut Rng) -> Overrides {
         name: say(random, "shop"),
         app: say(random, "shop.wsgi"),
         python: say(random, "/v/bin/python"),
+        image: say(random, "registry.example.com/shop:43"),
+        service: None,
         directory: say(random, "/srv/shop"),
         user: say(random, "shop"),
         listen: say(random, "127.0.0.1:8000").into_iter().collect(),

@@ -1,6 +1,8 @@
 //! Laws of the import: what is carried over, what is said of the rest, and that nothing panics.
 
 mod commands;
+mod descriptions;
+mod dockerfiles;
 mod garbage;
 mod kinds;
 mod releases;
