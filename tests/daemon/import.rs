@@ -149,6 +149,17 @@ fn what_images_are_deployed_with_is_read() {
     let config = release.put("config.json", config).display().to_string();
     release.site.ostler(&[&["import", &config], &more[..]].concat()).exits(0).says(&["app = \"shop.wsgi\""]);
     release.site.ostler(&["import", &dockerfile]).exits(1).says(&["--image", "--user"]);
+    let compose = "services:\n  web: &web\n    build: .\n    ports: ['127.0.0.1:8001:8000']\n  beat: {<<: *web, command: celery -A shop beat}\n\
+        \x20 db: {image: 'postgres:16'}\n";
+    let compose = release.put("compose.yaml", compose).display().to_string();
+    let named = [&["import", &compose, "--service", "web"], &more[..]].concat();
+    let said = release.site.ostler(&named).exits(0);
+    said.says(&["listen = \"127.0.0.1:8001\"", "# [processes.beat]", "the services db"]);
+    release
+        .site
+        .ostler(&[&["import", &compose, "--service", "shop"], &more[..]].concat())
+        .exits(1)
+        .says(&["web, beat, db"]);
     fs::write(&dockerfile, vec![b'x'; 10 << 20]).expect("the release's folder is writable");
     release.site.ostler(&["import", &dockerfile]).exits(1).says(&["over 1 MiB long"]);
     fs::write(&dockerfile, [0xff, 0xfe, 0]).expect("the release's folder is writable");

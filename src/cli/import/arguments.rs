@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Clone, Debug, Args)]
 pub(in crate::cli) struct Import {
     /// A .service unit (with its drop-ins and .socket), Procfile, supervisord's file, start script; a gunicorn.conf.py
-    /// beside it. Of an image: its Dockerfile, or what `skopeo inspect --config docker://REF >config.json` has written; the
+    /// beside it. Of an image: its Dockerfile, a compose file, or what `skopeo inspect --config docker://REF >config.json` has written; the
     /// scripts that it starts beside it. `-` is standard input: `systemctl cat shop | ostler import -`
     #[arg(required = true, value_name = "FILE")]
     pub(in crate::cli) files: Vec<PathBuf>,
@@ -33,6 +33,9 @@ pub(in crate::cli) struct Import {
     /// The image's name in its registry, `registry.example.com/shop:43`
     #[arg(long, value_name = "REF")]
     pub(in crate::cli) image: Option<String>,
+    /// Of several services in a compose file, the one to import
+    #[arg(long)]
+    pub(in crate::cli) service: Option<String>,
     /// The release's folder
     #[arg(long, value_name = "PATH")]
     pub(in crate::cli) directory: Option<String>,

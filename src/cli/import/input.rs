@@ -18,7 +18,6 @@ pub(in crate::cli) struct Overrides {
     pub(in crate::cli) python: Option<String>,
     pub(in crate::cli) image: Option<String>,
     /// Of several services in one file, the one to import.
-    #[allow(dead_code)]
     pub(in crate::cli) service: Option<String>,
     pub(in crate::cli) directory: Option<String>,
     pub(in crate::cli) user: Option<String>,

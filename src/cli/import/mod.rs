@@ -1,7 +1,9 @@
-//! What people have, turned into an app's file: a systemd unit, a Procfile, a section of supervisord's, a start script.
+//! What people have, turned into an app's file: a systemd unit, a Procfile, a section of supervisord's, a start script; a
+//! Dockerfile, a compose file, what an image says of itself.
 //!
 //! Pure: the files come in as text, and what is asked of the machine goes through [`FileAccess`]. Read in this order:
-//! `input` is what comes in; `source` tells the kinds apart; `unit`, `supervisor` and `procfile` each fill the [`draft::Draft`] and find the command;
+//! `input` is what comes in; `source` tells the kinds apart; `unit`, `supervisor` and `procfile` each fill the [`draft::Draft`] and find the command,
+//! and so do `image` and `compose`;
 //! `shell` and `words` take a command line apart; `command` finds gunicorn in it, behind whatever it is wrapped in;
 //! `flags` and `gunicorn` read gunicorn's own arguments, `scan` and `conf` its gunicorn.conf.py; `settle` decides what is still open;
 //! `text` writes it down.
@@ -11,6 +13,7 @@
 
 mod arguments;
 mod command;
+mod compose;
 mod conf;
 mod draft;
 mod error;

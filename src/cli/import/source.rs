@@ -6,7 +6,7 @@ use super::draft::{Draft, base};
 use super::error::ImportError;
 use super::input::{FileAccess, Overrides, SourceFile};
 use super::reading::ImportContext;
-use super::{conf, flags, holes, image, procfile, scan, script, supervisor, unit};
+use super::{compose, conf, flags, holes, image, procfile, scan, script, supervisor, unit};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SourceKind {
@@ -14,6 +14,7 @@ enum SourceKind {
     Socket,
     Supervisor,
     Conf,
+    Compose,
     Dockerfile,
     Description,
     Script,
@@ -50,14 +51,15 @@ pub(super) fn read(
             Some(SourceKind::Conf) => confs.push(source),
             Some(kind) => mains.push((kind, source)),
             None => {
-                let what = "this is no systemd unit, Procfile, supervisord section, Dockerfile, description of an image, start \
+                let what = "this is no systemd unit, Procfile, supervisord section, Dockerfile, compose file, description of an image, start \
                             script or gunicorn.conf.py";
                 return Err(ImportError::at(place, what, "give the file that starts gunicorn"));
             }
         }
     }
-    let images =
-        mains.iter().any(|(kind, _)| matches!(kind, SourceKind::Dockerfile | SourceKind::Description));
+    let images = mains.iter().any(|(kind, _)| {
+        matches!(kind, SourceKind::Compose | SourceKind::Dockerfile | SourceKind::Description)
+    });
     if let Some((_, second)) = mains.get(1).filter(|_| !images) {
         let remedy = "import one at a time; only units with their drop-ins and sockets go together, and what belongs to an image";
         return Err(ImportError::at(second.path.display().to_string(), "this is a second app", remedy));
@@ -93,38 +95,50 @@ pub(super) fn read(
     Ok(reading.draft)
 }
 
-/// An image: the file that says how it is made or what it is, and scripts that lie in it.
+/// An image: the compose file that runs it, the file that says how it is made or what it is, and scripts that lie in it.
 fn image(
     reading: &mut ImportContext<'_>,
     files: Vec<(SourceKind, SourceFile)>,
     confs: &[SourceFile],
 ) -> Result<(), ImportError> {
-    let mut main = None;
+    let (mut composed, mut main) = (None, None);
     let name = |source: &SourceFile| base(&source.path.to_string_lossy()).to_owned();
     let mut given: Vec<(String, String)> =
         confs.iter().map(|source| (name(source), source.text.clone())).collect();
     for (kind, source) in files {
         match kind {
             SourceKind::Dockerfile | SourceKind::Description if main.is_none() => main = Some((kind, source)),
+            SourceKind::Compose if composed.is_none() => composed = Some(source),
             SourceKind::Script | SourceKind::Line => given.push((name(&source), source.text)),
             _ => {
-                let remedy = "import one at a time; beside an image only scripts that lie in it are read";
-                return Err(ImportError::at(
-                    source.path.display().to_string(),
-                    "this is a second app",
-                    remedy,
-                ));
+                let remedy = match kind {
+                    SourceKind::Compose => "give what `docker compose -f FILE -f FILE config` makes of both",
+                    _ => "import one at a time; beside an image only scripts that lie in it are read",
+                };
+                let place = source.path.display().to_string();
+                return Err(ImportError::at(place, "this is a second app", remedy));
             }
         }
     }
-    let Some((kind, source)) = main else { return Ok(()) };
-    reading.place = source.path.display().to_string();
-    let mut draft = match kind {
-        SourceKind::Dockerfile => image::dockerfile(reading, &source, &image::Build::default())?,
-        _ => image::description(&source)?,
+    let place = |source: &SourceFile| source.path.display().to_string();
+    let described = match &main {
+        None => None,
+        Some((kind, source)) => {
+            reading.place = place(source);
+            Some(match kind {
+                SourceKind::Dockerfile => image::dockerfile(reading, source, &image::Build::default())?,
+                _ => image::description(source)?,
+            })
+        }
     };
-    draft.files.given = given;
-    reading.draft.image = Some(draft);
+    if let Some(source) = composed {
+        reading.place = place(&source);
+        return compose::read(reading, &source, described, given);
+    }
+    reading.draft.image = described.map(|mut image| {
+        image.files.given = given;
+        image
+    });
     image::start(reading)
 }
 
@@ -146,6 +160,9 @@ fn kind(source: &SourceFile) -> Option<SourceKind> {
     let is_dockerfile = image::is_dockerfile(&path, text);
     if is_dockerfile && named.contains("file") {
         return Some(SourceKind::Dockerfile);
+    }
+    if compose::is_compose(&path, text) {
+        return Some(SourceKind::Compose);
     }
     if image::is_description(&path, text) {
         return Some(SourceKind::Description);

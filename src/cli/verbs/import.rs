@@ -24,7 +24,7 @@ pub(super) fn run(arguments: &Import, json: bool) -> Result<u8, VerbError> {
         app: arguments.app.clone(),
         python: arguments.python.clone(),
         image: arguments.image.clone(),
-        service: None,
+        service: arguments.service.clone(),
         directory: arguments.directory.clone(),
         user: arguments.user.clone(),
         listen: arguments.listen.clone(),

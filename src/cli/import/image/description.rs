@@ -105,7 +105,7 @@ fn start(words: Vec<String>) -> Option<Start> {
 }
 
 /// `["CMD", …]`, `["CMD-SHELL", line]`, `["NONE"]`.
-pub(super) fn test(words: Vec<String>) -> Option<Start> {
+pub(in crate::cli::import) fn test(words: Vec<String>) -> Option<Start> {
     let (kind, rest) = words.split_first()?;
     match kind.as_str() {
         "CMD" => start(rest.to_vec()),

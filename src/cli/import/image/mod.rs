@@ -15,10 +15,10 @@ mod start;
 
 use std::collections::BTreeMap;
 
-pub(super) use description::{is_description, read as description};
+pub(super) use description::{is_description, read as description, test};
 pub(super) use dockerfile::{Build, is_dockerfile, read as dockerfile};
 pub(super) use files::ImageFiles;
-pub(super) use settle::{name, python, settle};
+pub(super) use settle::{name, python, settle, volume_fault};
 pub(super) use start::start;
 
 /// What is known of the image, wherever that was found.
@@ -45,6 +45,8 @@ pub(super) struct ImageDraft {
     pub(super) mounts: BTreeMap<String, Mount>,
     /// The ports of the machine that lead to ports of it.
     pub(super) published: Vec<Published>,
+    /// Whether it had the machine's network already.
+    pub(super) on_host: bool,
     /// The folder that it is built from or described in.
     pub(super) folder: Option<String>,
 }
@@ -66,7 +68,6 @@ pub(super) struct Mount {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum MountHost {
-    #[allow(dead_code)]
     Path(String),
     /// A folder below /srv/NAME, to be made.
     Own(String),

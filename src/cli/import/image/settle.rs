@@ -12,6 +12,9 @@ use crate::config::{AppName, Reference};
 /// Where programs of an image are if it does not say.
 pub(super) const SYSTEM_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// More places nobody keeps, and an app's file does not take.
+const MOST: usize = 64;
+
 /// The keys of the app's file that only an image has, and what is then open.
 pub(in crate::cli::import) fn settle(draft: &mut Draft, given: &Overrides, needs: &mut Vec<Need>) {
     let Some(mut image) = draft.image.take() else { return };
@@ -20,15 +23,19 @@ pub(in crate::cli::import) fn settle(draft: &mut Draft, given: &Overrides, needs
     if code != image.workdir() {
         elsewhere(draft, &image.workdir(), code);
     }
-    listen(draft, &mut image);
+    if given.listen.is_empty() {
+        listen(draft, &mut image);
+    }
     volumes(draft, &mut image);
     draft.image = Some(image);
 }
 
 /// Workers start in the image's own working directory, and gunicorn was started in another folder.
 fn elsewhere(draft: &mut Draft, workdir: &str, code: String) {
+    let short = |path: &str| crate::config::shortened(path, 200);
+    let (workdir, shown) = (short(workdir), short(&code));
     let why = format!(
-        "workers start in {workdir}, the image's WORKDIR, and find the app by --pythonpath: make {code} its WORKDIR if the app \
+        "workers start in {workdir}, the image's WORKDIR, and find the app by --pythonpath: make {shown} its WORKDIR if the app \
          looks for files of its own in there"
     );
     draft.leave_to_owner(format!("cd {code}"), why);
@@ -155,8 +162,12 @@ fn listen(draft: &mut Draft, image: &mut ImageDraft) {
         let bound = draft.conf.as_ref().and_then(|conf| conf.text("bind").map(str::to_owned));
         match (by_conf, one, bound) {
             (true, Some(one), _) => draft.listen.push(format!("0.0.0.0:{}", one.inside)),
-            (true, None, Some(bound)) if !image.published.is_empty() => draft.listen.push(bound),
-            (true, None, _) => return,
+            (true, None, Some(bound)) => draft.listen.push(bound),
+            (true, None, None) => {
+                let why = "was the container's own: on the machine 0.0.0.0 is open to everybody, so decide where it listens with \
+                           --listen 127.0.0.1:8000";
+                return draft.leave_to_owner("gunicorn's `bind`", why);
+            }
             (false, _, _) => {
                 let port = port.or(exposed).unwrap_or_else(|| "8000".to_owned());
                 draft.listen.push(format!("0.0.0.0:{port}"));
@@ -170,7 +181,7 @@ fn listen(draft: &mut Draft, image: &mut ImageDraft) {
             continue;
         };
         let mut published = image.published.iter().filter(|it| it.inside == port).peekable();
-        if published.peek().is_none() && opens(&bind) {
+        if published.peek().is_none() && !image.on_host && opens(&bind) {
             let what = format!("--bind {bind}");
             let why = format!(
                 "the network is the machine's now, where that would be open to everybody, so it is 127.0.0.1:{port} above; if it \
@@ -223,7 +234,15 @@ fn socket(draft: &mut Draft, mounts: &BTreeMap<String, Mount>, bind: String) -> 
 
 /// Places that the image wants kept, and what is there already.
 fn volumes(draft: &mut Draft, image: &mut ImageDraft) {
-    for place in std::mem::take(&mut image.volumes) {
+    let wanted = std::mem::take(&mut image.volumes);
+    if wanted.len() + image.mounts.len() > MOST {
+        draft.leave_to_owner(
+            "VOLUME",
+            "it names more places than an app's file takes: put those that are needed into `volumes`",
+        );
+        return;
+    }
+    for place in wanted {
         let place = place.trim_end_matches('/').to_owned();
         if image.mounts.contains_key(&place) || volume_fault(&place).is_some() {
             continue;

@@ -52,9 +52,9 @@ pub(super) fn read(
             step(stage, instruction, (escape, &left), given, &globals).map_err(at)?;
         } else if instruction.name == "ARG" {
             let none = BTreeMap::new();
-            let known = globals.clone();
-            let variables = DockerVariables { escape, env: &none, args: &known, left: &left };
-            for (name, value) in pairs(&variables, &instruction.rest).map_err(at)? {
+            let variables = DockerVariables { escape, env: &none, args: &globals, left: &left };
+            let pairs = pairs(&variables, &instruction.rest).map_err(at)?;
+            for (name, value) in pairs {
                 let value = given.get(&name).cloned().or(value).unwrap_or_else(|| hole(&name));
                 globals.insert(name, value);
             }
@@ -93,24 +93,26 @@ fn step(
     globals: &BTreeMap<String, String>,
 ) -> Result<(), LineError> {
     let rest = instruction.rest.as_str();
-    let (env, args) = (stage.image.env.clone(), stage.args.clone());
+    // Taken out, so that none of it is copied for each line.
+    let (mut env, mut args) = (std::mem::take(&mut stage.image.env), std::mem::take(&mut stage.args));
+    let (mut more_env, mut more_args) = (Vec::new(), Vec::new());
     let variables = DockerVariables { escape, env: &env, args: &args, left };
     let image = &mut stage.image;
     match instruction.name.as_str() {
         "ARG" => {
             for (name, value) in pairs(&variables, rest)? {
                 let value = given.get(&name).cloned().or(value).or_else(|| globals.get(&name).cloned());
-                stage.args.insert(name.clone(), value.unwrap_or_else(|| hole(&name)));
+                more_args.push((name.clone(), value.unwrap_or_else(|| hole(&name))));
             }
         }
         "ENV" => {
             let first = rest.split_whitespace().next().unwrap_or_default();
             if first.contains('=') {
                 let pairs = pairs(&variables, rest)?;
-                image.env.extend(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))));
+                more_env.extend(pairs.into_iter().filter_map(|(name, value)| Some((name, value?))));
             } else {
                 let value = variables.text(rest[first.len()..].trim())?;
-                image.env.insert(first.to_owned(), value);
+                more_env.push((first.to_owned(), value));
             }
         }
         "WORKDIR" => {
@@ -152,6 +154,9 @@ fn step(
         }
         _ => {}
     }
+    env.extend(more_env);
+    args.extend(more_args);
+    (stage.image.env, stage.args) = (env, args);
     Ok(())
 }
 

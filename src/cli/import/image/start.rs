@@ -10,7 +10,11 @@ use crate::cli::import::reading::ImportContext;
 pub(in crate::cli::import) fn start(reading: &mut ImportContext<'_>) -> Result<(), ImportError> {
     let Some(image) = reading.draft.image.clone() else { return Ok(()) };
     // What its commands see, and the app's file has no need to say.
-    reading.variables.extend(image.env.clone());
+    for (name, value) in &image.env {
+        if !reading.draft.env.contains_key(name) {
+            reading.variables.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+    }
     reading.draft.directory = Some(image.workdir());
     let words = words(&image);
     if words.is_empty() && reading.given.app.is_none() {

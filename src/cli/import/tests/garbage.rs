@@ -4,7 +4,7 @@ use fastrand::Rng;
 
 use super::{Overrides, Place};
 
-const SEEDS: [(&str, &str); 5] = [
+const SEEDS: [(&str, &str); 8] = [
     (
         "/etc/systemd/system/shop@x.service",
         "[Service]\nUser=shop\nWorkingDirectory=/srv/shop\nEnvironment=\"A=b c\" 'D=%i'\nEnvironmentFile=-/etc/e\nUMask=022\n\
@@ -26,9 +26,27 @@ const SEEDS: [(&str, &str); 5] = [
         "/srv/gunicorn.conf.py",
         "bind = 'unix:x'\nwsgi_app = \"shop.wsgi\"\nuser = 'shop' # x\nx = '''\ndaemon = 1\n'''\ndef pre_fork(a):\n  pass\n",
     ),
+    (
+        "/srv/shop/Dockerfile",
+        "# escape=\\\nARG V=3\nFROM python:${V} AS base\nENV A=b C=\"d e\" PATH=/v/bin:$PATH\nWORKDIR /app\nCOPY . /\nFROM base\n\
+         COPY --from=base /srv /srv\nUSER a\nEXPOSE 8000\nVOLUME /data\nHEALTHCHECK CMD curl localhost/x\nENTRYPOINT [\"tini\", \"--\"]\n\
+         CMD exec gunicorn shop.wsgi \\\n  -w ${A:-3} -b :$PORT\n",
+    ),
+    (
+        "/srv/shop/config.json",
+        "{\"config\": {\"User\": \"a\", \"ExposedPorts\": {\"8000/tcp\": {}}, \"Env\": [\"PATH=/v/bin\", \"A=b\"], \"Entrypoint\": [\"tini\"],\
+         \"Cmd\": [\"gunicorn\", \"shop.wsgi\", \"-w\", \"2\"], \"Volumes\": {\"/data\": {}}, \"WorkingDir\": \"/app\"}}",
+    ),
+    (
+        "/srv/shop/compose.yaml",
+        "x-a: &a\n  image: r.io/shop:${V:-1}\n  environment: {URL: 'x://db/x', A: }\nservices:\n  web:\n    <<: *a\n\
+         \x20   command: sh -c \"gunicorn shop.wsgi -b :$${PORT:-80}\"\n    ports: ['127.0.0.1:80:80', {target: 1, published: 2}]\n\
+         \x20   volumes: [m:/m, ./s:/s:ro, {type: bind, source: /x, target: /y}]\n    healthcheck: {test: curl localhost/x}\n\
+         \x20   deploy: {resources: {limits: {memory: 512M}}}\n  w: {<<: *a, command: [celery, -A, shop]}\n  db: {image: 'p:1'}\n",
+    ),
 ];
 
-const SNIPPETS: [&str; 44] = [
+const SNIPPETS: [&str; 54] = [
     "\"",
     "'",
     "\\",
@@ -68,6 +86,16 @@ const SNIPPETS: [&str; 44] = [
     "-w",
     "-b",
     "\"\"\"",
+    "FROM x\n",
+    "CMD ",
+    "RUN <<X\n",
+    "${A:-",
+    "&a ",
+    "*a",
+    "<<: ",
+    "- ",
+    "{",
+    "\n  ",
     "\u{e000}",
     "\u{e001}",
     "ä",
@@ -137,6 +165,57 @@ fn mutated_files_give_a_file_that_ostlerd_takes_or_one_error() {
         }
     }
     assert!(taken > 1000, "only {taken} of them were taken: the mutations reach nothing");
+}
+
+#[test]
+fn long_files_that_mean_no_good_are_done_with_soon() {
+    let most = 1 << 20;
+    let to_most = |line: &dyn Fn(usize) -> String| {
+        let mut text = String::new();
+        (0..)
+            .map(line)
+            .take_while(|line| {
+                text.push_str(line);
+                text.len() < most
+            })
+            .for_each(drop);
+        text
+    };
+    let place = Place::default();
+    for (path, text) in [
+        ("/srv/Dockerfile", "FROM x\n".to_owned() + &to_most(&|n| format!("ENV A{n}=b\n"))),
+        (
+            "/srv/Dockerfile",
+            "FROM x\n".to_owned() + &to_most(&|n| format!("VOLUME /v{n}\n")) + "CMD gunicorn x\n",
+        ),
+        (
+            "/srv/Dockerfile",
+            "FROM x\n".to_owned() + &to_most(&|n| format!("COPY a{n} /s/\n")) + "CMD /s/a1\n",
+        ),
+        ("/srv/Dockerfile", to_most(&|n| format!("ARG A{n}\n"))),
+        ("/srv/Dockerfile", "FROM x\nENV A=".to_owned() + &"${A:-".repeat(100_000) + &"}".repeat(100_000)),
+        (
+            "/srv/compose.yaml",
+            "services:\n".to_owned() + &to_most(&|n| format!("  a{n}: {{extends: a{}}}\n", n + 1)),
+        ),
+        ("/srv/compose.yaml", "services:\n  a:\n".to_owned() + &to_most(&|n| format!("    x{n}: y\n"))),
+        (
+            "/srv/compose.yaml",
+            "services:\n  a:\n    volumes:\n".to_owned() + &to_most(&|n| format!("    - v{n}:/v{n}\n")),
+        ),
+        (
+            "/srv/compose.yaml",
+            "services:\n  a: {environment: [".to_owned() + &"'${A',".repeat(150_000) + "]}",
+        ),
+        ("/srv/compose.yaml", "[".repeat(most)),
+        ("/srv/compose.yaml", "a: ".repeat(most / 3)),
+        ("/srv/config.json", "{\"config\": {\"Env\": [".to_owned() + &"\"A=b\",".repeat(100_000) + "\"\"]}}"),
+    ] {
+        let begun = std::time::Instant::now();
+        let _ = place.import(path, &text, &given(&mut Rng::with_seed(1)));
+        let took = begun.elapsed();
+        assert!(took.as_secs() < 20, "{took:?}: {}", &text[..80]);
+    }
 }
 
 #[test]

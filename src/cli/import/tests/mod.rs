@@ -1,6 +1,7 @@
 //! Laws of the import: what is carried over, what is said of the rest, and that nothing panics.
 
 mod commands;
+mod composed;
 mod descriptions;
 mod dockerfiles;
 mod garbage;
