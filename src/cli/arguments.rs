@@ -87,7 +87,7 @@ pub(super) enum Verb {
         #[arg(default_value = super::config_file::MAIN)]
         file: PathBuf,
     },
-    /// Turn a gunicorn.service, a Procfile, a section of supervisord's or a start script into an app's file
+    /// Turn a gunicorn.service, Procfile, section of supervisord's, start script, Dockerfile or compose file into an app's file
     ///
     /// Prints the file, with comments on everything that is not in it, why, and what to do. Nothing is run, and gunicorn.conf.py
     /// stays what it is. What no file says is asked for: exit 1 names the options to give. Needs no ostlerd.

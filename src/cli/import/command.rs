@@ -2,6 +2,7 @@
 
 use super::draft::{Python, base};
 use super::error::ImportError;
+use super::migrations::is_migrate;
 use super::reading::ImportContext;
 use super::{gunicorn, script};
 
@@ -34,6 +35,8 @@ const AGENTS: [(&str, &str); 4] = [
 /// They fill the environment.
 const ENVIRONMENTS: [&str; 9] =
     ["dotenv", "honcho", "foreman", "envdir", "chamber", "doppler", "aws-vault", "envconsul", "op"];
+/// Why what stands in front of gunicorn counts for nothing.
+const NOT_RUN: &str = "ostlerd starts the interpreter itself, and this does not run";
 /// Django's own server.
 const RUNSERVER: &str = "manage.py runserver";
 /// They become another user.
@@ -281,6 +284,20 @@ fn own(reading: &mut ImportContext<'_>, first: &str, after: &[String]) -> bool {
     true
 }
 
+/// Says of an image's entrypoint that it does not run, and that the migrations in it do.
+fn passed(reading: &mut ImportContext<'_>, first: &str, shown: String) {
+    let path = reading.draft.absolute(first);
+    let text = reading.read(&path).unwrap_or_default();
+    let migrates = text.lines().map(str::trim).find(|line| !line.starts_with('#') && is_migrate(line));
+    if let Some(line) = migrates {
+        reading.draft.ran_migrations.push(super::holes::clean(&format!("{first}: {line}")));
+    }
+    let why = format!(
+        "{NOT_RUN}: what it sets belongs into `env`, what it prepares into the building of the image"
+    );
+    reading.draft.leave_to_owner(shown, why);
+}
+
 /// What an image starts, and is not known here: what stands behind it is what it starts in the end.
 fn entrypoint(
     reading: &mut ImportContext<'_>,
@@ -305,9 +322,7 @@ fn entrypoint(
     reading.deeper()?;
     let found = run(reading, after.to_vec())?;
     if found {
-        let why = "ostlerd starts the interpreter itself, and this does not run: what it sets belongs into `env`, what it waits \
-                   for is asked for again by itself";
-        reading.draft.leave_to_owner(first, why);
+        passed(reading, first, first.to_owned());
     }
     Ok(found)
 }
@@ -337,10 +352,10 @@ fn other(reading: &mut ImportContext<'_>, first: &str, after: &[String]) -> Resu
     reading.deeper()?;
     let found = run(reading, behind.to_vec())?;
     if found {
-        reading.draft.leave_to_owner(
-            wrapper.join(" "),
-            "ostlerd starts the interpreter itself, and this does not run",
-        );
+        match reading.draft.image {
+            Some(_) => passed(reading, first, wrapper.join(" ")),
+            None => reading.draft.leave_to_owner(wrapper.join(" "), NOT_RUN),
+        }
     }
     Ok(found)
 }

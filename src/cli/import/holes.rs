@@ -16,6 +16,12 @@ pub(super) fn hole(expression: &str) -> String {
     format!("{OPEN}{expression}{CLOSE}")
 }
 
+/// How many of the letters are one, where they begin with one.
+pub(super) fn length(letters: &[char]) -> Option<usize> {
+    letters.first().filter(|it| **it == OPEN)?;
+    letters.iter().position(|it| *it == CLOSE).map(|at| at + 1)
+}
+
 /// Whether a value has one.
 pub(super) fn open(text: &str) -> bool {
     text.contains(OPEN)

@@ -81,6 +81,12 @@ fn word(letters: &[char], from: usize) -> Result<(Word, usize), LineError> {
     let mut quoted = false;
     let mut at = from;
     while let Some(&letter) = letters.get(at) {
+        // Of a line in a line (`sh -c "… $(nproc)"`): the brackets in it are none of this one's.
+        if let Some(length) = super::holes::length(&letters[at..]) {
+            word.push(&letters[at..at + length].iter().collect::<String>());
+            at += length;
+            continue;
+        }
         match letter {
             '"' => {
                 quoted = !quoted;

@@ -61,6 +61,10 @@ pub(in crate::cli::import) fn name(
         draft.leave_to_owner(what, why);
         Some(format!("/srv/{name}/current"))
     });
+    // What is to be copied there was told before the name was known.
+    for note in &mut draft.notes {
+        note.why = note.why.replace("/srv/NAME/", &format!("/srv/{name}/"));
+    }
     let host = |mount: &Mount| {
         let folder = match &mount.host {
             MountHost::Path(path) => path.clone(),

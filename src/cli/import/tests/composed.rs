@@ -122,7 +122,7 @@ fn the_service_with_gunicorn_becomes_the_apps_file() {
             "# [processes.beat]\n",
             "# - environment: SECRET_KEY:",
             "# - USER 1000:1000:",
-            "# - volumes: media:/app/media: Docker keeps it in /var/lib/docker/volumes/shop_media/_data:",
+            "# - volumes: media:/app/media: Docker keeps it in /var/lib/docker/volumes/shop_media/_data: copy what is in there to /srv/shop/media,",
             "# - volumes: .:/app: lays the working copy over",
             "docker.sock: whoever may write",
             "# - db in DATABASE_URL:",

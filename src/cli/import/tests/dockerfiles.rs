@@ -158,11 +158,34 @@ fn a_start_script_that_is_copied_into_the_image_is_read_where_it_lies_here() {
             "user = \"shop\"",
         ]
     );
-    has(&text, &["# - /entrypoint:", "# - /start: it decides for itself", "# - USER django:"]);
+    has(
+        &text,
+        &[
+            "# - /entrypoint: ostlerd starts the interpreter itself",
+            "# - /start: it decides for itself",
+            "# - USER django:",
+        ],
+    );
     let alone = Place::default().import(path, COOKIE, &given).map(|it| it.text).unwrap_err().to_string();
     has(&alone, &["/start", "as well"]);
     let files = [(path, COOKIE), ("/elsewhere/start", COOKIE_START)];
     has(&super::text(Place::default().import_all(&files, &given)), &["app = \"config.wsgi\""]);
+}
+
+#[test]
+fn migrations_of_an_entrypoint_are_ostlerds_and_the_rest_of_it_is_told() {
+    let entrypoint =
+        "#!/bin/sh\nif [ \"$MIGRATE\" ]; then\n  python manage.py migrate --noinput\nfi\nexec \"$@\"\n";
+    let place = Place::default().with("/home/me/shop/docker/entrypoint.sh", entrypoint);
+    let file = "FROM x:1\nWORKDIR /app\nCOPY docker/ /docker/\nENTRYPOINT [\"/docker/entrypoint.sh\"]\nCMD [\"gunicorn\", \"shop.wsgi\"]\n";
+    let text = text(place.import("/home/me/shop/Dockerfile", file, &said()));
+    has(
+        &text,
+        &[
+            "# - /docker/entrypoint.sh: ostlerd starts the interpreter itself",
+            "# - /docker/entrypoint.sh: python manage.py migrate --noinput: ostlerd runs a Django project's migrations itself",
+        ],
+    );
 }
 
 #[test]
@@ -201,6 +224,9 @@ fn what_no_dockerfile_says_is_asked_for_all_at_once() {
         &["--image registry", "--user shop", "a user of this machine", "--set PORT=", "--set WORKERS="],
     );
     assert!(!error.contains("--python") && !error.contains("--directory"), "{error}");
+    let file = "FROM x:1\nCMD bash -c \"gunicorn shop.wsgi -w $(nproc)\"\n";
+    let error = place.import("/home/me/shop/Dockerfile", file, &said()).unwrap_err().to_string();
+    has(&error, &["--set '(nproc)=VALUE'"]);
 }
 
 #[test]
