@@ -81,6 +81,29 @@ fn a_killed_ostlerd_leaves_the_workers_of_an_image_serving_and_the_next_adopts_t
     });
 }
 
+#[test]
+fn a_volume_that_is_configured_comes_in_by_a_rollout_of_the_same_release() {
+    let site = Site::new();
+    let Some(images) = Images::new(&site) else { return };
+    let release = images.add("1", &code("1"));
+    fs::create_dir(release.join("rootfs/data")).expect("it is ours");
+    let data = open_folder(&site, "data");
+    let app = images.app().write();
+    let ostlerd = site.start();
+    ostlerd.serving("shop");
+    let load = Load::on(&app.target()).start();
+    let volumes = format!("volumes = {{ \"/data\" = {data:?} }}");
+    fs::write(&app.file, format!("{volumes}\n{}", app.text())).expect("it is ours");
+    ostlerd.ostler(&["reload", "--dry-run"]).exits(0).says(&["volumes of /data", "shop: rolled out"]);
+    ostlerd.ostler(&["reload"]).exits(0);
+    let after = ostlerd.serving("shop");
+    assert_eq!(after.generation.map(|it| it.0), Some(2));
+    let mounts = format!("/proc/{}/mounts", ostlerd.pids("shop")[0]);
+    let mounts = fs::read_to_string(mounts).expect("it runs");
+    assert!(mounts.lines().any(|line| line.split(' ').nth(1) == Some("/data")), "{mounts}");
+    load.stop().lost_nothing();
+}
+
 /// The capabilities that the unit leaves to ostlerd, as setpriv wants them.
 fn of_the_unit() -> String {
     let unit = include_str!("../../../systemd/ostler.service");

@@ -47,6 +47,8 @@ fn keys() -> BTreeMap<String, Causes> {
     let shapes = SHAPES.iter().filter_map(|shape| Some((of(shape.title)?, shape.keys())));
     let keys = shapes.flat_map(|(of, keys)| keys.map(move |key| (of.clone(), key)));
     let keys = keys.filter(|(_, key)| key.change != Change::Within || key.name == "apps");
+    // These are of an app whose release is an image: see `images`.
+    let keys = keys.filter(|(_, key)| !["volumes", "image_writable"].contains(&key.name));
     keys.map(|(of, key)| (format!("{of}{}", key.name), causes(key.change))).collect()
 }
 
@@ -84,6 +86,7 @@ fn of_the_app(site: &Site, app: &AppFile) -> Vec<Row> {
         row("env", env),
         row("env_files", vec![shown(&site.path("shop.env"))]),
         row("processes", parsed("beat.command = [\"sleep\", \"1000\"]")),
+        row("image", "registry.example.com/shop:43"),
         row("optional", true),
         row("min_ready", 1),
         row("static", parsed("\"/static/\" = \"/srv/shop/static\"")),
