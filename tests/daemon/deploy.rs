@@ -13,7 +13,7 @@ use crate::load::{Load, answers, get};
 
 mod server;
 
-use server::{Account, Sshd, example};
+use server::{Account, Sshd, example, workflow};
 
 /// A server with ostlerd's app and sshd, and the machine of CI.
 struct Ci<'a> {
@@ -48,14 +48,9 @@ impl<'a> Ci<'a> {
             fs::create_dir(site.path(folder)).expect("the folder is new");
         }
         let script = example("ostler-deploy").display().to_string();
-        let sshd = Sshd::start(site, &account, &format!("{script} shop {}", releases.root.display()));
-        let load =
-            "import json, sys, yaml; json.dump(yaml.load(open(sys.argv[1]), yaml.BaseLoader), sys.stdout)";
-        let mut python = Command::new("/usr/bin/python3");
-        let read = Said::of(python.args(["-c", load]).arg(example("github-actions.yml"))).exits(0);
-        let workflow: Value = serde_json::from_str(&read.out).expect("it is JSON");
-        let ci =
-            Ci { site, account, releases, app, sshd, steps: workflow["jobs"]["deploy"]["steps"].clone() };
+        let sshd = Sshd::start(site, &account.name, &format!("{script} shop {}", releases.root.display()));
+        let steps = workflow("github-actions.yml")["jobs"]["deploy"]["steps"].clone();
+        let ci = Ci { site, account, releases, app, sshd, steps };
         ci.step("Key", "").exits(0);
         ci
     }
@@ -195,7 +190,7 @@ fn the_key_may_do_what_it_is_for_and_nothing_else() {
         // Another user of the machine, whose key may say `ostler restart`: that takes more than a key.
         let other = Account::new();
         let ostler = format!("{} restart shop", env!("CARGO_BIN_EXE_ostler"));
-        let sshd = Sshd::start(&site, &other, &ostler);
+        let sshd = Sshd::start(&site, &other.name, &ostler);
         sshd.says(&site, &other).exits(77).says(&["may not"]);
         before.is_unchanged();
     }
@@ -295,16 +290,18 @@ def application(environ, start_response):
 #[test]
 fn what_the_workflow_types_is_bash() {
     let scripts = [example("ostler-deploy")].map(|it| fs::read_to_string(it).expect("it is there"));
-    let load = "import json, sys, yaml; json.dump(yaml.load(open(sys.argv[1]), yaml.BaseLoader), sys.stdout)";
-    let mut python = Command::new("/usr/bin/python3");
-    let read = Said::of(python.args(["-c", load]).arg(example("github-actions.yml"))).exits(0);
-    let workflow: Value = serde_json::from_str(&read.out).expect("it is JSON");
-    let jobs = workflow["jobs"].as_object().expect("there are jobs");
-    let steps = jobs.values().flat_map(|job| job["steps"].as_array().expect("a job has steps"));
-    let runs: Vec<String> = steps.filter_map(|step| step["run"].as_str().map(str::to_owned)).collect();
-    assert_eq!(runs.len(), 5, "{workflow:#}");
-    for text in runs.iter().chain(&scripts) {
-        Said::of(Command::new("bash").args(["-n", "-c", text])).exits(0);
+    for text in scripts {
+        Said::of(Command::new("bash").args(["-n", "-c", &text])).exits(0);
+    }
+    for (file, count) in [("github-actions.yml", 5), ("github-actions-image.yml", 3)] {
+        let workflow = workflow(file);
+        let jobs = workflow["jobs"].as_object().expect("there are jobs");
+        let steps = jobs.values().flat_map(|job| job["steps"].as_array().expect("a job has steps"));
+        let runs: Vec<&str> = steps.filter_map(|step| step["run"].as_str()).collect();
+        assert_eq!(runs.len(), count, "{workflow:#}");
+        for text in runs {
+            Said::of(Command::new("bash").args(["-n", "-c", text])).exits(0);
+        }
     }
 }
 

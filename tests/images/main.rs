@@ -10,7 +10,10 @@
 mod harness;
 #[path = "../daemon/load/mod.rs"]
 mod load;
+#[path = "../daemon/deploy/server.rs"]
+mod server;
 
+mod ci;
 mod container;
 mod cut;
 mod deploy_key;

@@ -11,7 +11,7 @@ use crate::registry::Registry;
 use crate::shop::{Shop, only_root};
 
 /// Pushes an image for each of these codes, which have all but a layer in common.
-fn push_all(shop: &Shop, codes: &[(&str, String)]) {
+pub fn push_all(shop: &Shop, codes: &[(&str, String)]) {
     let (site, buildah) = (&shop.site, Buildah::of(&shop.site));
     let (path, python) = (["--env", "PATH=/app/.venv/bin"], site.path("python"));
     python_alone(&python);
@@ -26,11 +26,11 @@ fn push_all(shop: &Shop, codes: &[(&str, String)]) {
     }
 }
 
-fn code(release: &str) -> String {
+pub fn code(release: &str) -> String {
     format!("{WSGI}\nRELEASE = {release:?}\n")
 }
 
-fn ostlerd<'a>(shop: &'a Shop) -> Ostlerd<'a> {
+pub fn ostlerd<'a>(shop: &'a Shop) -> Ostlerd<'a> {
     // What ostlerd itself pulls with; on a machine the issuer is known.
     shop.site.start_with("SSL_CERT_FILE", &shop.registry.certificate())
 }

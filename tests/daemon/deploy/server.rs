@@ -8,12 +8,21 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::harness::{Said, Site, free_address, is_root, kill, until};
 
 /// A file of packaging/examples.
 pub fn example(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/examples").join(name)
+}
+
+/// One of the example workflows.
+pub fn workflow(file: &str) -> Value {
+    let load = "import json, sys, yaml; json.dump(yaml.load(open(sys.argv[1]), yaml.BaseLoader), sys.stdout)";
+    let mut python = Command::new("/usr/bin/python3");
+    let read = Said::of(python.args(["-c", load]).arg(example(file))).exits(0);
+    serde_json::from_str(&read.out).expect("it is JSON")
 }
 
 /// A user who can log in: one of the tests' own where they are root, and ourselves where not.
@@ -64,9 +73,9 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Runs until it is dropped; the key of `account` is forced to `command`, with `ostler` of this build in PATH.
-    pub fn start(site: &Site, account: &Account, command: &str) -> Sshd {
-        let folder = site.path(&format!("sshd-{}", account.name));
+    /// Runs until it is dropped; the key of `user` is forced to `command`, with `ostler` of this build in PATH.
+    pub fn start(site: &Site, user: &str, command: &str) -> Sshd {
+        let folder = site.path(&format!("sshd-{user}"));
         fs::create_dir(&folder).expect("the folder is new");
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("the folder is ours");
         let address = free_address();
