@@ -146,7 +146,7 @@ pub(super) fn failed(reference: &Reference, person: &Person, stderr: &str) -> Ve
         Kind::Corrupt => format!(
             "what {registry} has sent is not what {reference} promises, and nothing of it is kept: {said}"
         ),
-        Kind::Full => format!("the disk is full: {said}"),
+        Kind::Full => format!("the disk is full, and nothing of it is kept: {said}"),
         Kind::Other => format!("skopeo could not get {reference}: {said}"),
     };
     VerbError::said(kind.exit(), text)

@@ -32,7 +32,7 @@ pub(super) async fn unpack(
         room::watch(layout.path())?;
         let said = words::last_words(&ended.err);
         let why = match words::kind(&said) {
-            words::Kind::Full => format!("the disk is full: {said}"),
+            words::Kind::Full => format!("the disk is full, and nothing of it is kept: {said}"),
             _ => format!("umoci could not unpack the image, and nothing of it is kept: {said}"),
         };
         return Err(VerbError::said(exit::FAILED, why));
