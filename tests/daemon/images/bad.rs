@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use super::life::{of_the_unit, with_capabilities};
 use super::{Images, code, open_folder};
-use crate::harness::Site;
 use crate::harness::bundle::CONFIG;
+use crate::harness::{Said, Site};
 use crate::load::answers;
 
 #[test]
@@ -103,4 +104,18 @@ fn a_link_in_the_place_of_tmp_leads_the_user_nowhere_that_he_could_not_go() {
     let said = images.switch(&ostlerd, "2");
     assert!(said.all().contains("tmp: Permission denied"), "{}", said.all());
     answers(&app.target(), "1");
+}
+
+#[test]
+fn what_an_image_needs_of_the_kernel_and_does_not_get_is_named() {
+    let site = Site::new();
+    let Some(images) = Images::new(&site) else { return };
+    images.add("1", &code("1"));
+    images.app().write();
+    let less = of_the_unit().replace(",+setfcap", "");
+    Said::of(&mut with_capabilities(&site, &less)).exits(78).says(&[
+        "cannot run the image",
+        "does not let ostlerd say who is who in a namespace",
+        "CAP_SETFCAP",
+    ]);
 }

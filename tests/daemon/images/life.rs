@@ -105,11 +105,20 @@ fn a_volume_that_is_configured_comes_in_by_a_rollout_of_the_same_release() {
 }
 
 /// The capabilities that the unit leaves to ostlerd, as setpriv wants them.
-fn of_the_unit() -> String {
+pub fn of_the_unit() -> String {
     let unit = include_str!("../../../systemd/ostler.service");
     let lines = unit.lines().filter_map(|line| line.strip_prefix("CapabilityBoundingSet="));
     let names = lines.flat_map(str::split_whitespace).map(|it| it.trim_start_matches("CAP_").to_lowercase());
     names.fold("-all".to_owned(), |all, name| format!("{all},+{name}"))
+}
+
+/// ostlerd with these and no others.
+pub fn with_capabilities(site: &Site, bounding: &str) -> Command {
+    let plain = site.command();
+    let mut limited = Command::new("setpriv");
+    limited.arg("--bounding-set").arg(bounding).arg(plain.get_program()).args(plain.get_args());
+    limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    limited
 }
 
 #[test]
@@ -118,11 +127,7 @@ fn an_image_needs_no_more_capabilities_than_the_unit_leaves() {
     let Some(images) = Images::new(&site) else { return };
     images.add("1", &code("1"));
     let app = images.app().write();
-    let plain = site.command();
-    let mut limited = Command::new("setpriv");
-    limited.arg("--bounding-set").arg(of_the_unit()).arg(plain.get_program()).args(plain.get_args());
-    limited.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    let ostlerd = site.start_by(limited);
+    let ostlerd = site.start_by(with_capabilities(&site, &of_the_unit()));
     ostlerd.serving("shop");
     answers(&app.target(), "1");
     ostlerd.restart("shop");
